@@ -1,0 +1,124 @@
+//! The command line as it is typed. What it means is decided in `target` (which cluster, which
+//! namespace) and in `stack::settings` (which stack).
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-lastack",
+    bin_name = "kubectl lastack",
+    version,
+    about = "A complete, wired and proven Learning Analytics stack on Kubernetes",
+    disable_help_subcommand = true,
+    max_term_width = 120
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub kube: KubeFlags,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Install(commands::install::InstallArgs),
+    Status(commands::status::StatusArgs),
+    Creds(commands::creds::CredsArgs),
+    Seed(commands::seed::SeedArgs),
+    Uninstall(commands::uninstall::UninstallArgs),
+    Version(commands::version::VersionArgs),
+    Completion(commands::completion::CompletionArgs),
+}
+
+/// kubectl's own flags, taken at any position and passed on to helm.
+#[derive(Debug, Default, Clone, Args)]
+#[command(next_help_heading = "Kubernetes flags")]
+pub struct KubeFlags {
+    /// Namespace of the stack
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// Context of the kubeconfig to use
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Path of the kubeconfig file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Cluster of the kubeconfig to use
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub cluster: Option<String>,
+    /// User of the kubeconfig to use
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub user: Option<String>,
+    /// Address of the API server
+    #[arg(short, long, global = true, value_name = "URL", hide_short_help = true)]
+    pub server: Option<String>,
+    /// Bearer token for the API server
+    #[arg(long, global = true, value_name = "TOKEN", hide_short_help = true)]
+    pub token: Option<String>,
+    /// User to impersonate
+    #[arg(long = "as", global = true, value_name = "USER", hide_short_help = true)]
+    pub impersonate: Option<String>,
+    /// Group to impersonate (repeatable)
+    #[arg(long = "as-group", global = true, value_name = "GROUP", hide_short_help = true)]
+    pub impersonate_groups: Vec<String>,
+    /// UID to impersonate
+    #[arg(long = "as-uid", global = true, value_name = "UID", hide_short_help = true)]
+    pub impersonate_uid: Option<String>,
+    /// File with the certificate authority of the API server
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub certificate_authority: Option<PathBuf>,
+    /// Name to check the API server's certificate against
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub tls_server_name: Option<String>,
+    /// Do not check the API server's certificate
+    #[arg(long, global = true, hide_short_help = true)]
+    pub insecure_skip_tls_verify: bool,
+    /// How long one request to the API server may take, such as 30s (0: no limit)
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
+    pub request_timeout: Option<std::time::Duration>,
+}
+
+/// `90s`, `10m`, `1h30m`; a bare number counts seconds, as kubectl reads it.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    if let Ok(seconds) = text.parse() {
+        return Ok(std::time::Duration::from_secs(seconds));
+    }
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|d| std::time::Duration::try_from(d).ok())
+        .ok_or_else(|| "expected a duration such as 90s, 10m or 1h30m".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_tree_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn kubectl_flags_are_taken_before_and_after_the_verb() {
+        for line in ["lastack -n a --context c status", "lastack status --context c -n a", "lastack --context c status -n a"] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(cli.kube.namespace.as_deref(), Some("a"), "{line}");
+            assert_eq!(cli.kube.context.as_deref(), Some("c"), "{line}");
+        }
+    }
+
+    #[test]
+    fn durations_read_as_kubectl_reads_them() {
+        let seconds = |text| duration(text).map(|d| d.as_secs());
+        assert_eq!(seconds("90s"), Ok(90));
+        assert_eq!(seconds("1h30m"), Ok(5400));
+        assert_eq!(seconds("0"), Ok(0));
+        assert!(seconds("soon").is_err());
+        assert!(seconds("-5s").is_err());
+    }
+}

@@ -1,0 +1,275 @@
+//! The one runner of the `helm` on PATH. Only what helm 3 and helm 4 share is used; values go over stdin,
+//! because argv is readable by everybody on the machine.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, anyhow};
+use include_dir::{Dir, include_dir};
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use crate::error::Failure;
+use crate::stack::versions::ChartSource;
+use crate::target::Target;
+
+static CHARTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/charts");
+
+/// Marks in a release's description what it was made from.
+const DIGEST: &str = "sha256:";
+
+pub struct Helm {
+    program: Option<PathBuf>,
+    connection: Vec<String>,
+    kubeconfig: Option<PathBuf>,
+}
+
+/// A release as `helm status` and `helm list` tell it.
+#[derive(Debug, Clone)]
+pub struct Release {
+    pub revision: u64,
+    pub status: String,
+    /// Digest of the chart and values it was made from, when this tool made it.
+    pub digest: Option<String>,
+    pub deployed_at: Option<jiff::Timestamp>,
+    /// The objects that helm applied.
+    pub manifest: String,
+}
+
+/// A row of `helm list`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Listed {
+    pub name: String,
+    pub status: String,
+    /// `ralph-0.1.0`
+    pub chart: String,
+    pub app_version: String,
+}
+
+/// A chart and the values to install it with.
+pub struct Install {
+    pub release: &'static str,
+    pub namespace: String,
+    pub chart: ChartRef,
+    pub values: Value,
+}
+
+/// Where the chart to install is.
+pub enum ChartRef {
+    /// Of `charts/`, embedded in this program.
+    Embedded(&'static Dir<'static>),
+    /// Of a chart repository.
+    Repository { name: String, repository: String, version: Option<String> },
+    /// A directory, an archive or an address that the user named.
+    Given(String),
+}
+
+impl ChartRef {
+    pub fn new(source: &ChartSource, given: Option<&String>) -> Result<Self> {
+        Ok(match (given, &source.repository) {
+            (Some(given), _) => Self::Given(given.clone()),
+            (None, Some(repository)) => {
+                Self::Repository { name: source.name.clone(), repository: repository.clone(), version: source.version.clone() }
+            }
+            (None, None) => Self::Embedded(CHARTS.get_dir(&source.name).with_context(|| format!("no chart {} in this program", source.name))?),
+        })
+    }
+
+    /// The chart as helm's arguments. An embedded chart is written to `scratch` first.
+    fn arguments(&self, scratch: &Path) -> Result<Vec<String>> {
+        Ok(match self {
+            Self::Embedded(dir) => {
+                let chart = scratch.join(dir.path());
+                std::fs::create_dir_all(&chart).and_then(|()| dir.extract(scratch)).context("cannot write the chart for helm")?;
+                vec![chart.to_string_lossy().into_owned()]
+            }
+            Self::Repository { name, repository, version } => {
+                let mut arguments = vec![name.clone(), "--repo".into(), repository.clone()];
+                if let Some(version) = version {
+                    arguments.extend(["--version".into(), version.clone()]);
+                }
+                arguments
+            }
+            Self::Given(place) => vec![place.clone()],
+        })
+    }
+
+    /// As a person would name it.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Embedded(dir) => format!("charts/{}", dir.path().display()),
+            Self::Repository { name, repository, version } => {
+                let version = version.as_ref().map(|version| format!(" --version {version}")).unwrap_or_default();
+                format!("{name} --repo {repository}{version}")
+            }
+            Self::Given(place) => place.clone(),
+        }
+    }
+
+    fn feed(&self, hash: &mut Sha256) {
+        match self {
+            Self::Embedded(dir) => feed_dir(dir, hash),
+            other => hash.update(other.shown()),
+        }
+    }
+}
+
+fn feed_dir(dir: &Dir<'_>, hash: &mut Sha256) {
+    for file in dir.files() {
+        hash.update(file.path().to_string_lossy().as_bytes());
+        hash.update((file.contents().len() as u64).to_le_bytes());
+        hash.update(file.contents());
+    }
+    dir.dirs().for_each(|dir| feed_dir(dir, hash));
+}
+
+impl Install {
+    /// Tells two installs apart that would not give the same release.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        self.chart.feed(&mut hash);
+        hash.update(self.values.to_string());
+        hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    pub fn explain(&self) -> String {
+        format!("helm upgrade --install {} {} -n {} -f values.yaml", self.release, self.chart.shown(), self.namespace)
+    }
+}
+
+impl Helm {
+    /// The `helm` on PATH; under helm itself, the helm that runs us.
+    pub fn find(target: &Target) -> Self {
+        let caller = std::env::var_os("HELM_PLUGIN_NAME").and_then(|_| std::env::var_os("HELM_BIN")).filter(|bin| !bin.is_empty());
+        let program = caller.and_then(|bin| which::which(bin).ok()).or_else(|| which::which("helm").ok());
+        let context = target.helm.context.iter().flat_map(|context| ["--kube-context".to_string(), context.clone()]);
+        Self { program, connection: context.collect(), kubeconfig: target.helm.kubeconfig.clone() }
+    }
+
+    pub async fn version(&self) -> Result<semver::Version> {
+        let text = self.run(&["version", "--template", "{{.Version}}"], None).await?;
+        let text = text.trim();
+        semver::Version::parse(text.trim_start_matches('v')).with_context(|| format!("`helm version` answered `{text}`"))
+    }
+
+    /// None when there is no such release.
+    pub async fn status(&self, release: &str, namespace: &str) -> Result<Option<Release>> {
+        #[derive(Deserialize)]
+        struct Status {
+            version: u64,
+            info: Info,
+            #[serde(default)]
+            manifest: String,
+        }
+        #[derive(Deserialize)]
+        struct Info {
+            status: String,
+            #[serde(default)]
+            description: String,
+            last_deployed: Option<String>,
+        }
+        let text = match self.run(&["status", release, "-n", namespace, "-o", "json"], None).await {
+            Ok(text) => text,
+            Err(error) if error.to_string().contains("release: not found") => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // helm may print other lines before the document
+        let json = text.find('{').map_or("", |start| &text[start..]);
+        // the document holds values and manifests: an error must not quote it
+        let status: Status =
+            serde_json::from_str(json).map_err(|error| anyhow!("`helm status {release}` gave no readable JSON (line {})", error.line()))?;
+        Ok(Some(Release {
+            revision: status.version,
+            status: status.info.status,
+            digest: status.info.description.split_once(DIGEST).map(|(_, digest)| digest.trim().to_string()),
+            deployed_at: status.info.last_deployed.and_then(|time| time.parse().ok()),
+            manifest: status.manifest,
+        }))
+    }
+
+    /// All releases of a namespace, whatever their status.
+    pub async fn list(&self, namespace: &str) -> Result<Vec<Listed>> {
+        let text = self.run(&["list", "-n", namespace, "-o", "json", "--deployed", "--failed", "--pending", "--uninstalling"], None).await?;
+        let json = text.find('[').map_or("[]", |start| &text[start..]);
+        serde_json::from_str(json).context("`helm list` gave no readable JSON")
+    }
+
+    /// Installs or upgrades, without waiting for what was applied.
+    pub async fn upgrade(&self, install: &Install) -> Result<()> {
+        let scratch = tempfile::tempdir().context("no place for helm's files")?;
+        let chart = install.chart.arguments(scratch.path())?;
+        let description = format!("kubectl-lastack {}, {DIGEST}{}", env!("CARGO_PKG_VERSION"), install.digest());
+        let mut arguments = vec!["upgrade", "--install", install.release];
+        arguments.extend(chart.iter().map(String::as_str));
+        arguments.extend(["-n", &install.namespace, "--create-namespace", "--history-max", "5", "--description", &description, "-f", "-"]);
+        self.run(&arguments, Some(install.values.to_string())).await.map(drop)
+    }
+
+    pub async fn rollback(&self, release: &str, namespace: &str) -> Result<()> {
+        self.run(&["rollback", release, "-n", namespace], None).await.map(drop)
+    }
+
+    pub async fn uninstall(&self, release: &str, namespace: &str) -> Result<()> {
+        self.run(&["uninstall", release, "-n", namespace, "--wait"], None).await.map(drop)
+    }
+
+    /// Runs helm to its end and gives its stdout.
+    async fn run(&self, arguments: &[&str], stdin: Option<String>) -> Result<String> {
+        let Some(program) = &self.program else {
+            return Err(Failure::failed("there is no `helm` on PATH").hint("install helm 3 or 4: https://helm.sh/docs/intro/install").into());
+        };
+        let mut command = Command::new(program);
+        command.args(&self.connection).args(arguments);
+        if let Some(kubeconfig) = &self.kubeconfig {
+            command.env("KUBECONFIG", kubeconfig);
+        }
+        command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot run {}", program.display()))?;
+        if let (Some(mut pipe), Some(text)) = (child.stdin.take(), stdin) {
+            // a helm that ends without reading tells why on stderr
+            let _ = pipe.write_all(text.as_bytes()).await;
+        }
+        let output = child.wait_with_output().await.with_context(|| format!("cannot run {}", program.display()))?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(anyhow!("`helm {}` failed: {}", arguments.first().unwrap_or(&""), reason(&String::from_utf8_lossy(&output.stderr))))
+    }
+}
+
+/// What helm says went wrong, without its warnings.
+fn reason(stderr: &str) -> String {
+    let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let from = lines.iter().position(|line| line.starts_with("Error:") || line.starts_with("error:"));
+    let told = from.map_or(lines.as_slice(), |from| &lines[from..]);
+    if told.is_empty() { "it did not say why".into() } else { told.join(" ").trim_start_matches("Error: ").to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn another_value_or_another_chart_gives_another_digest() {
+        let install = |chart: &str, value: u32| Install {
+            release: "lrs",
+            namespace: "alice".into(),
+            chart: ChartRef::Given(chart.into()),
+            values: json!({"replicas": value}),
+        };
+        assert_eq!(install("a", 1).digest(), install("a", 1).digest());
+        assert_ne!(install("a", 1).digest(), install("a", 2).digest());
+        assert_ne!(install("a", 1).digest(), install("b", 1).digest());
+    }
+
+    #[test]
+    fn helms_warnings_do_not_hide_its_error() {
+        let stderr = "WARNING: Kubernetes configuration file is group-readable.\nError: INSTALLATION FAILED: cannot re-use a name\n";
+        assert_eq!(reason(stderr), "INSTALLATION FAILED: cannot re-use a name");
+        assert_eq!(reason("\n"), "it did not say why");
+    }
+}

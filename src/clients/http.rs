@@ -1,0 +1,139 @@
+//! Requests to the components' own APIs, through a port-forward or directly.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use base64::Engine as _;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::tunnel::Connector;
+
+/// Ralph echoes a whole refused batch; nothing honest is longer.
+const LONGEST_ANSWER: usize = 64 << 20;
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Who a request is made as.
+#[derive(Clone)]
+pub struct Account {
+    pub user: String,
+    pub password: SecretString,
+}
+
+pub struct HttpClient {
+    client: legacy::Client<HttpsConnector<Connector>, Full<Bytes>>,
+    base: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// An answer, whatever its status.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub body: Bytes,
+}
+
+impl HttpClient {
+    /// For a Service of the cluster, by its in-cluster address.
+    pub fn in_cluster(client: kube::Client, base: &str) -> Result<Self> {
+        Self::new(Connector::to_cluster(client), base, trusting(&[])?)
+    }
+
+    /// The same over TLS, trusting only the given certificate authority.
+    pub fn in_cluster_tls(client: kube::Client, base: &str, authority_pem: &[u8]) -> Result<Self> {
+        Self::new(Connector::to_cluster(client), base, trusting(authority_pem)?)
+    }
+
+    /// For an address outside the cluster.
+    pub fn direct(base: &str) -> Result<Self> {
+        let config = rustls::ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .try_with_platform_verifier()?
+            .with_no_client_auth();
+        Self::new(Connector::direct(), base, config)
+    }
+
+    fn new(connector: Connector, base: &str, tls: rustls::ClientConfig) -> Result<Self> {
+        base.parse::<Uri>().with_context(|| format!("`{base}` is not an address"))?;
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
+        let connector = builder.https_or_http().enable_http1().wrap_connector(connector);
+        let client = legacy::Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).build(connector);
+        Ok(Self { client, base: base.trim_end_matches('/').to_string(), headers: Vec::new() })
+    }
+
+    pub fn with_account(self, account: &Account) -> Result<Self> {
+        let pair = format!("{}:{}", account.user, account.password.expose_secret());
+        let mut value = HeaderValue::from_str(&format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)))?;
+        value.set_sensitive(true);
+        Ok(self.with_header(AUTHORIZATION, value))
+    }
+
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        self.send(Method::GET, path, Bytes::new()).await
+    }
+
+    /// Sends a JSON body (or none, when empty) and reads the whole answer.
+    pub async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Answer> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if !body.is_empty() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(body)).with_context(|| format!("`{path}` cannot be asked for"))?;
+        let exchange = async {
+            let response = self.client.request(request).await?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
+            Ok(Answer { status, body })
+        };
+        let answer: Result<Answer> =
+            tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {} s", TIMEOUT.as_secs())));
+        answer.with_context(|| self.base.clone())
+    }
+}
+
+impl Answer {
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_slice(&self.body).with_context(|| format!("an answer ({}) is not the JSON that was expected", self.status))
+    }
+
+    /// The beginning of the body, for an error message.
+    pub fn excerpt(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(400)]);
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+}
+
+fn provider() -> std::sync::Arc<rustls::crypto::CryptoProvider> {
+    std::sync::Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn trusting(authority_pem: &[u8]) -> Result<rustls::ClientConfig> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(authority_pem) {
+        roots.add(certificate.context("the certificate authority is not PEM")?).context("the certificate authority is not usable")?;
+    }
+    Ok(rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}

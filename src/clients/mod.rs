@@ -1,0 +1,11 @@
+//! Talking to the parts: the Kubernetes API, helm, and each component's own API.
+
+pub mod apply;
+pub mod elasticsearch;
+pub mod helm;
+pub mod http;
+pub mod pods;
+pub mod ralph;
+pub mod secrets;
+pub mod tunnel;
+pub mod wait;

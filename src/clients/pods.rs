@@ -1,0 +1,183 @@
+//! What pods say about themselves: ready, waiting for something, or broken in a way that waiting does not cure.
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::Api;
+use kube::api::{ListParams, LogParams};
+
+use crate::stack::Stack;
+
+/// Why a pod is not ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// May still come right.
+    Waiting(String),
+    /// Stays wrong until somebody does something.
+    Fatal { why: String, hint: String },
+}
+
+pub fn is_ready(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_none()
+        && pod
+            .status
+            .as_ref()
+            .and_then(|s| s.conditions.as_ref())
+            .is_some_and(|conditions| conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+}
+
+/// The number of a container port by its name.
+pub fn container_port(pod: &Pod, name: &str) -> Option<u16> {
+    let containers = &pod.spec.as_ref()?.containers;
+    let port = containers.iter().flat_map(|c| c.ports.iter().flatten()).find(|port| port.name.as_deref() == Some(name))?;
+    u16::try_from(port.container_port).ok()
+}
+
+/// Pods of the stack's namespace by label.
+pub async fn all(stack: &Stack, selector: &str) -> kube::Result<Vec<Pod>> {
+    Ok(stack.api::<Pod>().list(&ListParams::default().labels(selector)).await?.items)
+}
+
+/// The same without those that are on their way out.
+pub async fn list(stack: &Stack, selector: &str) -> kube::Result<Vec<Pod>> {
+    Ok(all(stack, selector).await?.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
+}
+
+/// What keeps these pods from being ready; the worst first. None when all are.
+pub async fn trouble(stack: &Stack, pods: &[Pod]) -> Option<Trouble> {
+    let mut waiting = None;
+    for pod in pods.iter().filter(|pod| !is_ready(pod)) {
+        match diagnose(pod) {
+            Trouble::Fatal { why, hint } => {
+                let log = if why.contains("keeps crashing") { last_words(&stack.api::<Pod>(), pod).await } else { None };
+                let why = log.map_or(why.clone(), |line| format!("{why}: {line}"));
+                return Some(Trouble::Fatal { why, hint });
+            }
+            trouble => waiting = waiting.or(Some(trouble)),
+        }
+    }
+    waiting
+}
+
+/// The last line that the crashed container of a pod wrote.
+async fn last_words(api: &Api<Pod>, pod: &Pod) -> Option<String> {
+    let name = pod.metadata.name.as_deref()?;
+    let container = statuses(pod).find(|status| waiting_reason(status).is_some()).map(|status| status.name.clone());
+    let params = LogParams { container, previous: true, tail_lines: Some(5), ..Default::default() };
+    let log = api.logs(name, &params).await.ok()?;
+    log.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(|line| line.chars().take(300).collect())
+}
+
+fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.as_ref();
+    let init = status.and_then(|s| s.init_container_statuses.as_ref()).into_iter().flatten();
+    init.chain(status.and_then(|s| s.container_statuses.as_ref()).into_iter().flatten())
+}
+
+fn waiting_reason(status: &ContainerStatus) -> Option<&str> {
+    status.state.as_ref()?.waiting.as_ref()?.reason.as_deref()
+}
+
+fn diagnose(pod: &Pod) -> Trouble {
+    let name = pod.metadata.name.as_deref().unwrap_or("?");
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
+    for status in statuses(pod) {
+        let message = status.state.as_ref().and_then(|s| s.waiting.as_ref()).and_then(|w| w.message.as_deref()).unwrap_or_default();
+        match waiting_reason(status) {
+            Some(reason @ ("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName")) => {
+                let why = format!("pod {name} cannot pull {}: {}", status.image, pull_failure(message));
+                // the first failure of a pull may be a hiccup, unless the registry was clear
+                if reason != "ErrImagePull" || is_final_pull_failure(message) {
+                    let hint = "check `--image-registry`, or `kubectl lastack version --images` for the tags that go together".into();
+                    return Trouble::Fatal { why, hint };
+                }
+                return Trouble::Waiting(why);
+            }
+            Some("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => {
+                let why = format!("pod {name} cannot start container {}: {message}", status.name);
+                return Trouble::Fatal { why, hint: format!("kubectl describe pod {name} -n {namespace}") };
+            }
+            Some("CrashLoopBackOff") if status.restart_count >= 2 => {
+                let why = format!("container {} of pod {name} keeps crashing ({} restarts)", status.name, status.restart_count);
+                return Trouble::Fatal { why, hint: format!("kubectl logs {name} -c {} -n {namespace} --previous", status.name) };
+            }
+            _ => {}
+        }
+    }
+    Trouble::Waiting(stage(pod, name))
+}
+
+/// What a pod that is not broken is busy with.
+fn stage(pod: &Pod, name: &str) -> String {
+    let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
+    let unscheduled = conditions.into_iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    if let Some(condition) = unscheduled {
+        return format!("pod {name} cannot be scheduled: {}", condition.message.as_deref().unwrap_or("no reason given"));
+    }
+    match statuses(pod).find(|status| !status.ready && status.state.as_ref().is_none_or(|s| s.terminated.is_none())) {
+        Some(status) => match waiting_reason(status) {
+            Some("PodInitializing" | "ContainerCreating") => format!("pod {name} is starting, image {}", short_image(&status.image)),
+            Some(reason) => format!("pod {name}: {reason}"),
+            None => format!("pod {name} runs, container {} is not ready yet", status.name),
+        },
+        None => format!("pod {name} is being created"),
+    }
+}
+
+fn short_image(image: &str) -> &str {
+    image.rsplit('/').next().unwrap_or(image)
+}
+
+fn is_final_pull_failure(message: &str) -> bool {
+    ["not found", "denied", "unauthorized", "manifest unknown", "invalid reference"].iter().any(|sign| message.contains(sign))
+}
+
+fn pull_failure(message: &str) -> &str {
+    if message.contains("not found") || message.contains("manifest unknown") {
+        "not found in the registry"
+    } else if message.contains("denied") || message.contains("unauthorized") {
+        "the registry refuses access"
+    } else if message.is_empty() {
+        "no reason given"
+    } else {
+        message.rsplit(": ").next().unwrap_or(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pod(container: serde_json::Value) -> Pod {
+        serde_json::from_value(json!({
+            "metadata": {"name": "lrs-ralph-0", "namespace": "alice"},
+            "status": {"containerStatuses": [container]},
+        }))
+        .unwrap()
+    }
+
+    fn waiting(reason: &str, message: &str, restarts: u32) -> Pod {
+        pod(json!({"name": "ralph", "image": "fundocker/ralph:9", "imageID": "", "ready": false, "restartCount": restarts,
+                   "state": {"waiting": {"reason": reason, "message": message}}}))
+    }
+
+    #[test]
+    fn a_tag_that_is_not_there_ends_the_wait_at_the_first_failure() {
+        let Trouble::Fatal { why, .. } = diagnose(&waiting("ErrImagePull", "failed to resolve: docker.io/fundocker/ralph:9: not found", 0)) else {
+            panic!("a missing image must be fatal")
+        };
+        assert_eq!(why, "pod lrs-ralph-0 cannot pull fundocker/ralph:9: not found in the registry");
+    }
+
+    #[test]
+    fn a_network_hiccup_while_pulling_is_waited_for_until_the_kubelet_backs_off() {
+        assert!(matches!(diagnose(&waiting("ErrImagePull", "dial tcp: i/o timeout", 0)), Trouble::Waiting(_)));
+        assert!(matches!(diagnose(&waiting("ImagePullBackOff", "dial tcp: i/o timeout", 0)), Trouble::Fatal { .. }));
+    }
+
+    #[test]
+    fn a_missing_secret_and_a_crash_loop_are_fatal_a_first_crash_is_not() {
+        assert!(matches!(diagnose(&waiting("CreateContainerConfigError", "secret \"x\" not found", 0)), Trouble::Fatal { .. }));
+        assert!(matches!(diagnose(&waiting("CrashLoopBackOff", "", 1)), Trouble::Waiting(_)));
+        assert!(matches!(diagnose(&waiting("CrashLoopBackOff", "", 2)), Trouble::Fatal { .. }));
+    }
+}

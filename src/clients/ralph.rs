@@ -1,0 +1,104 @@
+//! The LRS: storing statements and asking whether it is well.
+
+use anyhow::Result;
+use bytes::Bytes;
+use http::header::{HeaderName, HeaderValue};
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use super::http::{Account, Answer, HttpClient};
+
+const XAPI_VERSION: HeaderName = HeaderName::from_static("x-experience-api-version");
+
+pub struct Ralph {
+    http: HttpClient,
+}
+
+/// What the LRS made of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Taken. The number of statements that were new to it.
+    Stored { new: usize },
+    /// Refused as a whole; sending the same again gives the same answer.
+    Refused { status: u16, reason: String },
+    /// Not decided: some of it may be stored. Sending the same again is safe.
+    Unclear { status: u16, reason: String },
+}
+
+impl Ralph {
+    pub fn new(http: HttpClient, account: &Account) -> Result<Self> {
+        Ok(Self { http: http.with_account(account)?.with_header(XAPI_VERSION, HeaderValue::from_static("1.0.3")) })
+    }
+
+    pub fn address(&self) -> &str {
+        self.http.base()
+    }
+
+    /// The name of the account as the LRS knows it; an error names the answer.
+    pub async fn whoami(&self) -> Result<Answer> {
+        self.http.get("/whoami").await
+    }
+
+    /// Asks the LRS whether it and its backend are well.
+    pub async fn heartbeat(&self) -> Result<Answer> {
+        self.http.get("/__heartbeat__").await
+    }
+
+    /// Stores a JSON array of statements.
+    pub async fn store(&self, batch: Bytes) -> Result<Verdict> {
+        Ok(judge(&self.http.send(Method::POST, "/xAPI/statements", batch).await?))
+    }
+}
+
+fn judge(answer: &Answer) -> Verdict {
+    let status = answer.status.as_u16();
+    match answer.status {
+        StatusCode::NO_CONTENT => Verdict::Stored { new: 0 },
+        StatusCode::OK => match answer.json::<Vec<serde::de::IgnoredAny>>() {
+            Ok(ids) => Verdict::Stored { new: ids.len() },
+            Err(error) => Verdict::Unclear { status, reason: format!("{error:#}") },
+        },
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Verdict::Unclear { status, reason: reason(answer) },
+        code if code.is_client_error() => Verdict::Refused { status, reason: reason(answer) },
+        _ => Verdict::Unclear { status, reason: reason(answer) },
+    }
+}
+
+/// The LRS's reason in one line. A validation error echoes the whole input, which is left out.
+fn reason(answer: &Answer) -> String {
+    let Ok(body) = answer.json::<Value>() else { return answer.excerpt() };
+    match &body["detail"] {
+        Value::String(detail) => detail.clone(),
+        Value::Array(errors) => errors.first().map_or_else(String::new, |error| {
+            let place: Vec<String> =
+                error["loc"].as_array().into_iter().flatten().map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_string)).collect();
+            format!("{} at {}", error["msg"].as_str().unwrap_or("invalid"), place.join("."))
+        }),
+        _ => answer.excerpt(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &'static str) -> Answer {
+        Answer { status: StatusCode::from_u16(status).unwrap(), body: Bytes::from_static(body.as_bytes()) }
+    }
+
+    #[test]
+    fn each_answer_of_the_lrs_is_read_for_what_it_means() {
+        assert_eq!(judge(&answer(200, r#"["a","b"]"#)), Verdict::Stored { new: 2 });
+        assert_eq!(judge(&answer(204, "")), Verdict::Stored { new: 0 });
+        assert!(matches!(judge(&answer(409, r#"{"detail":"Differing statements already exist"}"#)), Verdict::Refused { status: 409, .. }));
+        assert!(matches!(judge(&answer(500, "oops")), Verdict::Unclear { status: 500, .. }));
+        assert!(matches!(judge(&answer(429, "")), Verdict::Unclear { .. }));
+        assert!(matches!(judge(&answer(200, "<html>a proxy's page")), Verdict::Unclear { .. }));
+    }
+
+    #[test]
+    fn a_validation_error_is_shown_without_the_echo_of_the_batch() {
+        let body = r#"{"detail":[{"type":"missing","loc":["body",3,"verb"],"msg":"Field required","input":{"secret":"x"}}]}"#;
+        assert_eq!(judge(&answer(422, body)), Verdict::Refused { status: 422, reason: "Field required at body.3.verb".into() });
+    }
+}

@@ -1,0 +1,179 @@
+//! Passwords: made once, kept in Secrets, never overwritten.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use rand::RngExt;
+use rand::distr::Alphanumeric;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::error::Failure;
+use crate::stack::Stack;
+use crate::stack::step::Observed;
+
+use super::apply;
+
+/// Letters and digits only: safe in an URL, in YAML and in a shell. 24 of them are 142 bits.
+pub fn password() -> SecretString {
+    rand::rng().sample_iter(Alphanumeric).take(24).map(char::from).collect::<String>().into()
+}
+
+pub async fn read(api: &Api<Secret>, name: &str) -> Result<Option<BTreeMap<String, Vec<u8>>>> {
+    let secret = api.get_opt(name).await.with_context(|| format!("secret {name}"))?;
+    Ok(secret.map(|secret| secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect()))
+}
+
+/// One key of a Secret as text.
+pub async fn value(stack: &Stack, name: &str, key: &str) -> Result<SecretString> {
+    optional(stack, name, key).await?.ok_or_else(|| {
+        Failure::failed(format!("secret {name} of namespace {} is not there or has no key {key}", stack.namespace()))
+            .hint("`kubectl lastack install` makes it")
+            .into()
+    })
+}
+
+pub async fn optional(stack: &Stack, name: &str, key: &str) -> Result<Option<SecretString>> {
+    let Some(mut data) = read(&stack.api(), name).await? else { return Ok(None) };
+    let Some(bytes) = data.remove(key) else { return Ok(None) };
+    let text = String::from_utf8(bytes).map_err(|_| Failure::failed(format!("key {key} of secret {name} is not text")))?;
+    Ok(Some(text.into()))
+}
+
+/// A Secret whose random parts are made once and whose other parts follow the program.
+pub struct Keep {
+    pub name: &'static str,
+    /// The Secret's type, such as `Opaque`.
+    pub kind: &'static str,
+    pub labels: serde_json::Value,
+    pub keys: Vec<(&'static str, Key)>,
+}
+
+pub enum Key {
+    Fixed(String),
+    /// Made once, never changed.
+    Password,
+    /// Follows from the other keys: `fits` tells whether a value still does, `make` makes a new one.
+    Derived {
+        fits: fn(&Data, &[u8]) -> bool,
+        make: fn(&Data) -> Result<Vec<u8>>,
+    },
+}
+
+pub type Data = BTreeMap<String, Vec<u8>>;
+
+impl Keep {
+    /// The keys that are absent or not as they should be, with the values to give them. None: no Secret at all.
+    async fn repairs(&self, api: &Api<Secret>) -> Result<Option<Data>> {
+        let Some(mut data) = read(api, self.name).await? else { return Ok(None) };
+        let repairs = self.fill(&mut data)?;
+        Ok(Some(repairs))
+    }
+
+    /// Brings `data` to what it should be and gives what was changed.
+    fn fill(&self, data: &mut Data) -> Result<Data> {
+        let mut changed = Data::new();
+        for (key, rule) in &self.keys {
+            let value = data.get(*key).filter(|value| !value.is_empty());
+            let wanted = match (rule, value) {
+                (Key::Password, Some(_)) => None,
+                (Key::Password, None) => Some(password().expose_secret().as_bytes().to_vec()),
+                (Key::Fixed(text), Some(value)) if text.as_bytes() == value.as_slice() => None,
+                (Key::Fixed(text), _) => Some(text.clone().into_bytes()),
+                (Key::Derived { fits, .. }, Some(value)) if fits(data, value) => None,
+                (Key::Derived { make, .. }, _) => Some(make(data)?),
+            };
+            if let Some(wanted) = wanted {
+                data.insert((*key).to_string(), wanted.clone());
+                changed.insert((*key).to_string(), wanted);
+            }
+        }
+        Ok(changed)
+    }
+
+    pub async fn observe(&self, stack: &Stack) -> Result<Observed> {
+        Ok(match self.repairs(&stack.api()).await? {
+            None => Observed::Missing(format!("secret {}", self.name)),
+            Some(repairs) if repairs.is_empty() => Observed::Ok(format!("secret {}", self.name)),
+            Some(repairs) => {
+                let keys: Vec<_> = repairs.keys().map(String::as_str).collect();
+                Observed::drifted(format!("secret {}", self.name), format!("wrong in {}", keys.join(", ")), "as this tool makes it")
+            }
+        })
+    }
+
+    pub async fn converge(&self, stack: &Stack) -> Result<()> {
+        let api: Api<Secret> = stack.api();
+        loop {
+            let missing = match self.repairs(&api).await? {
+                Some(repairs) if repairs.is_empty() => return Ok(()),
+                Some(repairs) => {
+                    let patch = serde_json::json!({"data": bytes(repairs)});
+                    let params = PatchParams { field_manager: Some(apply::FIELD_MANAGER.into()), ..Default::default() };
+                    api.patch(self.name, &params, &Patch::Merge(&patch)).await.with_context(|| format!("secret {}", self.name))?;
+                    return Ok(());
+                }
+                None => self.fresh()?,
+            };
+            let params = PostParams { field_manager: Some(apply::FIELD_MANAGER.into()), ..Default::default() };
+            match api.create(&params, &missing).await {
+                Ok(_) => return Ok(()),
+                // somebody made it in between: theirs counts, look again
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                Err(error) => return Err(error).with_context(|| format!("secret {}", self.name)),
+            }
+        }
+    }
+
+    fn fresh(&self) -> Result<Secret> {
+        let mut data = Data::new();
+        self.fill(&mut data)?;
+        let secret = serde_json::json!({
+            "metadata": {"name": self.name, "labels": self.labels},
+            "type": self.kind,
+            "data": bytes(data),
+        });
+        serde_json::from_value(secret).with_context(|| format!("secret {}", self.name))
+    }
+}
+
+fn bytes(data: Data) -> BTreeMap<String, ByteString> {
+    data.into_iter().map(|(key, value)| (key, ByteString(value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keep() -> Keep {
+        let keys = vec![
+            ("username", Key::Fixed("admin".into())),
+            ("password", Key::Password),
+            ("copy", Key::Derived { fits: |data, value| data["password"] == value, make: |data| Ok(data["password"].clone()) }),
+        ];
+        Keep { name: "s", kind: "Opaque", labels: serde_json::json!({}), keys }
+    }
+
+    #[test]
+    fn a_password_is_made_once_and_what_follows_from_it_follows() {
+        let mut data = Data::new();
+        assert_eq!(keep().fill(&mut data).unwrap().len(), 3);
+        assert_eq!(data["password"].len(), 24);
+        assert_eq!(data["copy"], data["password"]);
+        assert!(keep().fill(&mut data).unwrap().is_empty(), "a second run must change nothing");
+        data.insert("password".into(), b"chosen by a person".to_vec());
+        let changed = keep().fill(&mut data).unwrap();
+        assert_eq!(changed.keys().collect::<Vec<_>>(), ["copy"], "a person's password is kept");
+        assert_eq!(data["copy"], b"chosen by a person");
+    }
+
+    #[test]
+    fn two_passwords_are_never_the_same() {
+        let (a, b) = (password(), password());
+        assert_ne!(a.expose_secret(), b.expose_secret());
+        assert!(a.expose_secret().chars().all(|c| c.is_ascii_alphanumeric()));
+    }
+}

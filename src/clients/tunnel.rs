@@ -1,0 +1,136 @@
+//! A connector for hyper that reaches Services of the cluster by their in-cluster names
+//! (`NAME.NAMESPACE.svc`) through a port-forward to a ready pod, and everything else by TCP. The API server's
+//! service proxy is no way: it drops `Authorization`.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use anyhow::{Context as _, Result, anyhow};
+use http::Uri;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::api::ListParams;
+use kube::{Api, Client};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::error::Failure;
+
+use super::pods;
+
+/// Opens connections. Cheap to clone: hyper does so for each.
+#[derive(Clone)]
+pub struct Connector {
+    /// None: only plain TCP, for an LRS outside the stack.
+    cluster: Option<Client>,
+}
+
+impl Connector {
+    pub fn to_cluster(client: Client) -> Self {
+        Self { cluster: Some(client) }
+    }
+
+    pub fn direct() -> Self {
+        Self { cluster: None }
+    }
+
+    async fn connect(self, uri: Uri) -> Result<Link> {
+        let host = uri.host().context("no host in the address")?.trim_matches(['[', ']']);
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        match (&self.cluster, host.strip_suffix(".svc").and_then(|name| name.split_once('.'))) {
+            (Some(client), Some((service, namespace))) => forward(client, namespace, service, port).await,
+            _ => {
+                let stream = TcpStream::connect((host, port)).await?;
+                stream.set_nodelay(true)?;
+                Ok(Link::Direct(stream))
+            }
+        }
+    }
+}
+
+async fn forward(client: &Client, namespace: &str, service: &str, port: u16) -> Result<Link> {
+    let found = Api::<Service>::namespaced(client.clone(), namespace).get(service).await.with_context(|| format!("service {service}"))?;
+    let spec = found.spec.unwrap_or_default();
+    let selector = spec.selector.unwrap_or_default();
+    let selector = selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
+    let api = Api::<Pod>::namespaced(client.clone(), namespace);
+    let pods = api.list(&ListParams::default().labels(&selector)).await.with_context(|| format!("pods of service {service}"))?;
+    let Some(pod) = pods.items.iter().find(|pod| pods::is_ready(pod)) else {
+        return Err(Failure::failed(format!("service {service} has no ready pod"))
+            .hint(format!("kubectl get pods -n {namespace} -l {selector}"))
+            .into());
+    };
+    let target = spec.ports.unwrap_or_default().into_iter().find(|p| p.port == i32::from(port)).and_then(|p| p.target_port);
+    let port = match target {
+        Some(IntOrString::Int(number)) => u16::try_from(number)?,
+        Some(IntOrString::String(name)) => pods::container_port(pod, &name).with_context(|| format!("service {service} has no port {name}"))?,
+        None => port,
+    };
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let mut forwarder = api.portforward(name, &[port]).await.with_context(|| format!("port-forward to pod {name}"))?;
+    let stream = forwarder.take_stream(port).ok_or_else(|| anyhow!("port-forward to pod {name} gave no stream"))?;
+    Ok(Link::Forwarded(stream))
+}
+
+/// One open connection.
+pub enum Link {
+    Forwarded(tokio::io::DuplexStream),
+    Direct(TcpStream),
+}
+
+macro_rules! each {
+    ($self:ident, $stream:ident => $call:expr) => {
+        match $self.get_mut() {
+            Link::Forwarded($stream) => $call,
+            Link::Direct($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Link {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Link {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        each!(self, stream => Pin::new(stream).poll_write(cx, buf))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
+
+/// What hyper wants of a connection.
+pub type HyperLink = TokioIo<Link>;
+
+impl Connection for Link {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl tower_service::Service<Uri> for Connector {
+    type Response = HyperLink;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connector = self.clone();
+        Box::pin(async move { Ok(TokioIo::new(connector.connect(uri).await?)) })
+    }
+}

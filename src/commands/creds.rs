@@ -1,0 +1,125 @@
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use crate::cli::KubeFlags;
+use crate::error::Failure;
+use crate::output::{printer, table::table};
+use crate::stack::versions::Component;
+use crate::steps::{self, Credential};
+
+use super::{Outcome, open};
+
+/// Show user names and passwords, and where to use them
+///
+/// Passwords are hidden unless a component is named or a format for programs is asked for.
+#[derive(Debug, Args)]
+pub struct CredsArgs {
+    /// Component whose password to show
+    #[arg(value_enum)]
+    component: Option<Component>,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+    /// Lines for `eval` in a shell
+    Env,
+}
+
+pub async fn run(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {
+    let stack = open(flags).await?;
+    let mut found: Vec<(Component, Credential)> = Vec::new();
+    for part in steps::parts() {
+        if args.component.is_none_or(|component| component == part.component()) {
+            found.extend(part.credentials(&stack).await?.into_iter().map(|credential| (part.component(), credential)));
+        }
+    }
+    if found.is_empty() {
+        let what = args.component.map_or_else(|| "accounts".to_string(), |component| format!("accounts of {component}"));
+        return Err(Failure::failed(format!("there are no {what} in namespace {}", stack.namespace()))
+            .hint("`kubectl lastack install` makes them")
+            .into());
+    }
+    let shown = args.component.is_some();
+    match args.output {
+        Format::Table => printer::data(&render(&found, shown))?,
+        Format::Env => printer::data(&found.iter().map(env).collect::<String>())?,
+        Format::Json => {
+            printer::json(&json!({"apiVersion": "lastack/v1", "kind": "Credentials", "items": found.iter().map(item).collect::<Vec<_>>()}))?
+        }
+    }
+    if args.output == Format::Table && !shown {
+        printer::note("passwords are shown for a component: `kubectl lastack creds lrs`");
+    }
+    Ok(Outcome::Good)
+}
+
+fn render(found: &[(Component, Credential)], shown: bool) -> String {
+    let rows = found.iter().map(|(component, credential)| {
+        let password = if shown { credential.password.expose_secret() } else { "********" };
+        [
+            component.to_string(),
+            credential.user.clone(),
+            password.to_string(),
+            credential.purpose.to_string(),
+            credential.secret.clone(),
+            credential.url.clone(),
+        ]
+    });
+    table(["COMPONENT", "USER", "PASSWORD", "FOR", "SECRET/KEY", "INSIDE THE CLUSTER"], rows)
+}
+
+fn item((component, credential): &(Component, Credential)) -> Value {
+    json!({
+        "component": component.as_str(),
+        "user": credential.user,
+        "password": credential.password.expose_secret(),
+        "purpose": credential.purpose,
+        "secret": credential.secret,
+        "url": credential.url,
+    })
+}
+
+fn env((component, credential): &(Component, Credential)) -> String {
+    let name = component.as_str().to_uppercase();
+    let quote = |value: &str| format!("'{}'", value.replace('\'', "'\\''"));
+    format!(
+        "LASTACK_{name}_USER={}\nLASTACK_{name}_PASSWORD={}\nLASTACK_{name}_URL={}\n",
+        quote(&credential.user),
+        quote(credential.password.expose_secret()),
+        quote(&credential.url)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credential() -> (Component, Credential) {
+        let credential = Credential {
+            user: "admin".into(),
+            password: "it's".to_string().into(),
+            purpose: "all",
+            secret: "lrs-ralph/password".into(),
+            url: "http://x".into(),
+        };
+        (Component::Lrs, credential)
+    }
+
+    #[test]
+    fn a_password_is_hidden_until_it_is_asked_for() {
+        assert!(!render(&[credential()], false).contains("it's"));
+        assert!(render(&[credential()], true).contains("it's"));
+    }
+
+    #[test]
+    fn shell_lines_survive_a_quote_in_a_password() {
+        assert!(env(&credential()).contains("LASTACK_LRS_PASSWORD='it'\\''s'\n"));
+    }
+}

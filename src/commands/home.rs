@@ -1,0 +1,33 @@
+//! What `kubectl lastack` alone shows: what it is, the verbs one needs first, and the stack that is there.
+
+use anyhow::Result;
+
+use crate::cli::KubeFlags;
+use crate::output::printer;
+
+use super::{Outcome, open, status};
+
+const PAGE: &str = "\
+A complete, wired and proven Learning Analytics stack on Kubernetes:
+  Ralph (LRS) --> Elasticsearch (data lake)
+
+  kubectl lastack install     bring it into the current namespace
+  kubectl lastack seed        fill it with example statements and prove that all are stored
+  kubectl lastack status      look at it hop by hop
+  kubectl lastack creds       user names and passwords
+  kubectl lastack uninstall   take it away again
+
+  kubectl lastack help and `--help` after every verb tell more
+";
+
+pub async fn run(flags: &KubeFlags) -> Result<Outcome> {
+    printer::data(PAGE)?;
+    // the page is the answer: a cluster that is not there is not an error here
+    if let Ok(stack) = open(flags).await
+        && let Ok(rows) = status::look(&stack).await
+        && status::is_installed(&rows)
+    {
+        printer::data(&format!("\nIn namespace {} of context {}:\n{}", stack.namespace(), stack.target.context, status::render(&rows)))?;
+    }
+    Ok(Outcome::Good)
+}

@@ -1,0 +1,195 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::cli::{KubeFlags, duration};
+use crate::error::Failure;
+use crate::output::age::took;
+use crate::output::printer::{self, FAINT, paint};
+use crate::output::progress::Rows;
+use crate::stack::Stack;
+use crate::stack::graph::{Finding, Graph, Summary};
+use crate::stack::profiles::Profile;
+use crate::stack::settings::{Expose, Settings};
+use crate::stack::step::{Observed, StepId};
+use crate::stack::versions::Component;
+use crate::steps;
+
+use super::Outcome;
+
+/// Bring the stack, or parts of it, into the namespace and prove that it answers
+///
+/// Safe to repeat: what is already there is left alone, what a stopped run left is finished, what somebody
+/// changed is repaired. Settings of an earlier install stay unless a flag or a file says otherwise.
+#[derive(Debug, Args)]
+pub struct InstallArgs {
+    /// Only these components and what they need
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "COMPONENT")]
+    only: Vec<Component>,
+    /// How big the stack is
+    #[arg(long, value_enum)]
+    profile: Option<Profile>,
+    /// File with settings (profile, expose, imageRegistry, charts, values)
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Chart values of a component that go over ours (repeatable)
+    #[arg(long, value_name = "COMPONENT=FILE", value_parser = component_file)]
+    values: Vec<(Component, PathBuf)>,
+    /// How the stack can be reached from outside the cluster
+    #[arg(long, value_enum)]
+    expose: Option<Expose>,
+    /// Registry that all images come from; an empty one goes back to their own
+    #[arg(long, value_name = "REGISTRY")]
+    image_registry: Option<String>,
+    /// Use a new namespace named after you and a random number
+    #[arg(long, conflicts_with = "namespace")]
+    new_namespace: bool,
+    /// Check to leave out (repeatable), such as preflight.room
+    #[arg(long, value_name = "CHECK")]
+    skip: Vec<String>,
+    /// Show what would be done, change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Show the commands a person would type instead, change nothing
+    #[arg(long)]
+    explain: bool,
+    /// Apply what can be applied now and do not wait
+    #[arg(long, conflicts_with = "timeout")]
+    no_wait: bool,
+    /// How long to wait for everything together
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
+    timeout: Duration,
+}
+
+fn component_file(text: &str) -> Result<(Component, PathBuf), String> {
+    let (component, file) = text.split_once('=').ok_or("expected COMPONENT=FILE")?;
+    Ok((clap::ValueEnum::from_str(component, false)?, file.into()))
+}
+
+pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
+    let asked = settings(&args)?;
+    let mut flags = flags.clone();
+    if args.new_namespace {
+        flags.namespace = Some(new_namespace());
+    }
+    let graph = graph(&args)?;
+    let stack = Stack::open(flags.resolve().await?, asked, (!args.no_wait).then_some(args.timeout)).await?;
+    if args.explain {
+        return explain(&graph, &stack);
+    }
+    printer::note(&format!(
+        "Installing into namespace {} of context {}, profile {}",
+        stack.namespace(),
+        stack.target.context,
+        stack.settings.profile().name()
+    ));
+    if args.dry_run {
+        return plan(&graph, &stack).await;
+    }
+    let rows = Rows::new(graph.steps().map(|step| step.id()));
+    let summary = graph.converge(&stack, &rows).await;
+    conclude(&stack, &summary?);
+    Ok(Outcome::Good)
+}
+
+fn settings(args: &InstallArgs) -> Result<Settings> {
+    let mut settings = args.file.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
+    for (component, file) in &args.values {
+        let text = std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
+        let values = serde_saphyr::from_str(&text).map_err(|error| Failure::usage(format!("{} is not YAML: {error}", file.display())))?;
+        settings.values.insert(*component, values);
+    }
+    let typed = Settings { profile: args.profile, expose: args.expose, image_registry: args.image_registry.clone(), ..Default::default() };
+    // an empty registry must reach the stored settings to take theirs away
+    let registry = typed.image_registry.clone().or(settings.image_registry.clone());
+    let mut settings = settings.overridden_by(typed);
+    settings.image_registry = registry;
+    Ok(settings)
+}
+
+fn graph(args: &InstallArgs) -> Result<Graph> {
+    let graph = steps::graph()?;
+    let ids: Vec<StepId> = graph.steps().map(|step| step.id()).collect();
+    for skip in &args.skip {
+        if !skip.starts_with("preflight.") || !ids.contains(&skip.as_str()) {
+            let checks: Vec<_> = ids.iter().filter(|id| id.starts_with("preflight.")).copied().collect();
+            return Err(Failure::usage(format!("`{skip}` is not a check that can be skipped"))
+                .hint(format!("there are {}", checks.join(", ")))
+                .into());
+        }
+    }
+    let graph = graph.without(|id| args.skip.iter().any(|skip| skip == id));
+    if args.only.is_empty() {
+        return Ok(graph);
+    }
+    Ok(graph.only(|id| args.only.iter().any(|component| id.split('.').next() == Some(component.as_str()))))
+}
+
+fn new_namespace() -> String {
+    let user = std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_default();
+    let name: String = user.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+    let name = name.trim_matches('-');
+    let name = if name.is_empty() { "lastack" } else { name };
+    format!("{name}-{}", rand::random_range(1000..=32767))
+}
+
+fn explain(graph: &Graph, stack: &Stack) -> Result<Outcome> {
+    let mut text = String::new();
+    for step in graph.steps() {
+        for (i, command) in step.explain(stack).iter().enumerate() {
+            if i == 0 {
+                text.push_str(&format!("# {}\n", step.id()));
+            }
+            text.push_str(command);
+            text.push('\n');
+        }
+    }
+    printer::data(&text)?;
+    Ok(Outcome::Good)
+}
+
+async fn plan(graph: &Graph, stack: &Stack) -> Result<Outcome> {
+    let mut blocked = false;
+    let mut changes = 0;
+    let mut text = String::new();
+    for planned in graph.plan(stack).await? {
+        let (word, detail) = match planned.finding {
+            Finding::Seen(Observed::Ok(detail)) => ("there", detail),
+            Finding::Seen(Observed::Missing(what)) => ("make", what),
+            Finding::Seen(Observed::Drifted(drift)) => ("change", drift.to_string()),
+            Finding::Seen(Observed::Unknown { permission }) => ("unknown", permission),
+            Finding::Seen(Observed::Blocked(reason)) => {
+                blocked = true;
+                ("blocked", format!("{} (hint: {})", reason.why, reason.hint))
+            }
+            Finding::After(need) => ("later", format!("after {need}")),
+        };
+        changes += usize::from(matches!(word, "make" | "change" | "later"));
+        text.push_str(&format!("  {word:<8} {:<22}  {detail}\n", planned.step.id()));
+    }
+    printer::data(&text)?;
+    printer::note(&if changes == 0 { "Nothing to do".to_string() } else { format!("{changes} steps to do; nothing was changed") });
+    Ok(if blocked { Outcome::Fault } else { Outcome::Good })
+}
+
+fn conclude(stack: &Stack, summary: &Summary) {
+    let namespace = match &stack.target {
+        target if target.namespace == "default" => String::new(),
+        target => format!(" -n {}", target.namespace),
+    };
+    if !summary.pending.is_empty() {
+        printer::note(&format!("Started; not waited for: {}", summary.pending.join(", ")));
+        printer::note(&format!("  kubectl lastack install{namespace}   finish it"));
+        return;
+    }
+    let chain = format!("(longest chain {})", took(summary.longest_chain));
+    let done = if summary.changed.is_empty() { "Ready, nothing to change," } else { "Ready" };
+    printer::note(&format!("{done} in {} {}", took(summary.took), paint(FAINT, &chain)));
+    for (command, purpose) in
+        [("seed", "fill it with 22,000 example statements"), ("status", "look at it hop by hop"), ("creds", "user names and passwords")]
+    {
+        printer::note(&format!("  {:<36} {purpose}", format!("kubectl lastack {command}{namespace}")));
+    }
+}

@@ -1,0 +1,85 @@
+//! The verbs, a file each: arguments in, steps or calls, output out. `main` is the only place that picks an
+//! exit code.
+
+pub mod completion;
+pub mod creds;
+pub mod home;
+pub mod install;
+pub mod seed;
+pub mod status;
+pub mod uninstall;
+pub mod version;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::cli::{Cli, Command, KubeFlags};
+use crate::error::{self, Failure, Kind};
+use crate::output::printer;
+use crate::stack::Stack;
+use crate::stack::settings::Settings;
+
+/// How a command that did not fail ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Good,
+    /// It worked, and what it looked at is not healthy.
+    Fault,
+}
+
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { Kind::Usage.exit_code() } else { 0 });
+        }
+    };
+    match run(cli) {
+        Ok(Outcome::Good) => ExitCode::SUCCESS,
+        Ok(Outcome::Fault) => ExitCode::from(Kind::Fault.exit_code()),
+        Err(error) => {
+            printer::error(&error::render(&error));
+            ExitCode::from(error::kind(&error).exit_code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<Outcome> {
+    let flags = cli.kube.with_helm_environment(|name| std::env::var(name).ok());
+    match cli.command {
+        Some(Command::Version(args)) => version::run(&args),
+        Some(Command::Completion(args)) => completion::run(&args),
+        Some(Command::Install(args)) => block_on(install::run(&flags, args)),
+        Some(Command::Status(args)) => block_on(status::run(&flags, args)),
+        Some(Command::Creds(args)) => block_on(creds::run(&flags, args)),
+        Some(Command::Seed(args)) => block_on(seed::run(&flags, args)),
+        Some(Command::Uninstall(args)) => block_on(uninstall::run(&flags, args)),
+        None => block_on(home::run(&flags)),
+    }
+}
+
+/// Runs a command to its end or to Ctrl-C, whichever comes first.
+fn block_on(command: impl Future<Output = Result<Outcome>>) -> Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = command => outcome,
+            _ = tokio::signal::ctrl_c() => Err(Failure::new(Kind::Interrupted, "interrupted")
+                .hint("nothing is undone; the same command goes on where this one stopped")
+                .into()),
+        }
+    });
+    // a port-forward that is still draining must not keep a finished command
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    outcome
+}
+
+/// The stack as it was last installed, for verbs that do not change what it is.
+async fn open(flags: &KubeFlags) -> Result<Stack> {
+    Stack::open(flags.resolve().await?, Settings::default(), None).await
+}

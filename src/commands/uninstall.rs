@@ -1,0 +1,80 @@
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use clap::Args;
+
+use crate::cli::{KubeFlags, duration};
+use crate::error::Failure;
+use crate::output::age::took;
+use crate::output::printer;
+use crate::output::progress::Rows;
+use crate::stack::Stack;
+use crate::stack::settings::Settings;
+use crate::stack::step::{Retracted, Retraction};
+use crate::steps;
+
+use super::Outcome;
+
+/// Take the stack away again, and prove that nothing of it is left
+///
+/// Removes only what this tool made.
+#[derive(Debug, Args)]
+pub struct UninstallArgs {
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// Keep the stored statements and the passwords, for a later install
+    #[arg(long)]
+    keep_data: bool,
+    /// Remove the ECK operator, too, when nothing else in the cluster needs it
+    #[arg(long)]
+    operator: bool,
+    /// Show what would be removed, change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// How long to wait for everything together
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    timeout: Duration,
+}
+
+pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
+    let stack = Stack::open(flags.resolve().await?, Settings::default(), Some(args.timeout)).await?;
+    let how = Retraction { keep_data: args.keep_data, operator: args.operator };
+    let graph = steps::graph()?;
+    let place = format!("namespace {} of context {}", stack.namespace(), stack.target.context);
+    let mut removals = Vec::new();
+    for step in graph.steps() {
+        match step.retractable(&stack, how).await? {
+            Retracted::Removed(what) => removals.push(format!("  {:<20} {what}", step.id())),
+            Retracted::Kept(_) | Retracted::Nothing => {}
+        }
+    }
+    if removals.is_empty() {
+        printer::note(&format!("There is nothing of ours to remove in {place}"));
+        return Ok(Outcome::Good);
+    }
+    printer::note(&format!("From {place}, this will be removed:\n{}", removals.join("\n")));
+    if args.dry_run {
+        return Ok(Outcome::Good);
+    }
+    let question = if args.keep_data { "Remove it?" } else { "Remove it, all stored statements included?" };
+    match args.yes || printer::confirm(question).ok_or_else(|| Failure::usage("nobody is there to confirm this").hint("say `--yes`"))? {
+        true => {}
+        false => return Err(Failure::failed("not confirmed, nothing was removed").into()),
+    }
+    let rows = Rows::new(graph.steps().map(|step| step.id()));
+    let summary = graph.retract(&stack, how, &rows).await?;
+    prove(&graph, &stack, how).await?;
+    printer::note(&format!("Gone in {}", took(summary.took)));
+    Ok(Outcome::Good)
+}
+
+/// Looks once more: a thing that is still there is an error.
+async fn prove(graph: &crate::stack::graph::Graph, stack: &Stack, how: Retraction) -> Result<()> {
+    for step in graph.steps() {
+        if let Retracted::Removed(what) = step.retractable(stack, how).await? {
+            return Err(anyhow!("{}: {what} is still there", step.id()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! What went wrong, as a script sees it (the kind, which decides the exit code) and as a person
+//! sees it (what failed, on which object, why, and what to do next).
+
+use std::fmt;
+
+/// Why a command did not end well. `main` maps it to the process's exit code and nothing else does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Something failed.
+    Failed,
+    /// The command line or a file given on it is wrong.
+    Usage,
+    /// The command worked; what it looked at is not healthy.
+    Fault,
+    /// The cluster cannot be reached or refuses the user.
+    Unreachable,
+    TimedOut,
+    Interrupted,
+}
+
+impl Kind {
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Fault => 3,
+            Self::Unreachable => 4,
+            Self::TimedOut => 124,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// An error whose kind or whose cure is known where it is made. Travels in an `anyhow` chain.
+#[derive(Debug)]
+pub struct Failure {
+    kind: Kind,
+    message: String,
+    hints: Vec<String>,
+}
+
+impl Failure {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hints: Vec::new() }
+    }
+
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(Kind::Failed, message)
+    }
+
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// What the reader can do about it. Shown after the message, one line each.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The kind of the outermost cause that knows its own.
+pub fn kind(error: &anyhow::Error) -> Kind {
+    for cause in error.chain() {
+        if let Some(failure) = cause.downcast_ref::<Failure>() {
+            return failure.kind;
+        }
+        if let Some(error) = cause.downcast_ref::<kube::Error>() {
+            return kube_kind(error);
+        }
+    }
+    Kind::Failed
+}
+
+/// The message on one line per thought: causes joined by colons, then the hints.
+pub fn render(error: &anyhow::Error) -> String {
+    let mut text = one_line(error);
+    for hint in hints(error) {
+        text.push_str("\n  hint: ");
+        text.push_str(&hint);
+    }
+    text
+}
+
+/// The causes joined by colons, each said once: libraries like to repeat their source in their own text.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let (message, last) = match cause.downcast_ref::<kube::Error>() {
+            Some(error) => (kube_message(error), true),
+            None => (cause.to_string(), false),
+        };
+        let message = message.trim().trim_end_matches('.');
+        if !message.is_empty() && !text.contains(message) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(message);
+        }
+        if last {
+            break;
+        }
+    }
+    text
+}
+
+fn hints(error: &anyhow::Error) -> Vec<String> {
+    let mut hints: Vec<String> = error.chain().filter_map(|cause| cause.downcast_ref::<Failure>()).flat_map(|f| f.hints.iter().cloned()).collect();
+    let unreachable =
+        error.chain().any(|cause| cause.downcast_ref::<kube::Error>().is_some_and(|e| kube_kind(e) == Kind::Unreachable && forbidden(e).is_none()));
+    if unreachable && hints.is_empty() {
+        hints.push("check `kubectl cluster-info`, or choose another cluster with `--context`".into());
+    }
+    hints
+}
+
+fn kube_kind(error: &kube::Error) -> Kind {
+    match error {
+        kube::Error::Api(status) if matches!(status.code, 401 | 403) => Kind::Unreachable,
+        kube::Error::Api(_) | kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) => Kind::Failed,
+        _ => Kind::Unreachable,
+    }
+}
+
+/// The API server's own sentence when it refused the user, which names the user, the verb and the resource.
+pub fn forbidden(error: &kube::Error) -> Option<&str> {
+    match error {
+        kube::Error::Api(status) if status.code == 403 => Some(&status.message),
+        _ => None,
+    }
+}
+
+fn kube_message(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.code == 401 => "the API server does not accept the credentials of this kubeconfig user".into(),
+        kube::Error::Api(status) if status.message.is_empty() => format!("the API server answered {}", status.code),
+        kube::Error::Api(status) => status.message.clone(),
+        kube::Error::InferConfig(_) | kube::Error::InferKubeconfig(_) => format!("no usable kubeconfig: {}", root(error)),
+        kube::Error::SerdeError(cause) => format!("an answer of the API server could not be read: {cause}"),
+        other => format!("cannot reach the API server: {}", root(other)),
+    }
+}
+
+fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context;
+
+    #[test]
+    fn the_kind_survives_context_and_hints_follow_the_message() {
+        let error = Err::<(), _>(Failure::new(Kind::TimedOut, "not ready").hint("wait longer")).context("data-lake").unwrap_err();
+        assert_eq!(kind(&error), Kind::TimedOut);
+        assert_eq!(render(&error), "data-lake: not ready\n  hint: wait longer");
+    }
+
+    #[test]
+    fn a_cause_that_its_wrapper_already_quotes_is_said_once() {
+        let error = anyhow::anyhow!("refused").context("connect failed: refused");
+        assert_eq!(one_line(&error), "connect failed: refused");
+    }
+
+    #[test]
+    fn a_forbidden_answer_is_the_servers_own_sentence_and_exit_code_4() {
+        let status = kube::core::Status::failure("secrets is forbidden: User \"bob\" cannot list resource", "Forbidden").with_code(403);
+        let error = anyhow::Error::from(kube::Error::Api(Box::new(status)));
+        assert_eq!(kind(&error).exit_code(), 4);
+        assert_eq!(render(&error), "secrets is forbidden: User \"bob\" cannot list resource");
+    }
+}

@@ -1,0 +1,61 @@
+//! Where text goes: data to stdout, everything else to stderr, colour only where it is wanted.
+
+use std::io::{self, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+
+pub const GOOD: Style = AnsiColor::Green.on_default();
+pub const BUSY: Style = AnsiColor::Cyan.on_default();
+pub const WARN: Style = AnsiColor::Yellow.on_default();
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+pub const FAINT: Style = Style::new().dimmed();
+
+/// Data for the reader or for the next program in the pipe. A reader that went away is not an error.
+pub fn data(text: &str) -> io::Result<()> {
+    let mut stdout = anstream::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+/// A machine-readable document, ending in a newline.
+pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    Ok(data(&text)?)
+}
+
+/// A line for the person who started the command. Nobody is left to tell when stderr is closed.
+pub fn note(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+pub fn error(text: &str) {
+    note(&format!("{}: {text}", paint(BAD, "error")));
+}
+
+pub fn warning(text: &str) {
+    note(&format!("{}: {text}", paint(WARN, "warning")));
+}
+
+/// Text in a style. `anstream` takes the style off again where colour is not wanted.
+pub fn paint(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// True when a person watches stderr, so that lines may be redrawn.
+pub fn is_live() -> bool {
+    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Asks a yes-or-no question. None when there is nobody to ask.
+pub fn confirm(question: &str) -> Option<bool> {
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return None;
+    }
+    let _ = write!(anstream::stderr().lock(), "{question} [y/N] ");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).ok()?;
+    Some(matches!(answer.trim(), "y" | "Y" | "yes"))
+}

@@ -1,0 +1,103 @@
+//! What a stack is: a namespace of a cluster, the settings it was asked for, and the graph of steps that
+//! must be true for it.
+
+pub mod graph;
+pub mod profiles;
+pub mod resources;
+pub mod settings;
+pub mod step;
+pub mod versions;
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+
+use crate::clients::helm::Helm;
+use crate::clients::{apply, elasticsearch::Elasticsearch, http::HttpClient, ralph::Ralph};
+use crate::steps;
+use crate::target::Target;
+
+use settings::Settings;
+use versions::Versions;
+
+/// The name of the ConfigMap that remembers the settings of the last install.
+pub const SETTINGS: &str = "lastack-settings";
+
+/// Everything a step needs to look at the cluster and to change it.
+pub struct Stack {
+    pub target: Target,
+    pub helm: Helm,
+    pub settings: Settings,
+    pub versions: &'static Versions,
+    /// When waiting ends. None: do not wait at all.
+    pub deadline: Option<Instant>,
+}
+
+impl Stack {
+    /// The stack of a namespace as it was last installed, changed by what was asked for now.
+    pub async fn open(target: Target, asked: Settings, wait: Option<Duration>) -> Result<Self> {
+        let helm = Helm::find(&target);
+        let stored = stored_settings(&target).await?;
+        let settings = stored.overridden_by(asked);
+        Ok(Self { target, helm, settings, versions: Versions::get(), deadline: wait.map(|wait| Instant::now() + wait) })
+    }
+
+    pub fn namespace(&self) -> &str {
+        &self.target.namespace
+    }
+
+    /// An API for objects of one namespaced kind in the stack's namespace.
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.target.client.clone(), &self.target.namespace)
+    }
+
+    /// The labels that every object of ours carries.
+    pub fn labels(&self, name: &str, instance: &str) -> serde_json::Value {
+        serde_json::json!({
+            "app.kubernetes.io/part-of": "lastack",
+            "app.kubernetes.io/managed-by": apply::FIELD_MANAGER,
+            "app.kubernetes.io/name": name,
+            "app.kubernetes.io/instance": instance,
+        })
+    }
+
+    /// An image under the registry the user asked for, or under its own.
+    pub fn image(&self, image: &str) -> String {
+        match &self.settings.image_registry {
+            None => image.to_string(),
+            Some(registry) => format!("{}/{}", registry.trim_end_matches('/'), versions::without_registry(image)),
+        }
+    }
+
+    /// The data lake, as the account the tool made for itself.
+    pub async fn elasticsearch(&self) -> Result<Elasticsearch> {
+        steps::datalake::client(self).await
+    }
+
+    /// The LRS, as its administrator.
+    pub async fn ralph(&self) -> Result<Ralph> {
+        steps::lrs::client(self).await
+    }
+
+    /// A client for a Service of the stack, reached by a port-forward.
+    pub fn service(&self, url: &str) -> Result<HttpClient> {
+        HttpClient::in_cluster(self.target.streams.clone(), url)
+    }
+}
+
+async fn stored_settings(target: &Target) -> Result<Settings> {
+    let api: Api<ConfigMap> = Api::namespaced(target.client.clone(), &target.namespace);
+    match api.get_opt(SETTINGS).await {
+        Ok(Some(map)) => Settings::from_config_map(&map),
+        Ok(None) => Ok(Settings::default()),
+        // a user who may not read ConfigMaps sees the stack as one with default settings
+        Err(error) if crate::error::forbidden(&error).is_some() => Ok(Settings::default()),
+        Err(error) => Err(error.into()),
+    }
+}

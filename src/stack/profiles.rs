@@ -1,0 +1,85 @@
+//! `manifests/profiles.yaml`: how big each part is, embedded.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use clap::ValueEnum;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde::{Deserialize, Serialize};
+
+use super::resources::Resources;
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// One small node of everything
+    #[default]
+    Laptop,
+    /// One node of everything, room for a course
+    Classroom,
+    /// Three data nodes, replicas of everything that can have them
+    Production,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sizes {
+    pub datalake: DatalakeSize,
+    pub lrs: ReplicaSize,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatalakeSize {
+    pub nodes: u32,
+    pub cpu: Quantity,
+    pub memory: Quantity,
+    pub storage: Quantity,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReplicaSize {
+    pub replicas: u32,
+    pub cpu: Quantity,
+    pub memory: Quantity,
+}
+
+impl Profile {
+    pub fn sizes(self) -> &'static Sizes {
+        static PROFILES: LazyLock<BTreeMap<Profile, Sizes>> = LazyLock::new(|| {
+            serde_saphyr::from_str(include_str!("../../manifests/profiles.yaml")).expect("manifests/profiles.yaml is checked by a test")
+        });
+        PROFILES.get(&self).expect("manifests/profiles.yaml names every profile")
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Laptop => "laptop",
+            Self::Classroom => "classroom",
+            Self::Production => "production",
+        }
+    }
+}
+
+impl Sizes {
+    /// What all pods of the stack ask of the cluster together.
+    pub fn requests(&self) -> Resources {
+        Resources::of(Some(&self.datalake.cpu), Some(&self.datalake.memory)) * self.datalake.nodes
+            + Resources::of(Some(&self.lrs.cpu), Some(&self.lrs.memory)) * self.lrs.replicas
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_profile_has_sizes_and_a_data_lake_that_keeps_its_quorum() {
+        for profile in Profile::value_variants() {
+            let sizes = profile.sizes();
+            assert!([1, 3].contains(&sizes.datalake.nodes), "{}: two nodes lose their quorum with one", profile.name());
+            assert!(sizes.requests() > Resources::default());
+        }
+    }
+}

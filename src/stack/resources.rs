@@ -1,0 +1,79 @@
+//! CPU and memory, added up and compared.
+
+use std::ops::{Add, Mul, Sub};
+
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube_quantity::ParsedQuantity;
+
+/// CPU in thousandths of a core, memory in bytes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub struct Resources {
+    pub millicores: i64,
+    pub memory_bytes: i64,
+}
+
+impl Resources {
+    /// A quantity that is absent or unreadable counts as nothing.
+    pub fn of(cpu: Option<&Quantity>, memory: Option<&Quantity>) -> Self {
+        let parse = |quantity: Option<&Quantity>| quantity.and_then(|q| ParsedQuantity::try_from(q).ok());
+        Self {
+            millicores: parse(cpu).and_then(|cpu| (cpu * 1000).to_bytes_i64()).unwrap_or_default(),
+            memory_bytes: parse(memory).and_then(|memory| memory.to_bytes_i64()).unwrap_or_default(),
+        }
+    }
+
+    pub fn fits_into(self, room: Self) -> bool {
+        self.millicores <= room.millicores && self.memory_bytes <= room.memory_bytes
+    }
+}
+
+impl Add for Resources {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { millicores: self.millicores + other.millicores, memory_bytes: self.memory_bytes + other.memory_bytes }
+    }
+}
+
+impl Sub for Resources {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self { millicores: self.millicores - other.millicores, memory_bytes: self.memory_bytes - other.memory_bytes }
+    }
+}
+
+impl Mul<u32> for Resources {
+    type Output = Self;
+    fn mul(self, n: u32) -> Self {
+        Self { millicores: self.millicores * i64::from(n), memory_bytes: self.memory_bytes * i64::from(n) }
+    }
+}
+
+impl std::iter::Sum for Resources {
+    fn sum<I: Iterator<Item = Self>>(iter: I) -> Self {
+        iter.fold(Self::default(), Add::add)
+    }
+}
+
+impl std::fmt::Display for Resources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let cores = self.millicores as f64 / 1000.0;
+        let memory = self.memory_bytes as f64 / f64::from(1 << 30);
+        write!(f, "{cores:.1} cores and {memory:.1} Gi")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_in_any_unit_add_up() {
+        let quantity = |text: &str| Quantity(text.into());
+        let of = |cpu, memory| Resources::of(Some(&quantity(cpu)), Some(&quantity(memory)));
+        assert_eq!(of("500m", "1536Mi") + of("2", "1G"), Resources { millicores: 2500, memory_bytes: 1536 * 1024 * 1024 + 1_000_000_000 });
+        assert_eq!(of("0.1", "128974848").millicores, 100);
+        assert_eq!((of("500m", "512Mi") * 3).to_string(), "1.5 cores and 1.5 Gi");
+        assert!(!of("1", "3Gi").fits_into(of("2", "2Gi")));
+        assert_eq!(Resources::of(None, Some(&quantity("1Ki"))).memory_bytes, 1024);
+    }
+}

@@ -1,0 +1,158 @@
+//! What a stack was asked to be: `lastack.yaml`, the flags of `install`, and the ConfigMap that remembers
+//! both, so that a later `install` without flags repairs the stack instead of changing it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use k8s_openapi::api::core::v1::ConfigMap;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Failure;
+
+use super::profiles::Profile;
+use super::versions::Component;
+
+const KEY: &str = "lastack.yaml";
+
+/// Every field may be left out; what is left out keeps its value of the last install, or its default.
+#[derive(Debug, Default, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Settings {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expose: Option<Expose>,
+    /// Where all images come from, instead of their own registries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image_registry: Option<String>,
+    /// Another place for a component's chart: a directory, an archive, or an `oci://` or `https://` address.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub charts: BTreeMap<Component, String>,
+    /// Chart values that go over ours.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<Component, Value>,
+}
+
+/// How the stack can be reached from outside the cluster.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Expose {
+    /// Not at all: by port-forward only
+    #[default]
+    None,
+    /// Services of type LoadBalancer
+    Loadbalancer,
+    /// Services of type NodePort
+    Nodeport,
+}
+
+impl Expose {
+    pub fn service_type(self) -> &'static str {
+        match self {
+            Self::None => "ClusterIP",
+            Self::Loadbalancer => "LoadBalancer",
+            Self::Nodeport => "NodePort",
+        }
+    }
+}
+
+impl Settings {
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+        serde_saphyr::from_str(&text).map_err(|error| {
+            Failure::usage(format!("{} is not a lastack.yaml: {error}", path.display()))
+                .hint("it may have the keys profile, expose, imageRegistry, charts and values")
+                .into()
+        })
+    }
+
+    pub fn from_config_map(map: &ConfigMap) -> Result<Self> {
+        let text = map.data.as_ref().and_then(|data| data.get(KEY)).map_or("{}", String::as_str);
+        serde_saphyr::from_str(text).with_context(|| {
+            format!("ConfigMap {} does not hold settings of this version of kubectl-lastack", map.metadata.name.as_deref().unwrap_or("?"))
+        })
+    }
+
+    /// The data of the ConfigMap that remembers these settings.
+    pub fn to_data(&self) -> Result<BTreeMap<String, String>> {
+        Ok(BTreeMap::from([(KEY.to_string(), serde_saphyr::to_string(self).context("settings cannot be written as YAML")?)]))
+    }
+
+    /// These settings, with everything that `other` says put over them.
+    pub fn overridden_by(mut self, other: Settings) -> Self {
+        self.profile = other.profile.or(self.profile);
+        self.expose = other.expose.or(self.expose);
+        self.image_registry = other.image_registry.or(self.image_registry).filter(|registry| !registry.is_empty());
+        self.charts.extend(other.charts);
+        self.values.extend(other.values);
+        self
+    }
+
+    pub fn profile(&self) -> Profile {
+        self.profile.unwrap_or_default()
+    }
+
+    pub fn expose(&self) -> Expose {
+        self.expose.unwrap_or_default()
+    }
+}
+
+/// Puts `over` on `values` as helm does: maps are merged key by key, everything else replaces, null removes.
+pub fn merge_values(values: &mut Value, over: &Value) {
+    match (values, over) {
+        (Value::Object(values), Value::Object(over)) => {
+            for (key, value) in over {
+                if value.is_null() {
+                    values.remove(key);
+                } else {
+                    merge_values(values.entry(key).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (values, over) => *values = over.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_later_install_without_flags_keeps_what_was_asked_before() {
+        let stored = Settings { profile: Some(Profile::Production), image_registry: Some("r".into()), ..Default::default() };
+        assert_eq!(stored.clone().overridden_by(Settings::default()), stored);
+        let asked = Settings { profile: Some(Profile::Laptop), image_registry: Some(String::new()), ..Default::default() };
+        let settings = stored.overridden_by(asked);
+        assert_eq!((settings.profile(), settings.image_registry), (Profile::Laptop, None));
+    }
+
+    #[test]
+    fn settings_survive_the_config_map() {
+        let settings = Settings {
+            profile: Some(Profile::Classroom),
+            values: BTreeMap::from([(Component::Lrs, json!({"resources": {"limits": {"memory": "1Gi"}}, "list": [1, "a"]}))]),
+            ..Default::default()
+        };
+        let map = ConfigMap { data: Some(settings.to_data().unwrap()), ..Default::default() };
+        assert_eq!(Settings::from_config_map(&map).unwrap(), settings);
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "profil: laptop\n").unwrap();
+        let error = format!("{:#}", Settings::read(file.path()).unwrap_err());
+        assert!(error.contains("profil"), "{error}");
+    }
+
+    #[test]
+    fn values_merge_as_helm_merges_them() {
+        let mut values = json!({"a": {"b": 1, "c": 2}, "d": [1, 2]});
+        merge_values(&mut values, &json!({"a": {"b": 3, "c": null}, "d": [4], "e": {"f": 5}}));
+        assert_eq!(values, json!({"a": {"b": 3}, "d": [4], "e": {"f": 5}}));
+    }
+}

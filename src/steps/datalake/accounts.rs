@@ -1,0 +1,124 @@
+//! The least accounts of Elasticsearch: one for Ralph, one for the dashboards, one for this tool.
+
+use anyhow::Result;
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::DeleteParams;
+
+use crate::clients::secrets::{Keep, Key};
+use crate::output::progress::Progress;
+use crate::stack::Stack;
+use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
+
+const ROLES_SECRET: &str = "data-lake-roles";
+const ROLES: &str = include_str!("../../../manifests/roles.yml");
+
+/// User, and by the same name the role of `manifests/roles.yml` that it has.
+const USERS: [(&str, &str); 3] = [("lrs", "data-lake-user-lrs"), ("dashboards", "data-lake-user-dashboards"), ("lastack", "data-lake-user-lastack")];
+
+/// The Secret with the keys `username` and `password` of an account.
+pub fn user_secret(user: &str) -> String {
+    format!("data-lake-user-{user}")
+}
+
+fn secrets(stack: &Stack) -> Vec<Keep> {
+    let labels = stack.labels("elasticsearch", super::NAME);
+    let users = USERS.map(|(user, name)| Keep {
+        name,
+        kind: "kubernetes.io/basic-auth",
+        labels: labels.clone(),
+        keys: vec![("username", Key::Fixed(user.into())), ("password", Key::Password), ("roles", Key::Fixed(user.into()))],
+    });
+    let roles = Keep { name: ROLES_SECRET, kind: "Opaque", labels: labels.clone(), keys: vec![("roles.yml", Key::Fixed(ROLES.into()))] };
+    users.into_iter().chain([roles]).collect()
+}
+
+pub struct Accounts;
+
+#[async_trait]
+impl Step for Accounts {
+    fn id(&self) -> StepId {
+        "datalake.accounts"
+    }
+
+    fn needs(&self) -> &'static [StepId] {
+        &["namespace"]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observed> {
+        for secret in secrets(stack) {
+            match secret.observe(stack).await? {
+                Observed::Ok(_) => {}
+                other => return Ok(other),
+            }
+        }
+        Ok(Observed::Ok(names()))
+    }
+
+    async fn converge(&self, stack: &Stack, _: &Progress) -> Result<Converged> {
+        for secret in secrets(stack) {
+            secret.converge(stack).await?;
+        }
+        Ok(Converged::Done(names()))
+    }
+
+    async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {
+        let api = stack.api::<Secret>();
+        let mut there = Vec::new();
+        for secret in secrets(stack) {
+            if api.get_metadata_opt(secret.name).await?.is_some() {
+                there.push(secret.name);
+            }
+        }
+        Ok(if there.is_empty() {
+            Retracted::Nothing
+        } else if how.keep_data {
+            Retracted::Kept(format!("secrets {}: they open the data", there.join(", ")))
+        } else {
+            Retracted::Removed(format!("secrets {}", there.join(", ")))
+        })
+    }
+
+    async fn retract(&self, stack: &Stack, _: Retraction, _: &Progress) -> Result<()> {
+        for secret in secrets(stack) {
+            crate::clients::apply::delete(&stack.api::<Secret>(), secret.name, &DeleteParams::default()).await?;
+        }
+        Ok(())
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        let namespace = stack.namespace();
+        let users = USERS.map(|(user, name)| {
+            format!(
+                "kubectl create secret generic {name} -n {namespace} --type kubernetes.io/basic-auth --from-literal=username={user} --from-file=password=FILE --from-literal=roles={user}"
+            )
+        });
+        users
+            .into_iter()
+            .chain([format!("kubectl create secret generic {ROLES_SECRET} -n {namespace} --from-file=roles.yml=manifests/roles.yml")])
+            .collect()
+    }
+}
+
+fn names() -> String {
+    USERS.map(|(user, _)| user).join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn every_account_has_a_role_and_none_may_touch_another_index() {
+        let roles: BTreeMap<String, serde_json::Value> = serde_saphyr::from_str(ROLES).unwrap();
+        for (user, secret) in USERS {
+            assert_eq!(secret, user_secret(user));
+            let role = &roles[user];
+            assert_eq!(role["cluster"], serde_json::json!(["monitor"]), "{user}");
+            assert_eq!(role["indices"][0]["names"], serde_json::json!(["statements"]), "{user}");
+        }
+        assert_eq!(roles.len(), USERS.len());
+        assert_eq!(roles["dashboards"]["indices"][0]["privileges"], serde_json::json!(["read", "view_index_metadata"]));
+    }
+}

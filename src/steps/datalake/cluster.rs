@@ -1,0 +1,208 @@
+//! The Elasticsearch cluster, as a resource of the ECK operator.
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::Api;
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::clients::apply::{self, Comparison, Desired, FIELD_MANAGER};
+use crate::clients::pods::{self, Trouble};
+use crate::clients::wait::{self, State};
+use crate::output::progress::Progress;
+use crate::stack::Stack;
+use crate::stack::settings::merge_values;
+use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
+use crate::stack::versions::Component;
+
+use super::{NAME, PODS};
+
+const TEMPLATE: &str = include_str!("../../../manifests/data-lake.yaml");
+
+/// How many data nodes this stack has.
+pub fn nodes(stack: &Stack) -> u32 {
+    stack.settings.profile().sizes().datalake.nodes
+}
+
+/// One node cannot hold replicas, so other people's indices make it yellow for ever: that is well.
+pub fn is_well(health: &str, nodes: u32) -> bool {
+    health == "green" || (health == "yellow" && nodes == 1)
+}
+
+/// The resource as the operator reports it.
+pub struct Live(DynamicObject);
+
+impl Live {
+    fn status(&self, key: &str) -> Option<&Value> {
+        self.0.data.get("status")?.get(key)
+    }
+
+    pub fn version(&self) -> &str {
+        self.status("version").and_then(Value::as_str).unwrap_or("starting")
+    }
+
+    pub fn phase(&self) -> &str {
+        self.status("phase").and_then(Value::as_str).unwrap_or("not seen by the operator yet")
+    }
+
+    fn health(&self) -> &str {
+        self.status("health").and_then(Value::as_str).unwrap_or("unknown")
+    }
+
+    fn available_nodes(&self) -> u32 {
+        self.status("availableNodes").and_then(Value::as_u64).map_or(0, |n| n as u32)
+    }
+
+    fn is_ready(&self, wanted_nodes: u32) -> bool {
+        let seen = self.status("observedGeneration").and_then(Value::as_i64);
+        self.phase() == "Ready"
+            && is_well(self.health(), wanted_nodes)
+            && self.available_nodes() == wanted_nodes
+            && seen == self.0.metadata.generation
+    }
+
+    fn is_ours(&self) -> bool {
+        self.0.metadata.labels.as_ref().and_then(|labels| labels.get("app.kubernetes.io/managed-by")).is_some_and(|manager| manager == FIELD_MANAGER)
+    }
+
+    fn describe(&self, wanted_nodes: u32) -> String {
+        format!("{} of {wanted_nodes} nodes, phase {}, health {}", self.available_nodes(), self.phase(), self.health())
+    }
+}
+
+fn api(stack: &Stack) -> Api<DynamicObject> {
+    Api::namespaced_with(stack.target.client.clone(), stack.namespace(), &super::resource())
+}
+
+pub async fn live(stack: &Stack) -> Result<Option<Live>> {
+    match api(stack).get_opt(NAME).await {
+        Ok(found) => Ok(found.map(Live)),
+        Err(error) => Err(error).context("elasticsearch data-lake"),
+    }
+}
+
+/// The resource as it should be.
+fn desired(stack: &Stack) -> Result<Desired> {
+    let mut body: Value = serde_saphyr::from_str(TEMPLATE).context("manifests/data-lake.yaml")?;
+    let versions = stack.versions.of(Component::Datalake);
+    let size = &stack.settings.profile().sizes().datalake;
+    body["metadata"]["labels"] = stack.labels("elasticsearch", NAME);
+    body["spec"]["version"] = json!(versions.version);
+    if stack.settings.image_registry.is_some() {
+        body["spec"]["image"] = json!(stack.image(versions.image("elasticsearch")));
+    }
+    let set = &mut body["spec"]["nodeSets"][0];
+    set["count"] = json!(size.nodes);
+    set["podTemplate"]["metadata"] = json!({"labels": {"app.kubernetes.io/part-of": "lastack"}});
+    set["podTemplate"]["spec"]["containers"][0]["resources"] = json!({
+        "requests": {"cpu": size.cpu, "memory": size.memory},
+        "limits": {"memory": size.memory},
+    });
+    set["volumeClaimTemplates"][0]["spec"]["resources"] = json!({"requests": {"storage": size.storage}});
+    if let Some(over) = stack.settings.values.get(&Component::Datalake) {
+        merge_values(&mut body["spec"], over);
+    }
+    Desired::known(&stack.target.client, stack.namespace(), &super::resource(), body)
+}
+
+pub struct Cluster;
+
+#[async_trait]
+impl Step for Cluster {
+    fn id(&self) -> StepId {
+        "datalake.cluster"
+    }
+
+    fn needs(&self) -> &'static [StepId] {
+        &["operator.release", "datalake.accounts"]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observed> {
+        let Some(live) = live(stack).await? else {
+            return Ok(Observed::Missing(format!("elasticsearch {NAME}, {} nodes", nodes(stack))));
+        };
+        if !live.is_ours() {
+            return Ok(Observed::blocked(
+                format!("namespace {} has an Elasticsearch {NAME} that this tool did not make", stack.namespace()),
+                format!(
+                    "use another namespace with `-n`, or give it to this tool: kubectl label elasticsearch {NAME} -n {} app.kubernetes.io/managed-by={FIELD_MANAGER} --overwrite",
+                    stack.namespace()
+                ),
+            ));
+        }
+        if let Comparison::Differs(drift) = desired(stack)?.compare().await? {
+            return Ok(Observed::Drifted(drift));
+        }
+        let nodes = nodes(stack);
+        Ok(if live.is_ready(nodes) {
+            Observed::Ok(format!("Elasticsearch {}, {}", live.version(), live.health()))
+        } else {
+            Observed::drifted("the data lake", live.describe(nodes), "ready")
+        })
+    }
+
+    async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
+        desired(stack)?.apply().await?;
+        let wanted = nodes(stack);
+        wait::until(stack, &format!("elasticsearch {NAME}"), progress, || async {
+            let Some(live) = live(stack).await? else { return Ok(State::Waiting("the resource is gone".into())) };
+            if live.is_ready(wanted) {
+                return Ok(State::Ready(format!("Elasticsearch {}, {} nodes, {}", live.version(), wanted, live.health())));
+            }
+            if live.phase() == "Invalid" {
+                let hint = format!("kubectl describe elasticsearch {NAME} -n {}", stack.namespace());
+                return Ok(State::Fatal { why: format!("the operator refuses elasticsearch {NAME} as invalid"), hint });
+            }
+            let pods = pods::list(stack, PODS).await?;
+            Ok(match pods::trouble(stack, &pods).await {
+                Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },
+                Some(Trouble::Waiting(reason)) => State::Waiting(format!("{}: {reason}", live.describe(wanted))),
+                None => State::Waiting(live.describe(wanted)),
+            })
+        })
+        .await
+    }
+
+    async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {
+        let found = match live(stack).await {
+            Ok(found) => found,
+            // without the operator's kinds there can be no such resource
+            Err(error) if error.downcast_ref::<kube::Error>().is_some_and(apply::is_not_found) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(match found {
+            None => Retracted::Nothing,
+            Some(live) if !live.is_ours() => Retracted::Kept(format!("elasticsearch {NAME}: not made by this tool")),
+            Some(_) if how.keep_data => Retracted::Removed(format!("elasticsearch {NAME} (its volumes are kept)")),
+            Some(_) => Retracted::Removed(format!("elasticsearch {NAME} and its volumes")),
+        })
+    }
+
+    async fn retract(&self, stack: &Stack, how: Retraction, progress: &Progress) -> Result<()> {
+        if how.keep_data {
+            let policy = json!({"spec": {"volumeClaimDeletePolicy": "DeleteOnScaledownOnly"}});
+            api(stack).patch(NAME, &PatchParams::default(), &Patch::Merge(&policy)).await.with_context(|| format!("elasticsearch {NAME}"))?;
+        }
+        apply::delete(&api(stack), NAME, &DeleteParams::foreground()).await?;
+        wait::until(stack, &format!("the end of elasticsearch {NAME}"), progress, || async {
+            let pods = pods::all(stack, PODS).await?;
+            let claims = stack.api::<PersistentVolumeClaim>().list(&ListParams::default().labels(PODS)).await?.items;
+            let (pods, claims) = (pods.len(), if how.keep_data { 0 } else { claims.len() });
+            Ok(if live(stack).await?.is_none() && pods + claims == 0 {
+                State::Ready(String::new())
+            } else {
+                State::Waiting(format!("{pods} pods and {claims} volume claims are being removed"))
+            })
+        })
+        .await
+        .map(drop)
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        vec![
+            format!("kubectl apply -n {} -f manifests/data-lake.yaml", stack.namespace()),
+            format!("kubectl wait -n {} elasticsearch/{NAME} --for=jsonpath='{{.status.phase}}'=Ready --timeout=10m", stack.namespace()),
+        ]
+    }
+}

@@ -1,0 +1,143 @@
+//! The index `statements` with its explicit mapping, so that no arrival order decides a field's type and no
+//! statement is refused for its keys.
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use crate::clients::elasticsearch::{Elasticsearch, INDEX};
+use crate::output::progress::Progress;
+use crate::stack::Stack;
+use crate::stack::step::{Converged, Observed, Step, StepId};
+
+const DEFINITION: &str = include_str!("../../../manifests/statements.json");
+
+/// The index as it should be on this many nodes.
+fn definition(nodes: u32) -> Result<Value> {
+    let mut definition: Value = serde_json::from_str(DEFINITION).context("manifests/statements.json")?;
+    definition["settings"]["index"]["number_of_replicas"] = json!(replicas(nodes));
+    Ok(definition)
+}
+
+/// A second copy where there is a second node to hold it.
+fn replicas(nodes: u32) -> u32 {
+    u32::from(nodes > 1)
+}
+
+pub struct Index;
+
+#[async_trait]
+impl Step for Index {
+    fn id(&self) -> StepId {
+        "datalake.index"
+    }
+
+    fn needs(&self) -> &'static [StepId] {
+        &["datalake.cluster"]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observed> {
+        let Some(live) = stack.elasticsearch().await?.index().await? else {
+            return Ok(Observed::Missing(format!("index {INDEX}")));
+        };
+        let wanted = definition(super::nodes(stack))?;
+        Ok(match difference(&live, &wanted) {
+            None => Observed::Ok(format!("index {INDEX}")),
+            Some((path, from, to)) => Observed::drifted(format!("index {INDEX} {path}"), from, to),
+        })
+    }
+
+    async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
+        let elasticsearch = stack.elasticsearch().await?;
+        let wanted = definition(super::nodes(stack))?;
+        match elasticsearch.index().await? {
+            None => elasticsearch.create_index(&wanted).await?,
+            Some(live) => update(&elasticsearch, &live, &wanted, progress).await?,
+        }
+        let fields = wanted["mappings"]["properties"].as_object().map_or(0, serde_json::Map::len);
+        Ok(Converged::Done(format!("index {INDEX}, {fields} mapped fields")))
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        vec![format!(
+            "kubectl exec -i -n {} data-lake-es-default-0 -c elasticsearch -- curl -ks -u elastic:PASSWORD -X PUT https://localhost:9200/{INDEX} -H 'Content-Type: application/json' -d @- < manifests/statements.json",
+            stack.namespace()
+        )]
+    }
+}
+
+/// Changes what can be changed in place. What cannot is made anew while the index is empty, and is an error with
+/// its reason once it holds statements.
+async fn update(elasticsearch: &Elasticsearch, live: &Value, wanted: &Value, progress: &Progress<'_>) -> Result<()> {
+    let dynamic = json!({"index": {"number_of_replicas": wanted["settings"]["index"]["number_of_replicas"]}});
+    let in_place = async {
+        elasticsearch.put_mapping(&wanted["mappings"]).await?;
+        elasticsearch.put_settings(&dynamic).await?;
+        let now = elasticsearch.index().await?.unwrap_or_default();
+        match difference(&now, wanted) {
+            None => Ok(()),
+            Some((path, from, to)) => Err(anyhow::anyhow!("{path} is {from}, should be {to}, and cannot be changed in place")),
+        }
+    };
+    let Err(error) = in_place.await else { return Ok(()) };
+    elasticsearch.refresh().await?;
+    if elasticsearch.count().await? > 0 {
+        return Err(error.context(format!("index {INDEX} holds statements under another mapping")));
+    }
+    let was = live["settings"]["index"]["provided_name"].as_str().unwrap_or(INDEX);
+    progress.say(&format!("index {was} is empty and has another mapping: making it anew"));
+    elasticsearch.delete_index().await?;
+    elasticsearch.create_index(wanted).await
+}
+
+/// The first thing that `wanted` says and `live` does not. Elasticsearch gives settings back as text, and what
+/// else is in the index is nobody's business.
+fn difference(live: &Value, wanted: &Value) -> Option<(String, String, String)> {
+    ["settings", "mappings"].into_iter().find_map(|part| missing(part, live.get(part), &wanted[part]))
+}
+
+fn missing(path: &str, live: Option<&Value>, wanted: &Value) -> Option<(String, String, String)> {
+    match (live, wanted) {
+        (Some(Value::Object(live)), Value::Object(wanted)) => {
+            wanted.iter().find_map(|(key, wanted)| missing(&format!("{path}.{key}"), live.get(key), wanted))
+        }
+        // a field without children of its own type is an object, which Elasticsearch does not say
+        (None, Value::String(text)) if path.ends_with(".type") && text == "object" => None,
+        (Some(live), wanted) if plain(live) == plain(wanted) => None,
+        (live, wanted) => Some((path.to_string(), live.map_or("absent".into(), plain), plain(wanted))),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_that_says_the_same_in_elasticsearchs_own_words_is_the_same() {
+        let wanted = json!({"settings": {"index": {"number_of_replicas": 0}},
+                            "mappings": {"dynamic": false, "properties": {"verb": {"type": "object", "properties": {"id": {"type": "keyword"}}}}}});
+        let live = json!({"settings": {"index": {"number_of_replicas": "0", "uuid": "x"}},
+                          "mappings": {"dynamic": "false", "properties": {"verb": {"properties": {"id": {"type": "keyword"}}}, "more": {"type": "long"}}}});
+        assert_eq!(difference(&live, &wanted), None);
+    }
+
+    #[test]
+    fn a_field_of_another_type_is_named_by_its_path() {
+        let wanted = json!({"settings": {}, "mappings": {"properties": {"timestamp": {"type": "date"}}}});
+        let live = json!({"settings": {}, "mappings": {"properties": {"timestamp": {"type": "text"}}}});
+        let (path, from, to) = difference(&live, &wanted).unwrap();
+        assert_eq!((path.as_str(), from.as_str(), to.as_str()), ("mappings.properties.timestamp.type", "text", "date"));
+    }
+
+    #[test]
+    fn the_checked_in_definition_never_refuses_a_key_and_keeps_no_replica_on_one_node() {
+        let definition = definition(1).unwrap();
+        assert_eq!(plain(&definition["mappings"]["dynamic"]), "false");
+        assert_eq!(definition["settings"]["index"]["number_of_replicas"], 0);
+        assert_eq!(super::definition(3).unwrap()["settings"]["index"]["number_of_replicas"], 1);
+    }
+}

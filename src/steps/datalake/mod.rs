@@ -1,0 +1,129 @@
+//! Elasticsearch, run by the ECK operator: its accounts, the cluster, the index of statements.
+
+mod accounts;
+mod cluster;
+mod index;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use futures::future::join;
+use kube::core::{ApiResource, GroupVersionKind};
+use secrecy::SecretString;
+
+use crate::clients::elasticsearch::{Contents, Elasticsearch};
+use crate::clients::http::{Account, HttpClient};
+use crate::clients::{pods, secrets};
+use crate::error::Failure;
+use crate::output::age;
+use crate::stack::Stack;
+use crate::stack::step::Step;
+use crate::stack::versions::Component;
+
+use super::{Credential, Fact, Part, PartStatus};
+
+/// The name of the ECK resource, which its Services, Secrets and pods begin with.
+pub const NAME: &str = "data-lake";
+/// Where ECK puts the certificate authority of the cluster's HTTPS.
+pub const AUTHORITY_SECRET: &str = "data-lake-es-http-certs-public";
+const ELASTIC_SECRET: &str = "data-lake-es-elastic-user";
+const PODS: &str = "elasticsearch.k8s.elastic.co/cluster-name=data-lake";
+
+pub use accounts::user_secret;
+pub use cluster::nodes;
+
+pub struct Datalake;
+
+#[async_trait]
+impl Part for Datalake {
+    fn name(&self) -> &'static str {
+        "datalake"
+    }
+
+    fn component(&self) -> Component {
+        Component::Datalake
+    }
+
+    fn steps(&self) -> Vec<Box<dyn Step>> {
+        vec![Box::new(accounts::Accounts), Box::new(cluster::Cluster), Box::new(index::Index)]
+    }
+
+    async fn status(&self, stack: &Stack) -> PartStatus {
+        let (resource, (pods, asked)) = join(cluster::live(stack), join(pods::list(stack, PODS), ask(stack))).await;
+        let mut status = PartStatus { runs: Fact::None, pods: Fact::None, answers: Fact::None, data: Fact::None, newest: None, url: None };
+        match &resource {
+            Ok(Some(live)) => {
+                let text = format!("{}, {}", live.version(), live.phase());
+                status.runs = if live.phase() == "Ready" { Fact::Good(live.version().to_string()) } else { Fact::Bad(text) };
+            }
+            Ok(None) => {
+                status.runs = Fact::Bad("not installed".into());
+                return status;
+            }
+            Err(error) => status.runs = Fact::from_error(error),
+        }
+        status.pods = match pods {
+            Ok(pods) => {
+                let ready = pods.iter().filter(|pod| pods::is_ready(pod)).count();
+                let text = format!("{ready}/{}", pods.len());
+                if ready == pods.len() && ready > 0 { Fact::Good(text) } else { Fact::Bad(text) }
+            }
+            Err(error) => Fact::from_error(&error.into()),
+        };
+        match asked {
+            Ok((health, contents)) => {
+                status.answers =
+                    if cluster::is_well(&health.status, health.number_of_nodes) { Fact::Good(health.status) } else { Fact::Bad(health.status) };
+                status.data = match &contents {
+                    Ok(contents) => Fact::Good(format!("{} statements, {}", age::count(contents.statements), age::bytes(contents.bytes))),
+                    Err(error) => Fact::Bad(crate::error::one_line(error)),
+                };
+                status.newest = contents.ok().and_then(|contents| contents.newest_stored);
+            }
+            Err(error) => status.answers = Fact::from_error(&error),
+        }
+        status
+    }
+
+    async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>> {
+        let Some(password) = secrets::optional(stack, ELASTIC_SECRET, "elastic").await? else { return Ok(Vec::new()) };
+        Ok(vec![Credential {
+            user: "elastic".into(),
+            password,
+            purpose: "everything",
+            secret: format!("{ELASTIC_SECRET}/elastic"),
+            url: address(stack),
+        }])
+    }
+}
+
+async fn ask(stack: &Stack) -> Result<(crate::clients::elasticsearch::Health, Result<Contents>)> {
+    let elasticsearch = client(stack).await?;
+    let (health, contents) = join(elasticsearch.health(), elasticsearch.contents()).await;
+    Ok((health?, contents))
+}
+
+/// What the API server calls the kind Elasticsearch.
+pub fn resource() -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("elasticsearch.k8s.elastic.co", "v1", "Elasticsearch"), "elasticsearches")
+}
+
+/// The name under which its certificate is valid; the address inside the cluster.
+pub fn address(stack: &Stack) -> String {
+    format!("https://data-lake-es-http.{}.svc:9200", stack.namespace())
+}
+
+/// A client over verified TLS, as the tool's own account.
+pub async fn client(stack: &Stack) -> Result<Elasticsearch> {
+    let secret = user_secret("lastack");
+    let data = secrets::read(&stack.api(), AUTHORITY_SECRET).await?;
+    let authority = data.as_ref().and_then(|data| data.get("ca.crt").or_else(|| data.get("tls.crt")));
+    let Some(authority) = authority else {
+        return Err(Failure::failed(format!("there is no data lake in namespace {} (secret {AUTHORITY_SECRET} is missing)", stack.namespace()))
+            .hint("`kubectl lastack install` makes it")
+            .into());
+    };
+    let password: SecretString = secrets::value(stack, &secret, "password").await?;
+    let account = Account { user: "lastack".into(), password };
+    let http = HttpClient::in_cluster_tls(stack.target.streams.clone(), &address(stack), authority)?.with_account(&account);
+    Ok(Elasticsearch::new(http.context("the data lake's account cannot be used")?))
+}

@@ -1,0 +1,365 @@
+//! Ralph, the LRS: its accounts, its release, and whether it answers.
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use futures::future::join3;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Secret, Service};
+use kube::api::DeleteParams;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::clients::helm::{ChartRef, Install};
+use crate::clients::http::Account;
+use crate::clients::ralph::Ralph;
+use crate::clients::secrets::{self, Data, Keep, Key};
+use crate::clients::wait::{self, State};
+use crate::clients::{apply, elasticsearch, pods};
+use crate::error::Failure;
+use crate::output::progress::Progress;
+use crate::stack::Stack;
+use crate::stack::settings::merge_values;
+use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
+use crate::stack::versions::Component;
+
+use super::{Credential, Fact, Part, PartStatus, datalake, release};
+
+const RELEASE: &str = "lrs";
+/// The Deployment, the Service and the Secret.
+const NAME: &str = "lrs-ralph";
+const USER: &str = "admin";
+
+/// The passwords are random and long: guessing is hopeless at any cost, and Ralph pays this one per request.
+const BCRYPT_COST: u32 = 10;
+
+pub struct Lrs;
+
+#[async_trait]
+impl Part for Lrs {
+    fn name(&self) -> &'static str {
+        "ralph"
+    }
+
+    fn component(&self) -> Component {
+        Component::Lrs
+    }
+
+    fn steps(&self) -> Vec<Box<dyn Step>> {
+        vec![Box::new(Credentials), Box::new(RalphRelease), Box::new(Answers)]
+    }
+
+    async fn status(&self, stack: &Stack) -> PartStatus {
+        let mut status = PartStatus { runs: Fact::None, pods: Fact::None, answers: Fact::None, data: Fact::None, newest: None, url: None };
+        let (listed, deployment, answers) = join3(stack.helm.list(stack.namespace()), deployment(stack), probe(stack)).await;
+        status.runs = match listed {
+            Ok(rows) => match rows.into_iter().find(|row| row.name == RELEASE) {
+                None => {
+                    status.runs = Fact::Bad("not installed".into());
+                    return status;
+                }
+                Some(row) => {
+                    let text = format!("{}, chart {}", row.app_version, release::chart_version(&row.chart));
+                    if row.status == "deployed" { Fact::Good(text) } else { Fact::Bad(format!("{text}, {}", row.status)) }
+                }
+            },
+            Err(error) => Fact::from_error(&error),
+        };
+        status.pods = match deployment {
+            Ok(pods) => pods,
+            Err(error) => Fact::from_error(&error),
+        };
+        status.answers = match answers {
+            Ok(detail) => Fact::Good(detail),
+            Err(error) => Fact::from_error(&error),
+        };
+        status.data = match &status.answers {
+            Fact::Good(_) => Fact::Good("takes statements".into()),
+            _ => Fact::None,
+        };
+        status.url = service_url(stack).await.ok().flatten();
+        status
+    }
+
+    async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>> {
+        let Some(password) = secrets::optional(stack, NAME, "password").await? else { return Ok(Vec::new()) };
+        Ok(vec![Credential {
+            user: USER.into(),
+            password,
+            purpose: "stores and reads all statements",
+            secret: format!("{NAME}/password"),
+            url: format!("{}/xAPI", address(stack)),
+        }])
+    }
+}
+
+async fn deployment(stack: &Stack) -> Result<Fact> {
+    let deployment = stack.api::<Deployment>().get(NAME).await.with_context(|| format!("deployment {NAME}"))?;
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let pods = pods::list(stack, &release::selector(&deployment)).await?;
+    let ready = pods.iter().filter(|pod| pods::is_ready(pod)).count();
+    let text = format!("{ready}/{wanted}");
+    Ok(if i32::try_from(ready).is_ok_and(|ready| ready >= wanted) { Fact::Good(text) } else { Fact::Bad(text) })
+}
+
+/// Where the Service can be reached from outside, when it can.
+async fn service_url(stack: &Stack) -> Result<Option<String>> {
+    let service = stack.api::<Service>().get(NAME).await?;
+    let ingress = service.status.and_then(|status| status.load_balancer).and_then(|balancer| balancer.ingress).unwrap_or_default();
+    Ok(ingress.into_iter().find_map(|point| point.ip.or(point.hostname)).map(|host| format!("http://{host}")))
+}
+
+/// The address inside the cluster.
+fn address(stack: &Stack) -> String {
+    format!("http://{NAME}.{}.svc", stack.namespace())
+}
+
+/// A client as the administrator of the LRS.
+pub async fn client(stack: &Stack) -> Result<Ralph> {
+    let password: SecretString = secrets::value(stack, NAME, "password").await?;
+    Ralph::new(stack.service(&address(stack))?, &Account { user: USER.into(), password })
+}
+
+/// Asks the LRS who we are and whether it is well.
+async fn probe(stack: &Stack) -> Result<String> {
+    let ralph = client(stack).await?;
+    let (who, heart) = tokio::try_join!(ralph.whoami(), ralph.heartbeat())?;
+    if !who.status.is_success() {
+        let why = format!("Ralph answered {} to /whoami as {USER}", who.status.as_u16());
+        return Err(Failure::failed(why).hint("`kubectl lastack install` brings secret, accounts file and pods together again").into());
+    }
+    if !heart.status.is_success() {
+        let why = format!("Ralph's heartbeat says {}: {}", heart.status.as_u16(), heart.excerpt());
+        return Err(Failure::failed(why).hint("it asks Elasticsearch: look at the data lake first").into());
+    }
+    Ok("heartbeat ok".into())
+}
+
+fn credentials(stack: &Stack) -> Keep {
+    Keep {
+        name: NAME,
+        kind: "Opaque",
+        labels: stack.labels("ralph", RELEASE),
+        keys: vec![
+            ("username", Key::Fixed(USER.into())),
+            ("password", Key::Password),
+            ("auth.json", Key::Derived { fits: accounts_fit, make: make_accounts }),
+        ],
+    }
+}
+
+/// Whether Ralph's accounts file opens with the password of the same Secret. Accounts that others added stay.
+fn accounts_fit(data: &Data, file: &[u8]) -> bool {
+    let accounts: Vec<Value> = serde_json::from_slice(file).unwrap_or_default();
+    let admin = accounts.iter().find(|account| account["username"] == USER);
+    let hash = admin.and_then(|account| account["hash"].as_str());
+    let password = data.get("password").and_then(|password| std::str::from_utf8(password).ok());
+    matches!((password, hash), (Some(password), Some(hash)) if bcrypt::verify(password, hash).unwrap_or(false))
+}
+
+fn make_accounts(data: &Data) -> Result<Vec<u8>> {
+    let password = data.get("password").context("no password")?;
+    let hash = bcrypt::hash(std::str::from_utf8(password)?, BCRYPT_COST)?;
+    let others = data.get("auth.json").and_then(|file| serde_json::from_slice::<Vec<Value>>(file).ok()).unwrap_or_default();
+    let admin = json!({"username": USER, "hash": hash, "scopes": ["all"], "agent": {"mbox": "mailto:admin@lrs.example.org"}});
+    let accounts: Vec<Value> = std::iter::once(admin).chain(others.into_iter().filter(|account| account["username"] != USER)).collect();
+    Ok(serde_json::to_vec(&accounts)?)
+}
+
+struct Credentials;
+
+#[async_trait]
+impl Step for Credentials {
+    fn id(&self) -> StepId {
+        "lrs.credentials"
+    }
+
+    fn needs(&self) -> &'static [StepId] {
+        &["namespace"]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observed> {
+        credentials(stack).observe(stack).await
+    }
+
+    async fn converge(&self, stack: &Stack, _: &Progress) -> Result<Converged> {
+        credentials(stack).converge(stack).await?;
+        Ok(Converged::Done(format!("secret {NAME}, user {USER}")))
+    }
+
+    async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {
+        Ok(match stack.api::<Secret>().get_metadata_opt(NAME).await? {
+            None => Retracted::Nothing,
+            Some(_) if how.keep_data => Retracted::Kept(format!("secret {NAME}: clients of the LRS know its password")),
+            Some(_) => Retracted::Removed(format!("secret {NAME}")),
+        })
+    }
+
+    async fn retract(&self, stack: &Stack, _: Retraction, _: &Progress) -> Result<()> {
+        apply::delete(&stack.api::<Secret>(), NAME, &DeleteParams::default()).await
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        vec![format!(
+            "kubectl create secret generic {NAME} -n {} --from-literal=username={USER} --from-file=password=FILE --from-file=auth.json=FILE",
+            stack.namespace()
+        )]
+    }
+}
+
+struct RalphRelease;
+
+impl RalphRelease {
+    async fn install(stack: &Stack) -> Result<Install> {
+        let versions = stack.versions.of(Component::Lrs);
+        let size = &stack.settings.profile().sizes().lrs;
+        let image = stack.image(versions.image("ralph"));
+        let (repository, tag) = image.rsplit_once(':').context("an image without a tag")?;
+        let mut values = json!({
+            "image": {"repository": repository, "tag": tag},
+            "replicas": size.replicas,
+            "existingSecret": NAME,
+            "secretChecksum": checksum(stack).await?,
+            "elasticsearch": {
+                "host": "data-lake-es-http",
+                "index": elasticsearch::INDEX,
+                "existingSecret": datalake::user_secret("lrs"),
+                "caSecret": datalake::AUTHORITY_SECRET,
+                "allowYellow": datalake::nodes(stack) == 1,
+            },
+            "resources": {"requests": {"cpu": size.cpu, "memory": size.memory}, "limits": {"memory": size.memory}},
+            "service": {"type": stack.settings.expose().service_type()},
+        });
+        if let Some(over) = stack.settings.values.get(&Component::Lrs) {
+            merge_values(&mut values, over);
+        }
+        Ok(Install {
+            release: RELEASE,
+            namespace: stack.namespace().into(),
+            chart: ChartRef::new(versions.chart(), stack.settings.charts.get(&Component::Lrs))?,
+            values,
+        })
+    }
+}
+
+/// Changes when an account changes, so that the pods start anew with it; says nothing about the passwords.
+async fn checksum(stack: &Stack) -> Result<String> {
+    let mut hash = Sha256::new();
+    for name in [NAME.to_string(), datalake::user_secret("lrs")] {
+        for (key, value) in secrets::read(&stack.api(), &name).await?.unwrap_or_default() {
+            hash.update(key);
+            hash.update(Sha256::digest(&value));
+        }
+    }
+    Ok(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[async_trait]
+impl Step for RalphRelease {
+    fn id(&self) -> StepId {
+        "lrs.release"
+    }
+
+    fn needs(&self) -> &'static [StepId] {
+        &["lrs.credentials", "datalake.accounts", "datalake.index", "settings"]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observed> {
+        let install = Self::install(stack).await?;
+        let found = release::observe(stack, &install).await?;
+        if !matches!(found, Observed::Ok(_)) {
+            return Ok(found);
+        }
+        Ok(match release::rollout(stack, NAME).await? {
+            State::Ready(_) => found,
+            State::Waiting(reason) | State::Fatal { why: reason, .. } => Observed::drifted(format!("deployment {NAME}"), reason, "ready"),
+        })
+    }
+
+    async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
+        let install = Self::install(stack).await?;
+        let before = stack.helm.status(RELEASE, stack.namespace()).await?;
+        let upgraded = async {
+            release::converge(stack, &install, progress).await?;
+            release::rolled_out(stack, NAME, progress).await
+        };
+        match upgraded.await {
+            Ok(converged) => Ok(converged),
+            Err(error) => Err(release::restore(stack, &install, before.as_ref(), error).await),
+        }
+    }
+
+    async fn retractable(&self, stack: &Stack, _: Retraction) -> Result<Retracted> {
+        release::retractable(stack, RELEASE, stack.namespace()).await
+    }
+
+    async fn retract(&self, stack: &Stack, _: Retraction, _: &Progress) -> Result<()> {
+        stack.helm.uninstall(RELEASE, stack.namespace()).await
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        let namespace = stack.namespace();
+        vec![
+            format!("helm upgrade --install {RELEASE} charts/ralph -n {namespace} -f values.yaml"),
+            format!("kubectl rollout status deployment/{NAME} -n {namespace}"),
+        ]
+    }
+}
+
+struct Answers;
+
+#[async_trait]
+impl Step for Answers {
+    fn id(&self) -> StepId {
+        "lrs.answers"
+    }
+
+    fn needs(&self) -> &'static [StepId] {
+        &["lrs.release"]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observed> {
+        Ok(match probe(stack).await {
+            Ok(detail) => Observed::Ok(format!("whoami and {detail}")),
+            Err(error) => Observed::drifted("the LRS", crate::error::one_line(&error), "answering"),
+        })
+    }
+
+    async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
+        wait::until(stack, "the LRS", progress, || async {
+            Ok(match probe(stack).await {
+                Ok(detail) => State::Ready(format!("whoami and {detail}")),
+                Err(error) => State::Waiting(crate::error::one_line(&error)),
+            })
+        })
+        .await
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        vec![
+            format!("kubectl port-forward -n {} service/{NAME} 8080:80", stack.namespace()),
+            format!("curl --user {USER}:PASSWORD http://localhost:8080/whoami"),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_accounts_file_follows_the_password_and_keeps_other_accounts() {
+        let mut data = Data::from([("password".to_string(), b"one".to_vec())]);
+        let first = make_accounts(&data).unwrap();
+        assert!(accounts_fit(&data, &first));
+        let mut accounts: Vec<Value> = serde_json::from_slice(&first).unwrap();
+        accounts.push(json!({"username": "moodle", "hash": "x", "scopes": ["statements/write"], "agent": {}}));
+        data.insert("auth.json".into(), serde_json::to_vec(&accounts).unwrap());
+        data.insert("password".into(), b"two".to_vec());
+        assert!(!accounts_fit(&data, &data["auth.json"]), "the file still opens with the old password");
+        let second = make_accounts(&data).unwrap();
+        assert!(accounts_fit(&data, &second));
+        assert!(String::from_utf8_lossy(&second).contains("moodle"));
+        assert!(!String::from_utf8_lossy(&second).contains("two"), "the file holds a hash, never the password");
+    }
+}

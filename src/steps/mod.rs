@@ -1,0 +1,94 @@
+//! The steps of each component, a file each. A new component is a new file and a line in `parts`.
+
+pub mod datalake;
+pub mod lrs;
+pub mod namespace;
+pub mod operator;
+pub mod preflight;
+pub mod release;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use crate::stack::Stack;
+use crate::stack::graph::Graph;
+use crate::stack::step::Step;
+use crate::stack::versions::Component;
+
+/// One hop of the pipeline: its steps, its state, its passwords.
+#[async_trait]
+pub trait Part: Send + Sync {
+    /// The name of the part in `status` and `creds`.
+    fn name(&self) -> &'static str;
+
+    fn component(&self) -> Component;
+
+    fn steps(&self) -> Vec<Box<dyn Step>>;
+
+    /// Looks at the part from all sides. What cannot be seen costs a cell, not the row.
+    async fn status(&self, stack: &Stack) -> PartStatus;
+
+    async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>>;
+}
+
+/// The parts in the order in which data flows.
+pub fn parts() -> Vec<Box<dyn Part>> {
+    vec![Box::new(lrs::Lrs), Box::new(datalake::Datalake), Box::new(operator::Operator)]
+}
+
+/// Everything that must be true for the whole stack.
+pub fn graph() -> Result<Graph> {
+    let mut steps = preflight::steps();
+    steps.extend(namespace::steps());
+    steps.extend(parts().iter().flat_map(|part| part.steps()));
+    Graph::new(steps)
+}
+
+/// One thing that was asked about a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    Good(String),
+    Bad(String),
+    /// This user may not know: the permission that is missing.
+    Unknown(String),
+    /// The part has no such thing.
+    None,
+}
+
+impl Fact {
+    /// Turns an error of asking into the fact that the answer is bad, or not to be had by this user.
+    pub fn from_error(error: &anyhow::Error) -> Self {
+        match error.chain().find_map(|cause| cause.downcast_ref::<kube::Error>()).and_then(crate::error::forbidden) {
+            Some(sentence) => Self::Unknown(sentence.to_string()),
+            None => Self::Bad(crate::error::one_line(error)),
+        }
+    }
+}
+
+/// A row of `status`.
+#[derive(Debug, Clone)]
+pub struct PartStatus {
+    /// What helm or the operator says runs.
+    pub runs: Fact,
+    pub pods: Fact,
+    /// What the service itself answers.
+    pub answers: Fact,
+    pub data: Fact,
+    /// When the newest data came.
+    pub newest: Option<jiff::Timestamp>,
+    /// Where it can be reached from outside the cluster.
+    pub url: Option<String>,
+}
+
+/// An account that a person can use.
+pub struct Credential {
+    pub user: String,
+    pub password: SecretString,
+    /// What it opens, in a few words.
+    pub purpose: &'static str,
+    /// The Secret and key it is kept in.
+    pub secret: String,
+    /// Where to use it from inside the cluster.
+    pub url: String,
+}

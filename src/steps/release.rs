@@ -1,0 +1,170 @@
+//! What every step that is a helm release does: tell whether it is as it should be, bring it there, take it away.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::apps::v1::Deployment;
+use serde_json::Value;
+
+use crate::clients::apply::{Comparison, Desired};
+use crate::clients::helm::{Install, Release};
+use crate::clients::pods::{self, Trouble};
+use crate::clients::wait::{self, State};
+use crate::error::one_line;
+use crate::output::progress::Progress;
+use crate::stack::Stack;
+use crate::stack::step::{Converged, Observed, Retracted};
+
+/// Our own helm calls take seconds. A release that says it is busy for longer was left so by a helm that died.
+const STALE: Duration = Duration::from_secs(30);
+
+pub async fn observe(stack: &Stack, install: &Install) -> Result<Observed> {
+    let Some(release) = stack.helm.status(install.release, &install.namespace).await? else {
+        return Ok(Observed::Missing(format!("release {} of {}", install.release, install.chart.shown())));
+    };
+    let what = format!("release {}", install.release);
+    if release.status != "deployed" {
+        return Ok(Observed::drifted(what, release.status, "deployed"));
+    }
+    let Some(digest) = &release.digest else {
+        return Ok(Observed::blocked(
+            format!("release {} in namespace {} was not made by this tool", install.release, install.namespace),
+            format!("use another namespace with `-n`, or remove it: helm uninstall {} -n {}", install.release, install.namespace),
+        ));
+    };
+    if *digest != install.digest() {
+        return Ok(Observed::drifted(what, format!("revision {} of other values or another chart", release.revision), "as asked for"));
+    }
+    objects_as_applied(stack, &release, &install.namespace).await
+}
+
+/// Compares the objects of the release with what helm applied, because helm itself does not look at them again.
+async fn objects_as_applied(stack: &Stack, release: &Release, namespace: &str) -> Result<Observed> {
+    for document in manifests(&release.manifest)? {
+        let desired = Desired::discover(&stack.target.client, namespace, document).await?;
+        match desired.compare().await? {
+            Comparison::Same => {}
+            Comparison::Missing => return Ok(Observed::drifted(desired.label(), "gone", "there")),
+            Comparison::Differs(drift) => return Ok(Observed::Drifted(drift)),
+        }
+    }
+    Ok(Observed::Ok(format!("revision {}", release.revision)))
+}
+
+fn manifests(text: &str) -> Result<Vec<Value>> {
+    serde_saphyr::from_multiple::<Value>(text)
+        .map(|documents| documents.into_iter().filter(|document| !document.is_null()).collect())
+        .context("the manifest of a release is not readable YAML")
+}
+
+/// Installs or upgrades, repairing first what a killed helm left behind.
+pub async fn converge(stack: &Stack, install: &Install, progress: &Progress<'_>) -> Result<()> {
+    clear_pending(stack, install, progress).await?;
+    progress.say(&format!("helm upgrade --install {}", install.release));
+    stack.helm.upgrade(install).await.with_context(|| format!("release {}", install.release))
+}
+
+async fn clear_pending(stack: &Stack, install: &Install, progress: &Progress<'_>) -> Result<()> {
+    let (name, namespace) = (install.release, install.namespace.as_str());
+    let settled = |release: Option<Release>| async move {
+        Ok(match release {
+            Some(release) if release.status.starts_with("pending-") && !is_stale(&release) => {
+                State::Waiting(format!("another helm works on release {name} ({})", release.status))
+            }
+            other => State::Ready(other.map(|release| release.status).unwrap_or_default()),
+        })
+    };
+    wait::until(stack, &format!("release {name}"), progress, || async { settled(stack.helm.status(name, namespace).await?).await }).await?;
+    match stack.helm.status(name, namespace).await? {
+        Some(release) if release.status == "pending-install" => {
+            progress.say("removing what a killed helm left");
+            stack.helm.uninstall(name, namespace).await
+        }
+        Some(release) if release.status.starts_with("pending-") => {
+            progress.say("rolling back what a killed helm left");
+            stack.helm.rollback(name, namespace).await
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_stale(release: &Release) -> bool {
+    release.deployed_at.is_none_or(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs() > STALE)
+}
+
+/// Waits until all pods of a Deployment are those of its newest template and ready.
+pub async fn rolled_out(stack: &Stack, deployment: &str, progress: &Progress<'_>) -> Result<Converged> {
+    wait::until(stack, &format!("deployment {deployment}"), progress, || rollout(stack, deployment)).await
+}
+
+/// Goes back to the revision that worked, so that a failed upgrade does not take the service with it.
+pub async fn restore(stack: &Stack, install: &Install, before: Option<&Release>, failure: anyhow::Error) -> anyhow::Error {
+    let Some(before) = before.filter(|release| release.status == "deployed") else { return failure };
+    let outcome = match stack.helm.rollback(install.release, &install.namespace).await {
+        Ok(()) => format!("release {} is back at what revision {} was, which keeps running", install.release, before.revision),
+        Err(error) => format!("release {} could not be rolled back: {}", install.release, one_line(&error)),
+    };
+    failure.context(outcome)
+}
+
+pub async fn rollout(stack: &Stack, name: &str) -> Result<State> {
+    let deployment = stack.api::<Deployment>().get(name).await.with_context(|| format!("deployment {name}"))?;
+    let generation = deployment.metadata.generation;
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let status = deployment.status.clone().unwrap_or_default();
+    let (updated, ready) = (status.updated_replicas.unwrap_or_default(), status.available_replicas.unwrap_or_default());
+    if status.observed_generation == generation && updated == wanted && ready >= wanted && status.replicas.unwrap_or_default() == wanted {
+        return Ok(State::Ready(format!("{ready} of {wanted} pods ready")));
+    }
+    for condition in status.conditions.iter().flatten() {
+        if condition.type_ == "ReplicaFailure" && condition.status == "True" {
+            let why = format!("deployment {name} cannot create pods: {}", condition.message.as_deref().unwrap_or("no reason given"));
+            return Ok(State::Fatal { why, hint: format!("kubectl describe deployment {name} -n {}", stack.namespace()) });
+        }
+    }
+    let pods = pods::list(stack, &selector(&deployment)).await?;
+    Ok(match pods::trouble(stack, &pods).await {
+        Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },
+        Some(Trouble::Waiting(reason)) => State::Waiting(format!("{ready} of {wanted} pods ready: {reason}")),
+        None => State::Waiting(format!("{ready} of {wanted} pods ready, {updated} of the newest template")),
+    })
+}
+
+pub fn selector(deployment: &Deployment) -> String {
+    let labels = deployment.spec.as_ref().and_then(|spec| spec.selector.match_labels.as_ref());
+    labels.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// Only a release that this tool made is its to remove.
+pub async fn retractable(stack: &Stack, release: &str, namespace: &str) -> Result<Retracted> {
+    Ok(match stack.helm.status(release, namespace).await? {
+        None => Retracted::Nothing,
+        Some(found) if found.digest.is_none() => Retracted::Kept(format!("release {release}: not made by this tool")),
+        Some(_) => Retracted::Removed(format!("release {release}")),
+    })
+}
+
+/// The parts of a chart's version that `helm list` joins: `ralph-0.1.0` gives `0.1.0`.
+pub fn chart_version(chart: &str) -> &str {
+    let start = chart.match_indices('-').find(|(i, _)| chart[i + 1..].starts_with(|c: char| c.is_ascii_digit()));
+    start.map_or(chart, |(i, _)| &chart[i + 1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_a_chart_is_told_from_its_name() {
+        assert_eq!(chart_version("ralph-0.1.0"), "0.1.0");
+        assert_eq!(chart_version("eck-operator-3.5.0"), "3.5.0");
+        assert_eq!(chart_version("plain"), "plain");
+    }
+
+    #[test]
+    fn a_manifest_of_several_documents_is_read_and_empty_ones_are_left_out() {
+        let text = "---\n# Source: a\nkind: Service\n---\n---\nkind: Deployment\n";
+        let kinds: Vec<_> = manifests(text).unwrap().iter().map(|d| d["kind"].as_str().unwrap().to_string()).collect();
+        assert_eq!(kinds, ["Service", "Deployment"]);
+    }
+}

@@ -1,0 +1,267 @@
+//! What the Kubernetes flags mean: which cluster, as whom, which namespace. Resolved once, for our own
+//! client and for the helm child alike.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use kube::config::{AuthInfo, Cluster, Config, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
+use tempfile::NamedTempFile;
+
+use crate::cli::KubeFlags;
+use crate::error::{Failure, Kind};
+
+/// How long a request may take when `--request-timeout` does not say: a cluster that hangs must not hang the command.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One namespace of one cluster, seen as one user.
+pub struct Target {
+    pub client: kube::Client,
+    /// For port-forwards, which may be silent longer than a request may take.
+    pub streams: kube::Client,
+    pub namespace: String,
+    /// The kubeconfig context's name, for people; `in-cluster` inside a pod.
+    pub context: String,
+    pub helm: HelmAccess,
+}
+
+/// What makes a helm child talk to the same cluster as the same user.
+#[derive(Default)]
+pub struct HelmAccess {
+    pub context: Option<String>,
+    pub kubeconfig: Option<PathBuf>,
+    /// Holds the derived kubeconfig (mode 0600) as long as a child may read it.
+    _derived: Option<NamedTempFile>,
+}
+
+impl KubeFlags {
+    /// Fills what was not typed from what helm gives a plugin. Does nothing outside helm, where somebody's
+    /// exported `HELM_NAMESPACE` must not move a kubectl plugin to another namespace.
+    pub fn with_helm_environment(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
+        if var("HELM_PLUGIN_NAME").is_none() {
+            return self;
+        }
+        let var = |name: &str| var(name).filter(|value| !value.is_empty());
+        self.namespace = self.namespace.or_else(|| var("HELM_NAMESPACE"));
+        self.context = self.context.or_else(|| var("HELM_KUBECONTEXT"));
+        self.server = self.server.or_else(|| var("HELM_KUBEAPISERVER"));
+        self.token = self.token.or_else(|| var("HELM_KUBETOKEN"));
+        self.impersonate = self.impersonate.or_else(|| var("HELM_KUBEASUSER"));
+        if self.impersonate_groups.is_empty() {
+            self.impersonate_groups = var("HELM_KUBEASGROUPS").map(|groups| groups.split(',').map(Into::into).collect()).unwrap_or_default();
+        }
+        self.certificate_authority = self.certificate_authority.or_else(|| var("HELM_KUBECAFILE").map(Into::into));
+        self.tls_server_name = self.tls_server_name.or_else(|| var("HELM_KUBETLS_SERVER_NAME"));
+        self.insecure_skip_tls_verify |= var("HELM_KUBEINSECURE_SKIP_TLS_VERIFY").is_some_and(|value| value == "true");
+        self
+    }
+
+    /// True when the flags say more than a kubeconfig and a context can.
+    fn overrides_kubeconfig(&self) -> bool {
+        self.cluster.is_some()
+            || self.user.is_some()
+            || self.server.is_some()
+            || self.token.is_some()
+            || self.impersonate.is_some()
+            || self.impersonate_uid.is_some()
+            || !self.impersonate_groups.is_empty()
+            || self.certificate_authority.is_some()
+            || self.tls_server_name.is_some()
+            || self.insecure_skip_tls_verify
+    }
+
+    pub async fn resolve(&self) -> Result<Target> {
+        let (config, context, helm) = match self.read_kubeconfig()? {
+            Some(kubeconfig) => self.from_kubeconfig(kubeconfig).await?,
+            None => self.from_cluster()?,
+        };
+        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        check_namespace(&namespace)?;
+        let config = self.limit(config);
+        let mut streams = config.clone();
+        streams.read_timeout = None;
+        let client = |config| kube::Client::try_from(config).context("no client for this kubeconfig");
+        Ok(Target { client: client(config)?, streams: client(streams)?, namespace, context, helm })
+    }
+
+    /// None where there is no kubeconfig at all, which is how a pod looks.
+    fn read_kubeconfig(&self) -> Result<Option<Kubeconfig>> {
+        let read = match &self.kubeconfig {
+            Some(path) => Kubeconfig::read_from(path).map(Some),
+            None if std::env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty()) => Kubeconfig::from_env(),
+            None => match std::env::home_dir().map(|home| home.join(".kube/config")) {
+                Some(path) if path.exists() => Kubeconfig::read_from(path).map(Some),
+                _ => Ok(None),
+            },
+        };
+        read.map_err(|error| {
+            Failure::new(Kind::Unreachable, format!("no usable kubeconfig: {error}")).hint("name one with `--kubeconfig FILE`").into()
+        })
+    }
+
+    async fn from_kubeconfig(&self, mut kubeconfig: Kubeconfig) -> Result<(Config, String, HelmAccess)> {
+        let Some(name) = self.context.clone().or_else(|| kubeconfig.current_context.clone()) else {
+            return Err(Failure::new(Kind::Unreachable, "the kubeconfig has no current context")
+                .hint("choose one with `kubectl config use-context NAME` or `--context NAME`")
+                .into());
+        };
+        if !kubeconfig.contexts.iter().any(|context| context.name == name) {
+            let known: Vec<_> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
+            return Err(Failure::new(Kind::Unreachable, format!("the kubeconfig has no context `{name}`"))
+                .hint(format!("it has: {}", if known.is_empty() { "none".into() } else { known.join(", ") }))
+                .into());
+        }
+        let mut helm = HelmAccess { context: Some(name.clone()), kubeconfig: self.kubeconfig.clone(), _derived: None };
+        if self.overrides_kubeconfig() {
+            kubeconfig = self.derive(kubeconfig, &name)?;
+            let file = NamedTempFile::with_prefix("kubectl-lastack-").context("cannot write a kubeconfig for helm")?;
+            let text = serde_saphyr::to_string(&kubeconfig).context("cannot write a kubeconfig for helm")?;
+            std::fs::write(file.path(), text).context("cannot write a kubeconfig for helm")?;
+            helm.kubeconfig = Some(file.path().to_path_buf());
+            helm._derived = Some(file);
+        }
+        let options = KubeConfigOptions { context: Some(name.clone()), ..Default::default() };
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .map_err(|error| Failure::new(Kind::Unreachable, format!("context `{name}` of the kubeconfig cannot be used: {error}")))?;
+        Ok((config, name, helm))
+    }
+
+    /// The kubeconfig with one context of the given name that says what the flags say.
+    fn derive(&self, kubeconfig: Kubeconfig, name: &str) -> Result<Kubeconfig> {
+        let context = kubeconfig.contexts.iter().find(|c| c.name == name).and_then(|c| c.context.clone()).unwrap_or_default();
+        let wanted_cluster = self.cluster.as_ref().unwrap_or(&context.cluster);
+        let wanted_user = self.user.as_ref().or(context.user.as_ref());
+        let cluster = kubeconfig.clusters.iter().find(|c| &c.name == wanted_cluster).and_then(|c| c.cluster.clone());
+        let user = kubeconfig.auth_infos.iter().find(|u| Some(&u.name) == wanted_user).and_then(|u| u.auth_info.clone());
+        if self.cluster.is_some() && cluster.is_none() {
+            return Err(Failure::new(Kind::Unreachable, format!("the kubeconfig has no cluster `{wanted_cluster}`")).into());
+        }
+        if let (Some(user_name), None) = (&self.user, &user) {
+            return Err(Failure::new(Kind::Unreachable, format!("the kubeconfig has no user `{user_name}`")).into());
+        }
+        Ok(Kubeconfig {
+            clusters: vec![NamedCluster {
+                name: name.into(),
+                cluster: Some(self.override_cluster(cluster.unwrap_or_default())),
+                ..Default::default()
+            }],
+            auth_infos: vec![NamedAuthInfo {
+                name: name.into(),
+                auth_info: Some(self.override_user(user.unwrap_or_default())),
+                ..Default::default()
+            }],
+            contexts: vec![NamedContext {
+                name: name.into(),
+                context: Some(Context { cluster: name.into(), user: Some(name.into()), ..context }),
+                ..Default::default()
+            }],
+            current_context: Some(name.into()),
+            ..kubeconfig
+        })
+    }
+
+    fn override_cluster(&self, cluster: Cluster) -> Cluster {
+        let authority = self.certificate_authority.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let insecure = self.insecure_skip_tls_verify;
+        Cluster {
+            server: self.server.clone().or(cluster.server),
+            tls_server_name: self.tls_server_name.clone().or(cluster.tls_server_name),
+            insecure_skip_tls_verify: if insecure { Some(true) } else { cluster.insecure_skip_tls_verify },
+            certificate_authority_data: if insecure || authority.is_some() { None } else { cluster.certificate_authority_data },
+            certificate_authority: if insecure { None } else { authority.or(cluster.certificate_authority) },
+            ..cluster
+        }
+    }
+
+    fn override_user(&self, user: AuthInfo) -> AuthInfo {
+        let mut user = match &self.token {
+            Some(token) => AuthInfo { token: Some(token.clone().into()), ..Default::default() },
+            None => user,
+        };
+        user.impersonate = self.impersonate.clone().or(user.impersonate);
+        user.impersonate_uid = self.impersonate_uid.clone().or(user.impersonate_uid);
+        if !self.impersonate_groups.is_empty() {
+            user.impersonate_groups = Some(self.impersonate_groups.clone());
+        }
+        user
+    }
+
+    fn from_cluster(&self) -> Result<(Config, String, HelmAccess)> {
+        let config = Config::incluster().map_err(|_| {
+            Failure::new(Kind::Unreachable, "there is no kubeconfig, and this is not a pod of a cluster")
+                .hint("name a kubeconfig with `--kubeconfig FILE` or the KUBECONFIG variable")
+        })?;
+        Ok((config, "in-cluster".into(), HelmAccess::default()))
+    }
+
+    fn limit(&self, mut config: Config) -> Config {
+        let timeout = self.request_timeout.unwrap_or(REQUEST_TIMEOUT);
+        config.read_timeout = (!timeout.is_zero()).then_some(timeout);
+        config.connect_timeout = Some(if timeout.is_zero() { REQUEST_TIMEOUT } else { timeout.min(Duration::from_secs(10)) });
+        // kube's own retries back off for up to a thousand seconds; our waiter has a deadline instead
+        config.default_retry = false;
+        config
+    }
+}
+
+fn check_namespace(name: &str) -> Result<()> {
+    let valid = !name.is_empty()
+        && name.len() <= 63
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && !name.starts_with('-')
+        && !name.ends_with('-');
+    if valid {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("`{name}` cannot be a namespace: lower case letters, digits and `-`, at most 63, no `-` at the ends")).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn helm(pairs: &'static [(&'static str, &'static str)]) -> impl Fn(&str) -> Option<String> {
+        move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string())
+    }
+
+    #[test]
+    fn helm_variables_count_only_under_helm_and_below_typed_flags() {
+        let typed = KubeFlags { namespace: Some("typed".into()), ..Default::default() };
+        let stray = KubeFlags::default().with_helm_environment(helm(&[("HELM_NAMESPACE", "stray")]));
+        assert_eq!(stray.namespace, None);
+        let environment = [("HELM_PLUGIN_NAME", "lastack"), ("HELM_NAMESPACE", "given"), ("HELM_KUBECONTEXT", "")];
+        let environment: &'static _ = Box::leak(Box::new(environment));
+        assert_eq!(KubeFlags::default().with_helm_environment(helm(environment)).namespace.as_deref(), Some("given"));
+        let flags = typed.with_helm_environment(helm(environment));
+        assert_eq!((flags.namespace.as_deref(), flags.context), (Some("typed"), None));
+    }
+
+    #[test]
+    fn a_token_replaces_every_other_credential_and_reaches_helm_in_a_file() {
+        let kubeconfig = Kubeconfig::from_yaml(
+            "{current-context: c, contexts: [{name: c, context: {cluster: k, user: u, namespace: n}}],
+              clusters: [{name: k, cluster: {server: 'https://a', certificate-authority-data: Zm9v}}],
+              users: [{name: u, user: {username: u, password: p}}]}",
+        )
+        .unwrap();
+        let flags = KubeFlags { token: Some("t0k".into()), server: Some("https://b".into()), insecure_skip_tls_verify: true, ..Default::default() };
+        let text = serde_saphyr::to_string(&flags.derive(kubeconfig, "c").unwrap()).unwrap();
+        let derived = Kubeconfig::from_yaml(&text).unwrap();
+        let cluster = derived.clusters[0].cluster.as_ref().unwrap();
+        let user = derived.auth_infos[0].auth_info.as_ref().unwrap();
+        assert_eq!(cluster.server.as_deref(), Some("https://b"));
+        assert_eq!(cluster.certificate_authority_data, None);
+        assert_eq!((user.username.as_deref(), user.password.is_none()), (None, true));
+        assert!(text.contains("t0k"), "the derived kubeconfig must carry the token");
+        assert_eq!(derived.contexts[0].context.as_ref().unwrap().namespace.as_deref(), Some("n"));
+    }
+
+    #[test]
+    fn a_namespace_that_kubernetes_would_refuse_is_refused_before_anything_is_sent() {
+        for bad in ["", "Upper", "a_b", "-a", "a-", &"x".repeat(64)] {
+            assert!(check_namespace(bad).is_err(), "{bad}");
+        }
+        assert!(check_namespace("alice-4711").is_ok());
+    }
+}
