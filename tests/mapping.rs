@@ -1,0 +1,78 @@
+//! The mapping of the index, as far as it can be checked without Elasticsearch: see docs/mapping.md.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+const INDEX: &str = include_str!("../manifests/statements.json");
+const HOSTILE: &str = include_str!("fixtures/hostile-statements.ndjson");
+
+fn mappings() -> Value {
+    serde_json::from_str::<Value>(INDEX).unwrap()["mappings"].take()
+}
+
+fn fields() -> Map<String, Value> {
+    mappings()["properties"].as_object().unwrap().clone()
+}
+
+#[test]
+fn any_key_may_hold_anything() {
+    let mappings = mappings();
+    assert_eq!(mappings["subobjects"], false);
+    assert_eq!(mappings["dynamic"], false);
+    let settings = &serde_json::from_str::<Value>(INDEX).unwrap()["settings"];
+    assert_eq!(settings["index.mapping.ignore_malformed"], true);
+    assert_eq!(settings["index.mapping.ignore_above"], 8191, "32,766 bytes at four bytes a character");
+    for (name, field) in fields() {
+        assert!(field.get("copy_to").is_none(), "{name}: copy_to refuses objects");
+        let kind = field["type"].as_str().unwrap();
+        assert!(["keyword", "date", "double", "integer", "boolean", "alias"].contains(&kind), "{name}: {kind} is no column");
+    }
+}
+
+#[test]
+fn ralph_finds_the_fields_it_filters_on() {
+    let mut names = vec!["verb.id".to_string(), "object.id".to_string()];
+    for whose in ["actor", "authority"] {
+        names.extend(["mbox", "mbox_sha1sum", "openid", "account.name", "account.homePage"].map(|name| format!("{whose}.{name}")));
+    }
+    for name in names {
+        assert_eq!(fields()[&name]["fields"]["keyword"]["type"], "keyword", "{name}.keyword");
+    }
+    assert_eq!(fields()["timestamp"]["type"], "date");
+    assert!(fields()["timestamp"]["format"].as_str().unwrap().contains("epoch_millis"), "Ralph pages by that number");
+}
+
+#[test]
+fn an_alias_stands_for_a_column_and_cannot_be_a_key_of_xapi() {
+    let fields = fields();
+    for (name, field) in fields.iter().filter(|(_, field)| field["type"] == "alias") {
+        let path = field["path"].as_str().unwrap();
+        assert!(fields.get(path).is_some_and(|target| target["type"] != "alias"), "{name}: {path} is not mapped");
+        assert!(name.starts_with("la_"), "{name}: a statement with that key at its top would be refused");
+    }
+}
+
+/// Only these keys are looked at: some statements are nested deeper than serde_json reads into a value.
+#[derive(Deserialize)]
+struct Head {
+    id: String,
+    actor: Actor,
+}
+
+#[derive(Deserialize)]
+struct Actor {
+    name: String,
+}
+
+#[test]
+fn hostile_statements_are_one_a_line_with_an_id_and_a_reason_each() {
+    let mut ids = HashSet::new();
+    for line in HOSTILE.lines() {
+        let head: Head = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:.80}"));
+        assert!(!head.actor.name.is_empty(), "{line:.80}");
+        assert!(ids.insert(head.id), "the id of \"{}\" is there twice", head.actor.name);
+    }
+    assert_eq!(ids.len(), 188);
+}
