@@ -1,0 +1,303 @@
+//! What people install: the helm plugin, the krew manifest and the chart, checked by the rules of the
+//! tools that read them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde::Deserialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+fn yaml(file: &str) -> Value {
+    serde_saphyr::from_str(&read(file)).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+mod plugin {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// The fields that helm 3.14, the oldest that is supported, knows. helm 3 refuses a file with any other.
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    struct Plugin {
+        name: String,
+        version: String,
+        usage: String,
+        #[serde(rename = "description")]
+        _description: String,
+        #[serde(rename = "ignoreFlags")]
+        _ignore_flags: bool,
+        platform_command: Vec<PlatformCommand>,
+        hooks: BTreeMap<String, String>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct PlatformCommand {
+        os: String,
+        command: String,
+    }
+
+    fn plugin() -> Plugin {
+        serde_saphyr::from_str(&read("plugin.yaml")).expect("plugin.yaml has the fields that helm 3.14 knows")
+    }
+
+    #[test]
+    fn is_read_by_the_oldest_helm_and_called_lastack() {
+        let plugin = plugin();
+        assert_eq!(plugin.name, "lastack");
+        assert_eq!(plugin.version, VERSION, "plugin.yaml and Cargo.toml are of one version");
+        assert!(!plugin.usage.contains('\n'));
+        assert_eq!(plugin.hooks.keys().collect::<Vec<_>>(), ["install"]);
+    }
+
+    #[test]
+    fn has_a_command_for_each_system_that_is_a_file_of_the_checkout() {
+        let commands = plugin().platform_command;
+        let systems: BTreeSet<_> = commands.iter().map(|command| command.os.as_str()).collect();
+        assert_eq!(systems, BTreeSet::from(["darwin", "linux", "windows"]));
+        for command in commands.iter().filter(|command| command.os != "windows") {
+            let script = command.command.strip_prefix("$HELM_PLUGIN_DIR/").expect("a file of the plugin");
+            assert!(root().join(script).is_file(), "{script}");
+        }
+    }
+
+    /// Runs the script as helm does, in a plugin directory of its own.
+    fn run(plugin: &Path, path: &Path) -> Output {
+        Command::new("/bin/sh")
+            .arg(root().join("scripts/plugin-run"))
+            .args(["status", "-o", "json"])
+            .env("HELM_PLUGIN_DIR", plugin)
+            .env("PATH", path)
+            .output()
+            .unwrap()
+    }
+
+    /// Copied by another process: a file that a test of another thread could still hold open for writing when it
+    /// starts a child cannot be run.
+    fn program(source: &Path, file: &Path) {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        assert!(Command::new("cp").arg("-p").args([source, file]).status().unwrap().success());
+    }
+
+    #[test]
+    fn runs_the_program_beside_it_then_the_built_one_then_the_one_on_path() {
+        let scratch = tempfile::tempdir().unwrap();
+        let [plugin, path, source] = ["plug in", "path", "source"].map(|name| scratch.path().join(name));
+        fs::write(&source, "#!/bin/sh\necho \"$0 $*\"\nexit 3\n").unwrap();
+        fs::set_permissions(&source, fs::Permissions::from_mode(0o755)).unwrap();
+        for place in [path.join("kubectl-lastack"), plugin.join("target/release/kubectl-lastack"), plugin.join("bin/kubectl-lastack")] {
+            program(&source, &place);
+            let output = run(&plugin, &path);
+            assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{} status -o json\n", place.display()));
+            assert_eq!(output.status.code(), Some(3), "the program's exit code is the script's");
+        }
+    }
+
+    #[test]
+    fn says_how_to_build_when_there_is_no_program() {
+        let scratch = tempfile::tempdir().unwrap();
+        let output = run(scratch.path(), scratch.path());
+        assert_eq!(output.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("cargo build --release"), "{said}");
+    }
+}
+
+mod krew {
+    use super::*;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    struct Manifest {
+        api_version: String,
+        kind: String,
+        metadata: Metadata,
+        spec: Spec,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Metadata {
+        name: String,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    struct Spec {
+        version: String,
+        homepage: String,
+        short_description: String,
+        description: String,
+        caveats: String,
+        platforms: Vec<Platform>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Platform {
+        selector: Selector,
+        uri: String,
+        sha256: String,
+        files: Vec<FileOperation>,
+        bin: String,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields, rename_all = "camelCase")]
+    struct Selector {
+        match_labels: Labels,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Labels {
+        os: String,
+        arch: String,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct FileOperation {
+        from: String,
+        to: String,
+    }
+
+    /// krew passes over keys it does not know, so a misspelt one is found here only.
+    fn parse(text: &str) -> Manifest {
+        serde_saphyr::from_str(text).expect("only the keys of a krew manifest")
+    }
+
+    /// What krew itself checks, and what the index asks of a manifest.
+    fn lint(manifest: &Manifest, version: &str) {
+        assert_eq!(manifest.api_version, "krew.googlecontainertools.github.com/v1alpha2");
+        assert_eq!(manifest.kind, "Plugin");
+        assert_eq!(manifest.metadata.name, "lastack", "the name of the file");
+        let spec = &manifest.spec;
+        assert_eq!(spec.version, format!("v{version}"));
+        semver::Version::parse(version).expect("a semantic version");
+        assert!(spec.homepage.starts_with("https://"));
+
+        let short = &spec.short_description;
+        assert!(!short.is_empty() && short.len() <= 50, "{short:?} has at most 50 characters");
+        assert!(!short.contains('\n') && !short.ends_with('.'));
+        for word in ["kubernetes", "kubectl"] {
+            assert!(!short.to_lowercase().contains(word), "{short:?} says what goes without saying: {word}");
+        }
+        for line in spec.description.lines().chain(spec.caveats.lines()) {
+            assert!(line.len() <= 80, "{line:?} has at most 80 characters");
+            assert!(!line.contains("kubectl lastack"), "{line:?} shows usage, which belongs in --help");
+        }
+        lint_platforms(&spec.platforms, version);
+    }
+
+    fn lint_platforms(platforms: &[Platform], version: &str) {
+        let selected: Vec<_> =
+            platforms.iter().map(|platform| (platform.selector.match_labels.os.as_str(), platform.selector.match_labels.arch.as_str())).collect();
+        let wanted = ["linux", "darwin", "windows"].map(|os| [(os, "amd64"), (os, "arm64")]).concat();
+        assert_eq!(selected, wanted, "each platform once");
+
+        for Platform { selector, uri, sha256, files, bin } in platforms {
+            let Labels { os, arch } = &selector.match_labels;
+            let (ending, program) = match os.as_str() {
+                "windows" => ("zip", "kubectl-lastack.exe"),
+                _ => ("tar.gz", "kubectl-lastack"),
+            };
+            let archive = format!("/download/v{version}/kubectl-lastack-v{version}-{os}-{arch}.{ending}");
+            assert!(uri.starts_with("https://") && uri.ends_with(&archive), "{uri} ends with {archive}");
+            assert!(sha256.len() == 64 && sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{sha256}");
+            assert_eq!(bin, program);
+            let taken: Vec<_> = files.iter().map(|file| (file.from.as_str(), file.to.as_str())).collect();
+            assert_eq!(taken, [(program, "."), ("LICENSE", ".")], "the program and the licence are installed");
+        }
+    }
+
+    #[test]
+    fn manifest_keeps_the_rules_of_the_index() {
+        lint(&parse(&read("krew/lastack.yaml")), VERSION);
+    }
+
+    fn render(version: &str, archives: &Path) -> Output {
+        Command::new(root().join("krew/render")).arg(version).arg(archives).output().unwrap()
+    }
+
+    #[test]
+    fn release_fills_in_its_version_and_the_checksum_of_each_archive() {
+        let archives = tempfile::tempdir().unwrap();
+        for platform in parse(&read("krew/lastack.yaml")).spec.platforms {
+            let name = platform.uri.rsplit('/').next().unwrap().replace(VERSION, "9.8.7");
+            fs::write(archives.path().join(&name), &name).unwrap();
+        }
+        let output = render("9.8.7", archives.path());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+        let manifest = parse(&String::from_utf8(output.stdout).unwrap());
+        lint(&manifest, "9.8.7");
+        for platform in manifest.spec.platforms {
+            let name = platform.uri.rsplit('/').next().unwrap();
+            let sum: String = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(platform.sha256, sum, "{name}");
+        }
+    }
+
+    #[test]
+    fn release_without_one_of_its_archives_fails_and_names_it() {
+        let output = render("9.8.7", tempfile::tempdir().unwrap().path());
+        assert!(!output.status.success());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("kubectl-lastack-v9.8.7-linux-amd64.tar.gz"), "{said}");
+    }
+}
+
+mod chart {
+    use super::*;
+
+    #[test]
+    fn is_made_for_the_ralph_that_the_stack_installs() {
+        let (chart, lrs) = (yaml("charts/ralph/Chart.yaml"), &yaml("manifests/versions.yaml")["components"]["lrs"]);
+        assert_eq!(chart["name"], lrs["chart"]["name"]);
+        assert_eq!(chart["appVersion"], lrs["version"]);
+        let image =
+            format!("{}:{}", yaml("charts/ralph/values.yaml")["image"]["repository"].as_str().unwrap(), chart["appVersion"].as_str().unwrap());
+        assert_eq!(lrs["images"]["ralph"], image);
+    }
+
+    /// Names of values, as far as the schema lists them.
+    fn listed(values: &Value, schema: &Value, prefix: &str, out: &mut BTreeSet<(String, bool)>) {
+        let Some(properties) = schema["properties"].as_object() else { return };
+        let keys: BTreeSet<_> = values.as_object().into_iter().flatten().map(|(key, _)| key).collect();
+        for key in keys.iter().copied().chain(properties.keys()).collect::<BTreeSet<_>>() {
+            out.insert((format!("{prefix}{key}"), keys.contains(key) && properties.contains_key(key)));
+            listed(&values[key], &properties.get(key).cloned().unwrap_or_default(), &format!("{prefix}{key}."), out);
+        }
+    }
+
+    #[test]
+    fn has_the_same_values_in_its_file_and_in_its_schema() {
+        let schema: Value = serde_json::from_str(&read("charts/ralph/values.schema.json")).unwrap();
+        let mut values = BTreeSet::new();
+        listed(&yaml("charts/ralph/values.yaml"), &schema, "", &mut values);
+        let odd: Vec<_> = values.iter().filter(|(_, both)| !both).map(|(name, _)| name.as_str()).collect();
+        assert_eq!(odd, ["global", "resources.claims"], "only what helm and Kubernetes add stands in one of the two");
+    }
+}
+
+#[test]
+fn the_licence_is_apache_2_as_cargo_says() {
+    assert_eq!(env!("CARGO_PKG_LICENSE"), "Apache-2.0");
+    let text = read("LICENSE");
+    assert!(text.contains("Apache License") && text.contains("Version 2.0, January 2004"));
+}
