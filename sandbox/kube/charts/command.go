@@ -1,0 +1,44 @@
+// Package charts serves a directory over HTTPS: a chart repository is an index.yaml and some archives.
+package charts
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// NewCommand serves until it is stopped.
+func NewCommand() *cobra.Command {
+	var directory, listen, certificate, key string
+	cmd := &cobra.Command{
+		Use:   "chart-repository",
+		Short: "Serves a helm chart repository over HTTPS",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			server := &http.Server{
+				Addr:              listen,
+				Handler:           http.FileServer(http.Dir(directory)),
+				ReadHeaderTimeout: 10 * time.Second,
+			}
+			stop := context.AfterFunc(cmd.Context(), func() { _ = server.Close() })
+			defer stop()
+			if err := server.ListenAndServeTLS(certificate, key); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&directory, "directory", "", "what to serve: index.yaml and the archives it names")
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:443", "address and port")
+	cmd.Flags().StringVar(&certificate, "cert", "", "certificate file")
+	cmd.Flags().StringVar(&key, "key", "", "key file of the certificate")
+	for _, name := range []string{"directory", "cert", "key"} {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(err)
+		}
+	}
+	return cmd
+}

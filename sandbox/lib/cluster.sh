@@ -1,0 +1,65 @@
+# A cluster from nothing to a ready node, and back to nothing. Sourced.
+
+kubectl() { "$BIN/kubectl" --kubeconfig "$PKI/admin.kubeconfig" "$@"; }
+
+cluster_up() { # WITH LOAD BALANCER: yes or no
+  mkdir -p "$STATE/cluster/volumes"
+  start_etcd
+  if ! wait_until 20 in_network curl --silent --fail http://127.0.0.1:2379/health; then
+    say "etcd cannot read the cluster's state (see $(component_log etcd)): starting an empty cluster"
+    stop_component etcd
+    forget_cluster
+    start_etcd
+  fi
+  start_apiserver
+  start_containerd
+  wait_for_component apiserver 60 api_answers
+  start_controller_manager
+  start_scheduler
+  start_kubelet
+  start_proxy
+  start_coredns
+  start_volume_provisioner
+  if [ "$1" = yes ]; then start_load_balancer; else stop_component load-balancer; fi
+  kubectl apply --filename "$SANDBOX/cluster/storage-class.yaml" >/dev/null
+  wait_for_component kubelet 60 node_is_ready
+  wait_for_component coredns 20 in_network bash -c ": </dev/tcp/$NODE_IP/53"
+}
+
+api_answers() { kubectl get --raw /readyz; }
+
+# A node that comes back after a pause says Ready before its kubelet does: only what the kubelet reported
+# since its start counts.
+node_is_ready() {
+  local status heartbeat
+  read -r status heartbeat < <(kubectl get node "$NODE_NAME" -o \
+    jsonpath='{.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].lastHeartbeatTime}')
+  [ "$status" = True ] && [ "$(date -d "$heartbeat" +%s)" -ge "$(stat -c %Y "$STATE/run/kubelet.pid")" ]
+}
+
+# Pods and volumes belong to the state that etcd holds: they go together.
+forget_cluster() {
+  rm -rf "$STATE/cluster"
+  mkdir -p "$STATE/cluster/volumes"
+}
+
+start_all() { # WITH LOAD BALANCER: yes or no
+  network_up
+  if [ "$(cat "$STATE/run/components" 2>/dev/null)" != "$(components_key)" ]; then node_down; fi
+  node_up
+  make_certificates
+  write_tools
+  write_settings
+  components_key >"$STATE/run/components"
+  echo "$1" >"$STATE/load-balancer"
+  start_registry
+  push_images
+  start_chart_repository
+  cluster_up "$1"
+}
+
+# etcd is told to stop, the rest can be killed at any time.
+stop_all() {
+  if NODE=$(node_process); then stop_component etcd; fi
+  node_down
+}

@@ -1,0 +1,57 @@
+# Paths, versions and messages that all scripts of the sandbox share. Sourced, never run.
+
+SANDBOX=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+REPOSITORY=$(dirname "$SANDBOX")
+STATE=$(realpath -m "${LASTACK_SANDBOX:-$HOME/.cache/lastack-sandbox}")
+
+NETNS=lastack
+NODE_NAME=sandbox
+NODE_IP=10.213.0.2
+HOST_IP=10.213.0.1
+LOAD_BALANCER_NETWORK=10.213.1.0/24
+POD_NETWORK=10.244.0.0/16
+SERVICE_NETWORK=10.96.0.0/16
+CGROUP=lastack-sandbox
+BUILDAH_RUN=/run/lastack-sandbox/buildah
+
+set -a
+# shellcheck source=sandbox/versions.env
+. "$SANDBOX/versions.env"
+set +a
+
+# On a terminal a message takes the place of the progress line.
+say() {
+  if [ -t 2 ]; then printf '\r\033[K' >&2; fi
+  printf 'sandbox: %s\n' "$*" >&2
+}
+
+fail() {
+  printf 'error: %s\n' "$1" >&2
+  shift
+  if [ $# -gt 0 ]; then printf '  %s\n' "$@" >&2; fi
+  exit 1
+}
+
+# Seconds since this script began.
+elapsed() { echo $((SECONDS - ${1:-0})); }
+
+# One run at a time: a second one waits for the first. Whoever starts a process that outlives
+# the script closes the descriptor for it, see start_component.
+take_lock() {
+  mkdir -p "$STATE"
+  exec {LOCK}>"$STATE/lock"
+  if ! flock --nonblock "$LOCK"; then
+    say "waiting for another run that holds $STATE/lock"
+    flock "$LOCK"
+  fi
+}
+
+# Polls until a command succeeds. Gives up after so many seconds.
+wait_until() {
+  local deadline=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    if [ $SECONDS -ge $deadline ]; then return 1; fi
+    sleep 0.2
+  done
+}

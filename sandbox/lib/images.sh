@@ -1,0 +1,64 @@
+# The images, under the very names that manifests/versions.yaml uses, in the sandbox's registry. Sourced.
+
+# Every folder of images/ that has a `name` is published under it.
+published_images() {
+  local folder
+  for folder in "$SANDBOX"/images/*/; do
+    if [ -f "$folder/name" ]; then echo "images/$(basename "$folder") $(envsubst <"$folder/name")"; fi
+  done
+}
+
+# The product pulls what its versions file names, so the sandbox must have exactly that.
+check_image_names() {
+  local image published
+  published=$(published_images | cut -d' ' -f2)
+  for image in $(sed 's/#.*//' "$REPOSITORY/manifests/versions.yaml" | grep -oE '[a-z0-9.-]+(/[a-z0-9._-]+)+:[A-Za-z0-9._-]+$'); do
+    if ! grep -qxF "$image" <<<"$published"; then
+      fail "manifests/versions.yaml names $image, which the sandbox does not build" \
+        "hint: make sandbox/versions.env and sandbox/images/*/name agree with it; they name: ${published//$'\n'/, }"
+    fi
+  done
+}
+
+push_images() {
+  local part image pushed
+  while read -r part image; do
+    pushed=$STATE/registry/pushed/${part##*/}
+    if [ "$(cat "$pushed" 2>/dev/null)" != "$image $(part_key "$part")" ]; then
+      push_image "$part" "$image"
+      mkdir -p "$(dirname "$pushed")"
+      echo "$image $(part_key "$part")" >"$pushed"
+    fi
+  done < <(published_images)
+}
+
+push_image() {
+  local path=$2 log
+  log=$STATE/logs/build/push-${1//\//-}.log
+  # The first component is the registry's host if it looks like one, as in any image name.
+  if [[ ${path%%/*} == *.* ]]; then path=${path#*/}; fi
+  say "publishing $2"
+  in_network "${IMAGE_STORE[@]}" push --tls-verify=false "localhost/$1:$(part_key "$1")" "docker://127.0.0.1:5000/$path" >"$log" 2>&1 {LOCK}>&- ||
+    fail "$2 could not be published; the end of $log:" "$(tail -n 15 "$log")"
+  # A cluster that pulled the former image of this name must pull again.
+  if component_runs containerd; then containers images remove --sync "$(full_name "$2")" >/dev/null 2>&1 || true; fi
+}
+
+full_name() {
+  if [[ ${1%%/*} == *.* ]]; then echo "$1"; else echo "docker.io/$1"; fi
+}
+
+# What a killed build leaves behind: mounts below the store and containers nobody will finish.
+repair_image_store() {
+  release_image_store
+  if [ -d "$STATE/buildah" ]; then "${IMAGE_STORE[@]}" rm --all >/dev/null; fi
+  rm -rf "$STATE"/parts/*/*.new "$STATE"/parts/images/*/*.new
+}
+
+release_image_store() {
+  local target
+  while read -r target; do
+    if [[ $target == "$STATE"/buildah/* || $target == "$BUILDAH_RUN"/* ]]; then umount --lazy "$target"; fi
+  done < <(findmnt --raw --noheadings --output TARGET | tac)
+  rm -rf "$(dirname "$BUILDAH_RUN")"
+}

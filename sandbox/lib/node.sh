@@ -1,0 +1,82 @@
+# The node: one process namespace and one mount namespace that hold every process and every mount of the
+# cluster. Killing the first process ends all of them, and the mounts go with the last one: nothing has to be
+# found and cleaned up afterwards, whatever state a run was left in. Sourced.
+
+# The first process is known by its name and its argument, the state folder: no pid file that can go stale.
+node_process() {
+  local pid
+  for pid in $(pgrep -x lastack-init); do
+    if [ "$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline")" = "lastack-init $STATE " ]; then
+      echo "$pid"
+      return
+    fi
+  done
+  return 1
+}
+
+# Two sandboxes would share addresses and names.
+refuse_second_sandbox() {
+  local pid other
+  for pid in $(pgrep -x lastack-init); do
+    other=$(tr '\0' '\n' <"/proc/$pid/cmdline" | sed -n 2p)
+    if [ "$other" != "$STATE" ]; then
+      fail "a sandbox with the state folder $other is running, and only one can at a time" \
+        "hint: LASTACK_SANDBOX=$other sandbox/down"
+    fi
+  done
+}
+
+node_up() {
+  NODE=$(node_process) || NODE=
+  if [ -n "$NODE" ] && [ "/run/netns/$NETNS" -ef "/proc/$NODE/ns/net" ]; then return; fi
+  node_down
+  rm -rf "$STATE/run"
+  mkdir -p "$STATE/run" "$STATE/logs"
+  make_cgroups
+  cp "$(part_path images/pause)/pause" "$STATE/run/lastack-init"
+  # The cluster's programs write below /run, /var/lib and /var/log whatever they are told, so they get their own.
+  # shellcheck disable=SC2016
+  setsid nsenter --net="/run/netns/$NETNS" unshare --pid --fork --mount --propagation slave bash -euc '
+    mount --make-rshared /
+    mount -t proc proc /proc
+    for folder in /run /var/lib /var/log; do mount -t tmpfs -o mode=755 tmpfs "$folder"; done
+    exec -a lastack-init "$1/run/lastack-init" "$1"
+  ' init "$STATE" >"$STATE/logs/init.log" 2>&1 </dev/null {LOCK}>&- &
+  wait_until 10 node_process || fail "the node's first process did not start; $STATE/logs/init.log says:" "$(cat "$STATE/logs/init.log")"
+  NODE=$(node_process)
+}
+
+node_down() {
+  local pid
+  if pid=$(node_process); then
+    kill -KILL "$pid"
+    wait_until 30 node_is_gone "$pid" || fail "process $pid and what runs below it cannot be killed"
+  fi
+  remove_cgroups
+}
+
+node_is_gone() { ! [ -d "/proc/$1" ]; }
+
+in_node() { nsenter --target "$NODE" --net --pid --mount -- "$@"; }
+
+# Containers get a control group of their own, so that what is left of them can be told from others'.
+make_cgroups() {
+  local controller
+  if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
+    mkdir -p "/sys/fs/cgroup/$CGROUP"
+    return
+  fi
+  for controller in /sys/fs/cgroup/*/; do
+    mkdir -p "$controller$CGROUP"
+  done
+  # Version 1 wants the processors and memory nodes set before a group may be used.
+  cat /sys/fs/cgroup/cpuset/cpuset.cpus >"/sys/fs/cgroup/cpuset/$CGROUP/cpuset.cpus"
+  cat /sys/fs/cgroup/cpuset/cpuset.mems >"/sys/fs/cgroup/cpuset/$CGROUP/cpuset.mems"
+}
+
+remove_cgroups() {
+  local group
+  for group in "/sys/fs/cgroup/$CGROUP" /sys/fs/cgroup/*/"$CGROUP"; do
+    if [ -d "$group" ]; then find "$group" -depth -type d -exec rmdir {} +; fi
+  done
+}

@@ -1,0 +1,70 @@
+# Parts: what has to be built before a cluster can start. A part is a folder with a recipe (`build`),
+# maybe a list of parts it `needs`, and sources. Its result lies in a folder named by the hash of all that
+# goes into it, so a part is built once, and again only when one of its inputs changes. Sourced.
+
+# Two lanes, built at the same time: one keeps the compiler busy, the other mostly waits for downloads.
+# The number is about how many seconds a part takes on two cores.
+COMPILE_LANE=(kube:720 eck-operator:150 helm4:75 helm3:75 charts:2 images/eck-operator:5)
+IMAGE_LANE=(images/pause:2 images/base:60 images/elasticsearch:100 images/ralph:100)
+
+# buildah with a store of our own, apart from any other on the machine.
+IMAGE_STORE=(buildah --root "$STATE/buildah" --runroot "$BUILDAH_RUN" --storage-driver overlay)
+
+part_needs() {
+  if [ -f "$SANDBOX/$1/needs" ]; then cat "$SANDBOX/$1/needs"; fi
+}
+
+part_versions() {
+  local name
+  for name in $(sed -nE 's/^([A-Z0-9_]+)=.*/\1/p' "$SANDBOX/versions.env"); do
+    if grep -rqw "$name" "$SANDBOX/$1"; then echo "$name=${!name}"; fi
+  done
+}
+
+part_key() {
+  local need
+  {
+    (cd "$SANDBOX/$1" && find . -type f ! -name '*_test.go' -print0 | sort -z | xargs -0 sha256sum)
+    part_versions "$1"
+    sha256sum <"$SANDBOX/lib/recipe.sh"
+    for need in $(part_needs "$1"); do part_key "$need"; done
+  } | sha256sum | cut -c1-16
+}
+
+part_path() { echo "$STATE/parts/$1/$(part_key "$1")"; }
+
+part_is_built() { [ -d "$(part_path "$1")" ]; }
+
+part_log() { echo "$STATE/logs/build/${1//\//-}.log"; }
+
+# Builds a part and what it needs. The result appears under its final name in one step, so a build that
+# was killed leaves nothing that could be taken for a result.
+build_part() {
+  local part=$1 need out log started status=0
+  for need in $(part_needs "$part"); do build_part "$need" || return; done
+  out=$(part_path "$part")
+  log=$(part_log "$part")
+  mkdir -p "$(dirname "$out")" "$(dirname "$log")"
+  (
+    flock 9
+    if [ -d "$out" ]; then exit 0; fi
+    started=$SECONDS
+    echo "$part" >"$STATE/building.$BASHPID"
+    trap 'rm -f "$STATE/building.$BASHPID"' EXIT
+    rm -rf "$out.new"
+    mkdir -p "$out.new"
+    PART=$part KEY=$(basename "$out") OUT=$out.new bash "$SANDBOX/lib/recipe.sh" >"$log" 2>&1 9>&- || status=$?
+    if [ $status -ne 0 ]; then
+      fail "building $part failed after $(elapsed "$started") s; the end of $log:" "$(tail -n 15 "$log")"
+    fi
+    mv "$out.new" "$out"
+    say "built $part in $(elapsed "$started") s"
+  ) 9>"$STATE/parts/$part/lock"
+}
+
+missing_parts() {
+  local entry
+  for entry in "$@"; do
+    if ! part_is_built "${entry%:*}"; then echo "$entry"; fi
+  done
+}

@@ -1,0 +1,43 @@
+# Starting, watching and stopping the components inside the node. Sourced.
+
+component_log() { echo "$STATE/logs/$1.log"; }
+
+# The pid file holds a pid of the node's own process namespace, which starts afresh with the node. That the
+# process is the component is checked by its command line all the same.
+component_runs() {
+  local pid
+  pid=$(cat "$STATE/run/$1.pid" 2>/dev/null) || return 1
+  [ "$(tr '\0' '\n' 2>/dev/null <"/proc/$NODE/root/proc/$pid/cmdline" | head -n 1)" = "$(cat "$STATE/run/$1.command")" ]
+}
+
+start_component() { # NAME COMMAND...
+  local name=$1 log
+  shift
+  if component_runs "$name"; then return; fi
+  log=$(component_log "$name")
+  if [ -f "$log" ]; then mv "$log" "$log.before"; fi
+  rm -f "$STATE/run/$name.pid"
+  echo "$1" >"$STATE/run/$name.command"
+  # shellcheck disable=SC2016
+  setsid nsenter --target "$NODE" --net --pid --mount -- \
+    sh -c 'echo $$ >"$0"; exec "$@"' "$STATE/run/$name.pid" "$@" >"$log" 2>&1 </dev/null {LOCK}>&- &
+  disown
+}
+
+stop_component() {
+  if component_runs "$1"; then
+    in_node kill "$(cat "$STATE/run/$1.pid")"
+    wait_until 10 component_is_gone "$1" || in_node kill -KILL "$(cat "$STATE/run/$1.pid")"
+  fi
+  rm -f "$STATE/run/$1.pid"
+}
+
+component_is_gone() { ! component_runs "$1"; }
+
+# Waits for a component to answer, and shows its last words when it does not.
+wait_for_component() { # NAME SECONDS COMMAND...
+  local log
+  log=$(component_log "$1")
+  wait_until "$2" "${@:3}" ||
+    fail "$1 does not answer after $2 s; the end of $log:" "$(tail -n 15 "$log")"
+}

@@ -1,0 +1,58 @@
+# What the machine must offer, and the Debian packages that are taken from it. Sourced.
+
+# A command that shows the package is there, and the package. Commands decide, so that for example a
+# containerd from another source is used and not replaced.
+COMMANDS=(
+  ip:iproute2 iptables:iptables conntrack:conntrack nsenter:util-linux openssl:openssl envsubst:gettext-base
+  containerd:containerd runc:runc docker-registry:docker-registry buildah:buildah
+  mmdebstrap:mmdebstrap curl:curl unzip:unzip gcc:gcc javac:openjdk-17-jdk-headless pgrep:procps
+)
+FILES=(
+  /usr/lib/cni/ptp:containernetworking-plugins
+  /usr/lib/x86_64-linux-gnu/libc.a:libc6-dev
+  /etc/ssl/certs/ca-certificates.crt:ca-certificates
+)
+
+check_machine() {
+  local missing=()
+  [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || missing+=("Linux on x86-64 (this is $(uname -s) on $(uname -m))")
+  [ "$(id -u)" -eq 0 ] || missing+=("root: the sandbox makes network namespaces, mounts and containers")
+  command -v apt-get >/dev/null || missing+=("Debian 12 with apt-get, to take packages from")
+  case $STATE/ in
+    /run/* | /var/run/* | /var/lib/* | /var/log/*) missing+=("a LASTACK_SANDBOX outside of /run, /var/lib and /var/log (it is $STATE)") ;;
+  esac
+  if [ ${#missing[@]} -gt 0 ]; then
+    printf 'error: the sandbox cannot run here\n' >&2
+    printf '  needs %s\n' "${missing[@]}" >&2
+    printf 'hint: with a cluster of your own (kind, k3d, minikube, ...): make demo CLUSTER=current\n' >&2
+    exit 2
+  fi
+}
+
+missing_packages() {
+  local entry
+  for entry in "${COMMANDS[@]}"; do
+    if ! command -v "${entry%%:*}" >/dev/null; then echo "${entry#*:}"; fi
+  done
+  for entry in "${FILES[@]}"; do
+    if ! [ -e "${entry%%:*}" ]; then echo "${entry#*:}"; fi
+  done
+}
+
+install_packages() {
+  local packages log=$STATE/logs/build/packages.log
+  mapfile -t packages < <(missing_packages)
+  if [ ${#packages[@]} -eq 0 ]; then return; fi
+  say "installing Debian packages: ${packages[*]}"
+  mkdir -p "$(dirname "$log")"
+  (
+    # containerd and docker-registry come with services, which the sandbox does not use.
+    if ! [ -e /usr/sbin/policy-rc.d ]; then
+      printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+      chmod +x /usr/sbin/policy-rc.d
+      trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    fi
+    apt-get update
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends --no-remove "${packages[@]}"
+  ) >"$log" 2>&1 {LOCK}>&- || fail "the packages could not be installed; the end of $log:" "$(tail -n 15 "$log")"
+}

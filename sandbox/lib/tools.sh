@@ -1,0 +1,25 @@
+# The kubectl and helm that `sandbox/env` puts on the PATH. Sourced.
+
+TOOLS=$STATE/tools
+
+write_tools() {
+  local helm
+  ln -sfn "$(part_path kube)" "$BIN"
+  for helm in helm3 helm4; do
+    mkdir -p "$TOOLS/$helm"
+    ln -sf "$BIN/kubectl" "$TOOLS/$helm/kubectl"
+    write_helm "$(part_path "$helm")/helm" "$TOOLS/$helm/helm"
+  done
+  install -m 600 "$PKI/admin.kubeconfig" "$STATE/kubeconfig"
+}
+
+# helm itself, but in the sandbox's network, where helm.elastic.co is the sandbox's chart repository. Each step
+# replaces the process by the next, so signals, arguments and exit code are helm's own.
+write_helm() {
+  cat >"$2.new" <<END
+#!/bin/sh
+SSL_CERT_FILE='$PKI/ca.crt' exec ip netns exec '$NETNS' '$1' "\$@"
+END
+  chmod 755 "$2.new"
+  mv "$2.new" "$2"
+}
