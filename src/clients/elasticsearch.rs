@@ -42,9 +42,9 @@ impl Elasticsearch {
         self.ask(Method::GET, "/_cluster/health", None).await?.json()
     }
 
-    /// Settings and mapping of the index, as `GET /statements` gives them. None when there is no index.
+    /// Settings (by their full names) and mapping of the index. None when there is no index.
     pub async fn index(&self) -> Result<Option<Value>> {
-        let answer = self.http.get(&format!("/{INDEX}")).await?;
+        let answer = self.http.get(&format!("/{INDEX}?flat_settings=true")).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }

@@ -12,6 +12,8 @@ const XAPI_VERSION: HeaderName = HeaderName::from_static("x-experience-api-versi
 
 pub struct Ralph {
     http: HttpClient,
+    /// Path of the statements resource below the client's address.
+    statements: &'static str,
 }
 
 /// What the LRS made of a batch.
@@ -26,8 +28,19 @@ pub enum Verdict {
 }
 
 impl Ralph {
+    /// The LRS of the stack, by the address of its Service.
     pub fn new(http: HttpClient, account: &Account) -> Result<Self> {
-        Ok(Self { http: http.with_account(account)?.with_header(XAPI_VERSION, HeaderValue::from_static("1.0.3")) })
+        Self::with_path(http, account, "/xAPI/statements")
+    }
+
+    /// Any LRS, by its xAPI endpoint.
+    pub fn at(endpoint: HttpClient, account: &Account) -> Result<Self> {
+        Self::with_path(endpoint, account, "/statements")
+    }
+
+    fn with_path(http: HttpClient, account: &Account, statements: &'static str) -> Result<Self> {
+        let http = http.with_account(account)?.with_header(XAPI_VERSION, HeaderValue::from_static("1.0.3"));
+        Ok(Self { http, statements })
     }
 
     pub fn address(&self) -> &str {
@@ -46,7 +59,7 @@ impl Ralph {
 
     /// Stores a JSON array of statements.
     pub async fn store(&self, batch: Bytes) -> Result<Verdict> {
-        Ok(judge(&self.http.send(Method::POST, "/xAPI/statements", batch).await?))
+        Ok(judge(&self.http.send(Method::POST, self.statements, batch).await?))
     }
 }
 

@@ -17,7 +17,7 @@ impl Resources {
     pub fn of(cpu: Option<&Quantity>, memory: Option<&Quantity>) -> Self {
         let parse = |quantity: Option<&Quantity>| quantity.and_then(|q| ParsedQuantity::try_from(q).ok());
         Self {
-            millicores: parse(cpu).and_then(|cpu| (cpu * 1000).to_bytes_i64()).unwrap_or_default(),
+            millicores: parse(cpu).and_then(|cpu| cpu.to_bytes_f64()).map_or(0, |cores| (cores * 1000.0).round() as i64),
             memory_bytes: parse(memory).and_then(|memory| memory.to_bytes_i64()).unwrap_or_default(),
         }
     }

@@ -10,12 +10,13 @@ use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Step, StepId};
 
+const REPLICAS: &str = "index.number_of_replicas";
 const DEFINITION: &str = include_str!("../../../manifests/statements.json");
 
 /// The index as it should be on this many nodes.
 fn definition(nodes: u32) -> Result<Value> {
     let mut definition: Value = serde_json::from_str(DEFINITION).context("manifests/statements.json")?;
-    definition["settings"]["index"]["number_of_replicas"] = json!(replicas(nodes));
+    definition["settings"][REPLICAS] = json!(replicas(nodes));
     Ok(definition)
 }
 
@@ -52,7 +53,7 @@ impl Step for Index {
         let wanted = definition(super::nodes(stack))?;
         match elasticsearch.index().await? {
             None => elasticsearch.create_index(&wanted).await?,
-            Some(live) => update(&elasticsearch, &live, &wanted, progress).await?,
+            Some(_) => update(&elasticsearch, &wanted, progress).await?,
         }
         let fields = wanted["mappings"]["properties"].as_object().map_or(0, serde_json::Map::len);
         Ok(Converged::Done(format!("index {INDEX}, {fields} mapped fields")))
@@ -68,8 +69,8 @@ impl Step for Index {
 
 /// Changes what can be changed in place. What cannot is made anew while the index is empty, and is an error with
 /// its reason once it holds statements.
-async fn update(elasticsearch: &Elasticsearch, live: &Value, wanted: &Value, progress: &Progress<'_>) -> Result<()> {
-    let dynamic = json!({"index": {"number_of_replicas": wanted["settings"]["index"]["number_of_replicas"]}});
+async fn update(elasticsearch: &Elasticsearch, wanted: &Value, progress: &Progress<'_>) -> Result<()> {
+    let dynamic = json!({REPLICAS: wanted["settings"][REPLICAS]});
     let in_place = async {
         elasticsearch.put_mapping(&wanted["mappings"]).await?;
         elasticsearch.put_settings(&dynamic).await?;
@@ -84,8 +85,7 @@ async fn update(elasticsearch: &Elasticsearch, live: &Value, wanted: &Value, pro
     if elasticsearch.count().await? > 0 {
         return Err(error.context(format!("index {INDEX} holds statements under another mapping")));
     }
-    let was = live["settings"]["index"]["provided_name"].as_str().unwrap_or(INDEX);
-    progress.say(&format!("index {was} is empty and has another mapping: making it anew"));
+    progress.say(&format!("index {INDEX} is empty and has another mapping: making it anew"));
     elasticsearch.delete_index().await?;
     elasticsearch.create_index(wanted).await
 }
@@ -118,9 +118,9 @@ mod tests {
 
     #[test]
     fn an_index_that_says_the_same_in_elasticsearchs_own_words_is_the_same() {
-        let wanted = json!({"settings": {"index": {"number_of_replicas": 0}},
+        let wanted = json!({"settings": {"index.number_of_replicas": 0},
                             "mappings": {"dynamic": false, "properties": {"verb": {"type": "object", "properties": {"id": {"type": "keyword"}}}}}});
-        let live = json!({"settings": {"index": {"number_of_replicas": "0", "uuid": "x"}},
+        let live = json!({"settings": {"index.number_of_replicas": "0", "index.uuid": "x"},
                           "mappings": {"dynamic": "false", "properties": {"verb": {"properties": {"id": {"type": "keyword"}}}, "more": {"type": "long"}}}});
         assert_eq!(difference(&live, &wanted), None);
     }
@@ -137,7 +137,9 @@ mod tests {
     fn the_checked_in_definition_never_refuses_a_key_and_keeps_no_replica_on_one_node() {
         let definition = definition(1).unwrap();
         assert_eq!(plain(&definition["mappings"]["dynamic"]), "false");
-        assert_eq!(definition["settings"]["index"]["number_of_replicas"], 0);
-        assert_eq!(super::definition(3).unwrap()["settings"]["index"]["number_of_replicas"], 1);
+        assert_eq!(definition["settings"][REPLICAS], 0);
+        assert_eq!(super::definition(3).unwrap()["settings"][REPLICAS], 1);
+        let settings = definition["settings"].as_object().unwrap();
+        assert!(settings.keys().all(|key| key.starts_with("index.")), "Elasticsearch gives settings back under `index.`: write them so");
     }
 }

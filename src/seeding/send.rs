@@ -1,0 +1,123 @@
+//! One batch to its end: sent again while the answer leaves it open, split where it is refused, so that one bad
+//! statement does not keep the good ones out.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::clients::ralph::{Ralph, Verdict};
+use crate::error::Failure;
+use crate::xapi::batch::Batch;
+
+use super::Refusal;
+
+/// An LRS that restarts is back within this many tries.
+const TRIES: usize = 8;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+pub struct Sender {
+    ralph: Ralph,
+}
+
+/// What became of a batch.
+#[derive(Default)]
+pub struct Sent {
+    pub statements: u64,
+    pub accepted: u64,
+    pub already_there: u64,
+    pub refusals: Vec<Refusal>,
+    /// The ids that the LRS must have now.
+    pub stored: Vec<Uuid>,
+}
+
+/// The body of a batch, lent to requests without copying it.
+struct Body(Arc<Batch>);
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        self.0.body()
+    }
+}
+
+impl Sender {
+    pub fn new(ralph: Ralph) -> Self {
+        Self { ralph }
+    }
+
+    /// Gives the batch back for its memory.
+    pub async fn settle(&self, batch: Batch) -> (Result<Sent>, Batch) {
+        let batch = Arc::new(batch);
+        let outcome = self.settle_shared(&batch).await;
+        // a request that was given up may still hold the body; then a new buffer is as good
+        (outcome, Arc::try_unwrap(batch).unwrap_or_default())
+    }
+
+    async fn settle_shared(&self, batch: &Arc<Batch>) -> Result<Sent> {
+        let mut sent = Sent { statements: batch.len() as u64, ..Default::default() };
+        let mut open = vec![0..batch.len()];
+        let mut refused = vec![false; batch.len()];
+        while let Some(range) = open.pop() {
+            let body = if range.len() == batch.len() { Bytes::from_owner(Body(Arc::clone(batch))) } else { batch.array(range.clone()).into() };
+            match self.store(body).await.with_context(|| describe(batch, &range))? {
+                Verdict::Stored { new } => {
+                    let new = new.min(range.len()) as u64;
+                    sent.accepted += new;
+                    sent.already_there += range.len() as u64 - new;
+                }
+                Verdict::Refused { status: status @ (401 | 403 | 404 | 405), reason } => return Err(self.wrong_door(status, &reason)),
+                Verdict::Refused { .. } if range.len() > 1 => {
+                    let middle = range.start + range.len() / 2;
+                    open.extend([middle..range.end, range.start..middle]);
+                }
+                // the same statement, stored by an earlier run under that run's time
+                Verdict::Refused { status: 409, .. } if batch.entries()[range.start].timestamp_added => sent.already_there += 1,
+                Verdict::Refused { status, reason } => {
+                    refused[range.start] = true;
+                    sent.refusals.push(Refusal { place: batch.place(range.start), id: batch.entries()[range.start].id, status, reason });
+                }
+                Verdict::Unclear { status, reason } => {
+                    return Err(anyhow!("the LRS answered {status}: {reason}")).with_context(|| describe(batch, &range));
+                }
+            }
+        }
+        sent.stored = batch.entries().iter().zip(refused).filter(|(_, refused)| !refused).map(|(entry, _)| entry.id).collect();
+        Ok(sent)
+    }
+
+    /// Sends until the answer is a decision. Repeating is safe: ids are fixed.
+    async fn store(&self, body: Bytes) -> Result<Verdict> {
+        let pauses = ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_delay(LONGEST_PAUSE).with_max_times(TRIES - 1).with_jitter();
+        let attempt = || async {
+            match self.ralph.store(body.clone()).await? {
+                Verdict::Unclear { status, reason } => Err(anyhow!("the LRS answered {status}: {reason}")),
+                verdict => Ok(verdict),
+            }
+        };
+        attempt.retry(pauses).await.map_err(|error| {
+            let failure = Failure::failed(format!("not taken after {TRIES} tries")).hint("the same command goes on where this one stopped");
+            error.context(failure)
+        })
+    }
+
+    fn wrong_door(&self, status: u16, reason: &str) -> anyhow::Error {
+        let failure = Failure::failed(format!("{} answered {status}: {reason}", self.ralph.address()));
+        match status {
+            401 | 403 => failure.hint("the account or its scopes are wrong; `kubectl lastack install` repairs those of the stack"),
+            _ => failure.hint("the address must be that of an xAPI endpoint, such as https://lrs.example.org/xAPI"),
+        }
+        .into()
+    }
+}
+
+fn describe(batch: &Batch, range: &Range<usize>) -> String {
+    match range.len() {
+        1 => batch.place(range.start),
+        n => format!("{n} statements from {}", batch.place(range.start)),
+    }
+}

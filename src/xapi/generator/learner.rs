@@ -1,0 +1,123 @@
+//! The generated learners: who they are, how they study, and how far they have come.
+
+use super::catalogue::{COURSES, UNITS};
+use super::names::{FAMILY, GIVEN};
+use super::random::Random;
+use super::term::{DAYS, Habit, is_weekend};
+
+/// Learners who go through the term together. More statements than one term holds come from more such groups.
+pub const LEARNERS: usize = 300;
+
+/// A group of learners who study in the same way.
+#[derive(Debug, Clone, Copy)]
+pub struct Cohort {
+    pub name: &'static str,
+    /// Of 100 learners.
+    share: u32,
+    /// Chance in percent to give up in the course of the term.
+    drop_out: u32,
+    /// How likely, in percent, they stay with a video at a point where one may leave.
+    patience: u32,
+    /// From Habit::Morning to Habit::Night.
+    habits: [u32; 4],
+}
+
+pub const COHORTS: [Cohort; 4] = [
+    Cohort { name: "full-time", share: 45, drop_out: 10, patience: 80, habits: [20, 50, 25, 5] },
+    Cohort { name: "part-time", share: 25, drop_out: 18, patience: 74, habits: [15, 5, 65, 15] },
+    Cohort { name: "distance", share: 20, drop_out: 38, patience: 60, habits: [15, 25, 35, 25] },
+    Cohort { name: "exchange", share: 10, drop_out: 6, patience: 86, habits: [30, 45, 20, 5] },
+];
+
+/// What a learner watches videos on.
+#[derive(Debug, Clone, Copy)]
+pub struct Device {
+    pub screen: &'static str,
+    pub playback: &'static str,
+    pub agent: &'static str,
+}
+
+pub const DEVICES: [Device; 4] = [
+    Device { screen: "1920x1080", playback: "1280x720", agent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0" },
+    Device { screen: "1440x900", playback: "960x540", agent: "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:140.0) Gecko/20100101 Firefox/140.0" },
+    Device { screen: "2560x1440", playback: "1920x1080", agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0" },
+    Device { screen: "412x915", playback: "412x232", agent: "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0" },
+];
+
+pub struct Learner {
+    /// The account's name in Moodle: the number of the user.
+    pub number: u32,
+    pub name: String,
+    pub cohort: usize,
+    pub device: usize,
+    pub habit: Habit,
+    /// Playing speed in quarters: 4 is as recorded.
+    pub speed: u32,
+    pub patience: u32,
+    /// How well they do, in percent of what can be done.
+    pub skill: u32,
+    pub studies: Vec<Study>,
+    diligence: u32,
+    weekends: bool,
+    first_day: usize,
+    last_day: usize,
+    last_active: Option<usize>,
+}
+
+/// A learner's way through one course.
+#[derive(Debug, Clone, Default)]
+pub struct Study {
+    pub course: usize,
+    /// The unit to work on; past the last one when all are done.
+    pub unit: usize,
+    /// Where the learner left the unit's video, in milliseconds.
+    pub resume_at: u32,
+    pub page_read: bool,
+    pub attempts: [u8; UNITS],
+    pub submitted: [bool; UNITS],
+}
+
+impl Learner {
+    pub fn new(random: &mut Random, number: u32) -> Self {
+        let cohort = random.weighted(&COHORTS.map(|cohort| cohort.share));
+        let Cohort { drop_out, patience, habits, .. } = COHORTS[cohort];
+        let first_day = random.weighted(&[60, 20, 8, 4, 3, 2, 1, 2]);
+        let last_day = if random.percent(drop_out) { random.between(12, 75) as usize } else { DAYS };
+        let first_course = random.weighted(&[20, 16, 11, 18, 10, 7, 10, 8]);
+        let mut studies = vec![Study { course: first_course, ..Study::default() }];
+        if random.percent(35) {
+            let other = (first_course + random.between(1, COURSES.len() as u32 - 1) as usize) % COURSES.len();
+            studies.push(Study { course: other, ..Study::default() });
+        }
+        Self {
+            number,
+            name: format!("{} {}", random.pick(&GIVEN), random.pick(&FAMILY)),
+            cohort,
+            device: random.weighted(&[45, 20, 10, 25]),
+            habit: Habit::ALL[random.weighted(&habits)],
+            speed: [4, 5, 6, 8][random.weighted(&[62, 18, 15, 5])],
+            patience: random.around(patience - 12, patience + 8),
+            skill: random.around(35, 98),
+            studies,
+            // A few learn a lot, most a little.
+            diligence: [2, 5, 9, 16, 28][random.weighted(&[18, 32, 28, 16, 6])],
+            weekends: random.percent(40),
+            first_day,
+            last_day,
+            last_active: None,
+        }
+    }
+
+    /// How likely the learner sits down on a day, compared with the others. Once a day is enough.
+    pub fn inclination(&self, day: usize) -> u32 {
+        let enrolled = (self.first_day..self.last_day).contains(&day);
+        if !enrolled || self.last_active == Some(day) {
+            return 0;
+        }
+        self.diligence * if is_weekend(day) && !self.weekends { 1 } else { 4 }
+    }
+
+    pub fn sits_down(&mut self, day: usize) {
+        self.last_active = Some(day);
+    }
+}

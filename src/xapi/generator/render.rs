@@ -1,0 +1,233 @@
+//! Writes events as statements.
+
+use uuid::{Builder, Uuid};
+
+use super::event::{Details, Event, View};
+use super::learner::{COHORTS, DEVICES, Learner};
+use super::random::scramble;
+use super::shapes::{PASSED, SITE, Shapes, quoted};
+use super::template::Slot;
+use super::term::{DAY, DAYS, HOUR, MINUTE, SECOND, START, Time};
+
+pub struct Renderer {
+    seed: u64,
+    shapes: Shapes,
+    /// `2026-02-23T` and so on, for each day and the night after the last one.
+    dates: Vec<String>,
+    /// Of the group whose events are written.
+    people: Vec<Person>,
+    group: Option<u32>,
+}
+
+/// What a learner's statements say of the learner, as JSON.
+struct Person {
+    actor: String,
+    cohort: &'static str,
+    player: String,
+}
+
+impl Renderer {
+    pub fn new(seed: u64) -> Self {
+        let dates = (0..=DAYS as Time)
+            .map(|day| {
+                let time = jiff::Timestamp::from_millisecond(START + day * DAY).expect("the term is within jiff's range");
+                time.strftime("%Y-%m-%dT").to_string()
+            })
+            .collect();
+        Self { seed, shapes: Shapes::new(), dates, people: Vec::new(), group: None }
+    }
+
+    /// The statement's id: distinct for each of a seed's statements.
+    pub fn id(&self, index: u64) -> Uuid {
+        let key = scramble(self.seed);
+        uuid(scramble(key ^ index), key.wrapping_add(index))
+    }
+
+    /// Gets to know the learners of a group before its first event is written.
+    pub fn meet(&mut self, group: u32, learners: &[Learner]) {
+        if self.group != Some(group) {
+            self.group = Some(group);
+            self.people.clear();
+            self.people.extend(learners.iter().map(Person::new));
+        }
+    }
+
+    pub fn write(&self, body: &mut Vec<u8>, id: Uuid, event: &Event, segments: &[(u32, u32)]) {
+        let template = self.shapes.get(event.course, event.action);
+        for (text, slot) in &template.parts {
+            body.extend_from_slice(text.as_bytes());
+            self.fill(body, *slot, id, event, segments);
+        }
+        body.extend_from_slice(template.rest.as_bytes());
+    }
+
+    fn fill(&self, body: &mut Vec<u8>, slot: Slot, id: Uuid, event: &Event, segments: &[(u32, u32)]) {
+        let person = &self.people[usize::from(event.learner)];
+        match (slot, &event.details) {
+            (Slot::Id, _) => write_uuid(body, id),
+            (Slot::Timestamp, _) => self.write_timestamp(body, event.time),
+            (Slot::Actor, _) => body.extend_from_slice(person.actor.as_bytes()),
+            (Slot::Cohort, _) => body.extend_from_slice(person.cohort.as_bytes()),
+            (Slot::Player, _) => body.extend_from_slice(person.player.as_bytes()),
+            (Slot::Registration, _) => write_uuid(body, self.visit(event.group, event.session, 1)),
+            (Slot::PlayerSession, Details::View(view)) => write_uuid(body, self.visit(event.group, view.number, 2)),
+            (Slot::Number, Details::Number(number) | Details::Score { attempt: number, .. }) => {
+                write_number(body, event.group * 100_000 + number);
+            }
+            (Slot::Points, Details::Score { half_points, .. }) => write_thousandths(body, half_points * 500),
+            (Slot::Scaled, Details::Score { half_points, .. }) => write_thousandths(body, half_points * 50),
+            (Slot::Success, Details::Score { half_points, .. }) => {
+                body.extend_from_slice(if *half_points >= PASSED { b"true" } else { b"false" });
+            }
+            (Slot::Duration, Details::Score { seconds, .. } | Details::View(View { played_for: seconds, .. })) => {
+                write_number(body, *seconds);
+            }
+            (Slot::Position, Details::View(view)) => write_thousandths(body, view.position),
+            (Slot::Minute, Details::View(view)) => write_number(body, view.position / 60_000),
+            (Slot::Target, Details::View(view)) => write_thousandths(body, view.target),
+            (Slot::Progress, Details::View(view)) => write_thousandths(body, view.progress),
+            (Slot::Segments, Details::View(view)) => {
+                write_segments(body, &segments[view.segments.start as usize..view.segments.end as usize]);
+            }
+            (slot, details) => unreachable!("no {slot:?} in {details:?}"),
+        }
+    }
+
+    /// The id of a sitting or of a player's session.
+    fn visit(&self, group: u32, number: u32, kind: u64) -> Uuid {
+        let key = scramble(self.seed ^ kind << 62);
+        let number = u64::from(group) << 32 | u64::from(number);
+        uuid(scramble(key ^ number), key.wrapping_add(number))
+    }
+
+    fn write_timestamp(&self, body: &mut Vec<u8>, time: Time) {
+        let since = time - START;
+        let part = |unit: Time, size: Time| (since / unit % size) as u32;
+        let (hour, minute, second) = (part(HOUR, 24), part(MINUTE, 60), part(SECOND, 60));
+        let millis = part(1, 1000);
+        let digit = |number: u32| b'0' + (number % 10) as u8;
+        body.extend_from_slice(self.dates[(since / DAY) as usize].as_bytes());
+        body.extend_from_slice(&[
+            digit(hour / 10),
+            digit(hour),
+            b':',
+            digit(minute / 10),
+            digit(minute),
+            b':',
+            digit(second / 10),
+            digit(second),
+            b'.',
+            digit(millis / 100),
+            digit(millis / 10),
+            digit(millis),
+            b'Z',
+        ]);
+    }
+}
+
+impl Person {
+    fn new(learner: &Learner) -> Self {
+        let device = DEVICES[learner.device];
+        let name = quoted(&learner.name);
+        let number = learner.number;
+        let video = "https://w3id.org/xapi/video/extensions";
+        Self {
+            actor: format!(r#"{{"objectType":"Agent","name":{name},"account":{{"homePage":"{SITE}","name":"{number}"}}}}"#),
+            cohort: COHORTS[learner.cohort].name,
+            player: format!(
+                concat!(
+                    r#""{video}/screen-size":"{screen}","{video}/video-playback-size":"{playback}","#,
+                    r#""{video}/speed":"{speed}x","{video}/full-screen":false,"{video}/user-agent":"{agent}""#
+                ),
+                video = video,
+                screen = device.screen,
+                playback = device.playback,
+                speed = ["1", "1.25", "1.5", "1.75", "2"][learner.speed as usize - 4],
+                agent = device.agent,
+            ),
+        }
+    }
+}
+
+/// A random-looking UUID; different if `number` is different, within 62 bits.
+fn uuid(random: u64, number: u64) -> Uuid {
+    const LOW: u64 = (1 << 62) - 1;
+    // Each step can be undone within 62 bits, so no two numbers end up the same.
+    let mut low = number & LOW;
+    low = low.wrapping_mul(0xbf58_476d_1ce4_e5b9) & LOW;
+    low ^= low >> 31;
+    low = low.wrapping_mul(0x94d0_49bb_1331_11eb) & LOW;
+    low ^= low >> 31;
+    Builder::from_random_bytes((u128::from(random) << 64 | u128::from(low)).to_be_bytes()).into_uuid()
+}
+
+fn write_uuid(body: &mut Vec<u8>, id: Uuid) {
+    body.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+}
+
+fn write_number(body: &mut Vec<u8>, number: u32) {
+    body.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Writes 12500 as 12.5.
+fn write_thousandths(body: &mut Vec<u8>, number: u32) {
+    write_number(body, number / 1000);
+    let mut rest = number % 1000;
+    if rest == 0 {
+        return;
+    }
+    body.push(b'.');
+    let mut unit = 100;
+    while rest > 0 {
+        body.push(b'0' + (rest / unit) as u8);
+        rest %= unit;
+        unit /= 10;
+    }
+}
+
+/// Writes the parts of a video as its profile wants them: `0[.]12.5[,]20[.]31`.
+fn write_segments(body: &mut Vec<u8>, segments: &[(u32, u32)]) {
+    for (index, &(from, to)) in segments.iter().enumerate() {
+        if index > 0 {
+            body.extend_from_slice(b"[,]");
+        }
+        write_thousandths(body, from);
+        body.extend_from_slice(b"[.]");
+        write_thousandths(body, to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut body = Vec::new();
+        write(&mut body);
+        String::from_utf8(body).unwrap()
+    }
+
+    #[test]
+    fn thousandths_are_written_without_needless_digits() {
+        for (number, text) in [(0, "0"), (1000, "1"), (12_500, "12.5"), (7_045, "7.045"), (1, "0.001"), (100, "0.1")] {
+            assert_eq!(written(|body| write_thousandths(body, number)), text);
+        }
+    }
+
+    #[test]
+    fn segments_are_written_as_the_video_profile_wants_them() {
+        assert_eq!(written(|body| write_segments(body, &[(0, 12_500), (20_000, 31_000)])), "0[.]12.5[,]20[.]31");
+    }
+
+    #[test]
+    fn a_timestamp_has_milliseconds_and_a_zone() {
+        let time = START + 36 * DAY + 9 * HOUR + 5 * MINUTE + 7 * SECOND + 40;
+        assert_eq!(written(|body| Renderer::new(1).write_timestamp(body, time)), "2026-03-31T09:05:07.040Z");
+    }
+
+    #[test]
+    fn ids_are_random_uuids_by_their_form() {
+        let id = Renderer::new(1).id(0);
+        assert_eq!((id.get_version_num(), id.get_variant()), (4, uuid::Variant::RFC4122));
+    }
+}

@@ -1,0 +1,58 @@
+//! The IRIs that statements are made of, and that dashboards and the index mapping rely on.
+
+/// Extensions of `context` that are this project's own. Each is one plain value, so that a chart can group by it.
+pub mod context {
+    /// Text: the course's short name, such as `BIO-110`. In every statement but login and logout.
+    pub const COURSE_ID: &str = "https://lastack.example.org/course-id";
+    /// Text: the course's full name. In every statement but login and logout.
+    pub const COURSE_NAME: &str = "https://lastack.example.org/course-name";
+    /// Text: the learner's cohort, such as `distance`. In every statement.
+    pub const COHORT: &str = "https://lastack.example.org/cohort";
+    /// Text: `site`, `course`, `page`, `file`, `link`, `forum`, `assignment`, `quiz` or `video`: where in Moodle the
+    /// object belongs, whatever its own type (a discussion belongs to `forum`). In every statement.
+    pub const ACTIVITY_KIND: &str = "https://lastack.example.org/activity-kind";
+    /// Number, in seconds: where in the video it happened; for a seek, where it began. In all video statements but
+    /// initialized.
+    pub const VIDEO_POSITION: &str = "https://lastack.example.org/video-position";
+    /// Whole number, from 0: the minute of the video position. In the same statements.
+    pub const VIDEO_MINUTE: &str = "https://lastack.example.org/video-minute";
+}
+
+/// The xAPI video profile.
+pub mod video {
+    pub const ACTIVITY_TYPE: &str = "https://w3id.org/xapi/video/activity-type/video";
+    pub const PLAYED: &str = "https://w3id.org/xapi/video/verbs/played";
+    pub const PAUSED: &str = "https://w3id.org/xapi/video/verbs/paused";
+    pub const SEEKED: &str = "https://w3id.org/xapi/video/verbs/seeked";
+    pub const INITIALIZED: &str = "http://adlnet.gov/expapi/verbs/initialized";
+    pub const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
+    pub const TERMINATED: &str = "http://adlnet.gov/expapi/verbs/terminated";
+}
+
+/// What the Moodle plugin logstore_xapi 5 sends.
+pub mod moodle {
+    pub const LOGIN: &str = "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/login";
+    pub const LOGOUT: &str = "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/logout";
+    pub const VIEWED: &str = "http://id.tincanapi.com/verb/viewed";
+    pub const CREATED: &str = "http://activitystrea.ms/create";
+    pub const REPLIED: &str = "http://id.tincanapi.com/verb/replied";
+    pub const STARTED: &str = "http://activitystrea.ms/schema/1.0/start";
+    pub const SUBMITTED: &str = "http://activitystrea.ms/schema/1.0/submit";
+    pub const COMPLETED: &str = "http://adlnet.gov/expapi/verbs/completed";
+
+    pub const SITE: &str = "http://id.tincanapi.com/activitytype/lms";
+    pub const COURSE: &str = "https://w3id.org/xapi/cmi5/activitytype/course";
+    pub const SECTION: &str = "http://id.tincanapi.com/activitytype/section";
+    pub const PAGE: &str = "https://w3id.org/xapi/acrossx/activities/page";
+    pub const FILE: &str = "http://id.tincanapi.com/activitytype/resource";
+    pub const LINK: &str = "http://adlnet.gov/expapi/activities/link";
+    pub const FORUM: &str = "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/forum";
+    pub const DISCUSSION: &str = "http://id.tincanapi.com/activitytype/discussion";
+    pub const REPLY: &str = "http://id.tincanapi.com/activitytype/forum-reply";
+    pub const ASSIGNMENT: &str = "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/assignment";
+    pub const SUBMISSION: &str = "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/submission";
+    pub const QUIZ: &str = "http://adlnet.gov/expapi/activities/assessment";
+    pub const ATTEMPT: &str = "http://adlnet.gov/expapi/activities/attempt";
+    /// What the plugin calls an external tool, such as the video player.
+    pub const MEDIA: &str = "http://adlnet.gov/expapi/activities/media";
+}

@@ -1,0 +1,210 @@
+//! Reads statements from files, directories and standard input into batches.
+//!
+//! JSON arrays, single objects, one object a line, and any row of these, each plain or gzip, are read in
+//! constant memory. A statement without `id` gets one made from its bytes, so a second run sends the same id;
+//! a statement without `timestamp` gets the time of the run. No statement is lost: the only one left out is a
+//! repetition, byte for byte, of another one of its batch.
+
+mod error;
+mod head;
+mod input;
+mod splitter;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::collections::hash_map;
+use std::sync::Arc;
+use std::vec;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+pub use error::{Problem, ReadError};
+pub use input::Input;
+
+use super::batch::{Batch, Entry, Source};
+use splitter::{Found, Splitter};
+
+/// How much a batch may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub statements: usize,
+    /// A larger statement is sent in a batch of its own.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { statements: 1000, bytes: 4 << 20 }
+    }
+}
+
+/// What a reader has come across so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Statements handed out in batches.
+    pub statements: u64,
+    /// Statements left out because their batch already had them, byte for byte.
+    pub repeated: u64,
+    /// Statements and inputs that could not be read.
+    pub faults: u64,
+}
+
+/// Fills batches from a list of inputs.
+pub struct Reader {
+    waiting: vec::IntoIter<Input>,
+    current: Option<Splitter>,
+    found_in_current: bool,
+    limits: Limits,
+    run_time: String,
+    tally: Tally,
+    /// Index in the batch by id.
+    seen: HashMap<Uuid, usize>,
+    held: Option<Held>,
+    /// The bytes of `held`, kept for their memory.
+    held_bytes: Vec<u8>,
+    /// The fault to report once the statements before it are handed out.
+    fault: Option<ReadError>,
+}
+
+/// The statement that could not go into the batch before.
+struct Held {
+    entry: Entry,
+    source_name: Arc<str>,
+}
+
+impl Reader {
+    /// `run_time` is the timestamp of statements that have none.
+    pub fn new(inputs: Vec<Input>, limits: Limits, run_time: Timestamp) -> Self {
+        Self {
+            waiting: inputs.into_iter(),
+            current: None,
+            found_in_current: false,
+            limits,
+            run_time: format!("{run_time:.3}"),
+            tally: Tally::default(),
+            seen: HashMap::new(),
+            held: None,
+            held_bytes: Vec::new(),
+            fault: None,
+        }
+    }
+
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Opens the next input unless one is open. False when there is none left.
+    fn open(&mut self) -> Result<bool, ReadError> {
+        if self.current.is_none() {
+            let Some(input) = self.waiting.next() else { return Ok(false) };
+            self.current = Some(Splitter::new(input.open()?));
+            self.found_in_current = false;
+        }
+        Ok(true)
+    }
+
+    /// Puts the next statement into the batch. False when the batch has to end before it, or there is none.
+    fn add(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
+        while self.open()? {
+            let Some(splitter) = &mut self.current else { break };
+            let name = Arc::clone(splitter.name());
+            let found = splitter.next();
+            self.found_in_current |= !matches!(found, Ok(None));
+            if let Some(found) = found? {
+                push(batch, &name, &found, &self.run_time);
+                return Ok(self.keep_or_hold(batch, name));
+            }
+            self.current = None;
+            if !self.found_in_current {
+                return Err(ReadError { source_name: name, position: None, problem: Problem::Empty });
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes the statement just added out again if the batch already has its id or becomes too large by it.
+    /// True when the batch can go on.
+    fn keep_or_hold(&mut self, batch: &mut Batch, source_name: Arc<str>) -> bool {
+        let last = batch.len() - 1;
+        let fits = match self.seen.entry(batch.entries()[last].id) {
+            hash_map::Entry::Occupied(earlier) if batch.statement(*earlier.get()) == batch.statement(last) => {
+                batch.pop_into(&mut self.held_bytes);
+                self.tally.repeated += 1;
+                return true;
+            }
+            hash_map::Entry::Occupied(_) => false,
+            hash_map::Entry::Vacant(vacant) => {
+                let fits = last == 0 || batch.body().len() <= self.limits.bytes;
+                if fits {
+                    vacant.insert(last);
+                }
+                fits
+            }
+        };
+        if !fits {
+            self.held = batch.pop_into(&mut self.held_bytes).map(|entry| Held { entry, source_name });
+        }
+        fits
+    }
+
+    fn release_held(&mut self, batch: &mut Batch) {
+        if let Some(Held { entry, source_name }) = self.held.take() {
+            batch.begin_source(&source_name);
+            batch.push(entry.id, entry.position(), entry.timestamp_added, |body| body.extend_from_slice(&self.held_bytes));
+            self.seen.insert(entry.id, 0);
+        }
+    }
+}
+
+impl Source for Reader {
+    fn fill(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
+        batch.clear();
+        self.seen.clear();
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        self.release_held(batch);
+        while batch.len() < self.limits.statements.max(1) {
+            match self.add(batch) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(fault) => {
+                    self.tally.faults += 1;
+                    if batch.is_empty() {
+                        return Err(fault);
+                    }
+                    self.fault = Some(fault);
+                    break;
+                }
+            }
+        }
+        self.tally.statements += batch.len() as u64;
+        Ok(!batch.is_empty())
+    }
+}
+
+/// Appends a statement, with what it lacks put behind its opening brace.
+fn push(batch: &mut Batch, source_name: &Arc<str>, found: &Found<'_>, run_time: &str) {
+    let Found { bytes, head, position } = found;
+    let id = head.id.0.unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, bytes));
+    let timestamp_added = !head.timestamp.0;
+    batch.begin_source(source_name);
+    batch.push(id, *position, timestamp_added, |body| {
+        body.push(b'{');
+        if head.id.0.is_none() {
+            body.extend_from_slice(b"\"id\":\"");
+            body.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+            body.extend_from_slice(b"\",");
+        }
+        if timestamp_added {
+            body.extend_from_slice(b"\"timestamp\":\"");
+            body.extend_from_slice(run_time.as_bytes());
+            body.extend_from_slice(b"\",");
+        }
+        body.extend_from_slice(&bytes[1..]);
+    });
+}

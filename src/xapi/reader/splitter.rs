@@ -1,0 +1,232 @@
+//! Finds the statements in the bytes of one input, however they are put together.
+
+use std::io;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::error::Category;
+
+use super::error::{Problem, ReadError};
+use super::head::Head;
+use super::input::Opened;
+use super::window::Window;
+use crate::xapi::batch::Position;
+
+const MIB: usize = 1 << 20;
+/// The largest statement that is read.
+const LARGEST: usize = 16 * MIB;
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Walks through an input from statement to statement.
+pub struct Splitter {
+    opened: Opened,
+    window: Window,
+    expected: Expected,
+    /// Statements begun so far.
+    statements: u64,
+    /// Length of the statement handed out last: it stays in the window until the next one is asked for.
+    handed_out: usize,
+    /// After this fault no statement can be told from the next.
+    given_up: bool,
+}
+
+/// A statement in the splitter's window.
+pub struct Found<'a> {
+    pub bytes: &'a [u8],
+    pub head: Head,
+    pub position: Position,
+}
+
+/// What may come next, outside of statements.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    /// A statement, an array, or the end of the input.
+    Value,
+    /// The first statement of an array, or its end.
+    FirstElement,
+    /// The statement after a comma.
+    Element,
+    /// A comma, or the end of the array.
+    Separator,
+}
+
+impl Splitter {
+    pub fn new(opened: Opened) -> Self {
+        Self { opened, window: Window::new(), expected: Expected::Value, statements: 0, handed_out: 0, given_up: false }
+    }
+
+    pub fn name(&self) -> &Arc<str> {
+        &self.opened.name
+    }
+
+    /// The next statement, or nothing at the end of the input.
+    ///
+    /// After a fault the next call goes on behind the statement, or finds nothing when its end is unknown.
+    pub fn next(&mut self) -> Result<Option<Found<'_>>, ReadError> {
+        self.window.consume(std::mem::take(&mut self.handed_out));
+        if self.given_up {
+            return Ok(None);
+        }
+        if !self.go_to_statement().map_err(|problem| self.give_up(problem))? {
+            return Ok(None);
+        }
+        self.statements += 1;
+        let (head, length) = match self.parse::<Head>().map_err(|problem| self.give_up(problem))? {
+            Parsed::Fits(head, length) => (Ok(head), length),
+            Parsed::Other(reason) => match self.parse::<IgnoredAny>().map_err(|problem| self.give_up(problem))? {
+                Parsed::Fits(_, length) => (Err(Problem::NotAStatement(reason)), length),
+                Parsed::Other(reason) => return Err(self.give_up(Problem::NotAStatement(reason))),
+            },
+        };
+        self.handed_out = length;
+        if self.expected != Expected::Value {
+            self.expected = Expected::Separator;
+        }
+        let position = self.position();
+        match head.and_then(|head| self.check(head, length)) {
+            Ok(head) => Ok(Some(Found { bytes: &self.window.bytes()[..length], head, position })),
+            Err(problem) => Err(self.fault(problem)),
+        }
+    }
+
+    /// What the parser leaves unlooked at: the text's encoding and the keys a statement must have.
+    fn check(&self, head: Head, length: usize) -> Result<Head, Problem> {
+        if let Err(error) = std::str::from_utf8(&self.window.bytes()[..length]) {
+            return Err(Problem::NotUtf8(self.window.offset() + error.valid_up_to() as u64));
+        }
+        match head.missing() {
+            Some(key) => Err(Problem::NotAStatement(format!("it has no `{key}`"))),
+            None => Ok(head),
+        }
+    }
+
+    /// Walks over what stands between statements. False at the end of the input.
+    fn go_to_statement(&mut self) -> Result<bool, Problem> {
+        loop {
+            let Some(byte) = self.next_byte()? else {
+                return match self.expected {
+                    Expected::Value => Ok(false),
+                    _ => Err(Problem::ArrayCutShort),
+                };
+            };
+            self.expected = match (self.expected, byte) {
+                (Expected::Value | Expected::FirstElement | Expected::Element, b'{') => return Ok(true),
+                (Expected::Value, b'[') => Expected::FirstElement,
+                (Expected::FirstElement | Expected::Separator, b']') => Expected::Value,
+                (Expected::Separator, b',') => Expected::Element,
+                _ => return Err(self.unexpected()),
+            };
+            self.window.consume(1);
+        }
+    }
+
+    /// The next byte that is no white space, not yet consumed.
+    fn next_byte(&mut self) -> Result<Option<u8>, Problem> {
+        loop {
+            let bytes = self.window.bytes();
+            let blank = bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+            if let Some(&byte) = bytes.get(blank) {
+                self.window.consume(blank);
+                return Ok(Some(byte));
+            }
+            let at_the_beginning = self.window.offset() == 0 && bytes.is_empty();
+            self.window.consume(blank);
+            if !self.read_more()? {
+                return Ok(None);
+            }
+            if at_the_beginning && self.window.bytes().starts_with(BYTE_ORDER_MARK) {
+                self.window.consume(BYTE_ORDER_MARK.len());
+            }
+        }
+    }
+
+    /// Parses the object at the window's start, reading on until it is whole.
+    fn parse<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Parsed<T>, Problem> {
+        loop {
+            let bytes = self.window.bytes();
+            let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<T>();
+            match values.next() {
+                Some(Ok(value)) => {
+                    let length = values.byte_offset();
+                    return if length > LARGEST { Err(Problem::TooLarge(LARGEST / MIB)) } else { Ok(Parsed::Fits(value, length)) };
+                }
+                Some(Err(error)) if error.classify() == Category::Data => return Ok(Parsed::Other(reason(&error))),
+                Some(Err(error)) if error.classify() == Category::Syntax => {
+                    let byte = self.window.offset() + error_offset(bytes, &error) as u64;
+                    return Err(Problem::NotJson { byte, reason: reason(&error) });
+                }
+                Some(Err(_)) | None if bytes.len() > LARGEST => return Err(Problem::TooLarge(LARGEST / MIB)),
+                Some(Err(_)) | None => {
+                    if !self.read_more()? {
+                        return Err(Problem::CutShort);
+                    }
+                }
+            }
+        }
+    }
+
+    fn read_more(&mut self) -> Result<bool, Problem> {
+        self.window.read_more(&mut self.opened.bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof if self.opened.compressed => Problem::GzipCutShort,
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData if self.opened.compressed => Problem::GzipDamaged(error),
+            _ => Problem::Read(error),
+        })
+    }
+
+    fn unexpected(&self) -> Problem {
+        let bytes = self.window.bytes();
+        if self.statements == 0 && self.expected == Expected::Value {
+            let beginning = bytes[..bytes.len().min(12)].escape_ascii();
+            return Problem::NotStatements(format!("`{beginning}`"));
+        }
+        let wanted = match self.expected {
+            Expected::Value => "a statement or an array of statements",
+            Expected::FirstElement => "a statement or `]`",
+            Expected::Element => "a statement",
+            Expected::Separator => "`,` or `]`",
+        };
+        let reason = format!("expected {wanted}, found `{}`", bytes[..1].escape_ascii());
+        Problem::NotJson { byte: self.window.offset(), reason }
+    }
+
+    fn position(&self) -> Position {
+        Position { statement: self.statements, byte: Some(self.window.offset()) }
+    }
+
+    fn fault(&self, problem: Problem) -> ReadError {
+        let whole_input = matches!(problem, Problem::NotStatements(_));
+        let position = (!whole_input).then(|| self.position());
+        ReadError { source_name: Arc::clone(self.name()), position, problem }
+    }
+
+    fn give_up(&mut self, problem: Problem) -> ReadError {
+        self.given_up = true;
+        self.fault(problem)
+    }
+}
+
+enum Parsed<T> {
+    /// The value and its length in bytes.
+    Fits(T, usize),
+    /// JSON, but not of this type; says why.
+    Other(String),
+}
+
+/// The parser's message without its line and column, which count from the statement's beginning.
+fn reason(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    match message.rsplit_once(" at line ") {
+        Some((reason, _)) => reason.to_owned(),
+        None => message,
+    }
+}
+
+/// Offset in `bytes` of what the parser stumbled over.
+fn error_offset(bytes: &[u8], error: &serde_json::Error) -> usize {
+    let line_start = match error.line() {
+        0 | 1 => 0,
+        line => memchr::memchr_iter(b'\n', bytes).nth(line - 2).map_or(0, |newline| newline + 1),
+    };
+    line_start + error.column().saturating_sub(1)
+}

@@ -1,0 +1,295 @@
+//! The reader as its user meets it: bytes in, batches or a message out.
+
+use std::io::{self, Read, Write};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use proptest::prelude::*;
+
+use super::*;
+
+const ID_A: &str = "00000000-0000-4000-8000-00000000000a";
+const ID_B: &str = "00000000-0000-4000-8000-00000000000b";
+
+fn statement(id: &str, note: &str) -> String {
+    format!(r#"{{"id":"{id}","timestamp":"2026-03-02T10:00:00Z","actor":{{"name":"{note}"}},"verb":{{"id":"v"}},"object":{{"id":"o"}}}}"#)
+}
+
+fn numbered(number: u128) -> String {
+    statement(&Uuid::from_u128(number).to_string(), "Zoë \\\"{[]}\\\" \\u00e9")
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Gives the bytes in pieces of the given sizes, one after the other and again from the first.
+struct Pieces {
+    bytes: io::Cursor<Vec<u8>>,
+    sizes: std::iter::Cycle<vec::IntoIter<usize>>,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let size = self.sizes.next().unwrap_or(1).min(buffer.len());
+        self.bytes.read(&mut buffer[..size])
+    }
+}
+
+fn reader_of_pieces(bytes: impl Into<Vec<u8>>, sizes: Vec<usize>, limits: Limits) -> Reader {
+    let pieces = Pieces { bytes: io::Cursor::new(bytes.into()), sizes: sizes.into_iter().cycle() };
+    let input = Input::Stream("input".into(), Box::new(pieces));
+    Reader::new(vec![input], limits, "2026-06-01T12:00:00Z".parse().unwrap())
+}
+
+fn reader(bytes: impl Into<Vec<u8>>) -> Reader {
+    reader_of_pieces(bytes, vec![1 << 20], Limits::default())
+}
+
+/// The bodies of all batches, and all messages.
+fn read_all(mut reader: Reader) -> (Vec<String>, Vec<String>) {
+    let (mut batch, mut bodies, mut messages) = (Batch::new(), Vec::new(), Vec::new());
+    loop {
+        match reader.fill(&mut batch) {
+            Ok(true) => bodies.push(String::from_utf8(batch.body().to_vec()).unwrap()),
+            Ok(false) => return (bodies, messages),
+            Err(error) => messages.push(error.to_string()),
+        }
+    }
+}
+
+fn one_body(bytes: impl Into<Vec<u8>>) -> String {
+    let (bodies, messages) = read_all(reader(bytes));
+    assert_eq!((bodies.len(), messages), (1, vec![]));
+    bodies.into_iter().next().unwrap()
+}
+
+fn messages(bytes: impl Into<Vec<u8>>) -> Vec<String> {
+    read_all(reader(bytes)).1
+}
+
+#[test]
+fn all_ways_to_put_statements_together_give_the_same_batch() {
+    let (a, b) = (statement(ID_A, "a"), statement(ID_B, "b"));
+    let expected = format!("[{a},{b}]");
+    let pretty = format!("[\r\n  {a} ,\r\n\t{b}\r\n]\r\n");
+    let marked = format!("\u{feff}[{a},{b}]");
+    for text in [
+        format!("[{a},{b}]"),
+        pretty,
+        marked,
+        format!("{a}\n{b}\n"),
+        format!("{a}\r\n\r\n{b}"),
+        format!("{a}{b}"),
+        format!("[{a}][{b}]"),
+        format!("[]{a}\n[{b}] []"),
+    ] {
+        assert_eq!(one_body(text.clone()), expected, "{text}");
+        assert_eq!(one_body(gzip(text.as_bytes())), expected, "{text}, gzip");
+    }
+    let members = [gzip(format!("[{a}").as_bytes()), gzip(format!(",{b}]").as_bytes())].concat();
+    assert_eq!(one_body(members), expected);
+}
+
+#[test]
+fn nothing_of_a_statement_is_changed() {
+    let odd = format!(
+        r#"{{ "object":{{"id":"o\u0022}}{{"}},"verb":{{}}, "x" : [ 1e400 , -0.0, 12345678901234567890123, null ], "actor":{{"name":"日本 \ud83d\ude00 😀"}} , "timestamp":null,"id":"{}" }}"#,
+        ID_A.to_uppercase()
+    );
+    assert_eq!(one_body(odd.clone()), format!("[{odd}]"));
+}
+
+#[test]
+fn a_deep_statement_is_read() {
+    let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
+    let text = statement(ID_A, "a").replace(r#""verb""#, &format!(r#""x":{deep},"verb""#));
+    assert_eq!(one_body(text.clone()), format!("[{text}]"));
+}
+
+#[test]
+fn a_missing_id_is_the_same_in_every_run() {
+    let text = r#"{"timestamp":"2026-03-02T10:00:00Z","actor":{},"verb":{},"object":{}}"#;
+    let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes());
+    assert_eq!(one_body(text), format!(r#"[{{"id":"{id}",{}]"#, &text[1..]));
+    let mut batch = Batch::new();
+    reader(text).fill(&mut batch).unwrap();
+    assert_eq!((batch.entries()[0].id, batch.entries()[0].timestamp_added), (id, false));
+}
+
+#[test]
+fn a_missing_timestamp_is_the_time_of_the_run() {
+    let text = format!(r#"{{"id":"{ID_A}","actor":{{}},"verb":{{}},"object":{{"timestamp":1}}}}"#);
+    assert_eq!(one_body(text.clone()), format!(r#"[{{"timestamp":"2026-06-01T12:00:00.000Z",{}]"#, &text[1..]));
+    let mut batch = Batch::new();
+    reader(text).fill(&mut batch).unwrap();
+    assert!(batch.entries()[0].timestamp_added);
+}
+
+#[test]
+fn the_same_statement_twice_is_sent_once() {
+    let a = statement(ID_A, "a");
+    let mut reader = reader(format!("[{a},{a}]"));
+    let mut batch = Batch::new();
+    assert!(reader.fill(&mut batch).unwrap());
+    assert_eq!(batch.body(), format!("[{a}]").as_bytes());
+    assert!(!reader.fill(&mut batch).unwrap());
+    assert_eq!(reader.tally(), Tally { statements: 1, repeated: 1, faults: 0 });
+}
+
+#[test]
+fn another_statement_with_the_same_id_waits_for_the_next_batch() {
+    let (a, other, b) = (statement(ID_A, "a"), statement(ID_A, "other"), statement(ID_B, "b"));
+    let (bodies, _) = read_all(reader(format!("[{a},{b},{other},{a}]")));
+    assert_eq!(bodies, [format!("[{a},{b}]"), format!("[{other}]"), format!("[{a}]")]);
+}
+
+#[test]
+fn a_batch_keeps_its_limits() {
+    let text: String = (0..10).map(numbered).collect();
+    let sizes = |limits| {
+        let mut reader = reader_of_pieces(text.clone(), vec![7], limits);
+        let (mut batch, mut sizes) = (Batch::new(), Vec::new());
+        while reader.fill(&mut batch).unwrap() {
+            sizes.push(batch.len());
+        }
+        sizes
+    };
+    assert_eq!(sizes(Limits { statements: 4, bytes: 1 << 20 }), [4, 4, 2]);
+    let three = 3 * numbered(0).len() + 4;
+    assert_eq!(sizes(Limits { statements: 100, bytes: three }), [3, 3, 3, 1]);
+    assert_eq!(sizes(Limits { statements: 100, bytes: 1 }), [1; 10]);
+}
+
+#[test]
+fn a_statement_larger_than_the_window_is_read_and_one_beyond_the_limit_is_not() {
+    let large = statement(ID_A, &"x".repeat(3 << 20));
+    assert_eq!(one_body(large.clone()), format!("[{large}]"));
+    let (bodies, messages) = read_all(reader(format!("[{},{}]", statement(ID_B, "b"), statement(ID_A, &"x".repeat(17 << 20)))));
+    assert_eq!(bodies, [format!("[{}]", statement(ID_B, "b"))]);
+    assert_eq!(messages.len(), 1);
+    assert!(messages[0].starts_with("input: statement 2 (byte ") && messages[0].ends_with("): larger than 16 MiB"));
+}
+
+#[test]
+fn faults_say_where_and_what() {
+    let (a, b) = (statement(ID_A, "a"), statement(ID_B, "b"));
+    let second = a.len() + 2;
+    for (text, message) in [
+        (String::new(), "input: there are no statements in it".to_owned()),
+        ("[ ]\n".to_owned(), "input: there are no statements in it".to_owned()),
+        ("hello".to_owned(), "input: neither JSON nor gzip: it begins with `hello`".to_owned()),
+        ("PK\u{3}\u{4}".to_owned(), r"input: neither JSON nor gzip: it begins with `PK\x03\x04`".to_owned()),
+        (format!("[{a}"), format!("input: statement 1 (byte {}): the input ends before the array's closing bracket", second - 1)),
+        (format!("[{a},{}", &b[..40]), format!("input: statement 2 (byte {second}): the input ends in the middle of it")),
+        (format!("[{a},]"), format!("input: statement 1 (byte {second}): not JSON at byte {second}: expected a statement, found `]`")),
+        (format!("[{a}{b}]"), format!("input: statement 1 (byte {0}): not JSON at byte {0}: expected `,` or `]`, found `{{`", second - 1)),
+        (format!("[{a},[{b}]]"), format!("input: statement 1 (byte {second}): not JSON at byte {second}: expected a statement, found `[`")),
+        (format!("[{a},{{\n\"id\":\n'x'}}]"), format!("input: statement 2 (byte {second}): not JSON at byte {}: expected value", second + 8)),
+    ] {
+        assert_eq!(messages(text.clone()), [message], "{text}");
+    }
+}
+
+#[test]
+fn a_fault_of_one_statement_does_not_keep_the_others_back() {
+    let (a, b) = (statement(ID_A, "a"), statement(ID_B, "b"));
+    for (wrong, reason) in [
+        (statement("no-uuid", "x"), r#"not a statement: the id "no-uuid" is not a UUID"#),
+        (r#"{"id":7}"#.to_owned(), "not a statement: invalid type: integer `7`, expected a UUID as `id`"),
+        (r#"{"id":null}"#.to_owned(), "not a statement: invalid type: null, expected a UUID as `id`"),
+        (r#"{"seed":1,"count":2}"#.to_owned(), "not a statement: it has no `actor`"),
+        (format!(r#"{{"id":"{ID_A}","id":"{ID_A}"}}"#), "not a statement: duplicate field `id`"),
+    ] {
+        let (bodies, messages) = read_all(reader(format!("[{a},{wrong},{b}]")));
+        assert_eq!(bodies, [format!("[{a}]"), format!("[{b}]")]);
+        assert_eq!(messages, [format!("input: statement 2 (byte {}): {reason}", a.len() + 2)]);
+    }
+}
+
+#[test]
+fn text_that_is_not_utf8_is_a_fault_of_its_statement() {
+    let a = statement(ID_A, "a");
+    let mut bytes = format!("{a}\n{}\n", statement(ID_B, "?")).into_bytes();
+    let place = bytes.iter().rposition(|&byte| byte == b'?').unwrap();
+    bytes[place] = 0xff;
+    let (bodies, messages) = read_all(reader(bytes));
+    assert_eq!(bodies, [format!("[{a}]")]);
+    assert_eq!(messages, [format!("input: statement 2 (byte {}): the text is not UTF-8 at byte {place}", a.len() + 1)]);
+}
+
+#[test]
+fn what_comes_before_the_break_of_a_gzip_file_is_read() {
+    let text: String = (0..3000).map(numbered).collect();
+    let mut bytes = gzip(text.as_bytes());
+    bytes.truncate(bytes.len() / 2);
+    let (bodies, messages) = read_all(reader(bytes));
+    assert!(bodies[0].contains(&numbered(999)));
+    assert_eq!(messages.len(), 1);
+    assert!(messages[0].ends_with("): the gzip data is cut short"), "{messages:?}");
+}
+
+#[test]
+fn a_gzip_file_with_a_wrong_checksum_is_damaged() {
+    let mut bytes = gzip(statement(ID_A, "a").as_bytes());
+    let checksum = bytes.len() - 8;
+    bytes[checksum] ^= 1;
+    let messages = messages(bytes);
+    assert_eq!(messages.len(), 1);
+    assert!(messages[0].contains("the gzip data is damaged: "), "{messages:?}");
+}
+
+#[test]
+fn one_bad_input_does_not_keep_the_others_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("b.json"), statement(ID_B, "b")).unwrap();
+    std::fs::write(path("empty.json"), "").unwrap();
+    let inputs = ["missing.json", "empty.json", "b.json"].map(|name| Input::File(path(name))).into();
+    let reader = Reader::new(inputs, Limits::default(), Timestamp::UNIX_EPOCH);
+    let (bodies, messages) = read_all(reader);
+    assert_eq!(bodies, [format!("[{}]", statement(ID_B, "b"))]);
+    assert!(messages[0].contains("missing.json: cannot be opened: "), "{messages:?}");
+    assert!(messages[1].ends_with("empty.json: there are no statements in it"), "{messages:?}");
+}
+
+#[test]
+fn a_batch_may_hold_statements_of_several_inputs() {
+    let inputs =
+        [("first", ID_A), ("second", ID_B)].map(|(name, id)| Input::Stream(name.into(), Box::new(io::Cursor::new(statement(id, "x"))))).into();
+    let mut reader = Reader::new(inputs, Limits::default(), Timestamp::UNIX_EPOCH);
+    let mut batch = Batch::new();
+    assert!(reader.fill(&mut batch).unwrap());
+    assert_eq!([batch.place(0), batch.place(1)], ["first: statement 1 (byte 0)", "second: statement 1 (byte 0)"]);
+}
+
+proptest! {
+    #[test]
+    fn the_way_the_bytes_arrive_makes_no_difference(
+        sizes in prop::collection::vec(1_usize..300, 1..20),
+        separators in prop::collection::vec("[ \r\n\t]{0,4}", 12),
+        compressed: bool,
+    ) {
+        let text: String = separators.iter().enumerate().map(|(number, blank)| format!("{blank}{}", numbered(number as u128))).collect();
+        let bytes = if compressed { gzip(text.as_bytes()) } else { text.into_bytes() };
+        let expected: Vec<String> = (0..12).map(numbered).collect();
+        let (bodies, messages) = read_all(reader_of_pieces(bytes, sizes, Limits::default()));
+        prop_assert_eq!((bodies, messages), (vec![format!("[{}]", expected.join(","))], vec![]));
+    }
+
+    #[test]
+    fn no_input_makes_the_reader_fail_otherwise_than_with_a_message(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let (bodies, messages) = read_all(reader(bytes));
+        prop_assert!(bodies.is_empty() && messages.len() == 1);
+    }
+
+    #[test]
+    fn a_statement_cut_anywhere_is_a_fault(cut in 1_usize..100) {
+        let text = numbered(1);
+        let (bodies, messages) = read_all(reader(&text.as_bytes()[..cut]));
+        prop_assert!(bodies.is_empty());
+        prop_assert_eq!(messages, ["input: statement 1 (byte 0): the input ends in the middle of it"]);
+    }
+}
