@@ -99,7 +99,9 @@ pub fn one_line(error: &anyhow::Error) -> String {
             None => (cause.to_string(), false),
         };
         let message = message.trim().trim_end_matches('.');
-        if !message.is_empty() && !text.contains(message) {
+        // hyper's word for its own layer, which tells nobody anything
+        let noise = message.starts_with("client error (");
+        if !message.is_empty() && !noise && !text.contains(message) {
             if !text.is_empty() {
                 text.push_str(": ");
             }

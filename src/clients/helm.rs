@@ -32,11 +32,22 @@ pub struct Helm {
 pub struct Release {
     pub revision: u64,
     pub status: String,
-    /// Digest of the chart and values it was made from, when this tool made it.
-    pub digest: Option<String>,
+    pub made_by: MadeBy,
     pub deployed_at: Option<jiff::Timestamp>,
     /// The objects that helm applied.
     pub manifest: String,
+}
+
+/// Who made a revision of a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MadeBy {
+    /// This tool, from the chart and values of this digest.
+    Us {
+        digest: String,
+    },
+    /// `helm rollback`, from an earlier revision of a release that this tool made.
+    Rollback,
+    Others,
 }
 
 /// A row of `helm list`.
@@ -181,13 +192,30 @@ impl Helm {
         // the document holds values and manifests: an error must not quote it
         let status: Status =
             serde_json::from_str(json).map_err(|error| anyhow!("`helm status {release}` gave no readable JSON (line {})", error.line()))?;
+        let made_by = match digest_in(&status.info.description) {
+            Some(digest) => MadeBy::Us { digest },
+            None if self.was_ours(release, namespace).await? => MadeBy::Rollback,
+            None => MadeBy::Others,
+        };
         Ok(Some(Release {
             revision: status.version,
             status: status.info.status,
-            digest: status.info.description.split_once(DIGEST).map(|(_, digest)| digest.trim().to_string()),
+            made_by,
             deployed_at: status.info.last_deployed.and_then(|time| time.parse().ok()),
             manifest: status.manifest,
         }))
+    }
+
+    /// Whether any revision that helm remembers was made by this tool.
+    async fn was_ours(&self, release: &str, namespace: &str) -> Result<bool> {
+        #[derive(Deserialize)]
+        struct Revision {
+            description: String,
+        }
+        let text = self.run(&["history", release, "-n", namespace, "-o", "json"], None).await?;
+        let json = text.find('[').map_or("[]", |start| &text[start..]);
+        let revisions: Vec<Revision> = serde_json::from_str(json).with_context(|| format!("`helm history {release}` gave no readable JSON"))?;
+        Ok(revisions.iter().any(|revision| digest_in(&revision.description).is_some()))
     }
 
     /// All releases of a namespace, whatever their status.
@@ -238,6 +266,10 @@ impl Helm {
         }
         Err(anyhow!("`helm {}` failed: {}", arguments.first().unwrap_or(&""), reason(&String::from_utf8_lossy(&output.stderr))))
     }
+}
+
+fn digest_in(description: &str) -> Option<String> {
+    description.split_once(DIGEST).map(|(_, digest)| digest.trim().to_string())
 }
 
 /// What helm says went wrong, without its warnings.

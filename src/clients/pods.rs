@@ -116,7 +116,7 @@ fn stage(pod: &Pod, name: &str) -> String {
         Some(status) => match waiting_reason(status) {
             Some("PodInitializing" | "ContainerCreating") => format!("pod {name} is starting, image {}", short_image(&status.image)),
             Some(reason) => format!("pod {name}: {reason}"),
-            None => format!("pod {name} runs, container {} is not ready yet", status.name),
+            None => format!("{} of pod {name} runs and is not ready yet", status.name),
         },
         None => format!("pod {name} is being created"),
     }

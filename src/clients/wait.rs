@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::error::{Failure, Kind};
+use crate::error::{self, Failure, Kind};
 use crate::output::age::took;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
@@ -14,12 +14,20 @@ use crate::stack::step::Converged;
 
 const SHORTEST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(2);
+/// An API server that restarts is back by then.
+const OUTAGE: Duration = Duration::from_secs(30);
 
 /// What one look at the awaited thing showed.
 pub enum State {
     Ready(String),
     Waiting(String),
     Fatal { why: String, hint: String },
+}
+
+/// The API server did not answer, which is another thing than its refusing.
+fn is_outage(error: &anyhow::Error) -> bool {
+    let kube = error.chain().find_map(|cause| cause.downcast_ref::<kube::Error>());
+    kube.is_some_and(|error| matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_)))
 }
 
 /// Looks until `look` says ready. Without a deadline (`--no-wait`) it looks once.
@@ -30,11 +38,17 @@ where
 {
     let begun = Instant::now();
     let mut pause = SHORTEST;
+    let mut unreachable_since: Option<Instant> = None;
     loop {
-        let reason = match look().await? {
-            State::Ready(detail) => return Ok(Converged::Done(detail)),
-            State::Fatal { why, hint } => return Err(Failure::failed(why).hint(hint).into()),
-            State::Waiting(reason) => reason,
+        let reason = match look().await {
+            Ok(State::Ready(detail)) => return Ok(Converged::Done(detail)),
+            Ok(State::Fatal { why, hint }) => return Err(Failure::failed(why).hint(hint).into()),
+            Ok(State::Waiting(reason)) => {
+                unreachable_since = None;
+                reason
+            }
+            Err(error) if is_outage(&error) && unreachable_since.get_or_insert_with(Instant::now).elapsed() < OUTAGE => error::one_line(&error),
+            Err(error) => return Err(error),
         };
         progress.say(&reason);
         let Some(deadline) = stack.deadline else { return Ok(Converged::Started(reason)) };

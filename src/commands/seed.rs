@@ -77,7 +77,7 @@ impl Source for Statements {
 
 impl SeedArgs {
     fn seed(&self) -> u64 {
-        self.seed.unwrap_or(1)
+        self.seed.unwrap_or(dataset::DEFAULT_SEED)
     }
 
     fn count(&self) -> u64 {
@@ -131,7 +131,7 @@ pub async fn run(flags: &KubeFlags, args: SeedArgs) -> Result<Outcome> {
 }
 
 fn write(dir: &Path, args: &SeedArgs) -> Result<Outcome> {
-    anyhow::bail!("not yet");
+    dataset::write(dir, args.seed(), args.count()).with_context(|| format!("the data set could not be written to {}", dir.display()))?;
     printer::note(&format!("{} statements of seed {} and their figures written to {}", count(args.count()), args.seed(), dir.display()));
     Ok(Outcome::Good)
 }

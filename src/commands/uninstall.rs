@@ -40,10 +40,11 @@ pub struct UninstallArgs {
 pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
     let stack = Stack::open(flags.resolve().await?, Settings::default(), Some(args.timeout)).await?;
     let how = Retraction { keep_data: args.keep_data, operator: args.operator };
-    let graph = steps::graph()?;
+    // what install checks first is nothing to take away
+    let graph = steps::graph()?.without(|id| id.starts_with("preflight."));
     let place = format!("namespace {} of context {}", stack.namespace(), stack.target.context);
     let mut removals = Vec::new();
-    for step in graph.steps() {
+    for step in graph.steps().rev() {
         match step.retractable(&stack, how).await? {
             Retracted::Removed(what) => removals.push(format!("  {:<20} {what}", step.id())),
             Retracted::Kept(_) | Retracted::Nothing => {}

@@ -58,6 +58,8 @@ impl<'a> Progress<'a> {
 /// Shows a walk on stderr.
 pub struct Rows {
     live: Option<MultiProgress>,
+    /// In the order in which rows stand.
+    ids: Vec<StepId>,
     width: usize,
     rows: Mutex<BTreeMap<StepId, Row>>,
 }
@@ -70,8 +72,19 @@ struct Row {
 
 impl Rows {
     pub fn new(ids: impl Iterator<Item = StepId>) -> Self {
+        let ids: Vec<StepId> = ids.collect();
+        let width = ids.iter().map(|id| id.len()).max().unwrap_or_default();
         let live = printer::is_live().then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
-        Self { live, width: ids.map(str::len).max().unwrap_or_default(), rows: Mutex::default() }
+        Self { live, ids, width, rows: Mutex::default() }
+    }
+
+    /// A new redrawn row, below those of the steps that come before.
+    fn add_bar(&self, multi: &MultiProgress, rows: &BTreeMap<StepId, Row>, id: StepId) -> ProgressBar {
+        let above = self.ids.iter().take_while(|other| **other != id).filter_map(|other| rows.get(other)?.bar.as_ref()).last();
+        match above {
+            Some(above) => multi.insert_after(above, ProgressBar::new_spinner()),
+            None => multi.insert(0, ProgressBar::new_spinner()),
+        }
     }
 
     fn line(&self, id: StepId, word: &str, style: Style, detail: &str, took: Option<Duration>) -> String {
@@ -83,7 +96,11 @@ impl Rows {
 impl Report for Rows {
     fn step(&self, id: StepId, event: Event<'_>) {
         let mut rows = self.rows.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let row = rows.entry(id).or_insert_with(|| Row { bar: None, begun: None, last: String::new() });
+        if !rows.contains_key(id) {
+            let bar = self.live.as_ref().map(|multi| self.add_bar(multi, &rows, id));
+            rows.insert(id, Row { bar, begun: None, last: String::new() });
+        }
+        let Some(row) = rows.get_mut(id) else { return };
         let (word, style, detail, done) = match event {
             Event::Waiting { needs } => ("waiting", FAINT, format!("needs {}", needs.join(", ")), false),
             Event::Working(detail) => ("working", BUSY, detail.to_string(), false),
@@ -97,17 +114,19 @@ impl Report for Rows {
             Event::Skipped { need, pending: true } => ("later", WARN, format!("after {need}"), true),
             Event::Skipped { need, pending: false } => ("skipped", WARN, format!("needs {need}"), true),
         };
-        if matches!(event, Event::Working(_)) {
-            row.begun.get_or_insert_with(Instant::now);
+        if matches!(event, Event::Working(_)) && row.begun.is_none() {
+            row.begun = Some(Instant::now());
+            if let Some(bar) = &row.bar {
+                bar.reset_elapsed();
+            }
         }
         if detail == row.last && !done {
             return;
         }
         row.last.clone_from(&detail);
         let took = row.begun.filter(|_| done).map(|begun| begun.elapsed());
-        match &self.live {
-            Some(multi) => {
-                let bar = row.bar.get_or_insert_with(|| multi.add(ProgressBar::new_spinner()));
+        match &row.bar {
+            Some(bar) => {
                 let live_time = if matches!(event, Event::Working(_)) { "   {elapsed}" } else { "" };
                 if let Ok(style) = ProgressStyle::with_template(&format!("{{wide_msg}}{live_time}")) {
                     bar.set_style(style);

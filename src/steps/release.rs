@@ -7,7 +7,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::Value;
 
 use crate::clients::apply::{Comparison, Desired};
-use crate::clients::helm::{Install, Release};
+use crate::clients::helm::{Install, MadeBy, Release};
 use crate::clients::pods::{self, Trouble};
 use crate::clients::wait::{self, State};
 use crate::error::one_line;
@@ -23,17 +23,20 @@ pub async fn observe(stack: &Stack, install: &Install) -> Result<Observed> {
         return Ok(Observed::Missing(format!("release {} of {}", install.release, install.chart.shown())));
     };
     let what = format!("release {}", install.release);
-    if release.status != "deployed" {
-        return Ok(Observed::drifted(what, release.status, "deployed"));
-    }
-    let Some(digest) = &release.digest else {
-        return Ok(Observed::blocked(
-            format!("release {} in namespace {} was not made by this tool", install.release, install.namespace),
-            format!("use another namespace with `-n`, or remove it: helm uninstall {} -n {}", install.release, install.namespace),
-        ));
+    let from = match &release.made_by {
+        MadeBy::Others => {
+            return Ok(Observed::blocked(
+                format!("release {} in namespace {} was not made by this tool", install.release, install.namespace),
+                format!("use another namespace with `-n`, or remove it: helm uninstall {} -n {}", install.release, install.namespace),
+            ));
+        }
+        MadeBy::Rollback => Some(format!("revision {}, rolled back", release.revision)),
+        MadeBy::Us { .. } if release.status != "deployed" => Some(release.status.clone()),
+        MadeBy::Us { digest } if *digest != install.digest() => Some(format!("revision {} of other values or another chart", release.revision)),
+        MadeBy::Us { .. } => None,
     };
-    if *digest != install.digest() {
-        return Ok(Observed::drifted(what, format!("revision {} of other values or another chart", release.revision), "as asked for"));
+    if let Some(from) = from {
+        return Ok(Observed::drifted(what, from, "as asked for"));
     }
     objects_as_applied(stack, &release, &install.namespace).await
 }
@@ -139,7 +142,7 @@ pub fn selector(deployment: &Deployment) -> String {
 pub async fn retractable(stack: &Stack, release: &str, namespace: &str) -> Result<Retracted> {
     Ok(match stack.helm.status(release, namespace).await? {
         None => Retracted::Nothing,
-        Some(found) if found.digest.is_none() => Retracted::Kept(format!("release {release}: not made by this tool")),
+        Some(found) if found.made_by == MadeBy::Others => Retracted::Kept(format!("release {release}: not made by this tool")),
         Some(_) => Retracted::Removed(format!("release {release}")),
     })
 }

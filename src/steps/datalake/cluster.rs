@@ -25,6 +25,10 @@ pub fn nodes(stack: &Stack) -> u32 {
     stack.settings.profile().sizes().datalake.nodes
 }
 
+fn counted(nodes: u32) -> String {
+    format!("{nodes} node{}", if nodes == 1 { "" } else { "s" })
+}
+
 /// One node cannot hold replicas, so other people's indices make it yellow for ever: that is well.
 pub fn is_well(health: &str, nodes: u32) -> bool {
     health == "green" || (health == "yellow" && nodes == 1)
@@ -67,7 +71,11 @@ impl Live {
     }
 
     fn describe(&self, wanted_nodes: u32) -> String {
-        format!("{} of {wanted_nodes} nodes, phase {}, health {}", self.available_nodes(), self.phase(), self.health())
+        let health = match self.health() {
+            "unknown" => String::new(),
+            health => format!(", health {health}"),
+        };
+        format!("{} of {}, phase {}{health}", self.available_nodes(), counted(wanted_nodes), self.phase())
     }
 }
 
@@ -120,7 +128,7 @@ impl Step for Cluster {
 
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
         let Some(live) = live(stack).await? else {
-            return Ok(Observed::Missing(format!("elasticsearch {NAME}, {} nodes", nodes(stack))));
+            return Ok(Observed::Missing(format!("elasticsearch {NAME}, {}", counted(nodes(stack)))));
         };
         if !live.is_ours() {
             return Ok(Observed::blocked(
@@ -148,7 +156,7 @@ impl Step for Cluster {
         wait::until(stack, &format!("elasticsearch {NAME}"), progress, || async {
             let Some(live) = live(stack).await? else { return Ok(State::Waiting("the resource is gone".into())) };
             if live.is_ready(wanted) {
-                return Ok(State::Ready(format!("Elasticsearch {}, {} nodes, {}", live.version(), wanted, live.health())));
+                return Ok(State::Ready(format!("Elasticsearch {}, {}, {}", live.version(), counted(wanted), live.health())));
             }
             if live.phase() == "Invalid" {
                 let hint = format!("kubectl describe elasticsearch {NAME} -n {}", stack.namespace());
@@ -184,7 +192,7 @@ impl Step for Cluster {
             let policy = json!({"spec": {"volumeClaimDeletePolicy": "DeleteOnScaledownOnly"}});
             api(stack).patch(NAME, &PatchParams::default(), &Patch::Merge(&policy)).await.with_context(|| format!("elasticsearch {NAME}"))?;
         }
-        apply::delete(&api(stack), NAME, &DeleteParams::foreground()).await?;
+        apply::delete(&api(stack), NAME, &DeleteParams::default()).await?;
         wait::until(stack, &format!("the end of elasticsearch {NAME}"), progress, || async {
             let pods = pods::all(stack, PODS).await?;
             let claims = stack.api::<PersistentVolumeClaim>().list(&ListParams::default().labels(PODS)).await?.items;
