@@ -12,7 +12,6 @@ cluster_up() { # WITH LOAD BALANCER: yes or no
     start_etcd
   fi
   start_apiserver
-  start_containerd
   wait_for_component apiserver 60 api_answers
   start_controller_manager
   start_scheduler
@@ -53,13 +52,14 @@ start_all() { # WITH LOAD BALANCER: yes or no
   components_key >"$STATE/run/components"
   echo "$1" >"$STATE/load-balancer"
   start_registry
+  start_containerd
   push_images
   start_chart_repository
   cluster_up "$1"
 }
 
-# etcd is told to stop, the rest can be killed at any time.
-stop_all() {
-  if NODE=$(node_process); then stop_component etcd; fi
-  node_down
+# By name, in case LASTACK_SANDBOX is a folder that holds other things too.
+purge_state() {
+  (cd "$STATE" && rm -rf bin buildah cluster containerd kubeconfig load-balancer lock logs parts pki registry run tools)
+  rmdir --ignore-fail-on-non-empty "$STATE"
 }

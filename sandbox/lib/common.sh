@@ -15,7 +15,7 @@ CGROUP=lastack-sandbox
 BUILDAH_RUN=/run/lastack-sandbox/buildah
 
 set -a
-# shellcheck source=sandbox/versions.env
+# shellcheck source=../versions.env
 . "$SANDBOX/versions.env"
 set +a
 

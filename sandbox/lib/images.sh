@@ -12,12 +12,12 @@ published_images() {
 check_image_names() {
   local image published
   published=$(published_images | cut -d' ' -f2)
-  for image in $(sed 's/#.*//' "$REPOSITORY/manifests/versions.yaml" | grep -oE '[a-z0-9.-]+(/[a-z0-9._-]+)+:[A-Za-z0-9._-]+$'); do
+  while read -r image; do
     if ! grep -qxF "$image" <<<"$published"; then
       fail "manifests/versions.yaml names $image, which the sandbox does not build" \
-        "hint: make sandbox/versions.env and sandbox/images/*/name agree with it; they name: ${published//$'\n'/, }"
+        "hint: make sandbox/versions.env and sandbox/images/*/name agree with it; they name ${published//$'\n'/, }"
     fi
-  done
+  done < <(sed 's/ *#.*//' "$REPOSITORY/manifests/versions.yaml" | grep -oE '[a-z0-9.-]+(/[a-z0-9._-]+)+:[A-Za-z0-9._-]+$')
 }
 
 push_images() {
@@ -40,8 +40,9 @@ push_image() {
   say "publishing $2"
   in_network "${IMAGE_STORE[@]}" push --tls-verify=false "localhost/$1:$(part_key "$1")" "docker://127.0.0.1:5000/$path" >"$log" 2>&1 {LOCK}>&- ||
     fail "$2 could not be published; the end of $log:" "$(tail -n 15 "$log")"
-  # A cluster that pulled the former image of this name must pull again.
-  if component_runs containerd; then containers images remove --sync "$(full_name "$2")" >/dev/null 2>&1 || true; fi
+  # The node may hold the former image of this name, and would not pull again.
+  containers images list --quiet "name==$(full_name "$2")" | xargs --no-run-if-empty \
+    ctr --address "$STATE/run/containerd.sock" --namespace k8s.io images remove --sync >"$log" 2>&1
 }
 
 full_name() {

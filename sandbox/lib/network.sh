@@ -5,9 +5,11 @@ HOST_LINK=las-host
 NODE_LINK=las-node
 
 network_is_up() {
-  ip netns list | grep -qw "^$NETNS" &&
-    ip link show "$HOST_LINK" 2>/dev/null | grep -q 'state UP' &&
-    ip -n "$NETNS" address show "$NODE_LINK" 2>/dev/null | grep -q "$NODE_IP/"
+  [[ $(ip netns list) =~ (^|$'\n')"$NETNS" ]] &&
+    [[ $(ip link show "$HOST_LINK" 2>/dev/null) == *"state UP"* ]] &&
+    [[ $(ip -n "$NETNS" address show "$NODE_LINK" 2>/dev/null) == *" $NODE_IP/"* ]] &&
+    [[ $(ip route show "$LOAD_BALANCER_NETWORK") == *"$HOST_LINK"* ]] &&
+    [ -f "/etc/netns/$NETNS/resolv.conf" ]
 }
 
 network_up() {
@@ -31,10 +33,16 @@ network_up() {
 }
 
 network_down() {
-  ip netns list | grep -qw "^$NETNS" && ip netns delete "$NETNS"
-  ip link show "$HOST_LINK" >/dev/null 2>&1 && ip link delete "$HOST_LINK"
+  if [ -e "/run/netns/$NETNS" ]; then ip netns delete "$NETNS"; fi
+  # The pair of interfaces may already be on its way out with the namespace.
+  ip link delete "$HOST_LINK" 2>/dev/null || true
+  wait_until 10 host_link_is_gone || fail "the network interface $HOST_LINK cannot be removed"
   rm -rf "/etc/netns/$NETNS"
   rmdir /etc/netns 2>/dev/null || true
+  # The `ip` command makes this folder a mount with the first namespace, and leaves it one after the last.
+  if [ -d /run/netns ] && [ -z "$(ls -A /run/netns)" ]; then umount /run/netns 2>/dev/null || true; fi
 }
+
+host_link_is_gone() { ! ip link show "$HOST_LINK"; }
 
 in_network() { nsenter --net="/run/netns/$NETNS" "$@"; }

@@ -6,6 +6,7 @@
 # The number is about how many seconds a part takes on two cores.
 COMPILE_LANE=(kube:720 eck-operator:150 helm4:75 helm3:75 charts:2 images/eck-operator:5)
 IMAGE_LANE=(images/pause:2 images/base:60 images/elasticsearch:100 images/ralph:100)
+if ! command -v go >/dev/null; then COMPILE_LANE=(go:30 "${COMPILE_LANE[@]}"); fi
 
 # buildah with a store of our own, apart from any other on the machine.
 IMAGE_STORE=(buildah --root "$STATE/buildah" --runroot "$BUILDAH_RUN" --storage-driver overlay)
@@ -14,11 +15,13 @@ part_needs() {
   if [ -f "$SANDBOX/$1/needs" ]; then cat "$SANDBOX/$1/needs"; fi
 }
 
+# The versions whose names occur in the part's files.
 part_versions() {
-  local name
-  for name in $(sed -nE 's/^([A-Z0-9_]+)=.*/\1/p' "$SANDBOX/versions.env"); do
-    if grep -rqw "$name" "$SANDBOX/$1"; then echo "$name=${!name}"; fi
-  done
+  local names name
+  names=$(sed -nE 's/^([A-Z0-9_]+)=.*/\1/p' "$SANDBOX/versions.env" | paste -sd '|')
+  while read -r name; do
+    echo "$name=${!name}"
+  done < <(grep -rohwE "$names" "$SANDBOX/$1" | sort -u)
 }
 
 part_key() {
@@ -33,7 +36,13 @@ part_key() {
 
 part_path() { echo "$STATE/parts/$1/$(part_key "$1")"; }
 
-part_is_built() { [ -d "$(part_path "$1")" ]; }
+# The result of an image is in buildah's store, and the part's folder holds its id.
+part_is_built() {
+  local out
+  out=$(part_path "$1")
+  [ -d "$out" ] || return 1
+  ! [ -f "$out/image-id" ] || compgen -G "$STATE/buildah/overlay-images/$(cat "$out/image-id")*" >/dev/null
+}
 
 part_log() { echo "$STATE/logs/build/${1//\//-}.log"; }
 
@@ -47,11 +56,11 @@ build_part() {
   mkdir -p "$(dirname "$out")" "$(dirname "$log")"
   (
     flock 9
-    if [ -d "$out" ]; then exit 0; fi
+    if part_is_built "$part"; then exit 0; fi
     started=$SECONDS
     echo "$part" >"$STATE/building.$BASHPID"
     trap 'rm -f "$STATE/building.$BASHPID"' EXIT
-    rm -rf "$out.new"
+    rm -rf "$out" "$out.new"
     mkdir -p "$out.new"
     PART=$part KEY=$(basename "$out") OUT=$out.new bash "$SANDBOX/lib/recipe.sh" >"$log" 2>&1 9>&- || status=$?
     if [ $status -ne 0 ]; then

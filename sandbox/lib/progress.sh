@@ -1,13 +1,14 @@
 # Building the missing parts, and saying how far it got. Sourced.
 
 build_missing_parts() {
-  local compile images seconds lanes=() started=$SECONDS
+  local compile images parts seconds lanes=() started=$SECONDS
   mapfile -t compile < <(missing_parts "${COMPILE_LANE[@]}")
   mapfile -t images < <(missing_parts "${IMAGE_LANE[@]}")
   if [ $((${#compile[@]} + ${#images[@]})) -eq 0 ]; then return; fi
 
   seconds=$(longest_lane)
-  say "building ${compile[*]%:*} ${images[*]%:*}: about $(((seconds + 59) / 60)) min on two cores, logs in $STATE/logs/build"
+  parts=("${compile[@]%:*}" "${images[@]%:*}")
+  say "building ${parts[*]}: about $(((seconds + 59) / 60)) min on two cores, logs in $STATE/logs/build"
   rm -f "$STATE"/building.*
   build_lane "${compile[@]}" &
   lanes+=($!)

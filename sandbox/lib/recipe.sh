@@ -2,9 +2,9 @@
 # Runs the recipe of the part $PART, which leaves its result in $OUT. What recipes use is defined here, and
 # this file counts as an input of every part.
 set -euo pipefail
-# shellcheck source=sandbox/lib/common.sh
+# shellcheck source=common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-# shellcheck source=sandbox/lib/parts.sh
+# shellcheck source=parts.sh
 . "$SANDBOX/lib/parts.sh"
 
 download() { curl --fail --silent --show-error --location --retry 3 --output "$2" "$1"; }
