@@ -8,10 +8,13 @@ use flate2::{Compression, GzBuilder};
 
 use super::answers::Collector;
 use super::batch::Batch;
-use super::generator::Generator;
+use super::generator::{Generator, TERM_STATEMENTS};
 
 /// The file with the figures of a written data set.
 pub const ANSWERS_FILE: &str = "answers.json";
+/// The seed and the number of statements of the data set in this repository: one term.
+pub const DEFAULT_SEED: u64 = 1;
+pub const DEFAULT_COUNT: u64 = TERM_STATEMENTS;
 /// Statements in each file.
 const FILE_STATEMENTS: u64 = 1000;
 const PREFIX: &str = "statements-";
@@ -30,9 +33,7 @@ pub enum WriteError {
 ///
 /// A directory with other statement files is refused, because reading it would mix two data sets.
 pub fn write(directory: &Path, seed: u64, count: u64) -> Result<Vec<PathBuf>, WriteError> {
-    let files = count.div_ceil(FILE_STATEMENTS);
-    let width = files.saturating_sub(1).to_string().len().max(2);
-    let names: Vec<String> = (0..files).map(|number| format!("{PREFIX}{number:0width$}{SUFFIX}")).collect();
+    let names = file_names(count);
     fs::create_dir_all(directory).map_err(|source| WriteError::Io { path: directory.to_owned(), source })?;
     refuse_strangers(directory, &names)?;
 
@@ -53,6 +54,13 @@ pub fn write(directory: &Path, seed: u64, count: u64) -> Result<Vec<PathBuf>, Wr
         file.write_all(b"\n")
     })?);
     Ok(written)
+}
+
+/// With as many digits as the last of them needs, so that their order is the order of their names.
+fn file_names(count: u64) -> Vec<String> {
+    let files = count.div_ceil(FILE_STATEMENTS);
+    let width = files.saturating_sub(1).to_string().len().max(2);
+    (0..files).map(|number| format!("{PREFIX}{number:0width$}{SUFFIX}")).collect()
 }
 
 fn refuse_strangers(directory: &Path, names: &[String]) -> Result<(), WriteError> {
@@ -93,5 +101,89 @@ fn write_whole(directory: &Path, name: &str, write: impl FnOnce(&mut BufWriter<F
             _ = fs::remove_file(&partial);
             Err(WriteError::Io { path, source })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use flate2::read::GzDecoder;
+
+    use super::*;
+    use crate::xapi::batch::Source;
+    use crate::xapi::generator::Generated;
+    use crate::xapi::reader::{Input, Limits, Reader};
+
+    /// The data set of this repository: see its README.md.
+    const CHECKED_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
+
+    fn unpacked(path: &Path) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        GzDecoder::new(File::open(path).unwrap()).read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_checked_in_data_set_is_the_one_of_its_seed() {
+        let (mut generator, mut collector) = (Generator::new(DEFAULT_SEED), Collector::default());
+        let mut batch = Batch::new();
+        let mut expected = file_names(DEFAULT_COUNT);
+        for name in &expected {
+            generator.fill_and_observe(&mut batch, FILE_STATEMENTS as usize, |event, learner| collector.observe(event, learner));
+            assert!(unpacked(&Path::new(CHECKED_IN).join(name)) == [batch.body(), b"\n"].concat(), "data/{name} has other statements");
+        }
+        let answers = serde_json::to_string_pretty(&collector.answers(DEFAULT_SEED)).unwrap() + "\n";
+        assert!(fs::read_to_string(Path::new(CHECKED_IN).join(ANSWERS_FILE)).unwrap() == answers, "data/{ANSWERS_FILE} has other figures");
+        expected.splice(0..0, ["README.md".to_owned(), ANSWERS_FILE.to_owned()]);
+        assert_eq!(names(Path::new(CHECKED_IN)), expected);
+    }
+
+    #[test]
+    fn a_written_data_set_is_read_back_as_it_was_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let written = write(directory.path(), 7, 1500).unwrap();
+        assert_eq!(names(directory.path()), ["answers.json", "statements-00.json.gz", "statements-01.json.gz"]);
+        assert_eq!(written.len(), 3);
+        let inputs = Input::from_path(directory.path()).unwrap();
+        let mut read = Reader::new(inputs, Limits::default(), jiff::Timestamp::UNIX_EPOCH);
+        let mut made = Generated::new(7, 1500, 1000);
+        let (mut from_files, mut from_seed) = (Batch::new(), Batch::new());
+        while made.fill(&mut from_seed).unwrap() {
+            assert!(read.fill(&mut from_files).unwrap());
+            assert_eq!(from_files.body(), from_seed.body());
+        }
+        assert!(!read.fill(&mut from_files).unwrap());
+    }
+
+    #[test]
+    fn file_names_sort_in_the_order_of_their_statements() {
+        assert_eq!(file_names(1), ["statements-00.json.gz"]);
+        assert_eq!(file_names(22_000).last().unwrap(), "statements-21.json.gz");
+        let many = file_names(100_001);
+        assert_eq!((many[0].as_str(), many.len(), many.is_sorted()), ("statements-000.json.gz", 101, true));
+    }
+
+    #[test]
+    fn files_of_another_data_set_are_not_mixed_with() {
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), 1, 1500).unwrap();
+        let error = write(directory.path(), 1, 1000).unwrap_err().to_string();
+        assert!(error.ends_with("statements-01.json.gz is not one of the files to be written: remove it, or choose another directory"));
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = write(&file, 1, 1).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{} cannot be written: ", file.display())), "{error}");
     }
 }

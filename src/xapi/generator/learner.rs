@@ -100,7 +100,7 @@ impl Learner {
             skill: random.around(35, 98),
             studies,
             // A few learn a lot, most a little.
-            diligence: [2, 5, 9, 16, 28][random.weighted(&[18, 32, 28, 16, 6])],
+            diligence: [4, 6, 10, 16, 26][random.weighted(&[18, 32, 28, 16, 6])],
             weekends: random.percent(40),
             first_day,
             last_day,

@@ -17,6 +17,9 @@ mod template;
 pub(super) mod term;
 mod viewing;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 pub use planner::TERM_STATEMENTS;

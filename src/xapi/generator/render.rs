@@ -132,7 +132,7 @@ impl Person {
         let number = learner.number;
         let video = "https://w3id.org/xapi/video/extensions";
         Self {
-            actor: format!(r#"{{"objectType":"Agent","name":{name},"account":{{"homePage":"{SITE}","name":"{number}"}}}}"#),
+            actor: format!(r#"{{"name":{name},"account":{{"homePage":"{SITE}","name":"{number}"}}}}"#),
             cohort: COHORTS[learner.cohort].name,
             player: format!(
                 concat!(

@@ -10,6 +10,9 @@ pub const COMPLETION_THRESHOLD: u32 = 900;
 /// Clicks after which a viewer watches to the end.
 const MOST_CLICKS: usize = 9;
 
+/// Nobody clicks sooner again, in milliseconds of video.
+const SHORTEST: u32 = 2_000;
+
 /// What a viewer does when they take the mouse.
 enum Click {
     Leave,
@@ -54,7 +57,8 @@ impl Session<'_> {
             study.resume_at = 0;
             study.page_read = false;
         } else {
-            self.study().resume_at = viewing.position;
+            let at_the_end = viewing.position == viewing.video.length * 1000;
+            self.study().resume_at = if at_the_end { 0 } else { viewing.position };
         }
     }
 
@@ -118,11 +122,11 @@ impl Session<'_> {
         } else {
             viewing.position + self.random.between(15_000, length * 800)
         };
-        stop.min(length * 1000)
+        let stop = stop.max(viewing.position + SHORTEST);
+        if stop + SHORTEST < length * 1000 { stop } else { length * 1000 }
     }
 
     fn play_to(&mut self, viewing: &mut Viewing, stop: u32) {
-        let stop = stop.max(viewing.position);
         let duration = (stop - viewing.position) * 4 / self.learner.speed;
         self.log.segments.push((viewing.position, stop));
         self.time += Time::from(duration);
