@@ -13,6 +13,7 @@ use crate::xapi::generator::event::{Action, Details, Event, VideoVerb};
 use crate::xapi::generator::learner::{COHORTS, Learner};
 use crate::xapi::generator::shapes::{self, Object};
 use crate::xapi::generator::term::{DAY, HOUR, START};
+use crate::xapi::generator::vocabulary;
 
 /// How many activities the lists of the most and least used name.
 const LISTED: usize = 10;
@@ -102,11 +103,11 @@ impl Collector {
             returning_learners: self.returning_learners(),
             returning_learners_per_week: returning_per_week(&weeks),
             seed,
-            statements_per_activity_kind: self.statements_by(|_, action| Some(shapes::kind(action).to_owned())),
+            statements_per_activity_kind: self.statements_by(|_, action| Some(vocabulary::kind(action).to_owned())),
             statements_per_activity_type: self.statements_by(|course, action| Some(shapes::object(course, action).kind.to_owned())),
             statements_per_course: self.statements_by(|course, action| action.is_in_course().then(|| COURSES[course].id.to_owned())),
             statements_per_day: self.days.iter().map(|(&day, &count)| (date(day).to_string(), count)).collect(),
-            statements_per_verb: self.statements_by(|_, action| Some(shapes::verb(action).0.to_owned())),
+            statements_per_verb: self.statements_by(|_, action| Some(vocabulary::verb(action).0.to_owned())),
             version: VERSION,
             videos: self.videos(),
             activities,
@@ -135,7 +136,7 @@ impl Collector {
         for course in 0..COURSES.len() {
             for action in Action::all().filter(|action| action.is_about_activity()) {
                 let Object { id, name, .. } = shapes::object(course, action);
-                let kind = shapes::kind(action);
+                let kind = vocabulary::kind(action);
                 if let count @ 1.. = self.statements(course, action) {
                     activities.entry(id).or_insert(Activity { kind, name, statements: 0 }).statements += count;
                 }

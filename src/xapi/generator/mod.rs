@@ -16,6 +16,7 @@ pub(super) mod shapes;
 mod template;
 pub(super) mod term;
 mod viewing;
+pub(super) mod vocabulary;
 
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,8 @@ pub struct Planner {
     day: usize,
     random: Random,
     hours: Hours,
+    /// Statements of each day of the term.
+    shares: [usize; DAYS],
     learners: Vec<Learner>,
     log: Log,
     /// Events given out of those in the log.
@@ -35,6 +37,7 @@ impl Planner {
             day: 0,
             random: Random::new(0),
             hours: Hours::new(),
+            shares: [0; DAYS],
             learners: Vec::with_capacity(LEARNERS),
             log: Log::default(),
             given: 0,
@@ -70,7 +73,7 @@ impl Planner {
         self.log.events.drain(..self.given);
         self.given = 0;
         let left_over = self.log.events.len();
-        let end = left_over + share(self.day);
+        let end = left_over + self.shares[self.day];
         while self.log.events.len() < end {
             self.plan_session();
         }
@@ -103,6 +106,7 @@ impl Planner {
         self.given = 0;
         self.ready = 0;
         self.random = Random::new(scramble(self.seed) ^ u64::from(group));
+        self.shares = shares(&mut self.random);
         let first = FIRST_LEARNER + group * LEARNERS as u32;
         self.learners.clear();
         self.learners.extend((0..LEARNERS as u32).map(|index| Learner::new(&mut self.random, first + index)));
@@ -110,11 +114,16 @@ impl Planner {
     }
 }
 
-/// Statements of one day of the term.
-fn share(day: usize) -> usize {
-    let whole: u64 = (0..DAYS).map(|day| u64::from(term::weight(day))).sum();
-    let up_to = |day: usize| (0..day).map(|day| u64::from(term::weight(day))).sum::<u64>() * TERM_STATEMENTS / whole;
-    (up_to(day + 1) - up_to(day)) as usize
+/// Shares the term's statements out to its days: no two terms are quite alike.
+fn shares(random: &mut Random) -> [usize; DAYS] {
+    let weights: [u64; DAYS] = std::array::from_fn(|day| u64::from(term::weight(day) * random.around(75, 125)));
+    let whole: u64 = weights.iter().sum();
+    let mut up_to = 0;
+    weights.map(|weight| {
+        let before = up_to * TERM_STATEMENTS / whole;
+        up_to += weight;
+        (up_to * TERM_STATEMENTS / whole - before) as usize
+    })
 }
 
 #[cfg(test)]
@@ -123,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_days_share_the_terms_statements() {
-        assert_eq!((0..DAYS).map(share).sum::<usize>() as u64, TERM_STATEMENTS);
+        assert_eq!(shares(&mut Random::new(1)).iter().sum::<usize>() as u64, TERM_STATEMENTS);
     }
 
     #[test]

@@ -9,6 +9,9 @@ use super::shapes::{PASSED, SITE, Shapes, quoted};
 use super::template::Slot;
 use super::term::{DAY, DAYS, HOUR, MINUTE, SECOND, START, Time};
 
+/// Far more than a group's term needs. The first ones are left to what the teachers made.
+const NUMBERS_PER_GROUP: u64 = 100_000;
+
 pub struct Renderer {
     seed: u64,
     shapes: Shapes,
@@ -72,7 +75,7 @@ impl Renderer {
             (Slot::Registration, _) => write_uuid(body, self.visit(event.group, event.session, 1)),
             (Slot::PlayerSession, Details::View(view)) => write_uuid(body, self.visit(event.group, view.number, 2)),
             (Slot::Number, Details::Number(number) | Details::Score { attempt: number, .. }) => {
-                write_number(body, event.group * 100_000 + number);
+                write_number(body, (u64::from(event.group) + 1) * NUMBERS_PER_GROUP + u64::from(*number));
             }
             (Slot::Points, Details::Score { half_points, .. }) => write_thousandths(body, half_points * 500),
             (Slot::Scaled, Details::Score { half_points, .. }) => write_thousandths(body, half_points * 50),
@@ -165,7 +168,7 @@ fn write_uuid(body: &mut Vec<u8>, id: Uuid) {
     body.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
 }
 
-fn write_number(body: &mut Vec<u8>, number: u32) {
+fn write_number(body: &mut Vec<u8>, number: impl itoa::Integer) {
     body.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 

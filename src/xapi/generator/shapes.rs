@@ -3,6 +3,8 @@
 use super::catalogue::{Activity, COURSES, Course, DISCUSSIONS};
 use super::event::{Action, VideoVerb};
 use super::template::{Template, compact, insert};
+use super::vocabulary;
+use super::vocabulary::{event, kind, verb};
 use crate::xapi::iri::{context, moodle, video};
 
 /// Half points, of 20, that pass a quiz.
@@ -39,27 +41,6 @@ impl Shapes {
 
     pub fn get(&self, course: u8, action: Action) -> &Template {
         &self.0[usize::from(course) * Action::COUNT + action.number()]
-    }
-}
-
-/// The kind of activity an object belongs to, as charts group them.
-pub fn kind(action: Action) -> &'static str {
-    match action {
-        Action::LoggedIn | Action::LoggedOut => "site",
-        Action::CourseViewed => "course",
-        Action::DiscussionViewed(_) | Action::DiscussionCreated | Action::Replied(_) => "forum",
-        Action::AttemptStarted(_) | Action::AttemptCompleted(_) | Action::AttemptReviewed(_) => "quiz",
-        Action::Submitted(_) => "assignment",
-        Action::Video(..) => "video",
-        Action::Viewed(activity) => match activity {
-            Activity::Page(_) => "page",
-            Activity::Video(_) => "video",
-            Activity::Quiz(_) => "quiz",
-            Activity::Assignment(_) => "assignment",
-            Activity::Forum => "forum",
-            Activity::Syllabus => "file",
-            Activity::ReadingList => "link",
-        },
     }
 }
 
@@ -128,7 +109,7 @@ impl Place {
 
     fn video(&self, text: &str, unit: usize, verb: VideoVerb) -> String {
         let action = Action::Video(unit, verb);
-        let (verb_id, verb_name) = self::verb(action);
+        let (verb_id, verb_name) = vocabulary::verb(action);
         let object = self.object(action);
         let course = [self.object(Action::CourseViewed).reference()];
         let position = format!(r#""{}":$position,"{}":$minute,"#, context::VIDEO_POSITION, context::VIDEO_MINUTE);
@@ -204,9 +185,8 @@ impl Place {
             }
             Action::Viewed(activity) => self.activity(activity),
             Action::DiscussionViewed(discussion) => self.discussion(discussion),
-            // Numbers of new discussions go on far behind those of the teachers.
             Action::DiscussionCreated => Object {
-                id: format!("{SITE}/mod/forum/discuss.php?d=1$number"),
+                id: format!("{SITE}/mod/forum/discuss.php?d=$number"),
                 kind: moodle::DISCUSSION,
                 name: format!("A question about {}", self.course.name),
             },
@@ -275,57 +255,6 @@ fn contexts(parents: &[String], categories: &[String], groupings: &[String]) -> 
         .map(|(name, activities)| format!(r#""{name}":[{}]"#, activities.join(",")))
         .collect();
     format!(r#""contextActivities":{{{}}},"#, lists.join(","))
-}
-
-/// The verb's id and its name.
-pub fn verb(action: Action) -> (&'static str, &'static str) {
-    match action {
-        Action::LoggedIn => (moodle::LOGIN, "Logged In"),
-        Action::LoggedOut => (moodle::LOGOUT, "Logged Out"),
-        Action::CourseViewed | Action::Viewed(_) | Action::DiscussionViewed(_) | Action::AttemptReviewed(_) => (moodle::VIEWED, "Viewed"),
-        Action::DiscussionCreated => (moodle::CREATED, "Created"),
-        Action::Replied(_) => (moodle::REPLIED, "Replied"),
-        Action::AttemptStarted(_) => (moodle::STARTED, "Started"),
-        Action::AttemptCompleted(_) => (moodle::COMPLETED, "Completed"),
-        Action::Submitted(_) => (moodle::SUBMITTED, "Submitted"),
-        Action::Video(_, verb) => match verb {
-            VideoVerb::Initialized => (video::INITIALIZED, "initialized"),
-            VideoVerb::Played => (video::PLAYED, "played"),
-            VideoVerb::Paused => (video::PAUSED, "paused"),
-            VideoVerb::Seeked => (video::SEEKED, "seeked"),
-            VideoVerb::Completed => (video::COMPLETED, "completed"),
-            VideoVerb::Terminated => (video::TERMINATED, "terminated"),
-        },
-    }
-}
-
-/// The Moodle event a statement is made from, and the function that makes it.
-fn event(action: Action) -> (&'static str, &'static str) {
-    match action {
-        Action::LoggedIn => (r"\core\event\user_loggedin", r"\src\transformer\events\core\user_loggedin"),
-        Action::LoggedOut => (r"\core\event\user_loggedout", r"\src\transformer\events\core\user_loggedout"),
-        Action::CourseViewed => (r"\core\event\course_viewed", r"\src\transformer\events\core\course_viewed"),
-        Action::Viewed(activity) => {
-            let event = match activity {
-                Activity::Page(_) => r"\mod_page\event\course_module_viewed",
-                Activity::Video(_) => r"\mod_lti\event\course_module_viewed",
-                Activity::Quiz(_) => r"\mod_quiz\event\course_module_viewed",
-                Activity::Assignment(_) => r"\mod_assign\event\course_module_viewed",
-                Activity::Forum => r"\mod_forum\event\course_module_viewed",
-                Activity::Syllabus => r"\mod_resource\event\course_module_viewed",
-                Activity::ReadingList => r"\mod_url\event\course_module_viewed",
-            };
-            (event, r"\src\transformer\events\all\course_module_viewed")
-        }
-        Action::DiscussionViewed(_) => (r"\mod_forum\event\discussion_viewed", r"\src\transformer\events\mod_forum\discussion_viewed"),
-        Action::DiscussionCreated => (r"\mod_forum\event\discussion_created", r"\src\transformer\events\mod_forum\discussion_created"),
-        Action::Replied(_) => (r"\mod_forum\event\post_created", r"\src\transformer\events\mod_forum\post_created"),
-        Action::AttemptStarted(_) => (r"\mod_quiz\event\attempt_started", r"\src\transformer\events\mod_quiz\attempt_started"),
-        Action::AttemptCompleted(_) => (r"\mod_quiz\event\attempt_submitted", r"\src\transformer\events\mod_quiz\attempt_submitted\handler"),
-        Action::AttemptReviewed(_) => (r"\mod_quiz\event\attempt_reviewed", r"\src\transformer\events\mod_quiz\attempt_reviewed"),
-        Action::Submitted(_) => (r"\mod_assign\event\assessable_submitted", r"\src\transformer\events\mod_assign\assignment_submitted"),
-        Action::Video(..) => unreachable!("the video player makes its own statements"),
-    }
 }
 
 fn video_result(verb: VideoVerb) -> &'static str {
