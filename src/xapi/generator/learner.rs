@@ -3,10 +3,13 @@
 use super::catalogue::{COURSES, UNITS};
 use super::names::{FAMILY, GIVEN};
 use super::random::Random;
-use super::term::{DAYS, Habit, is_weekend};
+use super::term::{DAYS, Habit, MINUTE, Time, is_weekend};
 
 /// Learners who go through the term together. More statements than one term holds come from more such groups.
 pub const LEARNERS: usize = 300;
+
+/// The shortest time between two sittings.
+const BREAK: Time = 15 * MINUTE;
 
 /// A group of learners who study in the same way.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +65,8 @@ pub struct Learner {
     first_day: usize,
     last_day: usize,
     last_active: Option<usize>,
+    /// When the last sitting was over.
+    free_from: Time,
 }
 
 /// A learner's way through one course.
@@ -105,6 +110,7 @@ impl Learner {
             first_day,
             last_day,
             last_active: None,
+            free_from: 0,
         }
     }
 
@@ -117,7 +123,13 @@ impl Learner {
         self.diligence * if is_weekend(day) && !self.weekends { 1 } else { 4 }
     }
 
-    pub fn sits_down(&mut self, day: usize) {
+    /// The learner sits down at a moment of a day, or soon after the sitting that went on past midnight.
+    pub fn sits_down(&mut self, day: usize, time: Time) -> Time {
         self.last_active = Some(day);
+        time.max(self.free_from)
+    }
+
+    pub fn gets_up(&mut self, time: Time) {
+        self.free_from = time + BREAK;
     }
 }

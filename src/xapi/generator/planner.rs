@@ -95,8 +95,7 @@ impl Planner {
         });
         let index = self.random.by_totals(&totals);
         let learner = &mut self.learners[index];
-        learner.sits_down(self.day);
-        let time = self.hours.moment(&mut self.random, learner.habit, self.day);
+        let time = learner.sits_down(self.day, self.hours.moment(&mut self.random, learner.habit, self.day));
         Session::new(&mut self.random, &mut self.log, learner, (self.group, index as u16), (self.day, time)).run();
     }
 

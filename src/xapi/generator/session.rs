@@ -82,6 +82,7 @@ impl<'a> Session<'a> {
             self.wait(5, 90);
             self.moodle(Action::LoggedOut, Details::None);
         }
+        self.learner.gets_up(self.time);
     }
 
     pub fn study(&mut self) -> &mut Study {

@@ -38,10 +38,10 @@ impl Input {
         if path.as_os_str() == "-" {
             return Ok(vec![Self::Stdin]);
         }
-        if !path.is_dir() {
+        let fault = |problem| ReadError { source_name: path.display().to_string().into(), position: None, problem };
+        if !fs::metadata(path).map_err(|error| fault(Problem::Open(error)))?.is_dir() {
             return Ok(vec![Self::File(path.to_owned())]);
         }
-        let fault = |problem| ReadError { source_name: path.display().to_string().into(), position: None, problem };
         let files = statement_files(path).map_err(|error| fault(Problem::Open(error)))?;
         if files.is_empty() {
             let endings = ENDINGS.map(|ending| format!("{ending}, {ending}.gz")).join(", ");
