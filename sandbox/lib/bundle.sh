@@ -33,7 +33,8 @@ write_bundle() {
     kubectl logs --namespace "$namespace" "$pod" --all-containers --prefix --ignore-errors \
       >"$folder/pods/$namespace.$pod.log" 2>&1 || true
     kubectl logs --namespace "$namespace" "$pod" --all-containers --prefix --ignore-errors --previous \
-      >"$folder/pods/$namespace.$pod.previous.log" 2>/dev/null || rm -f "$folder/pods/$namespace.$pod.previous.log"
+      >"$folder/pods/$namespace.$pod.previous.log" 2>/dev/null || true
   done < <(kubectl get pods --all-namespaces --no-headers -o custom-columns=NAMESPACE:.metadata.namespace,NAME:.metadata.name)
+  find "$folder" -type f -empty -delete
   say "wrote $(find "$folder" -type f | wc -l) files to $folder"
 }
