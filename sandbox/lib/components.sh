@@ -4,8 +4,12 @@ BIN=$STATE/bin
 
 # What the running components were started from: other programs, settings or flags need a restart.
 components_key() {
-  { part_key kube; part_key charts; part_key images/pause; sha256sum "$SANDBOX"/cluster/* "$SANDBOX"/lib/{components,node,processes}.sh; } |
-    sha256sum | cut -c1-16
+  {
+    part_key kube
+    part_key charts
+    part_key images/pause
+    (cd "$SANDBOX" && sha256sum cluster/* lib/{components,node,processes}.sh)
+  } | sha256sum | cut -c1-16
 }
 
 write_settings() {

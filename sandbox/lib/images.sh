@@ -10,14 +10,15 @@ published_images() {
 
 # The product pulls what its versions file names, so the sandbox must have exactly that.
 check_image_names() {
-  local image published
+  local image published named=$REPOSITORY/manifests/versions.yaml
+  if ! [ -f "$named" ]; then fail "$named is missing: the sandbox takes the images' names from it"; fi
   published=$(published_images | cut -d' ' -f2)
   while read -r image; do
     if ! grep -qxF "$image" <<<"$published"; then
       fail "manifests/versions.yaml names $image, which the sandbox does not build" \
         "hint: make sandbox/versions.env and sandbox/images/*/name agree with it; they name ${published//$'\n'/, }"
     fi
-  done < <(sed 's/ *#.*//' "$REPOSITORY/manifests/versions.yaml" | grep -oE '[a-z0-9.-]+(/[a-z0-9._-]+)+:[A-Za-z0-9._-]+$')
+  done < <(sed 's/ *#.*//' "$named" | grep -oE '[a-z0-9.-]+(/[a-z0-9._-]+)+:[A-Za-z0-9._-]+$')
 }
 
 push_images() {

@@ -5,16 +5,24 @@ HOST_LINK=las-host
 NODE_LINK=las-node
 
 network_is_up() {
-  [[ $(ip netns list) =~ (^|$'\n')"$NETNS" ]] &&
+  [[ $(ip netns list) =~ (^|$'\n')"$NETNS"([[:space:]]|$) ]] &&
     [[ $(ip link show "$HOST_LINK" 2>/dev/null) == *"state UP"* ]] &&
     [[ $(ip -n "$NETNS" address show "$NODE_LINK" 2>/dev/null) == *" $NODE_IP/"* ]] &&
-    [[ $(ip route show "$LOAD_BALANCER_NETWORK") == *"$HOST_LINK"* ]] &&
-    [ -f "/etc/netns/$NETNS/resolv.conf" ]
+    [[ $(ip route show "$LOAD_BALANCER_NETWORK") == *"$HOST_LINK"* ]]
 }
 
 network_up() {
-  if network_is_up; then return; fi
-  network_down
+  if ! network_is_up; then
+    network_down
+    make_network
+  fi
+  # `ip netns exec`, which runs helm, shows a process these files in place of the host's.
+  mkdir -p "/etc/netns/$NETNS"
+  printf '127.0.0.1 localhost helm.elastic.co\n' >"/etc/netns/$NETNS/hosts"
+  printf 'nameserver %s\n' "$NODE_IP" >"/etc/netns/$NETNS/resolv.conf"
+}
+
+make_network() {
   ip netns add "$NETNS"
   ip link add "$HOST_LINK" type veth peer name "$NODE_LINK" netns "$NETNS"
   ip address add "$HOST_IP/30" dev "$HOST_LINK"
@@ -25,11 +33,6 @@ network_up() {
   ip -n "$NETNS" route add default via "$HOST_IP"
   ip route add "$LOAD_BALANCER_NETWORK" via "$NODE_IP"
   in_network sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
-
-  # `ip netns exec`, which runs helm, shows a process these files in place of the host's.
-  mkdir -p "/etc/netns/$NETNS"
-  printf '127.0.0.1 localhost helm.elastic.co\n' >"/etc/netns/$NETNS/hosts"
-  printf 'nameserver %s\n' "$NODE_IP" >"/etc/netns/$NETNS/resolv.conf"
 }
 
 network_down() {
