@@ -14,6 +14,8 @@ use super::window::Window;
 use crate::xapi::batch::Position;
 
 const MIB: usize = 1 << 20;
+/// Bytes looked at together, unless a statement is larger.
+const WINDOW: usize = 256 << 10;
 /// The largest statement that is read.
 const LARGEST: usize = 16 * MIB;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -53,7 +55,11 @@ enum Expected {
 
 impl Splitter {
     pub fn new(opened: Opened) -> Self {
-        Self { opened, window: Window::new(), expected: Expected::Value, statements: 0, handed_out: 0, given_up: false }
+        Self::with_window(opened, WINDOW)
+    }
+
+    fn with_window(opened: Opened, size: usize) -> Self {
+        Self { opened, window: Window::new(size), expected: Expected::Value, statements: 0, handed_out: 0, given_up: false }
     }
 
     pub fn name(&self) -> &Arc<str> {
@@ -146,22 +152,26 @@ impl Splitter {
         loop {
             let bytes = self.window.bytes();
             let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<T>();
-            match values.next() {
-                Some(Ok(value)) => {
-                    let length = values.byte_offset();
-                    return if length > LARGEST { Err(Problem::TooLarge(LARGEST / MIB)) } else { Ok(Parsed::Fits(value, length)) };
-                }
+            let problem = match values.next() {
+                Some(Ok(_)) if values.byte_offset() > LARGEST => return Err(Problem::TooLarge(LARGEST / MIB)),
+                Some(Ok(value)) => return Ok(Parsed::Fits(value, values.byte_offset())),
                 Some(Err(error)) if error.classify() == Category::Data => return Ok(Parsed::Other(reason(&error))),
                 Some(Err(error)) if error.classify() == Category::Syntax => {
-                    let byte = self.window.offset() + error_offset(bytes, &error) as u64;
-                    return Err(Problem::NotJson { byte, reason: reason(&error) });
-                }
-                Some(Err(_)) | None if bytes.len() > LARGEST => return Err(Problem::TooLarge(LARGEST / MIB)),
-                Some(Err(_)) | None => {
-                    if !self.read_more()? {
-                        return Err(Problem::CutShort);
+                    let offset = error_offset(bytes, &error);
+                    let problem = Problem::NotJson { byte: self.window.offset() + offset as u64, reason: reason(&error) };
+                    // A number that the window's end cuts is taken for a wrong one.
+                    if offset + 1 < bytes.len() {
+                        return Err(problem);
                     }
+                    problem
                 }
+                Some(Err(_)) | None => Problem::CutShort,
+            };
+            if bytes.len() > LARGEST {
+                return Err(Problem::TooLarge(LARGEST / MIB));
+            }
+            if !self.read_more()? {
+                return Err(problem);
             }
         }
     }
@@ -229,4 +239,46 @@ fn error_offset(bytes: &[u8], error: &serde_json::Error) -> usize {
         line => memchr::memchr_iter(b'\n', bytes).nth(line - 2).map_or(0, |newline| newline + 1),
     };
     line_start + error.column().saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn statement() -> impl Strategy<Value = String> {
+        let number = prop::sample::select(vec!["-0.5", "12.25e-3", "1E+9", "0", "-7", "true", "false", "null"]);
+        let text = prop::sample::select(vec![r"é日😀", r"\u00e9\ud83d\ude00", r#"\"{[,]}\\"#, ""]);
+        let blank = "[ \r\n\t]{0,2}";
+        (number, text, blank).prop_map(|(number, text, blank)| {
+            let id = "00000000-0000-4000-8000-00000000000a";
+            format!(r#"{{"id":"{id}",{blank}"actor":{number}{blank},"verb":["{text}",{{}},{number}],"object":{blank}"{text}"{blank}}}"#)
+        })
+    }
+
+    fn split(text: &str, window: usize) -> Result<Vec<String>, String> {
+        let bytes = Box::new(Cursor::new(text.as_bytes().to_vec()));
+        let mut splitter = Splitter::with_window(Opened { name: "input".into(), bytes, compressed: false }, window);
+        let mut statements = Vec::new();
+        while let Some(found) = splitter.next().map_err(|error| error.to_string())? {
+            statements.push(String::from_utf8(found.bytes.to_vec()).unwrap());
+        }
+        Ok(statements)
+    }
+
+    proptest! {
+        #[test]
+        fn where_the_window_ends_makes_no_difference(
+            statements in prop::collection::vec(statement(), 1..6),
+            window in 1_usize..400,
+            blank in "[ \n]{0,3}",
+        ) {
+            let array = format!("[{}]", statements.join(&format!("{blank},{blank}")));
+            prop_assert_eq!(split(&array, window), Ok(statements.clone()));
+            prop_assert_eq!(split(&statements.join(&blank), window), Ok(statements));
+        }
+    }
 }

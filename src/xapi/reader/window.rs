@@ -2,9 +2,6 @@
 
 use std::io::{self, Read};
 
-/// The size of the window, unless a statement needs more.
-const SIZE: usize = 256 << 10;
-
 /// The bytes read but not yet used. It grows only when a single statement does not fit.
 pub struct Window {
     buffer: Vec<u8>,
@@ -16,8 +13,9 @@ pub struct Window {
 }
 
 impl Window {
-    pub fn new() -> Self {
-        Self { buffer: vec![0; SIZE], start: 0, end: 0, offset: 0, ended: false, failed: None }
+    /// A window of a size in bytes, which must not be 0.
+    pub fn new(size: usize) -> Self {
+        Self { buffer: vec![0; size], start: 0, end: 0, offset: 0, ended: false, failed: None }
     }
 
     pub fn bytes(&self) -> &[u8] {
