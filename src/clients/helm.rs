@@ -1,6 +1,7 @@
 //! The one runner of the `helm` on PATH. Only what helm 3 and helm 4 share is used; values go over stdin,
 //! because argv is readable by everybody on the machine.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -20,11 +21,14 @@ static CHARTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/charts");
 
 /// Marks in a release's description what it was made from.
 const DIGEST: &str = "sha256:";
+/// Marks a release as ours in every state: helm writes descriptions of its own when it rolls back, fails or is killed.
+const LABEL: &str = "app.kubernetes.io/part-of=lastack";
 
 pub struct Helm {
     program: Option<PathBuf>,
     connection: Vec<String>,
-    kubeconfig: Option<PathBuf>,
+    /// Absolute, because helm runs in a directory of its own.
+    kubeconfig: Option<OsString>,
 }
 
 /// A release as `helm status` and `helm list` tell it.
@@ -41,12 +45,11 @@ pub struct Release {
 /// Who made a revision of a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MadeBy {
-    /// This tool, from the chart and values of this digest.
+    /// This tool, from the chart and values of this digest. None: helm did something else to the release since,
+    /// such as a rollback.
     Us {
-        digest: String,
+        digest: Option<String>,
     },
-    /// `helm rollback`, from an earlier revision of a release that this tool made.
-    Rollback,
     Others,
 }
 
@@ -104,7 +107,8 @@ impl ChartRef {
                 }
                 arguments
             }
-            Self::Given(place) => vec![place.clone()],
+            // helm runs elsewhere, so a path must not depend on where
+            Self::Given(place) => vec![std::fs::canonicalize(place).map_or_else(|_| place.clone(), |path| path.to_string_lossy().into_owned())],
         })
     }
 
@@ -157,7 +161,8 @@ impl Helm {
         let caller = std::env::var_os("HELM_PLUGIN_NAME").and_then(|_| std::env::var_os("HELM_BIN")).filter(|bin| !bin.is_empty());
         let program = caller.and_then(|bin| which::which(bin).ok()).or_else(|| which::which("helm").ok());
         let context = target.helm.context.iter().flat_map(|context| ["--kube-context".to_string(), context.clone()]);
-        Self { program, connection: context.collect(), kubeconfig: target.helm.kubeconfig.clone() }
+        let kubeconfig = target.helm.kubeconfig.clone().map(OsString::from).or_else(|| std::env::var_os("KUBECONFIG"));
+        Self { program, connection: context.collect(), kubeconfig: kubeconfig.and_then(|list| absolute(&list)) }
     }
 
     pub async fn version(&self) -> Result<semver::Version> {
@@ -193,9 +198,8 @@ impl Helm {
         let status: Status =
             serde_json::from_str(json).map_err(|error| anyhow!("`helm status {release}` gave no readable JSON (line {})", error.line()))?;
         let made_by = match digest_in(&status.info.description) {
-            Some(digest) => MadeBy::Us { digest },
-            None if self.was_ours(release, namespace).await? => MadeBy::Rollback,
-            None => MadeBy::Others,
+            None if !self.is_labelled(release, namespace).await? => MadeBy::Others,
+            digest => MadeBy::Us { digest },
         };
         Ok(Some(Release {
             revision: status.version,
@@ -206,21 +210,18 @@ impl Helm {
         }))
     }
 
-    /// Whether any revision that helm remembers was made by this tool.
-    async fn was_ours(&self, release: &str, namespace: &str) -> Result<bool> {
-        #[derive(Deserialize)]
-        struct Revision {
-            description: String,
-        }
-        let text = self.run(&["history", release, "-n", namespace, "-o", "json"], None).await?;
-        let json = text.find('[').map_or("[]", |start| &text[start..]);
-        let revisions: Vec<Revision> = serde_json::from_str(json).with_context(|| format!("`helm history {release}` gave no readable JSON"))?;
-        Ok(revisions.iter().any(|revision| digest_in(&revision.description).is_some()))
+    async fn is_labelled(&self, release: &str, namespace: &str) -> Result<bool> {
+        Ok(self.select(namespace, &["--selector", LABEL]).await?.iter().any(|listed| listed.name == release))
     }
 
     /// All releases of a namespace, whatever their status.
     pub async fn list(&self, namespace: &str) -> Result<Vec<Listed>> {
-        let text = self.run(&["list", "-n", namespace, "-o", "json", "--deployed", "--failed", "--pending", "--uninstalling"], None).await?;
+        self.select(namespace, &[]).await
+    }
+
+    async fn select(&self, namespace: &str, selection: &[&str]) -> Result<Vec<Listed>> {
+        let all = ["list", "-n", namespace, "-o", "json", "--deployed", "--failed", "--pending", "--uninstalling"];
+        let text = self.run(&[&all, selection].concat(), None).await?;
         let json = text.find('[').map_or("[]", |start| &text[start..]);
         serde_json::from_str(json).context("`helm list` gave no readable JSON")
     }
@@ -232,7 +233,19 @@ impl Helm {
         let description = format!("kubectl-lastack {}, {DIGEST}{}", env!("CARGO_PKG_VERSION"), install.digest());
         let mut arguments = vec!["upgrade", "--install", install.release];
         arguments.extend(chart.iter().map(String::as_str));
-        arguments.extend(["-n", &install.namespace, "--create-namespace", "--history-max", "5", "--description", &description, "-f", "-"]);
+        arguments.extend([
+            "-n",
+            &install.namespace,
+            "--create-namespace",
+            "--history-max",
+            "5",
+            "--labels",
+            LABEL,
+            "--description",
+            &description,
+            "-f",
+            "-",
+        ]);
         self.run(&arguments, Some(install.values.to_string())).await.map(drop)
     }
 
@@ -250,7 +263,8 @@ impl Helm {
             return Err(Failure::failed("there is no `helm` on PATH").hint("install helm 3 or 4: https://helm.sh/docs/intro/install").into());
         };
         let mut command = Command::new(program);
-        command.args(&self.connection).args(arguments);
+        // helm takes a folder of the working directory for the chart of the same name
+        command.args(&self.connection).args(arguments).current_dir(std::env::temp_dir());
         if let Some(kubeconfig) = &self.kubeconfig {
             command.env("KUBECONFIG", kubeconfig);
         }
@@ -266,6 +280,13 @@ impl Helm {
         }
         Err(anyhow!("`helm {}` failed: {}", arguments.first().unwrap_or(&""), reason(&String::from_utf8_lossy(&output.stderr))))
     }
+}
+
+/// The paths of a KUBECONFIG list, made independent of the working directory.
+fn absolute(list: &OsStr) -> Option<OsString> {
+    let paths = std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty());
+    let paths: Vec<PathBuf> = paths.map(|path| std::path::absolute(&path).unwrap_or(path)).collect();
+    if paths.is_empty() { None } else { std::env::join_paths(paths).ok() }
 }
 
 fn digest_in(description: &str) -> Option<String> {

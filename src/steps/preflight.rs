@@ -87,7 +87,7 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("create", "", "configmaps"),
     ("patch", "", "configmaps"),
     ("list", "", "pods"),
-    ("create", "", "pods/portforward"),
+    ("get", "", "pods/portforward"),
     ("create", "", "services"),
     ("patch", "", "services"),
     ("create", "", "serviceaccounts"),

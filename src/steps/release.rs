@@ -30,10 +30,10 @@ pub async fn observe(stack: &Stack, install: &Install) -> Result<Observed> {
                 format!("use another namespace with `-n`, or remove it: helm uninstall {} -n {}", install.release, install.namespace),
             ));
         }
-        MadeBy::Rollback => Some(format!("revision {}, rolled back", release.revision)),
         MadeBy::Us { .. } if release.status != "deployed" => Some(release.status.clone()),
-        MadeBy::Us { digest } if *digest != install.digest() => Some(format!("revision {} of other values or another chart", release.revision)),
-        MadeBy::Us { .. } => None,
+        MadeBy::Us { digest: None } => Some(format!("revision {}, rolled back", release.revision)),
+        MadeBy::Us { digest: Some(digest) } if *digest == install.digest() => None,
+        MadeBy::Us { .. } => Some(format!("revision {} of other values or another chart", release.revision)),
     };
     if let Some(from) = from {
         return Ok(Observed::drifted(what, from, "as asked for"));

@@ -86,6 +86,8 @@ fn api(stack: &Stack) -> Api<DynamicObject> {
 pub async fn live(stack: &Stack) -> Result<Option<Live>> {
     match api(stack).get_opt(NAME).await {
         Ok(found) => Ok(found.map(Live)),
+        // without the operator's kinds there can be no such resource
+        Err(error) if apply::is_not_found(&error) => Ok(None),
         Err(error) => Err(error).context("elasticsearch data-lake"),
     }
 }
@@ -112,6 +114,26 @@ fn desired(stack: &Stack) -> Result<Desired> {
         merge_values(&mut body["spec"], over);
     }
     Desired::known(&stack.target.client, stack.namespace(), &super::resource(), body)
+}
+
+/// Makes the volumes outlive the resource. The operator lets go of them in its own time, and until then they
+/// would go with it.
+async fn release_volumes(stack: &Stack, progress: &Progress<'_>) -> Result<()> {
+    let policy = json!({"spec": {"volumeClaimDeletePolicy": "DeleteOnScaledownOnly"}});
+    api(stack).patch(NAME, &PatchParams::default(), &Patch::Merge(&policy)).await.with_context(|| format!("elasticsearch {NAME}"))?;
+    wait::until(stack, "the operator's hold on the volumes", progress, || async {
+        let held = claims(stack).await?.into_iter().filter(|claim| claim.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty()));
+        Ok(match held.count() {
+            0 => State::Ready(String::new()),
+            n => State::Waiting(format!("the operator still holds {n} volume claims")),
+        })
+    })
+    .await
+    .map(drop)
+}
+
+async fn claims(stack: &Stack) -> Result<Vec<PersistentVolumeClaim>> {
+    Ok(stack.api::<PersistentVolumeClaim>().list(&ListParams::default().labels(PODS)).await?.items)
 }
 
 pub struct Cluster;
@@ -173,13 +195,7 @@ impl Step for Cluster {
     }
 
     async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {
-        let found = match live(stack).await {
-            Ok(found) => found,
-            // without the operator's kinds there can be no such resource
-            Err(error) if error.downcast_ref::<kube::Error>().is_some_and(apply::is_not_found) => None,
-            Err(error) => return Err(error),
-        };
-        Ok(match found {
+        Ok(match live(stack).await? {
             None => Retracted::Nothing,
             Some(live) if !live.is_ours() => Retracted::Kept(format!("elasticsearch {NAME}: not made by this tool")),
             Some(_) if how.keep_data => Retracted::Removed(format!("elasticsearch {NAME} (its volumes are kept)")),
@@ -189,14 +205,12 @@ impl Step for Cluster {
 
     async fn retract(&self, stack: &Stack, how: Retraction, progress: &Progress) -> Result<()> {
         if how.keep_data {
-            let policy = json!({"spec": {"volumeClaimDeletePolicy": "DeleteOnScaledownOnly"}});
-            api(stack).patch(NAME, &PatchParams::default(), &Patch::Merge(&policy)).await.with_context(|| format!("elasticsearch {NAME}"))?;
+            release_volumes(stack, progress).await?;
         }
         apply::delete(&api(stack), NAME, &DeleteParams::default()).await?;
         wait::until(stack, &format!("the end of elasticsearch {NAME}"), progress, || async {
             let pods = pods::all(stack, PODS).await?;
-            let claims = stack.api::<PersistentVolumeClaim>().list(&ListParams::default().labels(PODS)).await?.items;
-            let (pods, claims) = (pods.len(), if how.keep_data { 0 } else { claims.len() });
+            let (pods, claims) = (pods.len(), if how.keep_data { 0 } else { claims(stack).await?.len() });
             Ok(if live(stack).await?.is_none() && pods + claims == 0 {
                 State::Ready(String::new())
             } else {

@@ -1,0 +1,41 @@
+# The few commands of the project. Everything they need beside Rust and Go they install themselves.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+CLUSTER ?= sandbox
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+CARGO_DENY := 0.20.2
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: ## build the program
+	cargo build --release --locked
+
+demo: build ## sandbox, install, seed, status; it stays up (CLUSTER=current: your own cluster)
+	@scripts/demo $(CLUSTER) $(TARGET)/release
+
+test: check unit e2e ## every check and every test
+
+check: ## format, clippy, licences, shell scripts
+	cargo fmt --check
+	cargo clippy --locked --all-targets --all-features -- -D warnings
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@$(CARGO_DENY)
+	cargo deny --all-features check bans licenses sources
+	command -v shellcheck >/dev/null || apt-get install -y -qq shellcheck
+	scripts/check-shell
+
+unit: ## tests that need no cluster
+	cargo test --locked
+
+e2e: ## tests on the sandbox, with helm 3 and helm 4
+	sandbox/up
+	cargo test --locked --features e2e --test e2e -- --test-threads=1
+
+bench: build ## measure against the tutorial's pipeline, kubectl and helm
+	sandbox/up
+	cargo bench --locked
+
+.PHONY: help build demo test check unit e2e bench

@@ -1,0 +1,41 @@
+//! What each verb needs is what docs/permissions.md says: a ServiceAccount with just that can do it.
+
+use crate::stack;
+
+/// Applies a role of `manifests/rbac/` for a new ServiceAccount and gives the flags to be it.
+fn account_with(role: &str) -> String {
+    let name = format!("only-{role}");
+    let namespace = stack().namespace;
+    stack().run("kubectl", &["apply", "-n", namespace, "-f", &format!("manifests/rbac/{role}.yaml")], "").good();
+    stack().shell(&format!(
+        "kubectl create serviceaccount {name} -n {namespace} --dry-run=client -o yaml | kubectl apply -f - &&
+         kubectl create rolebinding {name} -n {namespace} --role=lastack-{role} --serviceaccount={namespace}:{name} --dry-run=client -o yaml | kubectl apply -f -"
+    ))
+    .good();
+    format!("--as system:serviceaccount:{namespace}:{name}")
+}
+
+#[test]
+fn a_user_who_may_look_at_a_namespace_sees_its_status() {
+    let user = account_with("status");
+    let status = stack().lastack(&format!("status -o json {user}")).good().json();
+    let operator = status["parts"].as_array().unwrap().iter().find(|part| part["part"] == "operator").unwrap();
+    assert_eq!(operator["runs"]["state"], "unknown", "the operator's namespace is not theirs to see: {status}");
+    assert!(operator["runs"]["detail"].as_str().unwrap().contains("statefulsets"), "the missing permission is named: {status}");
+}
+
+#[test]
+fn a_user_of_one_namespace_can_install_repair_and_seed_there() {
+    let user = account_with("install");
+    stack().kubectl("delete service lrs-ralph");
+    stack().lastack(&format!("install {user}")).good();
+    stack().lastack(&format!("seed --count 1000 {user}")).good();
+    stack().lastack(&format!("status {user}")).good();
+}
+
+#[test]
+fn a_user_without_any_permission_is_told_which_is_missing() {
+    let ended = stack().lastack("install --as nobody");
+    assert!([1, 4].contains(&ended.code), "{}", ended.stderr);
+    ended.says("you may not").says("secrets");
+}
