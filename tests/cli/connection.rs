@@ -1,0 +1,146 @@
+//! Which cluster is meant, and what is said when it cannot be had.
+
+use crate::support::machine::{Machine, TOKEN};
+use crate::support::server::{Answer, Server, nobody};
+
+const VERBS: [&str; 5] = ["install", "status", "creds", "seed", "uninstall --yes"];
+
+#[test]
+fn without_arguments_the_page_is_shown_even_without_a_kubeconfig() {
+    Machine::new().run("").exits(0).says_nothing().prints("kubectl lastack install").never_shows("In namespace");
+}
+
+#[test]
+fn without_arguments_a_cluster_that_refuses_connections_is_no_error() {
+    Machine::with_cluster(&nobody()).run("").exits(0).says_nothing().prints("kubectl lastack install");
+}
+
+#[test]
+fn every_verb_says_that_there_is_no_kubeconfig() {
+    for verb in VERBS {
+        Machine::new()
+            .run(verb)
+            .exits(4)
+            .prints_nothing()
+            .says("error: there is no kubeconfig, and this is not a pod of a cluster\n")
+            .says("hint: name a kubeconfig with `--kubeconfig FILE` or the KUBECONFIG variable\n");
+    }
+}
+
+#[test]
+fn variables_of_a_pod_without_its_token_do_not_make_a_pod() {
+    let machine = Machine::new().env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", "9");
+    machine.run("status").exits(4).says("this is not a pod of a cluster");
+}
+
+#[test]
+fn every_verb_says_that_the_cluster_cannot_be_reached() {
+    let machine = Machine::with_cluster(&nobody());
+    for verb in VERBS {
+        machine
+            .run(verb)
+            .exits(4)
+            .prints_nothing()
+            .says("cannot reach the API server")
+            .says("hint: check `kubectl cluster-info`, or choose another cluster with `--context`")
+            .never_shows("panicked")
+            .never_shows(TOKEN);
+    }
+}
+
+#[test]
+fn a_name_that_does_not_resolve_is_unreachable() {
+    Machine::with_cluster("http://cluster.invalid").run("status").exits(4).says("cannot reach the API server");
+}
+
+#[test]
+fn an_unknown_context_lists_those_that_are_known() {
+    Machine::with_cluster(&nobody())
+        .run("status --context production")
+        .exits(4)
+        .says("error: the kubeconfig has no context `production`\n")
+        .says("hint: it has: lab, other\n");
+}
+
+#[test]
+fn an_unknown_cluster_and_an_unknown_user_are_named() {
+    let machine = Machine::with_cluster(&nobody());
+    machine.run("status --cluster moon").exits(4).says("the kubeconfig has no cluster `moon`");
+    machine.run("status --user bob").exits(4).says("the kubeconfig has no user `bob`");
+}
+
+#[test]
+fn a_kubeconfig_without_a_current_context_is_told_how_to_get_one() {
+    let machine = Machine::new();
+    machine.write("home/.kube/config", "{apiVersion: v1, kind: Config, contexts: [], clusters: [], users: []}");
+    machine.run("status").exits(4).says("the kubeconfig has no current context").says("--context NAME");
+}
+
+#[test]
+fn a_kubeconfig_that_is_not_there_or_not_yaml_is_named() {
+    let machine = Machine::new();
+    machine.write("broken", "contexts: [\n");
+    machine.run("status --kubeconfig absent").exits(4).says("no usable kubeconfig").says("absent");
+    machine.run("status --kubeconfig broken").exits(4).says("no usable kubeconfig");
+}
+
+#[test]
+fn a_context_whose_cluster_is_not_there_is_an_error_about_that_context() {
+    let machine = Machine::new();
+    machine.write(
+        "home/.kube/config",
+        "{apiVersion: v1, kind: Config, current-context: lab, contexts: [{name: lab, context: {cluster: gone, user: u}}]}",
+    );
+    machine.run("status").exits(4).says("context `lab` of the kubeconfig cannot be used");
+}
+
+/// A server that answers nothing useful, asked so that its log tells which namespace was meant.
+fn namespace_asked_for(machine: Machine, server: &Server, line: &str) -> String {
+    machine.run(line);
+    let path = server.requests().iter().map(|request| request.path.clone()).find(|path| path.contains("/namespaces/")).unwrap_or_default();
+    path.split('/').nth(4).unwrap_or_default().to_owned()
+}
+
+fn server() -> Server {
+    Server::start(|_| Answer::text(404, "404 page not found\n"))
+}
+
+#[test]
+fn the_namespace_is_the_flags_then_the_contexts_then_default() {
+    for (line, namespace) in [("status -n typed", "typed"), ("-n typed status", "typed"), ("status", "alice"), ("status --context other", "default")]
+    {
+        let server = server();
+        assert_eq!(namespace_asked_for(Machine::with_cluster(&server.url()), &server, line), namespace, "kubectl lastack {line}");
+    }
+}
+
+#[test]
+fn helms_variables_count_under_helm_only() {
+    let machine = |server: &Server| Machine::with_cluster(&server.url()).env("HELM_NAMESPACE", "of-helm").env("HELM_KUBECONTEXT", "");
+    let (stray, given, typed) = (server(), server(), server());
+    assert_eq!(namespace_asked_for(machine(&stray), &stray, "status"), "alice", "a stray variable must not move kubectl's plugin");
+    let under_helm = |server: &Server| machine(server).env("HELM_PLUGIN_NAME", "lastack");
+    assert_eq!(namespace_asked_for(under_helm(&given), &given, "status"), "of-helm");
+    assert_eq!(namespace_asked_for(under_helm(&typed), &typed, "status -n typed"), "typed", "what is typed is above what helm gives");
+}
+
+#[test]
+fn helms_context_and_server_are_followed_under_helm() {
+    let server = server();
+    let machine = Machine::with_cluster(&nobody()).env("HELM_PLUGIN_NAME", "lastack").env("HELM_KUBEAPISERVER", server.url());
+    assert_eq!(namespace_asked_for(machine, &server, "status"), "alice");
+    let machine = Machine::with_cluster(&nobody()).env("HELM_PLUGIN_NAME", "lastack").env("HELM_KUBECONTEXT", "gone");
+    machine.run("status").exits(4).says("the kubeconfig has no context `gone`");
+}
+
+#[test]
+fn the_users_token_and_the_impersonated_user_reach_the_server() {
+    let server = server();
+    let machine = Machine::with_cluster(&server.url());
+    machine.run("status --as bob --as-group staff").never_shows(TOKEN);
+    let requests = server.requests();
+    let header = |name: &str| requests[0].headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    assert_eq!(header("authorization"), format!("Bearer {TOKEN}"));
+    assert_eq!(header("impersonate-user"), "bob");
+    assert_eq!(header("impersonate-group"), "staff");
+}

@@ -1,0 +1,53 @@
+//! `docs/cli.md` is what the program says of itself.
+
+use snapbox::{assert_data_eq, file};
+
+use crate::support::machine::{Ended, Machine};
+
+const VERBS: [&str; 7] = ["install", "status", "creds", "seed", "uninstall", "version", "completion"];
+
+#[test]
+fn the_reference_is_the_help_of_every_verb() {
+    let machine = Machine::new();
+    let mut page = String::from(
+        "# Command line reference\n\n\
+         This file is the output of `--help`, written by `SNAPSHOTS=overwrite cargo test --test cli reference`.\n\
+         Every verb takes the Kubernetes flags, too.\n",
+    );
+    page.push_str(&section("kubectl lastack", &machine.run("--help")));
+    for verb in VERBS {
+        let help = machine.run(&format!("{verb} --help"));
+        page.push_str(&section(&format!("kubectl lastack {verb}"), &help));
+    }
+    assert_data_eq!(page, file!["../../docs/cli.md"].raw());
+}
+
+/// The help of a verb. The flags that all verbs share are shown once, at the top.
+fn section(title: &str, help: &Ended) -> String {
+    help.exits(0).says_nothing();
+    let own = match help.stdout.split_once("\nKubernetes flags:\n") {
+        Some((own, _)) if title != "kubectl lastack" => own,
+        _ => &help.stdout,
+    };
+    let lines: String = own.lines().flat_map(|line| [line.trim_end(), "\n"]).collect();
+    format!("\n## {title}\n\n```text\n{lines}```\n")
+}
+
+#[test]
+fn every_verb_of_the_program_is_in_the_reference() {
+    let help = Machine::new().run("--help").stdout;
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // a line that goes on is indented further
+    let verbs: Vec<&str> = commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).filter(|word| !word.is_empty()).collect();
+    assert_eq!(verbs, VERBS);
+}
+
+#[test]
+fn the_short_help_is_shorter_and_leaves_out_rare_cluster_flags() {
+    let machine = Machine::new();
+    for verb in VERBS {
+        let (short, long) = (machine.run(&format!("{verb} -h")), machine.run(&format!("{verb} --help")));
+        short.exits(0).says_nothing().prints("--namespace").never_shows("--insecure-skip-tls-verify");
+        assert!(short.stdout.len() < long.stdout.len(), "-h of {verb} should be the short form");
+    }
+}

@@ -1,0 +1,56 @@
+//! Pipes, colours and signals.
+
+use std::io::pipe;
+use std::process::{Command, Stdio};
+
+use crate::support::machine::Machine;
+use crate::support::server::{Answer, Server};
+
+#[test]
+fn a_reader_that_went_away_is_not_an_error() {
+    let machine = Machine::new();
+    for line in ["version", "version --images", "version -o json", "completion bash", "--help", "install --help", ""] {
+        let (reader, writer) = pipe().unwrap();
+        drop(reader);
+        let arguments: Vec<&str> = line.split_whitespace().collect();
+        let output = machine.command(&arguments).stdout(writer).output().unwrap();
+        machine.ended(line, output).exits(0).says_nothing();
+    }
+}
+
+#[test]
+fn a_closed_stderr_does_not_change_the_exit_code() {
+    let machine = Machine::new();
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    let output = machine.command(&["status"]).stderr(writer).output().unwrap();
+    machine.ended("status", output).exits(4).prints_nothing();
+}
+
+const ESCAPE: &str = "\u{1b}[";
+
+#[test]
+fn there_is_no_colour_where_there_is_no_terminal() {
+    for line in ["--help", "status", "status --nonsense", "version", ""] {
+        Machine::new().run(line).never_shows(ESCAPE);
+    }
+}
+
+#[test]
+fn no_color_wins_over_forced_colour() {
+    let forced = Machine::new().env("CLICOLOR_FORCE", "1");
+    forced.run("status").says(ESCAPE);
+    forced.env("NO_COLOR", "1").run("status").never_shows(ESCAPE);
+}
+
+#[test]
+fn ctrl_c_ends_a_hanging_request_at_once() {
+    let server = Server::start(|_| Answer::Hang);
+    let machine = Machine::with_cluster(&server.url());
+    let child = machine.command(&["status"]).spawn().unwrap();
+    server.wait_for_a_request();
+    let killed = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).stdin(Stdio::null()).status().unwrap();
+    assert!(killed.success());
+    let ended = machine.ended("status", child.wait_with_output().unwrap());
+    ended.exits(130).prints_nothing().says("error: interrupted").says("hint: nothing is undone; the same command goes on where this one stopped");
+}

@@ -1,0 +1,69 @@
+//! The verbs that never look for a cluster.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::support::machine::Machine;
+
+/// A kubeconfig that cannot be read would be noticed by whoever looks at it.
+fn machine() -> Machine {
+    let machine = Machine::new();
+    machine.write("home/.kube/config", "not: [a kubeconfig");
+    machine
+}
+
+fn versions() -> Value {
+    serde_saphyr::from_str(include_str!("../../manifests/versions.yaml")).expect("the versions file")
+}
+
+#[test]
+fn version_tells_the_programs_own_and_each_components() {
+    let ended = machine().run("version");
+    ended.exits(0).says_nothing().prints(&format!("kubectl-lastack {}\n", env!("CARGO_PKG_VERSION")));
+    for (component, release) in versions()["components"].as_object().unwrap() {
+        let version = release["version"].as_str().unwrap();
+        let row = ended.stdout.lines().find(|line| line.starts_with(component)).unwrap_or_default();
+        assert!(row.ends_with(version), "{component} should be shown as {version}\n{ended}");
+    }
+}
+
+#[test]
+fn version_as_json_holds_the_same() {
+    let document = machine().run("version -o json").json();
+    assert_eq!(document["apiVersion"], "lastack/v1");
+    assert_eq!(document["version"], env!("CARGO_PKG_VERSION"));
+    for (component, release) in versions()["components"].as_object().unwrap() {
+        assert_eq!(document["components"][component]["version"], release["version"], "{component}");
+        assert_eq!(document["components"][component]["images"], release["images"], "{component}");
+    }
+}
+
+#[test]
+fn the_images_are_listed_one_a_line_for_mirroring() {
+    let ended = machine().run("version --images");
+    ended.exits(0).says_nothing();
+    let listed: BTreeSet<&str> = ended.stdout.lines().collect();
+    let versions = versions();
+    let components = versions["components"].as_object().unwrap().values();
+    let images = components.flat_map(|release| release["images"].as_object().unwrap().values().map(|image| image.as_str().unwrap()));
+    assert_eq!(listed, images.collect());
+}
+
+#[test]
+fn the_version_flag_is_one_line() {
+    let ended = machine().run("--version");
+    ended.exits(0).says_nothing();
+    assert_eq!(ended.stdout, format!("kubectl-lastack {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn each_shell_gets_a_script_that_completes_every_verb() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let ended = machine().run(&format!("completion {shell}"));
+        ended.exits(0).says_nothing();
+        for word in ["kubectl-lastack", "install", "uninstall", "creds", "namespace", "keep-data"] {
+            ended.prints(word);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! A data lake that knows its index and finds what an LRS stored.
+
+use std::sync::{Arc, Mutex};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::{Value, json};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+use super::lrs::Store;
+use super::server::{Answer, Request, Server};
+
+pub struct Elasticsearch {
+    pub server: Server,
+    /// What clients must trust, as PEM.
+    pub authority: String,
+    index: Arc<Mutex<Option<Value>>>,
+}
+
+impl Elasticsearch {
+    /// Speaks TLS under the name of the Service in this namespace.
+    pub fn start(namespace: &str, store: Store) -> Self {
+        let (authority, tls) = certificates(&format!("data-lake-es-http.{namespace}.svc"));
+        let index = Arc::<Mutex<Option<Value>>>::default();
+        let server = {
+            let index = Arc::clone(&index);
+            Server::start_tls(tls, move |request| answer(request, &mut index.lock().expect("the index"), &store))
+        };
+        Self { server, authority, index }
+    }
+
+    /// The index as it was made.
+    pub fn index(&self) -> Option<Value> {
+        self.index.lock().expect("the index").clone()
+    }
+}
+
+fn certificates(name: &str) -> (String, TlsAcceptor) {
+    let mut parameters = CertificateParams::default();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().expect("a key");
+    let authority = parameters.self_signed(&key).expect("a certificate authority").pem();
+    let issuer = Issuer::new(parameters, key);
+    let key = KeyPair::generate().expect("a key");
+    let certificate = CertificateParams::new([name.to_owned()]).and_then(|parameters| parameters.signed_by(&key, &issuer)).expect("a certificate");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+        .expect("a certificate and its key");
+    (authority, TlsAcceptor::from(Arc::new(config)))
+}
+
+fn answer(request: &Request, index: &mut Option<Value>, store: &Store) -> Answer {
+    let store = store.lock().expect("the store");
+    let acknowledged = || Answer::ok(json!({"acknowledged": true}));
+    match (request.method.as_str(), request.path.as_str()) {
+        ("GET", "/_cluster/health") => Answer::ok(json!({"status": "green", "number_of_nodes": 1})),
+        ("PUT", "/statements") => {
+            *index = Some(request.json());
+            acknowledged()
+        }
+        (_, path) if path.starts_with("/statements") && index.is_none() => {
+            Answer::Json(404, json!({"error": {"reason": "no such index [statements]"}, "status": 404}))
+        }
+        ("GET", "/statements") => Answer::ok(json!({"statements": index})),
+        ("POST", "/statements/_refresh") => acknowledged(),
+        ("POST" | "GET", "/statements/_count") => {
+            let count = if request.body.is_empty() { store.len() } else { asked(request).filter(|id| store.contains_key(id)).count() };
+            Answer::ok(json!({"count": count}))
+        }
+        ("POST", "/statements/_search") if request.json()["query"]["ids"].is_object() => {
+            let hits: Vec<Value> = asked(request).filter(|id| store.contains_key(id)).map(|id| json!({"_id": id})).collect();
+            Answer::ok(json!({"hits": {"total": {"value": hits.len()}, "hits": hits}}))
+        }
+        ("POST", "/statements/_search") => {
+            Answer::ok(json!({"hits": {"total": {"value": store.len()}, "hits": []}, "aggregations": {"newest": {"value": null}}}))
+        }
+        ("GET", "/statements/_stats/store") => Answer::ok(json!({"_all": {"total": {"store": {"size_in_bytes": 31_200_000}}}})),
+        _ => Answer::Json(400, json!({"error": {"reason": format!("no handler found for {} {}", request.method, request.path)}})),
+    }
+}
+
+/// The ids that a query asks for.
+fn asked(request: &Request) -> impl Iterator<Item = String> {
+    let ids = request.json()["query"]["ids"]["values"].as_array().cloned().unwrap_or_default();
+    ids.into_iter().filter_map(|id| id.as_str().map(str::to_owned))
+}

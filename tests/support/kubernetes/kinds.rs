@@ -1,0 +1,85 @@
+//! The kinds of the API server, and its answers to clients that discover them.
+
+use serde_json::{Value, json};
+
+use super::place::Place;
+
+struct Kind {
+    api_version: &'static str,
+    name: &'static str,
+    resource: &'static str,
+    namespaced: bool,
+}
+
+const fn kind(api_version: &'static str, name: &'static str, resource: &'static str, namespaced: bool) -> Kind {
+    Kind { api_version, name, resource, namespaced }
+}
+
+const KINDS: &[Kind] = &[
+    kind("v1", "Namespace", "namespaces", false),
+    kind("v1", "Node", "nodes", false),
+    kind("v1", "Pod", "pods", true),
+    kind("v1", "Secret", "secrets", true),
+    kind("v1", "ConfigMap", "configmaps", true),
+    kind("v1", "Service", "services", true),
+    kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", true),
+    kind("apps/v1", "Deployment", "deployments", true),
+    kind("apps/v1", "StatefulSet", "statefulsets", true),
+    kind("storage.k8s.io/v1", "StorageClass", "storageclasses", false),
+    kind("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", false),
+    kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false),
+    kind("elasticsearch.k8s.elastic.co/v1", "Elasticsearch", "elasticsearches", true),
+];
+
+/// A group that is there only when a definition of it is.
+const CUSTOM: &str = "elasticsearch.k8s.elastic.co/v1";
+
+fn served(objects: &[Value]) -> impl Iterator<Item = &'static Kind> {
+    let defined = objects.iter().any(|object| object["kind"] == "CustomResourceDefinition");
+    KINDS.iter().filter(move |kind| kind.api_version != CUSTOM || defined)
+}
+
+pub fn is_served(place: &Place, objects: &[Value]) -> bool {
+    served(objects).any(|kind| kind.api_version == place.api_version && kind.resource == place.resource)
+}
+
+/// `apiVersion` and `kind` of the objects at a place.
+pub fn of(place: &Place) -> (&'static str, &'static str) {
+    let kind = KINDS.iter().find(|kind| kind.api_version == place.api_version && kind.resource == place.resource);
+    kind.map(|kind| (kind.api_version, kind.name)).expect("a kind of the tests' API server")
+}
+
+pub fn place_of(object: &Value) -> Place {
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let known = KINDS.iter().find(|kind| object["apiVersion"] == kind.api_version && object["kind"] == kind.name);
+    let kind = known.unwrap_or_else(|| panic!("an object of a kind that the tests' API server knows: {object}"));
+    Place {
+        api_version: kind.api_version.into(),
+        namespace: if kind.namespaced { text(&object["metadata"]["namespace"]) } else { None },
+        resource: kind.resource.into(),
+        name: text(&object["metadata"]["name"]),
+        subresource: None,
+    }
+}
+
+/// The groups at `/apis`, or the resources of a group's version.
+pub fn discovery(path: &str, objects: &[Value]) -> Option<Value> {
+    let api_version = path.strip_prefix("/api/").or_else(|| path.strip_prefix("/apis/"));
+    if path == "/apis" {
+        let mut versions: Vec<&str> = served(objects).map(|kind| kind.api_version).filter(|version| version.contains('/')).collect();
+        versions.dedup();
+        let groups = versions.into_iter().filter_map(|group_version| group_version.split_once('/')).map(|(group, version)| {
+            let version = json!({"groupVersion": format!("{group}/{version}"), "version": version});
+            json!({"name": group, "versions": [version], "preferredVersion": version})
+        });
+        return Some(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups.collect::<Vec<_>>()}));
+    }
+    let resources: Vec<Value> = served(objects)
+        .filter(|kind| Some(kind.api_version) == api_version)
+        .map(|kind| json!({"name": kind.resource, "singularName": "", "namespaced": kind.namespaced, "kind": kind.name, "verbs": ["get"]}))
+        .collect();
+    if resources.is_empty() {
+        return None;
+    }
+    Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": resources}))
+}

@@ -1,0 +1,157 @@
+//! An LRS that answers as Ralph does, and fails on demand.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use base64::Engine as _;
+use http::Method;
+use http::header::AUTHORIZATION;
+use serde_json::{Value, json};
+
+use super::server::{Answer, Request, Server};
+
+pub const USER: &str = "teacher";
+pub const PASSWORD: &str = "password-of-the-lrs";
+
+/// What is stored, by id. The data lake of a stack looks into the same.
+pub type Store = Arc<Mutex<BTreeMap<String, Value>>>;
+
+pub struct Lrs {
+    pub server: Server,
+    store: Store,
+    faults: Arc<Mutex<Faults>>,
+}
+
+#[derive(Default)]
+struct Faults {
+    /// Answers to the next requests, before the LRS looks at them.
+    next: VecDeque<Answer>,
+    /// The answer to every further request.
+    always: Option<Answer>,
+    /// Ids of statements that do not validate.
+    invalid: HashSet<String>,
+    /// Bodies longer than this are refused.
+    limit: Option<usize>,
+}
+
+impl Lrs {
+    /// An LRS that knows one account.
+    pub fn start() -> Self {
+        Self::with_accounts(|request| request.headers.get(AUTHORIZATION).is_some_and(|header| header.as_bytes() == basic().as_bytes()))
+    }
+
+    /// An LRS whose accounts are tested elsewhere: anybody may do everything.
+    pub fn open() -> Self {
+        Self::with_accounts(|_| true)
+    }
+
+    fn with_accounts(knows: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Self {
+        let (store, faults) = (Store::default(), Arc::<Mutex<Faults>>::default());
+        let server = {
+            let (store, faults) = (Arc::clone(&store), Arc::clone(&faults));
+            Server::start(move |request| {
+                let faults = &mut *faults.lock().expect("the faults");
+                match faults.next.pop_front().or_else(|| faults.always.clone()) {
+                    Some(fault) => fault,
+                    None if !knows(request) => Answer::Json(401, json!({"detail": "Invalid authentication credentials"})),
+                    None => answer(request, &store, faults),
+                }
+            })
+        };
+        Self { server, store, faults }
+    }
+
+    /// What to give as `--endpoint`.
+    pub fn endpoint(&self) -> String {
+        format!("{}/xAPI", self.server.url())
+    }
+
+    /// Answers the next requests so, whatever they are.
+    pub fn next(&self, answers: impl IntoIterator<Item = Answer>) -> &Self {
+        self.faults().next.extend(answers);
+        self
+    }
+
+    /// Answers every request so, after those of `next`.
+    pub fn always(&self, answer: Answer) -> &Self {
+        self.faults().always = Some(answer);
+        self
+    }
+
+    pub fn finds_invalid(&self, id: &str) -> &Self {
+        self.faults().invalid.insert(id.into());
+        self
+    }
+
+    pub fn takes_at_most(&self, bytes: usize) -> &Self {
+        self.faults().limit = Some(bytes);
+        self
+    }
+
+    pub fn stored(&self) -> BTreeMap<String, Value> {
+        self.store.lock().expect("the store").clone()
+    }
+
+    pub fn store(&self) -> Store {
+        Arc::clone(&self.store)
+    }
+
+    /// Keeps these statements as if they had been sent before.
+    pub fn has(&self, statements: &[Value]) -> &Self {
+        let by_id = statements.iter().map(|statement| (id(statement).to_owned(), statement.clone()));
+        self.store.lock().expect("the store").extend(by_id);
+        self
+    }
+
+    /// The ids in each batch that was sent, in the order of arrival.
+    pub fn batches(&self) -> Vec<Vec<String>> {
+        let posts = self.server.requests().into_iter().filter(|request| request.method == Method::POST);
+        posts.map(|request| request.json().as_array().into_iter().flatten().map(|statement| id(statement).to_owned()).collect()).collect()
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().expect("the faults")
+    }
+}
+
+fn basic() -> String {
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}")))
+}
+
+fn id(statement: &Value) -> &str {
+    statement["id"].as_str().unwrap_or_default()
+}
+
+fn answer(request: &Request, store: &Store, faults: &Faults) -> Answer {
+    match (request.method.as_str(), request.path.as_str()) {
+        ("GET", "/whoami") => Answer::ok(json!({"agent": {"mbox": "mailto:admin@lrs.example.org"}, "scopes": ["all"]})),
+        ("GET", "/__heartbeat__") => Answer::ok(json!({"database": "ok"})),
+        ("POST", "/xAPI/statements") if faults.limit.is_some_and(|limit| request.body.len() > limit) => Answer::text(413, "Request Entity Too Large"),
+        ("POST", "/xAPI/statements") => take(&request.json(), &mut store.lock().expect("the store"), faults),
+        _ => Answer::Json(404, json!({"detail": "Not Found"})),
+    }
+}
+
+/// What Ralph makes of a batch.
+fn take(batch: &Value, store: &mut BTreeMap<String, Value>, faults: &Faults) -> Answer {
+    let statements = batch.as_array().expect("a batch is an array");
+    if let Some(place) = statements.iter().position(|statement| faults.invalid.contains(id(statement))) {
+        // Ralph sends the whole input back
+        let error = json!({"type": "missing", "loc": ["body", place, "verb"], "msg": "Field required", "input": batch});
+        return Answer::Json(422, json!({"detail": [error]}));
+    }
+    let ids: HashSet<&str> = statements.iter().map(id).collect();
+    if ids.len() < statements.len() {
+        return Answer::Json(400, json!({"detail": "Duplicate statement IDs in the list of statements"}));
+    }
+    if statements.iter().any(|statement| store.get(id(statement)).is_some_and(|known| known != statement)) {
+        return Answer::Json(409, json!({"detail": "Differing statements already exist with the same ID"}));
+    }
+    let new: Vec<&Value> = statements.iter().filter(|statement| !store.contains_key(id(statement))).collect();
+    if new.is_empty() {
+        return Answer::text(204, "");
+    }
+    let answer = Answer::ok(new.iter().map(|statement| id(statement)).collect());
+    store.extend(new.into_iter().map(|statement| (id(statement).to_owned(), statement.clone())));
+    answer
+}

@@ -1,0 +1,194 @@
+//! A machine with nothing on it but the program: a home of its own, an empty PATH, no other environment.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The user's token in every kubeconfig that a test writes. No output may hold it.
+pub const TOKEN: &str = "token-of-the-user";
+
+pub struct Machine {
+    directory: TempDir,
+    environment: Vec<(OsString, OsString)>,
+}
+
+impl Machine {
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().expect("a directory for the test");
+        for name in ["home", "bin", "tmp"] {
+            fs::create_dir(directory.path().join(name)).expect("a directory for the test");
+        }
+        Self { directory, environment: Vec::new() }
+    }
+
+    /// A machine whose kubeconfig has the contexts `lab` (the current one) and `other` for this server.
+    pub fn with_cluster(server: &str) -> Self {
+        let machine = Self::new();
+        machine.write("home/.kube/config", kubeconfig(server));
+        machine
+    }
+
+    /// Sets a variable for every run.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.environment.push((name.as_ref().into(), value.as_ref().into()));
+        self
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes a file, below the directory that runs start in.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a file of the machine")).expect("a directory of the machine");
+        fs::write(&path, content).expect("a file of the machine");
+        path
+    }
+
+    /// The program with these arguments, not yet started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-lastack"));
+        command
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env_clear()
+            .env("HOME", self.path("home"))
+            .env("TMPDIR", self.path("tmp"))
+            .env("PATH", self.path("bin"))
+            .env("COLUMNS", "100")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the program to its end. The words of the line are its arguments.
+    pub fn run(&self, line: &str) -> Ended {
+        self.feed(line, "")
+    }
+
+    /// The same with something on standard input.
+    pub fn feed(&self, line: &str, input: impl AsRef<[u8]>) -> Ended {
+        let arguments: Vec<&str> = line.split_whitespace().collect();
+        let mut command = self.command(&arguments);
+        if input.as_ref().is_empty() {
+            return self.ended(line, command.output().expect("the program runs"));
+        }
+        let mut child = command.stdin(Stdio::piped()).spawn().expect("the program runs");
+        let mut stdin = child.stdin.take().expect("a pipe to the program");
+        // a program that ends before it read everything is judged by what it says
+        let _ = stdin.write_all(input.as_ref());
+        drop(stdin);
+        self.ended(line, child.wait_with_output().expect("the program ends"))
+    }
+
+    pub fn ended(&self, line: &str, output: std::process::Output) -> Ended {
+        let text = |bytes: Vec<u8>| neutral(&String::from_utf8(bytes).expect("the program writes UTF-8"), self.directory.path());
+        Ended { line: line.into(), status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+}
+
+fn kubeconfig(server: &str) -> String {
+    format!(
+        "{{apiVersion: v1, kind: Config, current-context: lab,
+           clusters: [{{name: cluster-of-lab, cluster: {{server: '{server}'}}}}],
+           users: [{{name: alice, user: {{token: {TOKEN}}}}}],
+           contexts: [{{name: lab, context: {{cluster: cluster-of-lab, user: alice, namespace: alice}}}},
+                      {{name: other, context: {{cluster: cluster-of-lab, user: alice}}}}]}}\n"
+    )
+}
+
+/// The text without what differs from run to run: the machine's directory and how long things took.
+fn neutral(text: &str, directory: &Path) -> String {
+    text.replace(&*directory.to_string_lossy(), "[MACHINE]").split_inclusive('\n').map(without_duration).collect()
+}
+
+/// A line that ends in three spaces and a duration, without these.
+fn without_duration(line: &str) -> String {
+    let text = line.strip_suffix('\n').unwrap_or(line);
+    let is_duration = |word: &str| word.ends_with('s') && word.starts_with(|c: char| c.is_ascii_digit()) && !word.contains(' ');
+    match text.rsplit_once("   ") {
+        Some((before, word)) if is_duration(word) => format!("{}{}", before.trim_end(), &line[text.len()..]),
+        _ => line.into(),
+    }
+}
+
+/// How a run of the program ended. Every claim about it gives it back, so that a test reads as a sentence.
+pub struct Ended {
+    line: String,
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    #[track_caller]
+    pub fn exits(&self, code: i32) -> &Self {
+        assert_eq!(self.status.code(), Some(code), "the exit code should be {code}\n{self}");
+        self
+    }
+
+    /// Stderr holds this text.
+    #[track_caller]
+    pub fn says(&self, text: &str) -> &Self {
+        assert!(self.stderr.contains(text), "stderr should say {text:?}\n{self}");
+        self
+    }
+
+    /// Stdout holds this text.
+    #[track_caller]
+    pub fn prints(&self, text: &str) -> &Self {
+        assert!(self.stdout.contains(text), "stdout should hold {text:?}\n{self}");
+        self
+    }
+
+    #[track_caller]
+    pub fn prints_nothing(&self) -> &Self {
+        assert!(self.stdout.is_empty(), "stdout should be empty\n{self}");
+        self
+    }
+
+    #[track_caller]
+    pub fn says_nothing(&self) -> &Self {
+        assert!(self.stderr.is_empty(), "stderr should be empty\n{self}");
+        self
+    }
+
+    /// Neither stream holds this text.
+    #[track_caller]
+    pub fn never_shows(&self, text: &str) -> &Self {
+        assert!(!self.stdout.contains(text) && !self.stderr.contains(text), "{text:?} should not be shown\n{self}");
+        self
+    }
+
+    /// Stdout as the JSON document that it must be.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("stdout should be JSON: {error}\n{self}"))
+    }
+}
+
+/// As a person would see it, for snapshots and failed tests.
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "$ kubectl lastack {}", self.line)?;
+        match self.status.code() {
+            Some(code) => writeln!(f, "exit code {code}")?,
+            None => writeln!(f, "{}", self.status)?,
+        }
+        for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            if !text.is_empty() {
+                writeln!(f, "--- {name}\n{}", text.trim_end_matches('\n'))?;
+            }
+        }
+        Ok(())
+    }
+}

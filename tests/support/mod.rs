@@ -1,0 +1,14 @@
+//! What the tests are made of: a machine to run the program on, and servers that answer as they are told.
+
+// each test program uses its own part of this
+#![allow(dead_code)]
+
+pub mod elasticsearch;
+pub mod forward;
+pub mod helm;
+pub mod kubernetes;
+pub mod lrs;
+pub mod machine;
+pub mod server;
+pub mod stack;
+pub mod statements;

@@ -1,0 +1,215 @@
+//! An HTTP server inside the test. It answers what a function says and remembers what it was asked.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex};
+
+use bytes::Bytes;
+use futures::stream;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::{HeaderMap, Method, Response, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::forward;
+
+/// A request that reached a server.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub method: Method,
+    pub path: String,
+    pub query: String,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Request {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{self} has a body that is not JSON: {error}"))
+    }
+}
+
+/// `PATCH /api/v1/... dryRun=All`
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.method, self.path, self.query)
+    }
+}
+
+/// What a server does with a request.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    Json(u16, Value),
+    Text(u16, String),
+    /// The beginning of an answer, then the connection is cut.
+    CutShort(&'static str),
+    /// The connection is cut before anything is answered.
+    Cut,
+    /// No answer, ever.
+    Hang,
+    /// The connection becomes a port-forward of this port, which leads to the address.
+    Forward(u16, SocketAddr),
+}
+
+impl Answer {
+    pub fn ok(body: Value) -> Self {
+        Self::Json(200, body)
+    }
+
+    pub fn text(status: u16, text: impl Into<String>) -> Self {
+        Self::Text(status, text.into())
+    }
+}
+
+type Log = Arc<(Mutex<Vec<Request>>, Condvar)>;
+type Body = BoxBody<Bytes, std::io::Error>;
+
+pub struct Server {
+    address: SocketAddr,
+    log: Log,
+    // requests are served as long as this lives
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Server {
+    pub fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start_with(None, answer)
+    }
+
+    pub fn start_tls(tls: TlsAcceptor, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start_with(Some(tls), answer)
+    }
+
+    fn start_with(tls: Option<TlsAcceptor>, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime for the server");
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port for the server");
+        let address = listener.local_addr().expect("the server's address");
+        let log = Log::default();
+        runtime.spawn(accept(listener, tls, Arc::clone(&log), Arc::new(answer)));
+        Self { address, log, _runtime: runtime }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Everything that was asked so far, in order.
+    pub fn requests(&self) -> Vec<Request> {
+        self.log.0.lock().expect("the log").clone()
+    }
+
+    /// Blocks until a request has come.
+    pub fn wait_for_a_request(&self) {
+        let log = self.log.0.lock().expect("the log");
+        drop(self.log.1.wait_while(log, |log| log.is_empty()).expect("the log"));
+    }
+}
+
+/// The address of a server that is not there: connecting to it is refused.
+pub fn nobody() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    format!("http://{}", listener.local_addr().expect("its address"))
+}
+
+async fn accept<F>(listener: TcpListener, tls: Option<TlsAcceptor>, log: Log, answer: Arc<F>)
+where
+    F: Fn(&Request) -> Answer + Send + Sync + 'static,
+{
+    while let Ok((stream, _)) = listener.accept().await {
+        let (tls, log, answer) = (tls.clone(), Arc::clone(&log), Arc::clone(&answer));
+        tokio::spawn(async move {
+            match tls {
+                None => serve(stream, log, answer).await,
+                Some(tls) => {
+                    if let Ok(stream) = tls.accept(stream).await {
+                        serve(stream, log, answer).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
+async fn serve<S, F>(stream: S, log: Log, answer: Arc<F>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Fn(&Request) -> Answer + Send + Sync + 'static,
+{
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
+        async move { respond(request, &log, &*answer).await }
+    });
+    // a client that goes away is none of the server's business
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+}
+
+async fn respond(mut request: hyper::Request<Incoming>, log: &Log, answer: &(dyn Fn(&Request) -> Answer + Sync)) -> Result<Response<Body>, Cut> {
+    let body = request.body_mut().collect().await.map_err(|_| Cut)?.to_bytes();
+    let seen = Request {
+        method: request.method().clone(),
+        path: request.uri().path().into(),
+        query: request.uri().query().unwrap_or_default().into(),
+        headers: request.headers().clone(),
+        body,
+    };
+    let answer = answer(&seen);
+    log.0.lock().expect("the log").push(seen);
+    log.1.notify_all();
+    match answer {
+        Answer::Json(status, value) => Ok(whole(status, "application/json", value.to_string())),
+        Answer::Text(status, text) => Ok(whole(status, "text/plain", text)),
+        Answer::Cut => Err(Cut),
+        Answer::CutShort(beginning) => {
+            let frames = [Ok(Frame::data(Bytes::from_static(beginning.as_bytes()))), Err(std::io::Error::other("cut"))];
+            let body = BodyExt::boxed(StreamBody::new(stream::iter(frames)));
+            Ok(Response::builder().header(CONTENT_LENGTH, 1 << 20).body(body).expect("a response"))
+        }
+        Answer::Hang => std::future::pending().await,
+        Answer::Forward(port, address) => Ok(switch_to_websocket(request, port, address)),
+    }
+}
+
+fn whole(status: u16, content_type: &str, text: String) -> Response<Body> {
+    let body = Full::new(Bytes::from(text)).map_err(|never: Infallible| match never {}).boxed();
+    Response::builder().status(status).header(CONTENT_TYPE, content_type).body(body).expect("a response")
+}
+
+fn switch_to_websocket(mut request: hyper::Request<Incoming>, port: u16, address: SocketAddr) -> Response<Body> {
+    let accept = request.headers().get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes())).expect("a websocket key");
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        if let Ok(upgraded) = upgrade.await {
+            forward::bridge(TokioIo::new(upgraded), port, address).await;
+        }
+    });
+    let mut response = whole(StatusCode::SWITCHING_PROTOCOLS.as_u16(), "text/plain", String::new());
+    let headers = [(CONNECTION, "Upgrade"), (UPGRADE, "websocket"), (SEC_WEBSOCKET_ACCEPT, &accept), (SEC_WEBSOCKET_PROTOCOL, forward::PROTOCOL)];
+    response.headers_mut().extend(headers.map(|(name, value)| (name, value.parse().expect("a header value"))));
+    response
+}
+
+/// Makes hyper close the connection without a word.
+#[derive(Debug)]
+struct Cut;
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cut")
+    }
+}
+
+impl std::error::Error for Cut {}

@@ -1,0 +1,138 @@
+//! What there is in a cluster: without a stack, and with the LRS half of one in namespace `alice`.
+
+use base64::Engine as _;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::elasticsearch::Elasticsearch;
+use super::helm::Helm;
+use super::kubernetes::Kubernetes;
+use super::lrs::Lrs;
+use super::machine::Machine;
+
+pub const NAMESPACE: &str = "alice";
+pub const DATA_LAKE: &str = "/apis/elasticsearch.k8s.elastic.co/v1/namespaces/alice/elasticsearches/data-lake";
+
+/// A cluster that could take a stack: a node with room, a default storage class, an empty namespace.
+pub fn empty_cluster() -> Vec<Value> {
+    vec![
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
+        node("8", "16Gi"),
+        json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "lab",
+               "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}}),
+    ]
+}
+
+pub fn node(cpu: &str, memory: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}, "status": {"allocatable": {"cpu": cpu, "memory": memory}}})
+}
+
+/// What the chart of the ECK operator brings.
+pub fn operator() -> Vec<Value> {
+    let labels = json!({"app.kubernetes.io/name": "elastic-operator", "app.kubernetes.io/version": "3.5.0"});
+    vec![
+        json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+               "metadata": {"name": "elasticsearches.elasticsearch.k8s.elastic.co"}}),
+        json!({"apiVersion": "apps/v1", "kind": "StatefulSet",
+               "metadata": {"name": "elastic-operator", "namespace": "elastic-system", "labels": labels},
+               "spec": {"replicas": 1, "serviceName": "", "selector": {"matchLabels": labels}, "template": {}},
+               "status": {"replicas": 1, "readyReplicas": 1}}),
+    ]
+}
+
+/// A pod, ready.
+pub fn pod(name: &str, labels: Value, port: (&str, u16)) -> Value {
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+           "spec": {"containers": [{"name": "main", "ports": [{"name": port.0, "containerPort": port.1}]}]},
+           "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+}
+
+/// A pod that is not ready, and why.
+pub fn stuck_pod(name: &str, namespace: &str, labels: Value, image: &str, waiting: Value, restarts: u32) -> Value {
+    let container = json!({"name": "main", "image": image, "imageID": "", "ready": false, "restartCount": restarts, "state": {"waiting": waiting}});
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace, "labels": labels},
+           "spec": {"containers": [{"name": "main"}]}, "status": {"containerStatuses": [container]}})
+}
+
+fn service(name: &str, labels: &Value, port: u16, target: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE},
+           "spec": {"selector": labels, "ports": [{"port": port, "targetPort": target}]}})
+}
+
+pub fn data_lake_labels() -> Value {
+    json!({"elasticsearch.k8s.elastic.co/cluster-name": "data-lake", "app.kubernetes.io/part-of": "lastack"})
+}
+
+fn lrs_labels() -> Value {
+    json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs"})
+}
+
+/// What the chart of Ralph brings.
+pub fn lrs_objects() -> Vec<Value> {
+    let labels = lrs_labels();
+    vec![
+        json!({"apiVersion": "apps/v1", "kind": "Deployment",
+               "metadata": {"name": "lrs-ralph", "namespace": NAMESPACE, "generation": 1},
+               "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {}},
+               "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}}),
+        service("lrs-ralph", &labels, 80, "http"),
+        pod("lrs-ralph-0", labels, ("http", 8080)),
+    ]
+}
+
+/// A cluster with everything that answers behind it.
+pub struct Lab {
+    pub machine: Machine,
+    pub kubernetes: Kubernetes,
+    pub helm: Helm,
+    pub lrs: Lrs,
+    pub elasticsearch: Elasticsearch,
+}
+
+impl Lab {
+    /// A cluster without a stack, in which the operator and the charts do their work at once.
+    pub fn empty() -> Self {
+        let lrs = Lrs::open();
+        let elasticsearch = Elasticsearch::start(NAMESPACE, lrs.store());
+        let kubernetes = Kubernetes::with(empty_cluster());
+        let machine = Machine::with_cluster(&kubernetes.url());
+        let helm = Helm::on(&machine);
+        kubernetes
+            .put_once_there(helm.trace_of("elastic-operator"), operator())
+            .put_once_there(helm.trace_of("lrs"), lrs_objects())
+            .forwards("data-lake-es-default-0", elasticsearch.server.address())
+            .forwards("lrs-ralph-0", lrs.server.address());
+        let authority = base64::engine::general_purpose::STANDARD.encode(&elasticsearch.authority);
+        kubernetes.reacts(Method::PATCH, DATA_LAKE, move |world, request| {
+            if !request.query.contains("dryRun") {
+                made_by_the_operator(&authority).into_iter().for_each(|object| world.put(object));
+            }
+            None
+        });
+        Self { machine, kubernetes, helm, lrs, elasticsearch }
+    }
+
+    /// A cluster in which `install` has been run.
+    pub fn installed() -> Self {
+        let lab = Self::empty();
+        lab.machine.run("install").exits(0);
+        lab.helm.lists(json!([{"name": "lrs", "status": "deployed", "chart": "ralph-0.1.0", "app_version": "5.0.1"}]));
+        lab
+    }
+}
+
+/// What the ECK operator makes of the data lake's resource.
+fn made_by_the_operator(authority: &str) -> Vec<Value> {
+    let labels = data_lake_labels();
+    let secret =
+        |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}, "data": data});
+    vec![
+        json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch",
+               "metadata": {"name": "data-lake", "namespace": NAMESPACE, "generation": 1},
+               "status": {"phase": "Ready", "health": "green", "availableNodes": 1, "version": "8.19.21", "observedGeneration": 1}}),
+        secret("data-lake-es-http-certs-public", json!({"ca.crt": authority})),
+        secret("data-lake-es-elastic-user", json!({"elastic": base64::engine::general_purpose::STANDARD.encode("password-of-elastic")})),
+        service("data-lake-es-http", &labels, 9200, "https"),
+        pod("data-lake-es-default-0", labels, ("https", 9200)),
+    ]
+}
