@@ -1,0 +1,51 @@
+//! `creds`: hidden until asked for.
+
+use http::Method;
+
+use crate::support::stack::Lab;
+
+use super::install::secret;
+
+#[test]
+fn passwords_are_hidden_until_a_component_is_named() {
+    let lab = Lab::installed();
+    let password = &secret(&lab, "lrs-ralph")["password"];
+    lab.machine.run("creds").exits(0).prints("admin").prints("elastic").prints("********").says("creds lrs").never_shows(password);
+    lab.machine.run("creds lrs").exits(0).says_nothing().prints(password).prints("lrs-ralph/password").never_shows("password-of-elastic");
+}
+
+#[test]
+fn programs_get_lines_or_a_document() {
+    let lab = Lab::installed();
+    let password = &secret(&lab, "lrs-ralph")["password"];
+    lab.machine
+        .run("creds lrs -o env")
+        .exits(0)
+        .says_nothing()
+        .prints(&format!("LASTACK_LRS_PASSWORD='{password}'\n"))
+        .prints("LASTACK_LRS_USER='admin'\n");
+    let document = lab.machine.run("creds -o json").exits(0).json();
+    assert_eq!(document["kind"], "Credentials");
+    let passwords: Vec<&str> = document["items"].as_array().unwrap().iter().map(|item| item["password"].as_str().unwrap()).collect();
+    assert_eq!(passwords, [password.as_str(), "password-of-elastic"]);
+}
+
+#[test]
+fn without_a_stack_it_says_who_makes_them() {
+    let lab = Lab::empty();
+    lab.machine
+        .run("creds")
+        .exits(1)
+        .prints_nothing()
+        .says("error: there are no accounts in namespace alice\n")
+        .says("hint: `kubectl lastack install` makes them");
+    lab.machine.run("creds lrs").exits(1).says("there are no accounts of lrs in namespace alice");
+}
+
+#[test]
+fn a_secret_that_the_user_may_not_read_names_the_permission() {
+    let lab = Lab::installed();
+    let sentence = "secrets \"lrs-ralph\" is forbidden: User \"alice\" cannot get resource \"secrets\" in API group \"\" in the namespace \"alice\"";
+    lab.kubernetes.forbids(Method::GET, "/api/v1/namespaces/alice/secrets/lrs-ralph", sentence);
+    lab.machine.run("creds lrs").exits(4).prints_nothing().says(sentence);
+}

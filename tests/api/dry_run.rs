@@ -1,0 +1,79 @@
+//! `--dry-run` and `--explain` tell and do nothing.
+
+use crate::support::machine::TOKEN;
+use crate::support::stack::Lab;
+
+use super::install::passwords;
+
+#[test]
+fn a_dry_run_in_an_empty_cluster_tells_what_would_be_made_and_makes_nothing() {
+    let lab = Lab::empty();
+    let ended = lab.machine.run("install --dry-run");
+    ended
+        .exits(0)
+        .prints("there    preflight.cluster")
+        .prints("make     operator.release        eck-operator --repo https://helm.elastic.co --version 3.5.0")
+        .prints("make     lrs.credentials")
+        .prints("later    datalake.index          after datalake.cluster")
+        .says("nothing was changed");
+    assert_eq!(lab.kubernetes.changes(), Vec::<String>::new());
+    assert!(lab.helm.calls().iter().all(|call| call.is("version") || call.is("status")), "{:?}", lab.helm.calls());
+}
+
+#[test]
+fn a_dry_run_over_a_stack_has_nothing_to_do() {
+    let lab = Lab::installed();
+    let changes = lab.kubernetes.changes();
+    lab.machine.run("install --dry-run").exits(0).says("Nothing to do").never_shows("make ").never_shows("change ");
+    assert_eq!(lab.kubernetes.changes(), changes);
+}
+
+#[test]
+fn a_dry_run_names_what_stands_in_the_way_and_is_a_fault() {
+    let lab = Lab::empty();
+    lab.kubernetes.runs("v1.20.0");
+    lab.machine
+        .run("install --dry-run")
+        .exits(3)
+        .prints("blocked  preflight.cluster")
+        .prints("later    namespace               after preflight.cluster");
+}
+
+#[test]
+fn explain_shows_commands_without_a_secret() {
+    let lab = Lab::installed();
+    let changes = lab.kubernetes.changes();
+    let ended = lab.machine.run("install --explain");
+    ended
+        .exits(0)
+        .says_nothing()
+        .prints("# operator.release\nhelm upgrade --install elastic-operator eck-operator --repo https://helm.elastic.co")
+        .prints("kubectl create secret generic lrs-ralph -n alice")
+        .prints("helm upgrade --install lrs charts/ralph -n alice")
+        .never_shows(TOKEN);
+    passwords(&lab).iter().for_each(|password| drop(ended.never_shows(password)));
+    assert_eq!(lab.kubernetes.changes(), changes);
+}
+
+#[test]
+fn explained_lines_are_commands_or_headings() {
+    let ended = Lab::empty().machine.run("install --explain");
+    for line in ended.stdout.lines() {
+        assert!(["# ", "kubectl ", "helm ", "curl "].iter().any(|start| line.starts_with(start)), "no command: {line}");
+    }
+}
+
+#[test]
+fn a_dry_run_of_uninstall_names_what_would_go() {
+    let lab = Lab::installed();
+    let changes = lab.kubernetes.changes();
+    lab.machine
+        .run("uninstall --dry-run")
+        .exits(0)
+        .prints_nothing()
+        .says("release lrs")
+        .says("secret lrs-ralph")
+        .says("elasticsearch data-lake and its volumes");
+    assert_eq!(lab.kubernetes.changes(), changes);
+    assert_eq!(lab.helm.calls_of("uninstall").len(), 0);
+}

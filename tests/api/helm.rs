@@ -1,0 +1,208 @@
+//! What helm is told, and what becomes of what it says.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::helm::Call;
+use crate::support::machine::TOKEN;
+use crate::support::stack::Lab;
+
+use super::install::passwords;
+
+const OF_LRS: &str = "lrs";
+
+fn upgrade_of<'a>(calls: &'a [Call], release: &str) -> &'a Call {
+    calls.iter().find(|call| call.is("upgrade") && call.is(release)).unwrap_or_else(|| panic!("helm should install {release}: {calls:?}"))
+}
+
+#[test]
+fn helm_is_told_the_context_the_namespace_and_the_chart() {
+    let lab = Lab::installed();
+    let calls = lab.helm.calls();
+    let line = upgrade_of(&calls, OF_LRS).line();
+    assert!(line.starts_with("--kube-context lab upgrade --install lrs "), "{line}");
+    assert!(line.contains("/ralph -n alice ") && line.ends_with(" -f -"), "{line}");
+    let line = upgrade_of(&calls, "elastic-operator").line();
+    assert!(line.contains(" eck-operator --repo https://helm.elastic.co --version 3.5.0 -n elastic-system "), "{line}");
+}
+
+#[test]
+fn no_folder_of_the_user_is_taken_for_a_chart() {
+    let lab = Lab::empty();
+    lab.machine.write("eck-operator/Chart.yaml", "name: something-else\n");
+    lab.machine.run("install").exits(0);
+    let elsewhere = format!("PWD={}", lab.machine.path("tmp").display());
+    for call in lab.helm.calls() {
+        assert!(call.environment.lines().any(|line| line == elsewhere), "helm should run where no chart's folder can be: {call:?}");
+    }
+}
+
+#[test]
+fn values_go_over_standard_input_and_name_secrets_only() {
+    let lab = Lab::installed();
+    let calls = lab.helm.calls();
+    let values = upgrade_of(&calls, OF_LRS).values();
+    assert_eq!(values["existingSecret"], "lrs-ralph");
+    assert_eq!(values["elasticsearch"]["existingSecret"], "data-lake-user-lrs");
+    assert_eq!(values["image"], json!({"repository": "fundocker/ralph", "tag": "5.0.1"}));
+}
+
+#[test]
+fn helm_never_gets_a_secret() {
+    let lab = Lab::installed();
+    let secrets: Vec<String> = passwords(&lab).into_iter().chain([TOKEN.to_owned()]).collect();
+    for call in lab.helm.calls() {
+        for secret in &secrets {
+            let places = [("arguments", call.line()), ("environment", call.environment.clone()), ("values", call.stdin.clone())];
+            for (place, text) in places {
+                assert!(!text.contains(secret.as_str()), "a password is in the {place} of `helm {}`", call.line());
+            }
+        }
+    }
+}
+
+#[test]
+fn another_registry_and_values_of_the_user_reach_the_chart() {
+    let lab = Lab::empty();
+    lab.machine.write("values.yaml", "replicas: 2\nresources: {limits: {memory: 1Gi}}\n");
+    lab.machine.run("install --image-registry registry.example.org/mirror/ --values lrs=values.yaml --expose nodeport").exits(0);
+    let calls = lab.helm.calls();
+    let values = upgrade_of(&calls, OF_LRS).values();
+    assert_eq!(values["image"]["repository"], "registry.example.org/mirror/fundocker/ralph");
+    assert_eq!(values["service"]["type"], "NodePort");
+    assert_eq!(values["replicas"], 2);
+    assert_eq!(values["resources"]["limits"]["memory"], "1Gi");
+    assert_eq!(values["resources"]["requests"]["memory"], "384Mi", "what the user does not name stays");
+    let values = upgrade_of(&calls, "elastic-operator").values();
+    assert_eq!(values["image"]["repository"], "registry.example.org/mirror/eck/eck-operator");
+}
+
+#[test]
+fn a_kubeconfig_of_ones_own_is_passed_on() {
+    let lab = Lab::empty();
+    std::fs::rename(lab.machine.path("home/.kube/config"), lab.machine.path("my-config")).unwrap();
+    lab.machine.run("install --kubeconfig my-config").exits(0);
+    for call in lab.helm.calls() {
+        let path = format!("KUBECONFIG={}", lab.machine.path("my-config").display());
+        assert!(call.environment.lines().any(|line| line == path), "{call:?}");
+    }
+}
+
+#[test]
+fn flags_that_no_kubeconfig_holds_reach_helm_in_a_file_that_is_gone_afterwards() {
+    let lab = Lab::empty();
+    lab.machine.run("install --token typed-token --as bob").exits(0).never_shows("typed-token");
+    for call in lab.helm.calls() {
+        assert!(!call.line().contains("typed-token") && !call.environment.contains("typed-token"), "{}", call.line());
+        assert!(call.kubeconfig.contains("typed-token") && call.kubeconfig.contains("bob"), "helm should act as the same user");
+        assert!(!call.kubeconfig.contains(TOKEN), "the token of the kubeconfig is replaced");
+        let path = call.environment.lines().find_map(|line| line.strip_prefix("KUBECONFIG=")).expect("a kubeconfig");
+        assert!(!Path::new(path).exists(), "{path} should be gone");
+    }
+}
+
+#[test]
+fn no_helm_on_path_is_said_before_anything_is_changed() {
+    let lab = Lab::empty();
+    std::fs::remove_file(lab.machine.path("bin/helm")).unwrap();
+    lab.machine.run("install").exits(1).says("preflight.helm: there is no `helm` on PATH").says("hint: install helm 3 or 4");
+    assert_eq!(lab.kubernetes.changes(), Vec::<String>::new());
+}
+
+#[test]
+fn a_helm_that_is_too_old_or_too_new_is_refused() {
+    for version in ["v3.13.9", "v2.17.0", "v5.0.0"] {
+        let mut lab = Lab::empty();
+        lab.helm = lab.helm.version(version);
+        lab.machine.run("install").exits(1).says(&format!("helm {} is on PATH, the stack needs 3.14.0 or newer and below 5.0.0", &version[1..]));
+        assert_eq!(lab.kubernetes.changes(), Vec::<String>::new(), "with helm {version}");
+    }
+}
+
+#[test]
+fn helm_3_and_4_are_taken() {
+    for version in ["v3.14.0", "v3.21.4", "v4.2.4", "v4.2.4+g9a1b2c3"] {
+        let mut lab = Lab::empty();
+        lab.helm = lab.helm.version(version);
+        lab.machine.run("install --dry-run").exits(0).prints(&version[1..]);
+    }
+}
+
+#[test]
+fn a_helm_that_answers_nonsense_is_quoted() {
+    let mut lab = Lab::empty();
+    lab.helm = lab.helm.version("I am no helm");
+    lab.machine.run("install").exits(1).says("preflight.helm: `helm version` answered `I am no helm`");
+}
+
+#[test]
+fn lines_that_helm_prints_before_a_document_are_passed_over() {
+    let lab = Lab::installed();
+    lab.helm.chatters("Pulled: registry.example.org/charts/ralph:0.1.0\nDigest: sha256:0123\n");
+    lab.machine.run("install").exits(0).says("nothing to change");
+    lab.machine.run("status").exits(0).prints("chart 0.1.0");
+}
+
+#[test]
+fn what_helm_says_went_wrong_is_the_error() {
+    let lab = Lab::empty();
+    lab.kubernetes.put(crate::support::stack::operator());
+    lab.helm.fails("upgrade", "WARNING: Kubernetes configuration file is group-readable.\nError: INSTALLATION FAILED: quota exceeded: pods\n");
+    lab.machine
+        .run("install")
+        .exits(1)
+        .says("lrs.release: release lrs: `helm upgrade` failed: INSTALLATION FAILED: quota exceeded: pods\n")
+        .never_shows("WARNING");
+}
+
+/// The verbs that changed a release, in order.
+fn changes_of(lab: &Lab, release: &str) -> Vec<String> {
+    let verbs = ["upgrade", "rollback", "uninstall"];
+    let calls = lab.helm.calls();
+    let of_release = calls.iter().filter(|call| call.is(release));
+    of_release.filter_map(|call| verbs.iter().find(|verb| call.is(verb))).map(|verb| verb.to_string()).collect()
+}
+
+#[test]
+fn an_install_that_was_killed_is_taken_away_and_done_again() {
+    let lab = Lab::empty();
+    lab.helm.has_release_of_ours(OF_LRS, "pending-install", "Initial install underway");
+    lab.kubernetes.put(crate::support::stack::lrs_objects());
+    lab.machine.run("install").exits(0);
+    assert_eq!(changes_of(&lab, OF_LRS), ["uninstall", "upgrade"]);
+}
+
+#[test]
+fn an_upgrade_that_was_killed_is_rolled_back_and_done_again() {
+    let lab = Lab::installed();
+    lab.helm.has_release_of_ours(OF_LRS, "pending-upgrade", "Preparing upgrade");
+    lab.machine.run("install").exits(0);
+    assert_eq!(changes_of(&lab, OF_LRS), ["upgrade", "rollback", "upgrade"], "installed, then repaired");
+}
+
+#[test]
+fn an_install_that_failed_is_done_again() {
+    let lab = Lab::empty();
+    lab.helm.has_release_of_ours(OF_LRS, "failed", "Release \"lrs\" failed: quota exceeded: pods");
+    lab.kubernetes.put(crate::support::stack::lrs_objects());
+    lab.machine.run("install").exits(0);
+    assert_eq!(changes_of(&lab, OF_LRS), ["upgrade"]);
+}
+
+#[test]
+fn a_release_that_was_rolled_back_by_hand_is_brought_to_what_was_asked_for() {
+    let lab = Lab::installed();
+    lab.helm.has_release_of_ours(OF_LRS, "deployed", "Rollback to 1");
+    lab.machine.run("install").exits(0).says("rolled back");
+    assert_eq!(changes_of(&lab, OF_LRS), ["upgrade", "upgrade"]);
+}
+
+#[test]
+fn steps_follow_each_other_in_the_order_of_their_needs() {
+    let lab = Lab::installed();
+    let calls = lab.helm.calls();
+    let at = |release: &str| calls.iter().position(|call| call.is("upgrade") && call.is(release)).unwrap();
+    assert!(calls[0].is("version"), "helm is looked at before it is used");
+    assert!(at("elastic-operator") < at(OF_LRS));
+}

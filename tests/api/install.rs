@@ -1,0 +1,146 @@
+//! `install` from an empty cluster to a stack that answers, and again.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::kubernetes::failure;
+use crate::support::stack::{DATA_LAKE, Lab};
+
+const SECRETS: &str = "/api/v1/namespaces/alice/secrets";
+
+/// The data of a Secret, decoded.
+pub fn secret(lab: &Lab, name: &str) -> BTreeMap<String, String> {
+    let secret = lab.kubernetes.object(&format!("{SECRETS}/{name}")).unwrap_or_else(|| panic!("there should be a secret {name}"));
+    let decode = |value: &Value| {
+        let bytes = base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap()).unwrap();
+        String::from_utf8(bytes).unwrap()
+    };
+    secret["data"].as_object().unwrap().iter().map(|(key, value)| (key.clone(), decode(value))).collect()
+}
+
+/// All passwords that an install made.
+pub fn passwords(lab: &Lab) -> Vec<String> {
+    let secrets = ["lrs-ralph", "data-lake-user-lrs", "data-lake-user-dashboards", "data-lake-user-lastack"];
+    secrets.map(|name| secret(lab, name)["password"].clone()).into()
+}
+
+#[test]
+fn an_empty_cluster_becomes_a_stack_that_answers() {
+    let lab = Lab::empty();
+    let ended = lab.machine.run("install");
+    ended
+        .exits(0)
+        .prints_nothing()
+        .says("Installing into namespace alice of context lab, profile laptop\n")
+        .says("Kubernetes 1.34.4")
+        .says("helm 4.2.4")
+        .says("whoami and heartbeat ok")
+        .says("Ready in ")
+        .says("  kubectl lastack seed -n alice ");
+    let index = lab.elasticsearch.index().expect("the index should be made");
+    assert_eq!(index["mappings"]["properties"]["verb.id"]["type"], "keyword");
+    assert_eq!(index["settings"]["index.number_of_replicas"], 0, "one node holds no second copy");
+    for password in passwords(&lab) {
+        assert_eq!(password.len(), 24);
+        ended.never_shows(&password);
+    }
+}
+
+#[test]
+fn a_second_install_changes_nothing() {
+    let lab = Lab::installed();
+    let (changes, passwords) = (lab.kubernetes.changes(), passwords(&lab));
+    lab.machine.run("install").exits(0).says("Ready, nothing to change, in ").never_shows("  ok ");
+    assert_eq!(lab.kubernetes.changes(), changes, "no request of the second run should change anything");
+    assert_eq!(self::passwords(&lab), passwords);
+    assert_eq!(lab.helm.calls_of("upgrade").len(), 2, "operator and lrs, once each");
+}
+
+#[test]
+fn settings_of_an_earlier_install_stay() {
+    let lab = Lab::empty();
+    lab.machine.run("install --profile classroom --no-wait").exits(0).says("profile classroom");
+    lab.machine.run("install --dry-run").exits(0).says("profile classroom");
+    lab.machine.run("install --dry-run --profile laptop").exits(0).says("profile laptop");
+}
+
+#[test]
+fn everything_of_ours_is_labelled() {
+    let lab = Lab::installed();
+    for path in ["/api/v1/namespaces/alice/secrets/lrs-ralph", "/api/v1/namespaces/alice/configmaps/lastack-settings", DATA_LAKE] {
+        let labels = &lab.kubernetes.object(path).unwrap()["metadata"]["labels"];
+        assert_eq!(labels["app.kubernetes.io/part-of"], "lastack", "{path}");
+        assert_eq!(labels["app.kubernetes.io/managed-by"], "kubectl-lastack", "{path}");
+    }
+}
+
+#[test]
+fn a_namespace_that_is_not_there_is_made() {
+    let lab = Lab::empty();
+    lab.machine.run("install -n bob --only lrs --timeout 0").says("bob, new");
+    let namespace = lab.kubernetes.object("/api/v1/namespaces/bob").expect("the namespace should be made");
+    assert_eq!(namespace["metadata"]["labels"]["app.kubernetes.io/managed-by"], "kubectl-lastack");
+}
+
+#[test]
+fn a_new_namespace_is_named_after_the_user() {
+    let lab = Lab::empty();
+    let machine = lab.machine.env("USER", "Bob.O'Hara");
+    machine.run("install --new-namespace --dry-run").exits(0).says("Installing into namespace bob-o-hara-");
+}
+
+#[test]
+fn only_the_wanted_parts_and_what_they_need_are_installed() {
+    let lab = Lab::empty();
+    lab.machine.run("install --only datalake").exits(0).says("datalake.index").never_shows("lrs.");
+    let installed: Vec<String> = lab.helm.calls_of("upgrade").iter().map(|call| call.line()).collect();
+    assert!(installed.len() == 1 && installed[0].contains("elastic-operator"), "{installed:?}");
+}
+
+#[test]
+fn a_secret_that_somebody_else_makes_in_between_is_kept() {
+    let lab = Lab::empty();
+    let theirs = json!({"username": "YWRtaW4=", "password": "dGhlaXJz"});
+    lab.kubernetes.reacts(Method::POST, SECRETS, move |world, request| {
+        let mut secret = request.json();
+        if secret["metadata"]["name"] != "lrs-ralph" {
+            return None;
+        }
+        secret["data"] = theirs.clone();
+        secret["metadata"]["namespace"] = json!("alice");
+        secret["apiVersion"] = json!("v1");
+        secret["kind"] = json!("Secret");
+        world.put(secret);
+        Some(failure(409, "AlreadyExists", "secrets \"lrs-ralph\" already exists"))
+    });
+    lab.machine.run("install").exits(0);
+    let secret = secret(&lab, "lrs-ralph");
+    assert_eq!(secret["password"], "theirs", "a password that is there is never overwritten");
+    assert!(secret["auth.json"].contains("$2b$"), "the accounts file follows their password");
+}
+
+#[test]
+fn a_password_that_a_person_chose_is_kept_and_the_accounts_follow_it() {
+    let lab = Lab::installed();
+    let before = secret(&lab, "lrs-ralph");
+    let chosen = base64::engine::general_purpose::STANDARD.encode("chosen by a person");
+    let mut object = lab.kubernetes.object(&format!("{SECRETS}/lrs-ralph")).unwrap();
+    object["data"]["password"] = json!(chosen);
+    lab.kubernetes.put([object]);
+    lab.machine.run("install").exits(0).says("lrs.credentials").never_shows("chosen by a person");
+    let after = secret(&lab, "lrs-ralph");
+    assert_eq!(after["password"], "chosen by a person");
+    assert_ne!(after["auth.json"], before["auth.json"], "the accounts file should open with the new password");
+    assert_eq!(lab.helm.calls_of("upgrade").len(), 3, "the pods should start anew with it");
+}
+
+#[test]
+fn an_operator_that_is_there_is_used_and_never_a_second_one_installed() {
+    let lab = Lab::empty();
+    lab.kubernetes.put(crate::support::stack::operator());
+    lab.machine.run("install").exits(0).says("ECK 3.5.0 in elastic-system");
+    assert!(lab.helm.calls_of("upgrade").iter().all(|call| !call.line().contains("elastic-operator")));
+}

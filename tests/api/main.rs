@@ -1,0 +1,17 @@
+//! The program against servers that answer as Kubernetes, helm, Ralph and Elasticsearch do, and as they do when
+//! they are not well. Nothing here needs a cluster.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod creds;
+mod dry_run;
+mod helm;
+mod install;
+mod refused;
+mod seed;
+mod seed_faults;
+mod status;
+mod uninstall;
+mod unwell_server;
+mod waiting;

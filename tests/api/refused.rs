@@ -1,0 +1,120 @@
+//! What `install` will not touch, and what must be so before it starts.
+
+use http::Method;
+use serde_json::json;
+
+use crate::support::stack::{Lab, NAMESPACE, node, operator};
+
+/// Says why, changes nothing.
+#[track_caller]
+fn is_refused(lab: &Lab, line: &str, sentences: &[&str]) {
+    let ended = lab.machine.run(line);
+    ended.exits(1).prints_nothing();
+    sentences.iter().for_each(|sentence| drop(ended.says(sentence)));
+    let changes = lab.kubernetes.changes();
+    assert!(changes.is_empty(), "a refused install should change nothing, but sent {changes:?}\n{ended}");
+    assert_eq!(lab.helm.calls_of("upgrade").len(), 0, "a refused install should not run helm\n{ended}");
+}
+
+#[test]
+fn a_cluster_that_is_too_old() {
+    let lab = Lab::empty();
+    lab.kubernetes.runs("v1.29.3");
+    is_refused(
+        &lab,
+        "install",
+        &["error: preflight.cluster: this cluster runs Kubernetes v1.29.3, the stack needs 1.32 or newer", "hint: upgrade the cluster"],
+    );
+}
+
+#[test]
+fn a_version_with_a_vendors_suffix_is_understood() {
+    let lab = Lab::empty();
+    lab.kubernetes.runs("v1.34.1-eks-3cfe0ce");
+    lab.machine.run("install --dry-run").exits(0).prints("Kubernetes 1.34.1-eks-3cfe0ce");
+}
+
+#[test]
+fn no_default_storage_class() {
+    let lab = Lab::empty();
+    lab.kubernetes.put([json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "lab", "metadata": {"name": "standard"}})]);
+    is_refused(
+        &lab,
+        "install",
+        &["error: preflight.storage: the cluster has no default storage class", "make one the default: kubectl patch storageclass standard"],
+    );
+}
+
+#[test]
+fn not_enough_room() {
+    let lab = Lab::empty();
+    lab.kubernetes.put([node("500m", "16Gi")]);
+    is_refused(
+        &lab,
+        "install",
+        &["error: preflight.room: profile laptop needs 0.6 cores and 1.9 Gi, the cluster has 0.5 cores and 16.0 Gi left", "--skip preflight.room"],
+    );
+    lab.machine.run("install --skip preflight.room").exits(0);
+}
+
+#[test]
+fn a_permission_that_is_missing() {
+    let lab = Lab::empty();
+    lab.kubernetes.denies("create secrets").denies("get pods/portforward");
+    is_refused(
+        &lab,
+        "install",
+        &["error: preflight.permissions: you may not create secrets, get pods/portforward in namespace alice", "hint: ask who runs the cluster"],
+    );
+}
+
+#[test]
+fn an_operator_that_the_user_may_not_install() {
+    let lab = Lab::empty();
+    lab.kubernetes.denies("create customresourcedefinitions");
+    let ended = lab.machine.run("install");
+    ended
+        .exits(1)
+        .says("operator.release: the ECK operator is not in this cluster, and you may not install it")
+        .says("helm upgrade --install elastic-operator eck-operator --repo https://helm.elastic.co --version 3.5.0");
+    assert_eq!(lab.helm.calls_of("upgrade").len(), 0);
+}
+
+#[test]
+fn a_namespace_that_is_being_deleted() {
+    let lab = Lab::empty();
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "deletionTimestamp": "2026-03-02T08:00:00Z"}});
+    lab.kubernetes.put(operator()).put([namespace]);
+    is_refused(&lab, "install", &["error: namespace: namespace alice is being deleted", "hint: wait until it is gone"]);
+}
+
+#[test]
+fn an_elasticsearch_of_somebody_else() {
+    let lab = Lab::empty();
+    let theirs = json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch",
+                        "metadata": {"name": "data-lake", "namespace": NAMESPACE}, "spec": {"version": "7.17.0"}});
+    lab.kubernetes.put(operator()).put([theirs.clone()]);
+    let ended = lab.machine.run("install");
+    ended
+        .exits(1)
+        .says("datalake.cluster: namespace alice has an Elasticsearch data-lake that this tool did not make")
+        .says("app.kubernetes.io/managed-by=kubectl-lastack");
+    assert_eq!(lab.kubernetes.object(crate::support::stack::DATA_LAKE), Some(theirs), "it should be left as it is");
+}
+
+#[test]
+fn a_release_of_somebody_else() {
+    let lab = Lab::empty();
+    lab.helm.has_release("lrs", "deployed", "Install complete");
+    let ended = lab.machine.run("install");
+    ended.exits(1).says("lrs.release: release lrs in namespace alice was not made by this tool").says("hint: use another namespace with `-n`");
+    assert!(lab.helm.calls().iter().all(|call| !(call.is("lrs") && (call.is("upgrade") || call.is("uninstall")))), "it should be left as it is");
+}
+
+#[test]
+fn a_check_that_cannot_be_made_is_said_and_not_an_obstacle() {
+    let lab = Lab::empty();
+    let sentence = "nodes is forbidden: User \"alice\" cannot list resource \"nodes\" in API group \"\" at the cluster scope";
+    lab.kubernetes.forbids(Method::GET, "/api/v1/nodes", sentence);
+    lab.machine.run("install").exits(0).says("unknown").says(sentence);
+}

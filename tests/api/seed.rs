@@ -1,0 +1,195 @@
+//! `seed` and an LRS that is well: every statement of the input arrives, exactly once.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::support::lrs::{Lrs, PASSWORD, USER};
+use crate::support::machine::{Ended, Machine};
+use crate::support::stack::Lab;
+use crate::support::statements::{array, gzip, id, lines, statement, statements};
+
+/// A machine with the account of the LRS in a file.
+pub fn machine() -> Machine {
+    let machine = Machine::new();
+    machine.write("account", format!("{USER}:{PASSWORD}\n"));
+    machine
+}
+
+/// Sends to another LRS than the stack's.
+pub fn seed(machine: &Machine, lrs: &Lrs, arguments: &str) -> Ended {
+    let ended = machine.run(&format!("seed {arguments} --endpoint {} --credentials account", lrs.endpoint()));
+    ended.never_shows(PASSWORD);
+    ended
+}
+
+/// Every id that was sent, repetitions and all, in order.
+fn sent(lrs: &Lrs) -> Vec<String> {
+    let mut ids: Vec<String> = lrs.batches().concat();
+    ids.sort();
+    ids
+}
+
+fn ids(count: usize) -> Vec<String> {
+    (0..count).map(id).collect()
+}
+
+#[test]
+fn every_form_of_input_arrives_whole_and_once() {
+    let all = statements(2500);
+    let forms: [(&str, Vec<u8>); 5] = [
+        ("array.json", array(&all).into()),
+        ("pretty.json", serde_json::to_vec_pretty(&all).unwrap()),
+        ("lines.ndjson", lines(&all).into()),
+        ("array.json.gz", gzip(&array(&all))),
+        ("lines.jsonl.gz", gzip(&lines(&all))),
+    ];
+    for (name, content) in forms {
+        let (machine, lrs) = (machine(), Lrs::start());
+        machine.write(name, content);
+        seed(&machine, &lrs, name).exits(0).says_nothing().prints("2,500 of 2,500 statements taken: 2,500 sent, 0 already there, 0 refused");
+        assert!(sent(&lrs) == ids(2500), "{name}: every statement should be sent once");
+        assert_eq!(lrs.stored()[&id(7)], statement(7), "{name}: statements should arrive as they are");
+    }
+}
+
+#[test]
+fn standard_input_is_read_to_its_end() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    let line = format!("seed - --endpoint {} --credentials account", lrs.endpoint());
+    machine.feed(&line, lines(&statements(1200))).exits(0).prints("1,200 of 1,200 statements taken");
+    assert_eq!(sent(&lrs), ids(1200));
+}
+
+#[test]
+fn a_directory_is_read_without_what_is_not_statements() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    let all = statements(30);
+    machine.write("data/a.json", array(&all[..10]));
+    machine.write("data/b.ndjson.gz", gzip(&lines(&all[10..20])));
+    machine.write("data/c.jsonl", lines(&all[20..]));
+    machine.write("data/answers.json", "{\"figures\": 1}");
+    machine.write("data/notes.txt", "nothing");
+    seed(&machine, &lrs, "data").exits(0).prints("30 of 30 statements taken");
+    assert_eq!(sent(&lrs), ids(30));
+}
+
+#[test]
+fn several_inputs_are_one_seed() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    let all = statements(30);
+    machine.write("a.json", array(&all[..10]));
+    machine.write("b.json", array(&all[10..]));
+    seed(&machine, &lrs, "a.json b.json").exits(0).prints("30 of 30 statements taken");
+    assert_eq!(sent(&lrs), ids(30));
+}
+
+#[test]
+fn batches_are_as_large_as_was_asked() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    machine.write("a.json", array(&statements(25)));
+    seed(&machine, &lrs, "a.json --batch 10").exits(0);
+    let mut sizes: Vec<usize> = lrs.batches().iter().map(Vec::len).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [5, 10, 10]);
+}
+
+#[test]
+fn requests_carry_the_account_the_version_and_the_type() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    machine.write("a.json", array(&statements(1)));
+    seed(&machine, &lrs, "a.json").exits(0);
+    let request = &lrs.server.requests()[0];
+    assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/xAPI/statements"));
+    assert_eq!(request.headers["x-experience-api-version"], "1.0.3");
+    assert_eq!(request.headers["content-type"], "application/json");
+}
+
+#[test]
+fn a_second_run_finds_everything_there() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    machine.write("a.json", array(&statements(1500)));
+    seed(&machine, &lrs, "a.json").exits(0).prints("1,500 sent, 0 already there");
+    seed(&machine, &lrs, "a.json").exits(0).prints("1,500 of 1,500 statements taken: 1,500 sent, 1,500 already there, 0 refused");
+    assert_eq!(lrs.stored().len(), 1500);
+}
+
+#[test]
+fn what_is_partly_there_is_completed() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    lrs.has(&statements(300));
+    machine.write("a.json", array(&statements(1000)));
+    seed(&machine, &lrs, "a.json").exits(0).prints("1,000 sent, 300 already there, 0 refused");
+    assert_eq!(lrs.stored().len(), 1000);
+}
+
+#[test]
+fn a_statement_without_id_and_time_is_there_when_it_comes_again() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    let bare: Vec<Value> = (0..3)
+        .map(|number| {
+            let mut bare = statement(number);
+            bare.as_object_mut().unwrap().retain(|key, _| key != "id" && key != "timestamp");
+            bare
+        })
+        .collect();
+    machine.write("bare.json", array(&bare));
+    seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 0 already there, 0 refused");
+    let first = lrs.stored();
+    assert!(first.values().all(|statement| statement["timestamp"].is_string()), "each gets the time of the run: {first:?}");
+    seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 3 already there, 0 refused");
+    assert_eq!(lrs.stored(), first);
+}
+
+#[test]
+fn generated_statements_are_the_same_in_every_run() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    seed(&machine, &lrs, "--count 2345 --seed 3").exits(0).prints("2,345 of 2,345 statements taken: 2,345 sent, 0 already there");
+    seed(&machine, &lrs, "--count 2345 --seed 3").exits(0).prints("2,345 already there");
+    assert_eq!(lrs.stored().len(), 2345);
+    let fields: BTreeSet<&str> = ["id", "timestamp", "actor", "verb", "object"].into();
+    let odd = lrs.stored().into_values().find(|statement| !fields.iter().all(|field| statement.get(field).is_some()));
+    assert!(odd.is_none(), "a generated statement should be whole: {odd:?}");
+}
+
+#[test]
+fn the_report_as_json_counts_the_same() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    lrs.has(&statements(4));
+    machine.write("a.json", array(&statements(10)));
+    let mut report = seed(&machine, &lrs, "a.json -o json").exits(0).says_nothing().json();
+    assert!(report["seconds"].take().is_number());
+    let expected = json!({
+        "apiVersion": "lastack/v1", "kind": "SeedReport", "sent": 10, "accepted": 6, "alreadyThere": 4, "refused": 0, "unreadable": 0,
+        "found": null, "missing": null, "complete": true, "seconds": null,
+    });
+    assert_eq!(report, expected);
+}
+
+#[test]
+fn in_a_stack_every_statement_is_looked_for_in_the_data_lake() {
+    let lab = Lab::installed();
+    lab.machine
+        .run("seed --count 1200")
+        .exits(0)
+        .says_nothing()
+        .prints("1,200 of 1,200 statements stored: 1,200 sent, 0 already there, 0 refused, each found in Elasticsearch by its id");
+    lab.machine.run("seed --count 1200").exits(0).prints("1,200 sent, 1,200 already there, 0 refused, each found");
+    assert_eq!(lab.lrs.stored().len(), 1200);
+}
+
+#[test]
+fn a_statement_that_the_lrs_took_and_the_data_lake_lost_is_named() {
+    let lab = Lab::installed();
+    lab.machine.write("a.json", array(&statements(5)));
+    // what the LRS answers without storing it
+    lab.lrs.next([crate::support::server::Answer::ok(json!(ids(5)))]);
+    lab.lrs.has(&statements(4));
+    let ended = lab.machine.run("seed a.json");
+    ended
+        .exits(1)
+        .prints("4 of 5 statements stored")
+        .prints("1 not found in Elasticsearch")
+        .says(&id(4))
+        .says("hint: the same command sends them again");
+}

@@ -1,0 +1,177 @@
+//! `seed` and an LRS that fails: what can pass is tried again, what cannot is said once.
+
+use std::time::Duration;
+
+use lastack::clients::http::{Account, HttpClient};
+use lastack::clients::ralph::Ralph;
+use lastack::error;
+use lastack::seeding::{self, Patience, Plan};
+use lastack::xapi::generator::Generated;
+use serde_json::json;
+
+use crate::support::lrs::{Lrs, PASSWORD, USER};
+use crate::support::server::{Answer, nobody};
+use crate::support::statements::{array, id, statement, statements};
+
+use super::seed::{machine, seed};
+
+#[test]
+fn a_server_error_is_tried_again_and_nothing_is_lost() {
+    for fault in [Answer::text(500, "oops"), Answer::text(502, "bad gateway"), Answer::text(503, ""), Answer::text(429, "slow down")] {
+        let (machine, lrs) = (machine(), Lrs::start());
+        machine.write("a.json", array(&statements(10)));
+        lrs.next([fault.clone()]);
+        seed(&machine, &lrs, "a.json").exits(0).prints("10 of 10 statements taken: 10 sent, 0 already there");
+        assert_eq!(lrs.batches().len(), 2, "after {fault:?} the batch should be sent once more");
+        assert_eq!(lrs.stored().len(), 10);
+    }
+}
+
+#[test]
+fn a_connection_that_is_cut_is_tried_again() {
+    for fault in [Answer::Cut, Answer::CutShort("[\"")] {
+        let (machine, lrs) = (machine(), Lrs::start());
+        machine.write("a.json", array(&statements(10)));
+        lrs.next([fault]);
+        seed(&machine, &lrs, "a.json").exits(0).prints("10 of 10 statements taken");
+        assert_eq!(lrs.stored().len(), 10);
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_an_lrs_does_not_count_as_stored() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    machine.write("a.json", array(&statements(10)));
+    lrs.next([Answer::text(200, "<html>a proxy's page</html>")]);
+    seed(&machine, &lrs, "a.json").exits(0).prints("10 of 10 statements taken");
+    assert_eq!(lrs.batches().len(), 2, "the batch should be sent once more");
+}
+
+/// Seeds without the program around it, so that giving up takes a moment and not the minute that an LRS is given
+/// to restart.
+fn give_up_soon(endpoint: &str, statements: usize) -> anyhow::Error {
+    let account = Account { user: USER.into(), password: PASSWORD.to_string().into() };
+    let ralph = Ralph::at(HttpClient::direct(endpoint).unwrap(), &account).unwrap();
+    let source = Generated::new(1, statements as u64, 10);
+    let patience = Patience { tries: 3, first_pause: Duration::from_millis(1), longest_pause: Duration::from_millis(2) };
+    let plan = Plan { concurrency: 1, patience, progress: Box::new(|_| {}) };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(seeding::run(source, ralph, None, plan)).expect_err("an LRS that stays away is a failure")
+}
+
+#[test]
+fn an_lrs_that_stays_away_ends_the_run_with_what_was_stored() {
+    let lrs = Lrs::start();
+    lrs.next([Answer::ok((0..10).map(id).collect())]).always(Answer::text(503, "no backend"));
+    let text = error::render(&give_up_soon(&lrs.endpoint(), 30));
+    assert_eq!(
+        text,
+        "stopped after 10 statements were stored: generated from seed 1: statement 11 and 9 more: \
+         not taken after 3 tries: the LRS answered 503: no backend\n  \
+         hint: the same command goes on where this one stopped"
+    );
+    assert_eq!(lrs.batches().len(), 1 + 3, "the second batch is given up after 3 tries, the third is not sent");
+}
+
+#[test]
+fn an_endpoint_that_is_not_there_is_named() {
+    let address = nobody();
+    let text = error::render(&give_up_soon(&address, 1));
+    assert!(text.contains(&format!("not taken after 3 tries: {address}: ")) && text.contains("Connection refused"), "{text}");
+}
+
+#[test]
+fn a_wrong_door_is_knocked_at_once() {
+    let cases =
+        [(401, "the account or its scopes are wrong"), (403, "the account or its scopes are wrong"), (404, "must be that of an xAPI endpoint")];
+    for (status, hint) in cases {
+        let (machine, lrs) = (machine(), Lrs::start());
+        machine.write("a.json", array(&statements(100)));
+        lrs.always(Answer::Json(status, json!({"detail": "no"})));
+        let ended = seed(&machine, &lrs, "a.json --batch 10 --concurrency 2");
+        ended.exits(1).prints_nothing().says(&format!("answered {status}: no")).says(hint);
+        let requests = lrs.server.requests().len();
+        assert!(requests <= 2, "after {status} each of the two workers should stop, but {requests} requests came\n{ended}");
+    }
+}
+
+#[test]
+fn a_wrong_password_is_not_shown() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    machine.write("account", "teacher:another-password\n");
+    seed(&machine, &lrs, "--count 10").exits(1).says("answered 401").never_shows("another-password").never_shows(PASSWORD);
+}
+
+#[test]
+fn one_invalid_statement_costs_itself_only() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    machine.write("a.json", array(&statements(1000)));
+    lrs.finds_invalid(&id(617));
+    let ended = seed(&machine, &lrs, "a.json");
+    ended
+        .exits(1)
+        .prints("999 of 1,000 statements taken: 1,000 sent, 0 already there, 1 refused")
+        .says("refused: a.json: statement 618 (byte ")
+        .says(&format!("(id {}): 422 Field required at body.0.verb", id(617)))
+        .says("error: not everything is stored: 1 refused")
+        .never_shows("learner-617");
+    assert_eq!(lrs.stored().len(), 999);
+    assert!(!lrs.stored().contains_key(&id(617)));
+}
+
+#[test]
+fn many_invalid_statements_are_counted_and_some_are_shown() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    machine.write("a.json", array(&statements(60)));
+    (0..30).for_each(|number| drop(lrs.finds_invalid(&id(number))));
+    let ended = seed(&machine, &lrs, "a.json");
+    ended.exits(1).prints("30 of 60 statements taken").says("warning: and 10 more refused statements");
+    assert_eq!(ended.stderr.matches("warning: refused: ").count(), 20, "{ended}");
+}
+
+#[test]
+fn a_statement_that_is_stored_with_other_content_is_refused_by_name() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    let mut other = statement(3);
+    other["verb"]["id"] = json!("http://adlnet.gov/expapi/verbs/failed");
+    lrs.has(&[other]);
+    machine.write("a.json", array(&statements(10)));
+    let ended = seed(&machine, &lrs, "a.json");
+    ended.exits(1).prints("9 of 10 statements taken").says("a.json: statement 4 (byte").says("409 Differing statements already exist");
+    assert_eq!(lrs.stored().len(), 10);
+}
+
+#[test]
+fn a_batch_that_is_too_large_is_sent_in_parts() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    machine.write("a.json", array(&statements(100)));
+    lrs.takes_at_most(5_000);
+    seed(&machine, &lrs, "a.json").exits(0).prints("100 of 100 statements taken: 100 sent, 0 already there, 0 refused");
+    assert_eq!(lrs.stored().len(), 100);
+}
+
+#[test]
+fn refusals_are_never_sent_again_unchanged() {
+    for status in [400, 409, 413, 422] {
+        let (machine, lrs) = (machine(), Lrs::start());
+        machine.write("a.json", array(&statements(4)));
+        lrs.always(Answer::Json(status, json!({"detail": "no"})));
+        seed(&machine, &lrs, "a.json").exits(1).prints("0 of 4 statements taken: 4 sent, 0 already there, 4 refused");
+        let mut batches = lrs.batches();
+        let sent = batches.len();
+        batches.sort();
+        batches.dedup();
+        assert_eq!(batches.len(), sent, "after {status} the same body came again");
+        assert_eq!(sent, 7, "four statements are told apart by 1 + 2 + 4 requests");
+    }
+}
+
+#[test]
+fn the_echo_of_a_refused_batch_is_not_shown() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    machine.write("a.json", array(&statements(1)));
+    lrs.always(Answer::Json(400, json!({"input": "x".repeat(1_000_000)})));
+    let ended = seed(&machine, &lrs, "a.json");
+    ended.exits(1).says("400");
+    assert!(ended.stderr.len() < 1000, "an error should be short, it has {} bytes", ended.stderr.len());
+}

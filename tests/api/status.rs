@@ -1,0 +1,81 @@
+//! `status` of a stack that is well, half there, or hidden in part.
+
+use http::Method;
+
+use crate::support::machine::TOKEN;
+use crate::support::server::Answer;
+use crate::support::stack::{DATA_LAKE, Lab};
+
+#[test]
+fn a_healthy_stack_is_a_table_and_exit_code_0() {
+    let lab = Lab::installed();
+    let ended = lab.machine.run("status");
+    ended.exits(0).says_nothing().never_shows(TOKEN);
+    let header = ["PART", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "URL"];
+    assert_eq!(ended.stdout.lines().next().unwrap().split_whitespace().collect::<Vec<_>>(), header);
+    ended.prints("ralph").prints("5.0.1, chart 0.1.0").prints("heartbeat ok").prints("8.19.21").prints("0 statements, 31 MB").prints("ECK 3.5.0");
+}
+
+#[test]
+fn without_arguments_the_state_of_the_stack_follows_the_page() {
+    let lab = Lab::installed();
+    lab.machine.run("").exits(0).prints("kubectl lastack install").prints("\nIn namespace alice of context lab:\nPART").prints("heartbeat ok");
+}
+
+#[test]
+fn the_document_says_the_same_in_a_stable_form() {
+    let document = Lab::installed().machine.run("status -o json").exits(0).json();
+    assert_eq!(document["apiVersion"], "lastack/v1");
+    assert_eq!(document["kind"], "Status");
+    assert_eq!((&document["context"], &document["namespace"]), (&"lab".into(), &"alice".into()));
+    assert_eq!((&document["installed"], &document["healthy"]), (&true.into(), &true.into()));
+    let parts: Vec<&str> = document["parts"].as_array().unwrap().iter().map(|part| part["part"].as_str().unwrap()).collect();
+    assert_eq!(parts, ["ralph", "datalake", "operator"]);
+    assert_eq!(document["parts"][0]["answers"]["state"], "good");
+}
+
+#[test]
+fn nothing_installed_is_said_and_a_fault() {
+    let lab = Lab::empty();
+    lab.machine.run("status").exits(3).prints_nothing().says("There is no stack in namespace alice of context lab").says("kubectl lastack install");
+    let document = lab.machine.run("status -o json").exits(3).json();
+    assert_eq!((&document["installed"], &document["healthy"]), (&false.into(), &false.into()));
+}
+
+#[test]
+fn a_permission_that_is_missing_costs_one_cell() {
+    let lab = Lab::installed();
+    let sentence = "pods is forbidden: User \"alice\" cannot list resource \"pods\" in API group \"\" in the namespace \"alice\"";
+    lab.kubernetes.forbids(Method::GET, "/api/v1/namespaces/alice/pods", sentence);
+    let ended = lab.machine.run("status");
+    ended.prints("unknown").prints(sentence).prints("5.0.1, chart 0.1.0").prints("ECK 3.5.0");
+}
+
+#[test]
+fn what_the_user_may_not_see_is_unknown_and_no_fault() {
+    let lab = Lab::installed();
+    let sentence = "elasticsearches.elasticsearch.k8s.elastic.co \"data-lake\" is forbidden: User \"alice\" cannot get resource";
+    lab.kubernetes.forbids(Method::GET, DATA_LAKE, sentence);
+    lab.machine.run("status").exits(0).prints("unknown").prints(sentence);
+}
+
+#[test]
+fn an_lrs_whose_backend_is_down_is_a_fault_with_its_own_words() {
+    let lab = Lab::installed();
+    lab.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
+    lab.machine.run("status").exits(3).prints("fault: ralph answers").prints("answered 500");
+}
+
+#[test]
+fn a_part_without_a_ready_pod_is_a_fault() {
+    let lab = Lab::installed();
+    lab.kubernetes.answers(Method::GET, "/api/v1/namespaces/alice/pods", Answer::ok(serde_json::json!({"metadata": {}, "items": []})));
+    lab.machine.run("status").exits(3).prints("0/1").prints("service lrs-ralph has no ready pod");
+}
+
+#[test]
+fn without_helm_the_rest_is_still_shown() {
+    let lab = Lab::installed();
+    std::fs::remove_file(lab.machine.path("bin/helm")).unwrap();
+    lab.machine.run("status").exits(3).prints("there is no `helm` on PATH").prints("8.19.21").prints("heartbeat ok");
+}

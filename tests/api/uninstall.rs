@@ -1,0 +1,90 @@
+//! `uninstall`: only what is ours goes, and nothing of it is left.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::kubernetes::World;
+use crate::support::stack::{DATA_LAKE, Lab};
+
+const SECRETS: [&str; 5] = ["lrs-ralph", "data-lake-user-lrs", "data-lake-user-dashboards", "data-lake-user-lastack", "data-lake-roles"];
+
+/// A stack whose operator cleans up after the data lake.
+fn lab() -> Lab {
+    let lab = Lab::installed();
+    lab.kubernetes.reacts(Method::DELETE, DATA_LAKE, |world: &mut World, _| {
+        world.remove("/api/v1/namespaces/alice/pods/data-lake-es-default-0");
+        None
+    });
+    lab
+}
+
+fn secret(lab: &Lab, name: &str) -> Option<Value> {
+    lab.kubernetes.object(&format!("/api/v1/namespaces/alice/secrets/{name}"))
+}
+
+#[test]
+fn everything_of_ours_goes() {
+    let lab = lab();
+    let ended = lab.machine.run("uninstall --yes");
+    ended.exits(0).prints_nothing().says("From namespace alice of context lab, this will be removed:").says("Gone in ");
+    assert!(lab.helm.calls_of("uninstall").iter().any(|call| call.is("lrs") && call.line().contains("-n alice")));
+    for name in SECRETS {
+        assert_eq!(secret(&lab, name), None, "secret {name} should be gone\n{ended}");
+    }
+    assert_eq!(lab.kubernetes.object(DATA_LAKE), None);
+    assert!(lab.kubernetes.object("/api/v1/namespaces/alice").is_some(), "a namespace that was there before stays");
+    lab.machine.run("uninstall --yes").exits(0).says("There is nothing of ours to remove in namespace alice of context lab");
+}
+
+#[test]
+fn the_operator_stays_unless_it_is_asked_for_and_alone() {
+    let lab = lab();
+    lab.machine.run("uninstall --yes").exits(0);
+    assert!(lab.helm.calls_of("uninstall").iter().all(|call| !call.is("elastic-operator")));
+    let others =
+        json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch", "metadata": {"name": "theirs", "namespace": "bob"}});
+    lab.kubernetes.put([others]);
+    lab.machine.run("uninstall --yes --operator").exits(0);
+    assert!(lab.helm.calls_of("uninstall").iter().all(|call| !call.is("elastic-operator")), "it runs somebody's Elasticsearch");
+    lab.kubernetes.reacts(Method::GET, "/apis/elasticsearch.k8s.elastic.co/v1/elasticsearches", |world: &mut World, _| {
+        world.remove("/apis/elasticsearch.k8s.elastic.co/v1/namespaces/bob/elasticsearches/theirs");
+        None
+    });
+    lab.machine.run("uninstall --yes --operator").exits(0).says("release elastic-operator");
+    assert!(lab.helm.calls_of("uninstall").iter().any(|call| call.is("elastic-operator")));
+}
+
+#[test]
+fn kept_data_keeps_the_accounts_that_open_it() {
+    let lab = lab();
+    lab.kubernetes.reacts(Method::DELETE, DATA_LAKE, |world: &mut World, _| {
+        world.remove("/api/v1/namespaces/alice/pods/data-lake-es-default-0");
+        None
+    });
+    lab.machine.run("uninstall --yes --keep-data").exits(0).says("its volumes are kept");
+    for name in SECRETS {
+        assert!(secret(&lab, name).is_some(), "secret {name} should be kept");
+    }
+    let policy = lab.kubernetes.server.requests().into_iter().rfind(|request| request.method == Method::PATCH && request.path == DATA_LAKE);
+    assert_eq!(policy.unwrap().json()["spec"]["volumeClaimDeletePolicy"], "DeleteOnScaledownOnly");
+}
+
+#[test]
+fn nobody_to_ask_is_no_yes() {
+    let lab = lab();
+    let changes = lab.kubernetes.changes();
+    lab.machine.run("uninstall").exits(2).says("error: nobody is there to confirm this").says("hint: say `--yes`");
+    assert_eq!(lab.kubernetes.changes(), changes);
+}
+
+#[test]
+fn things_of_others_are_left_alone() {
+    let lab = Lab::empty();
+    let theirs =
+        json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch", "metadata": {"name": "data-lake", "namespace": "alice"}});
+    lab.kubernetes.put(crate::support::stack::operator()).put([theirs]);
+    lab.helm.has_release("lrs", "deployed", "Install complete");
+    lab.machine.run("uninstall --yes").exits(0).says("There is nothing of ours to remove");
+    assert_eq!(lab.kubernetes.changes(), Vec::<String>::new());
+    assert_eq!(lab.helm.calls_of("uninstall").len(), 0);
+}

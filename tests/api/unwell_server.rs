@@ -1,0 +1,85 @@
+//! Every verb against an API server that refuses, is overloaded, hangs, breaks off or talks nonsense.
+
+use http::Method;
+
+use crate::support::kubernetes::{Kubernetes, failure};
+use crate::support::machine::{Ended, Machine, TOKEN};
+use crate::support::server::Answer;
+use crate::support::stack::{Lab, empty_cluster};
+
+const VERBS: [&str; 5] = ["install", "status", "creds", "seed --count 1", "uninstall --yes"];
+
+/// Runs each verb against a server that gives every request this answer.
+fn each_verb(answer: &Answer, flags: &str, check: impl Fn(&Ended)) {
+    for verb in VERBS {
+        let kubernetes = Kubernetes::with(empty_cluster());
+        kubernetes.answers_all(answer.clone());
+        let machine = Machine::with_cluster(&kubernetes.url());
+        let ended = machine.run(&format!("{verb} {flags}"));
+        ended.prints_nothing().never_shows("panicked").never_shows(TOKEN);
+        check(&ended);
+        let requests = kubernetes.server.requests().len();
+        assert!(requests <= 2, "an unwell server should not be asked again and again: {requests} requests\n{ended}");
+    }
+}
+
+#[test]
+fn credentials_that_are_not_accepted() {
+    each_verb(&failure(401, "Unauthorized", "Unauthorized"), "", |ended| {
+        ended.exits(4).says("error: the API server does not accept the credentials of this kubeconfig user\n");
+    });
+}
+
+#[test]
+fn an_overloaded_server_is_not_asked_for_ever() {
+    for (code, reason) in [(429, "TooManyRequests"), (503, "ServiceUnavailable"), (504, "Timeout"), (500, "InternalError")] {
+        each_verb(&failure(code, reason, "the server is busy with other things"), "", |ended| {
+            ended.exits(1).says("the server is busy with other things");
+        });
+    }
+}
+
+#[test]
+fn a_proxy_that_answers_in_its_own_words() {
+    each_verb(&Answer::text(502, "<html>Bad Gateway</html>"), "", |ended| {
+        ended.exits(1).says("error: the API server answered 502: <html>Bad Gateway</html>\n");
+    });
+}
+
+#[test]
+fn garbage_instead_of_json() {
+    each_verb(&Answer::text(200, "this is not Kubernetes"), "", |ended| {
+        ended.exits(1).says("error: an answer of the API server could not be read: ");
+    });
+}
+
+#[test]
+fn a_connection_that_is_cut() {
+    for answer in [Answer::Cut, Answer::CutShort("{\"kind\": \"Conf")] {
+        each_verb(&answer, "", |ended| {
+            ended.exits(4).says("error: ").says("cannot reach the API server: ").says("hint: check `kubectl cluster-info`");
+        });
+    }
+}
+
+#[test]
+fn a_server_that_hangs_is_left_after_the_request_timeout() {
+    each_verb(&Answer::Hang, "--request-timeout 1s", |ended| {
+        ended.exits(4).says("cannot reach the API server: ");
+    });
+}
+
+#[test]
+fn one_object_that_hangs_is_named() {
+    let lab = Lab::installed();
+    lab.kubernetes.answers(Method::GET, "/api/v1/namespaces/alice/secrets/lrs-ralph", Answer::Hang);
+    lab.machine.run("creds lrs --request-timeout 1s").exits(4).says("secret lrs-ralph: cannot reach the API server: ");
+}
+
+#[test]
+fn a_refusal_in_the_middle_of_an_install_names_the_permission() {
+    let lab = Lab::empty();
+    let sentence = "secrets is forbidden: User \"alice\" cannot create resource \"secrets\" in API group \"\" in the namespace \"alice\"";
+    lab.kubernetes.forbids(Method::POST, "/api/v1/namespaces/alice/secrets", sentence);
+    lab.machine.run("install").exits(4).says(sentence);
+}

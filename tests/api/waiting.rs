@@ -1,0 +1,92 @@
+//! Waiting ends when the thing is ready, when it cannot become ready, or at the deadline.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::stack::{DATA_LAKE, Lab, data_lake_labels, operator, stuck_pod};
+
+/// A cluster in which the data lake's only pod is as given, and stays so.
+fn lab_with_pod(waiting: Value, restarts: u32) -> Lab {
+    let lab = Lab::empty();
+    let pod =
+        stuck_pod("data-lake-es-default-0", "alice", data_lake_labels(), "docker.elastic.co/elasticsearch/elasticsearch:8.19.21", waiting, restarts);
+    lab.kubernetes.put(operator()).reacts(Method::PATCH, DATA_LAKE, move |world, request| {
+        if !request.query.contains("dryRun") {
+            world.put(json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch",
+                             "metadata": {"name": "data-lake", "namespace": "alice", "generation": 1},
+                             "status": {"phase": "ApplyingChanges", "availableNodes": 0}}));
+            world.put(pod.clone());
+        }
+        // what the laboratory's operator does is not to come after this
+        Some(crate::support::server::Answer::ok(request.json()))
+    });
+    lab
+}
+
+#[test]
+fn an_image_that_cannot_be_pulled_ends_the_wait_at_once() {
+    let message = "failed to resolve reference \"docker.elastic.co/elasticsearch/elasticsearch:8.19.21\": not found";
+    let ended = lab_with_pod(json!({"reason": "ErrImagePull", "message": message}), 0).machine.run("install");
+    ended
+        .exits(1)
+        .says("error: datalake.cluster: pod data-lake-es-default-0 cannot pull docker.elastic.co/elasticsearch/elasticsearch:8.19.21: not found in the registry")
+        .says("hint: check `--image-registry`");
+}
+
+#[test]
+fn a_crash_loop_ends_the_wait_with_the_last_line_of_the_log() {
+    let lab = lab_with_pod(json!({"reason": "CrashLoopBackOff", "message": "back-off 10s"}), 3);
+    lab.kubernetes.logs("data-lake-es-default-0", "starting\nmax virtual memory areas vm.max_map_count [65530] is too low\n\n");
+    lab.machine
+        .run("install")
+        .exits(1)
+        .says(
+            "container main of pod data-lake-es-default-0 keeps crashing (3 restarts): max virtual memory areas vm.max_map_count [65530] is too low",
+        )
+        .says("hint: kubectl logs data-lake-es-default-0 -c main -n alice --previous");
+}
+
+#[test]
+fn a_secret_that_a_pod_needs_and_is_not_there_ends_the_wait() {
+    let lab = lab_with_pod(json!({"reason": "CreateContainerConfigError", "message": "secret \"data-lake-roles\" not found"}), 0);
+    lab.machine.run("install").exits(1).says("cannot start container main: secret \"data-lake-roles\" not found");
+}
+
+#[test]
+fn a_timeout_names_the_object_and_its_last_reason() {
+    let lab = lab_with_pod(json!({"reason": "ContainerCreating"}), 0);
+    lab.machine
+        .run("install --timeout 1s")
+        .exits(124)
+        .prints_nothing()
+        .says("error: datalake.cluster: elasticsearch data-lake is not ready after ")
+        .says("0 of 1 node, phase ApplyingChanges: pod data-lake-es-default-0 is starting, image elasticsearch:8.19.21")
+        .says("hint: give it more time with `--timeout`");
+}
+
+#[test]
+fn steps_that_need_a_failed_one_are_skipped_and_the_others_finished() {
+    let lab = lab_with_pod(json!({"reason": "ErrImagePull", "message": "not found"}), 0);
+    lab.machine.run("install").exits(1).says("skipped  datalake.index         needs datalake.cluster").says("ok       lrs.credentials");
+}
+
+#[test]
+fn without_waiting_what_can_be_applied_is_applied() {
+    let lab = lab_with_pod(json!({"reason": "ContainerCreating"}), 0);
+    lab.machine
+        .run("install --no-wait")
+        .exits(0)
+        .says("started  datalake.cluster")
+        .says("later    datalake.index")
+        .says("Started; not waited for: ")
+        .says("kubectl lastack install -n alice   finish it");
+    assert!(lab.kubernetes.changes().contains(&format!("PATCH {DATA_LAKE}")));
+}
+
+#[test]
+fn an_operator_that_stays_away_is_named_at_the_deadline() {
+    let lab = Lab::empty();
+    // helm installs it, and no object comes
+    lab.kubernetes.answers(Method::GET, "/apis/apps/v1/statefulsets", crate::support::server::Answer::ok(json!({"metadata": {}, "items": []})));
+    lab.machine.run("install --timeout 1s").exits(124).says("error: operator.release: the ECK operator is not ready after ").says("being created");
+}
