@@ -68,10 +68,12 @@ fn block_on(command: impl Future<Output = Result<Outcome>>) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = command => outcome,
+            // first, so that the signal is caught before the command sends anything
+            biased;
             _ = tokio::signal::ctrl_c() => Err(Failure::new(Kind::Interrupted, "interrupted")
                 .hint("nothing is undone; the same command goes on where this one stopped")
                 .into()),
+            outcome = command => outcome,
         }
     });
     // a port-forward that is still draining must not keep a finished command
