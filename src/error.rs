@@ -143,6 +143,10 @@ pub fn forbidden(error: &kube::Error) -> Option<&str> {
 fn kube_message(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if status.code == 401 => "the API server does not accept the credentials of this kubeconfig user".into(),
+        // what stands before the API server and is not well answers in words of its own
+        kube::Error::Api(status) if status.code >= 500 && !status.message.is_empty() => {
+            format!("the API server answered {}: {}", status.code, status.message)
+        }
         kube::Error::Api(status) if status.message.is_empty() => format!("the API server answered {}", status.code),
         kube::Error::Api(status) => status.message.clone(),
         kube::Error::InferConfig(_) | kube::Error::InferKubeconfig(_) => format!("no usable kubeconfig: {}", root(error)),
