@@ -12,7 +12,7 @@ use crate::clients::ralph::Ralph;
 use crate::error::{Failure, Kind};
 use crate::output::age::{count, took};
 use crate::output::printer;
-use crate::seeding::{self, Plan, Report};
+use crate::seeding::{self, Patience, Plan, Report};
 use crate::xapi::batch::{Batch, Source};
 use crate::xapi::dataset;
 use crate::xapi::generator::{Generated, TERM_STATEMENTS};
@@ -44,7 +44,7 @@ pub struct SeedArgs {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=32))]
     concurrency: u32,
     /// xAPI endpoint of another LRS; what it stores cannot be proven
-    #[arg(long, value_name = "URL", requires = "credentials")]
+    #[arg(long, value_name = "URL", requires = "credentials", value_parser = endpoint)]
     endpoint: Option<String>,
     /// File with `user:password` for `--endpoint`
     #[arg(long, value_name = "FILE", requires = "endpoint")]
@@ -58,6 +58,13 @@ pub struct SeedArgs {
 enum Format {
     Text,
     Json,
+}
+
+fn endpoint(text: &str) -> Result<String, String> {
+    match text.parse::<http::Uri>() {
+        Ok(uri) if uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https")) => Ok(text.into()),
+        _ => Err("expected an address such as https://lrs.example.org/xAPI".into()),
+    }
 }
 
 /// Statements from files or from the generator.
@@ -120,6 +127,7 @@ pub async fn run(flags: &KubeFlags, args: SeedArgs) -> Result<Outcome> {
     let bar = bar(args.total());
     let plan = Plan {
         concurrency: args.concurrency as usize,
+        patience: Patience::default(),
         progress: {
             let bar = bar.clone();
             Box::new(move |settled| bar.set_position(settled))

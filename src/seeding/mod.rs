@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 use uuid::Uuid;
 
 use crate::clients::elasticsearch::Elasticsearch;
@@ -17,6 +17,7 @@ use crate::clients::ralph::Ralph;
 use crate::xapi::batch::{Batch, Source};
 
 use prove::Prover;
+pub use send::Patience;
 use send::{Sender, Sent};
 
 /// More faults than this are counted and not kept.
@@ -26,6 +27,7 @@ const KEPT: usize = 20;
 pub struct Plan {
     /// How many batches may be under way at once.
     pub concurrency: usize,
+    pub patience: Patience,
     /// Told the number of statements settled so far.
     pub progress: Box<dyn Fn(u64) + Send + Sync>,
 }
@@ -87,19 +89,32 @@ impl Report {
 /// Sends everything the source has. Ends at the first batch that the LRS neither takes nor refuses.
 pub async fn run(source: impl Source + Send + 'static, ralph: Ralph, elasticsearch: Option<Elasticsearch>, plan: Plan) -> Result<Report> {
     let started = Instant::now();
-    let (batches, queue) = mpsc::channel::<Batch>(plan.concurrency);
+    // one batch waits while the next is made: more would take memory and no time off
+    let (batches, queue) = mpsc::channel::<Batch>(1);
     let (recycle, empty) = mpsc::unbounded_channel::<Batch>();
     let reading = tokio::task::spawn_blocking(move || read(source, batches, empty));
 
     let queue = Arc::new(Mutex::new(queue));
-    let sender = Arc::new(Sender::new(ralph));
+    let sender = Arc::new(Sender::new(ralph, plan.patience));
     let (results, mut settled) = mpsc::channel::<Result<Sent>>(plan.concurrency);
+    let failed = Arc::new(watch::Sender::new(false));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..plan.concurrency {
         let (queue, sender, results, recycle) = (Arc::clone(&queue), Arc::clone(&sender), results.clone(), recycle.clone());
+        let (failed, mut failure) = (Arc::clone(&failed), failed.subscribe());
         tasks.spawn(async move {
-            while let Some(batch) = { queue.lock().await.recv().await } {
+            loop {
+                let batch = tokio::select! {
+                    biased;
+                    // nothing is sent after a failure, not even what was read already
+                    _ = failure.wait_for(|failed| *failed) => return,
+                    batch = async { queue.lock().await.recv().await } => batch,
+                };
+                let Some(batch) = batch else { return };
                 let (outcome, batch) = sender.settle(batch).await;
+                if outcome.is_err() {
+                    failed.send_replace(true);
+                }
                 // the reader may have ended: then nobody needs the buffer
                 let _ = recycle.send(batch);
                 if results.send(outcome).await.is_err() {
@@ -123,10 +138,7 @@ pub async fn run(source: impl Source + Send + 'static, ralph: Ralph, elasticsear
                 (plan.progress)(report.sent);
             }
             // the other batches under way are settled and counted before the run ends
-            Err(error) => {
-                failure.get_or_insert(error);
-                queue.lock().await.close();
-            }
+            Err(error) => drop(failure.get_or_insert(error)),
         }
     }
     if let Some(error) = failure {

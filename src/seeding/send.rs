@@ -11,18 +11,30 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::clients::ralph::{Ralph, Verdict};
-use crate::error::Failure;
+use crate::error::{Failure, one_line};
 use crate::xapi::batch::Batch;
 
 use super::Refusal;
 
-/// An LRS that restarts is back within this many tries.
-const TRIES: usize = 8;
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How long a batch is tried that the LRS neither takes nor refuses.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    pub tries: usize,
+    /// Doubled after each try.
+    pub first_pause: Duration,
+    pub longest_pause: Duration,
+}
+
+impl Default for Patience {
+    /// An LRS that restarts is back within this time.
+    fn default() -> Self {
+        Self { tries: 8, first_pause: Duration::from_millis(250), longest_pause: Duration::from_secs(10) }
+    }
+}
 
 pub struct Sender {
     ralph: Ralph,
+    patience: Patience,
 }
 
 /// What became of a batch.
@@ -46,8 +58,8 @@ impl AsRef<[u8]> for Body {
 }
 
 impl Sender {
-    pub fn new(ralph: Ralph) -> Self {
-        Self { ralph }
+    pub fn new(ralph: Ralph, patience: Patience) -> Self {
+        Self { ralph, patience }
     }
 
     /// Gives the batch back for its memory.
@@ -92,7 +104,8 @@ impl Sender {
 
     /// Sends until the answer is a decision. Repeating is safe: ids are fixed.
     async fn store(&self, body: Bytes) -> Result<Verdict> {
-        let pauses = ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_delay(LONGEST_PAUSE).with_max_times(TRIES - 1).with_jitter();
+        let Patience { tries, first_pause, longest_pause } = self.patience;
+        let pauses = ExponentialBuilder::default().with_min_delay(first_pause).with_max_delay(longest_pause).with_max_times(tries - 1).with_jitter();
         let attempt = || async {
             match self.ralph.store(body.clone()).await? {
                 Verdict::Unclear { status, reason } => Err(anyhow!("the LRS answered {status}: {reason}")),
@@ -100,8 +113,9 @@ impl Sender {
             }
         };
         attempt.retry(pauses).await.map_err(|error| {
-            let failure = Failure::failed(format!("not taken after {TRIES} tries")).hint("the same command goes on where this one stopped");
-            error.context(failure)
+            Failure::failed(format!("not taken after {tries} tries: {}", one_line(&error)))
+                .hint("the same command goes on where this one stopped")
+                .into()
         })
     }
 
@@ -118,6 +132,6 @@ impl Sender {
 fn describe(batch: &Batch, range: &Range<usize>) -> String {
     match range.len() {
         1 => batch.place(range.start),
-        n => format!("{n} statements from {}", batch.place(range.start)),
+        n => format!("{} and {} more", batch.place(range.start), n - 1),
     }
 }
