@@ -182,6 +182,18 @@ fn an_upgrade_that_was_killed_is_rolled_back_and_done_again() {
 }
 
 #[test]
+fn a_release_that_another_helm_works_on_is_waited_for() {
+    let lab = Lab::installed();
+    lab.helm.works_on_release(OF_LRS, "pending-upgrade", "Preparing upgrade");
+    lab.machine
+        .run("install --timeout 1s")
+        .exits(124)
+        .says("release lrs is not ready after ")
+        .says("another helm works on release lrs (pending-upgrade)");
+    assert_eq!(changes_of(&lab, OF_LRS), ["upgrade"], "nothing should be done to it meanwhile");
+}
+
+#[test]
 fn an_install_that_failed_is_done_again() {
     let lab = Lab::empty();
     lab.helm.has_release_of_ours(OF_LRS, "failed", "Release \"lrs\" failed: quota exceeded: pods");

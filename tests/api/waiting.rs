@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::support::server::Answer;
 use crate::support::stack::{DATA_LAKE, Lab, data_lake_labels, operator, stuck_pod};
 
 /// A cluster in which the data lake's only pod is as given, and stays so.
@@ -18,7 +19,7 @@ fn lab_with_pod(waiting: Value, restarts: u32) -> Lab {
             world.put(pod.clone());
         }
         // what the laboratory's operator does is not to come after this
-        Some(crate::support::server::Answer::ok(request.json()))
+        Some(Answer::ok(request.json()))
     });
     lab
 }
@@ -87,6 +88,28 @@ fn without_waiting_what_can_be_applied_is_applied() {
 fn an_operator_that_stays_away_is_named_at_the_deadline() {
     let lab = Lab::empty();
     // helm installs it, and no object comes
-    lab.kubernetes.answers(Method::GET, "/apis/apps/v1/statefulsets", crate::support::server::Answer::ok(json!({"metadata": {}, "items": []})));
+    lab.kubernetes.answers(Method::GET, "/apis/apps/v1/statefulsets", Answer::ok(json!({"metadata": {}, "items": []})));
     lab.machine.run("install --timeout 1s").exits(124).says("error: operator.release: the ECK operator is not ready after ").says("being created");
+}
+
+#[test]
+fn an_upgrade_that_cannot_start_is_rolled_back() {
+    let lab = Lab::installed();
+    lab.kubernetes.reacts(Method::GET, "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph", |_, _| {
+        let labels = json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs"});
+        Some(Answer::ok(json!({
+            "metadata": {"name": "lrs-ralph", "namespace": "alice", "generation": 2},
+            "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {}},
+            "status": {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 1},
+        })))
+    });
+    let labels = json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs"});
+    let waiting = json!({"reason": "ImagePullBackOff", "message": "not found"});
+    lab.kubernetes.put([stuck_pod("lrs-ralph-1", "alice", labels, "nowhere.example.org/fundocker/ralph:5.0.1", waiting, 0)]);
+    lab.machine
+        .run("install --only lrs --image-registry nowhere.example.org")
+        .exits(1)
+        .says("pod lrs-ralph-1 cannot pull nowhere.example.org/fundocker/ralph:5.0.1: not found in the registry")
+        .says("release lrs is back at what revision 1 was, which keeps running");
+    assert_eq!(lab.helm.calls_of("rollback").len(), 1);
 }

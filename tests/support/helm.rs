@@ -58,13 +58,19 @@ impl Helm {
         self.write(&format!("labelled-{name}"), &row.to_string()).has_release(name, status, description)
     }
 
-    /// A release that helm knows, as `helm status` tells it.
+    /// A release that helm knows for long, as `helm status` tells it.
     pub fn has_release(&self, name: &str, status: &str, description: &str) -> &Self {
-        let release = json!({
-            "name": name, "version": 3, "manifest": "",
-            "info": {"status": status, "description": description, "last_deployed": "2026-01-01T00:00:00Z"},
-        });
-        self.write(&format!("status-{name}"), &release.to_string())
+        self.has_release_since("2026-01-01T00:00:00Z", name, status, description)
+    }
+
+    /// The same at this very moment.
+    pub fn works_on_release(&self, name: &str, status: &str, description: &str) -> &Self {
+        self.has_release_since(&jiff::Timestamp::now().to_string(), name, status, description)
+    }
+
+    fn has_release_since(&self, time: &str, name: &str, status: &str, description: &str) -> &Self {
+        let info = json!({"status": status, "description": description, "last_deployed": time});
+        self.write(&format!("status-{name}"), &json!({"name": name, "version": 3, "manifest": "", "info": info}).to_string())
     }
 
     /// What `helm status` says of the objects of a release that it installs from now on.
