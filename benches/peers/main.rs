@@ -1,0 +1,96 @@
+//! Measures `kubectl lastack` against what people use without it, in the same run, and prints the ratios as a
+//! Markdown table. docs/benchmarks.md says what each row means and how to repeat it.
+//!
+//! `cargo bench --bench peers -- [--context NAME] [--rounds N] ...`
+//!
+//! Nothing here passes or fails by a time: a row without its peer is left out with a line that says why, and only a
+//! peer that did not do its work ends the run.
+
+mod cluster;
+mod measure;
+mod pipeline;
+mod sends;
+mod sink;
+mod startup;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Parser;
+
+use table::Table;
+
+#[derive(Parser)]
+struct Args {
+    /// How often each thing is measured, taking turns with its peer
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Statements of the rows about generated statements
+    #[arg(long, default_value_t = 2_000_000)]
+    generated: u64,
+    /// Statements of the row about memory, sent once
+    #[arg(long, default_value_t = 10_000_000)]
+    large: u64,
+    /// The program under test; unless told otherwise the one that `cargo bench` built
+    #[arg(long, default_value = env!("CARGO_BIN_EXE_kubectl-lastack"))]
+    program: PathBuf,
+    /// kubectl to compare with
+    #[arg(long, default_value = "kubectl")]
+    kubectl: PathBuf,
+    /// helm to compare with
+    #[arg(long, default_value = "helm")]
+    helm: PathBuf,
+    /// Context of the cluster to install into; without it the rows about a cluster are left out
+    #[arg(long)]
+    context: Option<String>,
+    /// Namespace to install into; it must not have a stack yet, and has none afterwards
+    #[arg(long, default_value = "bench")]
+    namespace: String,
+    /// What to measure
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["sends", "startup", "cluster"])]
+    only: Vec<Part>,
+    /// Given by `cargo bench`
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// Makes this many statements and ends: the bench runs itself to measure the generator alone
+    #[arg(long, hide = true)]
+    make: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    Sends,
+    Startup,
+    Cluster,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    if let Some(count) = args.make {
+        sends::make(count);
+        return Ok(());
+    }
+    println!("{}\n", table::machine());
+    let mut table = Table::new();
+    if args.only.contains(&Part::Sends) {
+        sends::measure(&args, &mut table)?;
+    }
+    if args.only.contains(&Part::Startup) {
+        startup::measure(&args, &mut table)?;
+    }
+    if args.only.contains(&Part::Cluster) {
+        cluster::measure(&args, &mut table)?;
+    }
+    println!("{table}");
+    Ok(())
+}
+
+/// The example data set of the repository.
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("data")
+}
+
+fn say(line: &str) {
+    eprintln!("{line}");
+}
