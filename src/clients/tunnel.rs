@@ -102,6 +102,18 @@ impl AsyncWrite for Link {
         each!(self, stream => Pin::new(stream).poll_write(cx, buf))
     }
 
+    // without these two, hyper copies every body into a buffer of its own before it writes
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        each!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Forwarded(stream) => stream.is_write_vectored(),
+            Self::Direct(stream) => stream.is_write_vectored(),
+        }
+    }
+
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         each!(self, stream => Pin::new(stream).poll_flush(cx))
     }
