@@ -19,13 +19,14 @@ demo: build ## sandbox, install, seed, status; it stays up (CLUSTER=current: you
 
 test: check unit e2e ## every check and every test
 
-check: ## format, clippy, licences, shell scripts
+check: ## format, clippy, licences, shell scripts, the sandbox's controllers
 	cargo fmt --check
 	cargo clippy --locked --all-targets --all-features -- -D warnings
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@$(CARGO_DENY)
 	cargo deny --all-features check bans licenses sources
 	command -v shellcheck >/dev/null || apt-get install -y -qq shellcheck
 	scripts/check-shell
+	sandbox/check
 
 unit: ## tests that need no cluster
 	cargo test --locked

@@ -203,24 +203,23 @@ fn say_more(all: u64, shown: usize, what: &str) {
 
 /// One line that says what became of everything.
 fn sentence(report: &Report) -> String {
-    let counts = format!("{} sent, {} already there, {} refused", count(report.sent), count(report.already_there), count(report.refused));
+    let mut counts = format!("{} sent, {} already there, {} refused", count(report.sent), count(report.already_there), count(report.refused));
+    if report.unreadable > 0 {
+        counts.push_str(&format!(", {} could not be read", count(report.unreadable)));
+    }
+    let all = count(report.sent + report.unreadable);
     match &report.proof {
         Some(proof) => {
             // an id that came twice is one stored statement, and both are there
             let stored = report.sent - report.refused - (proof.expected - proof.found);
             let proven =
                 if proof.found == proof.expected { "each found".to_string() } else { format!("{} not found", count(proof.expected - proof.found)) };
-            format!(
-                "{} of {} statements stored: {counts}, {proven} in Elasticsearch by its id   {}",
-                count(stored),
-                count(report.sent),
-                took(report.took)
-            )
+            format!("{} of {} statements stored: {counts}, {proven} in Elasticsearch by its id   {}", count(stored), all, took(report.took))
         }
         None => format!(
             "{} of {} statements taken: {counts}; not proven, another LRS cannot be looked into   {}",
             count(report.sent - report.refused),
-            count(report.sent),
+            all,
             took(report.took)
         ),
     }

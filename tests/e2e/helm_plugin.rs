@@ -6,7 +6,9 @@ use crate::stack;
 fn works_with(helm: &str) {
     stack();
     let home = tempfile::tempdir().expect("a directory");
-    let lab = Lab::new("e2e", helm).env("HELM_DATA_HOME", &home.path().to_string_lossy()).env("HELM_PLUGINS", &home.path().join("plugins").to_string_lossy());
+    let lab = Lab::new("e2e", helm)
+        .env("HELM_DATA_HOME", &home.path().to_string_lossy())
+        .env("HELM_PLUGINS", &home.path().join("plugins").to_string_lossy());
     // the plugin runs the program of PATH where the checkout has none built
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_kubectl-lastack")).parent().expect("a directory").to_string_lossy().into_owned();
     let path = lab.shell("printf %s \"$PATH\"").good().stdout;

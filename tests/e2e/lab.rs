@@ -13,6 +13,12 @@ pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Runs one of the sandbox's scripts to its end.
+pub fn sandbox(script: &str) {
+    let run = Command::new(repository().join("sandbox").join(script)).output().unwrap_or_else(|error| panic!("sandbox/{script}: {error}"));
+    assert!(run.status.success(), "sandbox/{script} failed:\n{}", String::from_utf8_lossy(&run.stderr));
+}
+
 /// The sandbox seen with one of its helms, in one namespace.
 pub struct Lab {
     pub namespace: &'static str,
@@ -31,8 +37,7 @@ pub struct Ended {
 impl Lab {
     /// Starts the sandbox unless it runs.
     pub fn new(namespace: &'static str, helm: &str) -> Self {
-        let up = Command::new(repository().join("sandbox/up")).output().expect("sandbox/up can be run");
-        assert!(up.status.success(), "sandbox/up failed:\n{}", String::from_utf8_lossy(&up.stderr));
+        sandbox("up");
         let script = format!("eval \"$({}/sandbox/env)\"; printf 'KUBECONFIG=%s\\nPATH=%s\\n' \"$KUBECONFIG\" \"$PATH\"", repository().display());
         let printed = Command::new("bash").args(["-c", &script]).env("HELM", helm).output().expect("sandbox/env can be run");
         assert!(printed.status.success(), "sandbox/env failed: {}", String::from_utf8_lossy(&printed.stderr));

@@ -195,7 +195,11 @@ impl Step for Cluster {
     }
 
     async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {
-        Ok(match live(stack).await? {
+        let found = live(stack).await?;
+        let kept_volumes = found.is_none() && !claims(stack).await?.is_empty();
+        Ok(match found {
+            None if kept_volumes && how.keep_data => Retracted::Kept("the volumes of the data lake".into()),
+            None if kept_volumes => Retracted::Removed("the volumes that an earlier uninstall kept".into()),
             None => Retracted::Nothing,
             Some(live) if !live.is_ours() => Retracted::Kept(format!("elasticsearch {NAME}: not made by this tool")),
             Some(_) if how.keep_data => Retracted::Removed(format!("elasticsearch {NAME} (its volumes are kept)")),
@@ -208,6 +212,11 @@ impl Step for Cluster {
             release_volumes(stack, progress).await?;
         }
         apply::delete(&api(stack), NAME, &DeleteParams::default()).await?;
+        if !how.keep_data {
+            for claim in claims(stack).await?.iter().filter_map(|claim| claim.metadata.name.as_deref()) {
+                apply::delete(&stack.api::<PersistentVolumeClaim>(), claim, &DeleteParams::default()).await?;
+            }
+        }
         wait::until(stack, &format!("the end of elasticsearch {NAME}"), progress, || async {
             let pods = pods::all(stack, PODS).await?;
             let (pods, claims) = (pods.len(), if how.keep_data { 0 } else { claims(stack).await?.len() });
