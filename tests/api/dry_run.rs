@@ -1,5 +1,8 @@
 //! `--dry-run` and `--explain` tell and do nothing.
 
+use http::Method;
+
+use crate::support::kubernetes::failure;
 use crate::support::machine::TOKEN;
 use crate::support::stack::Lab;
 
@@ -26,6 +29,27 @@ fn a_dry_run_over_a_stack_has_nothing_to_do() {
     let changes = lab.kubernetes.changes();
     lab.machine.run("install --dry-run").exits(0).says("Nothing to do").never_shows("make ").never_shows("change ");
     assert_eq!(lab.kubernetes.changes(), changes);
+}
+
+const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata:\n  name: lrs-ralph\nspec:\n  type: ClusterIP\n";
+
+#[test]
+fn an_object_that_somebody_changed_or_removed_is_named() {
+    let lab = Lab::empty();
+    lab.helm.applies("lrs", SERVICE);
+    lab.machine.run("install").exits(0);
+    let path = "/api/v1/namespaces/alice/services/lrs-ralph";
+    let mut service = lab.kubernetes.object(path).unwrap();
+    for (kind, finding) in [
+        ("ClusterIP", "there    lrs.release"),
+        ("LoadBalancer", "change   lrs.release             service/lrs-ralph .spec.type is LoadBalancer, should be ClusterIP"),
+    ] {
+        service["spec"]["type"] = kind.into();
+        lab.kubernetes.put([service.clone()]);
+        lab.machine.run("install --dry-run").exits(0).prints(finding);
+    }
+    lab.kubernetes.answers(Method::GET, path, failure(404, "NotFound", "services \"lrs-ralph\" not found"));
+    lab.machine.run("install --dry-run").exits(0).prints("service/lrs-ralph is gone, should be there");
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// The arguments behind the flags that say which cluster is meant.
+    /// The arguments as a person would type them.
     pub fn line(&self) -> String {
         self.arguments.join(" ")
     }

@@ -80,7 +80,7 @@ impl Kubernetes {
         self
     }
 
-    /// Refuses the user everything about a resource, such as `secrets`, as RBAC does.
+    /// Refuses the user these requests, as RBAC does.
     pub fn forbids(&self, method: Method, path: &str, sentence: &str) -> &Self {
         self.answers(method, path, failure(403, "Forbidden", sentence))
     }
