@@ -72,8 +72,8 @@ impl KubeFlags {
 
     pub async fn resolve(&self) -> Result<Target> {
         let (config, context, helm) = match self.read_kubeconfig()? {
-            Some(kubeconfig) => self.from_kubeconfig(kubeconfig).await?,
-            None => self.from_cluster()?,
+            Some(kubeconfig) => self.through_kubeconfig(kubeconfig).await?,
+            None => in_cluster()?,
         };
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         check_namespace(&namespace)?;
@@ -99,7 +99,7 @@ impl KubeFlags {
         })
     }
 
-    async fn from_kubeconfig(&self, mut kubeconfig: Kubeconfig) -> Result<(Config, String, HelmAccess)> {
+    async fn through_kubeconfig(&self, mut kubeconfig: Kubeconfig) -> Result<(Config, String, HelmAccess)> {
         let Some(name) = self.context.clone().or_else(|| kubeconfig.current_context.clone()) else {
             return Err(Failure::new(Kind::Unreachable, "the kubeconfig has no current context")
                 .hint("choose one with `kubectl config use-context NAME` or `--context NAME`")
@@ -187,14 +187,6 @@ impl KubeFlags {
         user
     }
 
-    fn from_cluster(&self) -> Result<(Config, String, HelmAccess)> {
-        let config = Config::incluster().map_err(|_| {
-            Failure::new(Kind::Unreachable, "there is no kubeconfig, and this is not a pod of a cluster")
-                .hint("name a kubeconfig with `--kubeconfig FILE` or the KUBECONFIG variable")
-        })?;
-        Ok((config, "in-cluster".into(), HelmAccess::default()))
-    }
-
     fn limit(&self, mut config: Config) -> Config {
         let timeout = self.request_timeout.unwrap_or(REQUEST_TIMEOUT);
         config.read_timeout = (!timeout.is_zero()).then_some(timeout);
@@ -203,6 +195,15 @@ impl KubeFlags {
         config.default_retry = false;
         config
     }
+}
+
+/// What a pod of the cluster finds in itself.
+fn in_cluster() -> Result<(Config, String, HelmAccess)> {
+    let config = Config::incluster().map_err(|_| {
+        Failure::new(Kind::Unreachable, "there is no kubeconfig, and this is not a pod of a cluster")
+            .hint("name a kubeconfig with `--kubeconfig FILE` or the KUBECONFIG variable")
+    })?;
+    Ok((config, "in-cluster".into(), HelmAccess::default()))
 }
 
 fn check_namespace(name: &str) -> Result<()> {

@@ -1,5 +1,6 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -69,8 +70,8 @@ fn endpoint(text: &str) -> Result<String, String> {
 
 /// Statements from files or from the generator.
 enum Statements {
-    Read(Reader),
-    Made(Generated),
+    Read(Box<Reader>),
+    Made(Box<Generated>),
 }
 
 impl Source for Statements {
@@ -98,14 +99,14 @@ impl SeedArgs {
 
     fn statements(&self) -> Result<Statements> {
         if self.files.is_empty() {
-            return Ok(Statements::Made(Generated::new(self.seed(), self.count(), self.batch as usize)));
+            return Ok(Statements::Made(Box::new(Generated::new(self.seed(), self.count(), self.batch as usize))));
         }
         let mut inputs = Vec::new();
         for file in &self.files {
             inputs.extend(Input::from_path(file).map_err(|fault| Failure::usage(fault.to_string()))?);
         }
         let limits = Limits { statements: self.batch as usize, ..Limits::default() };
-        Ok(Statements::Read(Reader::new(inputs, limits, jiff::Timestamp::now())))
+        Ok(Statements::Read(Box::new(Reader::new(inputs, limits, jiff::Timestamp::now()))))
     }
 }
 
@@ -131,6 +132,10 @@ pub async fn run(flags: &KubeFlags, args: SeedArgs) -> Result<Outcome> {
         progress: {
             let bar = bar.clone();
             Box::new(move |settled| bar.set_position(settled))
+        },
+        retrying: {
+            let (bar, said) = (bar.clone(), Once::new());
+            Box::new(move |reason| said.call_once(|| bar.suspend(|| printer::warning(&format!("{reason}; trying again")))))
         },
     };
     let report = seeding::run(statements, ralph, elasticsearch, plan).await;

@@ -30,6 +30,8 @@ pub struct Plan {
     pub patience: Patience,
     /// Told the number of statements settled so far.
     pub progress: Box<dyn Fn(u64) + Send + Sync>,
+    /// Told why a batch is sent again, each time.
+    pub retrying: Box<dyn Fn(&str) + Send + Sync>,
 }
 
 /// What became of every statement.
@@ -95,7 +97,7 @@ pub async fn run(source: impl Source + Send + 'static, ralph: Ralph, elasticsear
     let reading = tokio::task::spawn_blocking(move || read(source, batches, empty));
 
     let queue = Arc::new(Mutex::new(queue));
-    let sender = Arc::new(Sender::new(ralph, plan.patience));
+    let sender = Arc::new(Sender::new(ralph, plan.patience, plan.retrying));
     let (results, mut settled) = mpsc::channel::<Result<Sent>>(plan.concurrency);
     let failed = Arc::new(watch::Sender::new(false));
     let mut tasks = tokio::task::JoinSet::new();

@@ -35,6 +35,7 @@ impl Default for Patience {
 pub struct Sender {
     ralph: Ralph,
     patience: Patience,
+    retrying: Box<dyn Fn(&str) + Send + Sync>,
 }
 
 /// What became of a batch.
@@ -58,8 +59,8 @@ impl AsRef<[u8]> for Body {
 }
 
 impl Sender {
-    pub fn new(ralph: Ralph, patience: Patience) -> Self {
-        Self { ralph, patience }
+    pub fn new(ralph: Ralph, patience: Patience, retrying: Box<dyn Fn(&str) + Send + Sync>) -> Self {
+        Self { ralph, patience, retrying }
     }
 
     /// Gives the batch back for its memory.
@@ -72,7 +73,8 @@ impl Sender {
 
     async fn settle_shared(&self, batch: &Arc<Batch>) -> Result<Sent> {
         let mut sent = Sent { statements: batch.len() as u64, ..Default::default() };
-        let mut open = vec![0..batch.len()];
+        let whole = 0..batch.len();
+        let mut open = Vec::from([whole]);
         let mut refused = vec![false; batch.len()];
         while let Some(range) = open.pop() {
             let body = if range.len() == batch.len() { Bytes::from_owner(Body(Arc::clone(batch))) } else { batch.array(range.clone()).into() };
@@ -112,7 +114,8 @@ impl Sender {
                 verdict => Ok(verdict),
             }
         };
-        attempt.retry(pauses).await.map_err(|error| {
+        let notify = |error: &anyhow::Error, _| (self.retrying)(&one_line(error));
+        attempt.retry(pauses).notify(notify).await.map_err(|error| {
             Failure::failed(format!("not taken after {tries} tries: {}", one_line(&error)))
                 .hint("the same command goes on where this one stopped")
                 .into()

@@ -164,7 +164,7 @@ async fn room(stack: &Stack) -> Result<Observed> {
     let nodes = Api::<Node>::all(stack.target.client.clone()).list(&ListParams::default()).await?;
     let pods =
         Api::<Pod>::all(stack.target.client.clone()).list(&ListParams::default().fields("status.phase!=Succeeded,status.phase!=Failed")).await?;
-    let usable = nodes.items.iter().filter(|node| !node.spec.as_ref().is_some_and(|spec| spec.unschedulable == Some(true)));
+    let usable = nodes.items.iter().filter(|node| node.spec.as_ref().is_none_or(|spec| spec.unschedulable != Some(true)));
     let total: Resources = usable
         .filter_map(|node| node.status.as_ref()?.allocatable.as_ref())
         .map(|allocatable| Resources::of(allocatable.get("cpu"), allocatable.get("memory")))

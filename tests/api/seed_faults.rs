@@ -54,7 +54,7 @@ fn give_up_soon(endpoint: &str, statements: usize) -> anyhow::Error {
     let ralph = Ralph::at(HttpClient::direct(endpoint).unwrap(), &account).unwrap();
     let source = Generated::new(1, statements as u64, 10);
     let patience = Patience { tries: 3, first_pause: Duration::from_millis(1), longest_pause: Duration::from_millis(2) };
-    let plan = Plan { concurrency: 1, patience, progress: Box::new(|_| {}) };
+    let plan = Plan { concurrency: 1, patience, progress: Box::new(|_| {}), retrying: Box::new(|_| {}) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(seeding::run(source, ralph, None, plan)).expect_err("an LRS that stays away is a failure")
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Once;
 
 use serde_json::Value;
 
@@ -37,6 +38,7 @@ pub struct Ended {
 impl Lab {
     /// Starts the sandbox unless it runs.
     pub fn new(namespace: &'static str, helm: &str) -> Self {
+        bundle_on_failure();
         sandbox("up");
         let script = format!("eval \"$({}/sandbox/env)\"; printf 'KUBECONFIG=%s\\nPATH=%s\\n' \"$KUBECONFIG\" \"$PATH\"", repository().display());
         let printed = Command::new("bash").args(["-c", &script]).env("HELM", helm).output().expect("sandbox/env can be run");
@@ -118,18 +120,20 @@ impl Lab {
     }
 }
 
-impl Drop for Lab {
-    /// A test that fails leaves what helps to understand it.
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            bundle(self.namespace);
-        }
-    }
+/// From now on a test that fails leaves the logs of all parts and pods.
+fn bundle_on_failure() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |failure| {
+            usual(failure);
+            bundle(std::thread::current().name().unwrap_or("test"));
+        }));
+    });
 }
 
-/// Collects the logs of all parts and pods, and says where they are.
-pub fn bundle(name: &str) {
-    let directory = repository().join("target/e2e-logs").join(name);
+fn bundle(test: &str) {
+    let directory = repository().join("target/e2e-logs").join(test.replace("::", "."));
     let outcome = Command::new(repository().join("sandbox/logs")).arg("--bundle").arg(&directory).output();
     match outcome {
         Ok(output) if output.status.success() => eprintln!("the logs of the sandbox are in {}", directory.display()),

@@ -45,7 +45,7 @@ fn statements_from_standard_input_arrive_and_a_bad_one_keeps_no_good_one_out() {
         })
         .to_string()
     };
-    let bad = good(9).replace("http://id.tincanapi.com/verb/viewed", "not an IRI");
+    let bad = good(9).replace(r#""homePage":"https://example.org","#, "");
     let lines = format!("{}\n{bad}\n{}\n", good(1), good(2));
     let ended = stack().run("kubectl-lastack", &["seed", "-"], &lines).exits(1);
     ended.says("2 of 3 statements stored").says("refused: standard input: statement 2");

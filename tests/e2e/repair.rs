@@ -34,19 +34,19 @@ fn an_image_that_cannot_be_pulled_ends_the_install_and_leaves_the_old_revision_r
     stack().lastack("install").good().says("nothing to change");
 }
 
-/// A helm that is killed, with all its children, once the release is marked as being worked on.
+/// A helm that is killed, and the program that called it with it, once the release is marked as being worked on.
 const DYING_HELM: &str = r#"#!/bin/bash
 case " $* " in *" upgrade "*) ;; *) exec REAL "$@" ;; esac
 REAL "$@" &
 helm=$!
 while kill -0 $helm 2>/dev/null; do
-  if kubectl get secret -n e2e -l owner=helm,name=lrs,status=pending-upgrade -o name | grep -q .; then kill -9 $helm; wait $helm; exit 137; fi
+  if kubectl get secret -n e2e -l owner=helm,name=lrs,status=pending-upgrade -o name | grep -q .; then kill -9 $PPID $helm; exit 137; fi
 done
 wait $helm
 "#;
 
 #[test]
-fn an_install_whose_helm_was_killed_is_finished_by_the_next() {
+fn an_install_that_was_killed_in_helm_is_finished_by_the_next() {
     let real = stack().shell("command -v helm").good().stdout.trim().to_string();
     let directory = tempfile::tempdir().expect("a directory");
     let helm = directory.path().join("helm");
@@ -57,7 +57,7 @@ fn an_install_whose_helm_was_killed_is_finished_by_the_next() {
     let path = stack().shell("printf %s \"$PATH\"").good().stdout;
     let mut install = stack().command("kubectl-lastack", &["install", "--values", &format!("lrs={}", values.display())]);
     install.env("PATH", format!("{}:{path}", directory.path().display()));
-    Ended::of("install with a helm that dies".into(), install.spawn().expect("the program starts")).exits(1);
+    Ended::of("install that is killed with its helm".into(), install.spawn().expect("the program starts")).exits(-1);
     stack().run("helm", &["status", "lrs", "-n", "e2e"], "").good().says("pending-upgrade");
     stack().lastack("install").good();
     stack().run("helm", &["status", "lrs", "-n", "e2e"], "").good().says("deployed");
