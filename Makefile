@@ -35,8 +35,10 @@ e2e: ## tests on the sandbox, with helm 3 and helm 4
 	sandbox/up
 	cargo test --locked --features e2e --test e2e -- --test-threads=1
 
-bench: build ## measure against the tutorial's pipeline, kubectl and helm
+bench: ## measure against the tutorial's pipeline, kubectl and helm
 	sandbox/up
-	cargo bench --locked
+	eval "$$(sandbox/env)"
+	cargo bench --locked --bench generator
+	cargo bench --locked --bench peers -- --context lastack-sandbox
 
 .PHONY: help build demo test check unit e2e bench

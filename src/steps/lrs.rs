@@ -50,7 +50,7 @@ impl Part for Lrs {
     }
 
     async fn status(&self, stack: &Stack) -> PartStatus {
-        let mut status = PartStatus { runs: Fact::None, pods: Fact::None, answers: Fact::None, data: Fact::None, newest: None, url: None };
+        let mut status = PartStatus::default();
         let (listed, deployment, answers) = join3(stack.helm.list(stack.namespace()), deployment(stack), probe(stack)).await;
         status.runs = match listed {
             Ok(rows) => match rows.into_iter().find(|row| row.name == RELEASE) {

@@ -46,13 +46,14 @@ pub fn graph() -> Result<Graph> {
 }
 
 /// One thing that was asked about a part.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub enum Fact {
     Good(String),
     Bad(String),
     /// This user may not know: the permission that is missing.
     Unknown(String),
     /// The part has no such thing.
+    #[default]
     None,
 }
 
@@ -67,7 +68,7 @@ impl Fact {
 }
 
 /// A row of `status`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Default, Clone)]
 pub struct PartStatus {
     /// What helm or the operator says runs.
     pub runs: Fact,

@@ -43,7 +43,7 @@ impl Part for Operator {
     }
 
     async fn status(&self, stack: &Stack) -> PartStatus {
-        let mut status = PartStatus { runs: Fact::None, pods: Fact::None, answers: Fact::None, data: Fact::None, newest: None, url: None };
+        let mut status = PartStatus::default();
         match find(stack).await {
             Ok(Some(found)) => {
                 let ready = found.ready();

@@ -49,7 +49,7 @@ impl Part for Datalake {
 
     async fn status(&self, stack: &Stack) -> PartStatus {
         let (resource, (pods, asked)) = join(cluster::live(stack), join(pods::list(stack, PODS), ask(stack))).await;
-        let mut status = PartStatus { runs: Fact::None, pods: Fact::None, answers: Fact::None, data: Fact::None, newest: None, url: None };
+        let mut status = PartStatus::default();
         match &resource {
             Ok(Some(live)) => {
                 let text = format!("{}, {}", live.version(), live.phase());
