@@ -109,6 +109,10 @@ fn desired(stack: &Stack) -> Result<Desired> {
         "requests": {"cpu": size.cpu, "memory": size.memory},
         "limits": {"memory": size.memory},
     });
+    if size.nodes == 1 {
+        // no other node could take over the requests that this wait is for
+        set["podTemplate"]["spec"]["containers"][0]["env"] = json!([{"name": "PRE_STOP_ADDITIONAL_WAIT_SECONDS", "value": "0"}]);
+    }
     set["volumeClaimTemplates"][0]["spec"]["resources"] = json!({"requests": {"storage": size.storage}});
     if let Some(over) = stack.settings.values.get(&Component::Datalake) {
         merge_values(&mut body["spec"], over);
