@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod elasticsearch;
+pub mod forward;
 pub mod helm;
 pub mod http;
 pub mod pods;

@@ -7,7 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use http::Uri;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 
 use crate::error::Failure;
 
-use super::pods;
+use super::{forward, pods};
 
 /// Opens connections. Cheap to clone: hyper does so for each.
 #[derive(Clone)]
@@ -42,7 +42,7 @@ impl Connector {
         let host = uri.host().context("no host in the address")?.trim_matches(['[', ']']);
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
         match (&self.cluster, host.strip_suffix(".svc").and_then(|name| name.split_once('.'))) {
-            (Some(client), Some((service, namespace))) => forward(client, namespace, service, port).await,
+            (Some(client), Some((service, namespace))) => to_service(client, namespace, service, port).await,
             _ => {
                 let stream = TcpStream::connect((host, port)).await?;
                 stream.set_nodelay(true)?;
@@ -52,7 +52,7 @@ impl Connector {
     }
 }
 
-async fn forward(client: &Client, namespace: &str, service: &str, port: u16) -> Result<Link> {
+async fn to_service(client: &Client, namespace: &str, service: &str, port: u16) -> Result<Link> {
     let found = Api::<Service>::namespaced(client.clone(), namespace).get(service).await.with_context(|| format!("service {service}"))?;
     let spec = found.spec.unwrap_or_default();
     let selector = spec.selector.unwrap_or_default();
@@ -71,8 +71,7 @@ async fn forward(client: &Client, namespace: &str, service: &str, port: u16) -> 
         None => port,
     };
     let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let mut forwarder = api.portforward(name, &[port]).await.with_context(|| format!("port-forward to pod {name}"))?;
-    let stream = forwarder.take_stream(port).ok_or_else(|| anyhow!("port-forward to pod {name} gave no stream"))?;
+    let stream = forward::open(client, namespace, name, port).await.with_context(|| format!("port-forward to pod {name}"))?;
     Ok(Link::Forwarded(stream))
 }
 

@@ -12,7 +12,7 @@ use crate::output::progress::Rows;
 use crate::stack::Stack;
 use crate::stack::graph::{Finding, Graph, Summary};
 use crate::stack::profiles::Profile;
-use crate::stack::settings::{Expose, Settings};
+use crate::stack::settings::{Expose, Settings, yaml_fault};
 use crate::stack::step::{Observed, StepId};
 use crate::stack::versions::Component;
 use crate::steps;
@@ -98,7 +98,8 @@ fn settings(args: &InstallArgs) -> Result<Settings> {
     let mut settings = args.file.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
     for (component, file) in &args.values {
         let text = std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
-        let values = serde_saphyr::from_str(&text).map_err(|error| Failure::usage(format!("{} is not YAML: {error}", file.display())))?;
+        let values =
+            serde_saphyr::from_str(&text).map_err(|error| Failure::usage(format!("{} is not YAML: {}", file.display(), yaml_fault(&error))))?;
         settings.values.insert(*component, values);
     }
     let typed = Settings { profile: args.profile, expose: args.expose, image_registry: args.image_registry.clone(), ..Default::default() };

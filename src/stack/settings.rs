@@ -63,7 +63,7 @@ impl Settings {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
         serde_saphyr::from_str(&text).map_err(|error| {
-            Failure::usage(format!("{} is not a lastack.yaml: {error}", path.display()))
+            Failure::usage(format!("{} is not a lastack.yaml: {}", path.display(), yaml_fault(&error)))
                 .hint("it may have the keys profile, expose, imageRegistry, charts and values")
                 .into()
         })
@@ -98,6 +98,12 @@ impl Settings {
     pub fn expose(&self) -> Expose {
         self.expose.unwrap_or_default()
     }
+}
+
+/// What is wrong with a YAML text, with the line it is in, but without a second `error:`.
+pub fn yaml_fault(error: &serde_saphyr::Error) -> String {
+    let text = error.to_string();
+    text.strip_prefix("error: ").unwrap_or(&text).to_string()
 }
 
 /// Puts `over` on `values` as helm does: maps are merged key by key, everything else replaces, null removes.
