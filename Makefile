@@ -24,7 +24,7 @@ check: ## format, clippy, licences, shell scripts, the sandbox's controllers
 	cargo clippy --locked --all-targets --all-features -- -D warnings
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@$(CARGO_DENY)
 	cargo deny --all-features check bans licenses sources
-	command -v shellcheck >/dev/null || apt-get install -y -qq shellcheck
+	command -v shellcheck >/dev/null || { apt-get update -qq && apt-get install -y -qq shellcheck; }
 	scripts/check-shell
 	sandbox/check
 
