@@ -42,6 +42,18 @@ impl Elasticsearch {
         self.ask(Method::GET, "/_cluster/health", None).await?.json()
     }
 
+    /// Why a shard that should be somewhere is nowhere. None when all are placed.
+    pub async fn why_unassigned(&self) -> Result<Option<String>> {
+        let answer = self.http.get("/_cluster/allocation/explain").await?;
+        if answer.status == StatusCode::BAD_REQUEST {
+            return Ok(None);
+        }
+        let found: Value = expect_success("GET", "/_cluster/allocation/explain", answer)?.json()?;
+        let deciders = found["node_allocation_decisions"].as_array().into_iter().flatten().flat_map(|node| node["deciders"].as_array());
+        let refusal = deciders.flatten().find(|decider| decider["decision"] == "NO").and_then(|decider| decider["explanation"].as_str());
+        Ok(refusal.map(|why| format!("index {} cannot be placed: {why}", found["index"].as_str().unwrap_or("?"))))
+    }
+
     /// Settings (by their full names) and mapping of the index. None when there is no index.
     pub async fn index(&self) -> Result<Option<Value>> {
         let answer = self.http.get(&format!("/{INDEX}?flat_settings=true")).await?;

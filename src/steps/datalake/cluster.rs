@@ -140,6 +140,15 @@ async fn claims(stack: &Stack) -> Result<Vec<PersistentVolumeClaim>> {
     Ok(stack.api::<PersistentVolumeClaim>().list(&ListParams::default().labels(PODS)).await?.items)
 }
 
+/// Pods that run and an index that has no place: only Elasticsearch itself knows why, such as a disk that is full.
+async fn why_red(stack: &Stack, live: &Live) -> String {
+    if live.health() != "red" {
+        return String::new();
+    }
+    let asked = async { super::client(stack).await?.why_unassigned().await };
+    asked.await.ok().flatten().map(|why| format!(": {why}")).unwrap_or_default()
+}
+
 pub struct Cluster;
 
 #[async_trait]
@@ -192,7 +201,7 @@ impl Step for Cluster {
             Ok(match pods::trouble(stack, &pods).await {
                 Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },
                 Some(Trouble::Waiting(reason)) => State::Waiting(format!("{}: {reason}", live.describe(wanted))),
-                None => State::Waiting(live.describe(wanted)),
+                None => State::Waiting(live.describe(wanted) + &why_red(stack, &live).await),
             })
         })
         .await
