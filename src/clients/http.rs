@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use base64::Engine as _;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -38,6 +38,7 @@ pub struct HttpClient {
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
+    pub headers: HeaderMap,
     pub body: Bytes,
 }
 
@@ -89,9 +90,14 @@ impl HttpClient {
 
     /// Sends a JSON body (or none, when empty) and reads the whole answer.
     pub async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Answer> {
+        self.send_as("application/json", method, path, body).await
+    }
+
+    /// Sends a body of any type.
+    pub async fn send_as(&self, content_type: &str, method: Method, path: &str, body: Bytes) -> Result<Answer> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if !body.is_empty() {
-            request = request.header(CONTENT_TYPE, "application/json");
+            request = request.header(CONTENT_TYPE, content_type);
         }
         for (name, value) in &self.headers {
             request = request.header(name, value);
@@ -99,9 +105,9 @@ impl HttpClient {
         let request = request.body(Full::new(body)).with_context(|| format!("`{path}` cannot be asked for"))?;
         let exchange = async {
             let response = self.client.request(request).await?;
-            let status = response.status();
+            let (status, headers) = (response.status(), response.headers().clone());
             let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
-            Ok(Answer { status, body })
+            Ok(Answer { status, headers, body })
         };
         let answer: Result<Answer> =
             tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {} s", TIMEOUT.as_secs())));

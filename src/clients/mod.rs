@@ -8,5 +8,6 @@ pub mod http;
 pub mod pods;
 pub mod ralph;
 pub mod secrets;
+pub mod superset;
 pub mod tunnel;
 pub mod wait;

@@ -24,6 +24,12 @@ pub fn is_ready(pod: &Pod) -> bool {
             .is_some_and(|conditions| conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
 }
 
+/// Ended and never to run again, as the pod of a Job is.
+pub fn is_done(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
 /// The number of a container port by its name.
 pub fn container_port(pod: &Pod, name: &str) -> Option<u16> {
     let containers = &pod.spec.as_ref()?.containers;
@@ -59,10 +65,23 @@ pub async fn trouble(stack: &Stack, pods: &[Pod]) -> Option<Trouble> {
 
 /// The last line that the crashed container of a pod wrote.
 async fn last_words(api: &Api<Pod>, pod: &Pod) -> Option<String> {
-    let name = pod.metadata.name.as_deref()?;
     let container = statuses(pod).find(|status| waiting_reason(status).is_some()).map(|status| status.name.clone());
-    let params = LogParams { container, previous: true, tail_lines: Some(5), ..Default::default() };
-    let log = api.logs(name, &params).await.ok()?;
+    last_line(api, pod, LogParams { container, previous: true, ..Default::default() }).await
+}
+
+/// The last line that the newest of these pods wrote, in the container that failed.
+pub async fn last_words_of(stack: &Stack, pods: &[Pod]) -> Option<String> {
+    let pod = pods.iter().max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0))?;
+    let failed = |status: &&ContainerStatus| {
+        let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+        ended.is_some_and(|ended| ended.exit_code != 0)
+    };
+    let container = statuses(pod).find(failed).map(|status| status.name.clone());
+    last_line(&stack.api::<Pod>(), pod, LogParams { container, ..Default::default() }).await
+}
+
+async fn last_line(api: &Api<Pod>, pod: &Pod, params: LogParams) -> Option<String> {
+    let log = api.logs(pod.metadata.name.as_deref()?, &LogParams { tail_lines: Some(5), ..params }).await.ok()?;
     log.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(|line| line.chars().take(300).collect())
 }
 

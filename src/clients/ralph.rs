@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &'static str) -> Answer {
-        Answer { status: StatusCode::from_u16(status).unwrap(), body: Bytes::from_static(body.as_bytes()) }
+        Answer { status: StatusCode::from_u16(status).unwrap(), headers: Default::default(), body: Bytes::from_static(body.as_bytes()) }
     }
 
     #[test]

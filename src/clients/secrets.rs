@@ -10,6 +10,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use rand::RngExt;
 use rand::distr::Alphanumeric;
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 
 use crate::error::Failure;
 use crate::stack::Stack;
@@ -41,6 +42,18 @@ pub async fn optional(stack: &Stack, name: &str, key: &str) -> Result<Option<Sec
     let Some(bytes) = data.remove(key) else { return Ok(None) };
     let text = String::from_utf8(bytes).map_err(|_| Failure::failed(format!("key {key} of secret {name} is not text")))?;
     Ok(Some(text.into()))
+}
+
+/// Changes when anything in these Secrets does, so that what reads them can start anew; says nothing about the values.
+pub async fn checksum(stack: &Stack, names: &[&str]) -> Result<String> {
+    let mut hash = Sha256::new();
+    for name in names {
+        for (key, value) in read(&stack.api(), name).await?.unwrap_or_default() {
+            hash.update(key);
+            hash.update(Sha256::digest(&value));
+        }
+    }
+    Ok(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A Secret whose random parts are made once and whose other parts follow the program.

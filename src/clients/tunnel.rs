@@ -42,13 +42,19 @@ impl Connector {
         let host = uri.host().context("no host in the address")?.trim_matches(['[', ']']);
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
         match (&self.cluster, host.strip_suffix(".svc").and_then(|name| name.split_once('.'))) {
-            (Some(client), Some((service, namespace))) => to_service(client, namespace, service, port).await,
+            (Some(_), Some((service, namespace))) => self.to_service(namespace, service, port).await,
             _ => {
                 let stream = TcpStream::connect((host, port)).await?;
                 stream.set_nodelay(true)?;
                 Ok(Link::Direct(stream))
             }
         }
+    }
+
+    /// A connection to a port of a Service, forwarded to a ready pod of it.
+    pub async fn to_service(&self, namespace: &str, service: &str, port: u16) -> Result<Link> {
+        let client = self.cluster.as_ref().context("this connector knows no cluster")?;
+        to_service(client, namespace, service, port).await
     }
 }
 

@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
+use tokio::sync::OnceCell;
 
-use crate::clients::helm::Helm;
+use crate::clients::helm::{Helm, Listed};
 use crate::clients::{apply, elasticsearch::Elasticsearch, http::HttpClient, ralph::Ralph};
 use crate::steps;
 use crate::target::Target;
@@ -33,6 +34,7 @@ pub struct Stack {
     pub versions: &'static Versions,
     /// When waiting ends. None: do not wait at all.
     pub deadline: Option<Instant>,
+    releases: OnceCell<Vec<Listed>>,
 }
 
 impl Stack {
@@ -41,11 +43,16 @@ impl Stack {
         let helm = Helm::find(&target);
         let stored = stored_settings(&target).await?;
         let settings = stored.overridden_by(asked);
-        Ok(Self { target, helm, settings, versions: Versions::get(), deadline: wait.map(|wait| Instant::now() + wait) })
+        Ok(Self { target, helm, settings, versions: Versions::get(), deadline: wait.map(|wait| Instant::now() + wait), releases: OnceCell::new() })
     }
 
     pub fn namespace(&self) -> &str {
         &self.target.namespace
+    }
+
+    /// What helm lists in the namespace, asked once: for `status`, which changes nothing.
+    pub async fn releases(&self) -> Result<&[Listed]> {
+        self.releases.get_or_try_init(|| self.helm.list(self.namespace())).await.map(Vec::as_slice)
     }
 
     /// An API for objects of one namespaced kind in the stack's namespace.

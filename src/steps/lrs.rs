@@ -3,19 +3,17 @@
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use futures::future::join3;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::core::v1::Secret;
 use kube::api::DeleteParams;
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use crate::clients::helm::{ChartRef, Install};
 use crate::clients::http::Account;
 use crate::clients::ralph::Ralph;
 use crate::clients::secrets::{self, Data, Keep, Key};
 use crate::clients::wait::{self, State};
-use crate::clients::{apply, elasticsearch, pods};
+use crate::clients::{apply, elasticsearch};
 use crate::error::Failure;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
@@ -27,7 +25,7 @@ use super::{Credential, Fact, Part, PartStatus, datalake, release};
 
 const RELEASE: &str = "lrs";
 /// The Deployment, the Service and the Secret.
-const NAME: &str = "lrs-ralph";
+pub const NAME: &str = "lrs-ralph";
 const USER: &str = "admin";
 
 /// The passwords are random and long: guessing is hopeless at any cost, and Ralph pays this one per request.
@@ -51,24 +49,12 @@ impl Part for Lrs {
 
     async fn status(&self, stack: &Stack) -> PartStatus {
         let mut status = PartStatus::default();
-        let (listed, deployment, answers) = join3(stack.helm.list(stack.namespace()), deployment(stack), probe(stack)).await;
-        status.runs = match listed {
-            Ok(rows) => match rows.into_iter().find(|row| row.name == RELEASE) {
-                None => {
-                    status.runs = Fact::Bad("not installed".into());
-                    return status;
-                }
-                Some(row) => {
-                    let text = format!("{}, chart {}", row.app_version, release::chart_version(&row.chart));
-                    if row.status == "deployed" { Fact::Good(text) } else { Fact::Bad(format!("{text}, {}", row.status)) }
-                }
-            },
-            Err(error) => Fact::from_error(&error),
+        let (runs, pods, answers) = join3(release::runs(stack, RELEASE), release::pods(stack, NAME), probe(stack)).await;
+        let Some(runs) = runs else {
+            status.runs = Fact::Bad("not installed".into());
+            return status;
         };
-        status.pods = match deployment {
-            Ok(pods) => pods,
-            Err(error) => Fact::from_error(&error),
-        };
+        (status.runs, status.pods) = (runs, pods);
         status.answers = match answers {
             Ok(detail) => Fact::Good(detail),
             Err(error) => Fact::from_error(&error),
@@ -77,7 +63,7 @@ impl Part for Lrs {
             Fact::Good(_) => Fact::Good("takes statements".into()),
             _ => Fact::None,
         };
-        status.url = service_url(stack).await.ok().flatten();
+        status.url = release::url(stack, NAME).await.ok().flatten();
         status
     }
 
@@ -91,22 +77,6 @@ impl Part for Lrs {
             url: format!("{}/xAPI", address(stack)),
         }])
     }
-}
-
-async fn deployment(stack: &Stack) -> Result<Fact> {
-    let deployment = stack.api::<Deployment>().get(NAME).await.with_context(|| format!("deployment {NAME}"))?;
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    let pods = pods::list(stack, &release::selector(&deployment)).await?;
-    let ready = pods.iter().filter(|pod| pods::is_ready(pod)).count();
-    let text = format!("{ready}/{wanted}");
-    Ok(if i32::try_from(ready).is_ok_and(|ready| ready >= wanted) { Fact::Good(text) } else { Fact::Bad(text) })
-}
-
-/// Where the Service can be reached from outside, when it can.
-async fn service_url(stack: &Stack) -> Result<Option<String>> {
-    let service = stack.api::<Service>().get(NAME).await?;
-    let ingress = service.status.and_then(|status| status.load_balancer).and_then(|balancer| balancer.ingress).unwrap_or_default();
-    Ok(ingress.into_iter().find_map(|point| point.ip.or(point.hostname)).map(|host| format!("http://{host}")))
 }
 
 /// The address inside the cluster.
@@ -219,7 +189,7 @@ impl RalphRelease {
             "image": {"repository": repository, "tag": tag},
             "replicas": size.replicas,
             "existingSecret": NAME,
-            "secretChecksum": checksum(stack).await?,
+            "secretChecksum": secrets::checksum(stack, &[NAME, &datalake::user_secret("lrs")]).await?,
             "elasticsearch": {
                 "host": "data-lake-es-http",
                 "index": elasticsearch::INDEX,
@@ -227,7 +197,7 @@ impl RalphRelease {
                 "caSecret": datalake::AUTHORITY_SECRET,
                 "allowYellow": datalake::nodes(stack) == 1,
             },
-            "resources": {"requests": {"cpu": size.cpu, "memory": size.memory}, "limits": {"memory": size.memory}},
+            "resources": size.resources(),
             "service": {"type": stack.settings.expose().service_type()},
         });
         if let Some(over) = stack.settings.values.get(&Component::Lrs) {
@@ -240,18 +210,6 @@ impl RalphRelease {
             values,
         })
     }
-}
-
-/// Changes when an account changes, so that the pods start anew with it; says nothing about the passwords.
-async fn checksum(stack: &Stack) -> Result<String> {
-    let mut hash = Sha256::new();
-    for name in [NAME.to_string(), datalake::user_secret("lrs")] {
-        for (key, value) in secrets::read(&stack.api(), &name).await?.unwrap_or_default() {
-            hash.update(key);
-            hash.update(Sha256::digest(&value));
-        }
-    }
-    Ok(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
 }
 
 #[async_trait]

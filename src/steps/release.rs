@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
 use serde_json::Value;
 
 use crate::clients::apply::{Comparison, Desired};
@@ -14,6 +15,8 @@ use crate::error::one_line;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Retracted};
+
+use super::Fact;
 
 /// Our own helm calls take seconds. A release that says it is busy for longer was left so by a helm that died.
 const STALE: Duration = Duration::from_secs(30);
@@ -136,6 +139,37 @@ pub async fn rollout(stack: &Stack, name: &str) -> Result<State> {
 pub fn selector(deployment: &Deployment) -> String {
     let labels = deployment.spec.as_ref().and_then(|spec| spec.selector.match_labels.as_ref());
     labels.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// What helm says of a release of the stack's namespace. None when there is none.
+pub async fn runs(stack: &Stack, release: &str) -> Option<Fact> {
+    match stack.releases().await {
+        Ok(rows) => rows.iter().find(|row| row.name == release).map(|row| {
+            let text = format!("{}, chart {}", row.app_version, chart_version(&row.chart));
+            if row.status == "deployed" { Fact::Good(text) } else { Fact::Bad(format!("{text}, {}", row.status)) }
+        }),
+        Err(error) => Some(Fact::from_error(&error)),
+    }
+}
+
+/// How many pods of a Deployment are ready, of how many.
+pub async fn pods(stack: &Stack, deployment: &str) -> Fact {
+    let counted = async {
+        let deployment = stack.api::<Deployment>().get(deployment).await.with_context(|| format!("deployment {deployment}"))?;
+        let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+        let pods = pods::list(stack, &selector(&deployment)).await?;
+        let ready = pods.iter().filter(|pod| pods::is_ready(pod)).count();
+        let text = format!("{ready}/{wanted}");
+        Ok(if i32::try_from(ready).is_ok_and(|ready| ready >= wanted) { Fact::Good(text) } else { Fact::Bad(text) })
+    };
+    counted.await.unwrap_or_else(|error| Fact::from_error(&error))
+}
+
+/// Where a Service can be reached from outside the cluster, when it can.
+pub async fn url(stack: &Stack, service: &str) -> Result<Option<String>> {
+    let service = stack.api::<Service>().get(service).await?;
+    let ingress = service.status.and_then(|status| status.load_balancer).and_then(|balancer| balancer.ingress).unwrap_or_default();
+    Ok(ingress.into_iter().find_map(|point| point.ip.or(point.hostname)).map(|host| format!("http://{host}")))
 }
 
 /// Only a release that this tool made is its to remove.
