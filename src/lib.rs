@@ -2,11 +2,12 @@
 //!
 //! A stack is a graph of steps (`stack`), the steps of each component are in `steps`, and the verbs in
 //! `commands` walk that graph. `clients` talk to the parts, `xapi` makes and reads statements, `seeding`
-//! sends and proves them, `output` is the only module that prints.
+//! sends and proves them, `dashboards` brings files into Superset and checks what they show, `output` is the only module that prints.
 
 pub mod cli;
 pub mod clients;
 pub mod commands;
+pub mod dashboards;
 pub mod error;
 pub mod output;
 pub mod seeding;

@@ -1,0 +1,349 @@
+//! A set of assets: databases, datasets, charts and dashboards as YAML files, in a folder or a zip archive.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read, Seek, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use include_dir::{Dir, include_dir};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
+
+use crate::clients::superset::Kind;
+use crate::error::Failure;
+use crate::stack::settings::yaml_fault;
+
+/// Ours, which `install` brings into Superset.
+static OURS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/dashboards");
+
+/// The format that Superset 4 to 6 read and write.
+const FORMAT: &str = "1.0.0";
+const LARGEST_FILE: u64 = 2 << 20;
+const LARGEST_BUNDLE: u64 = 32 << 20;
+const MOST_FILES: usize = 2000;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asset {
+    pub kind: Kind,
+    /// The name of its file without folder and ending: how people and the program call it.
+    pub name: String,
+    pub uuid: Uuid,
+    pub content: Map<String, Value>,
+}
+
+impl Asset {
+    /// What kind of asset a file holds is told by its own keys.
+    pub fn parse(file: &str, text: &str) -> Result<Self> {
+        let fault = |what: String| Failure::usage(format!("{file} {what}"));
+        let content: Value = serde_saphyr::from_str(text).map_err(|error| fault(format!("is not YAML: {}", yaml_fault(&error))))?;
+        let Value::Object(content) = content else { return Err(fault("holds no asset of Superset".into()).into()) };
+        let Some(kind) = Kind::ALL.into_iter().find(|kind| content.contains_key(kind.title_key())) else {
+            return Err(fault("is no dashboard, chart, dataset or database".into())
+                .hint("each has one of the keys dashboard_title, slice_name, table_name, database_name")
+                .into());
+        };
+        let version = content.get("version").and_then(Value::as_str).unwrap_or(FORMAT);
+        if version.split('.').next() != FORMAT.split('.').next() {
+            return Err(fault(format!("is of format {version}, and this program knows {FORMAT}")).into());
+        }
+        let uuid = content.get("uuid").and_then(Value::as_str).and_then(|uuid| uuid.parse().ok());
+        let uuid = uuid.ok_or_else(|| fault("has no uuid, by which Superset would know it again".into()).hint("`uuidgen` makes one"))?;
+        let name = Path::new(file).file_stem().and_then(|stem| stem.to_str()).unwrap_or(file).to_string();
+        Ok(Self { kind, name, uuid, content })
+    }
+
+    pub fn title(&self) -> &str {
+        self.content.get(self.kind.title_key()).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Where it lies in a bundle.
+    pub fn path(&self) -> String {
+        format!("{}/{}.yaml", self.kind.folder(), self.name)
+    }
+
+    /// Changes when anything of the file's meaning changes.
+    pub fn digest(&self) -> String {
+        let text = serde_json::to_string(&self.content).unwrap_or_default();
+        Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The uuids of the assets that this one refers to.
+    pub fn references(&self) -> Vec<Uuid> {
+        let mut found = Vec::new();
+        for value in self.content.iter().filter(|(key, _)| *key != "uuid").map(|(_, value)| value) {
+            collect_uuids(value, &mut found);
+        }
+        for key in ["dataset_uuid", "database_uuid"] {
+            found.extend(self.content.get(key).and_then(Value::as_str).and_then(|uuid| uuid.parse::<Uuid>().ok()));
+        }
+        found
+    }
+}
+
+/// The charts of a layout and the datasets of filters.
+fn collect_uuids(value: &Value, found: &mut Vec<Uuid>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value.as_str().filter(|_| matches!(key.as_str(), "uuid" | "datasetUuid")).and_then(|text| text.parse().ok()) {
+                    Some(uuid) => found.push(uuid),
+                    None => collect_uuids(value, found),
+                }
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|value| collect_uuids(value, found)),
+        _ => {}
+    }
+}
+
+/// Assets in an order in which each comes after those it refers to.
+#[derive(Debug, Clone, Default)]
+pub struct Bundle {
+    pub assets: Vec<Asset>,
+}
+
+impl Bundle {
+    /// The dashboards of this program.
+    pub fn ours() -> Result<Self> {
+        let mut files = BTreeMap::new();
+        collect_embedded(&OURS, &mut files);
+        Self::from_files(files)
+    }
+
+    /// A folder with any layout below it, a zip archive that Superset exported, or the file of one asset.
+    pub fn read(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let unreadable = |error: std::io::Error| Failure::usage(format!("cannot read {shown}: {error}"));
+        if path.is_dir() {
+            let mut files = BTreeMap::new();
+            collect_folder(path, path, &mut files)?;
+            return Self::from_files(files);
+        }
+        let mut file = std::fs::File::open(path).map_err(unreadable)?;
+        let mut start = [0; 2];
+        let read = file.read(&mut start).map_err(unreadable)?;
+        file.rewind().map_err(unreadable)?;
+        if &start[..read] == b"PK" {
+            return Self::from_zip(file, &shown.to_string());
+        }
+        let mut text = String::new();
+        file.take(LARGEST_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
+        too_large(&shown.to_string(), text.len() as u64)?;
+        Self::from_files(BTreeMap::from([(shown.to_string(), text)]))
+    }
+
+    /// Nothing of an archive is ever written to disk; names that point out of it are refused all the same,
+    /// because whoever made them meant no good.
+    pub fn from_zip(archive: impl Read + Seek, shown: &str) -> Result<Self> {
+        let fault = |what: String| Failure::usage(format!("{shown} {what}"));
+        let mut archive = ZipArchive::new(archive).map_err(|error| fault(format!("is not a zip archive that can be read: {error}")))?;
+        if archive.len() > MOST_FILES {
+            return Err(fault(format!("holds {} files, more than {MOST_FILES}", archive.len())).into());
+        }
+        let mut files = BTreeMap::new();
+        let mut total = 0;
+        for index in 0..archive.len() {
+            let entry = archive.by_index(index).map_err(|error| fault(format!("is broken: {error}")))?;
+            let name = entry.name().map_err(|error| fault(format!("is broken: {error}")))?.into_owned();
+            if name.starts_with(['/', '\\']) || entry.enclosed_name().is_none() || entry.is_symlink() {
+                return Err(fault(format!("holds `{name}`, which points out of the archive")).into());
+            }
+            if entry.is_dir() || !is_yaml(&name) {
+                continue;
+            }
+            let mut text = Vec::new();
+            // the size that the archive claims is not to be trusted
+            entry.take(LARGEST_FILE + 1).read_to_end(&mut text).map_err(|error| fault(format!("is broken at `{name}`: {error}")))?;
+            too_large(&format!("{name} in {shown}"), text.len() as u64)?;
+            total += text.len() as u64;
+            if total > LARGEST_BUNDLE {
+                return Err(fault(format!("unpacks to more than {} MB", LARGEST_BUNDLE >> 20)).into());
+            }
+            let text = String::from_utf8(text).map_err(|_| fault(format!("holds `{name}`, which is not text")))?;
+            files.insert(name, text);
+        }
+        Self::from_files(files)
+    }
+
+    /// Files by their names, which errors quote.
+    fn from_files(files: BTreeMap<String, String>) -> Result<Self> {
+        let mut assets: Vec<Asset> = Vec::new();
+        for (file, text) in &files {
+            if Path::new(file).file_name().is_some_and(|name| name == "metadata.yaml") {
+                check_metadata(file, text)?;
+                continue;
+            }
+            let asset = Asset::parse(file, text)?;
+            if let Some(twin) = assets.iter().find(|other| other.uuid == asset.uuid) {
+                return Err(Failure::usage(format!("{file} and {} have the same uuid {}", twin.path(), asset.uuid)).into());
+            }
+            assets.push(asset);
+        }
+        if assets.is_empty() {
+            return Err(Failure::usage("there is no dashboard, chart, dataset or database in it").into());
+        }
+        assets.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
+        Ok(Self { assets })
+    }
+
+    pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Asset> {
+        self.assets.iter().filter(move |asset| asset.kind == kind)
+    }
+
+    pub fn find(&self, kind: Kind, wanted: impl Fn(&Asset) -> bool) -> Option<&Asset> {
+        self.of_kind(kind).find(|asset| wanted(asset))
+    }
+
+    /// Only the assets that `wanted` names.
+    pub fn only(mut self, wanted: impl Fn(&Asset) -> bool) -> Self {
+        self.assets.retain(wanted);
+        self
+    }
+
+    /// The archive that Superset imports. YAML contains JSON, so the files are written as that.
+    pub fn to_zip(&self) -> Result<Vec<u8>> {
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        let options = SimpleFileOptions::default();
+        let metadata = json!({"version": FORMAT, "type": "assets", "timestamp": jiff::Timestamp::now().to_string()});
+        archive.start_file("bundle/metadata.yaml", options)?;
+        archive.write_all(metadata.to_string().as_bytes())?;
+        for asset in &self.assets {
+            archive.start_file(format!("bundle/{}", asset.path()), options)?;
+            archive.write_all(serde_json::to_string(&asset.content)?.as_bytes())?;
+        }
+        Ok(archive.finish().context("the bundle cannot be packed")?.into_inner())
+    }
+}
+
+fn check_metadata(file: &str, text: &str) -> Result<()> {
+    let metadata: Value = serde_saphyr::from_str(text).map_err(|error| Failure::usage(format!("{file} is not YAML: {}", yaml_fault(&error))))?;
+    let version = metadata["version"].as_str().unwrap_or("?");
+    if version.split('.').next() != FORMAT.split('.').next() {
+        return Err(Failure::usage(format!("{file} says format {version}, and this program knows {FORMAT}"))
+            .hint("export it again from a Superset of version 4 to 6")
+            .into());
+    }
+    Ok(())
+}
+
+fn too_large(what: &str, bytes: u64) -> Result<()> {
+    match bytes > LARGEST_FILE {
+        true => Err(Failure::usage(format!("{what} is larger than {} MB, which no asset is", LARGEST_FILE >> 20)).into()),
+        false => Ok(()),
+    }
+}
+
+fn is_yaml(name: &str) -> bool {
+    name.ends_with(".yaml") || name.ends_with(".yml")
+}
+
+fn collect_embedded(folder: &Dir<'_>, files: &mut BTreeMap<String, String>) {
+    for file in folder.files() {
+        let name = file.path().to_string_lossy();
+        if let Some(text) = file.contents_utf8().filter(|_| is_yaml(&name)) {
+            files.insert(name.into_owned(), text.to_string());
+        }
+    }
+    folder.dirs().for_each(|folder| collect_embedded(folder, files));
+}
+
+fn collect_folder(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) -> Result<()> {
+    let unreadable = |path: &Path, error: std::io::Error| Failure::usage(format!("cannot read {}: {error}", path.display()));
+    for entry in std::fs::read_dir(folder).map_err(|error| unreadable(folder, error))? {
+        let path = entry.map_err(|error| unreadable(folder, error))?.path();
+        let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        if path.is_dir() {
+            collect_folder(root, &path, files)?;
+        } else if is_yaml(&name) {
+            let length = path.metadata().map_err(|error| unreadable(&path, error))?.len();
+            too_large(&name, length)?;
+            if files.len() >= MOST_FILES {
+                return Err(Failure::usage(format!("{} holds more than {MOST_FILES} files", root.display())).into());
+            }
+            files.insert(name, std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHART: &str = "slice_name: How many?\nviz_type: table\nuuid: 6f3a3b5e-0000-4000-8000-000000000001\nversion: 1.0.0\n";
+
+    fn zip(entries: &[(&str, &[u8])]) -> Cursor<Vec<u8>> {
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, content) in entries {
+            archive.start_file(*name, SimpleFileOptions::default()).unwrap();
+            archive.write_all(content).unwrap();
+        }
+        archive.finish().unwrap()
+    }
+
+    fn refused(entries: &[(&str, &[u8])]) -> String {
+        crate::error::render(&Bundle::from_zip(zip(entries), "b.zip").unwrap_err())
+    }
+
+    #[test]
+    fn a_bundle_survives_being_packed_and_read() {
+        let bundle = Bundle::from_files(BTreeMap::from([("charts/how-many.yaml".into(), CHART.into())])).unwrap();
+        let again = Bundle::from_zip(Cursor::new(bundle.to_zip().unwrap()), "b.zip").unwrap();
+        assert_eq!(bundle.assets, again.assets);
+        assert_eq!((again.assets[0].kind, again.assets[0].name.as_str(), again.assets[0].title()), (Kind::Chart, "how-many", "How many?"));
+    }
+
+    #[test]
+    fn an_archive_that_means_no_good_is_refused_with_the_reason() {
+        assert!(refused(&[("../../etc/cron.d/a.yaml", CHART.as_bytes())]).contains("points out of the archive"));
+        assert!(refused(&[("/etc/a.yaml", CHART.as_bytes())]).contains("points out of the archive"));
+        let bomb = vec![b' '; 3 << 20];
+        assert!(refused(&[("b/charts/a.yaml", &bomb)]).contains("larger than 2 MB"));
+        let many: Vec<(String, Vec<u8>)> = (0..20).map(|i| (format!("b/{i}.yaml"), [CHART.as_bytes(), &vec![b'\n'; 2_000_000]].concat())).collect();
+        let many: Vec<(&str, &[u8])> = many.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect();
+        assert!(refused(&many).contains("unpacks to more than 32 MB"));
+        assert!(refused(&[("b/charts/a.yaml", b"\xff\xfe")]).contains("not text"));
+        assert!(Bundle::from_zip(Cursor::new(b"PK\x03\x04 broken".to_vec()), "b.zip").unwrap_err().to_string().contains("zip archive"));
+    }
+
+    #[test]
+    fn a_file_that_is_no_asset_is_refused_with_its_name_and_the_reason() {
+        let fault = |file: &str, text: &str| Bundle::from_files(BTreeMap::from([(file.into(), text.into())])).unwrap_err().to_string();
+        assert!(fault("a.yaml", "slice_name: a\nversion: 1.0.0\n").contains("a.yaml has no uuid"));
+        assert!(fault("a.yaml", &CHART.replace("1.0.0", "2.0.0")).contains("format 2.0.0"));
+        assert!(fault("x/metadata.yaml", "version: 0.9\n").contains("x/metadata.yaml says format"));
+        assert!(fault("a.yaml", "a: b: c").contains("is not YAML"));
+        assert!(fault("a.yaml", "label: saved query").contains("is no dashboard, chart, dataset or database"));
+        let twice = BTreeMap::from([("a.yaml".into(), CHART.into()), ("b.yaml".into(), CHART.into())]);
+        assert!(Bundle::from_files(twice).unwrap_err().to_string().contains("the same uuid"));
+    }
+
+    #[test]
+    fn references_are_the_charts_of_a_layout_and_the_datasets_of_filters() {
+        let text = "dashboard_title: a\nuuid: 6f3a3b5e-0000-4000-8000-000000000002\nposition:\n  CHART-1: {type: CHART, meta: {uuid: 6f3a3b5e-0000-4000-8000-000000000001}}\n\
+                    metadata:\n  native_filter_configuration:\n  - targets: [{datasetUuid: 6f3a3b5e-0000-4000-8000-000000000003}]\n";
+        let mut references: Vec<_> = Asset::parse("d.yaml", text).unwrap().references().iter().map(|uuid| uuid.as_u128() & 0xf).collect();
+        references.sort_unstable();
+        assert_eq!(references, [1, 3]);
+    }
+
+    #[test]
+    fn our_own_dashboards_are_whole() {
+        let bundle = Bundle::ours().unwrap();
+        for asset in &bundle.assets {
+            for uuid in asset.references() {
+                assert!(bundle.assets.iter().any(|other| other.uuid == uuid), "{} refers to {uuid}, which is not there", asset.path());
+            }
+        }
+        for chart in bundle.of_kind(Kind::Chart) {
+            let shown = bundle.of_kind(Kind::Dashboard).any(|dashboard| dashboard.references().contains(&chart.uuid));
+            assert!(shown, "{} is on no dashboard", chart.path());
+            assert!(chart.content.get("description").and_then(Value::as_str).is_some_and(|text| !text.is_empty()), "{} is not described", chart.path());
+        }
+        assert_eq!(bundle.of_kind(Kind::Database).count(), 1);
+        assert!(bundle.of_kind(Kind::Dashboard).count() >= 3);
+    }
+}

@@ -1,0 +1,157 @@
+//! Why a chart is empty or broken: walks from the chart back to where statements come from and stops at the first
+//! link that is broken.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::clients::superset::{Kind, Superset};
+use crate::error::one_line;
+use crate::output::age;
+use crate::stack::Stack;
+
+use super::bundle::Bundle;
+use super::chart;
+use super::check::Live;
+use super::record::Record;
+
+/// One link of the way from the chart to the data.
+#[derive(Debug)]
+pub struct Link {
+    pub name: &'static str,
+    pub found: String,
+    /// What to do about it, when this is where it breaks.
+    pub cure: Option<String>,
+}
+
+/// The links that were looked at, the broken one last.
+#[derive(Debug, Default)]
+pub struct Explanation {
+    pub links: Vec<Link>,
+}
+
+impl Explanation {
+    pub fn is_broken(&self) -> bool {
+        self.links.last().is_some_and(|link| link.cure.is_some())
+    }
+
+    fn good(&mut self, name: &'static str, found: impl Into<String>) {
+        self.links.push(Link { name, found: found.into(), cure: None });
+    }
+
+    fn broken(mut self, name: &'static str, found: impl Into<String>, cure: impl Into<String>) -> Self {
+        self.links.push(Link { name, found: found.into(), cure: Some(cure.into()) });
+        self
+    }
+}
+
+/// A chart of ours that is not in Superset.
+pub async fn absent(stack: &Stack, name: &str) -> Result<Option<Explanation>> {
+    let ours = Bundle::ours()?;
+    let Some(asset) = ours.find(Kind::Chart, |asset| asset.name == name || asset.title().eq_ignore_ascii_case(name)) else { return Ok(None) };
+    let explanation = Explanation::default();
+    Ok(Some(match Record::load(stack).await?.0.contains_key(&asset.uuid) {
+        true => explanation.broken("chart", "a person deleted it in Superset", "`kubectl lastack dashboards apply --overwrite` brings it back"),
+        false => explanation.broken("chart", "it was never brought into Superset", "`kubectl lastack configure dataviz` brings it"),
+    }))
+}
+
+pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Explanation> {
+    let mut walk = Explanation::default();
+    walk.good("chart", format!("`{}`, a {}", chart.listed.title, chart.viz_type));
+
+    let Some(dataset) = chart.dataset() else {
+        return Ok(walk.broken("dataset", "the chart has none", "choose one in Superset, or `kubectl lastack dashboards apply --overwrite`"));
+    };
+    let dataset = match superset.get(Kind::Dataset, dataset).await {
+        Ok(found) => found,
+        Err(error) => {
+            return Ok(walk.broken("dataset", one_line(&error), "`kubectl lastack dashboards apply --overwrite` brings the data set back"));
+        }
+    };
+    let table = dataset["table_name"].as_str().unwrap_or_default();
+    let known: Vec<&str> = dataset["columns"].as_array().into_iter().flatten().filter_map(|column| column["column_name"].as_str()).collect();
+    let used = chart::columns(&chart.params);
+    if let Some(column) = used.iter().find(|column| !known.contains(&column.as_str())) {
+        let cure = "add it to the data set in Superset, or `kubectl lastack dashboards apply --overwrite`";
+        return Ok(walk.broken("dataset", format!("`{table}` has no column `{column}`"), cure));
+    }
+    walk.good("dataset", format!("`{table}`, {} columns, {} of them used", known.len(), used.len()));
+
+    let database = dataset["database"]["id"].as_u64().unwrap_or_default();
+    if let Some(fault) = superset.reach(database).await? {
+        return Ok(walk.broken("database", fault, "`kubectl lastack configure dataviz` brings account, password and certificate together again"));
+    }
+    walk.good("database", "Superset reaches the data lake with its own account");
+
+    let elasticsearch = stack.elasticsearch().await?;
+    let Some(index) = elasticsearch.index().await? else {
+        return Ok(walk.broken("index", "there is no index of statements", "`kubectl lastack install` makes it"));
+    };
+    if let Some(field) = used.iter().find(|field| index["mappings"].pointer(&pointer(field)).is_none()) {
+        let cure = "`kubectl lastack install --only datalake` brings the mapping up to date; statements that are stored already stay without the field";
+        return Ok(walk.broken("index", format!("the mapping has no field `{field}`"), cure));
+    }
+    let contents = elasticsearch.contents().await?;
+    if contents.statements == 0 {
+        let cure = "nothing was stored yet: `kubectl lastack seed` sends examples, `kubectl lastack status` shows the hop before";
+        return Ok(walk.broken("index", "it is empty", cure));
+    }
+    let newest = contents.newest_stored.map(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs());
+    let newest = newest.map(|since| format!(", the newest stored {} ago", age::age(since))).unwrap_or_default();
+    walk.good("index", format!("{} statements{newest}", age::count(contents.statements)));
+
+    let query = match chart.query() {
+        Ok(query) => query,
+        Err(why) => return Ok(walk.broken("query", format!("the chart {why}"), "then ask again")),
+    };
+    let rows = superset.query(&query).await?.into_iter().next().unwrap_or_default();
+    if let Some(error) = rows.error {
+        return Ok(walk.broken("query", error, "the chart asks for something that Elasticsearch SQL cannot do: see docs/dashboards.md"));
+    }
+    if has_data(&rows.data) {
+        walk.good("query", format!("{} rows: the chart is not empty", rows.data.len()));
+        return Ok(walk);
+    }
+    let (filter, found) = first_empty_filter(superset, &query).await?;
+    Ok(walk.broken("filters", found, format!("no statement passes {filter}: widen it, or send statements that do")))
+}
+
+/// A single row of nothing is what a total over no statements gives.
+fn has_data(rows: &[serde_json::Map<String, Value>]) -> bool {
+    rows.iter().any(|row| row.values().any(|value| !value.is_null() && value != &json!(0)))
+}
+
+/// Adds the filters of a query one by one until nothing is left.
+async fn first_empty_filter(superset: &Superset, query: &Value) -> Result<(String, String)> {
+    let filters = query["queries"][0]["filters"].as_array().cloned().unwrap_or_default();
+    let mut before = None;
+    for taken in 0..=filters.len() {
+        let mut some = query.clone();
+        some["queries"][0]["filters"] = json!(filters[..taken]);
+        if taken < filters.len() {
+            some["queries"][0]["extras"]["where"] = json!("");
+            some["queries"][0]["extras"]["having"] = json!("");
+        }
+        let rows = superset.query(&some).await?.into_iter().next().unwrap_or_default();
+        if !has_data(&rows.data) {
+            let filter = taken.checked_sub(1).map_or("the query itself".into(), |at| shown(&filters[at]));
+            let found = before.map_or("no rows even without filters".into(), |rows| format!("{rows} rows without it, none with it"));
+            return Ok((filter, found));
+        }
+        before = Some(rows.data.len());
+    }
+    let extras = &query["queries"][0]["extras"];
+    let conditions = [&extras["where"], &extras["having"]].map(|text| text.as_str().unwrap_or_default().to_string());
+    Ok((format!("`{}`", conditions.join(" ").trim()), format!("{} rows without it, none with it", before.unwrap_or_default())))
+}
+
+fn shown(filter: &Value) -> String {
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
+    let value = if filter["val"].is_null() { String::new() } else { format!(" {}", word(&filter["val"])) };
+    format!("`{} {}{value}`", word(&filter["col"]), word(&filter["op"]))
+}
+
+/// Where the mapping has a field. Its names contain dots and are one key, because the index has no objects.
+fn pointer(field: &str) -> String {
+    format!("/properties/{}", field.replace('~', "~0").replace('/', "~1"))
+}

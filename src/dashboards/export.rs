@@ -1,0 +1,197 @@
+//! What a person made in Superset, as files that can be committed: no ids of this Superset, no passwords, no
+//! addresses of databases, and the same text for the same thing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::clients::superset::Kind;
+
+use super::bundle::{Asset, Bundle};
+use super::chart;
+
+/// Keys that say where or when something was exported, or repeat what is said elsewhere.
+const OF_THIS_SUPERSET: [&str; 8] =
+    ["slice_id", "datasource", "dashboards", "dashboardId", "chartsInScope", "tabsInScope", "shared_label_colors", "map_label_colors"];
+
+/// The files to write, by their path, and what was left out.
+pub struct Exported {
+    pub files: BTreeMap<String, String>,
+    pub left_out: Vec<String>,
+}
+
+/// `exported` is what Superset gave, `ours` gives the names of files that this program knows.
+pub fn export(exported: Bundle, ours: &Bundle) -> Result<Exported> {
+    let mut files = BTreeMap::new();
+    let mut left_out = Vec::new();
+    let mut taken = BTreeSet::new();
+    for mut asset in exported.assets {
+        if asset.kind == Kind::Database {
+            if !ours.assets.iter().any(|other| other.uuid == asset.uuid) {
+                left_out.push(format!("database `{}`: its address and password stay in Superset", asset.title()));
+            }
+            continue;
+        }
+        asset.name = name(&asset, ours, &mut taken);
+        clean(&mut asset);
+        files.insert(asset.path(), serde_saphyr::to_string(&asset.content)?);
+    }
+    files.insert("metadata.yaml".into(), serde_saphyr::to_string(&json!({"version": "1.0.0", "type": "assets"}))?);
+    Ok(Exported { files, left_out })
+}
+
+/// The file's name: the one we know, or the title in small letters.
+fn name(asset: &Asset, ours: &Bundle, taken: &mut BTreeSet<(Kind, String)>) -> String {
+    let known = ours.assets.iter().find(|other| other.uuid == asset.uuid).map(|other| other.name.clone());
+    let slug = asset.content.get("slug").and_then(Value::as_str).map(str::to_string);
+    let base = known.or(slug).unwrap_or_else(|| slugify(asset.title()));
+    let mut name = base.clone();
+    for number in 2.. {
+        if taken.insert((asset.kind, name.clone())) {
+            break;
+        }
+        name = format!("{base}-{number}");
+    }
+    name
+}
+
+fn slugify(title: &str) -> String {
+    let words: Vec<String> = title.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+    if words.is_empty() { "untitled".into() } else { words.join("-") }
+}
+
+fn clean(asset: &mut Asset) {
+    let renumbered = renumber(&asset.content);
+    let known = asset.content.get("viz_type").and_then(Value::as_str).is_some_and(|viz_type| chart::KNOWN.contains(&viz_type));
+    if known {
+        // made again from `params`
+        asset.content.remove("query_context");
+    } else if let Some(Value::String(text)) = asset.content.get_mut("query_context")
+        && let Ok(mut context) = serde_json::from_str::<Value>(text)
+    {
+        strip(&mut context);
+        *text = context.to_string();
+    }
+    let mut content = Value::Object(std::mem::take(&mut asset.content));
+    strip(&mut content);
+    if let Value::Object(mut content) = content {
+        refer(&mut content, &renumbered);
+        asset.content = content;
+    }
+}
+
+/// Takes out what belongs to this Superset and what says nothing.
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, value| !value.is_null() && !OF_THIS_SUPERSET.contains(&key.as_str()));
+            map.values_mut().for_each(strip);
+        }
+        Value::Array(list) => list.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
+
+/// New numbers for the charts of a layout: in the order of their uuids, from 1. Superset needs numbers there, and
+/// replaces them by its own.
+fn renumber(content: &Map<String, Value>) -> BTreeMap<u64, u64> {
+    let position = content.get("position").and_then(Value::as_object);
+    let charts = position.into_iter().flat_map(|position| position.values()).filter_map(|child| {
+        let meta = child.get("meta")?;
+        Some((meta.get("uuid")?.as_str()?.parse::<Uuid>().ok()?, meta.get("chartId")?.as_u64()?))
+    });
+    let by_uuid: BTreeMap<Uuid, u64> = charts.collect();
+    by_uuid.into_values().zip(1..).collect()
+}
+
+/// Puts the new numbers wherever the old ones stand.
+fn refer(content: &mut Map<String, Value>, numbers: &BTreeMap<u64, u64>) {
+    let new = |old: &Value| old.as_u64().and_then(|old| numbers.get(&old)).map(|new| json!(new));
+    for child in content.get_mut("position").and_then(Value::as_object_mut).into_iter().flat_map(|position| position.values_mut()) {
+        if let Some(meta) = child.get_mut("meta").and_then(Value::as_object_mut)
+            && let Some(number) = meta.get("chartId").and_then(new)
+        {
+            meta.insert("chartId".into(), number);
+        }
+    }
+    let Some(Value::Object(metadata)) = content.get_mut("metadata") else { return };
+    for key in ["chart_configuration", "expanded_slices"] {
+        let Some(Value::Object(by_chart)) = metadata.remove(key) else { continue };
+        let renumbered = by_chart.into_iter().filter_map(|(old, mut value)| {
+            let number = numbers.get(&old.parse().ok()?)?;
+            if let Some(id) = value.get_mut("id") {
+                *id = json!(number);
+            }
+            Some((number.to_string(), value))
+        });
+        metadata.insert(key.into(), Value::Object(renumbered.collect()));
+    }
+    metadata.values_mut().for_each(|value| renumber_lists(value, &new));
+}
+
+/// Lists of charts that a filter leaves alone.
+fn renumber_lists(value: &mut Value, new: &impl Fn(&Value) -> Option<Value>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::Array(list) if matches!(key.as_str(), "excluded" | "immune" | "timed_refresh_immune_slices") => {
+                        *list = list.iter().filter_map(new).collect();
+                    }
+                    other => renumber_lists(other, new),
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(|value| renumber_lists(value, new)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asset(text: &str) -> Asset {
+        Asset::parse("charts/Whatever_17.yaml", text).unwrap()
+    }
+
+    const ONE: &str = "6f3a3b5e-0000-4000-8000-000000000001";
+    const TWO: &str = "6f3a3b5e-0000-4000-8000-000000000002";
+
+    #[test]
+    fn nothing_of_the_superset_it_came_from_is_left() {
+        let chart = format!("slice_name: Who watches?\nuuid: {ONE}\nviz_type: table\ncache_timeout:\nparams: {{datasource: 12__table, slice_id: 17, metrics: [count]}}\nquery_context: '{{\"datasource\":{{\"id\":12}}}}'\n");
+        let database = format!("database_name: Theirs\nuuid: {TWO}\nsqlalchemy_uri: postgresql://me:XXXXXXXXXX@db.internal/x\n");
+        let exported = export(Bundle { assets: vec![asset(&chart), asset(&database)] }, &Bundle::default()).unwrap();
+        let text = &exported.files["charts/who-watches.yaml"];
+        for gone in ["12", "17", "cache_timeout", "query_context", "db.internal"] {
+            assert!(!text.replace(ONE, "").contains(gone), "{gone} is still in\n{text}");
+        }
+        assert_eq!(exported.left_out, ["database `Theirs`: its address and password stay in Superset"]);
+        assert!(!exported.files.keys().any(|path| path.starts_with("databases")));
+    }
+
+    #[test]
+    fn charts_get_new_numbers_wherever_the_old_ones_stand() {
+        let text = format!(
+            "dashboard_title: D\nuuid: 6f3a3b5e-0000-4000-8000-000000000009\nposition:\n  A: {{type: CHART, meta: {{uuid: {TWO}, chartId: 71}}}}\n  B: {{type: CHART, meta: {{uuid: {ONE}, chartId: 93}}}}\n\
+             metadata:\n  chart_configuration: {{'71': {{id: 71, crossFilters: {{scope: {{excluded: [93]}}}}}}}}\n  native_filter_configuration: [{{scope: {{excluded: [71, 5]}}, chartsInScope: [93]}}]\n"
+        );
+        let mut dashboard = asset(&text);
+        clean(&mut dashboard);
+        let content = Value::Object(dashboard.content);
+        assert_eq!(content["position"]["B"]["meta"]["chartId"], 1);
+        assert_eq!(content["position"]["A"]["meta"]["chartId"], 2);
+        assert_eq!(content["metadata"]["chart_configuration"], json!({"2": {"id": 2, "crossFilters": {"scope": {"excluded": [1]}}}}));
+        assert_eq!(content["metadata"]["native_filter_configuration"], json!([{"scope": {"excluded": [2]}}]));
+    }
+
+    #[test]
+    fn two_charts_of_one_title_are_two_files() {
+        let chart = |uuid: &str| asset(&format!("slice_name: A & b\nuuid: {uuid}\nviz_type: table\n"));
+        let exported = export(Bundle { assets: vec![chart(ONE), chart(TWO)] }, &Bundle::default()).unwrap();
+        assert_eq!(exported.files.keys().collect::<Vec<_>>(), ["charts/a-b-2.yaml", "charts/a-b.yaml", "metadata.yaml"]);
+    }
+}

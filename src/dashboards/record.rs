@@ -1,0 +1,60 @@
+//! What this program last brought into Superset, kept in a ConfigMap, so that what a person changed or deleted
+//! since then can be told from what is old.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::clients::apply::{self, FIELD_MANAGER};
+use crate::stack::Stack;
+
+pub const NAME: &str = "dataviz-applied";
+
+/// How an asset was when this program brought it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Of the file.
+    pub digest: String,
+    /// What Superset said right afterwards.
+    pub changed_on: String,
+}
+
+#[derive(Debug, Clone, Default)]
+pub struct Record(pub BTreeMap<Uuid, Applied>);
+
+impl Record {
+    /// An entry that cannot be read is one that was never made.
+    pub async fn load(stack: &Stack) -> Result<Self> {
+        let map = stack.api::<ConfigMap>().get_opt(NAME).await.with_context(|| format!("configmap {NAME}"))?;
+        let data = map.and_then(|map| map.data).unwrap_or_default();
+        Ok(Self(data.iter().filter_map(|(uuid, entry)| Some((uuid.parse().ok()?, serde_json::from_str(entry).ok()?))).collect()))
+    }
+
+    /// Writes these entries and leaves all others as they are.
+    pub async fn remember(stack: &Stack, entries: &BTreeMap<Uuid, Applied>) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let data: BTreeMap<String, String> =
+            entries.iter().map(|(uuid, applied)| Ok((uuid.to_string(), serde_json::to_string(applied)?))).collect::<Result<_>>()?;
+        let api = stack.api::<ConfigMap>();
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        let outcome = match api.patch(NAME, &params, &Patch::Merge(json!({"data": data}))).await {
+            Err(error) if apply::is_not_found(&error) => {
+                let map = serde_json::from_value(json!({"metadata": {"name": NAME, "labels": stack.labels("superset", "dataviz")}, "data": data}))?;
+                api.create(&PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() }, &map).await
+            }
+            outcome => outcome,
+        };
+        outcome.map(drop).with_context(|| format!("configmap {NAME}"))
+    }
+
+    pub async fn forget(stack: &Stack) -> Result<()> {
+        apply::delete(&stack.api::<ConfigMap>(), NAME, &DeleteParams::default()).await
+    }
+}

@@ -1,0 +1,179 @@
+//! Brings a bundle into Superset without touching what a person changed there.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::clients::superset::{Kind, Listed, Superset};
+use crate::stack::Stack;
+
+use super::bundle::{Asset, Bundle};
+use super::record::{Applied, Record};
+
+/// How an asset of a bundle stands in Superset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// As in the file.
+    Same,
+    /// Never brought there.
+    Missing,
+    /// As this program brought it, from another version of the file.
+    Outdated,
+    /// Changed by a person since then.
+    Changed { by: String },
+    /// Deleted by a person since then.
+    Deleted,
+}
+
+impl Standing {
+    fn of(asset: &Asset, listed: Option<&Listed>, applied: Option<&Applied>, us: &str) -> Self {
+        match (listed, applied) {
+            (None, None) => Self::Missing,
+            (None, Some(_)) => Self::Deleted,
+            (Some(there), Some(applied)) if there.changed_on == applied.changed_on => match applied.digest == asset.digest() {
+                true => Self::Same,
+                false => Self::Outdated,
+            },
+            // an import that was killed before it could be written down
+            (Some(there), _) if there.changed_by == us => Self::Outdated,
+            (Some(there), _) => Self::Changed { by: there.changed_by.clone() },
+        }
+    }
+
+    pub fn is_a_persons(&self) -> bool {
+        matches!(self, Self::Changed { .. } | Self::Deleted)
+    }
+
+    /// Whether an import is to bring it.
+    fn is_due(&self, overwrite: bool) -> bool {
+        matches!(self, Self::Missing | Self::Outdated) || overwrite && self.is_a_persons()
+    }
+}
+
+/// What is in Superset, by uuid.
+pub struct Live {
+    listed: BTreeMap<Uuid, Listed>,
+    us: String,
+}
+
+impl Live {
+    pub async fn look(superset: &Superset) -> Result<Self> {
+        let mut listed = BTreeMap::new();
+        for kind in Kind::ALL {
+            listed.extend(superset.list(kind).await?.into_iter().map(|asset| (asset.uuid, asset)));
+        }
+        Ok(Self { listed, us: superset.me().await? })
+    }
+
+    pub fn get(&self, uuid: Uuid) -> Option<&Listed> {
+        self.listed.get(&uuid)
+    }
+}
+
+/// Each asset of the bundle with its standing.
+pub async fn compare<'a>(stack: &Stack, superset: &Superset, bundle: &'a Bundle) -> Result<Vec<(&'a Asset, Standing)>> {
+    let record = Record::load(stack).await?;
+    let live = Live::look(superset).await?;
+    let standing = |asset: &Asset| Standing::of(asset, live.get(asset.uuid), record.0.get(&asset.uuid), &live.us);
+    Ok(bundle.assets.iter().map(|asset| (asset, standing(asset))).collect())
+}
+
+/// What an import did.
+#[derive(Debug, Default)]
+pub struct Applying {
+    pub brought: Vec<String>,
+    /// Left as a person made them, in words.
+    pub left: Vec<String>,
+}
+
+/// Imports what is missing or old in one transaction. With `overwrite`, also what a person changed or deleted.
+pub async fn apply(stack: &Stack, superset: &Superset, bundle: &Bundle, overwrite: bool) -> Result<Applying> {
+    let mut due_before: Option<Vec<Uuid>> = None;
+    loop {
+        let standings = compare(stack, superset, bundle).await?;
+        let due: Vec<&Asset> = standings.iter().filter(|(_, standing)| standing.is_due(overwrite)).map(|(asset, _)| *asset).collect();
+        let left = standings.iter().filter(|(_, standing)| standing.is_a_persons() && !overwrite).map(|(asset, standing)| leave(asset, standing));
+        let applying = Applying { brought: due.iter().map(|asset| asset.path()).collect(), left: left.collect() };
+        if due.is_empty() {
+            return Ok(applying);
+        }
+        let part = Bundle { assets: due.iter().map(|asset| (*asset).clone()).collect() };
+        let uuids: Vec<Uuid> = part.assets.iter().map(|asset| asset.uuid).collect();
+        match superset.import(&part.to_zip()?, &Value::Object(Map::new())).await {
+            Ok(()) => {
+                remember(stack, superset, &part).await?;
+                return Ok(applying);
+            }
+            // another import at the same time may have made what this one wanted to make: look at what is left
+            Err(_) if due_before.as_ref() != Some(&uuids) => due_before = Some(uuids),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Writes down how Superset has the assets that were just imported.
+async fn remember(stack: &Stack, superset: &Superset, bundle: &Bundle) -> Result<()> {
+    let live = Live::look(superset).await?;
+    let entry = |asset: &Asset| {
+        let changed_on = live.get(asset.uuid)?.changed_on.clone();
+        Some((asset.uuid, Applied { digest: asset.digest(), changed_on }))
+    };
+    Record::remember(stack, &bundle.assets.iter().filter_map(entry).collect()).await
+}
+
+fn leave(asset: &Asset, standing: &Standing) -> String {
+    let what = format!("{} `{}`", asset.kind.word(), asset.title());
+    match standing {
+        Standing::Changed { by } if by.is_empty() => format!("{what} was changed in Superset"),
+        Standing::Changed { by } => format!("{what} was changed by {by}"),
+        _ => format!("{what} was deleted in Superset"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asset() -> Asset {
+        Asset::parse("a.yaml", "slice_name: a\nuuid: 6f3a3b5e-0000-4000-8000-000000000001\n").unwrap()
+    }
+
+    fn there(changed_on: &str, changed_by: &str) -> Option<Listed> {
+        Some(Listed {
+            id: 1,
+            uuid: asset().uuid,
+            title: "a".into(),
+            slug: None,
+            changed_on: changed_on.into(),
+            changed_by: changed_by.into(),
+        })
+    }
+
+    fn applied(digest: &str) -> Option<Applied> {
+        Some(Applied { digest: digest.into(), changed_on: "monday".into() })
+    }
+
+    #[test]
+    fn what_a_person_did_is_told_from_what_is_old() {
+        let standing = |listed: Option<Listed>, applied: Option<Applied>| Standing::of(&asset(), listed.as_ref(), applied.as_ref(), "us");
+        let digest = asset().digest();
+        assert_eq!(standing(None, None), Standing::Missing);
+        assert_eq!(standing(there("monday", "us"), applied(&digest)), Standing::Same);
+        assert_eq!(standing(there("monday", "us"), applied("of an older file")), Standing::Outdated);
+        assert_eq!(standing(there("tuesday", "Ada"), applied(&digest)), Standing::Changed { by: "Ada".into() });
+        assert_eq!(standing(None, applied(&digest)), Standing::Deleted);
+        // killed between the import and writing it down
+        assert_eq!(standing(there("monday", "us"), None), Standing::Outdated);
+        assert_eq!(standing(there("monday", "Ada"), None), Standing::Changed { by: "Ada".into() });
+    }
+
+    #[test]
+    fn a_persons_work_is_only_overwritten_when_asked() {
+        let theirs = Standing::Changed { by: "Ada".into() };
+        assert!(!theirs.is_due(false) && theirs.is_due(true));
+        assert!(!Standing::Deleted.is_due(false) && Standing::Deleted.is_due(true));
+        assert!(Standing::Missing.is_due(false) && !Standing::Same.is_due(true));
+    }
+}
