@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use clap::ValueEnum;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::resources::Resources;
 
@@ -26,6 +27,7 @@ pub enum Profile {
 pub struct Sizes {
     pub datalake: DatalakeSize,
     pub lrs: ReplicaSize,
+    pub dataviz: DatavizSize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -43,6 +45,41 @@ pub struct ReplicaSize {
     pub replicas: u32,
     pub cpu: Quantity,
     pub memory: Quantity,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatavizSize {
+    pub web: ReplicaSize,
+    pub postgresql: DatabaseSize,
+    /// Background workers; with any of them come a cache and a scheduler.
+    pub workers: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DatabaseSize {
+    pub cpu: Quantity,
+    pub memory: Quantity,
+    pub storage: Quantity,
+}
+
+impl ReplicaSize {
+    /// As chart values.
+    pub fn resources(&self) -> Value {
+        resources(&self.cpu, &self.memory)
+    }
+}
+
+impl DatabaseSize {
+    /// As chart values.
+    pub fn resources(&self) -> Value {
+        resources(&self.cpu, &self.memory)
+    }
+}
+
+fn resources(cpu: &Quantity, memory: &Quantity) -> Value {
+    json!({"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory}})
 }
 
 impl Profile {
@@ -67,6 +104,8 @@ impl Sizes {
     pub fn requests(&self) -> Resources {
         Resources::of(Some(&self.datalake.cpu), Some(&self.datalake.memory)) * self.datalake.nodes
             + Resources::of(Some(&self.lrs.cpu), Some(&self.lrs.memory)) * self.lrs.replicas
+            + Resources::of(Some(&self.dataviz.web.cpu), Some(&self.dataviz.web.memory)) * (self.dataviz.web.replicas + self.dataviz.workers)
+            + Resources::of(Some(&self.dataviz.postgresql.cpu), Some(&self.dataviz.postgresql.memory))
     }
 }
 

@@ -96,6 +96,11 @@ pub trait Step: Send + Sync {
         &[]
     }
 
+    /// Whether this is a setting inside a running component, which `configure` brings without touching releases.
+    fn configures(&self) -> bool {
+        false
+    }
+
     /// Reads, never changes. An error means that looking failed, not that the thing is absent.
     async fn observe(&self, stack: &Stack) -> Result<Observed>;
 

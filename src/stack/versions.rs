@@ -14,6 +14,7 @@ pub enum Component {
     Operator,
     Datalake,
     Lrs,
+    Dataviz,
 }
 
 impl Component {
@@ -22,6 +23,7 @@ impl Component {
             Self::Operator => "operator",
             Self::Datalake => "datalake",
             Self::Lrs => "lrs",
+            Self::Dataviz => "dataviz",
         }
     }
 }
@@ -112,8 +114,10 @@ mod tests {
         let versions = Versions::get();
         for component in Component::value_variants() {
             let release = versions.of(*component);
+            let program = release.images.values().filter(|image| image.ends_with(&format!(":{}", release.version)));
+            assert_eq!(program.count(), 1, "{component}: one image is version {}", release.version);
             for image in release.images.values() {
-                assert!(image.ends_with(&format!(":{}", release.version)), "{component}: {image} is not version {}", release.version);
+                assert!(image.rsplit_once(':').is_some_and(|(_, tag)| tag.starts_with(|c: char| c.is_ascii_digit())), "{image} has no version");
             }
         }
         semver::Version::parse(&format!("{}.0", versions.kubernetes.minimum)).unwrap();

@@ -1,6 +1,7 @@
 //! The steps of each component, a file each. A new component is a new file and a line in `parts`.
 
 pub mod datalake;
+pub mod dataviz;
 pub mod lrs;
 pub mod namespace;
 pub mod operator;
@@ -34,7 +35,7 @@ pub trait Part: Send + Sync {
 
 /// The parts in the order in which data flows.
 pub fn parts() -> Vec<Box<dyn Part>> {
-    vec![Box::new(lrs::Lrs), Box::new(datalake::Datalake), Box::new(operator::Operator)]
+    vec![Box::new(lrs::Lrs), Box::new(datalake::Datalake), Box::new(dataviz::Dataviz), Box::new(operator::Operator)]
 }
 
 /// Everything that must be true for the whole stack.

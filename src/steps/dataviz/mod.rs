@@ -1,0 +1,126 @@
+//! Superset, the dashboards: its accounts, its release, the connection to the data lake, the assets.
+
+mod accounts;
+mod answers;
+mod assets;
+mod database;
+mod superset;
+mod teacher;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use futures::future::join3;
+use secrecy::SecretString;
+
+use crate::clients::http::{Account, HttpClient};
+use crate::clients::secrets;
+use crate::clients::superset::{Kind, Superset};
+use crate::dashboards::bundle::Bundle;
+use crate::dashboards::sync::{self, Standing};
+use crate::error::Failure;
+use crate::stack::Stack;
+use crate::stack::step::Step;
+use crate::stack::versions::Component;
+
+use super::{Credential, Fact, Part, PartStatus, release};
+
+const RELEASE: &str = "dataviz";
+/// The Deployment, the Service and the Secret of the accounts.
+pub const NAME: &str = "dataviz-superset";
+/// The tool's own account, so that no password that a person changes locks it out.
+const USER: &str = "lastack";
+
+pub struct Dataviz;
+
+#[async_trait]
+impl Part for Dataviz {
+    fn name(&self) -> &'static str {
+        "superset"
+    }
+
+    fn component(&self) -> Component {
+        Component::Dataviz
+    }
+
+    fn steps(&self) -> Vec<Box<dyn Step>> {
+        vec![
+            Box::new(accounts::Accounts),
+            Box::new(superset::SupersetRelease),
+            Box::new(answers::Answers),
+            Box::new(database::Database),
+            Box::new(assets::Assets),
+            Box::new(teacher::Teacher),
+        ]
+    }
+
+    async fn status(&self, stack: &Stack) -> PartStatus {
+        let mut status = PartStatus::default();
+        let (runs, pods, asked) = join3(release::runs(stack, RELEASE), release::pods(stack, NAME), ask(stack)).await;
+        let Some(runs) = runs else {
+            // a stack may be without dashboards; one that lost them is not well
+            let lost = secrets::optional(stack, NAME, "admin-password").await.is_ok_and(|password| password.is_some());
+            status.runs = if lost { Fact::Bad("not installed".into()) } else { Fact::None };
+            return status;
+        };
+        (status.runs, status.pods) = (runs, pods);
+        (status.answers, status.data) = match asked {
+            Ok((answers, data)) => (answers, data),
+            Err(error) => (Fact::from_error(&error), Fact::None),
+        };
+        status.url = release::url(stack, NAME).await.ok().flatten();
+        status
+    }
+
+    async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>> {
+        let mut found = Vec::new();
+        for (user, purpose) in [("admin", "everything in Superset"), ("teacher", "looks at the dashboards")] {
+            let key = format!("{user}-password");
+            let Some(password) = secrets::optional(stack, NAME, &key).await? else { continue };
+            found.push(Credential { user: user.into(), password, purpose, secret: format!("{NAME}/{key}"), url: address(stack) });
+        }
+        Ok(found)
+    }
+}
+
+/// Whether people can sign in, and what they then find.
+async fn ask(stack: &Stack) -> Result<(Fact, Fact)> {
+    let superset = client(stack).await?;
+    // a password that a person chose is the person's: it is said, and is no fault
+    let own = if sign_in(stack, "admin").await?.is_some() { "" } else { ", admin has a password of their own" };
+    let answers = Fact::Good(format!("login ok{own}"));
+    let bundle = Bundle::ours()?;
+    let standings = sync::compare(stack, &superset, &bundle).await?;
+    let there = |kind| standings.iter().filter(|(asset, standing)| asset.kind == kind && !matches!(standing, Standing::Missing | Standing::Deleted)).count();
+    let theirs = standings.iter().filter(|(asset, standing)| asset.kind != Kind::Database && standing.is_a_persons()).count();
+    let mut data = format!("{} dashboards, {} charts", there(Kind::Dashboard), there(Kind::Chart));
+    if theirs > 0 {
+        data.push_str(&format!(", {theirs} changed by people"));
+    }
+    let missing = standings.iter().filter(|(_, standing)| *standing == Standing::Missing).count();
+    let data = if missing == 0 { Fact::Good(data) } else { Fact::Bad(format!("{data}, {missing} not brought yet")) };
+    Ok((answers, data))
+}
+
+/// The address inside the cluster.
+pub fn address(stack: &Stack) -> String {
+    format!("http://{NAME}.{}.svc", stack.namespace())
+}
+
+fn http(stack: &Stack) -> Result<HttpClient> {
+    stack.service(&address(stack))
+}
+
+/// Superset as the tool's own account.
+pub async fn client(stack: &Stack) -> Result<Superset> {
+    sign_in(stack, USER).await?.ok_or_else(|| {
+        Failure::failed(format!("Superset does not accept the password of account {USER}, which is the tool's own"))
+            .hint("`kubectl lastack install` gives the account the password of its Secret again")
+            .into()
+    })
+}
+
+/// None when Superset does not accept the password of the Secret.
+async fn sign_in(stack: &Stack, user: &str) -> Result<Option<Superset>> {
+    let password: SecretString = secrets::value(stack, NAME, &format!("{user}-password")).await?;
+    Superset::login(http(stack)?, &Account { user: user.into(), password }).await
+}

@@ -1,0 +1,162 @@
+//! The helm release with Superset and the database of its own metadata.
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::{DeleteParams, ListParams};
+use serde_json::json;
+
+use crate::clients::helm::{ChartRef, Install};
+use crate::clients::pods::{self, Trouble};
+use crate::clients::secrets;
+use crate::clients::wait::{self, State};
+use crate::output::progress::Progress;
+use crate::stack::Stack;
+use crate::stack::settings::merge_values;
+use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
+use crate::stack::versions::Component;
+use crate::steps::{datalake, release};
+
+use super::accounts::{CACHE, DATABASE};
+use super::{NAME, RELEASE};
+
+/// Finds all pods of the release: the web server's, its database's, the Job's that prepares it.
+const PODS: &str = "app.kubernetes.io/part-of=lastack,app.kubernetes.io/instance=dataviz";
+const JOBS: &str = "app.kubernetes.io/instance=dataviz,app.kubernetes.io/component=init";
+
+pub struct SupersetRelease;
+
+impl SupersetRelease {
+    async fn install(stack: &Stack) -> Result<Install> {
+        let versions = stack.versions.of(Component::Dataviz);
+        let size = &stack.settings.profile().sizes().dataviz;
+        let image = |role: &str| {
+            let image = stack.image(versions.image(role));
+            let (repository, tag) = image.rsplit_once(':').context("an image without a tag")?;
+            anyhow::Ok(json!({"repository": repository, "tag": tag}))
+        };
+        let mut values = json!({
+            "image": image("superset")?,
+            "replicas": size.web.replicas,
+            "existingSecret": NAME,
+            "secretChecksum": secrets::checksum(stack, &[NAME, DATABASE]).await?,
+            "elasticsearch": {"caSecret": datalake::AUTHORITY_SECRET},
+            "postgresql": {
+                "image": image("postgresql")?,
+                "existingSecret": DATABASE,
+                "storage": size.postgresql.storage,
+                "resources": size.postgresql.resources(),
+            },
+            "cache": {"enabled": size.workers > 0, "image": image("valkey")?, "existingSecret": CACHE},
+            "worker": {"replicas": size.workers},
+            "beat": {"enabled": size.workers > 0},
+            "resources": size.web.resources(),
+            "service": {"type": stack.settings.expose().service_type()},
+        });
+        if let Some(over) = stack.settings.values.get(&Component::Dataviz) {
+            merge_values(&mut values, over);
+        }
+        Ok(Install {
+            release: RELEASE,
+            namespace: stack.namespace().into(),
+            chart: ChartRef::new(versions.chart(), stack.settings.charts.get(&Component::Dataviz))?,
+            values,
+        })
+    }
+}
+
+/// The web server's pods wait for the Job, and the Job for the database: what keeps them is said by whichever it is.
+async fn rollout(stack: &Stack) -> Result<State> {
+    let state = release::rollout(stack, NAME).await?;
+    let State::Waiting(reason) = state else { return Ok(state) };
+    if let Some((job, why)) = failed_job(stack).await? {
+        let hint = format!("kubectl logs job/{job} -n {}; the next `kubectl lastack install` tries again", stack.namespace());
+        return Ok(State::Fatal { why: format!("job {job}, which prepares Superset's database, failed: {why}"), hint });
+    }
+    let pods: Vec<_> = pods::list(stack, PODS).await?.into_iter().filter(|pod| !pods::is_done(pod)).collect();
+    Ok(match pods::trouble(stack, &pods).await {
+        Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },
+        _ => State::Waiting(reason),
+    })
+}
+
+/// A Job that gave up, with the last thing it said.
+async fn failed_job(stack: &Stack) -> Result<Option<(String, String)>> {
+    let jobs = stack.api::<Job>().list(&ListParams::default().labels(JOBS)).await?;
+    let failed = |job: &Job| job.status.iter().flat_map(|status| status.conditions.iter().flatten()).any(|c| c.type_ == "Failed" && c.status == "True");
+    let Some(name) = jobs.items.iter().find(|job| failed(job)).and_then(|job| job.metadata.name.clone()) else { return Ok(None) };
+    let pods = pods::list(stack, &format!("batch.kubernetes.io/job-name={name}")).await?;
+    let words = pods::last_words_of(stack, &pods).await;
+    Ok(Some((name, words.unwrap_or_else(|| "it left no log".into()))))
+}
+
+/// Why the Job that prepares the database has to run again, though nothing it is made of changed.
+async fn reason_to_prepare_again(stack: &Stack) -> Result<Option<String>> {
+    if let Some((job, why)) = failed_job(stack).await? {
+        return Ok(Some(format!("job {job} failed: {why}")));
+    }
+    // not to be asked while the web server is away, which is another trouble
+    let refused = super::sign_in(stack, super::USER).await.is_ok_and(|superset| superset.is_none());
+    Ok(refused.then(|| format!("account {} has another password than its Secret", super::USER)))
+}
+
+#[async_trait]
+impl Step for SupersetRelease {
+    fn id(&self) -> StepId {
+        "dataviz.release"
+    }
+
+    fn needs(&self) -> &'static [StepId] {
+        // the pods mount the certificate authority that the data lake's operator makes
+        &["dataviz.accounts", "datalake.accounts", "datalake.cluster", "settings"]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observed> {
+        let install = Self::install(stack).await?;
+        let found = release::observe(stack, &install).await?;
+        if !matches!(found, Observed::Ok(_)) {
+            return Ok(found);
+        }
+        if let Some(reason) = reason_to_prepare_again(stack).await? {
+            return Ok(Observed::drifted("Superset's database", reason, "prepared"));
+        }
+        Ok(match release::rollout(stack, NAME).await? {
+            State::Ready(_) => found,
+            State::Waiting(reason) | State::Fatal { why: reason, .. } => Observed::drifted(format!("deployment {NAME}"), reason, "ready"),
+        })
+    }
+
+    async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
+        let install = Self::install(stack).await?;
+        let before = stack.helm.status(RELEASE, stack.namespace()).await?;
+        let upgraded = async {
+            // a Job runs once: to run again it has to be made again
+            if reason_to_prepare_again(stack).await?.is_some() {
+                let (jobs, selection) = (stack.api::<Job>(), ListParams::default().labels(JOBS));
+                jobs.delete_collection(&DeleteParams::background(), &selection).await.context("the jobs of the release")?;
+            }
+            release::converge(stack, &install, progress).await?;
+            wait::until(stack, &format!("deployment {NAME}"), progress, || rollout(stack)).await
+        };
+        match upgraded.await {
+            Ok(converged) => Ok(converged),
+            Err(error) => Err(release::restore(stack, &install, before.as_ref(), error).await),
+        }
+    }
+
+    async fn retractable(&self, stack: &Stack, _: Retraction) -> Result<Retracted> {
+        release::retractable(stack, RELEASE, stack.namespace()).await
+    }
+
+    async fn retract(&self, stack: &Stack, _: Retraction, _: &Progress) -> Result<()> {
+        stack.helm.uninstall(RELEASE, stack.namespace()).await
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        let namespace = stack.namespace();
+        vec![
+            format!("helm upgrade --install {RELEASE} charts/superset -n {namespace} -f values.yaml"),
+            format!("kubectl rollout status deployment/{NAME} -n {namespace}"),
+        ]
+    }
+}
