@@ -2,9 +2,12 @@
 //! exit code.
 
 pub mod completion;
+pub mod configure;
 pub mod creds;
+pub mod dashboards;
 pub mod home;
 pub mod install;
+pub mod open;
 pub mod seed;
 pub mod status;
 pub mod uninstall;
@@ -58,6 +61,9 @@ fn run(cli: Cli) -> Result<Outcome> {
         Some(Command::Status(args)) => block_on(status::run(&flags, args)),
         Some(Command::Creds(args)) => block_on(creds::run(&flags, args)),
         Some(Command::Seed(args)) => block_on(seed::run(&flags, args)),
+        Some(Command::Open(args)) => block_on(open::run(&flags, args)),
+        Some(Command::Configure(args)) => block_on(configure::run(&flags, args)),
+        Some(Command::Dashboards(args)) => block_on(dashboards::run(&flags, args)),
         Some(Command::Uninstall(args)) => block_on(uninstall::run(&flags, args)),
         None => block_on(home::run(&flags)),
     }

@@ -1,0 +1,57 @@
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::cli::KubeFlags;
+use crate::clients::superset::Kind;
+use crate::commands::{Outcome, open};
+use crate::dashboards::bundle::Bundle;
+use crate::dashboards::sync;
+use crate::error::Failure;
+use crate::output::printer;
+use crate::steps::dataviz;
+
+/// Bring dashboards, charts and data sets from files into Superset
+///
+/// Without a path: the dashboards of this program. Assets are known by their uuid, so the same file can be applied again
+/// and again. What a person changed or deleted in Superset stays as it is unless `--overwrite` says otherwise. All of
+/// it arrives, or nothing.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// A folder, a zip archive that Superset exported, or one YAML file
+    path: Option<PathBuf>,
+    /// Also what a person changed or deleted since it was last applied
+    #[arg(long)]
+    overwrite: bool,
+}
+
+pub async fn run(flags: &KubeFlags, args: ApplyArgs) -> Result<Outcome> {
+    let bundle = match &args.path {
+        Some(path) => Bundle::read(path)?,
+        None => Bundle::ours()?,
+    };
+    let stack = open(flags).await?;
+    let superset = dataviz::client(&stack).await?;
+    let databases = superset.list(Kind::Database).await?;
+    // a connection has a password, which no file holds: those that are there stay, others are to be made in Superset
+    if let Some(new) = bundle.find(Kind::Database, |asset| !databases.iter().any(|listed| listed.uuid == asset.uuid)) {
+        return Err(Failure::failed(format!("{} is a connection that Superset does not have, and its password is in no file", new.path()))
+            .hint("make it in Superset under Settings, Database Connections; or point the data set's database_uuid to the stack's own")
+            .into());
+    }
+    let bundle = bundle.only(|asset| asset.kind != Kind::Database);
+    let applied = sync::apply(&stack, &superset, &bundle, args.overwrite).await?;
+    for path in &applied.brought {
+        printer::data(&format!("{path} applied\n"))?;
+    }
+    for left in &applied.left {
+        printer::note(&format!("left alone: {left}"));
+    }
+    let unchanged = bundle.assets.len() - applied.brought.len() - applied.left.len();
+    printer::note(&format!("{} applied, {unchanged} unchanged, {} left alone", applied.brought.len(), applied.left.len()));
+    if !applied.left.is_empty() {
+        printer::note("  --overwrite   brings them back to what the files say");
+    }
+    Ok(Outcome::Good)
+}

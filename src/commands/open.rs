@@ -1,0 +1,91 @@
+use std::net::Ipv4Addr;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
+
+use crate::cli::KubeFlags;
+use crate::clients::superset::Kind;
+use crate::clients::tunnel::Connector;
+use crate::dashboards::bundle::Bundle;
+use crate::error::{Failure, one_line};
+use crate::output::printer;
+use crate::stack::Stack;
+use crate::steps::{self, dataviz};
+
+use super::Outcome;
+
+/// Open a part of the stack in the browser
+///
+/// By its own address when it has one, else by a port-forward that stays up until Ctrl-C.
+#[derive(Debug, Args)]
+pub struct OpenArgs {
+    /// What to open
+    #[arg(value_enum)]
+    part: Openable,
+    /// Only print the address
+    #[arg(long)]
+    print: bool,
+    /// Port of this machine for the port-forward
+    #[arg(long, value_name = "PORT", default_value = "0", hide_default_value = true)]
+    port: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Openable {
+    /// Superset, at the first dashboard
+    Dataviz,
+    /// Ralph
+    Lrs,
+}
+
+pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {
+    let stack = super::open(flags).await?;
+    let (service, path) = match args.part {
+        Openable::Dataviz => (dataviz::NAME, first_dashboard(&stack).await?),
+        Openable::Lrs => (steps::lrs::NAME, "/__heartbeat__".to_string()),
+    };
+    if let Some(url) = steps::release::url(&stack, service).await? {
+        show(&format!("{url}{path}"), args.print)?;
+        return Ok(Outcome::Good);
+    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await.map_err(|error| {
+        Failure::failed(format!("port {} of this machine cannot be used: {error}", args.port)).hint("choose another with `--port`, or none to take a free one")
+    })?;
+    let connector = Connector::to_cluster(stack.target.streams.clone());
+    // a service without pods is said now, not at the browser's first request
+    connector.to_service(stack.namespace(), service, 80).await?;
+    show(&format!("http://{}{path}", listener.local_addr()?), args.print)?;
+    printer::note("forwarding until Ctrl-C");
+    forward(listener, connector, stack.namespace(), service).await
+}
+
+/// The address of the first dashboard of this program that is there, else the list of all.
+async fn first_dashboard(stack: &Stack) -> Result<String> {
+    let there = dataviz::client(stack).await?.list(Kind::Dashboard).await?;
+    let ours = Bundle::ours()?;
+    let first = ours.of_kind(Kind::Dashboard).find_map(|asset| there.iter().find(|listed| listed.uuid == asset.uuid));
+    Ok(first.map_or("/dashboard/list/".into(), |listed| format!("/superset/dashboard/{}/", listed.slug.clone().unwrap_or(listed.id.to_string()))))
+}
+
+fn show(url: &str, print_only: bool) -> Result<()> {
+    printer::data(&format!("{url}\n"))?;
+    if !print_only && let Err(error) = open::that_detached(url) {
+        printer::note(&format!("no browser could be started ({error}): open the address yourself"));
+    }
+    Ok(())
+}
+
+async fn forward(listener: TcpListener, connector: Connector, namespace: &str, service: &str) -> Result<Outcome> {
+    loop {
+        let (mut browser, _) = listener.accept().await.context("the port-forward")?;
+        let (connector, namespace, service) = (connector.clone(), namespace.to_string(), service.to_string());
+        tokio::spawn(async move {
+            match connector.to_service(&namespace, &service, 80).await {
+                // either end may hang up whenever it likes
+                Ok(mut pod) => drop(tokio::io::copy_bidirectional(&mut browser, &mut pod).await),
+                Err(error) => printer::note(&one_line(&error)),
+            }
+        });
+    }
+}
