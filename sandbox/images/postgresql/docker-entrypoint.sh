@@ -46,6 +46,8 @@ make_database() {
   if [ -n "${POSTGRES_INITDB_WALDIR:-}" ]; then options+=(--waldir "$POSTGRES_INITDB_WALDIR"); fi
   # The arguments may hold quotes, as in a shell.
   eval "initdb --username=\"\$POSTGRES_USER\" --pwfile=<(printf '%s\n' \"\$POSTGRES_PASSWORD\") ${POSTGRES_INITDB_ARGS:-} \"\${options[@]}\""
+  # Every address, and the folder of the socket that Debian's psql looks in: initdb has its own mind on both.
+  printf '%s\n' "listen_addresses = '*'" "unix_socket_directories = '/var/run/postgresql'" >>"$PGDATA/postgresql.conf"
   printf '\nhost all all all %s\n' "${POSTGRES_HOST_AUTH_METHOD:-$(postgres -C password_encryption "${server_options[@]}")}" >>"$PGDATA/pg_hba.conf"
 }
 
