@@ -1,0 +1,91 @@
+"""Makes the accounts admin, lastack and teacher, and the role Teacher, where they are not there yet.
+
+An account that exists keeps its password, its roles and its name, whatever a person made of them.
+"""
+
+from pathlib import Path
+
+from werkzeug.security import check_password_hash
+
+PASSWORDS = Path("/etc/lastack/accounts")
+ACCOUNTS = [
+    # user name, first name, last name, role, key of the Secret
+    ("admin", "Superset", "Administrator", "Admin", "admin-password"),
+    # kubectl-lastack's own, so that no password that a person changes locks it out
+    ("lastack", "kubectl", "lastack", "Admin", "lastack-password"),
+    ("teacher", "Superset", "Teacher", "Teacher", "teacher-password"),
+]
+
+# What a teacher may do, in Superset's own names (permission, view). Reading data is granted apart from this, by
+# database_access on the database. Left out on purpose: can_write of anything that lasts, can_export, can_csv,
+# can_import_, can_drill, can_tag, everything of SQL Lab and of security.
+TEACHER = {
+    # The pages: the start page's lists, dashboards, charts, and their menus
+    "Home": ["menu_access"],
+    "Dashboards": ["menu_access"],
+    "Charts": ["menu_access"],
+    "MenuApi": ["can_get"],
+    "Log": ["can_recent_activity"],
+    "Dashboard": ["can_read", "can_view_chart_as_table"],
+    "Chart": ["can_read"],
+    "Superset": ["can_dashboard", "can_dashboard_permalink", "can_slice", "can_explore", "can_log", "can_language_pack"],
+    "DashboardPermalinkRestApi": ["can_read"],
+    "ExplorePermalinkRestApi": ["can_read"],
+    "Theme": ["can_read"],
+    # Numbers of a chart and the values in a filter
+    "Api": ["can_query", "can_query_form_data", "can_time_range"],
+    "Dataset": ["can_read"],
+    "Datasource": ["can_get", "can_get_column_values"],
+    "Explore": ["can_read"],
+    # What is chosen in the filters and in an opened chart: kept for the browser for a while, seen by nobody else
+    "DashboardFilterStateRestApi": ["can_read", "can_write"],
+    "ExploreFormDataRestApi": ["can_read", "can_write"],
+    # One's own page and one's own password
+    "CurrentUserRestApi": ["can_read", "can_write"],
+    "user": ["can_read"],
+}
+
+
+def make():
+    from superset import db, security_manager
+
+    teacher(security_manager)
+    for username, first, last, role, key in ACCOUNTS:
+        password = read(key)
+        user = security_manager.find_user(username=username)
+        if user:
+            print(f"Account {username} is there")
+            if username == "lastack" and not (user.password and check_password_hash(user.password, password)):
+                print(f"warning: account {username} has another password than key {key} of the Secret")
+            continue
+        found = security_manager.find_role(role)
+        if not found:
+            raise RuntimeError(f"account {username} needs the role {role}, which Superset did not make")
+        # .invalid: no mail can ever go there
+        if not security_manager.add_user(username, first, last, f"{username}@lastack.invalid", found, password=password):
+            raise RuntimeError(f"Superset refused to make the account {username}; the lines above say why")
+        print(f"Account {username} made, with role {role}")
+    db.session.commit()
+
+
+def read(key):
+    password = (PASSWORDS / key).read_text(encoding="utf-8").strip("\r\n")
+    if not password:
+        raise RuntimeError(f"key {key} of the Secret with the accounts is empty")
+    return password
+
+
+def teacher(security_manager):
+    """Adds what is missing and takes nothing away: people grant this role data, and perhaps more."""
+    role = security_manager.add_role("Teacher")
+    if not role:
+        raise RuntimeError("Superset refused to make the role Teacher; the lines above say why")
+    there = {(grant.permission.name, grant.view_menu.name) for grant in role.permissions}
+    for view, permissions in TEACHER.items():
+        for permission in permissions:
+            grant = security_manager.find_permission_view_menu(permission, view)
+            if not grant:
+                raise RuntimeError(f"this Superset has no permission {permission} on {view}: the list of the role Teacher is for another version")
+            if (permission, view) not in there:
+                security_manager.add_permission_role(role, grant)
+    print(f"Role Teacher may do {len(role.permissions)} things")

@@ -1,0 +1,73 @@
+"""Puts the database drivers that the image lacks into /app/drivers, and proves that they can be imported.
+
+Where the image has them nothing is installed and the network is not touched.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+TARGET = Path(os.environ.get("LASTACK_DRIVERS", "/app/drivers"))
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+# Import them as Superset does: by the dialect's name, through the entry point of the installed package
+CHECK = """
+import psycopg2, es.elastic
+from sqlalchemy.dialects import registry
+registry.load("elasticsearch.https")
+print("psycopg2", psycopg2.__version__.split()[0], "from", psycopg2.__path__[0])
+print("elasticsearch-dbapi from", es.elastic.__path__[0])
+"""
+
+
+def importable():
+    # A process of its own, so that a failed import leaves nothing behind
+    return subprocess.run([sys.executable, "-c", CHECK], capture_output=True, text=True)
+
+
+def fail(what, output):
+    # The reason is the last line of the log, and so of the pod's status
+    print(output.strip(), file=sys.stderr)
+    sys.exit(f"error: {what}")
+
+
+def main():
+    found = importable()
+    if found.returncode == 0:
+        print(f"The drivers are there\n{found.stdout.strip()}")
+        return
+    missing = found.stderr.strip().splitlines()[-1]
+    if os.environ.get("LASTACK_DRIVERS_INSTALL") != "true":
+        fail(f"the image lacks a driver ({missing}) and the value drivers.install forbids to install it", found.stderr)
+    index = os.environ.get("UV_DEFAULT_INDEX") or "uv's default index"
+    print(f"The image lacks a driver ({missing}); installing from {index}", flush=True)
+
+    # What an earlier try left half-way
+    for old in TARGET.iterdir():
+        shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+    command = ["uv", "pip", "install", "--no-config", "--no-cache", "--python", sys.executable, "--target", str(TARGET)]
+    # --no-deps: what the drivers need beside each other is in Superset's own environment and must stay as it is
+    command += ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--compile-bytecode", "--requirements", str(REQUIREMENTS)]
+    try:
+        installed = subprocess.run(command, stdout=sys.stdout, stderr=subprocess.PIPE, text=True, timeout=600)
+    except FileNotFoundError:
+        fail("the image has no `uv` to install the drivers with", "")
+    except subprocess.TimeoutExpired as error:
+        fail(f"installing the drivers from {index} took more than 10 minutes", error.stderr.decode() if error.stderr else "")
+    if installed.returncode != 0:
+        fail(f"installing the drivers from {index} failed: {reason(installed.stderr)}", installed.stderr)
+
+    found = importable()
+    if found.returncode != 0:
+        fail(f"the drivers are installed but cannot be imported: {found.stderr.strip().splitlines()[-1]}", found.stderr)
+    print(f"The drivers are installed\n{found.stdout.strip()}")
+
+
+def reason(log):
+    """uv explains itself over several lines; the innermost cause says most."""
+    causes = [line.strip(" ╰─▶│├×") for line in log.splitlines() if line.strip()]
+    return causes[-1] if causes else "uv said nothing"
+
+
+main()

@@ -1,0 +1,101 @@
+"""Migrates the metadata database, then makes Superset's roles, the role Teacher and the accounts.
+
+Every part can be repeated, and PostgreSQL undoes a migration that was killed. The last line of a failed run says why.
+"""
+
+import contextlib
+import logging
+import sys
+import time
+import traceback
+
+import psycopg2
+
+import schema
+
+PATIENCE = 300
+# Any number, the same in every run: who holds it migrates
+LOCK = 6_105_119
+
+
+class LastError(logging.Handler):
+    """Superset's commands log what went wrong and exit; this remembers it."""
+
+    message = None
+
+    def emit(self, record):
+        if record.levelno >= logging.ERROR:
+            LastError.message = record.getMessage()
+
+
+def connect():
+    deadline, said = time.monotonic() + PATIENCE, None
+    while True:
+        try:
+            # The lock of a node that vanished must not outlive it by the two hours of TCP's default
+            return schema.connect(options="-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3")
+        except psycopg2.OperationalError as error:
+            state = str(error).strip().splitlines()[-1]
+        if state != said:
+            print(f"Waiting for PostgreSQL: {state}", flush=True)
+            said = state
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {PATIENCE} s for PostgreSQL: {state}")
+        time.sleep(2)
+
+
+@contextlib.contextmanager
+def alone():
+    connection = connect()
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,))
+        if not cursor.fetchone()[0]:
+            print("Waiting for another run of this Job to end", flush=True)
+            cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
+        # PostgreSQL frees the lock when the connection ends, however it ends
+        yield
+    connection.close()
+
+
+def command(app, *arguments):
+    from flask.cli import ScriptInfo
+    from superset.cli.main import superset
+
+    print(f"--- superset {' '.join(arguments)}", flush=True)
+    logging.getLogger().addHandler(LastError())
+    try:
+        superset.main(args=list(arguments), obj=ScriptInfo(create_app=lambda: app), standalone_mode=False)
+    except SystemExit as end:
+        if end.code:
+            raise RuntimeError(f"superset {' '.join(arguments)} failed: {LastError.message or f'exit code {end.code}'}") from end
+
+
+def main():
+    with alone():
+        # Made only now: it creates tables of its own where there are none
+        from superset.app import create_app
+
+        app = create_app()
+        command(app, "db", "upgrade")
+        command(app, "init")
+        import accounts
+
+        with app.app_context():
+            accounts.make()
+    print("Superset's database, roles and accounts are there")
+
+
+def reason(error):
+    """One line. SQLAlchemy's own text goes on with the statement and its parameters, which can be a password's hash."""
+    cause = getattr(error, "orig", None) or error
+    lines = str(cause).strip().splitlines() or [""]
+    return f"{type(cause).__name__}: {lines[0]}" if not isinstance(error, (RuntimeError, TimeoutError)) else lines[0]
+
+
+try:
+    main()
+except Exception as error:
+    traceback.print_tb(error.__traceback__)
+    sys.stdout.flush()
+    sys.exit(f"error: {reason(error)}")

@@ -1,0 +1,147 @@
+"""What this installation of Superset differs in from the defaults of superset/config.py.
+
+`settings.json`, beside this file, holds what the chart's values say; the secrets are files. Text of the value
+`config.extra` is appended at the end and wins.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+SECRETS = Path(os.environ.get("LASTACK_SECRETS", "/etc/lastack/superset"))
+SETTINGS = json.loads(Path(__file__).with_name("settings.json").read_text(encoding="utf-8"))
+
+
+def secret(name):
+    value = (SECRETS / name).read_text(encoding="utf-8").strip("\r\n")
+    if not value:
+        raise ValueError(f"{SECRETS / name} is empty: the Secret has the key, but no value")
+    return value
+
+
+def derived(purpose):
+    """A key for one more purpose, so that none of Superset's well-known default keys signs anything."""
+    return hashlib.sha256(f"{purpose}:{SECRET_KEY}".encode()).hexdigest()
+
+
+# --- Keys and the metadata database ---
+SECRET_KEY = secret("secret-key")
+GUEST_TOKEN_JWT_SECRET = derived("guest token")
+GLOBAL_ASYNC_QUERIES_JWT_SECRET = derived("asynchronous queries")
+
+DATABASE = SETTINGS["database"]
+SQLALCHEMY_DATABASE_URI = (
+    f"postgresql+psycopg2://{quote(DATABASE['user'], safe='')}:{quote(secret('database-password'), safe='')}"
+    f"@{DATABASE['host']}:{DATABASE['port']}/{quote(DATABASE['name'], safe='')}?sslmode={DATABASE['sslMode']}"
+)
+# A connection that PostgreSQL closed, by its own restart, is noticed before it is used
+SQLALCHEMY_ENGINE_OPTIONS = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 10}
+
+# --- Rows ---
+# Elasticsearch SQL's driver cuts an answer at 10,000 rows and says nothing. With the same limit here Superset says
+# "row limit reached" on such a chart.
+ROW_LIMIT = 10_000
+SQL_MAX_ROW = 10_000
+DISPLAY_MAX_ROW = 10_000
+TABLE_VIZ_MAX_ROW_SERVER = 10_000
+FILTER_SELECT_ROW_LIMIT = 10_000
+SUPERSET_WEBSERVER_TIMEOUT = SETTINGS["timeout"]
+
+# --- Browsers: through a port-forward (plain http, no proxy), a load balancer or an ingress ---
+ENABLE_PROXY_FIX = True
+SESSION_COOKIE_SECURE = SETTINGS["secureCookies"]
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+WTF_CSRF_ENABLED = True
+# Nobody sees anything without logging in
+PUBLIC_ROLE_LIKE = None
+# A whole classroom can come from one address
+RATELIMIT_APPLICATION = "1000 per second"
+ENABLE_CORS = False
+# The browser gets everything from Superset itself: no fonts, map tiles or usage counting (Scarf) of others
+THEME_FONT_URL_ALLOWED_DOMAINS = []
+TALISMAN_ENABLED = True
+TALISMAN_CONFIG = {
+    "content_security_policy": {
+        "base-uri": ["'self'"],
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "blob:", "data:"],
+        "worker-src": ["'self'", "blob:"],
+        "connect-src": ["'self'"],
+        "object-src": "'none'",
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "font-src": ["'self'"],
+        "script-src": ["'self'", "'strict-dynamic'"],
+    },
+    "content_security_policy_nonce_in": ["script-src"],
+    "force_https": False,
+    "session_cookie_secure": SESSION_COOKIE_SECURE,
+}
+
+# --- Features ---
+FEATURE_FLAGS = {
+    # Alerts and reports are sent by the worker when beat says so
+    "ALERT_REPORTS": SETTINGS["reports"],
+    # It selects every column, which Elasticsearch SQL refuses where one holds an array
+    "DRILL_TO_DETAIL": False,
+    # A way out of the dashboards for people without an account, which there is none of
+    "EMBEDDABLE_CHARTS": False,
+    **SETTINGS["featureFlags"],
+}
+LOG_LEVEL = SETTINGS["logLevel"]
+
+# --- Caches ---
+# Numbers of a chart are at most this old. Without Valkey each process keeps its own few.
+DATA_CACHE_CONFIG = {"CACHE_TYPE": "NullCache"}
+if SETTINGS["cacheSeconds"] > 0:
+    DATA_CACHE_CONFIG = {
+        "CACHE_TYPE": "SimpleCache",
+        "CACHE_THRESHOLD": 100,
+        "CACHE_DEFAULT_TIMEOUT": SETTINGS["cacheSeconds"],
+    }
+# Without a broker nothing runs in the background
+CELERY_CONFIG = None
+
+if SETTINGS["cache"]:
+    from cachelib.redis import RedisCache
+    from celery.schedules import crontab
+
+    CACHE_HOST, CACHE_PORT, CACHE_PASSWORD = SETTINGS["cache"]["host"], SETTINGS["cache"]["port"], secret("cache-password")
+
+    def cache_url(number):
+        return f"redis://:{quote(CACHE_PASSWORD, safe='')}@{CACHE_HOST}:{CACHE_PORT}/{number}"
+
+    def redis_cache(prefix, seconds):
+        return {
+            "CACHE_TYPE": "RedisCache",
+            "CACHE_REDIS_URL": cache_url(1),
+            "CACHE_KEY_PREFIX": f"superset-{prefix}-",
+            "CACHE_DEFAULT_TIMEOUT": seconds,
+        }
+
+    class CeleryConfig:
+        broker_url = cache_url(0)
+        result_backend = cache_url(0)
+        imports = ("superset.sql_lab", "superset.tasks.scheduler", "superset.tasks.cache", "superset.tasks.thumbnails")
+        broker_connection_retry_on_startup = True
+        worker_prefetch_multiplier = 1
+        task_acks_late = False
+        result_expires = 86_400
+        beat_schedule = {
+            "reports.scheduler": {"task": "reports.scheduler", "schedule": crontab(), "options": {"expires": 3600}},
+            "reports.prune_log": {"task": "reports.prune_log", "schedule": crontab(minute=0, hour=0)},
+        }
+
+    CELERY_CONFIG = CeleryConfig
+    CACHE_CONFIG = redis_cache("metadata", 86_400)
+    if SETTINGS["cacheSeconds"] > 0:
+        DATA_CACHE_CONFIG = redis_cache("data", SETTINGS["cacheSeconds"])
+    RESULTS_BACKEND = RedisCache(
+        host=CACHE_HOST, port=CACHE_PORT, password=CACHE_PASSWORD, db=2, key_prefix="superset-results-", default_timeout=86_400
+    )
+    RATELIMIT_STORAGE_URI = cache_url(3)
+    # Where the worker finds the web server, and what stands in a report's links
+    WEBDRIVER_BASEURL = SETTINGS["webUrl"]
+    WEBDRIVER_BASEURL_USER_FRIENDLY = SETTINGS["publicUrl"]

@@ -1,0 +1,78 @@
+{{- define "superset.fullname" -}}
+{{- if contains "superset" .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-superset" (.Release.Name | trunc 41 | trimSuffix "-") -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "superset.postgresql" -}}
+{{- printf "%s-postgresql" (.Release.Name | trunc 50 | trimSuffix "-") -}}
+{{- end -}}
+
+{{- define "superset.valkey" -}}
+{{- printf "%s-valkey" (.Release.Name | trunc 50 | trimSuffix "-") -}}
+{{- end -}}
+
+{{/* Labels of an object: (list . "name" "component"). */}}
+{{- define "superset.labels" -}}
+{{- $ := index . 0 -}}
+helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" }}
+{{ include "superset.selector" . }}
+app.kubernetes.io/version: {{ eq (index . 1) "superset" | ternary $.Chart.AppVersion (include "superset.version" .) | quote }}
+app.kubernetes.io/part-of: lastack
+app.kubernetes.io/managed-by: {{ $.Release.Service }}
+{{- end -}}
+
+{{- define "superset.version" -}}
+{{- $ := index . 0 -}}
+{{- eq (index . 1) "postgresql" | ternary $.Values.postgresql.image.tag $.Values.cache.image.tag -}}
+{{- end -}}
+
+{{/* What tells the pods of one component from the others, and never changes. */}}
+{{- define "superset.selector" -}}
+app.kubernetes.io/name: {{ index . 1 }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/component: {{ index . 2 }}
+{{- end -}}
+
+{{/* The name of an image: (list . values-of-the-image). */}}
+{{- define "superset.image" -}}
+{{- $image := index . 1 -}}
+{{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ $image.repository }}:{{ $image.tag | default (index . 0).Chart.AppVersion }}
+{{- end -}}
+
+{{- define "superset.secret" -}}
+{{- .Values.existingSecret | default (include "superset.fullname" .) -}}
+{{- end -}}
+
+{{- define "superset.databaseSecret" -}}
+{{- if .Values.postgresql.enabled -}}
+{{- .Values.postgresql.existingSecret | default (include "superset.postgresql" .) -}}
+{{- else -}}
+{{- required "externalDatabase.existingSecret is required when postgresql.enabled is false" .Values.externalDatabase.existingSecret -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "superset.cacheSecret" -}}
+{{- .Values.cache.existingSecret | default (include "superset.valkey" .) -}}
+{{- end -}}
+
+{{/* What Pod Security "restricted" asks for, and a read-only root. */}}
+{{- define "superset.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* 1000 is the user of Superset's image, 999 that of PostgreSQL's and of Valkey's: (include ... 999). */}}
+{{- define "superset.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+fsGroup: {{ . }}
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
