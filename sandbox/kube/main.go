@@ -12,6 +12,7 @@ import (
 	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/cache"
 	_ "github.com/coredns/coredns/plugin/errors"
+	_ "github.com/coredns/coredns/plugin/hosts"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
 	"github.com/spf13/cobra"
 	"go.etcd.io/etcd/server/v3/etcdmain"
@@ -25,7 +26,7 @@ import (
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
-	"sandbox/kube/charts"
+	"sandbox/kube/files"
 	"sandbox/kube/loadbalancer"
 	"sandbox/kube/volumes"
 )
@@ -55,8 +56,8 @@ func main() {
 		cmd = volumes.NewCommand()
 	case "load-balancer":
 		cmd = loadbalancer.NewCommand()
-	case "chart-repository":
-		cmd = charts.NewCommand()
+	case "file-server":
+		cmd = files.NewCommand()
 	default:
 		fmt.Fprintln(os.Stderr, "call me by a component's name, not", name)
 		os.Exit(2)

@@ -44,17 +44,18 @@ forget_cluster() {
 
 start_all() { # WITH LOAD BALANCER: yes or no
   network_up
-  if [ "$(cat "$STATE/run/components" 2>/dev/null)" != "$(components_key)" ]; then node_down; fi
+  if [ "$(cat "$STATE/run/node-key" 2>/dev/null)" != "$(node_key)" ]; then node_down; fi
   node_up
   make_certificates
   write_tools
   write_settings
-  components_key >"$STATE/run/components"
+  node_key >"$STATE/run/node-key"
   echo "$1" >"$STATE/load-balancer"
   start_registry
   start_containerd
   push_images
   start_chart_repository
+  start_package_index
   cluster_up "$1"
 }
 

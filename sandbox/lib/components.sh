@@ -2,18 +2,18 @@
 
 BIN=$STATE/bin
 
-# What the running components were started from: other programs, settings or flags need a restart.
-components_key() {
+# What the node itself is started from. Another one of these needs a new node; another program, setting or flag of
+# a component needs just this component started again, see start_component.
+node_key() {
   {
-    part_key kube
-    part_key charts
     part_key images/pause
-    (cd "$SANDBOX" && sha256sum cluster/* lib/{components,node,processes}.sh)
+    sha256sum <"$SANDBOX/lib/node.sh"
   } | sha256sum | cut -c1-16
 }
 
 write_settings() {
-  export STATE NODE_IP POD_NETWORK CGROUP
+  export STATE NODE_IP INTERNET_IP POD_NETWORK CGROUP PACKAGE_INDEX_HOST
+  PACKAGE_INDEX_HOST=$(cat "$(part_path package-index)/host")
   mkdir -p "$STATE/run/cni" "$STATE/run/registries/_default"
   render containerd.toml >"$STATE/run/containerd.toml"
   CONTAINERD_ALSO_DISABLED=', "io.containerd.grpc.v1.cri"' render containerd.toml >"$STATE/run/containerd-cleanup.toml"
@@ -33,8 +33,15 @@ start_registry() {
 }
 
 start_chart_repository() {
-  start_component chart-repository "$BIN/chart-repository" --directory "$(part_path charts)/helm.elastic.co" \
+  start_component chart-repository "$BIN/file-server" --directory "$(part_path charts)/helm.elastic.co" \
     --cert "$PKI/chart-repository.crt" --key "$PKI/chart-repository.key"
+}
+
+start_package_index() {
+  local index
+  index=$(part_path package-index)
+  start_component package-index "$BIN/file-server" --directory "$index/index" --listen "$INTERNET_IP:443" \
+    --cert "$index/server.crt" --key "$index/server.key"
 }
 
 start_containerd() {

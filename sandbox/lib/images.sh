@@ -18,7 +18,7 @@ check_image_names() {
       fail "manifests/versions.yaml names $image, which the sandbox does not build" \
         "hint: make sandbox/versions.env and sandbox/images/*/name agree with it; they name ${published//$'\n'/, }"
     fi
-  done < <(sed 's/ *#.*//' "$named" | grep -oE '[a-z0-9.-]+(/[a-z0-9._-]+)+:[A-Za-z0-9._-]+$')
+  done < <(sed 's/ *#.*//' "$named" | grep -oE '[a-z0-9._-]+(/[a-z0-9._-]+)*:[A-Za-z0-9._-]+$')
 }
 
 push_images() {
@@ -34,20 +34,26 @@ push_images() {
 }
 
 push_image() {
-  local path=$2 log
+  local log name
   log=$STATE/logs/build/push-${1//\//-}.log
-  # The first component is the registry's host if it looks like one, as in any image name.
-  if [[ ${path%%/*} == *.* ]]; then path=${path#*/}; fi
+  name=$(full_name "$2")
   say "publishing $2"
-  in_network "${IMAGE_STORE[@]}" push --tls-verify=false "localhost/$1:$(part_key "$1")" "docker://127.0.0.1:5000/$path" >"$log" 2>&1 {LOCK}>&- ||
+  in_network "${IMAGE_STORE[@]}" push --tls-verify=false "localhost/$1:$(part_key "$1")" "docker://127.0.0.1:5000/${name#*/}" >"$log" 2>&1 {LOCK}>&- ||
     fail "$2 could not be published; the end of $log:" "$(tail -n 15 "$log")"
   # The node may hold the former image of this name, and would not pull again.
-  containers images list --quiet "name==$(full_name "$2")" | xargs --no-run-if-empty \
+  containers images list --quiet "name==$name" | xargs --no-run-if-empty \
     ctr --address "$STATE/run/containerd.sock" --namespace k8s.io images remove --sync >"$log" 2>&1
 }
 
+# The name with its registry: what has no host in front is on Docker's, and without a folder in its library.
 full_name() {
-  if [[ ${1%%/*} == *.* ]]; then echo "$1"; else echo "docker.io/$1"; fi
+  if [[ $1 != */* ]]; then
+    echo "docker.io/library/$1"
+  elif [[ ${1%%/*} == *.* ]]; then
+    echo "$1"
+  else
+    echo "docker.io/$1"
+  fi
 }
 
 # What a killed build leaves behind: mounts below the store and containers nobody will finish.

@@ -16,6 +16,8 @@ network_up() {
     network_down
     make_network
   fi
+  # Stands for the hosts of the internet that the sandbox plays towards pods.
+  ip -n "$NETNS" address replace "$INTERNET_IP/32" dev lo
   # `ip netns exec`, which runs helm, shows a process these files in place of the host's.
   mkdir -p "/etc/netns/$NETNS"
   printf '127.0.0.1 localhost helm.elastic.co\n' >"/etc/netns/$NETNS/hosts"

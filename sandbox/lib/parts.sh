@@ -5,7 +5,8 @@
 # Two lanes, built at the same time: one keeps the compiler busy, the other mostly waits for downloads.
 # The number is about how many seconds a part takes on two cores.
 COMPILE_LANE=(kube:720 eck-operator:190 helm4:120 helm3:80 charts:2 images/eck-operator:5)
-IMAGE_LANE=(images/pause:2 images/base:55 images/elasticsearch:40 images/ralph:120)
+IMAGE_LANE=(images/pause:2 images/base:55 images/elasticsearch:40 images/ralph:120 authority:1 images/superset:180 package-index:15
+  images/base-trixie:40 images/postgresql:30 images/valkey:15)
 if ! command -v go >/dev/null; then COMPILE_LANE=(go:30 "${COMPILE_LANE[@]}"); fi
 
 # buildah with a store of our own, apart from any other on the machine.
@@ -13,6 +14,11 @@ IMAGE_STORE=(buildah --root "$STATE/buildah" --runroot "$BUILDAH_RUN" --storage-
 
 part_needs() {
   if [ -f "$SANDBOX/$1/needs" ]; then cat "$SANDBOX/$1/needs"; fi
+}
+
+# Files of the repository, outside of the part's folder, that go into it.
+part_inputs() {
+  if [ -f "$SANDBOX/$1/inputs" ]; then cat "$SANDBOX/$1/inputs"; fi
 }
 
 # The versions whose names occur in the part's files.
@@ -25,10 +31,11 @@ part_versions() {
 }
 
 part_key() {
-  local need
+  local need file
   {
     (cd "$SANDBOX/$1" && find . -type f ! -name '*_test.go' -print0 | sort -z | xargs -0 sha256sum)
     part_versions "$1"
+    for file in $(part_inputs "$1"); do sha256sum <"$REPOSITORY/$file"; done
     sha256sum <"$SANDBOX/lib/recipe.sh"
     for need in $(part_needs "$1"); do part_key "$need"; done
   } | sha256sum | cut -c1-16

@@ -10,14 +10,34 @@ component_runs() {
   [ "$(tr '\0' '\n' 2>/dev/null <"/proc/$NODE/root/proc/$pid/cmdline" | head -n 1)" = "$(cat "$STATE/run/$1.command")" ]
 }
 
+# The program, its flags, and the content of the files that they name.
+command_key() {
+  local word
+  {
+    readlink -f "$(command -v "$1")"
+    for word in "${@:2}"; do
+      echo "$word"
+      word=${word#*=}
+      if [ -f "$word" ]; then sha256sum <"$word"; fi
+    done
+  } | sha256sum | cut -c1-16
+}
+
+# Starts it, unless it runs already as it would be started. Pods outlive all of it.
 start_component() { # NAME COMMAND...
-  local name=$1 log
+  local name=$1 log key
   shift
-  if component_runs "$name"; then return; fi
+  key=$(command_key "$@")
+  if component_runs "$name"; then
+    if [ "$(cat "$STATE/run/$name.key" 2>/dev/null)" = "$key" ]; then return; fi
+    say "starting $name again, because it changed"
+    stop_component "$name"
+  fi
   log=$(component_log "$name")
   if [ -f "$log" ]; then mv "$log" "$log.before"; fi
   rm -f "$STATE/run/$name.pid"
   echo "$1" >"$STATE/run/$name.command"
+  echo "$key" >"$STATE/run/$name.key"
   # shellcheck disable=SC2016
   setsid nsenter --target "$NODE" --net --pid --mount -- \
     sh -c 'echo $$ >"$0"; exec "$@"' "$STATE/run/$name.pid" "$@" >"$log" 2>&1 </dev/null {LOCK}>&- &

@@ -1,5 +1,6 @@
-// Package charts serves a directory over HTTPS: a chart repository is an index.yaml and some archives.
-package charts
+// Package files serves a directory over HTTPS: a chart repository is an index.yaml and some archives, a package index
+// some pages with links.
+package files
 
 import (
 	"context"
@@ -14,8 +15,8 @@ import (
 func NewCommand() *cobra.Command {
 	var directory, listen, certificate, key string
 	cmd := &cobra.Command{
-		Use:   "chart-repository",
-		Short: "Serves a helm chart repository over HTTPS",
+		Use:   "file-server",
+		Short: "Serves a directory over HTTPS",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			server := &http.Server{
@@ -31,7 +32,7 @@ func NewCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&directory, "directory", "", "what to serve: index.yaml and the archives it names")
+	cmd.Flags().StringVar(&directory, "directory", "", "what to serve")
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:443", "address and port")
 	cmd.Flags().StringVar(&certificate, "cert", "", "certificate file")
 	cmd.Flags().StringVar(&key, "key", "", "key file of the certificate")

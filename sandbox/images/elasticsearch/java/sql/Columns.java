@@ -1,0 +1,136 @@
+package essql;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * What SQL can see of an index: the leaves of its mapping whose values can be had from doc values, because those hold what
+ * was indexed, while a document's source may hold anything. Left out, so that naming them is an error and not a wrong answer:
+ * text without a keyword beside it, nested and flattened fields, places, ranges and fields without doc values.
+ */
+final class Columns {
+    private static final Map<String, String> TYPES = Map.ofEntries(
+        Map.entry("keyword", "keyword"), Map.entry("wildcard", "keyword"), Map.entry("constant_keyword", "keyword"), Map.entry("version", "keyword"),
+        Map.entry("text", "text"), Map.entry("match_only_text", "text"),
+        Map.entry("long", "long"), Map.entry("integer", "integer"), Map.entry("short", "short"), Map.entry("byte", "byte"),
+        Map.entry("double", "double"), Map.entry("float", "float"), Map.entry("half_float", "half_float"), Map.entry("scaled_float", "double"),
+        Map.entry("boolean", "boolean"), Map.entry("date", "date"), Map.entry("date_nanos", "date"), Map.entry("ip", "ip")
+    );
+    /** What helper columns begin with, which only the engine knows. */
+    static final String HELPER = "engine__";
+    /** Reads what documents are given as and what people compare with. */
+    private static final String DATE_FORMAT = "strict_date_optional_time||epoch_millis||date_optional_time";
+    private static final String TRUNCATED_FORMAT = "epoch_millis||date_optional_time";
+
+    /** A leaf: its type in the engine, the field whose doc values are its values, and its multi-fields with their types. */
+    record Column(String name, String type, String source, Map<String, String> fields) {}
+
+    final List<Column> all = new ArrayList<>();
+    private final Map<String, String> aliases = new TreeMap<>();
+    private final Map<String, String> types = new TreeMap<>();
+
+    Columns(Map<String, Object> mapping) {
+        collect(mapping, "");
+        all.removeIf(c -> isBelowAnother(c.name));
+        all.forEach(c -> types.put(c.name, c.type));
+        aliases.values().removeIf(path -> types.containsKey(path) == false);
+        aliases.keySet().removeIf(name -> types.containsKey(name) || isBelowAnother(name));
+    }
+
+    /** The date or boolean that a name, or what it is an alias of, stands for; null if it is none. */
+    String named(String name, String type) {
+        String column = aliases.getOrDefault(name, name);
+        return type.equals(types.get(column)) ? column : null;
+    }
+
+    static String truncated(String date, Grain grain) {
+        return helper(grain.name().toLowerCase(java.util.Locale.ROOT), date);
+    }
+
+    /** A column of 0 and 1 beside a boolean: 6.8 cannot cast one. */
+    static String asNumber(String flag) {
+        return helper("number", flag);
+    }
+
+    private static String helper(String what, String column) {
+        return HELPER + what + "__" + column.replace("_", "_u").replace(".", "_d");
+    }
+
+    /** The mapping of the copy. The engine makes objects of names with dots. */
+    Map<String, Object> engineMapping() {
+        Map<String, Object> properties = new LinkedHashMap<>();
+        for (Column column : all) {
+            Map<String, Object> field = new LinkedHashMap<>();
+            field.put("type", column.type);
+            if (column.fields.isEmpty() == false) {
+                Map<String, Object> fields = new LinkedHashMap<>();
+                column.fields.forEach((name, type) -> fields.put(name, Map.of("type", type)));
+                field.put("fields", fields);
+            }
+            if (column.type.equals("date")) {
+                field.put("format", DATE_FORMAT);
+                for (Grain grain : Grain.values()) properties.put(truncated(column.name, grain), Map.of("type", "date", "format", TRUNCATED_FORMAT));
+            }
+            if (column.type.equals("boolean")) properties.put(asNumber(column.name), Map.of("type", "byte"));
+            properties.put(column.name, field);
+        }
+        aliases.forEach((name, path) -> properties.put(name, Map.of("type", "alias", "path", path)));
+        Map<String, Object> mapping = new LinkedHashMap<>();
+        mapping.put("dynamic", false);
+        mapping.put("properties", properties);
+        return mapping;
+    }
+
+    @SuppressWarnings("unchecked")
+    private void collect(Map<String, Object> object, String prefix) {
+        if (object.get("properties") instanceof Map<?, ?> == false) return;
+        ((Map<String, Map<String, Object>>) object.get("properties")).forEach((key, field) -> {
+            String name = prefix + key;
+            String type = (String) field.getOrDefault("type", "object");
+            if (type.equals("object") || type.equals("passthrough")) {
+                if (isFalse(field.get("enabled")) == false) collect(field, name + ".");
+            } else if (canBeNamed(name) == false) {
+                return;
+            } else if (type.equals("alias")) {
+                aliases.put(name, (String) field.get("path"));
+            } else if (TYPES.containsKey(type)) {
+                leaf(name, type, field);
+            }
+        });
+    }
+
+    @SuppressWarnings("unchecked")
+    private void leaf(String name, String type, Map<String, Object> field) {
+        Map<String, String> fields = new TreeMap<>();
+        String source = hasDocValues(type, field) ? name : null;
+        for (var sub : ((Map<String, Map<String, Object>>) field.getOrDefault("fields", Map.of())).entrySet()) {
+            String subType = (String) sub.getValue().get("type");
+            String engineType = TYPES.get(subType);
+            if ("keyword".equals(engineType) == false && "text".equals(engineType) == false) continue;
+            fields.put(sub.getKey(), engineType);
+            if (source == null && hasDocValues(subType, sub.getValue())) source = name + "." + sub.getKey();
+        }
+        if (source != null) all.add(new Column(name, TYPES.get(type), source, fields));
+    }
+
+    private static boolean hasDocValues(String type, Map<String, Object> field) {
+        return "text".equals(TYPES.get(type)) == false && isFalse(field.get("doc_values")) == false;
+    }
+
+    /** The engine cannot have a field below another that is no object. */
+    private boolean isBelowAnother(String name) {
+        return all.stream().anyMatch(c -> name.startsWith(c.name + "."));
+    }
+
+    private static boolean canBeNamed(String name) {
+        for (String part : name.split("\\.", -1)) if (part.isBlank()) return false;
+        return name.startsWith(HELPER) == false;
+    }
+
+    private static boolean isFalse(Object value) {
+        return "false".equals(String.valueOf(value));
+    }
+}

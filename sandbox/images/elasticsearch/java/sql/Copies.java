@@ -1,0 +1,67 @@
+package essql;
+
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.Lock;
+import org.elasticsearch.action.fieldcaps.FieldCapabilitiesRequest;
+import org.elasticsearch.action.support.IndicesOptions;
+import org.elasticsearch.client.internal.Client;
+import org.elasticsearch.cluster.metadata.IndexMetadata;
+import org.elasticsearch.cluster.service.ClusterService;
+import org.elasticsearch.core.TimeValue;
+
+/** The engine's copies of this node, and which of them a statement may use. */
+final class Copies {
+    private final Engine engine;
+    private final Client client;
+    private final ClusterService cluster;
+    private final Map<String, IndexCopy> copies = new ConcurrentHashMap<>();
+
+    Copies(Engine engine, Client client, ClusterService cluster) {
+        this.engine = engine;
+        this.client = client;
+        this.cluster = cluster;
+    }
+
+    /** The indices behind a name, an alias or a pattern that the caller may read. */
+    List<String> visible(String expression) {
+        FieldCapabilitiesRequest request = new FieldCapabilitiesRequest().indices(expression.split(",")).fields("_id")
+            .indicesOptions(IndicesOptions.lenientExpandOpen());
+        return Arrays.stream(client.fieldCaps(request).actionGet(TimeValue.timeValueMinutes(1)).getIndices()).sorted().toList();
+    }
+
+    /** The copies of these indices, as new as the indices are. */
+    TreeMap<String, IndexCopy> upToDate(List<String> names) throws IOException {
+        dropDeleted();
+        TreeMap<String, IndexCopy> used = new TreeMap<>();
+        for (String name : names) {
+            IndexMetadata metadata = cluster.state().metadata().index(name);
+            if (metadata == null) continue;
+            IndexCopy copy = copies.computeIfAbsent(name, n -> new IndexCopy(n, engine, client));
+            copy.bringUpToDate(metadata);
+            used.put(name, copy);
+        }
+        return used;
+    }
+
+    /** Holds off changes of these copies while something is asked of them. In the order of names, so that nobody waits for himself. */
+    static AutoCloseable hold(TreeMap<String, IndexCopy> used) {
+        List<Lock> locks = new ArrayList<>();
+        for (IndexCopy copy : used.values()) locks.add(copy.readLock());
+        locks.forEach(Lock::lock);
+        return () -> locks.forEach(Lock::unlock);
+    }
+
+    private void dropDeleted() throws IOException {
+        for (String name : copies.keySet()) {
+            if (cluster.state().metadata().index(name) != null) continue;
+            IndexCopy copy = copies.remove(name);
+            if (copy != null) copy.delete();
+        }
+    }
+}
