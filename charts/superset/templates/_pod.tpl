@@ -116,7 +116,7 @@ securityContext:
     {{- end }}
   resources:
     requests:
-      cpu: 50m
+      cpu: 10m
       memory: 128Mi
     limits:
       memory: 256Mi
@@ -140,7 +140,7 @@ securityContext:
     {{- include "superset.env" . | nindent 4 }}
   resources:
     requests:
-      cpu: 50m
+      cpu: 10m
       memory: 128Mi
     limits:
       memory: 256Mi
