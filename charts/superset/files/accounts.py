@@ -37,6 +37,8 @@ TEACHER = {
     "Dataset": ["can_read"],
     "Datasource": ["can_get", "can_get_column_values"],
     "Explore": ["can_read"],
+    # The token against forged requests, without which the browser sends nothing
+    "SecurityRestApi": ["can_read"],
     # What is chosen in the filters and in an opened chart: kept for the browser for a while, seen by nobody else
     "DashboardFilterStateRestApi": ["can_read", "can_write"],
     "ExploreFormDataRestApi": ["can_read", "can_write"],

@@ -4,6 +4,7 @@ Where the image has them nothing is installed and the network is not touched.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -65,9 +66,12 @@ def main():
 
 
 def reason(log):
-    """uv explains itself over several lines; the innermost cause says most."""
-    causes = [line.strip(" ╰─▶│├×") for line in log.splitlines() if line.strip()]
-    return causes[-1] if causes else "uv said nothing"
+    """uv explains itself over several lines: the address it wanted, and the innermost cause."""
+    lines = [re.sub(r"^[\s╰─▶│├×]*(error:|cause:|Caused by:)?\s*", "", line) for line in log.splitlines() if line.strip()]
+    if not lines:
+        return "uv said nothing"
+    wanted = next((line for line in lines if "://" in line), lines[0])
+    return wanted if wanted == lines[-1] else f"{wanted}: {lines[-1]}"
 
 
 main()

@@ -1,4 +1,4 @@
-"""Migrates the metadata database, then makes Superset's roles, the role Teacher and the accounts.
+"""Migrates the metadata database, keeps its secrets readable, then makes Superset's roles, the role Teacher and the accounts.
 
 Every part can be repeated, and PostgreSQL undoes a migration that was killed. The last line of a failed run says why.
 """
@@ -78,6 +78,9 @@ def main():
 
         app = create_app()
         command(app, "db", "upgrade")
+        import stored_secrets
+
+        stored_secrets.make_readable(app)
         command(app, "init")
         import accounts
 

@@ -103,49 +103,49 @@ securityContext:
 {{- end -}}
 
 {{- define "superset.driversContainer" -}}
-name: drivers
-{{ include "superset.container" . }}
-command: [python, /etc/lastack/scripts/drivers.py]
-env:
-  {{- include "superset.env" . | nindent 2 }}
-  - name: LASTACK_DRIVERS_INSTALL
-    value: {{ .Values.drivers.install | quote }}
-  {{- with .Values.drivers.indexUrl }}
-  - name: UV_DEFAULT_INDEX
-    value: {{ . | quote }}
-  {{- end }}
-resources:
-  requests:
-    cpu: 50m
-    memory: 128Mi
-  limits:
-    memory: 256Mi
-volumeMounts:
-  - name: scripts
-    mountPath: /etc/lastack/scripts
-    readOnly: true
-  - name: drivers
-    mountPath: /app/drivers
-  - name: home
-    mountPath: /app/superset_home
-  - name: tmp
-    mountPath: /tmp
+- name: drivers
+  {{- include "superset.container" . | nindent 2 }}
+  command: [python, /etc/lastack/scripts/drivers.py]
+  env:
+    {{- include "superset.env" . | nindent 4 }}
+    - name: LASTACK_DRIVERS_INSTALL
+      value: {{ .Values.drivers.install | quote }}
+    {{- with .Values.drivers.indexUrl }}
+    - name: UV_DEFAULT_INDEX
+      value: {{ . | quote }}
+    {{- end }}
+  resources:
+    requests:
+      cpu: 10m
+      memory: 128Mi
+    limits:
+      memory: 256Mi
+  volumeMounts:
+    - name: scripts
+      mountPath: /etc/lastack/scripts
+      readOnly: true
+    - name: drivers
+      mountPath: /app/drivers
+    - name: home
+      mountPath: /app/superset_home
+    - name: tmp
+      mountPath: /tmp
 {{- end -}}
 
 {{- define "superset.schemaContainer" -}}
-name: schema
-{{ include "superset.container" . }}
-command: [python, /etc/lastack/scripts/schema.py]
-env:
-  {{- include "superset.env" . | nindent 2 }}
-resources:
-  requests:
-    cpu: 50m
-    memory: 128Mi
-  limits:
-    memory: 256Mi
-volumeMounts:
-  {{- include "superset.mounts" . | nindent 2 }}
+- name: schema
+  {{- include "superset.container" . | nindent 2 }}
+  command: [python, /etc/lastack/scripts/schema.py]
+  env:
+    {{- include "superset.env" . | nindent 4 }}
+  resources:
+    requests:
+      cpu: 10m
+      memory: 128Mi
+    limits:
+      memory: 256Mi
+  volumeMounts:
+    {{- include "superset.mounts" . | nindent 4 }}
 {{- end -}}
 
 {{- define "superset.volumes" -}}
@@ -161,19 +161,27 @@ volumeMounts:
   configMap:
     name: {{ include "superset.fullname" . }}
     items:
-      {{- range list "drivers.py" "schema.py" "init.py" "accounts.py" "requirements.txt" }}
+      {{- range list "drivers.py" "schema.py" "init.py" "stored_secrets.py" "accounts.py" "requirements.txt" }}
       - key: {{ . }}
         path: {{ . }}
       {{- end }}
 - name: secrets
   projected:
-    defaultMode: 0440
+    # 0440, which only some readers of YAML take for octal
+    defaultMode: 288
     sources:
       - secret:
           name: {{ include "superset.secret" . }}
           items:
             - key: secret-key
               path: secret-key
+      - secret:
+          name: {{ include "superset.secret" . }}
+          # after a change of secret-key, for the Job
+          optional: true
+          items:
+            - key: previous-secret-key
+              path: previous-secret-key
       - secret:
           name: {{ include "superset.databaseSecret" . }}
           items:
