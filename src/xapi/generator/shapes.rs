@@ -59,6 +59,14 @@ impl Object {
     }
 }
 
+/// The program that says it made the statement.
+pub fn platform(action: Action) -> &'static str {
+    match action {
+        Action::Video(..) => "Example video player",
+        _ => "Moodle",
+    }
+}
+
 /// What a statement of this action is about.
 pub fn object(course: usize, action: Action) -> Object {
     Place { index: course, course: &COURSES[course] }.object(action)
@@ -93,6 +101,7 @@ impl Place {
                 ("verb_name", verb_name),
                 ("object", &object.json()),
                 ("result", result),
+                ("platform", platform(action)),
                 ("activities", &activities),
                 ("event", &escaped(event)),
                 ("function", &escaped(function)),
@@ -121,6 +130,7 @@ impl Place {
                 ("verb_name", verb_name),
                 ("object", &object.json()),
                 ("result", video_result(verb)),
+                ("platform", platform(action)),
                 ("activities", &contexts(&course, &[PROFILE.to_owned()])),
                 ("length", &self.course.units[unit].video.length.to_string()),
                 ("moment", &moment),
