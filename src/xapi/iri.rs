@@ -56,3 +56,20 @@ pub mod moodle {
     /// What the plugin calls an external tool, such as the video player.
     pub const MEDIA: &str = "http://adlnet.gov/expapi/activities/media";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::context;
+
+    /// A column whose name has another IRI stays empty, and nobody is told.
+    #[test]
+    fn the_mapping_has_a_column_for_each_extension_of_this_project() {
+        const INDEX: &str = include_str!("../../manifests/statements.json");
+        let extensions =
+            [context::COURSE_ID, context::COURSE_NAME, context::COHORT, context::ACTIVITY_KIND, context::VIDEO_POSITION, context::VIDEO_MINUTE];
+        for iri in extensions {
+            assert!(INDEX.contains(&format!(r#""context.extensions.{iri}": {{"#)), "{iri}");
+        }
+        assert_eq!(INDEX.matches(r#""context.extensions.https://lastack.example.org/"#).count(), 2 * extensions.len(), "each with its alias");
+    }
+}

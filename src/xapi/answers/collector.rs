@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::charts::{self, Observed};
 use super::{Activity, Answers, Completion, DEFINITIONS, Quizzes, VERSION, Video};
 use crate::xapi::generator::catalogue::{COURSES, UNITS};
 use crate::xapi::generator::event::{Action, Details, Event, VideoVerb};
@@ -19,26 +20,27 @@ use crate::xapi::generator::vocabulary;
 const LISTED: usize = 10;
 
 /// A learner's number in Moodle.
-type LearnerNumber = u32;
+pub(super) type LearnerNumber = u32;
 /// Index of a course and of a unit in it.
-type VideoIndex = (usize, usize);
+pub(super) type VideoIndex = (usize, usize);
 
 /// Its memory grows with the learners, not with the statements.
 #[derive(Default)]
 pub struct Collector {
-    count: u64,
+    pub(super) count: u64,
     actions: BTreeMap<(usize, usize), u64>,
     days: BTreeMap<i64, u64>,
-    hours: [[u64; 24]; 7],
-    active: BTreeSet<(i64, LearnerNumber)>,
-    started: BTreeSet<(VideoIndex, LearnerNumber)>,
-    completed: BTreeSet<(VideoIndex, LearnerNumber)>,
-    cohorts: BTreeMap<LearnerNumber, usize>,
+    pub(super) hours: [[u64; 24]; 7],
+    pub(super) active: BTreeSet<(i64, LearnerNumber)>,
+    pub(super) started: BTreeSet<(VideoIndex, LearnerNumber)>,
+    pub(super) completed: BTreeSet<(VideoIndex, LearnerNumber)>,
+    pub(super) cohorts: BTreeMap<LearnerNumber, usize>,
     pauses: BTreeMap<VideoIndex, BTreeMap<u32, u64>>,
     seeks: BTreeMap<VideoIndex, BTreeMap<u32, u64>>,
     /// By course: attempts, successes, and the sum of the half points.
     quizzes: BTreeMap<usize, (u64, u64, u64)>,
-    span: Option<(i64, i64)>,
+    pub(super) span: Option<(i64, i64)>,
+    pub(super) observed: Observed,
 }
 
 impl Collector {
@@ -46,6 +48,7 @@ impl Collector {
         let course = usize::from(event.course);
         let day = (event.time - START) / DAY;
         self.count += 1;
+        self.observed.observe(event, learner);
         *self.actions.entry((course, event.action.number())).or_default() += 1;
         *self.days.entry(day).or_default() += 1;
         // The term begins on a Monday.
@@ -90,6 +93,7 @@ impl Collector {
         Answers {
             active_learners_per_day: sizes(&self.active_by(|date| date.to_string())),
             active_learners_per_week: sizes(&weeks),
+            charts: charts::charts(self),
             completion_by_cohort: self.completion_by_cohort(),
             count: self.count,
             definitions: DEFINITIONS.into_iter().collect(),
@@ -119,7 +123,7 @@ impl Collector {
     }
 
     /// Statements summed up by a text that course and action give.
-    fn statements_by(&self, key: impl Fn(usize, Action) -> Option<String>) -> BTreeMap<String, u64> {
+    pub(super) fn statements_by(&self, key: impl Fn(usize, Action) -> Option<String>) -> BTreeMap<String, u64> {
         let mut sums = BTreeMap::new();
         for course in 0..COURSES.len() {
             for action in Action::all() {
@@ -220,7 +224,7 @@ fn returning_per_week(weeks: &BTreeMap<String, BTreeSet<LearnerNumber>>) -> BTre
     returning
 }
 
-fn date(day: i64) -> Date {
+pub(super) fn date(day: i64) -> Date {
     moment(START + day * DAY).to_zoned(TimeZone::UTC).date()
 }
 
@@ -230,10 +234,10 @@ fn week(date: Date) -> String {
     format!("{}-W{:02}", week.year(), week.week())
 }
 
-fn timestamp(time: i64) -> String {
+pub(super) fn timestamp(time: i64) -> String {
     format!("{:.3}", moment(time))
 }
 
-fn moment(time: i64) -> Timestamp {
+pub(super) fn moment(time: i64) -> Timestamp {
     Timestamp::from_millisecond(time).expect("the term is within jiff's range")
 }

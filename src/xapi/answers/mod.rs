@@ -1,5 +1,8 @@
 //! The figures that dashboards must show for a generated data set, found while it is made.
 
+#[cfg(test)]
+mod chart_tests;
+mod charts;
 mod collector;
 #[cfg(test)]
 mod tests;
@@ -8,16 +11,22 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+pub use charts::Charts;
 pub use collector::Collector;
 
 /// Raised when a figure changes its meaning or goes away.
 const VERSION: u32 = 1;
 
 /// What each figure counts, in words. They stand in the file beside the figures.
-pub const DEFINITIONS: [(&str, &str); 16] = [
+pub const DEFINITIONS: [(&str, &str); 17] = [
     ("activities", "statements about each page, file, link, forum, assignment, quiz (not its attempts) and video"),
     ("active_learners_per_day", "learners with at least one statement on that day (UTC)"),
     ("active_learners_per_week", "learners with at least one statement in that ISO week (UTC)"),
+    (
+        "charts",
+        "what the query of each chart in dashboards/charts returns for these statements alone: its columns and their rows in any \
+         order, or, of a chart by the time of storing, what columns add up to",
+    ),
     (
         "completion_by_cohort",
         "started: pairs of a learner of the cohort and a video that the learner played; completed: those of them with a completed statement",
@@ -47,6 +56,7 @@ pub struct Answers {
     pub active_learners_per_day: BTreeMap<String, u64>,
     pub active_learners_per_week: BTreeMap<String, u64>,
     pub activities: BTreeMap<String, Activity>,
+    pub charts: Charts,
     pub completion_by_cohort: BTreeMap<String, Completion>,
     pub count: u64,
     pub definitions: BTreeMap<&'static str, &'static str>,

@@ -10,7 +10,7 @@ pub(super) mod learner;
 mod names;
 mod planner;
 mod random;
-mod render;
+pub(super) mod render;
 mod session;
 pub(super) mod shapes;
 mod template;

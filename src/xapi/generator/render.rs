@@ -6,7 +6,7 @@ use super::event::{Details, Event, View};
 use super::learner::{COHORTS, DEVICES, Learner};
 use super::random::scramble;
 use super::shapes::{PASSED, SITE, Shapes, quoted};
-use super::template::Slot;
+use super::template::{Slot, insert};
 use super::term::{DAY, DAYS, HOUR, MINUTE, SECOND, START, Time};
 
 /// Far more than a group's term needs. The first ones are left to what the teachers made.
@@ -75,7 +75,7 @@ impl Renderer {
             (Slot::Registration, _) => write_uuid(body, self.visit(event.group, event.session, 1)),
             (Slot::PlayerSession, Details::View(view)) => write_uuid(body, self.visit(event.group, view.number, 2)),
             (Slot::Number, Details::Number(number) | Details::Score { attempt: number, .. }) => {
-                write_number(body, (u64::from(event.group) + 1) * NUMBERS_PER_GROUP + u64::from(*number));
+                write_number(body, whole_number(event, *number));
             }
             (Slot::Points, Details::Score { half_points, .. }) => write_thousandths(body, half_points * 500),
             (Slot::Scaled, Details::Score { half_points, .. }) => write_thousandths(body, half_points * 50),
@@ -125,6 +125,19 @@ impl Renderer {
             digit(millis),
             b'Z',
         ]);
+    }
+}
+
+/// The number of a discussion, reply or attempt among those of all groups.
+fn whole_number(event: &Event, number: u32) -> u64 {
+    (u64::from(event.group) + 1) * NUMBERS_PER_GROUP + u64::from(number)
+}
+
+/// A text of a template with the event's number in it.
+pub fn numbered(text: &str, event: &Event) -> String {
+    match event.details {
+        Details::Number(number) | Details::Score { attempt: number, .. } => insert(text, &[("number", &whole_number(event, number).to_string())]),
+        Details::None | Details::View(_) => text.to_owned(),
     }
 }
 

@@ -57,10 +57,13 @@ impl Object {
         let name = quoted(name);
         format!(r#"{{"objectType":"Activity","id":"{id}","definition":{{"type":"{kind}","name":{{"en":{name}}}}}}}"#)
     }
+}
 
-    /// The object by its id alone, where others have told what it is.
-    fn reference(&self) -> String {
-        format!(r#"{{"id":"{}"}}"#, self.id)
+/// The program that says it made the statement.
+pub fn platform(action: Action) -> &'static str {
+    match action {
+        Action::Video(..) => "Example video player",
+        _ => "Moodle",
     }
 }
 
@@ -89,7 +92,7 @@ impl Place {
         };
         let activities = match (in_course, self.parents(action).as_slice()) {
             (false, _) => String::new(),
-            (true, parents) => contexts(parents, &[site().json()], &[]),
+            (true, parents) => contexts(parents, &[site().json()]),
         };
         insert(
             text,
@@ -98,6 +101,7 @@ impl Place {
                 ("verb_name", verb_name),
                 ("object", &object.json()),
                 ("result", result),
+                ("platform", platform(action)),
                 ("activities", &activities),
                 ("event", &escaped(event)),
                 ("function", &escaped(function)),
@@ -111,7 +115,8 @@ impl Place {
         let action = Action::Video(unit, verb);
         let (verb_id, verb_name) = vocabulary::verb(action);
         let object = self.object(action);
-        let course = [self.object(Action::CourseViewed).reference()];
+        // Named, as in Moodle's own statements, because charts find the course by the names in `parent`.
+        let course = [self.object(Action::CourseViewed).json()];
         let position = format!(r#""{}":$position,"{}":$minute,"#, context::VIDEO_POSITION, context::VIDEO_MINUTE);
         let moment = match verb {
             VideoVerb::Initialized => format!("$player,{THRESHOLD}"),
@@ -125,7 +130,8 @@ impl Place {
                 ("verb_name", verb_name),
                 ("object", &object.json()),
                 ("result", video_result(verb)),
-                ("activities", &contexts(&[], &[PROFILE.to_owned()], &course)),
+                ("platform", platform(action)),
+                ("activities", &contexts(&course, &[PROFILE.to_owned()])),
                 ("length", &self.course.units[unit].video.length.to_string()),
                 ("moment", &moment),
                 ("course", &self.course_extensions()),
@@ -248,8 +254,8 @@ fn site() -> Object {
     Object { id: SITE.to_owned(), kind: moodle::SITE, name: "Example University".to_owned() }
 }
 
-fn contexts(parents: &[String], categories: &[String], groupings: &[String]) -> String {
-    let lists: Vec<String> = [("parent", parents), ("grouping", groupings), ("category", categories)]
+fn contexts(parents: &[String], categories: &[String]) -> String {
+    let lists: Vec<String> = [("parent", parents), ("category", categories)]
         .into_iter()
         .filter(|(_, activities)| !activities.is_empty())
         .map(|(name, activities)| format!(r#""{name}":[{}]"#, activities.join(",")))
