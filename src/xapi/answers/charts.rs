@@ -183,7 +183,7 @@ pub fn charts(collector: &Collector) -> Charts {
             rows(["timestamp", "actor.account.name", "verb_name", "activity_name", "context.platform"], observed.newest.values().cloned().collect()),
         ),
         ("odd-statements", rows(["events"], single(json!(0)))),
-        ("odd-statements-list", rows(["stored", "id", "actor.name", "verb.id", "object.id"], Rows::new())),
+        ("odd-statements-list", rows(["stored", "id", "verb.id", "object.id"], Rows::new())),
         ("returning-learners", rows(["actor.account.name", "actor.name", "active_days", "events", "last_seen"], returning(observed))),
         ("video-completion-rate", rows(["completion_rate"], single(share(completions, viewings)))),
         ("video-learners", rows(["learners"], single(json!(started.len())))),
