@@ -20,6 +20,8 @@ use super::tunnel::Connector;
 /// Ralph echoes a whole refused batch; nothing honest is longer.
 const LONGEST_ANSWER: usize = 64 << 20;
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// Servers hang up idle connections, Superset's after 2 s, and a port-forward hides that until it is written to.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Who a request is made as.
 #[derive(Clone)]
@@ -64,7 +66,7 @@ impl HttpClient {
         base.parse::<Uri>().with_context(|| format!("`{base}` is not an address"))?;
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
         let connector = builder.https_or_http().enable_http1().wrap_connector(connector);
-        let client = legacy::Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).build(connector);
+        let client = legacy::Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
         Ok(Self { client, base: base.trim_end_matches('/').to_string(), headers: Vec::new() })
     }
 

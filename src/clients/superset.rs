@@ -113,7 +113,8 @@ impl Superset {
 
         // what changes something needs this token and the session it was given to
         let answer = expect_success("the request for a CSRF token", http.get("/api/v1/security/csrf_token/").await?)?;
-        let cookie = answer.headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok()?.split(';').next()).collect::<Vec<_>>().join("; ");
+        let cookie =
+            answer.headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok()?.split(';').next()).collect::<Vec<_>>().join("; ");
         let csrf: Value = answer.json()?;
         let csrf = csrf["result"].as_str().context("Superset gave no CSRF token")?;
         let http = http.with_header(COOKIE, HeaderValue::from_str(&cookie)?).with_header(CSRF, HeaderValue::from_str(csrf)?);
@@ -129,7 +130,7 @@ impl Superset {
     /// All assets of a kind that this account may see.
     pub async fn list(&self, kind: Kind) -> Result<Vec<Listed>> {
         let mut listed = Vec::new();
-        for row in self.pages(&format!("/api/v1/{}/", kind.word()), "order_column:id,order_direction:asc").await? {
+        for row in self.pages(&format!("/api/v1/{}/", kind.word()), &format!("order_column:{},order_direction:asc", kind.title_key())).await? {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
             listed.push(Listed {
                 id: row["id"].as_u64().context("a listed asset has no id")?,

@@ -50,7 +50,8 @@ pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {
         return Ok(Outcome::Good);
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await.map_err(|error| {
-        Failure::failed(format!("port {} of this machine cannot be used: {error}", args.port)).hint("choose another with `--port`, or none to take a free one")
+        Failure::failed(format!("port {} of this machine cannot be used: {error}", args.port))
+            .hint("choose another with `--port`, or none to take a free one")
     })?;
     let connector = Connector::to_cluster(stack.target.streams.clone());
     // a service without pods is said now, not at the browser's first request

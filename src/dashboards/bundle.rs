@@ -341,7 +341,11 @@ mod tests {
         for chart in bundle.of_kind(Kind::Chart) {
             let shown = bundle.of_kind(Kind::Dashboard).any(|dashboard| dashboard.references().contains(&chart.uuid));
             assert!(shown, "{} is on no dashboard", chart.path());
-            assert!(chart.content.get("description").and_then(Value::as_str).is_some_and(|text| !text.is_empty()), "{} is not described", chart.path());
+            assert!(
+                chart.content.get("description").and_then(Value::as_str).is_some_and(|text| !text.is_empty()),
+                "{} is not described",
+                chart.path()
+            );
         }
         assert_eq!(bundle.of_kind(Kind::Database).count(), 1);
         assert!(bundle.of_kind(Kind::Dashboard).count() >= 3);

@@ -67,7 +67,8 @@ impl Chart<'_> {
             }
             "heatmap_v2" => self.heatmap(),
             "table" if self.params["query_mode"] == "raw" => {
-                let order: Vec<Value> = list(&self.params["order_by_cols"]).iter().filter_map(|text| serde_json::from_str(text.as_str()?).ok()).collect();
+                let order: Vec<Value> =
+                    list(&self.params["order_by_cols"]).iter().filter_map(|text| serde_json::from_str(text.as_str()?).ok()).collect();
                 json!({"columns": list(&self.params["all_columns"]), "orderby": order})
             }
             "table" => {
@@ -163,8 +164,7 @@ impl Chart<'_> {
             let by = if sort.starts_with("value") { metric.first() } else { column };
             Some(json!([by?, sort.ends_with("asc")]))
         };
-        let orders: Vec<Value> =
-            [order("sort_x_axis", self.x_axis().first()), order("sort_y_axis", rows.first())].into_iter().flatten().collect();
+        let orders: Vec<Value> = [order("sort_x_axis", self.x_axis().first()), order("sort_y_axis", rows.first())].into_iter().flatten().collect();
         json!({"columns": columns, "metrics": metric, "orderby": orders})
     }
 }

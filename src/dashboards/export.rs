@@ -162,7 +162,9 @@ mod tests {
 
     #[test]
     fn nothing_of_the_superset_it_came_from_is_left() {
-        let chart = format!("slice_name: Who watches?\nuuid: {ONE}\nviz_type: table\ncache_timeout:\nparams: {{datasource: 12__table, slice_id: 17, metrics: [count]}}\nquery_context: '{{\"datasource\":{{\"id\":12}}}}'\n");
+        let chart = format!(
+            "slice_name: Who watches?\nuuid: {ONE}\nviz_type: table\ncache_timeout:\nparams: {{datasource: 12__table, slice_id: 17, metrics: [count]}}\nquery_context: '{{\"datasource\":{{\"id\":12}}}}'\n"
+        );
         let database = format!("database_name: Theirs\nuuid: {TWO}\nsqlalchemy_uri: postgresql://me:XXXXXXXXXX@db.internal/x\n");
         let exported = export(Bundle { assets: vec![asset(&chart), asset(&database)] }, &Bundle::default()).unwrap();
         let text = &exported.files["charts/who-watches.yaml"];

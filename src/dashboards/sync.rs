@@ -141,14 +141,7 @@ mod tests {
     }
 
     fn there(changed_on: &str, changed_by: &str) -> Option<Listed> {
-        Some(Listed {
-            id: 1,
-            uuid: asset().uuid,
-            title: "a".into(),
-            slug: None,
-            changed_on: changed_on.into(),
-            changed_by: changed_by.into(),
-        })
+        Some(Listed { id: 1, uuid: asset().uuid, title: "a".into(), slug: None, changed_on: changed_on.into(), changed_by: changed_by.into() })
     }
 
     fn applied(digest: &str) -> Option<Applied> {

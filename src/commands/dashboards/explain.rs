@@ -41,7 +41,10 @@ pub async fn run(flags: &KubeFlags, args: ExplainArgs) -> Result<Outcome> {
     match args.output {
         Format::Text => printer::data(&render(&explanation))?,
         Format::Json => {
-            let links = explanation.links.iter().map(|link| json!({"link": link.name, "found": link.found, "broken": link.cure.is_some(), "cure": link.cure}));
+            let links = explanation
+                .links
+                .iter()
+                .map(|link| json!({"link": link.name, "found": link.found, "broken": link.cure.is_some(), "cure": link.cure}));
             printer::json(&json!({"apiVersion": "lastack/v1", "kind": "ChartExplanation", "chart": args.chart, "links": links.collect::<Vec<_>>()}))?;
         }
     }

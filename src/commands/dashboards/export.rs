@@ -34,7 +34,10 @@ pub async fn run(flags: &KubeFlags, args: ExportArgs) -> Result<Outcome> {
     for name in &args.dashboards {
         let file = ours.find(Kind::Dashboard, |asset| asset.name == *name).map(|asset| asset.uuid);
         let found = listed.iter().find(|dashboard| {
-            Some(dashboard.uuid) == file || dashboard.slug.as_deref() == Some(name) || dashboard.title.eq_ignore_ascii_case(name) || dashboard.uuid.to_string() == *name
+            Some(dashboard.uuid) == file
+                || dashboard.slug.as_deref() == Some(name)
+                || dashboard.title.eq_ignore_ascii_case(name)
+                || dashboard.uuid.to_string() == *name
         });
         ids.push(found.map(|dashboard| dashboard.id).ok_or_else(|| {
             Failure::failed(format!("there is no dashboard `{name}` in Superset")).hint("`kubectl lastack dashboards list` names them")

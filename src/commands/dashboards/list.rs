@@ -52,10 +52,13 @@ pub async fn run(flags: &KubeFlags, args: ListArgs) -> Result<Outcome> {
     }
     match args.output {
         Format::Json => {
-            let items: Vec<_> = rows.iter().map(|row| json!({"name": row.name, "title": row.title, "state": row.state, "changedBy": row.by})).collect();
+            let items: Vec<_> =
+                rows.iter().map(|row| json!({"name": row.name, "title": row.title, "state": row.state, "changedBy": row.by})).collect();
             printer::json(&json!({"apiVersion": "lastack/v1", "kind": "DashboardList", "items": items}))?;
         }
-        Format::Table => printer::data(&table(["NAME", "TITLE", "STATE", "CHANGED BY"], rows.into_iter().map(|row| [row.name, row.title, row.state, row.by])))?,
+        Format::Table => {
+            printer::data(&table(["NAME", "TITLE", "STATE", "CHANGED BY"], rows.into_iter().map(|row| [row.name, row.title, row.state, row.by])))?
+        }
     }
     Ok(Outcome::Good)
 }

@@ -119,6 +119,6 @@ mod tests {
             assert_eq!(role["indices"][0]["names"], serde_json::json!(["statements"]), "{user}");
         }
         assert_eq!(roles.len(), USERS.len());
-        assert_eq!(roles["dashboards"]["indices"][0]["privileges"], serde_json::json!(["read", "view_index_metadata"]));
+        assert_eq!(roles["dashboards"]["indices"][0]["privileges"], serde_json::json!(["read", "view_index_metadata", "monitor"]));
     }
 }

@@ -33,7 +33,7 @@ impl Step for Answers {
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
         Ok(match probe(stack).await {
             Ok(detail) => Observed::Ok(detail),
-            Err(error) => Observed::drifted("Superset", one_line(&error), "answering"),
+            Err(error) => Observed::drifted("health and login", one_line(&error), "ok"),
         })
     }
 
@@ -48,9 +48,6 @@ impl Step for Answers {
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![
-            format!("kubectl port-forward -n {} service/{NAME} 8088:80", stack.namespace()),
-            "curl http://localhost:8088/health".into(),
-        ]
+        vec![format!("kubectl port-forward -n {} service/{NAME} 8088:80", stack.namespace()), "curl http://localhost:8088/health".into()]
     }
 }

@@ -90,7 +90,8 @@ async fn ask(stack: &Stack) -> Result<(Fact, Fact)> {
     let answers = Fact::Good(format!("login ok{own}"));
     let bundle = Bundle::ours()?;
     let standings = sync::compare(stack, &superset, &bundle).await?;
-    let there = |kind| standings.iter().filter(|(asset, standing)| asset.kind == kind && !matches!(standing, Standing::Missing | Standing::Deleted)).count();
+    let there =
+        |kind| standings.iter().filter(|(asset, standing)| asset.kind == kind && !matches!(standing, Standing::Missing | Standing::Deleted)).count();
     let theirs = standings.iter().filter(|(asset, standing)| asset.kind != Kind::Database && standing.is_a_persons()).count();
     let mut data = format!("{} dashboards, {} charts", there(Kind::Dashboard), there(Kind::Chart));
     if theirs > 0 {

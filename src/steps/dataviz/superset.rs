@@ -67,12 +67,17 @@ impl SupersetRelease {
 
 /// The web server's pods wait for the Job, and the Job for the database: what keeps them is said by whichever it is.
 async fn rollout(stack: &Stack) -> Result<State> {
-    let state = release::rollout(stack, NAME).await?;
-    let State::Waiting(reason) = state else { return Ok(state) };
-    if let Some((job, why)) = failed_job(stack).await? {
+    let job = newest_job(stack).await?;
+    if let Some((job, why)) = failed(stack, job.as_ref()).await? {
         let hint = format!("kubectl logs job/{job} -n {}; the next `kubectl lastack install` tries again", stack.namespace());
         return Ok(State::Fatal { why: format!("job {job}, which prepares Superset's database, failed: {why}"), hint });
     }
+    let reason = match release::rollout(stack, NAME).await? {
+        // the accounts are the last that the Job makes
+        State::Ready(_) if !job.as_ref().is_some_and(|job| is(job, "Complete")) => "the job that prepares database and accounts runs".into(),
+        State::Waiting(reason) => reason,
+        settled => return Ok(settled),
+    };
     let pods: Vec<_> = pods::list(stack, PODS).await?.into_iter().filter(|pod| !pods::is_done(pod)).collect();
     Ok(match pods::trouble(stack, &pods).await {
         Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },
@@ -80,11 +85,20 @@ async fn rollout(stack: &Stack) -> Result<State> {
     })
 }
 
-/// A Job that gave up, with the last thing it said.
-async fn failed_job(stack: &Stack) -> Result<Option<(String, String)>> {
+fn is(job: &Job, condition: &str) -> bool {
+    job.status.iter().flat_map(|status| status.conditions.iter().flatten()).any(|c| c.type_ == condition && c.status == "True")
+}
+
+/// The Job of the release that was installed last; those before it are on their way out.
+async fn newest_job(stack: &Stack) -> Result<Option<Job>> {
     let jobs = stack.api::<Job>().list(&ListParams::default().labels(JOBS)).await?;
-    let failed = |job: &Job| job.status.iter().flat_map(|status| status.conditions.iter().flatten()).any(|c| c.type_ == "Failed" && c.status == "True");
-    let Some(name) = jobs.items.iter().find(|job| failed(job)).and_then(|job| job.metadata.name.clone()) else { return Ok(None) };
+    let there = jobs.items.into_iter().filter(|job| job.metadata.deletion_timestamp.is_none());
+    Ok(there.max_by_key(|job| job.metadata.creation_timestamp.as_ref().map(|time| time.0)))
+}
+
+/// The name of a Job that gave up, with the last thing it said.
+async fn failed(stack: &Stack, job: Option<&Job>) -> Result<Option<(String, String)>> {
+    let Some(name) = job.filter(|job| is(job, "Failed")).and_then(|job| job.metadata.name.clone()) else { return Ok(None) };
     let pods = pods::list(stack, &format!("batch.kubernetes.io/job-name={name}")).await?;
     let words = pods::last_words_of(stack, &pods).await;
     Ok(Some((name, words.unwrap_or_else(|| "it left no log".into()))))
@@ -92,7 +106,7 @@ async fn failed_job(stack: &Stack) -> Result<Option<(String, String)>> {
 
 /// Why the Job that prepares the database has to run again, though nothing it is made of changed.
 async fn reason_to_prepare_again(stack: &Stack) -> Result<Option<String>> {
-    if let Some((job, why)) = failed_job(stack).await? {
+    if let Some((job, why)) = failed(stack, newest_job(stack).await?.as_ref()).await? {
         return Ok(Some(format!("job {job} failed: {why}")));
     }
     // not to be asked while the web server is away, which is another trouble
@@ -120,7 +134,7 @@ impl Step for SupersetRelease {
         if let Some(reason) = reason_to_prepare_again(stack).await? {
             return Ok(Observed::drifted("Superset's database", reason, "prepared"));
         }
-        Ok(match release::rollout(stack, NAME).await? {
+        Ok(match rollout(stack).await? {
             State::Ready(_) => found,
             State::Waiting(reason) | State::Fatal { why: reason, .. } => Observed::drifted(format!("deployment {NAME}"), reason, "ready"),
         })
