@@ -1,4 +1,4 @@
-//! What people install: the helm plugin, the krew manifest and the chart, checked by the rules of the
+//! What people install: the helm plugin, the krew manifest and the charts, checked by the rules of the
 //! tools that read them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -265,33 +265,81 @@ mod krew {
 mod chart {
     use super::*;
 
+    /// A chart of ours, and the component of the stack that it installs.
+    const CHARTS: [(&str, &str); 2] = [("ralph", "lrs"), ("superset", "dataviz")];
+
+    fn schema(chart: &str) -> Value {
+        serde_json::from_str(&read(&format!("charts/{chart}/values.schema.json"))).unwrap_or_else(|error| panic!("schema of {chart}: {error}"))
+    }
+
+    fn image(values: &Value, default_tag: &str) -> String {
+        let tag = values["tag"].as_str().filter(|tag| !tag.is_empty()).unwrap_or(default_tag);
+        format!("{}:{tag}", values["repository"].as_str().unwrap())
+    }
+
     #[test]
-    fn is_made_for_the_ralph_that_the_stack_installs() {
-        let (chart, lrs) = (yaml("charts/ralph/Chart.yaml"), &yaml("manifests/versions.yaml")["components"]["lrs"]);
-        assert_eq!(chart["name"], lrs["chart"]["name"]);
-        assert_eq!(chart["appVersion"], lrs["version"]);
-        let image =
-            format!("{}:{}", yaml("charts/ralph/values.yaml")["image"]["repository"].as_str().unwrap(), chart["appVersion"].as_str().unwrap());
-        assert_eq!(lrs["images"]["ralph"], image);
+    fn is_made_for_what_the_stack_installs() {
+        for (name, component) in CHARTS {
+            let (chart, component) = (yaml(&format!("charts/{name}/Chart.yaml")), &yaml("manifests/versions.yaml")["components"][component]);
+            assert_eq!(chart["name"], component["chart"]["name"]);
+            assert_eq!(chart["appVersion"], component["version"], "{name}");
+            let values = yaml(&format!("charts/{name}/values.yaml"));
+            assert_eq!(component["images"][name], image(&values["image"], chart["appVersion"].as_str().unwrap()));
+        }
+    }
+
+    #[test]
+    fn brings_the_database_and_the_cache_that_the_stack_names() {
+        let (values, images) = (yaml("charts/superset/values.yaml"), &yaml("manifests/versions.yaml")["components"]["dataviz"]["images"]);
+        assert_eq!(images["postgresql"], image(&values["postgresql"]["image"], ""));
+        assert_eq!(images["valkey"], image(&values["cache"]["image"], ""));
+    }
+
+    /// Follows a reference to one of the schema's definitions.
+    fn resolved<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
+        match schema["$ref"].as_str() {
+            Some(path) => root.pointer(path.trim_start_matches('#')).unwrap_or_else(|| panic!("{path} is defined")),
+            None => schema,
+        }
     }
 
     /// Names of values, as far as the schema lists them.
-    fn listed(values: &Value, schema: &Value, prefix: &str, out: &mut BTreeSet<(String, bool)>) {
-        let Some(properties) = schema["properties"].as_object() else { return };
+    fn listed(values: &Value, schema: &Value, root: &Value, prefix: &str, out: &mut BTreeSet<(String, bool)>) {
+        let Some(properties) = resolved(schema, root)["properties"].as_object() else { return };
         let keys: BTreeSet<_> = values.as_object().into_iter().flatten().map(|(key, _)| key).collect();
         for key in keys.iter().copied().chain(properties.keys()).collect::<BTreeSet<_>>() {
             out.insert((format!("{prefix}{key}"), keys.contains(key) && properties.contains_key(key)));
-            listed(&values[key], &properties.get(key).cloned().unwrap_or_default(), &format!("{prefix}{key}."), out);
+            listed(&values[key], properties.get(key).unwrap_or(&Value::Null), root, &format!("{prefix}{key}."), out);
         }
     }
 
     #[test]
     fn has_the_same_values_in_its_file_and_in_its_schema() {
-        let schema: Value = serde_json::from_str(&read("charts/ralph/values.schema.json")).unwrap();
-        let mut values = BTreeSet::new();
-        listed(&yaml("charts/ralph/values.yaml"), &schema, "", &mut values);
-        let odd: Vec<_> = values.iter().filter(|(_, both)| !both).map(|(name, _)| name.as_str()).collect();
-        assert_eq!(odd, ["global", "resources.claims"], "only what helm and Kubernetes add stands in one of the two");
+        for (chart, _) in CHARTS {
+            let schema = schema(chart);
+            let mut values = BTreeSet::new();
+            listed(&yaml(&format!("charts/{chart}/values.yaml")), &schema, &schema, "", &mut values);
+            let odd: Vec<_> = values
+                .iter()
+                .filter(|(name, both)| !both && name != "global" && !name.ends_with("resources.claims"))
+                .map(|(name, _)| name.as_str())
+                .collect();
+            assert_eq!(odd, [""; 0], "{chart}: only what helm and Kubernetes add stands in one of the two");
+        }
+    }
+
+    /// What is installed with --no-deps and --require-hashes is all that is asked for, each in a version known by hashes.
+    #[test]
+    fn pins_the_drivers_by_version_and_hash() {
+        let name = |line: &str| line.split(['=', '>', '<', ' ']).next().unwrap().to_owned();
+        let entries = |text: &str| -> Vec<String> {
+            text.replace("\\\n", " ").lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
+        };
+        let [wanted, pinned] = ["in", "txt"].map(|kind| entries(&read(&format!("charts/superset/files/requirements.{kind}"))));
+        assert_eq!(pinned.iter().map(|line| name(line)).collect::<BTreeSet<_>>(), wanted.iter().map(|line| name(line)).collect::<BTreeSet<_>>());
+        for line in &pinned {
+            assert!(line.contains("==") && line.contains("--hash=sha256:"), "{line}");
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 import hashlib
 import json
 import os
+import warnings
 from pathlib import Path
 from urllib.parse import quote
 
@@ -91,6 +92,8 @@ FEATURE_FLAGS = {
     **SETTINGS["featureFlags"],
 }
 LOG_LEVEL = SETTINGS["logLevel"]
+# Said by SQLAlchemy in every process, of a driver that nobody here can change
+warnings.filterwarnings("ignore", message="Dialect elasticsearch:rest will not make use of SQL compilation caching")
 
 # --- Caches ---
 # Numbers of a chart are at most this old. Without Valkey each process keeps its own few.
