@@ -161,7 +161,7 @@ securityContext:
   configMap:
     name: {{ include "superset.fullname" . }}
     items:
-      {{- range list "drivers.py" "schema.py" "init.py" "stored_secrets.py" "accounts.py" "requirements.txt" }}
+      {{- range list "drivers.py" "schema.py" "init.py" "stored_secrets.py" "accounts.py" "ping.py" "requirements.txt" }}
       - key: {{ . }}
         path: {{ . }}
       {{- end }}

@@ -1,0 +1,13 @@
+"""Whether the worker of this pod answers over the queue. Celery's own command would load the whole of Superset to ask."""
+
+import socket
+import sys
+
+from celery import Celery
+
+import superset_config
+
+worker = f"celery@{socket.gethostname()}"
+app = Celery(broker=superset_config.CeleryConfig.broker_url)
+if not app.control.inspect(destination=[worker], timeout=20).ping():
+    sys.exit(f"error: {worker} does not answer over the queue")
