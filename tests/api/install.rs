@@ -136,7 +136,7 @@ fn a_password_that_a_person_chose_is_kept_and_the_accounts_follow_it() {
     let after = secret(&lab, "lrs-ralph");
     assert_eq!(after["password"], "chosen by a person");
     assert_ne!(after["auth.json"], before["auth.json"], "the accounts file should open with the new password");
-    assert_eq!(lab.helm.calls_of("upgrade").len(), 3, "the pods should start anew with it");
+    assert_eq!(lab.helm.calls_of("upgrade").len(), 4, "the pods should start anew with it");
 }
 
 #[test]
