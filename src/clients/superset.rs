@@ -144,20 +144,26 @@ impl Superset {
         Ok(listed)
     }
 
-    /// All rows of a list resource, page by page.
+    /// All rows of a list resource.
     async fn pages(&self, path: &str, order: &str) -> Result<Vec<Value>> {
         let mut rows = Vec::new();
-        for page in 0.. {
-            let answer = self.http.get(&format!("{path}?q=({order},page:{page},page_size:{PAGE})")).await?;
-            let mut found: Value = expect_success(path, answer)?.json()?;
-            let Value::Array(found) = found["result"].take() else { anyhow::bail!("{path} gave no list") };
-            let last = found.len() < PAGE;
-            rows.extend(found);
-            if last {
+        for number in 0.. {
+            let (page, is_last) = self.page(path, order, number).await?;
+            rows.extend(page);
+            if is_last {
                 break;
             }
         }
         Ok(rows)
+    }
+
+    /// One page of a list resource, and whether it is the last.
+    async fn page(&self, path: &str, order: &str, number: usize) -> Result<(Vec<Value>, bool)> {
+        let answer = self.http.get(&format!("{path}?q=({order},page:{number},page_size:{PAGE})")).await?;
+        let mut found: Value = expect_success(path, answer)?.json()?;
+        let Value::Array(rows) = found["result"].take() else { anyhow::bail!("{path} gave no list") };
+        let is_last = rows.len() < PAGE;
+        Ok((rows, is_last))
     }
 
     /// One asset with all that the API tells of it.
@@ -231,9 +237,14 @@ impl Superset {
     /// The id of a permission on a resource, such as `database_access` on `[Data lake].(id:1)`.
     pub async fn permission(&self, permission: &str, resource: &str) -> Result<Option<u64>> {
         // the newest first: those of assets come after those of Superset itself
-        let all = self.pages("/api/v1/security/permissions-resources/", "order_column:id,order_direction:desc").await?;
-        let found = all.iter().find(|row| row["permission"]["name"] == permission && row["view_menu"]["name"] == resource);
-        Ok(found.and_then(|row| row["id"].as_u64()))
+        for number in 0.. {
+            let (page, is_last) = self.page("/api/v1/security/permissions-resources/", "order_column:id,order_direction:desc", number).await?;
+            let found = page.iter().find(|row| row["permission"]["name"] == permission && row["view_menu"]["name"] == resource);
+            if found.is_some() || is_last {
+                return Ok(found.and_then(|row| row["id"].as_u64()));
+            }
+        }
+        Ok(None)
     }
 
     /// Gives a role exactly these permissions.

@@ -49,7 +49,9 @@ pub async fn run(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {
     let shown = args.component.is_some();
     match args.output {
         Format::Table => printer::data(&render(&found, shown))?,
-        Format::Env => printer::data(&found.iter().map(env).collect::<String>())?,
+        Format::Env => printer::data(
+            &found.iter().map(|one| env(one, found.iter().filter(|(component, _)| *component == one.0).count() > 1)).collect::<String>(),
+        )?,
         Format::Json => {
             printer::json(&json!({"apiVersion": "lastack/v1", "kind": "Credentials", "items": found.iter().map(item).collect::<Vec<_>>()}))?
         }
@@ -86,8 +88,12 @@ fn item((component, credential): &(Component, Credential)) -> Value {
     })
 }
 
-fn env((component, credential): &(Component, Credential)) -> String {
-    let name = component.as_str().to_uppercase();
+/// The variables of an account; of one among several of a component, with its name in theirs.
+fn env((component, credential): &(Component, Credential), among_others: bool) -> String {
+    let mut name = component.as_str().to_uppercase();
+    if among_others {
+        name = format!("{name}_{}", credential.user.to_uppercase());
+    }
     let quote = |value: &str| format!("'{}'", value.replace('\'', "'\\''"));
     format!(
         "LASTACK_{name}_USER={}\nLASTACK_{name}_PASSWORD={}\nLASTACK_{name}_URL={}\n",
@@ -120,6 +126,6 @@ mod tests {
 
     #[test]
     fn shell_lines_survive_a_quote_in_a_password() {
-        assert!(env(&credential()).contains("LASTACK_LRS_PASSWORD='it'\\''s'\n"));
+        assert!(env(&credential(), false).contains("LASTACK_LRS_PASSWORD='it'\\''s'\n"));
     }
 }

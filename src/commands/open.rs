@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use crate::cli::KubeFlags;
 use crate::clients::superset::Kind;
 use crate::clients::tunnel::Connector;
-use crate::dashboards::bundle::Bundle;
+use crate::dashboards::bundle::{Bundle, FIRST};
 use crate::error::{Failure, one_line};
 use crate::output::printer;
 use crate::stack::Stack;
@@ -61,12 +61,13 @@ pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {
     forward(listener, connector, stack.namespace(), service).await
 }
 
-/// The address of the first dashboard of this program that is there, else the list of all.
+/// The address of the dashboard to look at first, else, when a person deleted it, of the list of all.
 async fn first_dashboard(stack: &Stack) -> Result<String> {
     let there = dataviz::client(stack).await?.list(Kind::Dashboard).await?;
     let ours = Bundle::ours()?;
-    let first = ours.of_kind(Kind::Dashboard).find_map(|asset| there.iter().find(|listed| listed.uuid == asset.uuid));
-    Ok(first.map_or("/dashboard/list/".into(), |listed| format!("/superset/dashboard/{}/", listed.slug.clone().unwrap_or(listed.id.to_string()))))
+    let first = ours.find(Kind::Dashboard, |asset| asset.name == FIRST).map(|asset| asset.uuid);
+    let listed = there.iter().find(|listed| Some(listed.uuid) == first);
+    Ok(listed.map_or("/dashboard/list/".into(), |listed| format!("/superset/dashboard/{}/", listed.slug.clone().unwrap_or(listed.id.to_string()))))
 }
 
 fn show(url: &str, print_only: bool) -> Result<()> {

@@ -56,7 +56,8 @@ pub async fn look(stack: &Stack) -> Result<Vec<Row>> {
 
 /// The operator alone is not a stack: it serves the whole cluster.
 pub fn is_installed(rows: &[Row]) -> bool {
-    rows.iter().any(|(part, status)| *part != "operator" && status.runs != Fact::Bad("not installed".into()))
+    let is_there = |runs: &Fact| *runs != Fact::None && *runs != Fact::Bad("not installed".into());
+    rows.iter().any(|(part, status)| *part != "operator" && is_there(&status.runs))
 }
 
 fn facts(status: &PartStatus) -> [(&'static str, &Fact); 4] {

@@ -150,7 +150,7 @@ fn what_helm_says_went_wrong_is_the_error() {
     lab.kubernetes.put(crate::support::stack::operator());
     lab.helm.fails("upgrade", "WARNING: Kubernetes configuration file is group-readable.\nError: INSTALLATION FAILED: quota exceeded: pods\n");
     lab.machine
-        .run("install")
+        .run("install --only lrs")
         .exits(1)
         .says("lrs.release: release lrs: `helm upgrade` failed: INSTALLATION FAILED: quota exceeded: pods\n")
         .never_shows("WARNING");

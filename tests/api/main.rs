@@ -5,6 +5,7 @@
 mod support;
 
 mod creds;
+mod dataviz;
 mod dry_run;
 mod helm;
 mod install;

@@ -54,7 +54,7 @@ fn not_enough_room() {
     is_refused(
         &lab,
         "install",
-        &["error: preflight.room: profile laptop needs 0.6 cores and 1.9 Gi, the cluster has 0.5 cores and 16.0 Gi left", "--skip preflight.room"],
+        &["error: preflight.room: profile laptop needs 0.8 cores and 2.8 Gi, the cluster has 0.5 cores and 16.0 Gi left", "--skip preflight.room"],
     );
     lab.machine.run("install --skip preflight.room").exits(0);
 }

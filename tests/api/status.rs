@@ -13,7 +13,14 @@ fn a_healthy_stack_is_a_table_and_exit_code_0() {
     ended.exits(0).says_nothing().never_shows(TOKEN);
     let header = ["PART", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "URL"];
     assert_eq!(ended.stdout.lines().next().unwrap().split_whitespace().collect::<Vec<_>>(), header);
-    ended.prints("ralph").prints("5.0.1, chart 0.1.0").prints("heartbeat ok").prints("8.19.21").prints("0 statements, 31 MB").prints("ECK 3.5.0");
+    ended
+        .prints("ralph")
+        .prints("5.0.1, chart 0.1.0")
+        .prints("heartbeat ok")
+        .prints("8.19.21")
+        .prints("0 statements, 31 MB")
+        .prints("3 dashboards, 29 charts")
+        .prints("ECK 3.5.0");
 }
 
 #[test]
@@ -30,7 +37,7 @@ fn the_document_says_the_same_in_a_stable_form() {
     assert_eq!((&document["context"], &document["namespace"]), (&"lab".into(), &"alice".into()));
     assert_eq!((&document["installed"], &document["healthy"]), (&true.into(), &true.into()));
     let parts: Vec<&str> = document["parts"].as_array().unwrap().iter().map(|part| part["part"].as_str().unwrap()).collect();
-    assert_eq!(parts, ["ralph", "datalake", "operator"]);
+    assert_eq!(parts, ["ralph", "datalake", "superset", "operator"]);
     assert_eq!(document["parts"][0]["answers"]["state"], "good");
 }
 

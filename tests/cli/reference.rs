@@ -4,7 +4,8 @@ use snapbox::{assert_data_eq, file};
 
 use crate::support::machine::{Ended, Machine};
 
-const VERBS: [&str; 7] = ["install", "status", "creds", "seed", "uninstall", "version", "completion"];
+const VERBS: [&str; 10] = ["install", "status", "creds", "open", "seed", "configure", "dashboards", "uninstall", "version", "completion"];
+const OF_DASHBOARDS: [&str; 5] = ["list", "apply", "export", "check", "explain"];
 
 #[test]
 fn the_reference_is_the_help_of_every_verb() {
@@ -15,7 +16,8 @@ fn the_reference_is_the_help_of_every_verb() {
          Every verb takes the Kubernetes flags, too.\n",
     );
     page.push_str(&section("kubectl lastack", &machine.run("--help")));
-    for verb in VERBS {
+    let of_dashboards = OF_DASHBOARDS.map(|verb| format!("dashboards {verb}"));
+    for verb in VERBS.map(String::from).into_iter().chain(of_dashboards) {
         let help = machine.run(&format!("{verb} --help"));
         page.push_str(&section(&format!("kubectl lastack {verb}"), &help));
     }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use http::Method;
+use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use super::server::{Answer, Request, Server};
@@ -244,7 +245,12 @@ impl World {
     }
 
     fn patch(&mut self, request: &Request, place: &Place) -> Answer {
-        let mut object = self.find(place).cloned().unwrap_or_else(|| json!({"metadata": {"generation": 1}}));
+        let applies = request.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/apply-patch"));
+        let mut object = match self.find(place).cloned() {
+            // only server-side apply makes what is not there
+            None if !applies => return not_found(place),
+            found => found.unwrap_or_else(|| json!({"metadata": {"generation": 1}})),
+        };
         merge(&mut object, &request.json());
         complete(&mut object, place);
         if !request.query.contains("dryRun=All") {

@@ -12,3 +12,4 @@ pub mod machine;
 pub mod server;
 pub mod stack;
 pub mod statements;
+pub mod superset;

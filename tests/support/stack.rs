@@ -9,6 +9,7 @@ use super::helm::Helm;
 use super::kubernetes::Kubernetes;
 use super::lrs::Lrs;
 use super::machine::Machine;
+use super::superset::Superset;
 
 pub const NAMESPACE: &str = "alice";
 pub const DATA_LAKE: &str = "/apis/elasticsearch.k8s.elastic.co/v1/namespaces/alice/elasticsearches/data-lake";
@@ -80,6 +81,22 @@ pub fn lrs_objects() -> Vec<Value> {
     ]
 }
 
+/// What the chart of Superset brings.
+pub fn dataviz_objects() -> Vec<Value> {
+    let labels = json!({"app.kubernetes.io/name": "superset", "app.kubernetes.io/instance": "dataviz", "app.kubernetes.io/component": "web"});
+    let job = json!({"app.kubernetes.io/instance": "dataviz", "app.kubernetes.io/component": "init"});
+    vec![
+        json!({"apiVersion": "apps/v1", "kind": "Deployment",
+               "metadata": {"name": "dataviz-superset", "namespace": NAMESPACE, "generation": 1},
+               "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {}},
+               "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}}),
+        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "dataviz-superset-init-1", "namespace": NAMESPACE, "labels": job},
+               "status": {"conditions": [{"type": "Complete", "status": "True"}]}}),
+        service("dataviz-superset", &labels, 80, "http"),
+        pod("dataviz-superset-0", labels, ("http", 8088)),
+    ]
+}
+
 /// A cluster with everything that answers behind it.
 pub struct Lab {
     pub machine: Machine,
@@ -87,6 +104,7 @@ pub struct Lab {
     pub helm: Helm,
     pub lrs: Lrs,
     pub elasticsearch: Elasticsearch,
+    pub superset: Superset,
 }
 
 impl Lab {
@@ -97,9 +115,12 @@ impl Lab {
         let kubernetes = Kubernetes::with(empty_cluster());
         let machine = Machine::with_cluster(&kubernetes.url());
         let helm = Helm::on(&machine);
+        let superset = Superset::start();
         kubernetes
             .put_once_there(helm.trace_of("elastic-operator"), operator())
             .put_once_there(helm.trace_of("lrs"), lrs_objects())
+            .put_once_there(helm.trace_of("dataviz"), dataviz_objects())
+            .forwards("dataviz-superset-0", superset.server.address())
             .forwards("data-lake-es-default-0", elasticsearch.server.address())
             .forwards("lrs-ralph-0", lrs.server.address());
         let authority = base64::engine::general_purpose::STANDARD.encode(&elasticsearch.authority);
@@ -109,14 +130,17 @@ impl Lab {
             }
             None
         });
-        Self { machine, kubernetes, helm, lrs, elasticsearch }
+        Self { machine, kubernetes, helm, lrs, elasticsearch, superset }
     }
 
     /// A cluster in which `install` has been run.
     pub fn installed() -> Self {
         let lab = Self::empty();
         lab.machine.run("install").exits(0);
-        lab.helm.lists(json!([{"name": "lrs", "status": "deployed", "chart": "ralph-0.1.0", "app_version": "5.0.1"}]));
+        lab.helm.lists(json!([
+            {"name": "lrs", "status": "deployed", "chart": "ralph-0.1.0", "app_version": "5.0.1"},
+            {"name": "dataviz", "status": "deployed", "chart": "superset-0.1.0", "app_version": "6.1.0"},
+        ]));
         lab
     }
 }

@@ -74,7 +74,7 @@ final class Columns {
                 field.put("format", DATE_FORMAT);
                 for (Grain grain : Grain.values()) properties.put(truncated(column.name, grain), Map.of("type", "date", "format", TRUNCATED_FORMAT));
             }
-            if (column.type.equals("boolean")) properties.put(asNumber(column.name), Map.of("type", "byte"));
+            if (column.type.equals("boolean")) properties.put(asNumber(column.name), Map.of("type", "integer"));
             properties.put(column.name, field);
         }
         aliases.forEach((name, path) -> properties.put(name, Map.of("type", "alias", "path", path)));

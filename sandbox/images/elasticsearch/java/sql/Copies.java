@@ -7,20 +7,34 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.Lock;
 import org.elasticsearch.action.fieldcaps.FieldCapabilitiesRequest;
 import org.elasticsearch.action.support.IndicesOptions;
 import org.elasticsearch.client.internal.Client;
+import org.elasticsearch.client.internal.OriginSettingClient;
 import org.elasticsearch.cluster.metadata.IndexMetadata;
 import org.elasticsearch.cluster.service.ClusterService;
 import org.elasticsearch.core.TimeValue;
+import org.elasticsearch.logging.LogManager;
+import org.elasticsearch.logging.Logger;
+import org.elasticsearch.threadpool.ThreadPool;
 
-/** The engine's copies of this node, and which of them a statement may use. */
+/**
+ * The engine's copies of this node, and which of them a statement may use. What was asked for once is followed from then
+ * on, so that after many documents nobody waits for all of them to be copied.
+ */
 final class Copies {
+    private static final Logger LOG = LogManager.getLogger(Copies.class);
+    /** An origin whose user may read every index: nobody's own rights are there in the background. */
+    private static final String INTERNAL = "transform";
+    private static final TimeValue REST = TimeValue.timeValueSeconds(1);
+
     private final Engine engine;
     private final Client client;
     private final ClusterService cluster;
     private final Map<String, IndexCopy> copies = new ConcurrentHashMap<>();
+    private final AtomicBoolean following = new AtomicBoolean();
 
     Copies(Engine engine, Client client, ClusterService cluster) {
         this.engine = engine;
@@ -42,10 +56,11 @@ final class Copies {
         for (String name : names) {
             IndexMetadata metadata = cluster.state().metadata().index(name);
             if (metadata == null) continue;
-            IndexCopy copy = copies.computeIfAbsent(name, n -> new IndexCopy(n, engine, client));
-            copy.bringUpToDate(metadata);
+            IndexCopy copy = copies.computeIfAbsent(name, n -> new IndexCopy(n, engine, client.threadPool().generic()));
+            copy.bringUpToDate(client, metadata);
             used.put(name, copy);
         }
+        if (used.isEmpty() == false && following.compareAndSet(false, true)) followLater(REST);
         return used;
     }
 
@@ -55,6 +70,32 @@ final class Copies {
         for (IndexCopy copy : used.values()) locks.add(copy.readLock());
         locks.forEach(Lock::lock);
         return () -> locks.forEach(Lock::unlock);
+    }
+
+    /** Rests as long as it worked, so that whoever writes gets most of the machine. */
+    private void followLater(TimeValue rest) {
+        ThreadPool threads = client.threadPool();
+        try (var ignored = threads.getThreadContext().stashContext()) { // of whoever asked first
+            threads.schedule(() -> {
+                long started = System.nanoTime();
+                follow();
+                long worked = System.nanoTime() - started;
+                followLater(worked > REST.nanos() ? TimeValue.timeValueNanos(worked) : REST);
+            }, rest, threads.generic());
+        }
+    }
+
+    private void follow() {
+        Client reader = new OriginSettingClient(client, INTERNAL);
+        copies.forEach((name, copy) -> {
+            IndexMetadata metadata = cluster.state().metadata().index(name);
+            try {
+                if (metadata != null && copy.isBehind(reader, metadata)) copy.bringUpToDate(reader, metadata);
+            } catch (Exception e) {
+                // Who asks next tries again, and is told.
+                LOG.debug("[" + name + "] cannot be followed", e);
+            }
+        });
     }
 
     private void dropDeleted() throws IOException {

@@ -30,7 +30,6 @@ final class IndexCopy {
 
     private final String index;
     private final Engine engine;
-    private final Client client;
     private final Executor threads;
     /** Statements are answered under the read lock: they see a copy as it was before or after a change, never between. */
     private final ReentrantReadWriteLock lock = new ReentrantReadWriteLock(true);
@@ -41,11 +40,10 @@ final class IndexCopy {
     private Print print; // null: the copy is of no use
     private volatile Columns columns;
 
-    IndexCopy(String index, Engine engine, Client client) {
+    IndexCopy(String index, Engine engine, Executor threads) {
         this.index = index;
         this.engine = engine;
-        this.client = client;
-        this.threads = client.threadPool().generic();
+        this.threads = threads;
     }
 
     Columns columns() {
@@ -56,21 +54,32 @@ final class IndexCopy {
         return lock.readLock();
     }
 
-    /** Waits for whoever copies already, and then copies what is still missing. */
-    void bringUpToDate(IndexMetadata metadata) throws IOException {
+    /** Waits for whoever copies already, and then copies what is still missing, with the rights of the client. */
+    void bringUpToDate(Client reader, IndexMetadata metadata) throws IOException {
         boolean severalShards = metadata.getNumberOfShards() > 1;
-        Print now = Snapshot.print(client, index, severalShards);
+        Print now = Snapshot.print(reader, index, severalShards);
         lock.readLock().lock();
         try {
-            if (isOf(metadata, now)) return;
+            if (isOf(metadata, now) && isInEngine()) return;
         } finally {
             lock.readLock().unlock();
         }
         lock.writeLock().lock();
         try {
-            if (isOf(metadata, now) == false) update(metadata, severalShards);
+            if (isOf(metadata, now) == false || isInEngine() == false) update(reader, metadata, severalShards);
         } finally {
             lock.writeLock().unlock();
+        }
+    }
+
+    /** Whether the index changed since, without a word to the engine. */
+    boolean isBehind(Client reader, IndexMetadata metadata) {
+        Print now = Snapshot.print(reader, index, metadata.getNumberOfShards() > 1);
+        lock.readLock().lock();
+        try {
+            return isOf(metadata, now) == false;
+        } finally {
+            lock.readLock().unlock();
         }
     }
 
@@ -85,7 +94,7 @@ final class IndexCopy {
     }
 
     private boolean isOf(IndexMetadata metadata, Print now) {
-        return now.equals(print) && metadata.getIndexUUID().equals(uuid) && metadata.getMappingVersion() == mappingVersion && isInEngine();
+        return now.equals(print) && metadata.getIndexUUID().equals(uuid) && metadata.getMappingVersion() == mappingVersion;
     }
 
     /** An engine that was started again has nothing. */
@@ -93,9 +102,9 @@ final class IndexCopy {
         return engine.call("HEAD", "/" + Engine.encode(index)).status() == 200;
     }
 
-    private void update(IndexMetadata metadata, boolean severalShards) throws IOException {
+    private void update(Client reader, IndexMetadata metadata, boolean severalShards) throws IOException {
         long started = System.nanoTime();
-        try (Snapshot snapshot = new Snapshot(client, index)) {
+        try (Snapshot snapshot = new Snapshot(reader, index)) {
             Print now = snapshot.print(severalShards);
             Columns wanted = new Columns(metadata.mapping() == null ? Map.of() : metadata.mapping().sourceAsMap());
             long copied = severalShards ? -1 : addNew(snapshot, now, metadata, wanted);

@@ -1,0 +1,162 @@
+//! Superset: what `install` brings into it, what it leaves alone, and the verbs of `dashboards`.
+
+use std::fs;
+use std::io::Write;
+
+use serde_json::json;
+use zip::write::SimpleFileOptions;
+
+use crate::support::server::Answer;
+use crate::support::stack::{Lab, NAMESPACE};
+
+const ALIVE: &str = "Is the course alive?";
+
+#[test]
+fn install_brings_the_connection_and_the_dashboards() {
+    let lab = Lab::installed();
+    assert_eq!(lab.superset.titles("databases"), ["Data lake"]);
+    assert_eq!(lab.superset.titles("dashboards").len(), 3);
+    let values = lab.helm.calls_of("upgrade").into_iter().find(|call| call.line().contains("dataviz")).expect("the release").values();
+    assert_eq!(values["existingSecret"], "dataviz-superset");
+    lab.machine.run("dashboards list").exits(0).prints("is-the-course-alive").prints("as in this program");
+}
+
+#[test]
+fn what_a_person_changed_or_deleted_stays_until_overwrite() {
+    let lab = Lab::installed();
+    lab.superset.person_renames(ALIVE, "Ours").person_deletes("Is the data flowing?");
+    lab.machine.run("install").exits(0).says("Ready, nothing to change");
+    lab.machine.run("configure").exits(0).says("2 left as people made them");
+    assert!(lab.superset.titles("dashboards").contains(&"Ours".to_string()));
+    lab.machine.run("dashboards list").exits(0).prints("changed by a person").prints("deleted by a person").prints("Ada");
+    lab.machine.run("status").exits(0).prints("2 dashboards, 29 charts, 2 changed by people");
+    lab.machine
+        .run("dashboards apply")
+        .exits(0)
+        .says("left alone: dashboard `Is the course alive?` was changed by Ada")
+        .says("was deleted in Superset")
+        .says("0 applied, 31 unchanged, 2 left alone");
+    lab.machine.run("dashboards apply --overwrite").exits(0).prints("dashboards/is-the-course-alive.yaml applied").says("2 applied, 31 unchanged");
+    assert!(lab.superset.titles("dashboards").contains(&ALIVE.to_string()));
+    lab.machine.run("dashboards apply").exits(0).says("0 applied, 33 unchanged, 0 left alone");
+}
+
+#[test]
+fn an_import_that_superset_refuses_is_an_error_that_names_the_file() {
+    let lab = Lab::empty();
+    lab.machine.run("install --only lrs").exits(0);
+    let refusal = json!({"errors": [{"message": "Error importing assets", "extra": {"charts/videos.yaml": {"viz_type": ["Missing"]}}}]});
+    for _ in 0..3 {
+        lab.superset.fails_import(Answer::Json(422, refusal.clone()));
+    }
+    lab.machine.run("install").exits(1).says("dataviz.database: Superset answered 422 to the import of assets").says("charts/videos.yaml");
+    lab.machine.run("install").exits(1);
+    lab.machine.run("install").exits(1);
+    lab.machine.run("install").exits(0);
+}
+
+#[test]
+fn a_driver_that_cannot_be_imported_is_said_with_where_to_look() {
+    let lab = Lab::empty();
+    lab.superset.has_no_driver();
+    lab.machine
+        .run("install")
+        .exits(1)
+        .says("dataviz.database: Superset cannot import the driver for Elasticsearch")
+        .says("kubectl logs deployment/dataviz-superset -c drivers -n alice");
+}
+
+#[test]
+fn a_password_that_superset_no_longer_has_right_is_brought_again() {
+    let lab = Lab::installed();
+    let secret = "/api/v1/namespaces/alice/secrets/data-lake-user-dashboards";
+    let mut changed = lab.kubernetes.object(secret).expect("the account");
+    changed["data"]["password"] = json!("Y2hhbmdlZA==");
+    lab.kubernetes.put([changed]);
+    lab.machine.run("configure dataviz").exits(0).says("ok       dataviz.database");
+    assert_eq!(lab.superset.imports(), 3);
+    lab.machine.run("configure dataviz").exits(0).says("Nothing to change");
+}
+
+#[test]
+fn a_password_of_a_person_is_no_fault_and_one_of_the_tool_is() {
+    let lab = Lab::installed();
+    lab.superset.refuses("admin");
+    lab.machine.run("status").exits(0).prints("login ok, admin has a password of their own");
+    lab.superset.refuses("lastack");
+    lab.machine.run("status").exits(3).prints("does not accept the password of account lastack");
+    lab.machine.run("dashboards list").exits(1).says("does not accept the password of account lastack").says("hint: `kubectl lastack install`");
+}
+
+#[test]
+fn a_stack_without_dashboards_is_well() {
+    let lab = Lab::empty();
+    lab.machine.run("install --only lrs").exits(0);
+    lab.helm.lists(json!([{"name": "lrs", "status": "deployed", "chart": "ralph-0.1.0", "app_version": "5.0.1"}]));
+    lab.machine.run("status").exits(0).prints("superset");
+}
+
+#[test]
+fn a_chart_is_checked_against_its_answer() {
+    let lab = Lab::installed();
+    let rows = |learners: u64| json!({"colnames": ["learners"], "coltypes": [0], "data": [{"learners": learners}]});
+    let answers = lab.machine.path("answers.json");
+    fs::write(&answers, json!({"charts": {"learners": {"columns": ["learners"], "rows": [[283]]}}}).to_string()).unwrap();
+    let check = format!("dashboards check learners --fail-on-error --answers {}", answers.display());
+
+    lab.superset.gives_rows(rows(283));
+    lab.machine.run(&check).exits(0).prints("learners").prints("good").says("1 of 1 charts are good");
+    lab.superset.gives_rows(rows(284));
+    lab.machine.run(&check).exits(3).prints("wrong: learners shows (284), expected (283)");
+    lab.machine.run(&check.replace("--fail-on-error", "")).exits(0).prints("wrong");
+    lab.superset.gives_rows(json!({"error": "Unknown column [x]"}));
+    let junit = lab.machine.path("junit.xml");
+    lab.machine.run(&format!("{check} --junit {}", junit.display())).exits(3).prints("error: learners Unknown column [x]");
+    assert!(fs::read_to_string(junit).unwrap().contains("Unknown column [x]"));
+    lab.machine.run("dashboards check nobody").exits(1).says("there is no chart `nobody` in Superset");
+}
+
+#[test]
+fn a_chart_that_was_deleted_is_missed_by_its_answer() {
+    let lab = Lab::installed();
+    let answers = lab.machine.path("answers.json");
+    fs::write(&answers, json!({"charts": {"learners": {"columns": ["learners"], "rows": []}}}).to_string()).unwrap();
+    lab.superset.person_deletes("Learners");
+    lab.machine
+        .run(&format!("dashboards check --fail-on-error --answers {}", answers.display()))
+        .exits(3)
+        .prints("wrong: learners is not in Superset");
+    lab.machine.run("dashboards explain learners").exits(3).prints("a person deleted it").prints("dashboards apply --overwrite");
+}
+
+#[test]
+fn a_hostile_archive_never_reaches_superset() {
+    let lab = Lab::installed();
+    let imports = lab.superset.imports();
+    let file = lab.machine.path("evil.zip");
+    let mut archive = zip::ZipWriter::new(fs::File::create(&file).unwrap());
+    archive.start_file("../../charts/a.yaml", SimpleFileOptions::default()).unwrap();
+    archive.write_all(b"slice_name: a\n").unwrap();
+    archive.finish().unwrap();
+    lab.machine.run(&format!("dashboards apply {}", file.display())).exits(2).says("points out of the archive");
+    assert_eq!(lab.superset.imports(), imports);
+}
+
+#[test]
+fn open_prints_the_address_of_the_first_dashboard() {
+    let lab = Lab::installed();
+    let mut service = lab.kubernetes.object("/api/v1/namespaces/alice/services/dataviz-superset").expect("the service");
+    service["status"] = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}});
+    lab.kubernetes.put([service]);
+    lab.machine.run("open dataviz --print").exits(0).prints("http://192.0.2.7/superset/dashboard/is-the-course-alive/\n");
+}
+
+#[test]
+fn creds_names_an_account_for_people_who_look_and_one_for_people_who_change() {
+    let lab = Lab::installed();
+    lab.machine.run("creds dataviz").exits(0).prints("admin").prints("teacher").prints(&format!("http://dataviz-superset.{NAMESPACE}.svc"));
+    let lines = lab.machine.run("creds dataviz -o env").exits(0).stdout.clone();
+    for name in ["LASTACK_DATAVIZ_ADMIN_PASSWORD", "LASTACK_DATAVIZ_TEACHER_PASSWORD"] {
+        assert!(lines.contains(name), "{name} should be in\n{lines}");
+    }
+}

@@ -1,0 +1,76 @@
+"""Looks at dashboards as a person does: signs in, opens each, waits for its charts, and tells what is on the page.
+
+Reads {"url", "user", "password", "dashboards": [slug], "screenshots": folder or null} from standard input and prints
+{slug: {"seconds", "charts": {title: text}}}. A chart that shows an error has it in its text.
+"""
+
+import json
+import sys
+import tempfile
+import time
+
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+FLAGS = [
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server", "--window-size=1280,2300",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]
+PATIENCE = 120
+
+# A chart that is still loading has an indicator instead of what it shows; one outside of the window is not asked for yet
+CHARTS = """
+return [...document.querySelectorAll('.dashboard-component-chart-holder')].map(holder => ({
+  title: (holder.querySelector('[data-test="editable-title"], .header-title') || {}).innerText || '',
+  loading: !!holder.querySelector('[data-test="loading-indicator"], .loading') || !holder.querySelector('.slice_container'),
+  text: holder.innerText,
+}))
+"""
+
+
+def browser(profile):
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for flag in FLAGS + [f"--user-data-dir={profile}"]:
+        options.add_argument(flag)
+    return webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+
+
+def sign_in(page, asked):
+    page.get(f"{asked['url']}/login/")
+    fields = WebDriverWait(page, PATIENCE).until(lambda p: [f for f in p.find_elements(By.CSS_SELECTOR, "input") if f.is_displayed()][:2])
+    fields[0].send_keys(asked["user"])
+    fields[1].send_keys(asked["password"] + Keys.ENTER)
+    WebDriverWait(page, PATIENCE).until(lambda p: "/login" not in p.current_url)
+
+
+def look(page, asked, slug):
+    begun = time.monotonic()
+    page.get(f"{asked['url']}/superset/dashboard/{slug}/")
+
+    def shown(p):
+        charts = p.execute_script(CHARTS)
+        return charts if charts and not any(chart["loading"] for chart in charts) else None
+
+    charts = WebDriverWait(page, PATIENCE, poll_frequency=0.1).until(shown)
+    seconds = time.monotonic() - begun
+    if asked.get("screenshots"):
+        page.save_screenshot(f"{asked['screenshots']}/{slug}.png")
+    return {"seconds": round(seconds, 2), "charts": {chart["title"]: chart["text"] for chart in charts}}
+
+
+def main():
+    asked = json.load(sys.stdin)
+    with tempfile.TemporaryDirectory() as profile:
+        page = browser(profile)
+        try:
+            sign_in(page, asked)
+            print(json.dumps({slug: look(page, asked, slug) for slug in asked["dashboards"]}))
+        finally:
+            page.quit()
+
+
+main()

@@ -1,0 +1,165 @@
+//! Dashboards on the real Superset: the numbers, the pages, the teacher's view, and what breaks and is mended.
+
+use std::sync::Once;
+
+use serde_json::{Value, json};
+
+use crate::stack;
+
+const CHECK: &str = "dashboards check --answers data/answers.json --fail-on-error";
+
+/// The 22,000 statements that the answers are about, and no other, whatever other tests stored.
+fn known_statements() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let empty = r#"password=$(kubectl -n e2e get secret data-lake-es-elastic-user -o go-template='{{.data.elastic | base64decode}}')
+            kubectl -n e2e exec data-lake-es-default-0 --container elasticsearch -- curl -ksf -u "elastic:$password" -X DELETE https://localhost:9200/statements"#;
+        stack().shell(empty).good();
+        stack().lastack("install").good();
+        stack().lastack("dashboards explain learners").exits(3).says("it is empty");
+        stack().lastack("seed").good().says("22,000 of 22,000 statements stored");
+    });
+}
+
+fn one_chart_is_good() {
+    stack().lastack("dashboards check learners --answers data/answers.json --fail-on-error").good().says("1 of 1 charts are good");
+}
+
+#[test]
+fn every_chart_shows_the_known_answer_and_a_wrong_one_is_named() {
+    known_statements();
+    stack().lastack(CHECK).good().says("29 of 29 charts are good");
+    stack().lastack("dashboards explain learners").good().says("the chart is not empty");
+
+    let text = std::fs::read_to_string("data/answers.json").expect("the answers");
+    let mut answers: Value = serde_json::from_str(&text).expect("JSON");
+    answers["charts"]["learners"]["rows"] = json!([[282]]);
+    answers["charts"]["events-by-verb"]["columns"][0] = json!("verb");
+    let changed = stack().file("answers.json", &answers.to_string());
+    let ended = stack().lastack(&CHECK.replace("data/answers.json", &changed.display().to_string())).exits(3);
+    ended.says("learners shows (283), expected (282)").says("events-by-verb has no column `verb`").says("27 of 29 charts are good");
+}
+
+#[test]
+fn a_chart_that_a_file_changes_is_wrong_and_ours_bring_it_back() {
+    known_statements();
+    let chart = std::fs::read_to_string("dashboards/charts/events.yaml").expect("a chart");
+    assert!(chart.contains("metric: events"), "{chart}");
+    let changed = stack().file("events.yaml", &chart.replace("metric: events", "metric: learners"));
+    stack().lastack(&format!("dashboards apply {}", changed.display())).good().says("1 applied");
+    stack().lastack(CHECK).exits(3).says("wrong: events").says("28 of 29 charts are good");
+    stack().lastack("configure dataviz").good();
+    stack().lastack(CHECK).good();
+}
+
+#[test]
+fn a_dashboard_that_a_person_renamed_is_exported_kept_and_only_overwritten_when_asked() {
+    known_statements();
+    // as a person in the browser would, by Superset's own API
+    let rename = r#"password=$(kubectl -n e2e get secret dataviz-superset -o go-template='{{index .data "admin-password" | base64decode}}')
+        url=http://$(kubectl -n e2e get svc dataviz-superset -o jsonpath='{.status.loadBalancer.ingress[0].ip}')
+        jar=$(mktemp)
+        json() { python3 -c "import json,sys; print(json.load(sys.stdin)$1)"; }
+        token=$(printf '{"username":"admin","password":"%s","provider":"db"}' "$password" | curl -sf "$url/api/v1/security/login" -H 'Content-Type: application/json' -d @- | json "['access_token']")
+        csrf=$(curl -sf -c "$jar" "$url/api/v1/security/csrf_token/" -H "Authorization: Bearer $token" | json "['result']")
+        id=$(curl -sf "$url/api/v1/dashboard/is-the-data-flowing" -H "Authorization: Bearer $token" | json "['result']['id']")
+        curl -sf -b "$jar" -X PUT "$url/api/v1/dashboard/$id" -H "Authorization: Bearer $token" -H "X-CSRFToken: $csrf" -H 'Content-Type: application/json' -d '{"dashboard_title":"Flowing"}'"#;
+    stack().shell(rename).good();
+    stack().lastack("install").good().says("nothing to change");
+    stack().lastack("dashboards list").good().says("Flowing").says("changed by a person");
+    stack().lastack("status").good().says("1 changed by people");
+
+    let folder = std::env::temp_dir().join("lastack-e2e-export");
+    let _ = std::fs::remove_dir_all(&folder);
+    stack().run("kubectl-lastack", &["dashboards", "export", "Flowing", "--to", &folder.display().to_string()], "").good();
+    let exported = std::fs::read_to_string(folder.join("dashboards/is-the-data-flowing.yaml")).expect("the dashboard's file");
+    assert!(exported.contains("Flowing"), "{exported}");
+    assert!(!folder.join("databases").exists(), "the connection is not exported");
+
+    stack().lastack("dashboards apply --overwrite").good().says("1 applied");
+    stack().lastack("dashboards list").good().says("Is the data flowing?");
+    // the exported file is one that can be applied
+    stack().lastack(&format!("dashboards apply {}", folder.display())).good().says("dashboards/is-the-data-flowing.yaml applied");
+    stack().lastack("configure dataviz").good();
+    stack().lastack(CHECK).good();
+}
+
+#[test]
+fn passwords_and_keys_that_change_are_mended() {
+    known_statements();
+    let patch = |secret: &str, key: &str| {
+        let value = format!(r#"{{"stringData":{{"{key}":"changed-by-the-test-of-dataviz-01"}}}}"#);
+        stack().run("kubectl", &["-n", "e2e", "patch", "secret", secret, "-p", &value], "").good();
+    };
+    patch("data-lake-user-dashboards", "password");
+    stack().lastack("configure dataviz").good().says("ok       dataviz.database");
+    one_chart_is_good();
+
+    // what Superset stored cannot be read with the new key; the tool's own account has a password that nobody knows
+    patch("dataviz-superset", "secret-key");
+    stack().kubectl("exec deployment/dataviz-superset -c superset -- superset fab reset-password --username lastack --password nobody-knows-it");
+    stack().lastack("status").exits(3).says("does not accept the password of account lastack");
+    stack().lastack("install").good();
+    one_chart_is_good();
+    stack().lastack("install").good().says("nothing to change");
+}
+
+#[test]
+fn a_teacher_sees_every_chart_and_may_change_nothing() {
+    known_statements();
+    let url = stack().lastack("open dataviz --print").good().stdout;
+    let url = url
+        .trim()
+        .strip_suffix("/superset/dashboard/is-the-course-alive/")
+        .unwrap_or_else(|| panic!("open should land on the first dashboard: {url}"));
+    let accounts = stack().lastack("creds dataviz -o json").good().json();
+    let teacher = accounts["items"].as_array().unwrap().iter().find(|item| item["user"] == "teacher").expect("an account for teachers");
+    let slugs = ["is-the-course-alive", "how-do-learners-watch-the-videos", "is-the-data-flowing"];
+    let asked = json!({
+        "url": url, "user": "teacher", "password": teacher["password"], "dashboards": slugs,
+        "screenshots": std::env::var("LASTACK_SCREENSHOTS").ok(),
+    });
+    let pages = stack().run("/usr/bin/python3", &["tests/e2e/browser.py"], &asked.to_string()).good().json();
+    for slug in slugs {
+        let charts = pages[slug]["charts"].as_object().unwrap_or_else(|| panic!("{slug} should be on a page: {pages}"));
+        for (title, text) in charts {
+            let text = text.as_str().unwrap_or_default();
+            let allowed = title == "Which statements are odd?";
+            for bad in ["rror", "No results", "No data", "Unexpected"] {
+                assert!(allowed || !text.contains(bad), "`{title}` of {slug} shows `{text}`");
+            }
+        }
+        eprintln!("{slug}: {} charts in {} s", charts.len(), pages[slug]["seconds"]);
+    }
+    let shows = |slug: &str, title: &str, number: &str| {
+        let text = pages[slug]["charts"][title].as_str().unwrap_or_else(|| panic!("`{title}` should be on {slug}: {}", pages[slug]));
+        assert!(text.contains(number), "`{title}` should show {number}, not `{text}`");
+    };
+    shows("is-the-course-alive", "Learners", "283");
+    shows("is-the-course-alive", "Events", "22,000");
+    shows("how-do-learners-watch-the-videos", "Learners who watched", "278");
+    shows("how-do-learners-watch-the-videos", "Viewings", "1,845");
+
+    may_not_change_anything(url, teacher["password"].as_str().unwrap());
+}
+
+/// Superset's own answers to what a teacher must not do.
+fn may_not_change_anything(url: &str, password: &str) {
+    let script = format!(
+        r#"read -r password
+        token=$(printf '{{"username":"teacher","password":"%s","provider":"db"}}' "$password" | curl -sf '{url}/api/v1/security/login' -H 'Content-Type: application/json' -d @- | python3 -c "import json,sys; print(json.load(sys.stdin)['access_token'])")
+        for path in sqllab/ query/ database/ security/users/; do curl -s -o /dev/null -w "$path %{{http_code}}\n" "{url}/api/v1/$path" -H "Authorization: Bearer $token"; done
+        curl -s -o /dev/null -w 'chart %{{http_code}}\n' '{url}/api/v1/chart/' -H "Authorization: Bearer $token""#
+    );
+    let ended = stack().run("bash", &["-c", &script], &format!("{password}\n")).good();
+    for line in ended.stdout.lines() {
+        let (path, code) = line.split_once(' ').expect("a path and a code");
+        let expected = if path == "chart" { ["200"].as_slice() } else { &["403", "404"] };
+        assert!(expected.contains(&code), "a teacher got {code} from {path}");
+    }
+}
+
+#[test]
+fn a_chart_test_of_superset_passes() {
+    stack().run("helm", &["test", "dataviz", "-n", "e2e"], "").good();
+}

@@ -1,0 +1,208 @@
+//! A Superset that keeps what is imported into it, and fails on demand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Cursor, Read};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use serde_json::{Value, json};
+use zip::ZipArchive;
+
+use super::server::{Answer, Request, Server};
+
+const KINDS: [(&str, &str); 4] =
+    [("databases", "database_name"), ("datasets", "table_name"), ("charts", "slice_name"), ("dashboards", "dashboard_title")];
+
+pub struct Superset {
+    pub server: Server,
+    world: Arc<Mutex<World>>,
+}
+
+#[derive(Default)]
+pub struct World {
+    /// By uuid.
+    assets: BTreeMap<String, Asset>,
+    clock: u32,
+    /// Accounts whose password somebody changed.
+    refuses: BTreeSet<String>,
+    /// Why the data lake cannot be reached.
+    unreachable: Option<String>,
+    /// The answer to the next imports.
+    imports: Vec<Answer>,
+    pub driver: bool,
+    teacher: Vec<u64>,
+    /// What every chart's query gives.
+    rows: Value,
+}
+
+struct Asset {
+    id: usize,
+    folder: &'static str,
+    title: String,
+    content: Value,
+    changed_on: u32,
+    changed_by: &'static str,
+}
+
+impl Superset {
+    pub fn start() -> Self {
+        let world = Arc::new(Mutex::new(World { driver: true, rows: json!({"colnames": [], "data": []}), ..World::default() }));
+        let shared = Arc::clone(&world);
+        let server = Server::start(move |request| shared.lock().expect("Superset").answer(request));
+        Self { server, world }
+    }
+
+    /// Somebody changed the password of an account in the browser.
+    pub fn refuses(&self, user: &str) -> &Self {
+        self.world().refuses.insert(user.into());
+        self
+    }
+
+    pub fn cannot_reach_the_data_lake(&self, why: &str) -> &Self {
+        self.world().unreachable = Some(why.into());
+        self
+    }
+
+    pub fn has_no_driver(&self) -> &Self {
+        self.world().driver = false;
+        self
+    }
+
+    /// Answers the next import so.
+    pub fn fails_import(&self, answer: Answer) -> &Self {
+        self.world().imports.push(answer);
+        self
+    }
+
+    pub fn gives_rows(&self, rows: Value) -> &Self {
+        self.world().rows = rows;
+        self
+    }
+
+    /// Gives an asset another title, as a person in the browser.
+    pub fn person_renames(&self, title: &str, to: &str) -> &Self {
+        let mut world = self.world();
+        world.clock += 1;
+        let now = world.clock;
+        let asset = world.assets.values_mut().find(|asset| asset.title == title).unwrap_or_else(|| panic!("there should be `{title}`"));
+        (asset.title, asset.changed_on, asset.changed_by) = (to.into(), now, "Ada");
+        drop(world);
+        self
+    }
+
+    pub fn person_deletes(&self, title: &str) -> &Self {
+        self.world().assets.retain(|_, asset| asset.title != title);
+        self
+    }
+
+    /// The titles of all assets of a folder.
+    pub fn titles(&self, folder: &str) -> Vec<String> {
+        self.world().assets.values().filter(|asset| asset.folder == folder).map(|asset| asset.title.clone()).collect()
+    }
+
+    /// How many imports arrived.
+    pub fn imports(&self) -> usize {
+        self.server.requests().iter().filter(|request| request.path == "/api/v1/assets/import/").count()
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().expect("Superset")
+    }
+}
+
+impl World {
+    fn answer(&mut self, request: &Request) -> Answer {
+        let path: Vec<&str> = request.path.trim_matches('/').split('/').collect();
+        match (request.method.as_str(), path.as_slice()) {
+            ("GET", ["health"]) => Answer::text(200, "OK"),
+            ("POST", ["api", "v1", "security", "login"]) => match request.json()["username"].as_str() {
+                Some(user) if self.refuses.contains(user) => Answer::Json(401, json!({"message": "Not authorized"})),
+                _ => Answer::ok(json!({"access_token": "token"})),
+            },
+            ("GET", ["api", "v1", "security", "csrf_token"]) => Answer::ok(json!({"result": "csrf"})),
+            ("GET", ["api", "v1", "me"]) => Answer::ok(json!({"result": person("kubectl lastack")})),
+            ("POST", ["api", "v1", "assets", "import"]) if !self.imports.is_empty() => self.imports.remove(0),
+            ("POST", ["api", "v1", "assets", "import"]) => self.import(&request.body),
+            ("POST", ["api", "v1", "chart", "data"]) => Answer::ok(json!({"result": [self.rows]})),
+            ("GET", ["api", "v1", "database", "available"]) => {
+                let engines = if self.driver { json!([{"engine": "elasticsearch"}]) } else { json!([]) };
+                Answer::ok(json!({"databases": engines}))
+            }
+            ("GET", ["api", "v1", "database", _, "tables"]) => match &self.unreachable {
+                Some(why) => Answer::Json(422, json!({"message": why})),
+                None => Answer::ok(json!({"result": []})),
+            },
+            ("GET", ["api", "v1", "security", "roles"]) => Answer::ok(json!({"result": [{"id": 7, "name": "Teacher"}]})),
+            ("GET", ["api", "v1", "security", "roles", "7", "permissions"]) => {
+                Answer::ok(json!({"result": self.teacher.iter().map(|id| json!({"id": id})).collect::<Vec<_>>()}))
+            }
+            ("POST", ["api", "v1", "security", "roles", "7", "permissions"]) => {
+                self.teacher = serde_json::from_value(request.json()["permission_view_menu_ids"].clone()).expect("a list of ids");
+                Answer::ok(json!({}))
+            }
+            ("GET", ["api", "v1", "security", "permissions-resources"]) => {
+                let databases = self.assets.values().filter(|asset| asset.folder == "databases");
+                let rows = databases.map(|asset| {
+                    json!({"id": 99, "permission": {"name": "database_access"}, "view_menu": {"name": format!("[{}].(id:{})", asset.title, asset.id)}})
+                });
+                Answer::ok(json!({"result": rows.collect::<Vec<_>>()}))
+            }
+            ("GET", ["api", "v1", kind, rest @ ..]) => self.show(kind, rest.first().copied()),
+            _ => Answer::Json(404, json!({"message": "Not found"})),
+        }
+    }
+
+    fn show(&self, kind: &str, id: Option<&str>) -> Answer {
+        let Some((folder, title)) = KINDS.into_iter().find(|(folder, _)| folder.trim_end_matches('s') == kind) else {
+            return Answer::Json(404, json!({"message": "Not found"}));
+        };
+        let of_kind = self.assets.iter().filter(|(_, asset)| asset.folder == folder);
+        match id {
+            None => {
+                let rows = of_kind.map(|(uuid, asset)| {
+                    json!({"id": asset.id, "uuid": uuid, title: asset.title, "slug": asset.content["slug"],
+                           "changed_on_utc": asset.changed_on.to_string(), "changed_by": person(asset.changed_by)})
+                });
+                Answer::ok(json!({"result": rows.collect::<Vec<_>>()}))
+            }
+            Some(id) => match of_kind.map(|(_, asset)| asset).find(|asset| asset.id.to_string() == id) {
+                None => Answer::Json(404, json!({"message": "Not found"})),
+                Some(asset) => {
+                    let mut params = asset.content["params"].clone();
+                    params["datasource"] = json!("1__table");
+                    Answer::ok(json!({"result": {"viz_type": asset.content["viz_type"], "params": params.to_string(), "query_context": null}}))
+                }
+            },
+        }
+    }
+
+    /// Takes the archive out of the form, and what is in it.
+    fn import(&mut self, form: &[u8]) -> Answer {
+        let start = find(form, b"application/zip\r\n\r\n").expect("a form with an archive") + "application/zip\r\n\r\n".len();
+        let end = start + find(&form[start..], b"\r\n--").expect("the end of the form");
+        let mut archive = ZipArchive::new(Cursor::new(&form[start..end])).expect("a zip archive");
+        self.clock += 1;
+        for index in 0..archive.len() {
+            let mut file = archive.by_index(index).expect("a file of the archive");
+            let name = file.name().expect("a name").into_owned();
+            let Some((folder, title)) = KINDS.into_iter().find(|(folder, _)| name.contains(&format!("/{folder}/"))) else { continue };
+            let mut text = String::new();
+            file.read_to_string(&mut text).expect("text");
+            let content: Value = serde_json::from_str(&text).expect("an asset");
+            let id = self.assets.len() + 1;
+            let title = content[title].as_str().expect("a title").to_string();
+            let known = self.assets.get(content["uuid"].as_str().expect("a uuid")).map_or(id, |asset| asset.id);
+            let asset = Asset { id: known, folder, title, changed_on: self.clock, changed_by: "kubectl lastack", content: content.clone() };
+            self.assets.insert(content["uuid"].as_str().expect("a uuid").into(), asset);
+        }
+        Answer::ok(json!({"message": "OK"}))
+    }
+}
+
+fn person(name: &str) -> Value {
+    let (first, last) = name.split_once(' ').unwrap_or((name, ""));
+    json!({"first_name": first, "last_name": last})
+}
+
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len()).position(|window| window == wanted)
+}
