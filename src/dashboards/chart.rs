@@ -179,7 +179,14 @@ impl Chart<'_> {
     /// A column of a table, cut into grains when it is one of time.
     fn grained(&self, column: &Value) -> Value {
         let temporal = column.as_str().is_some_and(|name| self.params["temporal_columns_lookup"][name] == true);
-        if temporal && self.params["time_grain_sqla"].is_string() { self.base_axis(column) } else { column.clone() }
+        if !temporal || !self.params["time_grain_sqla"].is_string() {
+            return column.clone();
+        }
+        let mut axis = self.base_axis(column);
+        if let Value::Object(axis) = &mut axis {
+            axis.remove("isColumnReference");
+        }
+        axis
     }
 
     fn heatmap(&self) -> Value {
@@ -191,7 +198,11 @@ impl Chart<'_> {
             let by = if sort.starts_with("value") { metric.first() } else { column };
             Some(json!([by?, sort.ends_with("asc")]))
         };
-        let orders: Vec<Value> = [order("sort_x_axis", self.x_axis().first()), order("sort_y_axis", rows.first())].into_iter().flatten().collect();
+        let orders: Vec<Value> =
+            [order("sort_x_axis", Some(&self.params["x_axis"]).filter(|axis| !axis.is_null())), order("sort_y_axis", rows.first())]
+                .into_iter()
+                .flatten()
+                .collect();
         let ranked: Vec<Value> =
             metric.first().map(|metric| json!({"operation": "rank", "options": {"metric": label(metric)}})).into_iter().collect();
         json!({"columns": columns, "metrics": metric, "orderby": orders, "post_processing": ranked})

@@ -11,13 +11,23 @@ use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Step, StepId};
 
 const REPLICAS: &str = "index.number_of_replicas";
+const LIMIT: &str = "index.mapping.total_fields.limit";
+const BEYOND_LIMIT: &str = "index.mapping.total_fields.ignore_dynamic_beyond_limit";
 const DEFINITION: &str = include_str!("../../../manifests/statements.json");
 
 /// The index as it should be on this many nodes.
 fn definition(nodes: u32) -> Result<Value> {
     let mut definition: Value = serde_json::from_str(DEFINITION).context("manifests/statements.json")?;
     definition["settings"][REPLICAS] = json!(replicas(nodes));
+    // Objects in arrays are only looked into where fields may be added, and with this limit none ever is
+    definition["settings"][LIMIT] = json!(fields(&definition));
     Ok(definition)
+}
+
+/// How many fields the mapping has, those within others included.
+fn fields(definition: &Value) -> usize {
+    let fields = definition["mappings"]["properties"].as_object().into_iter().flat_map(|fields| fields.values());
+    fields.map(|field| 1 + field["fields"].as_object().map_or(0, serde_json::Map::len)).sum()
 }
 
 /// A second copy where there is a second node to hold it.
@@ -70,10 +80,11 @@ impl Step for Index {
 /// Changes what can be changed in place. What cannot is made anew while the index is empty, and is an error with
 /// its reason once it holds statements.
 async fn update(elasticsearch: &Elasticsearch, wanted: &Value, progress: &Progress<'_>) -> Result<()> {
-    let dynamic = json!({REPLICAS: wanted["settings"][REPLICAS]});
+    let settings = [REPLICAS, LIMIT, BEYOND_LIMIT].map(|name| (name.to_string(), wanted["settings"][name].clone()));
     let in_place = async {
+        // the limit first: the mapping may have more fields than before
+        elasticsearch.put_settings(&Value::Object(settings.into_iter().collect())).await?;
         elasticsearch.put_mapping(&wanted["mappings"]).await?;
-        elasticsearch.put_settings(&dynamic).await?;
         let now = elasticsearch.index().await?.unwrap_or_default();
         match difference(&now, wanted) {
             None => Ok(()),
@@ -136,8 +147,12 @@ mod tests {
     #[test]
     fn the_checked_in_definition_never_refuses_a_key_and_keeps_no_replica_on_one_node() {
         let definition = definition(1).unwrap();
-        assert_eq!(plain(&definition["mappings"]["dynamic"]), "false");
+        assert_eq!(plain(&definition["mappings"]["dynamic"]), "runtime");
         assert_eq!(definition["settings"][REPLICAS], 0);
+        // one more, and the next unknown key of a statement becomes a field
+        let fields = definition["mappings"]["properties"].as_object().unwrap();
+        let within = fields.values().filter_map(|field| field["fields"].as_object()).map(serde_json::Map::len).sum::<usize>();
+        assert_eq!(definition["settings"][LIMIT], fields.len() + within);
         assert_eq!(super::definition(3).unwrap()["settings"][REPLICAS], 1);
         let settings = definition["settings"].as_object().unwrap();
         assert!(settings.keys().all(|key| key.starts_with("index.")), "Elasticsearch gives settings back under `index.`: write them so");
