@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Failure;
 use crate::stack::Stack;
-use crate::stack::step::Observed;
+use crate::stack::step::{Converged, Observed};
 
 use super::apply;
 
@@ -151,6 +151,24 @@ impl Keep {
         });
         serde_json::from_value(secret).with_context(|| format!("secret {}", self.name))
     }
+}
+
+/// The first of these Secrets that is not as it should be; `detail` when all are.
+pub async fn observe_all(stack: &Stack, secrets: &[Keep], detail: &str) -> Result<Observed> {
+    for secret in secrets {
+        match secret.observe(stack).await? {
+            Observed::Ok(_) => {}
+            other => return Ok(other),
+        }
+    }
+    Ok(Observed::Ok(detail.into()))
+}
+
+pub async fn converge_all(stack: &Stack, secrets: &[Keep], detail: &str) -> Result<Converged> {
+    for secret in secrets {
+        secret.converge(stack).await?;
+    }
+    Ok(Converged::Done(detail.into()))
 }
 
 fn bytes(data: Data) -> BTreeMap<String, ByteString> {

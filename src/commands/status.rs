@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::output::table::table;
 use crate::stack::Stack;
 use crate::steps::{self, Fact, PartStatus};
 
-use super::{Outcome, open};
+use super::{Outcome, TableOrJson, open};
 
 /// Show the pipeline hop by hop: what runs, what answers, how much data, how new it is
 ///
@@ -21,13 +21,7 @@ use super::{Outcome, open};
 pub struct StatusArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
-    output: Format,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    Table,
-    Json,
+    output: TableOrJson,
 }
 
 /// A part's name and what was found.
@@ -37,9 +31,9 @@ pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
     let stack = open(flags).await?;
     let rows = look(&stack).await?;
     match args.output {
-        Format::Json => printer::json(&document(&stack, &rows))?,
-        Format::Table if is_installed(&rows) => printer::data(&render(&rows))?,
-        Format::Table => {
+        TableOrJson::Json => printer::json(&document(&stack, &rows))?,
+        TableOrJson::Table if is_installed(&rows) => printer::data(&render(&rows))?,
+        TableOrJson::Table => {
             printer::note(&format!("There is no stack in namespace {} of context {}", stack.namespace(), stack.target.context));
             printer::note("  kubectl lastack install   makes one");
         }

@@ -236,15 +236,7 @@ impl Step for RalphRelease {
 
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
         let install = Self::install(stack).await?;
-        let before = stack.helm.status(RELEASE, stack.namespace()).await?;
-        let upgraded = async {
-            release::converge(stack, &install, progress).await?;
-            release::rolled_out(stack, NAME, progress).await
-        };
-        match upgraded.await {
-            Ok(converged) => Ok(converged),
-            Err(error) => Err(release::restore(stack, &install, before.as_ref(), error).await),
-        }
+        release::upgrade(stack, &install, NAME, progress, || release::rollout(stack, NAME)).await
     }
 
     async fn retractable(&self, stack: &Stack, _: Retraction) -> Result<Retracted> {

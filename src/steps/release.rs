@@ -98,13 +98,25 @@ fn is_stale(release: &Release) -> bool {
     release.deployed_at.is_none_or(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs() > STALE)
 }
 
-/// Waits until all pods of a Deployment are those of its newest template and ready.
-pub async fn rolled_out(stack: &Stack, deployment: &str, progress: &Progress<'_>) -> Result<Converged> {
-    wait::until(stack, &format!("deployment {deployment}"), progress, || rollout(stack, deployment)).await
+/// Installs or upgrades and waits until `rollout` says ready; goes back when it does not get there.
+pub async fn upgrade<F, Fut>(stack: &Stack, install: &Install, deployment: &str, progress: &Progress<'_>, rollout: F) -> Result<Converged>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<State>>,
+{
+    let before = stack.helm.status(install.release, &install.namespace).await?;
+    let upgraded = async {
+        converge(stack, install, progress).await?;
+        wait::until(stack, &format!("deployment {deployment}"), progress, rollout).await
+    };
+    match upgraded.await {
+        Ok(converged) => Ok(converged),
+        Err(error) => Err(restore(stack, install, before.as_ref(), error).await),
+    }
 }
 
 /// Goes back to the revision that worked, so that a failed upgrade does not take the service with it.
-pub async fn restore(stack: &Stack, install: &Install, before: Option<&Release>, failure: anyhow::Error) -> anyhow::Error {
+async fn restore(stack: &Stack, install: &Install, before: Option<&Release>, failure: anyhow::Error) -> anyhow::Error {
     let Some(before) = before.filter(|release| release.status == "deployed") else { return failure };
     let outcome = match stack.helm.rollback(install.release, &install.namespace).await {
         Ok(()) => format!("release {} is back at what revision {} was, which keeps running", install.release, before.revision),

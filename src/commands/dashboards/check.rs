@@ -2,12 +2,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
 
 use crate::cli::KubeFlags;
-use crate::commands::{Outcome, open};
+use crate::commands::{Outcome, TableOrJson, open};
 use crate::dashboards::answers::Answers;
 use crate::dashboards::check::{self, Checked, Verdict};
 use crate::error::Failure;
@@ -38,13 +38,7 @@ pub struct CheckArgs {
     junit: Option<PathBuf>,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
-    output: Format,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    Table,
-    Json,
+    output: TableOrJson,
 }
 
 pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {
@@ -63,8 +57,8 @@ pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {
         write_junit(file, &checked)?;
     }
     match args.output {
-        Format::Table => printer::data(&render(&checked))?,
-        Format::Json => printer::json(&document(&checked))?,
+        TableOrJson::Table => printer::data(&render(&checked))?,
+        TableOrJson::Json => printer::json(&document(&checked))?,
     }
     let faults = checked.iter().filter(|chart| chart.verdict.is_fault()).count();
     printer::note(&format!("{} of {} charts are good", checked.len() - faults, checked.len()));

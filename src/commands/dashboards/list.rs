@@ -1,10 +1,10 @@
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 
 use crate::cli::KubeFlags;
 use crate::clients::superset::Kind;
-use crate::commands::{Outcome, open};
+use crate::commands::{Outcome, TableOrJson, open};
 use crate::dashboards::bundle::Bundle;
 use crate::dashboards::sync::{self, Standing};
 use crate::output::{printer, table::table};
@@ -15,13 +15,7 @@ use crate::steps::dataviz;
 pub struct ListArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
-    output: Format,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    Table,
-    Json,
+    output: TableOrJson,
 }
 
 struct Row {
@@ -51,12 +45,12 @@ pub async fn run(flags: &KubeFlags, args: ListArgs) -> Result<Outcome> {
         rows.push(Row { name, title: listed.title.clone(), state: "made by a person".into(), by: listed.changed_by.clone() });
     }
     match args.output {
-        Format::Json => {
+        TableOrJson::Json => {
             let items: Vec<_> =
                 rows.iter().map(|row| json!({"name": row.name, "title": row.title, "state": row.state, "changedBy": row.by})).collect();
             printer::json(&json!({"apiVersion": "lastack/v1", "kind": "DashboardList", "items": items}))?;
         }
-        Format::Table => {
+        TableOrJson::Table => {
             printer::data(&table(["NAME", "TITLE", "STATE", "CHANGED BY"], rows.into_iter().map(|row| [row.name, row.title, row.state, row.by])))?
         }
     }

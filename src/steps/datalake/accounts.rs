@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::DeleteParams;
 
-use crate::clients::secrets::{Keep, Key};
+use crate::clients::secrets::{Keep, Key, converge_all, observe_all};
 use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
@@ -46,20 +46,11 @@ impl Step for Accounts {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
-        for secret in secrets(stack) {
-            match secret.observe(stack).await? {
-                Observed::Ok(_) => {}
-                other => return Ok(other),
-            }
-        }
-        Ok(Observed::Ok(names()))
+        observe_all(stack, &secrets(stack), &names()).await
     }
 
     async fn converge(&self, stack: &Stack, _: &Progress) -> Result<Converged> {
-        for secret in secrets(stack) {
-            secret.converge(stack).await?;
-        }
-        Ok(Converged::Done(names()))
+        converge_all(stack, &secrets(stack), &names()).await
     }
 
     async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {

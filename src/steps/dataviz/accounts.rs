@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::api::{DeleteParams, ListParams};
 
 use crate::clients::apply;
-use crate::clients::secrets::{Keep, Key};
+use crate::clients::secrets::{Keep, Key, converge_all, observe_all};
 use crate::dashboards::record::Record;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
@@ -18,6 +18,7 @@ use super::NAME;
 pub const DATABASE: &str = "dataviz-postgresql";
 /// The Secret with the password of the cache, where a profile has one.
 pub const CACHE: &str = "dataviz-valkey";
+const USERS: &str = "admin, teacher";
 /// Finds the volume of the metadata database.
 const VOLUMES: &str = "app.kubernetes.io/part-of=lastack,app.kubernetes.io/instance=dataviz";
 
@@ -52,20 +53,11 @@ impl Step for Accounts {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
-        for secret in secrets(stack) {
-            match secret.observe(stack).await? {
-                Observed::Ok(_) => {}
-                other => return Ok(other),
-            }
-        }
-        Ok(Observed::Ok("admin, teacher".into()))
+        observe_all(stack, &secrets(stack), USERS).await
     }
 
     async fn converge(&self, stack: &Stack, _: &Progress) -> Result<Converged> {
-        for secret in secrets(stack) {
-            secret.converge(stack).await?;
-        }
-        Ok(Converged::Done("admin, teacher".into()))
+        converge_all(stack, &secrets(stack), USERS).await
     }
 
     async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::clients::helm::{ChartRef, Install};
 use crate::clients::pods::{self, Trouble};
 use crate::clients::secrets;
-use crate::clients::wait::{self, State};
+use crate::clients::wait::State;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::settings::merge_values;
@@ -142,20 +142,12 @@ impl Step for SupersetRelease {
 
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
         let install = Self::install(stack).await?;
-        let before = stack.helm.status(RELEASE, stack.namespace()).await?;
-        let upgraded = async {
-            // a Job runs once: to run again it has to be made again
-            if reason_to_prepare_again(stack).await?.is_some() {
-                let (jobs, selection) = (stack.api::<Job>(), ListParams::default().labels(JOBS));
-                jobs.delete_collection(&DeleteParams::background(), &selection).await.context("the jobs of the release")?;
-            }
-            release::converge(stack, &install, progress).await?;
-            wait::until(stack, &format!("deployment {NAME}"), progress, || rollout(stack)).await
-        };
-        match upgraded.await {
-            Ok(converged) => Ok(converged),
-            Err(error) => Err(release::restore(stack, &install, before.as_ref(), error).await),
+        // a Job runs once: to run again it has to be made again
+        if reason_to_prepare_again(stack).await?.is_some() {
+            let (jobs, selection) = (stack.api::<Job>(), ListParams::default().labels(JOBS));
+            jobs.delete_collection(&DeleteParams::background(), &selection).await.context("the jobs of the release")?;
         }
+        release::upgrade(stack, &install, NAME, progress, || rollout(stack)).await
     }
 
     async fn retractable(&self, stack: &Stack, _: Retraction) -> Result<Retracted> {
