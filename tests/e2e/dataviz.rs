@@ -31,7 +31,8 @@ fn every_chart_shows_the_known_answer_and_a_wrong_one_is_named() {
     stack().lastack(CHECK).good().says("29 of 29 charts are good");
     // what the course filter of every dashboard lists and filters by
     let named = r#"password=$(kubectl -n e2e get secret data-lake-user-dashboards -o go-template='{{.data.password | base64decode}}')
-        kubectl -n e2e exec data-lake-es-default-0 --container elasticsearch -- curl -ks -u "dashboards:$password" "https://localhost:9200/statements/_count?q=la_part_of:"Cells+and+Life"""#;
+        kubectl -n e2e exec data-lake-es-default-0 --container elasticsearch -- curl -ks -u "dashboards:$password" \
+            -G https://localhost:9200/statements/_count --data-urlencode 'q=la_part_of:"Cells and Life"'"#;
     assert!(stack().shell(named).good().json()["count"].as_u64() > Some(1000), "statements should name the course they belong to");
     stack().lastack("dashboards explain learners").good().says("the chart is not empty");
 
