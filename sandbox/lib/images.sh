@@ -38,7 +38,8 @@ push_image() {
   log=$STATE/logs/build/push-${1//\//-}.log
   name=$(full_name "$2")
   say "publishing $2"
-  in_network "${IMAGE_STORE[@]}" push --tls-verify=false "localhost/$1:$(part_key "$1")" "docker://127.0.0.1:5000/${name#*/}" >"$log" 2>&1 {LOCK}>&- ||
+  # Packed quickly, since it only travels within this machine.
+  in_network "${IMAGE_STORE[@]}" push --tls-verify=false --compression-format zstd --compression-level 1 "localhost/$1:$(part_key "$1")" "docker://127.0.0.1:5000/${name#*/}" >"$log" 2>&1 {LOCK}>&- ||
     fail "$2 could not be published; the end of $log:" "$(tail -n 15 "$log")"
   # The node may hold the former image of this name, and would not pull again.
   containers images list --quiet "name==$name" | xargs --no-run-if-empty \
