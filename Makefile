@@ -31,7 +31,8 @@ check: ## format, clippy, licences, shell scripts, the sandbox's controllers
 unit: ## tests that need no cluster
 	cargo test --locked
 
-e2e: ## tests on the sandbox, with helm 3 and helm 4
+e2e: ## tests on the sandbox, with helm 3 and helm 4, and in a browser
+	command -v chromedriver >/dev/null && /usr/bin/python3 -c 'import selenium' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq chromium chromium-driver python3-selenium; }
 	sandbox/up
 	cargo test --locked --features e2e --test e2e -- --test-threads=1
 

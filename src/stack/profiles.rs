@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use clap::ValueEnum;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::resources::Resources;
 
@@ -37,6 +37,9 @@ pub struct DatalakeSize {
     pub cpu: Quantity,
     pub memory: Quantity,
     pub storage: Quantity,
+    /// Settings of Elasticsearch that only this size has.
+    #[serde(default)]
+    pub config: Map<String, Value>,
 }
 
 #[derive(Debug, Deserialize)]

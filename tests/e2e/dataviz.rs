@@ -119,7 +119,7 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
         "url": url, "user": "teacher", "password": teacher["password"], "dashboards": slugs,
         "screenshots": std::env::var("LASTACK_SCREENSHOTS").ok(),
     });
-    let pages = stack().run("python3", &["tests/e2e/browser.py"], &asked.to_string()).good().json();
+    let pages = stack().run("/usr/bin/python3", &["tests/e2e/browser.py"], &asked.to_string()).good().json();
     for slug in slugs {
         let charts = pages[slug]["charts"].as_object().unwrap_or_else(|| panic!("{slug} should be on a page: {pages}"));
         for (title, text) in charts {

@@ -4,7 +4,6 @@ Every part can be repeated, and PostgreSQL undoes a migration that was killed. T
 """
 
 import contextlib
-import logging
 import sys
 import time
 import traceback
@@ -16,16 +15,8 @@ import schema
 PATIENCE = 300
 # Any number, the same in every run: who holds it migrates
 LOCK = 6_105_119
-
-
-class LastError(logging.Handler):
-    """Superset's commands log what went wrong and exit; this remembers it."""
-
-    message = None
-
-    def emit(self, record):
-        if record.levelno >= logging.ERROR:
-            LastError.message = record.getMessage()
+# What PostgreSQL says that no waiting changes
+FINAL = ("password authentication failed", "does not exist", "no pg_hba.conf entry")
 
 
 def connect():
@@ -35,7 +26,9 @@ def connect():
             # The lock of a node that vanished must not outlive it by the two hours of TCP's default
             return schema.connect(options="-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3")
         except psycopg2.OperationalError as error:
-            state = str(error).strip().splitlines()[-1]
+            state = str(error).strip().splitlines()[-1].strip()
+        if any(words in state for words in FINAL):
+            raise RuntimeError(f"PostgreSQL refuses: {state}")
         if state != said:
             print(f"Waiting for PostgreSQL: {state}", flush=True)
             said = state
@@ -63,12 +56,12 @@ def command(app, *arguments):
     from superset.cli.main import superset
 
     print(f"--- superset {' '.join(arguments)}", flush=True)
-    logging.getLogger().addHandler(LastError())
     try:
         superset.main(args=list(arguments), obj=ScriptInfo(create_app=lambda: app), standalone_mode=False)
     except SystemExit as end:
         if end.code:
-            raise RuntimeError(f"superset {' '.join(arguments)} failed: {LastError.message or f'exit code {end.code}'}") from end
+            # what the command caught before it gave up
+            raise RuntimeError(f"superset {' '.join(arguments)} failed: {end.__context__ or f'exit code {end.code}'}") from end
 
 
 def main():

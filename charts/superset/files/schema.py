@@ -46,7 +46,7 @@ def current():
     try:
         connection = connect()
     except psycopg2.OperationalError as error:
-        return None, str(error).strip().splitlines()[-1]
+        return None, str(error).strip().splitlines()[-1].strip()
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT to_regclass('alembic_version') IS NOT NULL")

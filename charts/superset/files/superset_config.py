@@ -33,9 +33,10 @@ GUEST_TOKEN_JWT_SECRET = derived("guest token")
 GLOBAL_ASYNC_QUERIES_JWT_SECRET = derived("asynchronous queries")
 
 DATABASE = SETTINGS["database"]
+# SQLAlchemy decodes user and password, and takes the name of the database as it stands
 SQLALCHEMY_DATABASE_URI = (
     f"postgresql+psycopg2://{quote(DATABASE['user'], safe='')}:{quote(secret('database-password'), safe='')}"
-    f"@{DATABASE['host']}:{DATABASE['port']}/{quote(DATABASE['name'], safe='')}?sslmode={DATABASE['sslMode']}"
+    f"@{DATABASE['host']}:{DATABASE['port']}/{DATABASE['name']}?sslmode={DATABASE['sslMode']}"
 )
 # A connection that PostgreSQL closed, by its own restart, is noticed before it is used
 SQLALCHEMY_ENGINE_OPTIONS = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 10}

@@ -104,6 +104,7 @@ fn desired(stack: &Stack) -> Result<Desired> {
     }
     let set = &mut body["spec"]["nodeSets"][0];
     set["count"] = json!(size.nodes);
+    merge_values(&mut set["config"], &json!(size.config));
     set["podTemplate"]["metadata"] = json!({"labels": {"app.kubernetes.io/part-of": "lastack"}});
     set["podTemplate"]["spec"]["containers"][0]["resources"] = json!({
         "requests": {"cpu": size.cpu, "memory": size.memory},
