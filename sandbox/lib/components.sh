@@ -28,6 +28,10 @@ write_settings() {
 render() { CONTAINERD_ALSO_DISABLED=${CONTAINERD_ALSO_DISABLED:-} envsubst <"$SANDBOX/cluster/$1"; }
 
 start_registry() {
+  # What no tag names any more can be deleted only while nobody publishes.
+  if ! component_runs registry && [ -d "$STATE/registry/docker" ]; then
+    docker-registry garbage-collect --delete-untagged "$STATE/run/registry.yml" >"$STATE/logs/registry-cleanup.log" 2>&1 || true
+  fi
   start_component registry docker-registry serve "$STATE/run/registry.yml"
   wait_for_component registry 20 in_network curl --silent --fail http://127.0.0.1:5000/v2/
 }

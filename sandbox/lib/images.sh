@@ -38,11 +38,19 @@ push_image() {
   log=$STATE/logs/build/push-${1//\//-}.log
   name=$(full_name "$2")
   say "publishing $2"
-  in_network "${IMAGE_STORE[@]}" push --tls-verify=false "localhost/$1:$(part_key "$1")" "docker://127.0.0.1:5000/${name#*/}" >"$log" 2>&1 {LOCK}>&- ||
+  # Packed quickly, since it only travels within this machine.
+  in_network "${IMAGE_STORE[@]}" push --tls-verify=false --compression-format zstd --compression-level 1 "localhost/$1:$(part_key "$1")" "docker://127.0.0.1:5000/${name#*/}" >"$log" 2>&1 {LOCK}>&- ||
     fail "$2 could not be published; the end of $log:" "$(tail -n 15 "$log")"
-  # The node may hold the former image of this name, and would not pull again.
-  containers images list --quiet "name==$name" | xargs --no-run-if-empty \
-    ctr --address "$STATE/run/containerd.sock" --namespace k8s.io images remove --sync >"$log" 2>&1
+  forget_image "$name" >>"$log" 2>&1
+}
+
+# The node may hold the former image of this name, and would not pull again. It keeps three references to an image:
+# by name, by digest and by id. Pods that run lose nothing.
+forget_image() {
+  containers images list | awk -v name="$1" -v digests="${1%:*}@" '
+    NR > 1 { digest[$1] = $3; if ($1 == name || index($1, digests) == 1) old[$3] }
+    END { for (reference in digest) if (digest[reference] in old) print reference }' |
+    xargs --no-run-if-empty ctr --address "$STATE/run/containerd.sock" --namespace k8s.io images remove --sync
 }
 
 # The name with its registry: what has no host in front is on Docker's, and without a folder in its library.

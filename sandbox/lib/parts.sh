@@ -48,6 +48,7 @@ part_is_built() {
   local out
   out=$(part_path "$1")
   [ -d "$out" ] || return 1
+  touch "$out" # it is in use, see forget_old_results
   ! [ -f "$out/image-id" ] || compgen -G "$STATE/buildah/overlay-images/$(cat "$out/image-id")*" >/dev/null
 }
 
@@ -75,7 +76,18 @@ build_part() {
     fi
     mv "$out.new" "$out"
     say "built $part in $(elapsed "$started") s"
+    forget_old_results "$part" >>"$log" 2>&1 9>&-
   ) 9>"$STATE/parts/$part/lock"
+}
+
+# Results of former inputs are kept for clones and branches that still have them, but not for ever.
+KEPT_RESULTS=3
+forget_old_results() {
+  local result
+  find "$STATE/parts/$1" -mindepth 1 -maxdepth 1 -type d -printf '%T@ %p\n' | sort -rn | tail -n +$((KEPT_RESULTS + 1)) | while read -r _ result; do
+    if [ -f "$result/image-id" ]; then "${IMAGE_STORE[@]}" rmi "localhost/$1:$(basename "$result")" || true; fi
+    rm -rf "$result"
+  done
 }
 
 missing_parts() {

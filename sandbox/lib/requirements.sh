@@ -5,7 +5,7 @@
 COMMANDS=(
   ip:iproute2 iptables:iptables conntrack:conntrack nsenter:util-linux openssl:openssl envsubst:gettext-base
   containerd:containerd runc:runc docker-registry:docker-registry buildah:buildah
-  mmdebstrap:mmdebstrap curl:curl unzip:unzip gcc:gcc javac:openjdk-17-jdk-headless pgrep:procps
+  mmdebstrap:mmdebstrap curl:curl unzip:unzip xz:xz-utils gcc:gcc javac:openjdk-17-jdk-headless pgrep:procps
 )
 FILES=(
   /usr/lib/cni/ptp:containernetworking-plugins

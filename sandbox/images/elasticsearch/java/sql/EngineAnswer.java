@@ -23,7 +23,7 @@ final class EngineAnswer {
         }
     });
 
-    /** The names are those of helper columns that the statement was given, with what they stand for. */
+    /** The names are those that the rewritten statement has, with what the caller wrote for them. */
     SqlReply reply(Engine.Answer answer, Map<String, String> names, String cursor) {
         if (answer.type() == null || answer.type().startsWith("application/json") == false) {
             return SqlReply.text(answer.status(), answer.text(), answer.type());

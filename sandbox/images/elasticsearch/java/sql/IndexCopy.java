@@ -3,6 +3,7 @@ package essql;
 import essql.Snapshot.Print;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -26,7 +27,9 @@ import org.elasticsearch.search.SearchHit;
 final class IndexCopy {
     private static final Logger LOG = LogManager.getLogger(IndexCopy.class);
     private static final AtomicLong GENERATION = new AtomicLong();
-    private static final int BULK_BYTES = 4 << 20;
+    private static final int BULK_BYTES = 2 << 20;
+    /** Requests at the same time */
+    private static final int BULKS = 2;
 
     private final String index;
     private final Engine engine;
@@ -172,25 +175,26 @@ final class IndexCopy {
         return documents;
     }
 
-    /** Lets the engine index one part while the next one is read. */
+    /** Lets the engine index some parts while the next one is read. */
     private final class Sender {
-        private Future<?> last;
+        private final ArrayDeque<Future<?>> underWay = new ArrayDeque<>();
 
         void submit(ByteArrayOutputStream lines) {
             byte[] body = lines.toByteArray();
             lines.reset();
-            await();
+            while (underWay.size() >= BULKS) wait(underWay.remove());
             FutureTask<Void> task = new FutureTask<>(() -> send(body), null);
             threads.execute(task);
-            last = task;
+            underWay.add(task);
         }
 
         void await() {
-            Future<?> waitedFor = last;
-            last = null;
-            if (waitedFor == null) return;
+            while (underWay.isEmpty() == false) wait(underWay.remove());
+        }
+
+        private static void wait(Future<?> task) {
             try {
-                waitedFor.get();
+                task.get();
             } catch (ExecutionException e) {
                 throw e.getCause() instanceof RuntimeException cause ? cause : new IllegalStateException(e.getCause());
             } catch (InterruptedException e) {

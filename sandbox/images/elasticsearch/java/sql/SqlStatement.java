@@ -10,7 +10,7 @@ import java.util.regex.Pattern;
 /** One statement: the tables it names, and what 6.8 needs written in another way. */
 final class SqlStatement {
     private final SqlTokens tokens;
-    /** Helper columns put in, and what they stand for. */
+    /** Helper columns and expressions put in, and what they stand for: the engine names columns of its answer by them. */
     private final Map<String, String> replaced = new HashMap<>();
 
     SqlStatement(String sql) {
@@ -68,7 +68,7 @@ final class SqlStatement {
     }
 
     boolean usesTruncatedDates() {
-        return replaced.keySet().stream().anyMatch(h -> h.startsWith(Columns.asNumber("")) == false);
+        return replaced.keySet().stream().anyMatch(h -> h.startsWith(Columns.HELPER) && h.startsWith(Columns.asNumber("")) == false);
     }
 
     void rewrite(Collection<Columns> tables) {
@@ -98,8 +98,10 @@ final class SqlStatement {
 
     /** 6.8 groups YEAR(x) into spans of 365 days, unless it is an argument. */
     private void keepYear(int i, int close) {
+        String written = tokens.written(i, close + 1);
         tokens.replace(i, i + 1, "ABS(" + tokens.text(i));
         tokens.replace(close, close + 1, "))");
+        replaced.putIfAbsent("ABS(" + written + ")", written);
     }
 
     /** HISTOGRAM(x, INTERVAL 1 MONTH): months and years have 30 and 365 days in 6.8. */
