@@ -115,6 +115,8 @@ impl Lab {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
         items
             .iter()
+            // a pod on its way out changes by itself
+            .filter(|item| item["metadata"]["deletionTimestamp"].is_null())
             .map(|item| (format!("{}/{}", text(&item["kind"]), text(&item["metadata"]["name"])), text(&item["metadata"]["resourceVersion"])))
             .collect()
     }
