@@ -144,6 +144,11 @@ impl Superset {
         Ok(listed)
     }
 
+    /// The asset of a kind with this uuid. None when it is not there.
+    pub async fn find(&self, kind: Kind, uuid: Uuid) -> Result<Option<Listed>> {
+        Ok(self.list(kind).await?.into_iter().find(|listed| listed.uuid == uuid))
+    }
+
     /// All rows of a list resource.
     async fn pages(&self, path: &str, order: &str) -> Result<Vec<Value>> {
         let mut rows = Vec::new();

@@ -30,6 +30,19 @@ fn is_outage(error: &anyhow::Error) -> bool {
     kube.is_some_and(|error| matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_)))
 }
 
+/// Asks until there is an answer. An error is the reason why there is none yet.
+pub async fn until_answered<F, Fut>(stack: &Stack, object: &str, progress: &Progress<'_>, mut ask: F) -> Result<Converged>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<String>>,
+{
+    let look = || {
+        let asked = ask();
+        async { Ok(asked.await.map_or_else(|error| State::Waiting(error::one_line(&error)), State::Ready)) }
+    };
+    until(stack, object, progress, look).await
+}
+
 /// Looks until `look` says ready. Without a deadline (`--no-wait`) it looks once.
 pub async fn until<F, Fut>(stack: &Stack, object: &str, progress: &Progress<'_>, mut look: F) -> Result<Converged>
 where

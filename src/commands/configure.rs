@@ -30,8 +30,9 @@ pub struct ConfigureArgs {
 pub async fn run(flags: &KubeFlags, args: ConfigureArgs) -> Result<Outcome> {
     let stack = Stack::open(flags.resolve().await?, Settings::default(), Some(args.timeout)).await?;
     let wanted = |id: &str| args.components.is_empty() || args.components.iter().any(|component| id.starts_with(&format!("{component}.")));
-    let configuring: Vec<_> = steps::graph()?.steps().filter(|step| step.configures() && wanted(step.id())).map(|step| step.id()).collect();
-    let graph = steps::graph()?.without(|id| !configuring.contains(&id));
+    let graph = steps::graph()?;
+    let configuring: Vec<_> = graph.steps().filter(|step| step.configures() && wanted(step.id())).map(|step| step.id()).collect();
+    let graph = graph.without(|id| !configuring.contains(&id));
     let rows = Rows::new(graph.steps().map(|step| step.id()));
     let summary = graph.converge(&stack, &rows).await?;
     let done = if summary.changed.is_empty() { "Nothing to change" } else { "Done" };

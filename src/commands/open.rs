@@ -63,11 +63,10 @@ pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {
 
 /// The address of the dashboard to look at first, else, when a person deleted it, of the list of all.
 async fn first_dashboard(stack: &Stack) -> Result<String> {
-    let there = dataviz::client(stack).await?.list(Kind::Dashboard).await?;
     let ours = Bundle::ours()?;
-    let first = ours.find(Kind::Dashboard, |asset| asset.name == FIRST).map(|asset| asset.uuid);
-    let listed = there.iter().find(|listed| Some(listed.uuid) == first);
-    Ok(listed.map_or("/dashboard/list/".into(), |listed| format!("/superset/dashboard/{}/", listed.slug.clone().unwrap_or(listed.id.to_string()))))
+    let first = ours.find(Kind::Dashboard, |asset| asset.name == FIRST).context("dashboards/ has no first dashboard")?;
+    let listed = dataviz::client(stack).await?.find(Kind::Dashboard, first.uuid).await?;
+    Ok(listed.map_or("/dashboard/list/".into(), |listed| format!("/superset/dashboard/{}/", listed.slug.unwrap_or(listed.id.to_string()))))
 }
 
 fn show(url: &str, print_only: bool) -> Result<()> {

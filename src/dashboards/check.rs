@@ -55,13 +55,26 @@ pub struct Live {
     saved: Option<Value>,
 }
 
+/// The name of its file, or its title when it is not ours.
+fn name(ours: &Bundle, listed: &Listed) -> String {
+    ours.find(Kind::Chart, |asset| asset.uuid == listed.uuid).map_or_else(|| listed.title.clone(), |asset| asset.name.clone())
+}
+
+fn is_called(name: &str, listed: &Listed, wanted: &str) -> bool {
+    name == wanted || listed.title.eq_ignore_ascii_case(wanted) || listed.uuid.to_string() == wanted
+}
+
 impl Live {
-    pub async fn read(superset: &Superset, ours: &Bundle, listed: Listed) -> Result<Self> {
+    async fn read(superset: &Superset, ours: &Bundle, listed: Listed) -> Result<Self> {
         let found = superset.get(Kind::Chart, listed.id).await?;
         let json = |key: &str| found[key].as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
-        let name = ours.find(Kind::Chart, |asset| asset.uuid == listed.uuid).map_or_else(|| listed.title.clone(), |asset| asset.name.clone());
+        let name = name(ours, &listed);
         let viz_type = found["viz_type"].as_str().unwrap_or_default().to_string();
         Ok(Self { name, viz_type, params: json("params").unwrap_or_default(), saved: json("query_context"), listed })
+    }
+
+    pub fn is_called(&self, name: &str) -> bool {
+        is_called(&self.name, &self.listed, name)
     }
 
     /// The number of its data set in Superset: `12__table`.
@@ -82,19 +95,12 @@ impl Live {
     }
 }
 
-/// All charts of Superset, or those that `wanted` names, ours first.
+/// All charts of Superset, or those that `wanted` names.
 pub async fn charts(superset: &Superset, wanted: &[String]) -> Result<Vec<Live>> {
     let ours = Bundle::ours()?;
-    let listed = superset.list(Kind::Chart).await?;
-    let all: Vec<Live> = stream::iter(listed).map(|listed| Live::read(superset, &ours, listed)).buffered(AT_ONCE).try_collect().await?;
-    let is_wanted = |chart: &Live| wanted.is_empty() || wanted.iter().any(|name| chart.is_called(name));
-    Ok(all.into_iter().filter(is_wanted).collect())
-}
-
-impl Live {
-    pub fn is_called(&self, name: &str) -> bool {
-        self.name == name || self.listed.title.eq_ignore_ascii_case(name) || self.listed.uuid.to_string() == name
-    }
+    let mut listed = superset.list(Kind::Chart).await?;
+    listed.retain(|listed| wanted.is_empty() || wanted.iter().any(|wanted| is_called(&name(&ours, listed), listed, wanted)));
+    stream::iter(listed).map(|listed| Live::read(superset, &ours, listed)).buffered(AT_ONCE).try_collect().await
 }
 
 pub async fn run(superset: &Superset, charts: &[Live], answers: Option<&Answers>, slow: Option<Duration>) -> Result<Vec<Checked>> {

@@ -53,21 +53,22 @@ impl Standing {
 }
 
 /// What is in Superset, by uuid.
-pub struct Live {
+struct Live {
     listed: BTreeMap<Uuid, Listed>,
     us: String,
 }
 
 impl Live {
-    pub async fn look(superset: &Superset) -> Result<Self> {
+    /// Of the kinds that the bundle has.
+    async fn look(superset: &Superset, bundle: &Bundle) -> Result<Self> {
         let mut listed = BTreeMap::new();
-        for kind in Kind::ALL {
+        for kind in Kind::ALL.into_iter().filter(|kind| bundle.of_kind(*kind).next().is_some()) {
             listed.extend(superset.list(kind).await?.into_iter().map(|asset| (asset.uuid, asset)));
         }
         Ok(Self { listed, us: superset.me().await? })
     }
 
-    pub fn get(&self, uuid: Uuid) -> Option<&Listed> {
+    fn get(&self, uuid: Uuid) -> Option<&Listed> {
         self.listed.get(&uuid)
     }
 }
@@ -75,7 +76,7 @@ impl Live {
 /// Each asset of the bundle with its standing.
 pub async fn compare<'a>(stack: &Stack, superset: &Superset, bundle: &'a Bundle) -> Result<Vec<(&'a Asset, Standing)>> {
     let record = Record::load(stack).await?;
-    let live = Live::look(superset).await?;
+    let live = Live::look(superset, bundle).await?;
     let standing = |asset: &Asset| Standing::of(asset, live.get(asset.uuid), record.0.get(&asset.uuid), &live.us);
     Ok(bundle.assets.iter().map(|asset| (asset, standing(asset))).collect())
 }
@@ -115,7 +116,7 @@ pub async fn apply(stack: &Stack, superset: &Superset, bundle: &Bundle, overwrit
 
 /// Writes down how Superset has the assets that were just imported.
 async fn remember(stack: &Stack, superset: &Superset, bundle: &Bundle) -> Result<()> {
-    let live = Live::look(superset).await?;
+    let live = Live::look(superset, bundle).await?;
     let entry = |asset: &Asset| {
         let changed_on = live.get(asset.uuid)?.changed_on.clone();
         Some((asset.uuid, Applied { digest: asset.digest(), changed_on }))

@@ -8,7 +8,7 @@ use kube::api::DeleteParams;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::clients::helm::{ChartRef, Install};
+use crate::clients::helm::Install;
 use crate::clients::http::Account;
 use crate::clients::ralph::Ralph;
 use crate::clients::secrets::{self, Data, Keep, Key};
@@ -17,7 +17,6 @@ use crate::clients::{apply, elasticsearch};
 use crate::error::Failure;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
-use crate::stack::settings::merge_values;
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
 use crate::stack::versions::Component;
 
@@ -181,12 +180,9 @@ struct RalphRelease;
 
 impl RalphRelease {
     async fn install(stack: &Stack) -> Result<Install> {
-        let versions = stack.versions.of(Component::Lrs);
         let size = &stack.settings.profile().sizes().lrs;
-        let image = stack.image(versions.image("ralph"));
-        let (repository, tag) = image.rsplit_once(':').context("an image without a tag")?;
-        let mut values = json!({
-            "image": {"repository": repository, "tag": tag},
+        let values = json!({
+            "image": release::image(stack, Component::Lrs, "ralph")?,
             "replicas": size.replicas,
             "existingSecret": NAME,
             "secretChecksum": secrets::checksum(stack, &[NAME, &datalake::user_secret("lrs")]).await?,
@@ -200,15 +196,7 @@ impl RalphRelease {
             "resources": size.resources(),
             "service": {"type": stack.settings.expose().service_type()},
         });
-        if let Some(over) = stack.settings.values.get(&Component::Lrs) {
-            merge_values(&mut values, over);
-        }
-        Ok(Install {
-            release: RELEASE,
-            namespace: stack.namespace().into(),
-            chart: ChartRef::new(versions.chart(), stack.settings.charts.get(&Component::Lrs))?,
-            values,
-        })
+        release::install(stack, Component::Lrs, RELEASE, stack.namespace(), values)
     }
 }
 
@@ -276,13 +264,7 @@ impl Step for Answers {
     }
 
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
-        wait::until(stack, "the LRS", progress, || async {
-            Ok(match probe(stack).await {
-                Ok(detail) => State::Ready(format!("whoami and {detail}")),
-                Err(error) => State::Waiting(crate::error::one_line(&error)),
-            })
-        })
-        .await
+        wait::until_answered(stack, "the LRS", progress, || async { Ok(format!("whoami and {}", probe(stack).await?)) }).await
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {

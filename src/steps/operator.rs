@@ -8,12 +8,11 @@ use kube::Api;
 use kube::api::{DynamicObject, ListParams};
 use serde_json::{Value, json};
 
-use crate::clients::helm::{ChartRef, Install};
+use crate::clients::helm::Install;
 use crate::clients::pods::{self, Trouble};
 use crate::clients::wait::{self, State};
 use crate::output::progress::Progress;
 use crate::stack::Stack;
-use crate::stack::settings::merge_values;
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
 use crate::stack::versions::{Component, without_registry};
 
@@ -198,19 +197,10 @@ impl Step for OperatorRelease {
 }
 
 fn install(stack: &Stack) -> Result<Install> {
-    let versions = stack.versions.of(Component::Operator);
     let mut values: Value = json!({});
     if let Some(registry) = &stack.settings.image_registry {
-        let image = without_registry(versions.image("operator")).split(':').next().unwrap_or_default().to_string();
+        let image = without_registry(stack.versions.of(Component::Operator).image("operator")).split(':').next().unwrap_or_default().to_string();
         values = json!({"image": {"repository": format!("{}/{image}", registry.trim_end_matches('/'))}});
     }
-    if let Some(over) = stack.settings.values.get(&Component::Operator) {
-        merge_values(&mut values, over);
-    }
-    Ok(Install {
-        release: RELEASE,
-        namespace: NAMESPACE.into(),
-        chart: ChartRef::new(versions.chart(), stack.settings.charts.get(&Component::Operator))?,
-        values,
-    })
+    release::install(stack, Component::Operator, RELEASE, NAMESPACE, values)
 }

@@ -5,21 +5,39 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::clients::apply::{Comparison, Desired};
-use crate::clients::helm::{Install, MadeBy, Release};
+use crate::clients::helm::{ChartRef, Install, MadeBy, Release};
 use crate::clients::pods::{self, Trouble};
 use crate::clients::wait::{self, State};
 use crate::error::one_line;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
+use crate::stack::settings::merge_values;
 use crate::stack::step::{Converged, Observed, Retracted};
+use crate::stack::versions::Component;
 
 use super::Fact;
 
 /// Our own helm calls take seconds. A release that says it is busy for longer was left so by a helm that died.
 const STALE: Duration = Duration::from_secs(30);
+
+/// A chart as the settings ask for it: our values, and over them those that a person gave.
+pub fn install(stack: &Stack, component: Component, release: &'static str, namespace: &str, mut values: Value) -> Result<Install> {
+    if let Some(over) = stack.settings.values.get(&component) {
+        merge_values(&mut values, over);
+    }
+    let chart = ChartRef::new(stack.versions.of(component).chart(), stack.settings.charts.get(&component))?;
+    Ok(Install { release, namespace: namespace.into(), chart, values })
+}
+
+/// An image of a component as chart values have it.
+pub fn image(stack: &Stack, component: Component, role: &str) -> Result<Value> {
+    let image = stack.image(stack.versions.of(component).image(role));
+    let (repository, tag) = image.rsplit_once(':').context("an image without a tag")?;
+    Ok(json!({"repository": repository, "tag": tag}))
+}
 
 pub async fn observe(stack: &Stack, install: &Install) -> Result<Observed> {
     let Some(release) = stack.helm.status(install.release, &install.namespace).await? else {

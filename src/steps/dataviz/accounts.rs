@@ -12,15 +12,13 @@ use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
 
-use super::NAME;
+use super::{NAME, OF_RELEASE};
 
 /// The Secret with the password of the metadata database.
 pub const DATABASE: &str = "dataviz-postgresql";
 /// The Secret with the password of the cache, where a profile has one.
 pub const CACHE: &str = "dataviz-valkey";
 const USERS: &str = "admin, teacher";
-/// Finds the volume of the metadata database.
-const VOLUMES: &str = "app.kubernetes.io/part-of=lastack,app.kubernetes.io/instance=dataviz";
 
 fn secrets(stack: &Stack) -> [Keep; 3] {
     let keep = |name, app, keys| Keep { name, kind: "Opaque", labels: stack.labels(app, super::RELEASE), keys };
@@ -101,7 +99,7 @@ impl Step for Accounts {
 }
 
 async fn volumes(stack: &Stack) -> Result<Vec<String>> {
-    let claims = stack.api::<PersistentVolumeClaim>().list_metadata(&ListParams::default().labels(VOLUMES)).await?;
+    let claims = stack.api::<PersistentVolumeClaim>().list_metadata(&ListParams::default().labels(OF_RELEASE)).await?;
     let there = claims.items.into_iter().filter(|claim| claim.metadata.deletion_timestamp.is_none());
     Ok(there.filter_map(|claim| claim.metadata.name).collect())
 }

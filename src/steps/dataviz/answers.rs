@@ -4,7 +4,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 
 use crate::clients::superset;
-use crate::clients::wait::{self, State};
+use crate::clients::wait;
 use crate::error::one_line;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
@@ -38,13 +38,7 @@ impl Step for Answers {
     }
 
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
-        wait::until(stack, "Superset", progress, || async {
-            Ok(match probe(stack).await {
-                Ok(detail) => State::Ready(detail),
-                Err(error) => State::Waiting(one_line(&error)),
-            })
-        })
-        .await
+        wait::until_answered(stack, "Superset", progress, || probe(stack)).await
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {

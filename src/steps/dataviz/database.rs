@@ -38,9 +38,8 @@ async fn digest(stack: &Stack, database: &Asset) -> Result<String> {
 }
 
 /// What Superset says when it is to list the tables of the data lake with what it knows.
-async fn probe(superset: &Superset) -> Result<Option<String>> {
-    let database = ours()?;
-    let Some(there) = superset.list(Kind::Database).await?.into_iter().find(|listed| listed.uuid == database.uuid) else {
+async fn probe(superset: &Superset, database: &Asset) -> Result<Option<String>> {
+    let Some(there) = superset.find(Kind::Database, database.uuid).await? else {
         return Ok(Some("not made yet".into()));
     };
     superset.reach(there.id).await
@@ -69,7 +68,7 @@ impl Step for Database {
             ));
         }
         let database = ours()?;
-        let Some(there) = superset.list(Kind::Database).await?.into_iter().find(|listed| listed.uuid == database.uuid) else {
+        let Some(there) = superset.find(Kind::Database, database.uuid).await? else {
             return Ok(Observed::Missing(format!("database `{}`", database.title())));
         };
         let what = format!("database `{}`", database.title());
@@ -92,15 +91,14 @@ impl Step for Database {
         superset.import(&bundle.to_zip()?, &passwords).await?;
         // the operator takes a while to tell Elasticsearch about a new password
         let reached = wait::until(stack, "Superset's connection to the data lake", progress, || async {
-            Ok(match probe(&superset).await {
+            Ok(match probe(&superset, &database).await {
                 Ok(None) => State::Ready(format!("database `{}`", database.title())),
                 Ok(Some(fault)) => State::Waiting(fault),
                 Err(error) => State::Waiting(one_line(&error)),
             })
         })
         .await?;
-        let listed = superset.list(Kind::Database).await?;
-        if let Some(there) = listed.into_iter().find(|listed| listed.uuid == database.uuid) {
+        if let Some(there) = superset.find(Kind::Database, database.uuid).await? {
             let applied = Applied { digest: digest(stack, &database).await?, changed_on: there.changed_on };
             Record::remember(stack, &BTreeMap::from([(database.uuid, applied)])).await?;
         }

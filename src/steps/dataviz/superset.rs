@@ -6,36 +6,28 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
-use crate::clients::helm::{ChartRef, Install};
+use crate::clients::helm::Install;
 use crate::clients::pods::{self, Trouble};
 use crate::clients::secrets;
 use crate::clients::wait::State;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
-use crate::stack::settings::merge_values;
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
 use crate::stack::versions::Component;
 use crate::steps::{datalake, release};
 
 use super::accounts::{CACHE, DATABASE};
-use super::{NAME, RELEASE};
+use super::{NAME, OF_RELEASE, RELEASE};
 
-/// Finds all pods of the release: the web server's, its database's, the Job's that prepares it.
-const PODS: &str = "app.kubernetes.io/part-of=lastack,app.kubernetes.io/instance=dataviz";
 const JOBS: &str = "app.kubernetes.io/instance=dataviz,app.kubernetes.io/component=init";
 
 pub struct SupersetRelease;
 
 impl SupersetRelease {
     async fn install(stack: &Stack) -> Result<Install> {
-        let versions = stack.versions.of(Component::Dataviz);
         let size = &stack.settings.profile().sizes().dataviz;
-        let image = |role: &str| {
-            let image = stack.image(versions.image(role));
-            let (repository, tag) = image.rsplit_once(':').context("an image without a tag")?;
-            anyhow::Ok(json!({"repository": repository, "tag": tag}))
-        };
-        let mut values = json!({
+        let image = |role| release::image(stack, Component::Dataviz, role);
+        let values = json!({
             "image": image("superset")?,
             "replicas": size.web.replicas,
             "existingSecret": NAME,
@@ -53,15 +45,7 @@ impl SupersetRelease {
             "resources": size.web.resources(),
             "service": {"type": stack.settings.expose().service_type()},
         });
-        if let Some(over) = stack.settings.values.get(&Component::Dataviz) {
-            merge_values(&mut values, over);
-        }
-        Ok(Install {
-            release: RELEASE,
-            namespace: stack.namespace().into(),
-            chart: ChartRef::new(versions.chart(), stack.settings.charts.get(&Component::Dataviz))?,
-            values,
-        })
+        release::install(stack, Component::Dataviz, RELEASE, stack.namespace(), values)
     }
 }
 
@@ -78,7 +62,7 @@ async fn rollout(stack: &Stack) -> Result<State> {
         State::Waiting(reason) => reason,
         settled => return Ok(settled),
     };
-    let pods: Vec<_> = pods::list(stack, PODS).await?.into_iter().filter(|pod| !pods::is_done(pod)).collect();
+    let pods: Vec<_> = pods::list(stack, OF_RELEASE).await?.into_iter().filter(|pod| !pods::is_done(pod)).collect();
     Ok(match pods::trouble(stack, &pods).await {
         Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },
         _ => State::Waiting(reason),

@@ -24,8 +24,7 @@ struct Grant {
 
 async fn look(superset: &Superset) -> Result<Grant> {
     let database = database::ours()?;
-    let listed = superset.list(Kind::Database).await?;
-    let there = listed.iter().find(|listed| listed.uuid == database.uuid);
+    let there = superset.find(Kind::Database, database.uuid).await?;
     let resource = there.map(|there| format!("[{}].(id:{})", there.title, there.id)).unwrap_or_default();
     let Some((role, has)) = superset.role(ROLE).await? else {
         return Err(Failure::failed(format!("Superset has no role {ROLE}"))
