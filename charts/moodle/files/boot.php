@@ -1,0 +1,41 @@
+<?php
+// Starts Moodle for the scripts of this folder. A script takes a JSON object on standard input and ends with its
+// answer, a JSON object, on the last line of standard output; Moodle may print lines of its own before it.
+// Moodle wants max_input_vars of 5000 and more: call them with `php -d max_input_vars=10000`.
+
+define('CLI_SCRIPT', true);
+require('/var/www/html/config.php');
+
+const LASTACK_PLUGIN = 'logstore_xapi';
+
+/** How the response of an event begins that the LRS refused though it came by itself. */
+const LASTACK_MARK = 'sent by itself and refused: ';
+
+function lastack_input(): stdClass {
+    $text = trim(stream_get_contents(STDIN));
+    return $text === '' ? new stdClass() : json_decode($text, false, 64, JSON_THROW_ON_ERROR);
+}
+
+function lastack_answer(array $answer): void {
+    echo "\n", json_encode($answer, JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_INVALID_UTF8_SUBSTITUTE | JSON_THROW_ON_ERROR), "\n";
+}
+
+/** Whether the plugin is installed in the database and its code is there. */
+function lastack_has_plugin(): bool {
+    global $DB, $CFG;
+    return is_readable("$CFG->dirroot/admin/tool/log/store/xapi/lib.php")
+        && get_config(LASTACK_PLUGIN, 'version') && $DB->get_manager()->table_exists('logstore_xapi_log');
+}
+
+function lastack_require_plugin(): void {
+    global $CFG;
+    if (!lastack_has_plugin()) {
+        throw new Exception('the plugin logstore_xapi is not installed in this Moodle');
+    }
+    require_once("$CFG->dirroot/admin/tool/log/store/xapi/lib.php");
+}
+
+/** The enabled log stores, in their order. */
+function lastack_stores(): array {
+    return array_values(array_filter(explode(',', (string)get_config('tool_log', 'enabled_stores'))));
+}

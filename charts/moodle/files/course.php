@@ -1,0 +1,38 @@
+<?php
+// Makes a test course with Moodle's own generator, once, and gives its first learner a password:
+// {"shortname": ..., "fullname": ..., "size": "S", "password": ...}. With {"look": true} it only looks.
+
+require(__DIR__ . '/boot.php');
+require_once("$CFG->dirroot/lib/moodlelib.php");
+
+const LASTACK_LEARNER = 'tool_generator_000001';
+
+$asked = lastack_input();
+$course = $DB->get_record('course', ['shortname' => $asked->shortname]);
+$learner = $DB->get_record('user', ['username' => LASTACK_LEARNER, 'deleted' => 0]);
+$ready = $course && $learner && is_enrolled(context_course::instance($course->id), $learner);
+
+if (empty($asked->look)) {
+    if (!$course) {
+        $generator = [
+            PHP_BINARY, '-d', 'max_input_vars=10000', "$CFG->dirroot/admin/tool/generator/cli/maketestcourse.php",
+            "--shortname=$asked->shortname", "--fullname=$asked->fullname", "--size=$asked->size", '--bypasscheck', '--quiet',
+        ];
+        passthru(implode(' ', array_map('escapeshellarg', $generator)) . ' 2>&1', $code);
+        if ($code !== 0) {
+            throw new Exception("Moodle's course generator ended with $code");
+        }
+        $course = $DB->get_record('course', ['shortname' => $asked->shortname], '*', MUST_EXIST);
+        $learner = $DB->get_record('user', ['username' => LASTACK_LEARNER, 'deleted' => 0], '*', MUST_EXIST);
+    }
+    if ($learner && !validate_internal_user_password($learner, $asked->password)) {
+        update_internal_user_password($learner, $asked->password);
+    }
+}
+
+lastack_answer([
+    'course' => $course ? (int)$course->id : null,
+    'learner' => $learner ? $learner->username : null,
+    'enrolled' => $course && $learner && is_enrolled(context_course::instance($course->id), $learner),
+    'has_password' => $learner && !in_array($learner->password, ['', AUTH_PASSWORD_NOT_CACHED], true),
+]);

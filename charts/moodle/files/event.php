@@ -1,0 +1,69 @@
+<?php
+// One event on its way: {"do": "make", "course": SHORTNAME} lets an enrolled learner view the course,
+// {"do": "follow", "log": ID} says where the event is, {"do": "forget", "log": ID} removes what Moodle and the plugin keep of it.
+
+require(__DIR__ . '/boot.php');
+
+function lastack_make(string $shortname): array {
+    global $DB, $CFG;
+    $course = $DB->get_record('course', ['shortname' => $shortname]);
+    if (!$course) {
+        throw new Exception("there is no course with the short name $shortname");
+    }
+    $context = context_course::instance($course->id);
+    $users = $DB->get_records_sql(
+        'SELECT u.* FROM {user} u JOIN {user_enrolments} ue ON ue.userid = u.id JOIN {enrol} e ON e.id = ue.enrolid
+          WHERE e.courseid = :course AND u.deleted = 0 AND u.suspended = 0 ORDER BY u.id',
+        ['course' => $course->id], 0, 1
+    );
+    if (!$users) {
+        throw new Exception("nobody is enrolled in course $shortname");
+    }
+    $learner = reset($users);
+    \core\session\manager::set_user($learner);
+    \core\event\course_viewed::create(['context' => $context])->trigger();
+    // the stores keep events until the end of a script; getting a new log manager makes them write now
+    get_log_manager(true);
+    $log = $DB->get_records(
+        'logstore_standard_log',
+        ['eventname' => '\core\event\course_viewed', 'userid' => $learner->id, 'courseid' => $course->id], 'id DESC', '*', 0, 1
+    );
+    $row = reset($log);
+    return [
+        'log' => $row ? (int)$row->id : null,
+        'time' => $row ? (int)$row->timecreated : time(),
+        'user' => (int)$learner->id,
+        'learner' => $learner->username,
+        'home' => $CFG->wwwroot,
+        'activity' => "$CFG->wwwroot/course/view.php?id=$course->id",
+    ];
+}
+
+function lastack_follow(int $log): array {
+    global $DB;
+    $failed = $DB->get_records('logstore_xapi_failed_log', ['logstorestandardlogid' => $log], 'id DESC', 'id, errortype, response', 0, 1);
+    $failed = reset($failed);
+    return [
+        'waiting' => $DB->record_exists('logstore_xapi_log', ['logstorestandardlogid' => $log]),
+        'sent' => (int)$DB->get_field('logstore_xapi_sent_log', 'timecreated', ['logstorestandardlogid' => $log]),
+        'failed' => $failed ? ['errortype' => (int)$failed->errortype, 'response' => substr((string)$failed->response, 0, 500)] : null,
+    ];
+}
+
+$asked = lastack_input();
+lastack_require_plugin();
+switch ($asked->do) {
+    case 'make':
+        lastack_answer(lastack_make($asked->course));
+        break;
+    case 'follow':
+        lastack_answer(lastack_follow($asked->log));
+        break;
+    case 'forget':
+        foreach (['logstore_xapi_log', 'logstore_xapi_failed_log', 'logstore_xapi_sent_log'] as $table) {
+            $DB->delete_records($table, ['logstorestandardlogid' => $asked->log]);
+        }
+        $DB->delete_records('logstore_standard_log', ['id' => $asked->log]);
+        lastack_answer([]);
+        break;
+}

@@ -1,0 +1,229 @@
+<?php
+// Sends again what the plugin gave up on. It keeps such rows for ever and sends them only when a person moves each one back
+// in its report, so an LRS that was away for a minute would cost that minute's events.
+//
+// Every few minutes, `--auto`: everything but what can never be sent. By hand, JSON on standard input:
+// {"send": false} only lists by cause, {"send": true} sends, {"refused": true} also what was refused by itself before.
+//
+// - The way back is the plugin's own: `moveback`, then what its failed_task does, under the lock of that task.
+// - After a broken connection or an error of the LRS nobody knows whether it had stored the events. Statements of the plugin
+//   have no id, so sending them again would double them: the LRS is asked first what it has.
+// - The LRS refuses a whole batch for one bad statement. A refused batch is sent again event by event; an event that is
+//   refused by itself is marked and not tried again.
+
+require(__DIR__ . '/boot.php');
+
+const LASTACK_BATCH = 200;
+
+/** The plugin's store, with batches of our size and its configuration to be seen. */
+function lastack_store(int $batch): object {
+    return new class (get_log_manager(), $batch) extends \logstore_xapi\log\store {
+        private int $batch;
+
+        public function __construct($manager, int $batch) {
+            parent::__construct($manager);
+            $this->batch = $batch;
+        }
+
+        public function get_max_batch_size() {
+            return $this->batch;
+        }
+
+        public function config(): array {
+            return $this->get_handler_config();
+        }
+    };
+}
+
+/** A cause that lies in what the event says, not in the connection, the account or the health of the LRS. */
+function lastack_is_refusal(int $errortype): bool {
+    return $errortype >= 400 && $errortype < 500 && !in_array($errortype, [401, 403, 404, 407, 408, 425, 429], true);
+}
+
+/** A cause after which the LRS may have stored the event all the same. */
+function lastack_is_doubtful(int $errortype): bool {
+    return $errortype === 0 || $errortype >= 500 || $errortype === 408;
+}
+
+function lastack_why(int $errortype): string {
+    return $errortype === 0 ? 'the LRS cannot be reached' : "the LRS answered $errortype to events that were sent again";
+}
+
+/** How many statements like this one the LRS has. */
+function lastack_count_stored(array $lrs, array $statement): int {
+    $time = new DateTimeImmutable($statement['timestamp']);
+    $query = http_build_query([
+        'agent' => json_encode(array_diff_key($statement['actor'], ['name' => 0])),
+        'verb' => $statement['verb']['id'],
+        'activity' => $statement['object']['id'],
+        'since' => $time->modify('-1 second')->format('Y-m-d\TH:i:s.v\Z'),
+        'until' => $time->format('Y-m-d\TH:i:s.v\Z'),
+        'limit' => 100,
+    ]);
+    $request = curl_init(\src\loader\utils\correct_endpoint($lrs['lrs_endpoint']) . '/statements?' . $query);
+    curl_setopt_array($request, [
+        CURLOPT_RETURNTRANSFER => true,
+        CURLOPT_TIMEOUT => 30,
+        CURLOPT_USERPWD => "{$lrs['lrs_username']}:{$lrs['lrs_password']}",
+        CURLOPT_HTTPAUTH => CURLAUTH_BASIC,
+        CURLOPT_HTTPHEADER => ['X-Experience-API-Version: 1.0.3'],
+    ]);
+    $body = curl_exec($request);
+    $code = curl_getinfo($request, CURLINFO_RESPONSE_CODE);
+    if ($code !== 200) {
+        throw new Exception($code === 0 ? 'the LRS cannot be reached: ' . curl_error($request) : "the LRS answered $code when it was asked what it has");
+    }
+    $same = fn($found) => strtotime($found['timestamp'] ?? '') === $time->getTimestamp();
+    return count(array_filter(json_decode($body, true)['statements'] ?? [], $same));
+}
+
+/** Of these rows, those whose statements the LRS has already. Two events of one second may make the same statement twice. */
+function lastack_stored_already(array $rows): array {
+    global $DB;
+    $config = lastack_store(LASTACK_BATCH)->config();
+    $transformer = array_merge(['log_error' => $config['log_error'], 'log_info' => $config['log_info']], $config['transformer']);
+    $stored = [];
+    $left = [];
+    // the transformer writes into the rows it is given
+    foreach (\src\transformer\handler($transformer, array_map(fn($row) => clone $row, $rows)) as $at => $transformed) {
+        $row = $rows[$at];
+        if (!$transformed['transformed'] || !$transformed['statements']) {
+            continue;
+        }
+        $twin = ['eventname' => $row->eventname, 'userid' => $row->userid, 'contextid' => $row->contextid, 'objectid' => $row->objectid, 'timecreated' => $row->timecreated];
+        $key = json_encode($twin);
+        if (!isset($left[$key])) {
+            $due = $DB->count_records('logstore_standard_log', $twin) - $DB->count_records('logstore_xapi_log', $twin + ['type' => XAPI_IMPORT_TYPE_LIVE]);
+            $found = min(array_map(fn($statement) => lastack_count_stored($config['loader'], $statement), $transformed['statements']));
+            $left[$key] = $found === 0 ? PHP_INT_MAX : max(0, $due - $found);
+        }
+        if ($left[$key]-- <= 0) {
+            $stored[] = $row->id;
+        }
+    }
+    return $stored;
+}
+
+/** What the plugin's failed_task does with rows that wait to be sent again. */
+function lastack_send(array $rows, int $batch): array {
+    $events = lastack_store($batch)->process_events($rows, XAPI_IMPORT_TYPE_FAILED);
+    logstore_xapi_store_failed_events($events);
+    logstore_xapi_save_sent_events($events);
+    logstore_xapi_delete_processed_events($events);
+    return array_values(logstore_xapi_get_failed_events($events));
+}
+
+function lastack_rows_to_send_again(): array {
+    return array_values(logstore_xapi_extract_events(0, XAPI_REPORT_SOURCE_LOG, XAPI_IMPORT_TYPE_FAILED));
+}
+
+/** Settles rows that wait to be sent again, all of them if it can. */
+function lastack_settle(array $rows, stdClass $report): void {
+    global $DB;
+    $before = (int)$DB->get_field_sql('SELECT MAX(id) FROM {logstore_xapi_failed_log}');
+    $failed = lastack_send($rows, LASTACK_BATCH);
+    $report->sent += count($rows) - count($failed);
+    $refused = array_filter($failed, fn($event) => lastack_is_refusal((int)$event->errortype));
+    $broken = array_filter($failed, fn($event) => !lastack_is_refusal((int)$event->errortype) && (int)$event->errortype !== XAPI_REPORT_ERRORTYPE_TRANSFORM);
+    $report->never += count($failed) - count($refused) - count($broken);
+    if ($broken) {
+        throw new Exception(lastack_why((int)reset($broken)->errortype));
+    }
+    if (!$refused) {
+        return;
+    }
+    // one by one; the cron may add failed rows of its own meanwhile
+    $codes = array_unique(array_map(fn($event) => (int)$event->errortype, $refused));
+    $events = array_flip(array_map(fn($event) => (int)$event->logstorestandardlogid, $refused));
+    foreach ($DB->get_records_select('logstore_xapi_failed_log', 'id > ?', [$before], 'id') as $row) {
+        if (!in_array((int)$row->errortype, $codes, true) || !isset($events[(int)$row->logstorestandardlogid])) {
+            continue;
+        }
+        (new \logstore_xapi\log\moveback([$row->id]))->execute();
+        $failed = lastack_send(lastack_rows_to_send_again(), 1);
+        if (!$failed) {
+            $report->sent++;
+            continue;
+        }
+        $code = (int)$failed[0]->errortype;
+        if (!lastack_is_refusal($code)) {
+            throw new Exception(lastack_why($code));
+        }
+        $marked = $DB->get_field_sql('SELECT MAX(id) FROM {logstore_xapi_failed_log} WHERE logstorestandardlogid = ?', [$row->logstorestandardlogid]);
+        $DB->set_field('logstore_xapi_failed_log', 'response', LASTACK_MARK . $failed[0]->response, ['id' => $marked]);
+        $report->refused++;
+    }
+}
+
+$auto = in_array('--auto', $argv, true);
+$asked = $auto ? (object)['send' => true] : lastack_input();
+if ($auto && (!lastack_has_plugin() || moodle_needs_upgrading())) {
+    exit(0);
+}
+lastack_require_plugin();
+require_once("$CFG->dirroot/admin/tool/log/store/xapi/src/autoload.php");
+
+$where = 'errortype <> :never' . (empty($asked->refused) ? ' AND (response IS NULL OR NOT ' . $DB->sql_like('response', ':mark') . ')' : '');
+$params = ['never' => XAPI_REPORT_ERRORTYPE_TRANSFORM] + (empty($asked->refused) ? ['mark' => LASTACK_MARK . '%'] : []);
+$report = (object)[
+    'due' => $DB->count_records_select('logstore_xapi_failed_log', $where, $params),
+    'sent' => 0, 'already' => 0, 'refused' => 0, 'never' => 0, 'stopped' => null,
+];
+if (empty($asked->send)) {
+    lastack_answer((array)$report);
+    exit(0);
+}
+$left_over = lastack_rows_to_send_again();
+if ($report->due === 0 && (!$left_over || $auto)) {
+    if (!$auto) {
+        lastack_answer((array)$report);
+    }
+    exit(0);
+}
+$lock = \core\lock\lock_config::get_lock_factory('cron')->get_lock('\logstore_xapi\task\failed_task', $auto ? 0 : 60);
+if (!$lock) {
+    throw new Exception('somebody else is sending failed events again at this moment; try again when they are done');
+}
+try {
+    // what a run that was killed had moved back is in doubt, whatever its cause was
+    if ($left_over) {
+        $left_over = lastack_rows_to_send_again();
+        $stored = lastack_stored_already($left_over);
+        foreach ($left_over as $row) {
+            if (in_array($row->id, $stored)) {
+                logstore_xapi_add_event_to_sent_log($row);
+                $DB->delete_records('logstore_xapi_log', ['id' => $row->id]);
+                $report->already++;
+            }
+        }
+        lastack_settle(lastack_rows_to_send_again(), $report);
+    }
+    $last = 0;
+    $until = (int)$DB->get_field_select('logstore_xapi_failed_log', 'MAX(id)', $where, $params);
+    while ($rows = $DB->get_records_select('logstore_xapi_failed_log', "$where AND id > :last AND id <= :until", $params + ['last' => $last, 'until' => $until], 'id', '*', 0, LASTACK_BATCH)) {
+        $rows = array_values($rows);
+        $last = end($rows)->id;
+        $doubtful = array_values(array_filter($rows, fn($row) => lastack_is_doubtful((int)$row->errortype)));
+        $stored = $doubtful ? lastack_stored_already($doubtful) : [];
+        $again = [];
+        foreach ($rows as $row) {
+            if (in_array($row->id, $stored)) {
+                logstore_xapi_add_event_to_sent_log((object)['logstorestandardlogid' => $row->logstorestandardlogid, 'type' => XAPI_IMPORT_TYPE_FAILED]);
+                $DB->delete_records('logstore_xapi_failed_log', ['id' => $row->id]);
+                $report->already++;
+            } else {
+                $again[] = $row->id;
+            }
+        }
+        if ($again) {
+            (new \logstore_xapi\log\moveback($again))->execute();
+            lastack_settle(lastack_rows_to_send_again(), $report);
+        }
+    }
+} catch (Exception $stop) {
+    // what is left stays where it is, for the next run
+    $report->stopped = $stop->getMessage();
+} finally {
+    $lock->release();
+}
+lastack_answer((array)$report);

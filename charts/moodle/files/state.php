@@ -1,0 +1,67 @@
+<?php
+// Says how Moodle and the plugin stand: versions, settings, log stores, cron, and what waits or failed. Changes nothing.
+// The password of the LRS account is given as its SHA-256 only.
+
+require(__DIR__ . '/boot.php');
+
+/** What the plugin gave up on, by cause. */
+function lastack_failed(): array {
+    global $DB;
+    $rows = $DB->get_records_sql(
+        'SELECT MAX(id) AS newest, errortype, alone, COUNT(*) AS events, MIN(timecreated) AS oldest
+           FROM (SELECT id, errortype, timecreated, CASE WHEN ' . $DB->sql_like('response', '?') . ' THEN 1 ELSE 0 END AS alone
+                   FROM {logstore_xapi_failed_log}) f
+       GROUP BY errortype, alone', [LASTACK_MARK . '%']
+    );
+    return array_map(fn($row) => [
+        'errortype' => (int)$row->errortype,
+        'alone' => (bool)$row->alone,
+        'events' => (int)$row->events,
+        'oldest' => (int)$row->oldest,
+        'response' => substr((string)$DB->get_field('logstore_xapi_failed_log', 'response', ['id' => $row->newest]), 0, 500),
+    ], array_values($rows));
+}
+
+function lastack_task(string $class): ?array {
+    $task = \core\task\manager::get_scheduled_task($class);
+    return $task ? [
+        'last_run' => (int)$task->get_last_run_time(),
+        'fail_delay' => (int)$task->get_fail_delay(),
+        'disabled' => (bool)$task->get_disabled(),
+    ] : null;
+}
+
+$settings = (array)get_config(LASTACK_PLUGIN);
+$password = (string)($settings['password'] ?? '');
+unset($settings['password'], $settings['version']);
+$info = core_plugin_manager::instance()->get_plugin_info(LASTACK_PLUGIN);
+$installed = lastack_has_plugin();
+$free = @disk_free_space($CFG->dataroot);
+
+lastack_answer([
+    'release' => $CFG->release,
+    'branch' => (int)$CFG->branch,
+    'wwwroot' => $CFG->wwwroot,
+    'upgrade_pending' => moodle_needs_upgrading(),
+    'plugin' => $info ? [
+        'release' => (string)$info->release,
+        'on_disk' => (int)$info->versiondisk,
+        'installed' => $installed ? (int)$info->versiondb : 0,
+    ] : null,
+    'settings' => (object)array_map('strval', $settings),
+    'password_sha256' => hash('sha256', $password),
+    'forced' => array_keys($CFG->forced_plugin_settings[LASTACK_PLUGIN] ?? []),
+    'stores' => lastack_stores(),
+    'queue' => $installed ? [
+        'logged' => $DB->count_records('logstore_standard_log'),
+        'waiting' => $DB->count_records('logstore_xapi_log'),
+        'oldest_waiting' => (int)$DB->get_field_sql('SELECT MIN(timecreated) FROM {logstore_xapi_log}'),
+        'last_sent' => (int)$DB->get_field_sql('SELECT MAX(timecreated) FROM {logstore_xapi_sent_log}'),
+        'newest_logged' => (int)$DB->get_field_sql('SELECT MAX(timecreated) FROM {logstore_standard_log}'),
+        'failed' => lastack_failed(),
+    ] : null,
+    'emit' => $installed ? lastack_task('\logstore_xapi\task\emit_task') : null,
+    'last_cron' => (int)get_config('tool_task', 'lastcronstart'),
+    'free_bytes' => $free === false ? null : (int)$free,
+    'now' => time(),
+]);

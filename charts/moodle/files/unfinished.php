@@ -1,0 +1,34 @@
+<?php
+// Called before Moodle starts: removes a database whose first installation was killed, which Moodle can neither
+// finish nor begin again. Until `rolesactive` is set nobody has ever signed in to the site, so nothing of anybody is lost.
+// Moodle itself cannot be loaded here: config.php is not written yet.
+
+if ((getenv('DB_TYPE') ?: 'pgsql') !== 'pgsql') {
+    exit(0);
+}
+$quote = fn($value) => "'" . addcslashes((string)$value, "'\\") . "'";
+$parts = ['host' => getenv('DB_HOST'), 'port' => getenv('DB_PORT') ?: 5432, 'dbname' => getenv('DB_NAME'), 'user' => getenv('DB_USER'), 'password' => getenv('DB_PASS')];
+$connection = pg_connect(implode(' ', array_map(fn($key, $value) => "$key={$quote($value)}", array_keys($parts), $parts)) . ' connect_timeout=10');
+if (!$connection) {
+    // the image waits for the database by itself and says why it cannot
+    exit(0);
+}
+$prefix = getenv('DB_PREFIX') ?: 'mdl_';
+$ask = fn($sql, ...$values) => pg_fetch_all(pg_query_params($connection, $sql, $values));
+$tables = array_column($ask('SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND left(tablename, length($1)) = $1', $prefix), 'tablename');
+if (!$tables) {
+    exit(0);
+}
+$config = pg_escape_identifier($connection, "{$prefix}config");
+if (in_array("{$prefix}config", $tables, true) && $ask("SELECT 1 FROM $config WHERE name = 'rolesactive' AND value <> '0'")) {
+    exit(0);
+}
+// another pod may be installing at this moment
+if ($ask('SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()')) {
+    echo "the database is not finished and somebody else is connected to it: left alone\n";
+    exit(0);
+}
+echo 'an installation was stopped half-way: removing its ' . count($tables) . " tables to begin again\n";
+foreach (array_chunk($tables, 50) as $chunk) {
+    pg_query($connection, 'DROP TABLE IF EXISTS ' . implode(', ', array_map(fn($table) => pg_escape_identifier($connection, $table), $chunk)) . ' CASCADE');
+}
