@@ -28,7 +28,8 @@ check: ## format, clippy, licences, shell scripts, the sandbox's controllers
 	scripts/check-shell
 	sandbox/check
 
-unit: ## tests that need no cluster
+unit: ## tests that need no cluster; helm renders the charts
+	command -v helm >/dev/null || sandbox/up --build-only
 	cargo test --locked
 
 e2e: ## tests on the sandbox, with helm 3 and helm 4, and in a browser

@@ -10,6 +10,11 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+#[path = "packaging/moodle.rs"]
+mod moodle;
+#[path = "packaging/rendered.rs"]
+mod rendered;
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 fn root() -> PathBuf {
@@ -265,6 +270,8 @@ mod krew {
 mod chart {
     use super::*;
 
+    pub const OURS: [&str; 3] = ["moodle", "ralph", "superset"];
+
     /// A chart of ours, and the component of the stack that it installs.
     const CHARTS: [(&str, &str); 2] = [("ralph", "lrs"), ("superset", "dataviz")];
 
@@ -315,7 +322,7 @@ mod chart {
 
     #[test]
     fn has_the_same_values_in_its_file_and_in_its_schema() {
-        for (chart, _) in CHARTS {
+        for chart in OURS {
             let schema = schema(chart);
             let mut values = BTreeSet::new();
             listed(&yaml(&format!("charts/{chart}/values.yaml")), &schema, &schema, "", &mut values);

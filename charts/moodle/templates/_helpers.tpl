@@ -1,0 +1,153 @@
+{{- define "moodle.fullname" -}}
+{{- if contains "moodle" .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-moodle" (.Release.Name | trunc 43 | trimSuffix "-") -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "moodle.postgresql" -}}
+{{- printf "%s-postgresql" (.Release.Name | trunc 50 | trimSuffix "-") -}}
+{{- end -}}
+
+{{/* Labels of an object: (list . "name" "component"). */}}
+{{- define "moodle.labels" -}}
+{{- $ := index . 0 -}}
+helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" }}
+{{ include "moodle.selector" . }}
+app.kubernetes.io/version: {{ eq (index . 1) "moodle" | ternary $.Chart.AppVersion $.Values.postgresql.image.tag | quote }}
+app.kubernetes.io/part-of: lastack
+app.kubernetes.io/managed-by: {{ $.Release.Service }}
+{{- end -}}
+
+{{/* What tells the pods of one component from the others, and never changes. */}}
+{{- define "moodle.selector" -}}
+app.kubernetes.io/name: {{ index . 1 }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/component: {{ index . 2 }}
+{{- end -}}
+
+{{/* The name of an image: (list . values-of-the-image). */}}
+{{- define "moodle.image" -}}
+{{- $image := index . 1 -}}
+{{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ $image.repository }}:{{ $image.tag | default (printf "v%s" (index . 0).Chart.AppVersion) }}
+{{- end -}}
+
+{{- define "moodle.secret" -}}
+{{- .Values.existingSecret | default (include "moodle.fullname" .) -}}
+{{- end -}}
+
+{{- define "moodle.databaseSecret" -}}
+{{- if .Values.postgresql.enabled -}}
+{{- .Values.postgresql.existingSecret | default (include "moodle.postgresql" .) -}}
+{{- else -}}
+{{- required "externalDatabase.existingSecret is required when postgresql.enabled is false" .Values.externalDatabase.existingSecret -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "moodle.claim" -}}
+{{- .Values.persistence.existingClaim | default (include "moodle.fullname" .) -}}
+{{- end -}}
+
+{{/* Whether several pods can use the volume: "true" or empty. */}}
+{{- define "moodle.shared" -}}
+{{- if has "ReadWriteMany" .Values.persistence.accessModes }}true{{ end -}}
+{{- end -}}
+
+{{/* Pods that there are at least. */}}
+{{- define "moodle.pods" -}}
+{{- .Values.autoscaling.enabled | ternary .Values.autoscaling.min .Values.replicas | int -}}
+{{- end -}}
+
+{{- define "moodle.siteUrl" -}}
+{{- if .Values.siteUrl -}}
+{{- .Values.siteUrl -}}
+{{- else if .Values.ingress.enabled -}}
+{{- .Values.ingress.tlsSecret | empty | ternary "http" "https" }}://{{ .Values.ingress.host -}}
+{{- else -}}
+http://{{ include "moodle.fullname" . }}{{ if ne (int .Values.service.port) 80 }}:{{ .Values.service.port }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Moodle compares siteUrl's port with the one nginx listens on, which is always 8080, and takes any other for a wrong
+address unless reverseproxy is set. Without a port it compares the host only.
+*/}}
+{{- define "moodle.otherPort" -}}
+{{- $port := regexFind ":[0-9]+$" (include "moodle.siteUrl" .) | trimPrefix ":" -}}
+{{- if and $port (ne $port "8080") }}true{{ end -}}
+{{- end -}}
+
+{{- define "moodle.reverseProxy" -}}
+{{- or .Values.reverseProxy (eq (include "moodle.otherPort" .) "true") -}}
+{{- end -}}
+
+{{- define "moodle.sslProxy" -}}
+{{- $https := hasPrefix "https://" (include "moodle.siteUrl" .) -}}
+{{- if and .Values.sslProxy (not $https) }}{{ fail "sslProxy needs a siteUrl with https" }}{{ end -}}
+{{- $https -}}
+{{- end -}}
+
+{{/* The host to ask for from inside: that of siteUrl, which a Moodle behind a proxy of another host refuses. */}}
+{{- define "moodle.askedHost" -}}
+{{- if and .Values.reverseProxy (not (include "moodle.otherPort" .)) -}}
+{{- include "moodle.fullname" . -}}
+{{- else -}}
+{{- (include "moodle.siteUrl" . | urlParse).host -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What Pod Security "restricted" asks for, and a read-only root. */}}
+{{- define "moodle.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* 65534 is the user of Moodle's image, 999 that of PostgreSQL's: (include ... 999). */}}
+{{- define "moodle.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+fsGroup: {{ . }}
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end -}}
+
+{{- define "moodle.podStart" -}}
+serviceAccountName: {{ include "moodle.fullname" . }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  {{- include "moodle.podSecurity" 65534 | nindent 2 }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- include "moodle.scheduling" . }}
+{{- end -}}
+
+{{- define "moodle.scheduling" -}}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* The data of the ConfigMap. Pods are made anew when it changes. */}}
+{{- define "moodle.config" -}}
+{{- (.Files.Glob "files/*").AsConfig -}}
+{{- end -}}

@@ -1,0 +1,236 @@
+//! Our charts as helm renders them: what holds for every object, whatever the values.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::{Value, json};
+
+use super::{chart::OURS, read, root};
+
+pub const RELEASE: &str = "lms";
+pub const NAMESPACE: &str = "alice";
+
+/// helm on PATH, or one that the sandbox built.
+fn helm() -> PathBuf {
+    let name = format!("helm{}", std::env::consts::EXE_SUFFIX);
+    let sandbox = std::env::var_os("LASTACK_SANDBOX")
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".cache/lastack-sandbox")))
+        .map(|state| state.join("tools/helm4"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(sandbox)
+        .map(|folder| folder.join(&name))
+        .find(|helm| helm.is_file())
+        .expect("charts are rendered by helm: put it on PATH, or let sandbox/up --build-only build it")
+}
+
+fn run(verb: &[&str], values: &Value) -> Output {
+    let mut child = Command::new(helm())
+        // a person's settings and plugins change nothing here
+        .env_clear()
+        .env("HOME", std::env::temp_dir())
+        .args(verb)
+        .args(["--namespace", NAMESPACE, "--kube-version", "1.34.0", "--values", "-"])
+        .current_dir(root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("helm");
+    child.stdin.take().expect("a pipe").write_all(values.to_string().as_bytes()).expect("helm reads its values");
+    child.wait_with_output().expect("helm ends")
+}
+
+fn template(chart: &str, values: &Value) -> Output {
+    run(&["template", RELEASE, &format!("charts/{chart}")], values)
+}
+
+pub fn text(chart: &str, values: &Value) -> String {
+    let output = template(chart, values);
+    assert!(output.status.success(), "{chart} with {values}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+pub fn objects(chart: &str, values: &Value) -> Vec<Value> {
+    text(chart, values)
+        .split("\n---\n")
+        .map(|object| serde_saphyr::from_str(object).unwrap_or_else(|error| panic!("{chart}: {error}: {object}")))
+        .collect()
+}
+
+/// What helm says when it refuses the values.
+pub fn refusal(chart: &str, values: &Value) -> String {
+    let output = template(chart, values);
+    assert!(!output.status.success(), "{chart} should refuse {values}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+pub fn object<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    objects
+        .iter()
+        .find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+        .unwrap_or_else(|| panic!("{kind} {name} should be rendered"))
+}
+
+/// Values that turn on what is off, beside the chart's own.
+fn value_sets(chart: &str) -> Vec<Value> {
+    let full = match chart {
+        "moodle" => json!({
+            "replicas": 2,
+            "siteName": "Cells & Life * 'quoted'",
+            "secretChecksum": "0a",
+            "plugin": {"configMap": "lms-plugin", "checksum": "0b"},
+            "cron": {"enabled": false},
+            "persistence": {"accessModes": ["ReadWriteMany"], "storageClass": "shared", "retain": false},
+            "autoscaling": {"enabled": true, "min": 2},
+            "postgresql": {"enabled": false},
+            "externalDatabase": {"host": "db.example.org", "existingSecret": "db"},
+            "ingress": {"enabled": true, "host": "lms.example.org", "tlsSecret": "tls"},
+            "networkPolicy": {"egress": [{"ports": [{"port": 587}]}]},
+            "extraEnv": [{"name": "SMTP_HOST", "value": "mail.example.org"}],
+        }),
+        "ralph" => json!({"replicas": 2, "ingress": {"enabled": true, "host": "lrs.example.org"}, "secretChecksum": "0a"}),
+        _ => json!({
+            "replicas": 2,
+            "cache": {"enabled": true},
+            "worker": {"replicas": 1},
+            "beat": {"enabled": true},
+            "ingress": {"enabled": true, "host": "dataviz.example.org"},
+        }),
+    };
+    vec![json!({}), full]
+}
+
+fn each_rendering(check: impl Fn(&str, &[Value])) {
+    for chart in OURS {
+        for values in value_sets(chart) {
+            check(chart, &objects(chart, &values));
+        }
+    }
+}
+
+fn pod_of(object: &Value) -> Option<&Value> {
+    match object["kind"].as_str()? {
+        "Pod" => Some(&object["spec"]),
+        "Deployment" | "StatefulSet" | "Job" => Some(&object["spec"]["template"]["spec"]),
+        _ => None,
+    }
+}
+
+/// Pods with the name of what they belong to.
+fn pods(objects: &[Value]) -> impl Iterator<Item = (&str, &Value)> {
+    objects.iter().filter_map(|object| Some((object["metadata"]["name"].as_str()?, pod_of(object)?)))
+}
+
+pub fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
+    ["initContainers", "containers"].into_iter().flat_map(|kind| pod[kind].as_array().into_iter().flatten())
+}
+
+#[test]
+fn every_chart_passes_helm_lint() {
+    for chart in OURS {
+        for values in value_sets(chart) {
+            let output = run(&["lint", "--strict", &format!("charts/{chart}")], &values);
+            assert!(output.status.success(), "{chart} with {values}: {}", String::from_utf8_lossy(&output.stdout));
+        }
+    }
+}
+
+#[test]
+fn every_object_says_what_it_belongs_to() {
+    each_rendering(|chart, objects| {
+        for object in objects {
+            let metadata = &object["metadata"];
+            let labels = &metadata["labels"];
+            let name = &metadata["name"];
+            assert_eq!(metadata["namespace"], NAMESPACE, "{chart}: {name}");
+            assert_eq!(labels["app.kubernetes.io/part-of"], "lastack", "{chart}: {name}");
+            assert_eq!(labels["app.kubernetes.io/instance"], RELEASE, "{chart}: {name}");
+            assert!(
+                labels["app.kubernetes.io/name"].is_string() && labels["app.kubernetes.io/component"].is_string() || chart == "ralph",
+                "{chart}: {name}"
+            );
+        }
+    });
+}
+
+#[test]
+fn every_pod_keeps_the_restricted_rules_and_has_no_token() {
+    each_rendering(|chart, objects| {
+        assert!(pods(objects).count() >= 2, "{chart}: its pods and the test's");
+        for (name, pod) in pods(objects) {
+            let security = &pod["securityContext"];
+            assert_eq!(pod["automountServiceAccountToken"], false, "{chart}: {name}");
+            assert_eq!(pod["enableServiceLinks"], false, "{chart}: {name}");
+            assert_eq!(security["runAsNonRoot"], true, "{chart}: {name}");
+            assert!(security["runAsUser"].as_u64().is_some_and(|user| user > 0), "{chart}: {name}");
+            assert_eq!(security["seccompProfile"]["type"], "RuntimeDefault", "{chart}: {name}");
+            for container in containers(pod) {
+                let at = format!("{chart}: {name}, container {}", container["name"]);
+                let security = &container["securityContext"];
+                assert_eq!(security["allowPrivilegeEscalation"], false, "{at}");
+                assert_eq!(security["capabilities"]["drop"], json!(["ALL"]), "{at}");
+                // Moodle's image writes its settings into its own files when it starts
+                let writes = chart == "moodle" && container["name"] == "moodle";
+                assert_eq!(security["readOnlyRootFilesystem"], !writes, "{at}");
+                assert!(container["resources"]["requests"]["memory"].is_string(), "{at} asks for memory");
+                assert!(container["resources"]["limits"]["memory"].is_string(), "{at} has a limit");
+            }
+        }
+    });
+}
+
+/// Environment variables that carry a password are references to a Secret, and no chart makes a Secret.
+#[test]
+fn no_password_stands_in_what_is_rendered() {
+    each_rendering(|chart, objects| {
+        assert!(objects.iter().all(|object| object["kind"] != "Secret"), "{chart}");
+        for variable in pods(objects).flat_map(|(_, pod)| containers(pod)).flat_map(|container| container["env"].as_array().into_iter().flatten()) {
+            let name = variable["name"].as_str().expect("a name").to_uppercase();
+            if name.contains("PASS") && !name.ends_with("_FILE") {
+                let given = variable["value"].as_str().unwrap_or_default();
+                assert!(given.is_empty(), "{chart}: {name} is {given}");
+                assert!(variable["valueFrom"]["secretKeyRef"].is_object() || variable["value"] == "", "{chart}: {name}");
+            }
+        }
+    });
+}
+
+/// With server-side apply Kubernetes refuses a container that names a variable twice.
+#[test]
+fn no_container_names_a_variable_twice() {
+    each_rendering(|chart, objects| {
+        for (name, container) in pods(objects).flat_map(|(name, pod)| containers(pod).map(move |container| (name, container))) {
+            let mut seen = BTreeSet::new();
+            for variable in container["env"].as_array().into_iter().flatten() {
+                assert!(seen.insert(variable["name"].as_str()), "{chart}: {name} has {} twice", variable["name"]);
+            }
+        }
+    });
+}
+
+#[test]
+fn each_volume_is_mounted_and_each_mount_has_its_volume() {
+    each_rendering(|chart, objects| {
+        for (name, pod) in pods(objects) {
+            let names = |list: &Value| -> BTreeSet<String> {
+                list.as_array().into_iter().flatten().map(|entry| entry["name"].as_str().expect("a name").to_owned()).collect()
+            };
+            let mounted: BTreeSet<_> = containers(pod).flat_map(|container| names(&container["volumeMounts"])).collect();
+            let mut volumes = names(&pod["volumes"]);
+            if name.ends_with("-postgresql") {
+                volumes.insert("data".into());
+            }
+            assert_eq!(mounted, volumes, "{chart}: {name}");
+        }
+    });
+}
+
+#[test]
+fn the_postgresql_of_two_charts_is_one_text() {
+    let of = |chart: &str| read(&format!("charts/{chart}/templates/postgresql.yaml")).replace(chart, "CHART");
+    assert_eq!(of("moodle"), of("superset"), "what is mended in one belongs into the other");
+}
