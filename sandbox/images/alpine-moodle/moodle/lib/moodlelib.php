@@ -38,8 +38,9 @@ function set_config($name, $value, $plugin = null) {
     }
     if (is_null($value)) return $DB->delete_records($table, $where);
     $value = (string)(is_bool($value) ? (int)$value : $value);
-    if ($id = $DB->get_field($table, 'id', $where)) $DB->set_field($table, 'value', $value, ['id' => $id]);
-    else $DB->insert_record($table, (object)($where + ['value' => $value]), false);
+    $names = array_keys($where);
+    // Two processes may set the same one for the first time.
+    $DB->execute('INSERT INTO {' . $table . '} (' . implode(', ', $names) . ', value) VALUES (' . str_repeat('?, ', count($names)) . '?) ON CONFLICT (' . implode(', ', $names) . ') DO UPDATE SET value = EXCLUDED.value', [...array_values($where), $value]);
     return true;
 }
 function unset_config($name, $plugin = null) { set_config($name, null, $plugin); return true; }
