@@ -7,6 +7,7 @@ mode=${SYNC_MOODLE_CODE:-auto}
 version_in() {
   local file
   for file in "$1/version.php" "$1/public/version.php"; do
+    # shellcheck disable=SC2016
     if [ -f "$file" ]; then sed -n 's/^[[:space:]]*\$version[[:space:]]*=[[:space:]]*\([0-9.]*\).*/\1/p' "$file" | head -n 1; return; fi
   done
 }
