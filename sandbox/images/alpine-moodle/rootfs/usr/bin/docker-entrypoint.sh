@@ -19,11 +19,9 @@ shut_down() {
 }
 
 mkdir -p /etc/nginx/conf.d
-if [ -f /usr/share/contract/php.ini ]; then
-  fill_in /etc/nginx/nginx.conf /etc/nginx/nginx.conf
-  for kind in cli fpm; do fill_in /usr/share/contract/php.ini /etc/php/8.2/$kind/conf.d/99-custom.ini; done
-  fill_in /etc/php/8.2/fpm/php-fpm.conf /etc/php/8.2/fpm/php-fpm.conf
-fi
+fill_in /etc/nginx/nginx.conf /etc/nginx/nginx.conf
+fill_in /etc/php/8.2/fpm/php-fpm.conf /etc/php/8.2/fpm/php-fpm.conf
+for kind in cli fpm; do fill_in /usr/share/contract/php.ini /etc/php/8.2/$kind/conf.d/99-custom.ini; done
 
 echo "Starting startup scripts in /docker-entrypoint-init.d ..."
 while IFS= read -r script; do
