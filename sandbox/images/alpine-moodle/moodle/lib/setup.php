@@ -46,6 +46,7 @@ require_once(__DIR__ . '/accesslib.php');
 require_once(__DIR__ . '/weblib.php');
 require_once(__DIR__ . '/datalib.php');
 require_once(__DIR__ . '/classes/plugin_manager.php');
+require_once(__DIR__ . '/classes/user.php');
 
 spl_autoload_register([core_component::class, 'autoload']);
 set_exception_handler('default_exception_handler');
