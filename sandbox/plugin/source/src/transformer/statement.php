@@ -42,6 +42,10 @@ function statement(array $config, \stdClass $event) {
         $object = course_activity($config, $course);
     }
     if (!in_array($kind, ['user_loggedin', 'user_loggedinas', 'user_loggedout'])) $context['contextActivities']['category'] = [site_activity($config)];
+    if ($kind === 'user_enrolment_created') {
+        $context['extensions'][EDLM . '/context-extensions/enrolment-type'] = unserialize($event->other, ['allowed_classes' => false])['enrol'] ?? null;
+        if ($event->userid !== $event->relateduserid) $context['instructor'] = actor($config, $read('user', $event->userid));
+    }
     return ['context' => $context, 'timestamp' => gmdate('Y-m-d\TH:i:s.000\Z', (int)$event->timecreated), 'actor' => actor($config, $user), 'verb' => verb($verb, $course), 'object' => $object];
 }
 
