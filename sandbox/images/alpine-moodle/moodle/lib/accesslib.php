@@ -11,9 +11,12 @@ abstract class context {
         $record = $DB->get_record('context', ['contextlevel' => $level, 'instanceid' => $instanceid]);
         if (!$record) {
             if (!static::parent_of($instanceid, $strictness, $parent)) return false;
-            $id = $DB->insert_record('context', (object)['contextlevel' => $level, 'instanceid' => $instanceid, 'depth' => $parent ? $parent->depth + 1 : 1]);
+            // Two requests may be the first to ask.
+            $where = ['contextlevel' => $level, 'instanceid' => $instanceid];
+            $DB->execute('INSERT INTO {context} (contextlevel, instanceid, depth) VALUES (?, ?, ?) ON CONFLICT (contextlevel, instanceid) DO NOTHING', [$level, $instanceid, $parent ? $parent->depth + 1 : 1]);
+            $id = $DB->get_field('context', 'id', $where);
             $DB->set_field('context', 'path', ($parent ? $parent->path : '') . "/$id", ['id' => $id]);
-            $record = $DB->get_record('context', ['id' => $id]);
+            $record = $DB->get_record('context', $where);
         }
         return self::from_record($record);
     }
