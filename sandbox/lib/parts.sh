@@ -6,7 +6,7 @@
 # The number is about how many seconds a part takes on two cores.
 COMPILE_LANE=(kube:720 eck-operator:190 helm4:120 helm3:80 charts:2 images/eck-operator:5)
 IMAGE_LANE=(images/pause:2 images/base:55 images/elasticsearch:40 images/ralph:120 authority:1 images/superset:180 package-index:15
-  images/base-trixie:40 images/postgresql:30 images/valkey:15)
+  images/base-trixie:40 images/postgresql:30 images/valkey:15 images/alpine-moodle:40 plugin:1)
 if ! command -v go >/dev/null; then COMPILE_LANE=(go:30 "${COMPILE_LANE[@]}"); fi
 
 # buildah with a store of our own, apart from any other on the machine.

@@ -1,0 +1,6 @@
+<?php
+namespace core\event;
+
+class course_viewed extends base {
+    protected function init() { [$this->data['crud'], $this->data['edulevel'], $this->data['objecttable']] = ['r', self::LEVEL_PARTICIPATING, null]; }
+}

@@ -1,0 +1,3 @@
+<?php
+// Libraries that plugins ask for by this name: HTTP by curl.
+defined('MOODLE_INTERNAL') || die();

@@ -1,0 +1,12 @@
+<?php
+namespace logstore_xapi\task;
+
+// The contract plugin sends no mail. It says what the real one says when there is nobody to tell.
+class sendfailednotifications_task extends \core\task\scheduled_task {
+    public function get_name() { return get_string('tasksendfailednotifications', 'logstore_xapi'); }
+    public function execute() {
+        echo get_string('insendfailednotificationstask', 'logstore_xapi') . PHP_EOL;
+        $enabled = get_config('logstore_xapi', 'enablesendingnotifications');
+        echo get_string($enabled ? 'notificationtriggerlimitnotreached' : 'notificationsnotenabled', 'logstore_xapi') . PHP_EOL;
+    }
+}

@@ -1,0 +1,13 @@
+<?php
+namespace src;
+
+// Events in, results out: each with its statements, and whether they were made and sent.
+function handler(array $config, array $events) {
+    $logs = ['log_error' => $config['log_error'], 'log_info' => $config['log_info']];
+    try {
+        return \src\loader\handler($logs + $config['loader'], \src\transformer\handler($logs + $config['transformer'], $events));
+    } catch (\Exception $e) {
+        $config['log_error']($e);
+        return [];
+    }
+}

@@ -1,0 +1,21 @@
+<?php
+namespace src\loader\utils;
+
+// Sends a batch as one. Refused with 400 it is cut in halves until only the bad ones are left, if the settings say so.
+function load_batch(array $config, array $events, callable $loader) {
+    try {
+        $loader($config, array_merge([], ...array_column($events, 'statements')));
+        return construct_loaded_events($events, true);
+    } catch (\Exception $e) {
+        $count = count($events);
+        $config['log_error']("Failed load batch ($count events)" . $e->getMessage());
+        foreach ($events as $event) {
+            if (!$event['transformed']) continue;
+            $event['event']->response = $e->getMessage();
+            $event['event']->errortype = $e->getCode();
+        }
+        if ($count <= 1 || $e->getCode() !== 400 || $config['lrs_resend_failed_batches'] !== '1') return construct_loaded_events($events, false);
+        $smaller = ['lrs_max_batch_size' => (int)round($count / 2)] + $config;
+        return array_merge(...array_map(fn($batch) => load_batch($smaller, $batch, $loader), get_event_batches($smaller, $events)));
+    }
+}
