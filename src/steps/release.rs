@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
-use crate::clients::apply::{Comparison, Desired};
+use crate::clients::apply::{self, Comparison, Desired};
 use crate::clients::helm::{ChartRef, Install, MadeBy, Release};
 use crate::clients::pods::{self, Trouble};
 use crate::clients::wait::{self, State};
@@ -166,8 +168,62 @@ pub async fn rollout(stack: &Stack, name: &str) -> Result<State> {
     })
 }
 
+/// The same of a StatefulSet, such as a part's own database.
+pub async fn stateful_rollout(stack: &Stack, name: &str) -> Result<State> {
+    let Some(set) = stack.api::<StatefulSet>().get_opt(name).await.with_context(|| format!("statefulset {name}"))? else {
+        return Ok(State::Waiting(format!("statefulset {name} is gone")));
+    };
+    let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let status = set.status.clone().unwrap_or_default();
+    let (updated, ready) = (status.updated_replicas.unwrap_or(wanted), status.ready_replicas.unwrap_or_default());
+    if wanted == 0 {
+        return Ok(State::Waiting(format!("statefulset {name} is scaled to 0 pods")));
+    }
+    if status.observed_generation < set.metadata.generation {
+        return Ok(State::Waiting(format!("statefulset {name} was just changed")));
+    }
+    if updated >= wanted && ready >= wanted {
+        return Ok(State::Ready(format!("{ready} of {wanted} pods ready")));
+    }
+    let pods = pods_of(stack, &set).await?;
+    let (old, new): (Vec<Pod>, Vec<Pod>) = pods.into_iter().partition(|pod| is_of_earlier_template(pod, &set));
+    Ok(match (pods::trouble(stack, &new).await, pods::trouble(stack, &old).await) {
+        (Some(Trouble::Fatal { why, hint }), _) => State::Fatal { why, hint },
+        (Some(Trouble::Waiting(reason)), _) | (None, Some(Trouble::Waiting(reason) | Trouble::Fatal { why: reason, .. })) => {
+            State::Waiting(format!("statefulset {name} has {ready} of {wanted} pods ready: {reason}"))
+        }
+        (None, None) => State::Waiting(format!("statefulset {name} has {ready} of {wanted} pods ready")),
+    })
+}
+
+/// Deletes pods that an earlier template broke: Kubernetes waits for ever for them to become ready before it makes them
+/// of the template that is there now.
+pub async fn replace_stuck(stack: &Stack, name: &str) -> Result<()> {
+    let Some(set) = stack.api::<StatefulSet>().get_opt(name).await.with_context(|| format!("statefulset {name}"))? else { return Ok(()) };
+    for pod in pods_of(stack, &set).await? {
+        if is_of_earlier_template(&pod, &set) && pods::is_broken(&pod) {
+            apply::delete(&stack.api::<Pod>(), pod.metadata.name.as_deref().unwrap_or_default(), &DeleteParams::default()).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn pods_of(stack: &Stack, set: &StatefulSet) -> Result<Vec<Pod>> {
+    Ok(pods::list(stack, &labels(set.spec.as_ref().map(|spec| &spec.selector))).await?)
+}
+
+fn is_of_earlier_template(pod: &Pod, set: &StatefulSet) -> bool {
+    let newest = set.status.as_ref().and_then(|status| status.update_revision.as_ref());
+    let own = pod.metadata.labels.as_ref().and_then(|labels| labels.get("controller-revision-hash"));
+    matches!((own, newest), (Some(own), Some(newest)) if own != newest)
+}
+
 pub fn selector(deployment: &Deployment) -> String {
-    let labels = deployment.spec.as_ref().and_then(|spec| spec.selector.match_labels.as_ref());
+    labels(deployment.spec.as_ref().map(|spec| &spec.selector))
+}
+
+fn labels(selector: Option<&LabelSelector>) -> String {
+    let labels = selector.and_then(|selector| selector.match_labels.as_ref());
     labels.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
