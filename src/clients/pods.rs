@@ -146,7 +146,8 @@ fn stage(pod: &Pod, name: &str) -> String {
     }
 }
 
-fn short_image(image: &str) -> &str {
+/// `ralph:5.0.1`, wherever it comes from.
+pub fn short_image(image: &str) -> &str {
     image.rsplit('/').next().unwrap_or(image)
 }
 

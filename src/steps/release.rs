@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
@@ -160,12 +160,28 @@ pub async fn rollout(stack: &Stack, name: &str) -> Result<State> {
             return Ok(State::Fatal { why, hint: format!("kubectl describe deployment {name} -n {}", stack.namespace()) });
         }
     }
-    let pods = pods::list(stack, &selector(&deployment)).await?;
+    // pods of the template before are on their way out, whatever ails them
+    let mut pods = pods::list(stack, &selector(&deployment)).await?;
+    pods.retain(|pod| is_of_template(pod, &deployment));
     Ok(match pods::trouble(stack, &pods).await {
         Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },
         Some(Trouble::Waiting(reason)) => State::Waiting(format!("{ready} of {wanted} pods ready: {reason}")),
         None => State::Waiting(format!("{ready} of {wanted} pods ready, {updated} of the newest template")),
     })
+}
+
+/// Told by what the template itself says, because who may look at pods may not always look at ReplicaSets. A cluster may
+/// have given the pod the same image of a registry of its own.
+fn is_of_template(pod: &Pod, deployment: &Deployment) -> bool {
+    let Some(template) = deployment.spec.as_ref().map(|spec| &spec.template) else { return true };
+    let wanted = template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
+    let there = pod.metadata.annotations.as_ref();
+    let annotated = wanted.into_iter().flatten().all(|(key, value)| there.and_then(|there| there.get(key)) == Some(value));
+    let images = |spec: Option<&PodSpec>| {
+        let images = spec.iter().flat_map(|spec| &spec.containers).filter_map(|container| container.image.as_deref());
+        images.map(|image| pods::short_image(image).to_string()).collect::<Vec<_>>()
+    };
+    annotated && template.spec.as_ref().is_none_or(|spec| images(Some(spec)) == images(pod.spec.as_ref()))
 }
 
 /// The same of a StatefulSet, such as a part's own database.
@@ -282,6 +298,16 @@ mod tests {
         assert_eq!(chart_version("ralph-0.1.0"), "0.1.0");
         assert_eq!(chart_version("eck-operator-3.5.0"), "3.5.0");
         assert_eq!(chart_version("plain"), "plain");
+    }
+
+    #[test]
+    fn a_pod_of_the_template_before_is_told_by_its_annotations_or_its_image() {
+        let template = |checksum: &str, image: &str| json!({"metadata": {"annotations": {"checksum": checksum}}, "spec": {"containers": [{"name": "a", "image": image}]}});
+        let deployment = serde_json::from_value(json!({"spec": {"selector": {}, "template": template("2", "a:2")}})).unwrap();
+        let is_new = |pod: Value| is_of_template(&serde_json::from_value(pod).unwrap(), &deployment);
+        assert!(is_new(template("2", "a:2")));
+        assert!(!is_new(template("1", "a:2")), "another checksum");
+        assert!(!is_new(template("2", "a:1")), "another image");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
@@ -80,11 +81,16 @@ async fn rollout(stack: &Stack) -> Result<State> {
         (_, State::Ready(_)) if !job.as_ref().is_some_and(|job| is(job, "Complete")) => "the job that prepares database and accounts runs".into(),
         (_, ready) => return Ok(ready),
     };
-    let pods: Vec<_> = pods::list(stack, OF_RELEASE).await?.into_iter().filter(|pod| !pods::is_done(pod)).collect();
+    let Some(job) = job.and_then(|job| job.metadata.name) else { return Ok(State::Waiting(reason)) };
+    let pods: Vec<_> = pods_of(stack, &job).await?.into_iter().filter(|pod| !pods::is_done(pod)).collect();
     Ok(match pods::trouble(stack, &pods).await {
         Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },
         _ => State::Waiting(reason),
     })
+}
+
+async fn pods_of(stack: &Stack, job: &str) -> kube::Result<Vec<Pod>> {
+    pods::list(stack, &format!("batch.kubernetes.io/job-name={job}")).await
 }
 
 /// Those of the web server, and of worker, scheduler and cache where there are any.
@@ -114,7 +120,7 @@ async fn newest_job(stack: &Stack) -> Result<Option<Job>> {
 /// The name of a Job that gave up, with the last thing it said.
 async fn failed(stack: &Stack, job: Option<&Job>) -> Result<Option<(String, String)>> {
     let Some(name) = job.filter(|job| is(job, "Failed")).and_then(|job| job.metadata.name.clone()) else { return Ok(None) };
-    let pods = pods::list(stack, &format!("batch.kubernetes.io/job-name={name}")).await?;
+    let pods = pods_of(stack, &name).await?;
     let words = pods::last_words_of(stack, &pods).await;
     Ok(Some((name, words.unwrap_or_else(|| "it left no log".into()))))
 }
