@@ -1,4 +1,4 @@
-//! `seed` and `status` on a stack of their own in a real cluster.
+//! A stack of its own in a real cluster, and what `seed` and `status` take there.
 
 use std::cell::Cell;
 use std::fs;
@@ -25,17 +25,25 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
         say(&format!("left out: seed and status in a cluster, as {tool} of the tutorial's pipeline is not there"));
         return Ok(());
     }
+    with_stack(args, context, &["--only", "lrs"], |place| {
+        seeds(args, place, table)?;
+        statuses(args, place, table)
+    })
+}
+
+/// Installs a stack, measures, and removes it whatever came of that.
+pub fn with_stack(args: &Args, context: &str, how: &[&str], measure: impl FnOnce(&Place) -> Result<()>) -> Result<()> {
     let place = Place { program: &args.program, context, namespace: &args.namespace, kubectl: &args.kubectl };
     if place.has_stack()? {
         bail!("namespace {} of context {context} has a stack, which stays as it is; --namespace names another one", args.namespace);
     }
-    let measured = place.install().and_then(|()| seeds(args, &place, table)).and_then(|()| statuses(args, &place, table));
+    let measured = place.install(how).and_then(|()| measure(&place));
     let removed = measure::run(place.lastack(&["uninstall"]).arg("--yes"));
     measured?;
     removed.map(drop).context("the stack of the measurement could not be removed")
 }
 
-struct Place<'a> {
+pub struct Place<'a> {
     program: &'a Path,
     context: &'a str,
     namespace: &'a str,
@@ -43,7 +51,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn lastack(&self, arguments: &[&str]) -> Command {
+    pub fn lastack(&self, arguments: &[&str]) -> Command {
         self.at(self.program, arguments)
     }
 
@@ -64,9 +72,9 @@ impl Place<'_> {
         Ok(status["installed"].as_bool().unwrap_or(true))
     }
 
-    fn install(&self) -> Result<()> {
+    fn install(&self, how: &[&str]) -> Result<()> {
         say(&format!("installing into namespace {} of context {}", self.namespace, self.context));
-        measure::run(&mut self.lastack(&["install", "--only", "lrs", "--expose", "loadbalancer"])).map(drop)
+        measure::run(self.lastack(&["install", "--expose", "loadbalancer"]).args(how)).map(drop)
     }
 
     /// Where the LRS is reached from here, and as whom.

@@ -7,6 +7,7 @@
 //! peer that did not do its work ends the run.
 
 mod cluster;
+mod dashboards;
 mod measure;
 mod pipeline;
 mod sends;
@@ -47,8 +48,11 @@ struct Args {
     /// Namespace to install into; it must not have a stack yet, and has none afterwards
     #[arg(long, default_value = "bench")]
     namespace: String,
+    /// Statements behind the dashboards
+    #[arg(long, default_value_t = 22_000)]
+    statements: u64,
     /// What to measure
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["sends", "startup", "cluster"])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["sends", "startup", "cluster", "dashboards"])]
     only: Vec<Part>,
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
@@ -63,6 +67,7 @@ enum Part {
     Sends,
     Startup,
     Cluster,
+    Dashboards,
 }
 
 fn main() -> Result<()> {
@@ -81,6 +86,9 @@ fn main() -> Result<()> {
     }
     if args.only.contains(&Part::Cluster) {
         cluster::measure(&args, &mut table)?;
+    }
+    if args.only.contains(&Part::Dashboards) {
+        dashboards::measure(&args, &mut table)?;
     }
     println!("{table}");
     Ok(())

@@ -171,6 +171,12 @@ impl Helm {
         semver::Version::parse(text.trim_start_matches('v')).with_context(|| format!("`helm version` answered `{text}`"))
     }
 
+    /// What makes helm put back a field that a person set with kubectl. From helm 4 on the field is the person's, and
+    /// helm gives up; before, helm does so anyway.
+    async fn taking_over(&self) -> Result<&'static [&'static str]> {
+        Ok(if self.version().await?.major < 4 { &[] } else { &["--server-side=true", "--force-conflicts"] })
+    }
+
     /// None when there is no such release.
     pub async fn status(&self, release: &str, namespace: &str) -> Result<Option<Release>> {
         #[derive(Deserialize)]
@@ -246,11 +252,13 @@ impl Helm {
             "-f",
             "-",
         ]);
+        arguments.extend(self.taking_over().await?);
         self.run(&arguments, Some(install.values.to_string())).await.map(drop)
     }
 
     pub async fn rollback(&self, release: &str, namespace: &str) -> Result<()> {
-        self.run(&["rollback", release, "-n", namespace], None).await.map(drop)
+        let arguments = [&["rollback", release, "-n", namespace], self.taking_over().await?].concat();
+        self.run(&arguments, None).await.map(drop)
     }
 
     pub async fn uninstall(&self, release: &str, namespace: &str) -> Result<()> {

@@ -30,6 +30,11 @@ pub fn is_done(pod: &Pod) -> bool {
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
+/// Not ready for a reason that waiting does not cure.
+pub fn is_broken(pod: &Pod) -> bool {
+    !is_ready(pod) && matches!(diagnose(pod), Trouble::Fatal { .. })
+}
+
 /// The number of a container port by its name.
 pub fn container_port(pod: &Pod, name: &str) -> Option<u16> {
     let containers = &pod.spec.as_ref()?.containers;
@@ -141,7 +146,8 @@ fn stage(pod: &Pod, name: &str) -> String {
     }
 }
 
-fn short_image(image: &str) -> &str {
+/// `ralph:5.0.1`, wherever it comes from.
+pub fn short_image(image: &str) -> &str {
     image.rsplit('/').next().unwrap_or(image)
 }
 

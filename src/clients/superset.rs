@@ -9,8 +9,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::error::Failure;
-
 use super::http::{Account, Answer, HttpClient};
 
 const CSRF: HeaderName = HeaderName::from_static("x-csrftoken");
@@ -95,6 +93,22 @@ pub const TEMPORAL: u8 = 2;
 
 pub struct Superset {
     http: HttpClient,
+}
+
+/// An answer that says no.
+#[derive(Debug, thiserror::Error)]
+#[error("Superset answered {} to {what}: {reason}", status.as_u16())]
+pub struct Refusal {
+    status: StatusCode,
+    what: String,
+    reason: String,
+}
+
+impl Refusal {
+    /// Whether something failed within Superset, not with what was asked.
+    pub fn is_its_own_fault(error: &anyhow::Error) -> bool {
+        error.downcast_ref::<Self>().is_some_and(|refusal| refusal.status.is_server_error())
+    }
 }
 
 impl Superset {
@@ -274,7 +288,7 @@ fn expect_success(what: &str, answer: Answer) -> Result<Answer> {
     if answer.status.is_success() {
         return Ok(answer);
     }
-    Err(Failure::failed(format!("Superset answered {} to {what}: {}", answer.status.as_u16(), reason(&answer))).into())
+    Err(Refusal { status: answer.status, what: what.into(), reason: reason(&answer) }.into())
 }
 
 /// Superset's reason, from whichever of its shapes of an error. The name of the file of a bundle is part of it.

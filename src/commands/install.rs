@@ -90,7 +90,7 @@ pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
     }
     let rows = Rows::new(graph.steps().map(|step| step.id()));
     let summary = graph.converge(&stack, &rows).await;
-    conclude(&stack, &summary?);
+    conclude(&stack, &graph, &summary?);
     Ok(Outcome::Good)
 }
 
@@ -175,7 +175,7 @@ async fn plan(graph: &Graph, stack: &Stack) -> Result<Outcome> {
     Ok(if blocked { Outcome::Fault } else { Outcome::Good })
 }
 
-fn conclude(stack: &Stack, summary: &Summary) {
+fn conclude(stack: &Stack, graph: &Graph, summary: &Summary) {
     let namespace = match &stack.target {
         target if target.namespace == "default" => String::new(),
         target => format!(" -n {}", target.namespace),
@@ -188,9 +188,14 @@ fn conclude(stack: &Stack, summary: &Summary) {
     let chain = format!("(longest chain {})", took(summary.longest_chain));
     let done = if summary.changed.is_empty() { "Ready, nothing to change," } else { "Ready" };
     printer::note(&format!("{done} in {} {}", took(summary.took), paint(FAINT, &chain)));
-    for (command, purpose) in
-        [("seed", "fill it with 22,000 example statements"), ("status", "look at it hop by hop"), ("creds", "user names and passwords")]
-    {
+    let has_dashboards = graph.steps().any(|step| step.id() == "dataviz.dashboards");
+    let hints = [
+        ("seed", "fill it with 22,000 example statements"),
+        ("open dataviz", "look at the dashboards"),
+        ("status", "look at it hop by hop"),
+        ("creds", "user names and passwords"),
+    ];
+    for (command, purpose) in hints.into_iter().filter(|(command, _)| has_dashboards || *command != "open dataviz") {
         printer::note(&format!("  {:<36} {purpose}", format!("kubectl lastack {command}{namespace}")));
     }
 }

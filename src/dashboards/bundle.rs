@@ -62,6 +62,17 @@ impl Asset {
         self.content.get(self.kind.title_key()).and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// The data set of a chart, the connection of a data set: without it Superset fails and does not say at what.
+    pub fn parent(&self) -> Result<Option<(Kind, Uuid)>> {
+        let (kind, key) = match self.kind {
+            Kind::Chart => (Kind::Dataset, "dataset_uuid"),
+            Kind::Dataset => (Kind::Database, "database_uuid"),
+            Kind::Database | Kind::Dashboard => return Ok(None),
+        };
+        let uuid = self.content.get(key).and_then(Value::as_str).and_then(|uuid| uuid.parse().ok());
+        uuid.map(|uuid| Some((kind, uuid))).ok_or_else(|| Failure::usage(format!("{} has no {key}", self.path())).into())
+    }
+
     /// Where it lies in a bundle.
     pub fn path(&self) -> String {
         format!("{}/{}.yaml", self.kind.folder(), self.name)

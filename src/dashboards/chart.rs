@@ -46,6 +46,36 @@ pub fn columns(params: &Value) -> Vec<String> {
     names
 }
 
+/// The fields of the index that a chart reads: those among its columns, and those that the expressions of calculated
+/// columns, of saved metrics and of the chart itself name. `dataset` is as Superset's API tells it.
+pub fn fields(params: &Value, dataset: &Value) -> Vec<String> {
+    let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_string();
+    let known = |kind: &str, key: &str, name: &str| dataset[kind].as_array().into_iter().flatten().find(|entry| entry[key] == name).cloned();
+    let mut expressions = Vec::new();
+    let mut found = Vec::new();
+    for column in columns(params) {
+        match known("columns", "column_name", &column).map(|column| text(&column, "expression")).filter(|expression| !expression.is_empty()) {
+            Some(expression) => expressions.push(expression),
+            None => found.push(column),
+        }
+    }
+    for metric in ["metric", "metrics"].into_iter().flat_map(|key| list(&params[key])) {
+        let saved = metric.as_str().and_then(|name| known("metrics", "metric_name", name)).map(|metric| text(&metric, "expression"));
+        expressions.push(saved.unwrap_or_else(|| text(&metric, "sqlExpression")));
+    }
+    expressions.extend(list(&params["adhoc_filters"]).iter().map(|filter| text(filter, "sqlExpression")));
+    found.extend(expressions.iter().flat_map(|expression| quoted(expression)));
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The names in double quotes of an SQL expression, not those within its texts.
+fn quoted(expression: &str) -> Vec<String> {
+    let outside_texts = expression.split('\'').step_by(2);
+    outside_texts.flat_map(|part| part.split('"').skip(1).step_by(2)).map(str::to_string).collect()
+}
+
 struct Chart<'a> {
     viz_type: &'a str,
     params: &'a Value,
@@ -263,5 +293,28 @@ mod tests {
             }
             assert_eq!(built, essence(&recorded), "{}", chart.name);
         }
+    }
+
+    #[test]
+    fn every_field_that_a_chart_reads_is_in_the_mapping() {
+        let mapping: Value = serde_json::from_str(include_str!("../../manifests/statements.json")).unwrap();
+        let bundle = Bundle::ours().unwrap();
+        let dataset = Value::Object(bundle.of_kind(Kind::Dataset).next().unwrap().content.clone());
+        for chart in bundle.of_kind(Kind::Chart) {
+            let fields = fields(&chart.content["params"], &dataset);
+            assert!(!fields.is_empty(), "{} reads nothing", chart.name);
+            for field in fields {
+                assert!(mapping["mappings"]["properties"].get(&field).is_some(), "{} reads `{field}`, which is not in the mapping", chart.name);
+            }
+        }
+    }
+
+    #[test]
+    fn calculated_columns_and_saved_metrics_read_the_fields_of_their_expressions() {
+        let dataset = json!({"columns": [{"column_name": "verb_name", "expression": "REPLACE(\"verb.id\", 'a \"quoted\" text', '')"},
+                                         {"column_name": "timestamp", "expression": null}],
+                             "metrics": [{"metric_name": "viewings", "expression": "COUNT(DISTINCT \"la_video_session\")"}]});
+        let params = json!({"x_axis": "verb_name", "groupby": ["timestamp"], "metrics": ["viewings", {"sqlExpression": "MAX(\"stored\")"}]});
+        assert_eq!(fields(&params, &dataset), ["la_video_session", "stored", "timestamp", "verb.id"]);
     }
 }

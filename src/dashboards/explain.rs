@@ -87,7 +87,8 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
     let Some(index) = elasticsearch.index().await? else {
         return Ok(walk.broken("index", "there is no index of statements", "`kubectl lastack install` makes it"));
     };
-    if let Some(field) = used.iter().find(|field| index["mappings"].pointer(&pointer(field)).is_none()) {
+    let fields = chart::fields(&chart.params, &dataset);
+    if let Some(field) = fields.iter().find(|field| index["mappings"].pointer(&pointer(field)).is_none()) {
         let cure =
             "`kubectl lastack install --only datalake` brings the mapping up to date; statements that are stored already stay without the field";
         return Ok(walk.broken("index", format!("the mapping has no field `{field}`"), cure));

@@ -81,6 +81,16 @@ pub async fn compare<'a>(stack: &Stack, superset: &Superset, bundle: &'a Bundle)
     Ok(bundle.assets.iter().map(|asset| (asset, standing(asset))).collect())
 }
 
+/// Forgets what was brought when none of it is there: that Superset lost its database, and nobody deleted anything in it.
+pub async fn forget_what_is_lost(stack: &Stack, superset: &Superset) -> Result<()> {
+    let record = Record::load(stack).await?;
+    let live = Live::look(superset, &Bundle::ours()?).await?;
+    match record.0.is_empty() || record.0.keys().any(|uuid| live.get(*uuid).is_some()) {
+        true => Ok(()),
+        false => Record::forget(stack).await,
+    }
+}
+
 /// What an import did.
 #[derive(Debug, Default)]
 pub struct Applying {

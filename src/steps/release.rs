@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{Pod, PodSpec, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
-use crate::clients::apply::{Comparison, Desired};
+use crate::clients::apply::{self, Comparison, Desired};
 use crate::clients::helm::{ChartRef, Install, MadeBy, Release};
 use crate::clients::pods::{self, Trouble};
 use crate::clients::wait::{self, State};
@@ -158,7 +160,9 @@ pub async fn rollout(stack: &Stack, name: &str) -> Result<State> {
             return Ok(State::Fatal { why, hint: format!("kubectl describe deployment {name} -n {}", stack.namespace()) });
         }
     }
-    let pods = pods::list(stack, &selector(&deployment)).await?;
+    // pods of the template before are on their way out, whatever ails them
+    let mut pods = pods::list(stack, &selector(&deployment)).await?;
+    pods.retain(|pod| is_of_template(pod, &deployment));
     Ok(match pods::trouble(stack, &pods).await {
         Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },
         Some(Trouble::Waiting(reason)) => State::Waiting(format!("{ready} of {wanted} pods ready: {reason}")),
@@ -166,8 +170,76 @@ pub async fn rollout(stack: &Stack, name: &str) -> Result<State> {
     })
 }
 
+/// Told by what the template itself says, because who may look at pods may not always look at ReplicaSets. A cluster may
+/// have given the pod the same image of a registry of its own.
+fn is_of_template(pod: &Pod, deployment: &Deployment) -> bool {
+    let Some(template) = deployment.spec.as_ref().map(|spec| &spec.template) else { return true };
+    let wanted = template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
+    let there = pod.metadata.annotations.as_ref();
+    let annotated = wanted.into_iter().flatten().all(|(key, value)| there.and_then(|there| there.get(key)) == Some(value));
+    let images = |spec: Option<&PodSpec>| {
+        let images = spec.iter().flat_map(|spec| &spec.containers).filter_map(|container| container.image.as_deref());
+        images.map(|image| pods::short_image(image).to_string()).collect::<Vec<_>>()
+    };
+    annotated && template.spec.as_ref().is_none_or(|spec| images(Some(spec)) == images(pod.spec.as_ref()))
+}
+
+/// The same of a StatefulSet, such as a part's own database.
+pub async fn stateful_rollout(stack: &Stack, name: &str) -> Result<State> {
+    let Some(set) = stack.api::<StatefulSet>().get_opt(name).await.with_context(|| format!("statefulset {name}"))? else {
+        return Ok(State::Waiting(format!("statefulset {name} is gone")));
+    };
+    let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let status = set.status.clone().unwrap_or_default();
+    let (updated, ready) = (status.updated_replicas.unwrap_or(wanted), status.ready_replicas.unwrap_or_default());
+    if wanted == 0 {
+        return Ok(State::Waiting(format!("statefulset {name} is scaled to 0 pods")));
+    }
+    if status.observed_generation < set.metadata.generation {
+        return Ok(State::Waiting(format!("statefulset {name} was just changed")));
+    }
+    if updated >= wanted && ready >= wanted {
+        return Ok(State::Ready(format!("{ready} of {wanted} pods ready")));
+    }
+    let pods = pods_of(stack, &set).await?;
+    let (old, new): (Vec<Pod>, Vec<Pod>) = pods.into_iter().partition(|pod| is_of_earlier_template(pod, &set));
+    Ok(match (pods::trouble(stack, &new).await, pods::trouble(stack, &old).await) {
+        (Some(Trouble::Fatal { why, hint }), _) => State::Fatal { why, hint },
+        (Some(Trouble::Waiting(reason)), _) | (None, Some(Trouble::Waiting(reason) | Trouble::Fatal { why: reason, .. })) => {
+            State::Waiting(format!("statefulset {name} has {ready} of {wanted} pods ready: {reason}"))
+        }
+        (None, None) => State::Waiting(format!("statefulset {name} has {ready} of {wanted} pods ready")),
+    })
+}
+
+/// Deletes pods that an earlier template broke: Kubernetes waits for ever for them to become ready before it makes them
+/// of the template that is there now.
+pub async fn replace_stuck(stack: &Stack, name: &str) -> Result<()> {
+    let Some(set) = stack.api::<StatefulSet>().get_opt(name).await.with_context(|| format!("statefulset {name}"))? else { return Ok(()) };
+    for pod in pods_of(stack, &set).await? {
+        if is_of_earlier_template(&pod, &set) && pods::is_broken(&pod) {
+            apply::delete(&stack.api::<Pod>(), pod.metadata.name.as_deref().unwrap_or_default(), &DeleteParams::default()).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn pods_of(stack: &Stack, set: &StatefulSet) -> Result<Vec<Pod>> {
+    Ok(pods::list(stack, &labels(set.spec.as_ref().map(|spec| &spec.selector))).await?)
+}
+
+fn is_of_earlier_template(pod: &Pod, set: &StatefulSet) -> bool {
+    let newest = set.status.as_ref().and_then(|status| status.update_revision.as_ref());
+    let own = pod.metadata.labels.as_ref().and_then(|labels| labels.get("controller-revision-hash"));
+    matches!((own, newest), (Some(own), Some(newest)) if own != newest)
+}
+
 pub fn selector(deployment: &Deployment) -> String {
-    let labels = deployment.spec.as_ref().and_then(|spec| spec.selector.match_labels.as_ref());
+    labels(deployment.spec.as_ref().map(|spec| &spec.selector))
+}
+
+fn labels(selector: Option<&LabelSelector>) -> String {
+    let labels = selector.and_then(|selector| selector.match_labels.as_ref());
     labels.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
@@ -226,6 +298,16 @@ mod tests {
         assert_eq!(chart_version("ralph-0.1.0"), "0.1.0");
         assert_eq!(chart_version("eck-operator-3.5.0"), "3.5.0");
         assert_eq!(chart_version("plain"), "plain");
+    }
+
+    #[test]
+    fn a_pod_of_the_template_before_is_told_by_its_annotations_or_its_image() {
+        let template = |checksum: &str, image: &str| json!({"metadata": {"annotations": {"checksum": checksum}}, "spec": {"containers": [{"name": "a", "image": image}]}});
+        let deployment = serde_json::from_value(json!({"spec": {"selector": {}, "template": template("2", "a:2")}})).unwrap();
+        let is_new = |pod: Value| is_of_template(&serde_json::from_value(pod).unwrap(), &deployment);
+        assert!(is_new(template("2", "a:2")));
+        assert!(!is_new(template("1", "a:2")), "another checksum");
+        assert!(!is_new(template("2", "a:1")), "another image");
     }
 
     #[test]

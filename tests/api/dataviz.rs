@@ -7,7 +7,7 @@ use serde_json::json;
 use zip::write::SimpleFileOptions;
 
 use crate::support::server::Answer;
-use crate::support::stack::{Lab, NAMESPACE};
+use crate::support::stack::{Lab, NAMESPACE, dataviz_database_labels, stuck_pod};
 
 const ALIVE: &str = "Is the course alive?";
 
@@ -86,6 +86,41 @@ fn a_password_of_a_person_is_no_fault_and_one_of_the_tool_is() {
     lab.superset.refuses("lastack");
     lab.machine.run("status").exits(3).prints("does not accept the password of account lastack");
     lab.machine.run("dashboards list").exits(1).says("does not accept the password of account lastack").says("hint: `kubectl lastack install`");
+}
+
+#[test]
+fn a_database_that_is_down_is_named_with_its_pod_and_the_reason() {
+    let lab = Lab::installed();
+    let path = "/apis/apps/v1/namespaces/alice/statefulsets/dataviz-postgresql";
+    let well = lab.kubernetes.object(path).expect("the database");
+    let mut down = well.clone();
+    down["status"]["readyReplicas"] = json!(0);
+    let waiting = json!({"reason": "ImagePullBackOff", "message": "not found"});
+    lab.kubernetes.put([down.clone(), stuck_pod("dataviz-postgresql-0", NAMESPACE, dataviz_database_labels(), "postgres:99", waiting, 0)]);
+    lab.superset.loses_its_database(true);
+    let why = "Superset's PostgreSQL is down: pod dataviz-postgresql-0 cannot pull postgres:99: not found in the registry";
+    lab.machine.run("status").exits(3).prints(&format!("superset answers: {why}"));
+    lab.machine.run("dashboards check").exits(1).says(why).says("hint: `kubectl lastack install`");
+    lab.machine.run("install").exits(1).says("dataviz.release: ").says("pod dataviz-postgresql-0 cannot pull postgres:99");
+
+    down["spec"]["replicas"] = json!(0);
+    lab.kubernetes.put([down]);
+    lab.machine.run("status").exits(3).prints("PostgreSQL is down: statefulset dataviz-postgresql is scaled to 0 pods");
+    lab.kubernetes.remove(path);
+    lab.machine.run("status").exits(3).prints("PostgreSQL is down: statefulset dataviz-postgresql is gone");
+    lab.kubernetes.put([well]);
+    lab.machine.run("status").exits(3).prints("Superset answered 500 to the login: Fatal error");
+}
+
+#[test]
+fn a_database_of_somebody_else_is_not_looked_for() {
+    let lab = Lab::installed();
+    let file = lab.machine.path("values.yaml");
+    fs::write(&file, "postgresql: {enabled: false}\nexternalDatabase: {host: db.example.org, existingSecret: db}\n").unwrap();
+    lab.kubernetes.remove("/apis/apps/v1/namespaces/alice/statefulsets/dataviz-postgresql");
+    lab.machine.run(&format!("install --values dataviz={}", file.display())).exits(0);
+    lab.superset.loses_its_database(true);
+    lab.machine.run("status").exits(3).prints("Superset's PostgreSQL is not part of this stack, and may be the cause: Superset answered 500");
 }
 
 #[test]

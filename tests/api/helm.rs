@@ -22,9 +22,21 @@ fn helm_is_told_the_context_the_namespace_and_the_chart() {
     let calls = lab.helm.calls();
     let line = upgrade_of(&calls, OF_LRS).line();
     assert!(line.starts_with("--kube-context lab upgrade --install lrs "), "{line}");
-    assert!(line.contains("/ralph -n alice ") && line.ends_with(" -f -"), "{line}");
+    assert!(line.contains("/ralph -n alice ") && line.contains(" -f -"), "{line}");
     let line = upgrade_of(&calls, "elastic-operator").line();
     assert!(line.contains(" eck-operator --repo https://helm.elastic.co --version 3.5.0 -n elastic-system "), "{line}");
+}
+
+#[test]
+fn helm_4_is_told_to_take_back_what_a_person_set_and_helm_3_does_not_know_how() {
+    for (version, told) in [("v4.2.4", true), ("v3.21.4", false)] {
+        let mut lab = Lab::empty();
+        lab.helm = lab.helm.version(version);
+        lab.machine.run("install --only lrs").exits(0);
+        let calls = lab.helm.calls();
+        let line = upgrade_of(&calls, OF_LRS).line();
+        assert_eq!(line.contains("--server-side=true --force-conflicts"), told, "helm {version}: {line}");
+    }
 }
 
 #[test]

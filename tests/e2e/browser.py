@@ -1,7 +1,8 @@
 """Looks at dashboards as a person does: signs in, opens each, waits for its charts, and tells what is on the page.
 
-Reads {"url", "user", "password", "dashboards": {slug: charts}, "screenshots": folder or null} from standard input and prints
-{slug: {"seconds", "charts": {title: text}}}. A chart that shows an error has it in its text.
+Reads {"url", "user", "password", "dashboards": {slug: charts}, "screenshots": folder or null, "again": true or null} from
+standard input and prints {slug: {"seconds", "again", "charts": {title: text}}}: how long the first look took, and, if asked for, a
+second one after all others. A chart that shows an error has it in its text.
 """
 
 import json
@@ -68,7 +69,11 @@ def main():
         page = browser(profile)
         try:
             sign_in(page, asked)
-            print(json.dumps({slug: look(page, asked, slug, charts) for slug, charts in asked["dashboards"].items()}))
+            seen = {slug: look(page, asked, slug, charts) for slug, charts in asked["dashboards"].items()}
+            if asked.get("again"):
+                for slug, charts in asked["dashboards"].items():
+                    seen[slug]["again"] = look(page, asked, slug, charts)["seconds"]
+            print(json.dumps(seen))
         finally:
             page.quit()
 

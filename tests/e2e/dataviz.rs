@@ -1,27 +1,34 @@
 //! Dashboards on the real Superset: the numbers, the pages, the teacher's view, and what breaks and is mended.
 
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
+use crate::parts::{data_lake, password_of, superset, superset_as_admin};
 use crate::stack;
 
-const CHECK: &str = "dashboards check --answers data/answers.json --fail-on-error";
+pub const CHECK: &str = "dashboards check --answers data/answers.json --fail-on-error";
+
+/// Whether the data lake holds what `known_statements` put there.
+static KNOWN: AtomicBool = AtomicBool::new(false);
 
 /// The 22,000 statements that the answers are about, and no other, whatever other tests stored.
-fn known_statements() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let empty = r#"password=$(kubectl -n e2e get secret data-lake-es-elastic-user -o go-template='{{.data.elastic | base64decode}}')
-            kubectl -n e2e exec data-lake-es-default-0 --container elasticsearch -- curl -ksf -u "elastic:$password" -X DELETE https://localhost:9200/statements"#;
-        stack().shell(empty).good();
-        stack().lastack("install").good();
-        stack().lastack("dashboards explain learners").exits(3).says("it is empty");
-        stack().lastack("seed").good().says("22,000 of 22,000 statements stored");
-    });
+pub fn known_statements() {
+    if KNOWN.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    data_lake("lastack", "statements -X DELETE", "").good();
+    stack().lastack("install").good();
+    stack().lastack("dashboards explain learners").exits(3).says("it is empty");
+    stack().lastack("seed").good().says("22,000 of 22,000 statements stored");
 }
 
-fn one_chart_is_good() {
+/// For who changes what is stored: the next test that needs them gets them again.
+pub fn known_statements_are_gone() {
+    KNOWN.store(false, Ordering::Relaxed);
+}
+
+pub fn one_chart_is_good() {
     stack().lastack("dashboards check learners --answers data/answers.json --fail-on-error").good().says("1 of 1 charts are good");
 }
 
@@ -30,10 +37,8 @@ fn every_chart_shows_the_known_answer_and_a_wrong_one_is_named() {
     known_statements();
     stack().lastack(CHECK).good().says("29 of 29 charts are good");
     // what the course filter of every dashboard lists and filters by
-    let named = r#"password=$(kubectl -n e2e get secret data-lake-user-dashboards -o go-template='{{.data.password | base64decode}}')
-        kubectl -n e2e exec data-lake-es-default-0 --container elasticsearch -- curl -ks -u "dashboards:$password" \
-            -G https://localhost:9200/statements/_count --data-urlencode 'q=la_part_of:"Cells and Life"'"#;
-    assert!(stack().shell(named).good().json()["count"].as_u64() > Some(1000), "statements should name the course they belong to");
+    let named = data_lake("dashboards", "statements/_count -G --data-urlencode 'q=la_part_of:\"Cells and Life\"'", "");
+    assert!(named.good().json()["count"].as_u64() > Some(1000), "statements should name the course they belong to");
     stack().lastack("dashboards explain learners").good().says("the chart is not empty");
 
     let text = std::fs::read_to_string("data/answers.json").expect("the answers");
@@ -60,16 +65,9 @@ fn a_chart_that_a_file_changes_is_wrong_and_ours_bring_it_back() {
 #[test]
 fn a_dashboard_that_a_person_renamed_is_exported_kept_and_only_overwritten_when_asked() {
     known_statements();
-    // as a person in the browser would, by Superset's own API
-    let rename = r#"password=$(kubectl -n e2e get secret dataviz-superset -o go-template='{{index .data "admin-password" | base64decode}}')
-        url=http://$(kubectl -n e2e get svc dataviz-superset -o jsonpath='{.status.loadBalancer.ingress[0].ip}')
-        jar=$(mktemp)
-        json() { python3 -c "import json,sys; print(json.load(sys.stdin)$1)"; }
-        token=$(printf '{"username":"admin","password":"%s","provider":"db"}' "$password" | curl -sf "$url/api/v1/security/login" -H 'Content-Type: application/json' -d @- | json "['access_token']")
-        csrf=$(curl -sf -c "$jar" "$url/api/v1/security/csrf_token/" -H "Authorization: Bearer $token" | json "['result']")
-        id=$(curl -sf "$url/api/v1/dashboard/is-the-data-flowing" -H "Authorization: Bearer $token" | json "['result']['id']")
-        curl -sf -b "$jar" -X PUT "$url/api/v1/dashboard/$id" -H "Authorization: Bearer $token" -H "X-CSRFToken: $csrf" -H 'Content-Type: application/json' -d '{"dashboard_title":"Flowing"}'"#;
-    stack().shell(rename).good();
+    let rename = r#"id=$(get dashboard/is-the-data-flowing | pick "['result']['id']")
+        send PUT "dashboard/$id" '{"dashboard_title":"Flowing"}'"#;
+    superset_as_admin(stack(), rename).good();
     stack().lastack("install").good().says("nothing to change");
     stack().lastack("dashboards list").good().says("Flowing").says("changed by a person");
     stack().lastack("status").good().says("1 changed by people");
@@ -117,8 +115,7 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
         .trim()
         .strip_suffix("/superset/dashboard/is-the-course-alive/")
         .unwrap_or_else(|| panic!("open should land on the first dashboard: {url}"));
-    let accounts = stack().lastack("creds dataviz -o json").good().json();
-    let teacher = accounts["items"].as_array().unwrap().iter().find(|item| item["user"] == "teacher").expect("an account for teachers");
+    let password = password_of(stack(), "teacher");
     let slugs = ["is-the-course-alive", "how-do-learners-watch-the-videos", "is-the-data-flowing"];
     let charts_of = |slug: &str| {
         let file = std::fs::read_to_string(format!("dashboards/dashboards/{slug}.yaml")).expect("a dashboard");
@@ -126,7 +123,7 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
     };
     let dashboards: serde_json::Map<String, Value> = slugs.iter().map(|slug| (slug.to_string(), json!(charts_of(slug)))).collect();
     let asked = json!({
-        "url": url, "user": "teacher", "password": teacher["password"], "dashboards": dashboards,
+        "url": url, "user": "teacher", "password": password, "dashboards": dashboards,
         "screenshots": std::env::var("LASTACK_SCREENSHOTS").ok(),
     });
     let pages = stack().run("/usr/bin/python3", &["tests/e2e/browser.py"], &asked.to_string()).good().json();
@@ -150,21 +147,16 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
     shows("how-do-learners-watch-the-videos", "Learners who watched", "278");
     shows("how-do-learners-watch-the-videos", "Viewings", "1,845");
 
-    may_not_change_anything(url, teacher["password"].as_str().unwrap());
+    may_not_change_anything(&password);
 }
 
 /// Superset's own answers to what a teacher must not do.
-fn may_not_change_anything(url: &str, password: &str) {
-    let script = format!(
-        r#"read -r password
-        token=$(printf '{{"username":"teacher","password":"%s","provider":"db"}}' "$password" | curl -sf '{url}/api/v1/security/login' -H 'Content-Type: application/json' -d @- | python3 -c "import json,sys; print(json.load(sys.stdin)['access_token'])")
-        for path in sqllab/ query/ database/ security/users/; do curl -s -o /dev/null -w "$path %{{http_code}}\n" "{url}/api/v1/$path" -H "Authorization: Bearer $token"; done
-        curl -s -o /dev/null -w 'chart %{{http_code}}\n' '{url}/api/v1/chart/' -H "Authorization: Bearer $token""#
-    );
-    let ended = stack().run("bash", &["-c", &script], &format!("{password}\n")).good();
+fn may_not_change_anything(password: &str) {
+    let script = r#"for path in sqllab/ query/ database/ security/users/ chart/; do echo "$path $(code "$path")"; done"#;
+    let ended = superset(stack(), "teacher", password, script).good();
     for line in ended.stdout.lines() {
         let (path, code) = line.split_once(' ').expect("a path and a code");
-        let expected = if path == "chart" { ["200"].as_slice() } else { &["403", "404"] };
+        let expected = if path == "chart/" { ["200"].as_slice() } else { &["403", "404"] };
         assert!(expected.contains(&code), "a teacher got {code} from {path}");
     }
 }

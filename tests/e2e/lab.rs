@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Once;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -119,6 +120,15 @@ impl Lab {
             .filter(|item| item["metadata"]["deletionTimestamp"].is_null())
             .map(|item| (format!("{}/{}", text(&item["kind"]), text(&item["metadata"]["name"])), text(&item["metadata"]["resourceVersion"])))
             .collect()
+    }
+}
+
+/// Asks again until the cluster has got that far; each question takes its time.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(180);
+    while !is_so() {
+        assert!(Instant::now() < patience, "it should be so by now: {what}");
     }
 }
 

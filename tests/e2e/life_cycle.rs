@@ -2,7 +2,8 @@
 
 use std::sync::LazyLock;
 
-use crate::lab::{Lab, repository};
+use crate::lab::{Lab, eventually, repository};
+use crate::parts::superset_as_admin;
 
 static SECOND: LazyLock<Lab> = LazyLock::new(|| {
     // the first stack brings the operator, which the second one must share
@@ -27,7 +28,7 @@ fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
 
     lab.lastack("uninstall --keep-data --yes").good().says("kept");
     assert_eq!(lab.kubectl("get pods -o name"), "", "pods are left");
-    lab.lastack("install").good();
+    background_workers_do_their_part(lab);
     let again = lab.lastack("seed --count 2000 -o json").good().json();
     assert_eq!(again["alreadyThere"], 2000, "statements did not survive `uninstall --keep-data`: {again}");
 
@@ -47,4 +48,31 @@ fn hostile_statements_are_stored(lab: &Lab) {
     let report = lab.lastack(&format!("seed {} -o json", file.display())).good().json();
     assert_eq!(report["accepted"], lines, "{report}");
     assert_eq!(report["found"], lines, "{report}");
+}
+
+/// As many kinds of pods as the production profile has, in the sizes of a laptop.
+const WITH_WORKERS: &str = "replicas: 2\ncache: {enabled: true}\nworker: {replicas: 1, concurrency: 1}\nbeat: {enabled: true}\n";
+
+/// Installs Superset so, and sees charts come from the cache that all its pods share, and tasks go from beat to the worker.
+fn background_workers_do_their_part(lab: &Lab) {
+    let values = lab.file("workers.yaml", WITH_WORKERS);
+    lab.lastack(&format!("install --values dataviz={}", values.display())).good();
+    lab.lastack("status").good().says("2/2").says("login ok");
+    let ready = lab.kubectl("get deployments -l app.kubernetes.io/instance=dataviz -o jsonpath={.items[*].status.readyReplicas}");
+    assert_eq!(ready, "2 1 1 1", "web, beat, worker and Valkey run when install says ready");
+
+    lab.lastack("seed").good();
+    lab.lastack("dashboards check --answers data/answers.json --fail-on-error").good().says("29 of 29 charts are good");
+    // in turns by either pod of the web server, each of which has processes of its own
+    let script = r#"dataset=$(get dataset/ | pick "['result'][0]['id']")
+        query='{"datasource":{"id":'$dataset',"type":"table"},"queries":[{"columns":[],"metrics":["learners"]}]}'
+        for _ in 1 2 3 4 5 6; do send POST chart/data "$query" | pick "['result'][0]['is_cached']"; done"#;
+    let asked = superset_as_admin(lab, script).good();
+    let cached: Vec<&str> = asked.stdout.split_whitespace().collect();
+    assert_eq!(cached[1..], ["True"; 5], "only the first of the same questions is new: {cached:?}");
+
+    eventually("the worker has done a task that beat sent", || {
+        let log = lab.kubectl("logs deployment/dataviz-superset-worker -c worker");
+        log.lines().any(|line| line.contains("reports.scheduler") && line.contains("succeeded"))
+    });
 }

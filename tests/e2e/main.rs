@@ -1,11 +1,13 @@
 //! The main job on a real cluster, as a person types it. Needs the sandbox (`sandbox/up` starts it), so it is
 //! built with `--features e2e` only, and runs on one thread: the tests share a stack.
 
+mod dashboard_faults;
 mod dataviz;
 mod helm_plugin;
 mod lab;
 mod life_cycle;
 mod main_job;
+mod parts;
 mod permissions;
 mod repair;
 

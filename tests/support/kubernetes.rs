@@ -97,6 +97,12 @@ impl Kubernetes {
         self
     }
 
+    /// Takes an object away, by its path below `/api` or `/apis`.
+    pub fn remove(&self, path: &str) -> &Self {
+        self.world().remove(path);
+        self
+    }
+
     pub fn put_once_there(&self, file: PathBuf, objects: Vec<Value>) -> &Self {
         self.world().to_come.push((file, objects));
         self

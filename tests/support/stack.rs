@@ -81,10 +81,15 @@ pub fn lrs_objects() -> Vec<Value> {
     ]
 }
 
+pub fn dataviz_database_labels() -> Value {
+    json!({"app.kubernetes.io/name": "postgresql", "app.kubernetes.io/instance": "dataviz", "app.kubernetes.io/component": "database"})
+}
+
 /// What the chart of Superset brings.
 pub fn dataviz_objects() -> Vec<Value> {
     let labels = json!({"app.kubernetes.io/name": "superset", "app.kubernetes.io/instance": "dataviz", "app.kubernetes.io/component": "web"});
     let job = json!({"app.kubernetes.io/instance": "dataviz", "app.kubernetes.io/component": "init"});
+    let database = dataviz_database_labels();
     vec![
         json!({"apiVersion": "apps/v1", "kind": "Deployment",
                "metadata": {"name": "dataviz-superset", "namespace": NAMESPACE, "generation": 1},
@@ -92,6 +97,10 @@ pub fn dataviz_objects() -> Vec<Value> {
                "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}}),
         json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "dataviz-superset-init-1", "namespace": NAMESPACE, "labels": job},
                "status": {"conditions": [{"type": "Complete", "status": "True"}]}}),
+        json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "dataviz-postgresql", "namespace": NAMESPACE, "generation": 1},
+               "spec": {"replicas": 1, "serviceName": "", "selector": {"matchLabels": database}, "template": {}},
+               "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1, "updateRevision": "dataviz-postgresql-1"}}),
+        pod("dataviz-postgresql-0", database, ("postgresql", 5432)),
         service("dataviz-superset", &labels, 80, "http"),
         pod("dataviz-superset-0", labels, ("http", 8088)),
     ]

@@ -24,6 +24,8 @@ pub struct World {
     clock: u32,
     /// Accounts whose password somebody changed.
     refuses: BTreeSet<String>,
+    /// Its own database is down.
+    lost: bool,
     /// Why the data lake cannot be reached.
     unreachable: Option<String>,
     /// The answer to the next imports.
@@ -59,6 +61,12 @@ impl Superset {
 
     pub fn cannot_reach_the_data_lake(&self, why: &str) -> &Self {
         self.world().unreachable = Some(why.into());
+        self
+    }
+
+    /// Its own database does not answer, or does again.
+    pub fn loses_its_database(&self, lost: bool) -> &Self {
+        self.world().lost = lost;
         self
     }
 
@@ -114,6 +122,7 @@ impl World {
         let path: Vec<&str> = request.path.trim_matches('/').split('/').collect();
         match (request.method.as_str(), path.as_slice()) {
             ("GET", ["health"]) => Answer::text(200, "OK"),
+            (_, ["api", ..]) if self.lost => Answer::Json(500, json!({"message": "Fatal error"})),
             ("POST", ["api", "v1", "security", "login"]) => match request.json()["username"].as_str() {
                 Some(user) if self.refuses.contains(user) => Answer::Json(401, json!({"message": "Not authorized"})),
                 _ => Answer::ok(json!({"access_token": "token"})),

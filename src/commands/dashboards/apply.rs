@@ -41,6 +41,16 @@ pub async fn run(flags: &KubeFlags, args: ApplyArgs) -> Result<Outcome> {
             .into());
     }
     let bundle = bundle.only(|asset| asset.kind != Kind::Database);
+    let datasets = superset.list(Kind::Dataset).await?;
+    for asset in &bundle.assets {
+        let Some((kind, parent)) = asset.parent()? else { continue };
+        let there =
+            databases.iter().chain(&datasets).any(|listed| listed.uuid == parent) || bundle.find(kind, |other| other.uuid == parent).is_some();
+        if !there {
+            let why = format!("{} is made on {} {parent}, which is neither among the files nor in Superset", asset.path(), kind.word());
+            return Err(Failure::usage(why).into());
+        }
+    }
     let applied = sync::apply(&stack, &superset, &bundle, args.overwrite).await?;
     for path in &applied.brought {
         printer::data(&format!("{path} applied\n"))?;

@@ -35,6 +35,13 @@ fn replicas(nodes: u32) -> u32 {
     u32::from(nodes > 1)
 }
 
+/// What the index lacks, in words. None when it is as it should be, or not there at all.
+pub async fn fault(stack: &Stack, elasticsearch: &Elasticsearch) -> Result<Option<String>> {
+    let Some(live) = elasticsearch.index().await? else { return Ok(None) };
+    let found = difference(&live, &definition(super::nodes(stack))?);
+    Ok(found.map(|(path, from, to)| format!("index {INDEX} {path} is {from}, should be {to}")))
+}
+
 pub struct Index;
 
 #[async_trait]
@@ -104,7 +111,8 @@ async fn update(elasticsearch: &Elasticsearch, wanted: &Value, progress: &Progre
 /// The first thing that `wanted` says and `live` does not. Elasticsearch gives settings back as text, and what
 /// else is in the index is nobody's business.
 fn difference(live: &Value, wanted: &Value) -> Option<(String, String, String)> {
-    ["settings", "mappings"].into_iter().find_map(|part| missing(part, live.get(part), &wanted[part]))
+    // a field says more than the number of fields
+    ["mappings", "settings"].into_iter().find_map(|part| missing(part, live.get(part), &wanted[part]))
 }
 
 fn missing(path: &str, live: Option<&Value>, wanted: &Value) -> Option<(String, String, String)> {

@@ -6,11 +6,11 @@ mod index;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use futures::future::join;
+use futures::future::{join, join3};
 use kube::core::{ApiResource, GroupVersionKind};
 use secrecy::SecretString;
 
-use crate::clients::elasticsearch::{Contents, Elasticsearch};
+use crate::clients::elasticsearch::{Contents, Elasticsearch, Health};
 use crate::clients::http::{Account, HttpClient};
 use crate::clients::{pods, secrets};
 use crate::error::Failure;
@@ -70,12 +70,14 @@ impl Part for Datalake {
             Err(error) => Fact::from_error(&error.into()),
         };
         match asked {
-            Ok((health, contents)) => {
+            Ok((health, contents, fault)) => {
                 status.answers =
                     if cluster::is_well(&health.status, health.number_of_nodes) { Fact::Good(health.status) } else { Fact::Bad(health.status) };
-                status.data = match &contents {
-                    Ok(contents) => Fact::Good(format!("{} statements, {}", age::count(contents.statements), age::bytes(contents.bytes))),
-                    Err(error) => Fact::Bad(crate::error::one_line(error)),
+                let stored = |contents: &Contents| format!("{} statements, {}", age::count(contents.statements), age::bytes(contents.bytes));
+                status.data = match (&contents, fault) {
+                    (Ok(contents), Ok(Some(fault))) => Fact::Bad(format!("{}: {fault}", stored(contents))),
+                    (Ok(contents), _) => Fact::Good(stored(contents)),
+                    (Err(error), _) => Fact::from_error(error),
                 };
                 status.newest = contents.ok().and_then(|contents| contents.newest_stored);
             }
@@ -96,10 +98,10 @@ impl Part for Datalake {
     }
 }
 
-async fn ask(stack: &Stack) -> Result<(crate::clients::elasticsearch::Health, Result<Contents>)> {
+async fn ask(stack: &Stack) -> Result<(Health, Result<Contents>, Result<Option<String>>)> {
     let elasticsearch = client(stack).await?;
-    let (health, contents) = join(elasticsearch.health(), elasticsearch.contents()).await;
-    Ok((health?, contents))
+    let (health, contents, fault) = join3(elasticsearch.health(), elasticsearch.contents(), index::fault(stack, &elasticsearch)).await;
+    Ok((health?, contents, fault))
 }
 
 /// What the API server calls the kind Elasticsearch.

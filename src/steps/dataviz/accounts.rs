@@ -14,7 +14,7 @@ use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepI
 
 use super::{NAME, OF_RELEASE};
 
-/// The Secret with the password of the metadata database.
+/// The metadata database: its StatefulSet, its Service and the Secret with its password.
 pub const DATABASE: &str = "dataviz-postgresql";
 /// The Secret with the password of the cache, where a profile has one.
 pub const CACHE: &str = "dataviz-valkey";

@@ -12,6 +12,7 @@ use crate::clients::superset::{Kind, Superset};
 use crate::clients::wait::{self, State};
 use crate::dashboards::bundle::{Asset, Bundle};
 use crate::dashboards::record::{Applied, Record};
+use crate::dashboards::sync;
 use crate::error::one_line;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
@@ -85,6 +86,7 @@ impl Step for Database {
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
         let superset = client(stack).await?;
         let database = ours()?;
+        sync::forget_what_is_lost(stack, &superset).await?;
         let password = secrets::value(stack, &datalake::user_secret("dashboards"), "password").await?;
         let passwords = json!({database.path(): password.expose_secret()});
         let bundle = Bundle { assets: vec![database.clone()] };

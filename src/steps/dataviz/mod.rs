@@ -7,14 +7,17 @@ mod database;
 mod superset;
 mod teacher;
 
+use std::pin::pin;
+
 use anyhow::Result;
 use async_trait::async_trait;
-use futures::future::join3;
+use futures::future::{Either, join3, select};
 use secrecy::SecretString;
 
 use crate::clients::http::{Account, HttpClient};
 use crate::clients::secrets;
 use crate::clients::superset::{Kind, Superset};
+use crate::clients::wait::State;
 use crate::dashboards::bundle::Bundle;
 use crate::dashboards::sync::{self, Standing};
 use crate::error::Failure;
@@ -125,5 +128,28 @@ pub async fn client(stack: &Stack) -> Result<Superset> {
 /// None when Superset does not accept the password of the Secret.
 async fn sign_in(stack: &Stack, user: &str) -> Result<Option<Superset>> {
     let password: SecretString = secrets::value(stack, NAME, &format!("{user}-password")).await?;
-    Superset::login(http(stack)?, &Account { user: user.into(), password }).await
+    let account = Account { user: user.into(), password };
+    let login = pin!(Superset::login(http(stack)?, &account));
+    let down = pin!(database_fault(stack));
+    // without its database Superset gives a login no answer for a minute, and then no reason
+    match select(login, down).await {
+        Either::Right((Some(fault), _)) => Err(fault),
+        Either::Right((None, login)) => login.await.map_err(|error| beside_their_database(stack, error)),
+        Either::Left((Err(error), down)) => Err(down.await.unwrap_or_else(|| beside_their_database(stack, error))),
+        Either::Left((login, _)) => login,
+    }
+}
+
+/// Why the database of Superset's own data is not there. None when it is, or cannot be looked at.
+async fn database_fault(stack: &Stack) -> Option<anyhow::Error> {
+    let Ok(Some(State::Waiting(why) | State::Fatal { why, .. })) = superset::database(stack).await else { return None };
+    let hint = "`kubectl lastack install` brings it back to what it was installed as, or says why it cannot";
+    Some(Failure::failed(format!("Superset's PostgreSQL is down: {why}")).hint(hint).into())
+}
+
+fn beside_their_database(stack: &Stack, error: anyhow::Error) -> anyhow::Error {
+    match superset::has_database(stack) {
+        true => error,
+        false => error.context("Superset's PostgreSQL is not part of this stack, and may be the cause"),
+    }
 }

@@ -2,14 +2,18 @@
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
 use crate::clients::helm::Install;
 use crate::clients::pods::{self, Trouble};
 use crate::clients::secrets;
+use crate::clients::superset::Refusal;
 use crate::clients::wait::State;
+use crate::error::one_line;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
@@ -49,6 +53,20 @@ impl SupersetRelease {
     }
 }
 
+/// Whether the database of Superset's own data is part of the stack.
+pub fn has_database(stack: &Stack) -> bool {
+    let values = stack.settings.values.get(&Component::Dataviz);
+    values.is_none_or(|values| values["postgresql"]["enabled"] != false)
+}
+
+/// How it is. None when there is none.
+pub async fn database(stack: &Stack) -> Result<Option<State>> {
+    match has_database(stack) {
+        true => release::stateful_rollout(stack, DATABASE).await.map(Some),
+        false => Ok(None),
+    }
+}
+
 /// The web server's pods wait for the Job, and the Job for the database: what keeps them is said by whichever it is.
 async fn rollout(stack: &Stack) -> Result<State> {
     let job = newest_job(stack).await?;
@@ -56,17 +74,36 @@ async fn rollout(stack: &Stack) -> Result<State> {
         let hint = format!("kubectl logs job/{job} -n {}; the next `kubectl lastack install` tries again", stack.namespace());
         return Ok(State::Fatal { why: format!("job {job}, which prepares Superset's database, failed: {why}"), hint });
     }
-    let reason = match release::rollout(stack, NAME).await? {
+    let reason = match (database(stack).await?, deployments(stack).await?) {
+        (Some(fatal @ State::Fatal { .. }), _) | (_, fatal @ State::Fatal { .. }) => return Ok(fatal),
+        (Some(State::Waiting(reason)), _) | (_, State::Waiting(reason)) => reason,
         // the accounts are the last that the Job makes
-        State::Ready(_) if !job.as_ref().is_some_and(|job| is(job, "Complete")) => "the job that prepares database and accounts runs".into(),
-        State::Waiting(reason) => reason,
-        settled => return Ok(settled),
+        (_, State::Ready(_)) if !job.as_ref().is_some_and(|job| is(job, "Complete")) => "the job that prepares database and accounts runs".into(),
+        (_, ready) => return Ok(ready),
     };
-    let pods: Vec<_> = pods::list(stack, OF_RELEASE).await?.into_iter().filter(|pod| !pods::is_done(pod)).collect();
+    let Some(job) = job.and_then(|job| job.metadata.name) else { return Ok(State::Waiting(reason)) };
+    let pods: Vec<_> = pods_of(stack, &job).await?.into_iter().filter(|pod| !pods::is_done(pod)).collect();
     Ok(match pods::trouble(stack, &pods).await {
         Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },
         _ => State::Waiting(reason),
     })
+}
+
+async fn pods_of(stack: &Stack, job: &str) -> kube::Result<Vec<Pod>> {
+    pods::list(stack, &format!("batch.kubernetes.io/job-name={job}")).await
+}
+
+/// Those of the web server, and of worker, scheduler and cache where there are any.
+async fn deployments(stack: &Stack) -> Result<State> {
+    let mut state = release::rollout(stack, NAME).await?;
+    let all = stack.api::<Deployment>().list_metadata(&ListParams::default().labels(OF_RELEASE)).await.context("the deployments of the release")?;
+    for name in all.items.into_iter().filter_map(|deployment| deployment.metadata.name).filter(|name| name != NAME) {
+        if !matches!(state, State::Ready(_)) {
+            break;
+        }
+        state = release::rollout(stack, &name).await?;
+    }
+    Ok(state)
 }
 
 fn is(job: &Job, condition: &str) -> bool {
@@ -83,7 +120,7 @@ async fn newest_job(stack: &Stack) -> Result<Option<Job>> {
 /// The name of a Job that gave up, with the last thing it said.
 async fn failed(stack: &Stack, job: Option<&Job>) -> Result<Option<(String, String)>> {
     let Some(name) = job.filter(|job| is(job, "Failed")).and_then(|job| job.metadata.name.clone()) else { return Ok(None) };
-    let pods = pods::list(stack, &format!("batch.kubernetes.io/job-name={name}")).await?;
+    let pods = pods_of(stack, &name).await?;
     let words = pods::last_words_of(stack, &pods).await;
     Ok(Some((name, words.unwrap_or_else(|| "it left no log".into()))))
 }
@@ -93,9 +130,12 @@ async fn reason_to_prepare_again(stack: &Stack) -> Result<Option<String>> {
     if let Some((job, why)) = failed(stack, newest_job(stack).await?.as_ref()).await? {
         return Ok(Some(format!("job {job} failed: {why}")));
     }
-    // not to be asked while the web server is away, which is another trouble
-    let refused = super::sign_in(stack, super::USER).await.is_ok_and(|superset| superset.is_none());
-    Ok(refused.then(|| format!("account {} has another password than its Secret", super::USER)))
+    // not to be asked while web server or database are away, which is another trouble
+    Ok(match super::sign_in(stack, super::USER).await {
+        Ok(None) => Some(format!("account {} has another password than its Secret", super::USER)),
+        Err(error) if Refusal::is_its_own_fault(&error) => Some(format!("{}: tables may be missing", one_line(&error))),
+        _ => None,
+    })
 }
 
 #[async_trait]
@@ -131,7 +171,11 @@ impl Step for SupersetRelease {
             let (jobs, selection) = (stack.api::<Job>(), ListParams::default().labels(JOBS));
             jobs.delete_collection(&DeleteParams::background(), &selection).await.context("the jobs of the release")?;
         }
-        release::upgrade(stack, &install, NAME, progress, || rollout(stack)).await
+        let look = || async {
+            release::replace_stuck(stack, DATABASE).await?;
+            rollout(stack).await
+        };
+        release::upgrade(stack, &install, NAME, progress, look).await
     }
 
     async fn retractable(&self, stack: &Stack, _: Retraction) -> Result<Retracted> {

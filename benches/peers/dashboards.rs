@@ -1,0 +1,84 @@
+//! How long a teacher waits for each dashboard, in a browser on this machine.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Map, Value, json};
+
+use super::cluster::{Place, with_stack};
+use super::measure::{self, output};
+use super::table::{Samples, Table};
+use super::{Args, say};
+
+const SLUGS: [&str; 3] = ["is-the-course-alive", "how-do-learners-watch-the-videos", "is-the-data-flowing"];
+/// Every view asks the data lake, as the first of the minute does.
+const UNCACHED: &str = "config: {cacheSeconds: 0}\n";
+
+pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
+    let Some(context) = &args.context else {
+        say("left out: dashboards, as no --context names a cluster");
+        return Ok(());
+    };
+    for tool in ["chromium", "chromedriver"] {
+        if !Path::new("/usr/bin").join(tool).exists() {
+            say(&format!("left out: dashboards, as there is no /usr/bin/{tool}"));
+            return Ok(());
+        }
+    }
+    let mut values = tempfile::NamedTempFile::new()?;
+    values.write_all(UNCACHED.as_bytes())?;
+    let values = format!("dataviz={}", values.path().display());
+    with_stack(args, context, &["--values", &values], |place| pages(args, place, table))
+}
+
+fn pages(args: &Args, place: &Place, table: &mut Table) -> Result<()> {
+    say(&format!("sending {} statements", args.statements));
+    measure::run(&mut place.lastack(&["seed", "--count", &args.statements.to_string()]))?;
+    // whatever has to be read once, such as an index that nobody has asked for anything, is read here
+    let checked: Value = serde_json::from_str(&output(&mut place.lastack(&["dashboards", "check", "--fail-on-error", "-o", "json"]))?)?;
+    let asked = asked(place)?;
+    let mut first = vec![Vec::new(); SLUGS.len()];
+    let mut again = vec![Vec::new(); SLUGS.len()];
+    // the first browser is not counted
+    for round in 0..=args.rounds {
+        let seen = look(&asked)?;
+        for (nth, slug) in SLUGS.iter().enumerate().filter(|_| round > 0) {
+            first[nth].push(seen[slug]["seconds"].as_f64().context("the browser gave no time")?);
+            again[nth].push(seen[slug]["again"].as_f64().context("the browser gave no time")?);
+        }
+    }
+    let target = if args.statements <= 22_000 { "below 5 s" } else { "below 10 s" };
+    for ((slug, first), again) in SLUGS.iter().zip(first).zip(again) {
+        table.alone(&format!("`{slug}`, new browser"), "s", &Samples::new(first), target);
+        table.alone(&format!("`{slug}`, again"), "s", &Samples::new(again), target);
+    }
+    let queries = checked["items"].as_array().context("no charts were checked")?.iter().filter_map(|item| item["milliseconds"].as_f64());
+    table.alone("a chart's query, four at a time", "s", &Samples::new(queries.map(|ms| ms / 1e3)), "");
+    Ok(())
+}
+
+/// What the browser is told: the address, the teacher, and how many charts each page has.
+fn asked(place: &Place) -> Result<String> {
+    let address = output(&mut place.lastack(&["open", "dataviz", "--print"]))?;
+    let url = address.split("/superset/").next().unwrap_or_default();
+    let accounts: Value = serde_json::from_str(&output(&mut place.lastack(&["creds", "dataviz", "-o", "json"]))?)?;
+    let teacher = accounts["items"].as_array().into_iter().flatten().find(|item| item["user"] == "teacher").context("there is no teacher")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let charts = SLUGS.iter().map(|slug| {
+        let file = std::fs::read_to_string(root.join(format!("dashboards/dashboards/{slug}.yaml")))?;
+        Ok(((*slug).to_string(), json!(file.matches("type: CHART").count())))
+    });
+    let dashboards = charts.collect::<Result<Map<String, Value>>>()?;
+    Ok(json!({"url": url, "user": "teacher", "password": teacher["password"], "dashboards": dashboards, "again": true}).to_string())
+}
+
+fn look(asked: &str) -> Result<Value> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/browser.py");
+    let mut child = Command::new("/usr/bin/python3").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    child.stdin.take().context("a pipe")?.write_all(asked.as_bytes())?;
+    let ended = child.wait_with_output()?;
+    ensure!(ended.status.success(), "the browser did not get to see every dashboard");
+    Ok(serde_json::from_slice(&ended.stdout)?)
+}

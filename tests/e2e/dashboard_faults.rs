@@ -1,0 +1,175 @@
+//! What breaks around the dashboards is named, and mended where it is ours.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::dataviz::{CHECK, known_statements, known_statements_are_gone, one_chart_is_good};
+use crate::lab::{Ended, eventually};
+use crate::parts::{data_lake, password_of, superset, superset_as_admin};
+use crate::stack;
+
+/// By its name before the tests that need the known statements, which would have to be stored again.
+#[test]
+fn a_field_that_the_mapping_lacks_is_named_and_brought() {
+    let mut index: Value = serde_json::from_str(&std::fs::read_to_string("manifests/statements.json").expect("the index")).expect("JSON");
+    let fields = index["mappings"]["properties"].as_object_mut().expect("fields");
+    fields.remove("la_video_session").expect("a field that a chart uses");
+    // as many as there are, so that none is added by itself
+    let limit: usize = fields.values().map(|field| 1 + field["fields"].as_object().map_or(0, serde_json::Map::len)).sum();
+    index["settings"]["index.mapping.total_fields.limit"] = json!(limit);
+    known_statements_are_gone();
+    data_lake("lastack", "statements -X DELETE", "").good();
+    data_lake("lastack", "statements -X PUT -H 'Content-Type: application/json' -d @-", &index.to_string()).good();
+    stack().lastack("seed --count 100 --seed 7").good();
+
+    stack().lastack("status").exits(3).says("la_video_session").says("absent");
+    stack().lastack("dashboards explain video-viewings").exits(3).says("the mapping has no field `la_video_session`").says("install --only datalake");
+    stack().lastack("dashboards check video-viewings --fail-on-error").exits(3).says("la_video_session");
+    stack().lastack("install --only datalake").good().says("ok       datalake.index");
+    stack().lastack("status").good();
+    stack().lastack("seed --count 100 --seed 8").good();
+    stack().lastack("dashboards check video-viewings --fail-on-error").good();
+}
+
+#[test]
+fn deleted_dashboards_stay_away_until_two_who_want_them_bring_them_at_once() {
+    known_statements();
+    superset_as_admin(stack(), r#"send DELETE "dashboard/$(get dashboard/is-the-data-flowing | pick "['result']['id']")""#).good();
+    stack().lastack("install").good().says("nothing to change");
+    stack().lastack("configure dataviz").good();
+    stack().lastack("status").good().says("2 dashboards, 29 charts, 1 changed by people");
+    stack().lastack("dashboards list").good().says("deleted by a person");
+
+    let both = [stack().start("dashboards apply --overwrite"), stack().start("dashboards apply --overwrite")];
+    for child in both {
+        Ended::of("dashboards apply --overwrite, at once with another".into(), child).good();
+    }
+    let list = stack().lastack("dashboards list").good();
+    assert_eq!(list.stdout.matches("as in this program").count(), 3, "{}", list.stdout);
+    stack().lastack(CHECK).good();
+    stack().lastack("install").good().says("nothing to change");
+}
+
+#[test]
+fn a_password_that_the_administrator_chose_in_superset_is_theirs() {
+    const CHOSEN: &str = "chosen-in-the-browser-01";
+    let ours = password_of(stack(), "admin");
+    let becomes = |password: &str| format!(r#"send PUT me/ '{{"password":"{password}"}}'"#);
+    superset(stack(), "admin", &ours, &becomes(CHOSEN)).good();
+    stack().lastack("status").good().says("admin has a password of their own");
+    stack().lastack("install").good().says("nothing to change");
+    superset(stack(), "admin", CHOSEN, &becomes(&ours)).good();
+    let status = stack().lastack("status").good();
+    assert!(!status.stdout.contains("of their own"), "{}", status.stdout);
+}
+
+#[test]
+fn a_broken_or_hostile_bundle_changes_nothing() {
+    let before = stack().lastack("dashboards list -o json").good().json();
+    let folder = tempfile::tempdir().expect("a folder");
+    // name, what Python puts into the archive, exit code, what is said
+    let archives = [
+        ("slip.zip", "z.writestr('b/../../../charts/a.yaml', chart)", 2, "points out of the archive"),
+        (
+            "link.zip",
+            "i = zipfile.ZipInfo('b/charts/a.yaml'); i.create_system = 3; i.external_attr = 0o120777 << 16; z.writestr(i, '/etc/passwd')",
+            2,
+            "points out of",
+        ),
+        ("bomb.zip", "z.writestr('b/charts/a.yaml', b'a' * 200_000_000)", 2, "larger than 2 MB"),
+        ("many.zip", "[z.writestr(f'b/charts/{n}.yaml', chart) for n in range(3000)]", 2, "more than 2000"),
+        ("future.zip", "z.writestr('b/metadata.yaml', 'version: 2.0.0'); z.writestr('b/charts/a.yaml', chart)", 2, "format 2.0.0"),
+        ("no-yaml.zip", "z.writestr('b/charts/a.yaml', 'slice_name: [')", 2, "is not YAML"),
+        ("no-uuid.zip", "z.writestr('b/charts/a.yaml', 'slice_name: a')", 2, "has no uuid"),
+        ("empty.zip", "z.writestr('b/readme.txt', 'nothing')", 2, "there is no dashboard"),
+        ("not-a.zip", "z.fp.write(b'PK and then something else')", 2, "not a zip archive"),
+        ("half.zip", "z.writestr('b/charts/a.yaml', chart)", 2, "charts/a.yaml has no dataset_uuid"),
+        (
+            "orphan.zip",
+            "z.writestr('b/charts/a.yaml', chart + 'dataset_uuid: 6f3a3b5e-0000-4000-8000-00000000e2e2')",
+            2,
+            "neither among the files nor in Superset",
+        ),
+        // which only Superset itself can tell, and of which it says no more than that
+        (
+            "half-chart.zip",
+            "z.writestr('b/charts/a.yaml', chart + 'dataset_uuid: d4c4bfd1-e948-4743-911f-042f1aafdffc')",
+            1,
+            "to the import of assets",
+        ),
+    ];
+    for (name, fill, code, says) in archives {
+        let file: PathBuf = folder.path().join(name);
+        let chart = "slice_name: a\\nuuid: 6f3a3b5e-0000-4000-8000-00000000e2e1\\n";
+        let script =
+            format!("import sys, zipfile\nchart = '{chart}'\nz = zipfile.ZipFile(sys.argv[1], 'w', zipfile.ZIP_DEFLATED)\n{fill}\nz.close()\n");
+        let script = if name == "not-a.zip" { script.replace("z.close()\n", "z.fp.close()\n") } else { script };
+        stack().run("python3", &["-", &file.display().to_string()], &script).good();
+        stack().lastack(&format!("dashboards apply {}", file.display())).exits(code).says(says);
+    }
+    assert_eq!(stack().lastack("dashboards list -o json").good().json(), before);
+    stack().lastack("install").good().says("nothing to change");
+}
+
+#[test]
+fn postgresql_that_is_down_is_named_with_its_pod_and_mended() {
+    known_statements();
+    stack().kubectl("scale statefulset dataviz-postgresql --replicas=0");
+    stack().kubectl("wait --for=delete pod/dataviz-postgresql-0 --timeout=120s");
+    stack().lastack("status").exits(3).says("Superset's PostgreSQL is down: statefulset dataviz-postgresql is scaled to 0 pods");
+    // a field that kubectl set belongs to kubectl, and Kubernetes itself would wait for the broken pod for ever
+    stack().kubectl("set image statefulset/dataviz-postgresql postgresql=postgres:99");
+    stack().kubectl("scale statefulset dataviz-postgresql --replicas=1");
+    eventually("the image of PostgreSQL cannot be pulled", || {
+        stack().lastack("status").exits(3).stdout.contains("pod dataviz-postgresql-0 cannot pull postgres:99: not found in the registry")
+    });
+    stack().lastack("dashboards check").exits(1).says("Superset's PostgreSQL is down").says("hint: `kubectl lastack install`");
+    stack().lastack("install").good();
+    stack().lastack("status").good();
+    one_chart_is_good();
+}
+
+#[test]
+fn the_preparation_of_a_lost_database_that_is_killed_half_way_is_finished_by_install() {
+    known_statements();
+    let psql = "exec dataviz-postgresql-0 -- psql --quiet --username=superset --dbname=postgres --command";
+    let sql = |statement: &str| {
+        let arguments: Vec<&str> = ["-n", "e2e"].into_iter().chain(psql.split(' ')).chain([statement]).collect();
+        stack().run("kubectl", &arguments, "").good();
+    };
+    sql("DROP DATABASE superset WITH (FORCE)");
+    sql("CREATE DATABASE superset");
+    stack().lastack("status").exits(3).says("superset");
+
+    let job = "-l app.kubernetes.io/instance=dataviz,app.kubernetes.io/component=init";
+    let old = stack().kubectl(&format!("get pods {job} -o name"));
+    let mut install = stack().start("install");
+    let log = |pod: &str| stack().run("kubectl", &["-n", "e2e", "logs", pod, "-c", "init"], "").stdout;
+    let mut pod = String::new();
+    eventually("the new job migrates the database", || {
+        pod = stack().kubectl(&format!("get pods {job} -o name")).lines().find(|name| !old.contains(*name)).unwrap_or_default().to_string();
+        !pod.is_empty() && log(&pod).contains("Running upgrade")
+    });
+    install.kill().expect("the install can be killed");
+    install.wait().expect("it ends");
+    stack().kubectl(&format!("delete job {job} --cascade=orphan"));
+    stack().kubectl(&format!("delete {pod} --force --grace-period=0"));
+
+    stack().lastack("install").good().says("ok       dataviz.release");
+    stack().lastack(CHECK).good().says("29 of 29 charts are good");
+    stack().lastack("install").good().says("nothing to change");
+}
+
+#[test]
+fn certificates_of_a_new_authority_are_trusted_by_all_parts_in_the_end() {
+    known_statements();
+    let authority = || stack().kubectl(r"get secret data-lake-es-http-certs-public -o jsonpath={.data.ca\.crt}");
+    let before = authority();
+    stack().kubectl("delete secret data-lake-es-http-ca-internal data-lake-es-http-certs-internal");
+    eventually("the operator has made another authority", || authority() != before);
+    stack().lastack("install").good();
+    stack().lastack("status").good();
+    one_chart_is_good();
+    stack().lastack("seed").good().says("22,000 already there");
+}
