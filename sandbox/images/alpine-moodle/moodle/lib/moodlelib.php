@@ -2,6 +2,8 @@
 // Settings, users and passwords, texts, logs: the functions that scripts call most.
 defined('MOODLE_INTERNAL') || die();
 
+const AUTH_PASSWORD_NOT_CACHED = 'not cached';
+
 function get_config($plugin, $name = null) {
     global $CFG, $DB;
     if (empty($plugin) || $plugin === 'moodle' || $plugin === 'core') {
@@ -143,7 +145,7 @@ function hash_internal_user_password($password, $fasthash = false, $pepperlength
     return crypt($password, '$6$rounds=' . ($fasthash ? 5000 : 10000) . '$' . random_string(16) . '$');
 }
 function validate_internal_user_password($user, $password) {
-    return $user->password !== '' && $user->password !== 'not cached' && password_verify($password, $user->password);
+    return $user->password !== '' && $user->password !== AUTH_PASSWORD_NOT_CACHED && password_verify($password, $user->password);
 }
 function update_internal_user_password($user, $password, $fasthash = false) {
     global $DB;

@@ -151,8 +151,8 @@ function initialise_fullme() {
     $ME = $_SERVER['REQUEST_URI'] ?? '/';
     $FULLME = $root['scheme'] . '://' . $root['host'] . (empty($root['port']) ? '' : ':' . $root['port']) . $ME;
     $host = $asked['host'] ?? '';
-    $port = $asked['port'] ?? ($https ? 443 : 80);
-    $rootport = $root['port'] ?? ($root['scheme'] === 'https' ? 443 : 80);
+    // the port that the web server listens on, whatever was asked for
+    $port = (int)($_SERVER['SERVER_PORT'] ?? ($https ? 443 : 80));
     if ($host === '') {
         return; // no browser
     }
