@@ -75,7 +75,7 @@ fn asked(place: &Place) -> Result<String> {
 }
 
 fn look(asked: &str) -> Result<Value> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/browser.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/dashboards.py");
     let mut child = Command::new("/usr/bin/python3").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     child.stdin.take().context("a pipe")?.write_all(asked.as_bytes())?;
     let ended = child.wait_with_output()?;

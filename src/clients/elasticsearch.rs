@@ -109,6 +109,11 @@ impl Elasticsearch {
         answer["count"].as_u64().context("`_count` gave no count")
     }
 
+    /// Takes one statement away.
+    pub async fn delete(&self, id: Uuid) -> Result<()> {
+        self.ask(Method::DELETE, &format!("/{INDEX}/_doc/{id}"), None).await.map(drop)
+    }
+
     /// Those of these statements (at most 10,000) that a search finds.
     pub async fn find(&self, ids: &[Uuid]) -> Result<Vec<Uuid>> {
         let query = json!({"query": {"ids": {"values": ids}}, "size": ids.len(), "_source": false});

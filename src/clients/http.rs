@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use base64::Engine as _;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
@@ -14,6 +14,8 @@ use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::error::Failure;
 
 use super::tunnel::Connector;
 
@@ -114,6 +116,23 @@ impl HttpClient {
         let answer: Result<Answer> =
             tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {} s", TIMEOUT.as_secs())));
         answer.with_context(|| self.base.clone())
+    }
+
+    /// Reads a body that may be long; `arrived` is told how many bytes came until now.
+    pub async fn download(&self, path: &str, limit: u64, arrived: &(dyn Fn(u64) + Sync)) -> Result<Answer> {
+        let request = Request::get(format!("{}{path}", self.base)).body(Full::default()).with_context(|| format!("`{path}` cannot be asked for"))?;
+        let quiet = || anyhow::anyhow!("nothing came for {} s", TIMEOUT.as_secs());
+        let response = tokio::time::timeout(TIMEOUT, self.client.request(request)).await.map_err(|_| quiet())??;
+        let (head, mut incoming) = response.into_parts();
+        let mut body = BytesMut::new();
+        while let Some(frame) = tokio::time::timeout(TIMEOUT, incoming.frame()).await.map_err(|_| quiet())?.transpose()? {
+            body.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()));
+            if body.len() as u64 > limit {
+                return Err(Failure::failed(format!("it is larger than {} MB", limit >> 20)).into());
+            }
+            arrived(body.len() as u64);
+        }
+        Ok(Answer { status: head.status, headers: head.headers, body: body.freeze() })
     }
 }
 

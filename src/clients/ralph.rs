@@ -4,7 +4,11 @@ use anyhow::Result;
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, StatusCode};
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::error::Failure;
 
 use super::http::{Account, Answer, HttpClient};
 
@@ -25,6 +29,15 @@ pub enum Verdict {
     Refused { status: u16, reason: String },
     /// Not decided: some of it may be stored. Sending the same again is safe.
     Unclear { status: u16, reason: String },
+}
+
+/// Where a page of statements is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The parameters of an xAPI query, encoded.
+    Query(String),
+    /// What the page before it said.
+    More(String),
 }
 
 impl Ralph {
@@ -55,6 +68,26 @@ impl Ralph {
     /// Asks the LRS whether it and its backend are well.
     pub async fn heartbeat(&self) -> Result<Answer> {
         self.http.get("/__heartbeat__").await
+    }
+
+    /// A page of the statements that a query selects, and where the next one is.
+    pub async fn page(&self, place: &Place) -> Result<(Vec<Box<RawValue>>, Option<Place>)> {
+        #[derive(Deserialize)]
+        struct Page {
+            statements: Vec<Box<RawValue>>,
+            more: Option<String>,
+        }
+        let path = match place {
+            Place::Query(query) => format!("{}?{query}", self.statements),
+            Place::More(path) => path.clone(),
+        };
+        let answer = self.http.get(&path).await?;
+        if !answer.status.is_success() {
+            let status = answer.status.as_u16();
+            return Err(Failure::failed(format!("the LRS answered {status} to a query: {}", reason(&answer))).into());
+        }
+        let page: Page = answer.json()?;
+        Ok((page.statements, page.more.filter(|more| !more.is_empty()).map(Place::More)))
     }
 
     /// Stores a JSON array of statements.

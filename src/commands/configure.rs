@@ -8,30 +8,52 @@ use crate::output::age::took;
 use crate::output::printer;
 use crate::output::progress::Rows;
 use crate::stack::Stack;
-use crate::stack::settings::Settings;
+use crate::stack::settings::{LmsSettings, Sending, Settings};
 use crate::stack::versions::Component;
 use crate::steps;
 
 use super::Outcome;
 
-/// Put right the settings inside of running components: Superset's connection, dashboards and roles
+/// Put right the settings inside of running components: what Moodle sends and where to, its test course, Superset's
+/// connection, dashboards and roles
 ///
-/// Touches no release and no Secret. What people made or changed in Superset stays.
+/// Touches no release and no Secret. What people made or changed in Moodle and Superset stays. What is asked for here is
+/// remembered, as `install` remembers.
 #[derive(Debug, Args)]
 pub struct ConfigureArgs {
     /// Only these components
     #[arg(value_enum)]
     components: Vec<Component>,
+    #[command(flatten)]
+    lms: LmsSettings,
+    /// Let Moodle's cron send events, every minute
+    #[arg(long, conflicts_with = "immediate", help_heading = "Moodle")]
+    background: bool,
+    /// Send events while the learner waits for the page: an LRS that is away then costs the events
+    #[arg(long, help_heading = "Moodle")]
+    immediate: bool,
     /// How long to wait for everything together
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     timeout: Duration,
 }
 
 pub async fn run(flags: &KubeFlags, args: ConfigureArgs) -> Result<Outcome> {
-    let stack = Stack::open(flags.resolve().await?, Settings::default(), Some(args.timeout)).await?;
+    let sending = match (args.background, args.immediate) {
+        (true, _) => Some(Sending::Background),
+        (_, true) => Some(Sending::Immediate),
+        _ => None,
+    };
+    let lms = LmsSettings { sending, ..args.lms };
+    let remember = !lms.is_empty();
+    let asked = Settings { lms, ..Default::default() };
+    let stack = Stack::open(flags.resolve().await?, asked, Some(args.timeout)).await?;
     let wanted = |id: &str| args.components.is_empty() || args.components.iter().any(|component| id.starts_with(&format!("{component}.")));
     let graph = steps::graph()?;
-    let configuring: Vec<_> = graph.steps().filter(|step| step.configures() && wanted(step.id())).map(|step| step.id()).collect();
+    let configuring: Vec<_> = graph
+        .steps()
+        .filter(|step| step.configures() && wanted(step.id()) || remember && step.id() == steps::SETTINGS)
+        .map(|step| step.id())
+        .collect();
     let graph = graph.without(|id| !configuring.contains(&id));
     let rows = Rows::new(graph.steps().map(|step| step.id()));
     let summary = graph.converge(&stack, &rows).await?;

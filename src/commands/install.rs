@@ -31,7 +31,7 @@ pub struct InstallArgs {
     /// How big the stack is
     #[arg(long, value_enum)]
     profile: Option<Profile>,
-    /// File with settings (profile, expose, imageRegistry, charts, values)
+    /// File with settings (profile, expose, imageRegistry, charts, values, lms)
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Chart values of a component that go over ours (repeatable)
@@ -43,6 +43,9 @@ pub struct InstallArgs {
     /// Registry that all images come from; an empty one goes back to their own
     #[arg(long, value_name = "REGISTRY")]
     image_registry: Option<String>,
+    /// Zip file or address of the plugin logstore_xapi, instead of its release
+    #[arg(long, value_name = "FILE|URL", env = "LASTACK_PLUGIN", hide_env_values = true)]
+    plugin: Option<String>,
     /// Use a new namespace named after you and a random number
     #[arg(long, conflicts_with = "namespace")]
     new_namespace: bool,
@@ -102,7 +105,13 @@ fn settings(args: &InstallArgs) -> Result<Settings> {
             serde_saphyr::from_str(&text).map_err(|error| Failure::usage(format!("{} is not YAML: {}", file.display(), yaml_fault(&error))))?;
         settings.values.insert(*component, values);
     }
-    let typed = Settings { profile: args.profile, expose: args.expose, image_registry: args.image_registry.clone(), ..Default::default() };
+    let typed = Settings {
+        profile: args.profile,
+        expose: args.expose,
+        image_registry: args.image_registry.clone(),
+        plugin: args.plugin.clone(),
+        ..Default::default()
+    };
     // an empty registry must reach the stored settings to take theirs away
     let registry = typed.image_registry.clone().or(settings.image_registry.clone());
     let mut settings = settings.overridden_by(typed);

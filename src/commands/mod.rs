@@ -8,17 +8,22 @@ pub mod dashboards;
 pub mod home;
 pub mod install;
 pub mod open;
+pub mod replay;
 pub mod seed;
+pub mod statements;
 pub mod status;
+pub mod trace;
 pub mod uninstall;
 pub mod version;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
+use quick_junit::Report;
 
 use crate::cli::{Cli, Command, KubeFlags};
 use crate::error::{self, Failure, Kind};
@@ -68,6 +73,9 @@ fn run(cli: Cli) -> Result<Outcome> {
         Some(Command::Status(args)) => block_on(status::run(&flags, args)),
         Some(Command::Creds(args)) => block_on(creds::run(&flags, args)),
         Some(Command::Seed(args)) => block_on(seed::run(&flags, args)),
+        Some(Command::Statements(args)) => block_on(statements::run(&flags, args)),
+        Some(Command::Trace(args)) => block_on(trace::run(&flags, args)),
+        Some(Command::Replay(args)) => block_on(replay::run(&flags, args)),
         Some(Command::Open(args)) => block_on(open::run(&flags, args)),
         Some(Command::Configure(args)) => block_on(configure::run(&flags, args)),
         Some(Command::Dashboards(args)) => block_on(dashboards::run(&flags, args)),
@@ -92,6 +100,11 @@ fn block_on(command: impl Future<Output = Result<Outcome>>) -> Result<Outcome> {
     // a port-forward that is still draining must not keep a finished command
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
+}
+
+fn write_junit(file: &Path, report: &Report) -> Result<()> {
+    let text = report.to_string().context("the JUnit report")?;
+    std::fs::write(file, text).with_context(|| format!("file {}", file.display()))
 }
 
 /// The stack as it was last installed, for verbs that do not change what it is.

@@ -11,7 +11,7 @@ use crate::dashboards::bundle::{Bundle, FIRST};
 use crate::error::{Failure, one_line};
 use crate::output::printer;
 use crate::stack::Stack;
-use crate::steps::{self, dataviz};
+use crate::steps::{self, dataviz, lms};
 
 use super::Outcome;
 
@@ -35,6 +35,9 @@ pub struct OpenArgs {
 enum Openable {
     /// Superset, at the first dashboard
     Dataviz,
+    /// Moodle
+    #[value(alias = "moodle")]
+    Lms,
     /// Ralph
     Lrs,
 }
@@ -43,20 +46,31 @@ pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {
     let stack = super::open(flags).await?;
     let (service, path) = match args.part {
         Openable::Dataviz => (dataviz::NAME, first_dashboard(&stack).await?),
+        Openable::Lms => (lms::NAME, "/".to_string()),
         Openable::Lrs => (steps::lrs::NAME, "/__heartbeat__".to_string()),
     };
     if let Some(url) = steps::release::url(&stack, service).await? {
         show(&format!("{url}{path}"), args.print)?;
         return Ok(Outcome::Good);
     }
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).await.map_err(|error| {
-        Failure::failed(format!("port {} of this machine cannot be used: {error}", args.port))
-            .hint("choose another with `--port`, or none to take a free one")
+    // Moodle knows the one address that people reach it by, and it is this port
+    let wanted = if args.part == Openable::Lms { lms::LOCAL_PORT } else { args.port };
+    if args.part == Openable::Lms && ![0, wanted].contains(&args.port) {
+        return Err(Failure::usage(format!("Moodle's own address is http://localhost:{wanted}, so it can be opened on no other port"))
+            .hint("give it another address as `siteUrl` in its values, or expose it")
+            .into());
+    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).await.map_err(|error| {
+        Failure::failed(format!("port {wanted} of this machine cannot be used: {error}")).hint(match args.part {
+            Openable::Lms => "Moodle knows itself by this port: end what else uses it, or expose Moodle",
+            _ => "choose another with `--port`, or none to take a free one",
+        })
     })?;
     let connector = Connector::to_cluster(stack.target.streams.clone());
     // a service without pods is said now, not at the browser's first request
     connector.to_service(stack.namespace(), service, 80).await?;
-    show(&format!("http://{}{path}", listener.local_addr()?), args.print)?;
+    let host = if args.part == Openable::Lms { format!("localhost:{wanted}") } else { listener.local_addr()?.to_string() };
+    show(&format!("http://{host}{path}"), args.print)?;
     printer::note("forwarding until Ctrl-C");
     forward(listener, connector, stack.namespace(), service).await
 }

@@ -9,9 +9,10 @@ use include_dir::{Dir, include_dir};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
+use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
-use zip::{ZipArchive, ZipWriter};
 
+use crate::archive::{self, Limits};
 use crate::clients::superset::Kind;
 use crate::error::Failure;
 use crate::stack::settings::yaml_fault;
@@ -24,9 +25,7 @@ pub const FIRST: &str = "is-the-course-alive";
 
 /// The format that Superset 4 to 6 read and write.
 const FORMAT: &str = "1.0.0";
-const LARGEST_FILE: u64 = 2 << 20;
-const LARGEST_BUNDLE: u64 = 32 << 20;
-const MOST_FILES: usize = 2000;
+const LIMITS: Limits = Limits { files: 2000, file: 2 << 20, total: 32 << 20 };
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asset {
@@ -144,41 +143,17 @@ impl Bundle {
             return Self::from_zip(file, &shown.to_string());
         }
         let mut text = String::new();
-        file.take(LARGEST_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
-        too_large(&shown.to_string(), text.len() as u64)?;
+        file.take(LIMITS.file + 1).read_to_string(&mut text).map_err(unreadable)?;
+        LIMITS.check_file(&shown.to_string(), text.len() as u64)?;
         Self::from_files(BTreeMap::from([(shown.to_string(), text)]))
     }
 
-    /// Nothing of an archive is ever written to disk; names that point out of it are refused all the same,
-    /// because whoever made them meant no good.
     pub fn from_zip(archive: impl Read + Seek, shown: &str) -> Result<Self> {
-        let fault = |what: String| Failure::usage(format!("{shown} {what}"));
-        let mut archive = ZipArchive::new(archive).map_err(|error| fault(format!("is not a zip archive that can be read: {error}")))?;
-        if archive.len() > MOST_FILES {
-            return Err(fault(format!("holds {} files, more than {MOST_FILES}", archive.len())).into());
-        }
-        let mut files = BTreeMap::new();
-        let mut total = 0;
-        for index in 0..archive.len() {
-            let entry = archive.by_index(index).map_err(|error| fault(format!("is broken: {error}")))?;
-            let name = entry.name().map_err(|error| fault(format!("is broken: {error}")))?.into_owned();
-            if name.starts_with(['/', '\\']) || entry.enclosed_name().is_none() || entry.is_symlink() {
-                return Err(fault(format!("holds `{name}`, which points out of the archive")).into());
-            }
-            if entry.is_dir() || !is_yaml(&name) {
-                continue;
-            }
-            let mut text = Vec::new();
-            // the size that the archive claims is not to be trusted
-            entry.take(LARGEST_FILE + 1).read_to_end(&mut text).map_err(|error| fault(format!("is broken at `{name}`: {error}")))?;
-            too_large(&format!("{name} in {shown}"), text.len() as u64)?;
-            total += text.len() as u64;
-            if total > LARGEST_BUNDLE {
-                return Err(fault(format!("unpacks to more than {} MB", LARGEST_BUNDLE >> 20)).into());
-            }
-            let text = String::from_utf8(text).map_err(|_| fault(format!("holds `{name}`, which is not text")))?;
-            files.insert(name, text);
-        }
+        let text = |(name, bytes): (String, Vec<u8>)| match String::from_utf8(bytes) {
+            Ok(text) => Ok((name, text)),
+            Err(_) => Err(Failure::usage(format!("{shown} holds `{name}`, which is not text"))),
+        };
+        let files = archive::unzip(archive, shown, &LIMITS, is_yaml)?.into_iter().map(text).collect::<Result<_, _>>()?;
         Self::from_files(files)
     }
 
@@ -243,13 +218,6 @@ fn check_metadata(file: &str, text: &str) -> Result<()> {
     Ok(())
 }
 
-fn too_large(what: &str, bytes: u64) -> Result<()> {
-    match bytes > LARGEST_FILE {
-        true => Err(Failure::usage(format!("{what} is larger than {} MB, which no asset is", LARGEST_FILE >> 20)).into()),
-        false => Ok(()),
-    }
-}
-
 fn is_yaml(name: &str) -> bool {
     name.ends_with(".yaml") || name.ends_with(".yml")
 }
@@ -273,9 +241,9 @@ fn collect_folder(root: &Path, folder: &Path, files: &mut BTreeMap<String, Strin
             collect_folder(root, &path, files)?;
         } else if is_yaml(&name) {
             let length = path.metadata().map_err(|error| unreadable(&path, error))?.len();
-            too_large(&name, length)?;
-            if files.len() >= MOST_FILES {
-                return Err(Failure::usage(format!("{} holds more than {MOST_FILES} files", root.display())).into());
+            LIMITS.check_file(&name, length)?;
+            if files.len() >= LIMITS.files {
+                return Err(Failure::usage(format!("{} holds more than {} files", root.display(), LIMITS.files)).into());
             }
             files.insert(name, std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?);
         }

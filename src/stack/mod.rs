@@ -11,7 +11,7 @@ pub mod versions;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Api;
 use tokio::sync::OnceCell;
 
@@ -62,6 +62,11 @@ impl Stack {
         K::DynamicType: Default,
     {
         Api::namespaced(self.target.client.clone(), &self.target.namespace)
+    }
+
+    /// The same for pods, over connections that may stay open as long as a stream of theirs takes.
+    pub fn streams(&self) -> Api<Pod> {
+        Api::namespaced(self.target.streams.clone(), &self.target.namespace)
     }
 
     /// The labels that every object of ours carries.

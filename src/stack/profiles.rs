@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::resources::Resources;
+use super::settings::TestCourse;
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -27,6 +28,7 @@ pub enum Profile {
 pub struct Sizes {
     pub datalake: DatalakeSize,
     pub lrs: ReplicaSize,
+    pub lms: LmsSize,
     pub dataviz: DatavizSize,
 }
 
@@ -57,6 +59,18 @@ pub struct DatavizSize {
     pub postgresql: DatabaseSize,
     /// Background workers; with any of them come a cache and a scheduler.
     pub workers: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LmsSize {
+    pub web: ReplicaSize,
+    pub postgresql: DatabaseSize,
+    /// Of the volume with the files of courses.
+    pub storage: Quantity,
+    /// The test course that is made unless the settings say otherwise.
+    #[serde(default)]
+    pub course: TestCourse,
 }
 
 #[derive(Debug, Deserialize)]
@@ -107,6 +121,8 @@ impl Sizes {
     pub fn requests(&self) -> Resources {
         Resources::of(Some(&self.datalake.cpu), Some(&self.datalake.memory)) * self.datalake.nodes
             + Resources::of(Some(&self.lrs.cpu), Some(&self.lrs.memory)) * self.lrs.replicas
+            + Resources::of(Some(&self.lms.web.cpu), Some(&self.lms.web.memory)) * self.lms.web.replicas
+            + Resources::of(Some(&self.lms.postgresql.cpu), Some(&self.lms.postgresql.memory))
             + Resources::of(Some(&self.dataviz.web.cpu), Some(&self.dataviz.web.memory)) * (self.dataviz.web.replicas + self.dataviz.workers)
             + Resources::of(Some(&self.dataviz.postgresql.cpu), Some(&self.dataviz.postgresql.memory))
     }

@@ -34,6 +34,88 @@ pub struct Settings {
     /// Chart values that go over ours.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<Component, Value>,
+    #[serde(default, skip_serializing_if = "LmsSettings::is_empty")]
+    pub lms: LmsSettings,
+    /// A file or an address to take Moodle's xAPI plugin from in this run; it is then kept in the cluster.
+    #[serde(skip)]
+    pub plugin: Option<String>,
+}
+
+/// What Moodle sends, and the course to try it with.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize, Serialize, clap::Args)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LmsSettings {
+    /// Size of Moodle's test course
+    #[arg(long, value_enum, value_name = "SIZE", help_heading = "Moodle")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub course: Option<TestCourse>,
+    /// When events are sent; `--background` and `--immediate` on the command line
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sending: Option<Sending>,
+    /// Send the learners' names [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Moodle")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_names: Option<bool>,
+    /// Send the learners' user names instead of their numbers [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Moodle")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_usernames: Option<bool>,
+    /// Send the learners' e-mail addresses instead of their numbers [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Moodle")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_emails: Option<bool>,
+    /// Send what guests do [default: false]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Moodle")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_guests: Option<bool>,
+}
+
+/// A size that Moodle's course generator knows.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
+pub enum TestCourse {
+    /// No test course
+    #[default]
+    #[serde(rename = "none")]
+    #[value(name = "none")]
+    None,
+    #[value(name = "XS")]
+    XS,
+    #[value(name = "S")]
+    S,
+    #[value(name = "M")]
+    M,
+    #[value(name = "L")]
+    L,
+    #[value(name = "XL")]
+    XL,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sending {
+    /// By Moodle's cron, every minute
+    #[default]
+    Background,
+    /// Within the page request: an LRS that is away costs the events and slows the pages
+    Immediate,
+}
+
+impl LmsSettings {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn overridden_by(self, other: Self) -> Self {
+        Self {
+            course: other.course.or(self.course),
+            sending: other.sending.or(self.sending),
+            send_names: other.send_names.or(self.send_names),
+            send_usernames: other.send_usernames.or(self.send_usernames),
+            send_emails: other.send_emails.or(self.send_emails),
+            send_guests: other.send_guests.or(self.send_guests),
+        }
+    }
 }
 
 /// How the stack can be reached from outside the cluster.
@@ -64,7 +146,7 @@ impl Settings {
         let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
         serde_saphyr::from_str(&text).map_err(|error| {
             Failure::usage(format!("{} is not a lastack.yaml: {}", path.display(), yaml_fault(&error)))
-                .hint("it may have the keys profile, expose, imageRegistry, charts and values")
+                .hint("it may have the keys profile, expose, imageRegistry, charts, values and lms")
                 .into()
         })
     }
@@ -88,11 +170,17 @@ impl Settings {
         self.image_registry = other.image_registry.or(self.image_registry).filter(|registry| !registry.is_empty());
         self.charts.extend(other.charts);
         self.values.extend(other.values);
+        self.lms = self.lms.overridden_by(other.lms);
+        self.plugin = other.plugin.filter(|place| !place.is_empty()).or(self.plugin);
         self
     }
 
     pub fn profile(&self) -> Profile {
         self.profile.unwrap_or_default()
+    }
+
+    pub fn test_course(&self) -> TestCourse {
+        self.lms.course.unwrap_or(self.profile().sizes().lms.course)
     }
 
     pub fn expose(&self) -> Expose {
@@ -140,6 +228,7 @@ mod tests {
     fn settings_survive_the_config_map() {
         let settings = Settings {
             profile: Some(Profile::Classroom),
+            lms: LmsSettings { course: Some(TestCourse::M), sending: Some(Sending::Immediate), send_names: Some(true), ..Default::default() },
             values: BTreeMap::from([(Component::Lrs, json!({"resources": {"limits": {"memory": "1Gi"}}, "list": [1, "a"]}))]),
             ..Default::default()
         };

@@ -14,6 +14,8 @@ pub enum Component {
     Operator,
     Datalake,
     Lrs,
+    #[value(alias = "moodle")]
+    Lms,
     Dataviz,
 }
 
@@ -23,6 +25,7 @@ impl Component {
             Self::Operator => "operator",
             Self::Datalake => "datalake",
             Self::Lrs => "lrs",
+            Self::Lms => "lms",
             Self::Dataviz => "dataviz",
         }
     }
@@ -62,6 +65,17 @@ pub struct Release {
     pub version: String,
     pub chart: Option<ChartSource>,
     pub images: BTreeMap<String, String>,
+    pub plugin: Option<PluginSource>,
+}
+
+/// Where the plugin comes from that sends Moodle's events.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PluginSource {
+    pub version: String,
+    pub url: String,
+    /// Of the files that run, however they were packed.
+    pub sha256: String,
 }
 
 /// Where a chart comes from: a chart repository, or `charts/` of this program when none is named.
@@ -91,6 +105,10 @@ impl Release {
         self.images.get(role).map(String::as_str).expect("manifests/versions.yaml names every image")
     }
 
+    pub fn plugin(&self) -> &PluginSource {
+        self.plugin.as_ref().expect("manifests/versions.yaml names a plugin where a step installs one")
+    }
+
     pub fn chart(&self) -> &ChartSource {
         self.chart.as_ref().expect("manifests/versions.yaml names a chart where a step installs one")
     }
@@ -114,11 +132,10 @@ mod tests {
         let versions = Versions::get();
         for component in Component::value_variants() {
             let release = versions.of(*component);
-            let program = release.images.values().filter(|image| image.ends_with(&format!(":{}", release.version)));
-            assert_eq!(program.count(), 1, "{component}: one image is version {}", release.version);
-            for image in release.images.values() {
-                assert!(image.rsplit_once(':').is_some_and(|(_, tag)| tag.starts_with(|c: char| c.is_ascii_digit())), "{image} has no version");
-            }
+            let tags: Vec<_> = release.images.values().map(|image| image.rsplit_once(':').map(|(_, tag)| tag.trim_start_matches('v'))).collect();
+            assert_eq!(tags.iter().filter(|tag| **tag == Some(&release.version)).count(), 1, "{component}: one image is version {}", release.version);
+            let is_version = |tag: &&str| tag.starts_with(|c: char| c.is_ascii_digit());
+            assert!(tags.iter().all(|tag| tag.is_some_and(|tag| is_version(&tag))), "{component} has an image without a version");
         }
         semver::Version::parse(&format!("{}.0", versions.kubernetes.minimum)).unwrap();
     }

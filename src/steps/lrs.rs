@@ -26,6 +26,9 @@ const RELEASE: &str = "lrs";
 /// The Deployment, the Service and the Secret.
 pub const NAME: &str = "lrs-ralph";
 const USER: &str = "admin";
+/// The account that Moodle sends with.
+pub const MOODLE: &str = "moodle";
+const MOODLE_KEY: &str = "moodle-password";
 
 /// The passwords are random and long: guessing is hopeless at any cost, and Ralph pays this one per request.
 const BCRYPT_COST: u32 = 10;
@@ -67,13 +70,14 @@ impl Part for Lrs {
     }
 
     async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>> {
+        // Moodle's account is nobody's to sign in with
         let Some(password) = secrets::optional(stack, NAME, "password").await? else { return Ok(Vec::new()) };
         Ok(vec![Credential {
             user: USER.into(),
             password,
             purpose: "stores and reads all statements",
             secret: format!("{NAME}/password"),
-            url: format!("{}/xAPI", address(stack)),
+            url: endpoint(stack),
         }])
     }
 }
@@ -81,6 +85,11 @@ impl Part for Lrs {
 /// The address inside the cluster.
 fn address(stack: &Stack) -> String {
     format!("http://{NAME}.{}.svc", stack.namespace())
+}
+
+/// Where clients inside the cluster send statements to.
+pub fn endpoint(stack: &Stack) -> String {
+    format!("{}/xAPI", address(stack))
 }
 
 /// A client as the administrator of the LRS.
@@ -104,6 +113,20 @@ async fn probe(stack: &Stack) -> Result<String> {
     Ok("heartbeat ok".into())
 }
 
+/// An account of Ralph, as its accounts file has it.
+struct AccountOf {
+    user: &'static str,
+    /// The key of the Secret with its password.
+    key: &'static str,
+    scopes: &'static [&'static str],
+}
+
+/// People and this tool; and Moodle, which may ask only for what it sent itself.
+const ACCOUNTS: [AccountOf; 2] = [
+    AccountOf { user: USER, key: "password", scopes: &["all"] },
+    AccountOf { user: MOODLE, key: MOODLE_KEY, scopes: &["statements/write", "statements/read/mine"] },
+];
+
 fn credentials(stack: &Stack) -> Keep {
     Keep {
         name: NAME,
@@ -112,27 +135,40 @@ fn credentials(stack: &Stack) -> Keep {
         keys: vec![
             ("username", Key::Fixed(USER.into())),
             ("password", Key::Password),
+            (MOODLE_KEY, Key::Password),
             ("auth.json", Key::Derived { fits: accounts_fit, make: make_accounts }),
         ],
     }
 }
 
-/// Whether Ralph's accounts file opens with the password of the same Secret. Accounts that others added stay.
+/// Whether Ralph's accounts file has our accounts, and opens with the passwords of the same Secret.
 fn accounts_fit(data: &Data, file: &[u8]) -> bool {
     let accounts: Vec<Value> = serde_json::from_slice(file).unwrap_or_default();
-    let admin = accounts.iter().find(|account| account["username"] == USER);
-    let hash = admin.and_then(|account| account["hash"].as_str());
-    let password = data.get("password").and_then(|password| std::str::from_utf8(password).ok());
-    matches!((password, hash), (Some(password), Some(hash)) if bcrypt::verify(password, hash).unwrap_or(false))
+    ACCOUNTS.iter().all(|ours| {
+        let account = accounts.iter().find(|account| account["username"] == ours.user && account["scopes"] == json!(ours.scopes));
+        let hash = account.and_then(|account| account["hash"].as_str());
+        let password = data.get(ours.key).and_then(|password| std::str::from_utf8(password).ok());
+        matches!((password, hash), (Some(password), Some(hash)) if bcrypt::verify(password, hash).unwrap_or(false))
+    })
 }
 
+/// Accounts that others added stay.
 fn make_accounts(data: &Data) -> Result<Vec<u8>> {
-    let password = data.get("password").context("no password")?;
-    let hash = bcrypt::hash(std::str::from_utf8(password)?, BCRYPT_COST)?;
-    let others = data.get("auth.json").and_then(|file| serde_json::from_slice::<Vec<Value>>(file).ok()).unwrap_or_default();
-    let admin = json!({"username": USER, "hash": hash, "scopes": ["all"], "agent": {"mbox": "mailto:admin@lrs.example.org"}});
-    let accounts: Vec<Value> = std::iter::once(admin).chain(others.into_iter().filter(|account| account["username"] != USER)).collect();
+    let mut accounts = Vec::new();
+    for ours in &ACCOUNTS {
+        let password = data.get(ours.key).context("no password")?;
+        let hash = bcrypt::hash(std::str::from_utf8(password)?, BCRYPT_COST)?;
+        let agent = format!("mailto:{}@lrs.example.org", ours.user);
+        accounts.push(json!({"username": ours.user, "hash": hash, "scopes": ours.scopes, "agent": {"mbox": agent}}));
+    }
+    let there = data.get("auth.json").and_then(|file| serde_json::from_slice::<Vec<Value>>(file).ok()).unwrap_or_default();
+    accounts.extend(there.into_iter().filter(|account| ACCOUNTS.iter().all(|ours| account["username"] != ours.user)));
     Ok(serde_json::to_vec(&accounts)?)
+}
+
+/// The account that Moodle sends with, and its password.
+pub async fn moodle_account(stack: &Stack) -> Result<Account> {
+    Ok(Account { user: MOODLE.into(), password: secrets::value(stack, NAME, MOODLE_KEY).await? })
 }
 
 struct Credentials;
@@ -281,17 +317,18 @@ mod tests {
 
     #[test]
     fn the_accounts_file_follows_the_password_and_keeps_other_accounts() {
-        let mut data = Data::from([("password".to_string(), b"one".to_vec())]);
+        let mut data = Data::from([("password".to_string(), b"one".to_vec()), (MOODLE_KEY.to_string(), b"three".to_vec())]);
         let first = make_accounts(&data).unwrap();
         assert!(accounts_fit(&data, &first));
         let mut accounts: Vec<Value> = serde_json::from_slice(&first).unwrap();
-        accounts.push(json!({"username": "moodle", "hash": "x", "scopes": ["statements/write"], "agent": {}}));
+        assert_eq!(accounts[1]["scopes"], json!(["statements/write", "statements/read/mine"]), "Moodle must not read what others sent");
+        accounts.push(json!({"username": "h5p", "hash": "x", "scopes": ["statements/write"], "agent": {}}));
         data.insert("auth.json".into(), serde_json::to_vec(&accounts).unwrap());
         data.insert("password".into(), b"two".to_vec());
         assert!(!accounts_fit(&data, &data["auth.json"]), "the file still opens with the old password");
         let second = make_accounts(&data).unwrap();
         assert!(accounts_fit(&data, &second));
-        assert!(String::from_utf8_lossy(&second).contains("moodle"));
+        assert!(String::from_utf8_lossy(&second).contains("h5p"));
         assert!(!String::from_utf8_lossy(&second).contains("two"), "the file holds a hash, never the password");
     }
 }

@@ -2,9 +2,12 @@
 
 pub mod datalake;
 pub mod dataviz;
+pub mod kept;
+pub mod lms;
 pub mod lrs;
 pub mod namespace;
 pub mod operator;
+pub mod postgresql;
 pub mod preflight;
 pub mod release;
 
@@ -14,8 +17,11 @@ use secrecy::SecretString;
 
 use crate::stack::Stack;
 use crate::stack::graph::Graph;
-use crate::stack::step::Step;
+use crate::stack::step::{Step, StepId};
 use crate::stack::versions::Component;
+
+/// The step that remembers what was asked for.
+pub const SETTINGS: StepId = "settings";
 
 /// One hop of the pipeline: its steps, its state, its passwords.
 #[async_trait]
@@ -35,7 +41,7 @@ pub trait Part: Send + Sync {
 
 /// The parts in the order in which data flows.
 pub fn parts() -> Vec<Box<dyn Part>> {
-    vec![Box::new(lrs::Lrs), Box::new(datalake::Datalake), Box::new(dataviz::Dataviz), Box::new(operator::Operator)]
+    vec![Box::new(lms::Lms), Box::new(lrs::Lrs), Box::new(datalake::Datalake), Box::new(dataviz::Dataviz), Box::new(operator::Operator)]
 }
 
 /// Everything that must be true for the whole stack.

@@ -137,7 +137,7 @@ struct Remembered;
 #[async_trait]
 impl Step for Remembered {
     fn id(&self) -> StepId {
-        "settings"
+        super::SETTINGS
     }
 
     fn needs(&self) -> &'static [StepId] {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{Pod, PodSpec, Service};
+use k8s_openapi::api::core::v1::{Node, Pod, PodSpec, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::api::DeleteParams;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
 use crate::clients::apply::{self, Comparison, Desired};
@@ -269,9 +270,25 @@ pub async fn pods(stack: &Stack, deployment: &str) -> Fact {
 
 /// Where a Service can be reached from outside the cluster, when it can.
 pub async fn url(stack: &Stack, service: &str) -> Result<Option<String>> {
-    let service = stack.api::<Service>().get(service).await?;
-    let ingress = service.status.and_then(|status| status.load_balancer).and_then(|balancer| balancer.ingress).unwrap_or_default();
-    Ok(ingress.into_iter().find_map(|point| point.ip.or(point.hostname)).map(|host| format!("http://{host}")))
+    let Some(service) = stack.api::<Service>().get_opt(service).await? else { return Ok(None) };
+    let balancer = service.status.and_then(|status| status.load_balancer).and_then(|balancer| balancer.ingress).unwrap_or_default();
+    if let Some(host) = balancer.into_iter().find_map(|point| point.ip.or(point.hostname)) {
+        return Ok(Some(format!("http://{host}")));
+    }
+    let spec = service.spec.unwrap_or_default();
+    let port = spec.ports.into_iter().flatten().find_map(|port| port.node_port);
+    match (spec.type_.as_deref(), port) {
+        (Some("NodePort"), Some(port)) => Ok(node_address(stack).await?.map(|node| format!("http://{node}:{port}"))),
+        _ => Ok(None),
+    }
+}
+
+/// The address of any node, by which all NodePorts can be reached.
+async fn node_address(stack: &Stack) -> Result<Option<String>> {
+    let nodes = Api::<Node>::all(stack.target.client.clone()).list(&ListParams::default()).await.context("the nodes' addresses")?;
+    let addresses: Vec<_> = nodes.items.into_iter().filter_map(|node| node.status?.addresses).flatten().collect();
+    let of = |kind: &str| addresses.iter().find(|address| address.type_ == kind).map(|address| address.address.clone());
+    Ok(of("ExternalIP").or_else(|| of("InternalIP")))
 }
 
 /// Only a release that this tool made is its to remove.

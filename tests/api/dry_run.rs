@@ -85,7 +85,7 @@ fn explain_shows_commands_without_a_secret() {
 fn explained_lines_are_commands_or_headings() {
     let ended = Lab::empty().machine.run("install --explain");
     for line in ended.stdout.lines() {
-        assert!(["# ", "kubectl ", "helm ", "curl "].iter().any(|start| line.starts_with(start)), "no command: {line}");
+        assert!(["# ", "kubectl ", "helm ", "curl ", "unzip "].iter().any(|start| line.starts_with(start)), "no command: {line}");
     }
 }
 

@@ -57,7 +57,7 @@ fn a_second_install_changes_nothing() {
     lab.machine.run("install").exits(0).says("Ready, nothing to change, in ").never_shows("  ok ");
     assert_eq!(lab.kubernetes.changes(), changes, "no request of the second run should change anything");
     assert_eq!(self::passwords(&lab), passwords);
-    assert_eq!(lab.helm.calls_of("upgrade").len(), 3, "operator, lrs and dataviz, once each");
+    assert_eq!(lab.helm.calls_of("upgrade").len(), 4, "operator, lms, lrs and dataviz, once each");
     assert_eq!(lab.superset.imports(), 2, "the connection and the dashboards, once each");
 }
 
@@ -136,7 +136,7 @@ fn a_password_that_a_person_chose_is_kept_and_the_accounts_follow_it() {
     let after = secret(&lab, "lrs-ralph");
     assert_eq!(after["password"], "chosen by a person");
     assert_ne!(after["auth.json"], before["auth.json"], "the accounts file should open with the new password");
-    assert_eq!(lab.helm.calls_of("upgrade").len(), 4, "the pods should start anew with it");
+    assert_eq!(lab.helm.calls_of("upgrade").len(), 5, "the pods should start anew with it");
 }
 
 #[test]

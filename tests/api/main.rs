@@ -9,6 +9,7 @@ mod dataviz;
 mod dry_run;
 mod helm;
 mod install;
+mod lms;
 mod refused;
 mod seed;
 mod seed_faults;

@@ -54,7 +54,7 @@ fn not_enough_room() {
     is_refused(
         &lab,
         "install",
-        &["error: preflight.room: profile laptop needs 0.8 cores and 2.8 Gi, the cluster has 0.5 cores and 16.0 Gi left", "--skip preflight.room"],
+        &["error: preflight.room: profile laptop needs 0.9 cores and 3.5 Gi, the cluster has 0.5 cores and 16.0 Gi left", "--skip preflight.room"],
     );
     lab.machine.run("install --skip preflight.room").exits(0);
 }
@@ -79,7 +79,8 @@ fn an_operator_that_the_user_may_not_install() {
         .exits(1)
         .says("operator.release: the ECK operator is not in this cluster, and you may not install it")
         .says("helm upgrade --install elastic-operator eck-operator --repo https://helm.elastic.co --version 3.5.0");
-    assert_eq!(lab.helm.calls_of("upgrade").len(), 0);
+    let of_what_needs_it = |line: String| ["elastic-operator", " lrs ", " dataviz "].iter().any(|release| line.contains(release));
+    assert!(lab.helm.calls_of("upgrade").iter().all(|call| !of_what_needs_it(call.line())));
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn the_document_says_the_same_in_a_stable_form() {
     assert_eq!((&document["context"], &document["namespace"]), (&"lab".into(), &"alice".into()));
     assert_eq!((&document["installed"], &document["healthy"]), (&true.into(), &true.into()));
     let parts: Vec<&str> = document["parts"].as_array().unwrap().iter().map(|part| part["part"].as_str().unwrap()).collect();
-    assert_eq!(parts, ["ralph", "datalake", "superset", "operator"]);
+    assert_eq!(parts, ["moodle", "ralph", "datalake", "superset", "operator"]);
     assert_eq!(document["parts"][0]["answers"]["state"], "good");
 }
 

@@ -4,7 +4,8 @@ use snapbox::{assert_data_eq, file};
 
 use crate::support::machine::{Ended, Machine};
 
-const VERBS: [&str; 10] = ["install", "status", "creds", "open", "seed", "configure", "dashboards", "uninstall", "version", "completion"];
+const VERBS: [&str; 13] =
+    ["install", "status", "creds", "open", "seed", "statements", "trace", "replay", "configure", "dashboards", "uninstall", "version", "completion"];
 const OF_DASHBOARDS: [&str; 5] = ["list", "apply", "export", "check", "explain"];
 
 #[test]

@@ -55,7 +55,7 @@ fn certificates(name: &str) -> (String, TlsAcceptor) {
 }
 
 fn answer(request: &Request, index: &mut Option<Value>, store: &Store) -> Answer {
-    let store = store.lock().expect("the store");
+    let mut store = store.lock().expect("the store");
     let acknowledged = || Answer::ok(json!({"acknowledged": true}));
     match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/_cluster/health") => Answer::ok(json!({"status": "green", "number_of_nodes": 1})),
@@ -78,6 +78,10 @@ fn answer(request: &Request, index: &mut Option<Value>, store: &Store) -> Answer
         }
         ("POST", "/statements/_search") => {
             Answer::ok(json!({"hits": {"total": {"value": store.len()}, "hits": []}, "aggregations": {"newest": {"value": null}}}))
+        }
+        ("DELETE", path) if path.starts_with("/statements/_doc/") => {
+            store.remove(path.trim_start_matches("/statements/_doc/"));
+            acknowledged()
         }
         ("GET", "/statements/_stats/store") => Answer::ok(json!({"_all": {"total": {"store": {"size_in_bytes": 31_200_000}}}})),
         _ => Answer::Json(400, json!({"error": {"reason": format!("no handler found for {} {}", request.method, request.path)}})),

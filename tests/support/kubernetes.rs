@@ -12,6 +12,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use super::server::{Answer, Request, Server};
+use super::streams::{Ended, Exec, Stream};
 use place::Place;
 
 pub struct Kubernetes {
@@ -30,10 +31,12 @@ pub struct World {
     denied: Vec<String>,
     /// Where the ports of a pod lead, and what its last container wrote.
     pods: Vec<(String, SocketAddr)>,
+    commands: Vec<(String, Commands)>,
     logs: Vec<(String, String)>,
     version: Option<String>,
 }
 
+type Commands = Arc<dyn Fn(&[String], &[u8]) -> Ended + Send + Sync>;
 type Reaction = Box<dyn FnMut(&mut World, &Request) -> Option<Answer> + Send>;
 
 /// What happens to a request before the API server looks at it.
@@ -113,6 +116,12 @@ impl Kubernetes {
         self
     }
 
+    /// What runs when a command is executed in a pod: its words, its input.
+    pub fn executes(&self, pod: &str, commands: impl Fn(&[String], &[u8]) -> Ended + Send + Sync + 'static) -> &Self {
+        self.world().commands.push((pod.into(), Arc::new(commands)));
+        self
+    }
+
     pub fn logs(&self, pod: &str, text: &str) -> &Self {
         self.world().logs.push((pod.into(), text.into()));
         self
@@ -125,8 +134,7 @@ impl Kubernetes {
 
     /// An object by its path below `/api` or `/apis`.
     pub fn object(&self, path: &str) -> Option<Value> {
-        let world = self.world();
-        world.find(&Place::parse(path)?).cloned()
+        self.world().object(path)
     }
 
     /// Requests that changed something: neither a dry run nor the question what one may do.
@@ -152,6 +160,10 @@ impl World {
         let place = kinds::place_of(&object);
         self.objects.retain(|other| kinds::place_of(other) != place);
         self.objects.push(object);
+    }
+
+    pub fn object(&self, path: &str) -> Option<Value> {
+        self.find(&Place::parse(path)?).cloned()
     }
 
     pub fn remove(&mut self, path: &str) -> bool {
@@ -217,9 +229,21 @@ impl World {
                 Answer::text(200, log.map(|(_, text)| text.clone()).unwrap_or_default())
             }
             (&Method::GET, Some(pod), Some("portforward")) => match self.pods.iter().find(|(name, _)| name == pod) {
-                Some((_, to)) => Answer::Forward(place::parameter(&request.query, "ports").parse().expect("a port"), *to),
+                Some((_, to)) => Answer::Stream(Stream::Forward(place::parameter(&request.query, "ports").parse().expect("a port"), *to)),
                 None => failure(500, "InternalError", &format!("no port-forward to pod {pod}")),
             },
+            (&Method::GET, Some(pod), Some("exec")) => match self.commands.iter().find(|(name, _)| name == pod) {
+                Some((_, commands)) => {
+                    let (commands, words) = (Arc::clone(commands), place::parameters(&request.query, "command"));
+                    Answer::Stream(Stream::Exec(Exec(Arc::new(move |input| commands(&words, input)))))
+                }
+                None => failure(500, "InternalError", &format!("no exec in pod {pod}")),
+            },
+            (&Method::DELETE, None, None) => {
+                let selector = place::parameter(&request.query, "labelSelector");
+                self.objects.retain(|object| !(kinds::place_of(object).is_in(place) && has_labels(object, &selector)));
+                Answer::ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}))
+            }
             _ => failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource"),
         }
     }

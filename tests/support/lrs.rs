@@ -128,8 +128,35 @@ fn answer(request: &Request, store: &Store, faults: &Faults) -> Answer {
         ("GET", "/__heartbeat__") => Answer::ok(json!({"database": "ok"})),
         ("POST", "/xAPI/statements") if faults.limit.is_some_and(|limit| request.body.len() > limit) => Answer::text(413, "Request Entity Too Large"),
         ("POST", "/xAPI/statements") => take(&request.json(), &mut store.lock().expect("the store"), faults),
+        ("GET", "/xAPI/statements") => page(&request.query, &store.lock().expect("the store")),
         _ => Answer::Json(404, json!({"detail": "Not Found"})),
     }
+}
+
+/// What a query selects, a hundred at most, and where the rest is. After the end comes an empty page, as from Ralph.
+fn page(query: &str, store: &BTreeMap<String, Value>) -> Answer {
+    let parameters: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let text = |statement: &Value, path: &str| statement.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let time = |text: &str| text.parse::<jiff::Timestamp>().expect("a time");
+    let selected = |statement: &&Value| {
+        let at = time(&text(statement, "/timestamp"));
+        parameters.get("activity").is_none_or(|activity| text(statement, "/object/id") == *activity)
+            && parameters.get("verb").is_none_or(|verb| text(statement, "/verb/id") == *verb)
+            && parameters.get("since").is_none_or(|since| at > time(since))
+            && parameters.get("until").is_none_or(|until| at <= time(until))
+    };
+    let limit = parameters.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(100);
+    let offset: usize = parameters.get("search_after").and_then(|offset| offset.parse().ok()).unwrap_or_default();
+    let found: Vec<&Value> = store.values().filter(selected).skip(offset).take(limit).collect();
+    let more = (found.len() == limit).then(|| {
+        let next = (offset + limit).to_string();
+        let rest = parameters.iter().filter(|(key, _)| *key != "search_after");
+        format!("/xAPI/statements?{}", form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).append_pair("search_after", &next).finish())
+    });
+    Answer::ok(match more {
+        Some(more) => json!({"statements": found, "more": more}),
+        None => json!({"statements": found}),
+    })
 }
 
 /// What Ralph makes of a batch.

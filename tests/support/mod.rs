@@ -4,12 +4,13 @@
 #![allow(dead_code)]
 
 pub mod elasticsearch;
-pub mod forward;
 pub mod helm;
 pub mod kubernetes;
 pub mod lrs;
 pub mod machine;
+pub mod moodle;
 pub mod server;
 pub mod stack;
 pub mod statements;
+pub mod streams;
 pub mod superset;

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::forward;
+use super::streams::Stream;
 
 /// A request that reached a server.
 #[derive(Debug, Clone)]
@@ -57,8 +57,8 @@ pub enum Answer {
     Cut,
     /// No answer, ever.
     Hang,
-    /// The connection becomes a port-forward of this port, which leads to the address.
-    Forward(u16, SocketAddr),
+    /// The connection becomes a port-forward or an exec.
+    Stream(Stream),
 }
 
 impl Answer {
@@ -179,7 +179,7 @@ async fn respond(mut request: hyper::Request<Incoming>, log: &Log, answer: &(dyn
             Ok(Response::builder().header(CONTENT_LENGTH, 1 << 20).body(body).expect("a response"))
         }
         Answer::Hang => std::future::pending().await,
-        Answer::Forward(port, address) => Ok(switch_to_websocket(request, port, address)),
+        Answer::Stream(stream) => Ok(switch_to_websocket(request, stream)),
     }
 }
 
@@ -188,16 +188,17 @@ fn whole(status: u16, content_type: &str, text: String) -> Response<Body> {
     Response::builder().status(status).header(CONTENT_TYPE, content_type).body(body).expect("a response")
 }
 
-fn switch_to_websocket(mut request: hyper::Request<Incoming>, port: u16, address: SocketAddr) -> Response<Body> {
+fn switch_to_websocket(mut request: hyper::Request<Incoming>, stream: Stream) -> Response<Body> {
     let accept = request.headers().get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes())).expect("a websocket key");
     let upgrade = hyper::upgrade::on(&mut request);
+    let protocol = stream.protocol();
     tokio::spawn(async move {
         if let Ok(upgraded) = upgrade.await {
-            forward::bridge(TokioIo::new(upgraded), port, address).await;
+            stream.serve(TokioIo::new(upgraded)).await;
         }
     });
     let mut response = whole(StatusCode::SWITCHING_PROTOCOLS.as_u16(), "text/plain", String::new());
-    let headers = [(CONNECTION, "Upgrade"), (UPGRADE, "websocket"), (SEC_WEBSOCKET_ACCEPT, &accept), (SEC_WEBSOCKET_PROTOCOL, forward::PROTOCOL)];
+    let headers = [(CONNECTION, "Upgrade"), (UPGRADE, "websocket"), (SEC_WEBSOCKET_ACCEPT, &accept), (SEC_WEBSOCKET_PROTOCOL, protocol)];
     response.headers_mut().extend(headers.map(|(name, value)| (name, value.parse().expect("a header value"))));
     response
 }

@@ -9,6 +9,7 @@ use super::helm::Helm;
 use super::kubernetes::Kubernetes;
 use super::lrs::Lrs;
 use super::machine::Machine;
+use super::moodle::{self, Moodle};
 use super::superset::Superset;
 
 pub const NAMESPACE: &str = "alice";
@@ -89,7 +90,6 @@ pub fn dataviz_database_labels() -> Value {
 pub fn dataviz_objects() -> Vec<Value> {
     let labels = json!({"app.kubernetes.io/name": "superset", "app.kubernetes.io/instance": "dataviz", "app.kubernetes.io/component": "web"});
     let job = json!({"app.kubernetes.io/instance": "dataviz", "app.kubernetes.io/component": "init"});
-    let database = dataviz_database_labels();
     vec![
         json!({"apiVersion": "apps/v1", "kind": "Deployment",
                "metadata": {"name": "dataviz-superset", "namespace": NAMESPACE, "generation": 1},
@@ -97,12 +97,34 @@ pub fn dataviz_objects() -> Vec<Value> {
                "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}}),
         json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "dataviz-superset-init-1", "namespace": NAMESPACE, "labels": job},
                "status": {"conditions": [{"type": "Complete", "status": "True"}]}}),
-        json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "dataviz-postgresql", "namespace": NAMESPACE, "generation": 1},
-               "spec": {"replicas": 1, "serviceName": "", "selector": {"matchLabels": database}, "template": {}},
-               "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1, "updateRevision": "dataviz-postgresql-1"}}),
-        pod("dataviz-postgresql-0", database, ("postgresql", 5432)),
+        database("dataviz-postgresql", &dataviz_database_labels()),
+        pod("dataviz-postgresql-0", dataviz_database_labels(), ("postgresql", 5432)),
         service("dataviz-superset", &labels, 80, "http"),
         pod("dataviz-superset-0", labels, ("http", 8088)),
+    ]
+}
+
+/// The PostgreSQL of a part, ready.
+fn database(name: &str, labels: &Value) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name, "namespace": NAMESPACE, "generation": 1},
+           "spec": {"replicas": 1, "serviceName": "", "selector": {"matchLabels": labels}, "template": {}},
+           "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1, "updateRevision": format!("{name}-1")}})
+}
+
+/// What the chart of Moodle brings.
+pub fn lms_objects() -> Vec<Value> {
+    let labels = json!({"app.kubernetes.io/name": "moodle", "app.kubernetes.io/instance": "lms", "app.kubernetes.io/component": "web",
+                        "app.kubernetes.io/part-of": "lastack"});
+    let mut web = pod("lms-moodle-0", labels.clone(), ("http", 8080));
+    web["status"]["phase"] = json!("Running");
+    vec![
+        json!({"apiVersion": "apps/v1", "kind": "Deployment",
+               "metadata": {"name": "lms-moodle", "namespace": NAMESPACE, "generation": 1},
+               "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {}},
+               "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}}),
+        database("lms-postgresql", &json!({"app.kubernetes.io/name": "postgresql", "app.kubernetes.io/instance": "lms"})),
+        service("lms-moodle", &labels, 80, "http"),
+        web,
     ]
 }
 
@@ -114,6 +136,7 @@ pub struct Lab {
     pub lrs: Lrs,
     pub elasticsearch: Elasticsearch,
     pub superset: Superset,
+    pub moodle: Moodle,
 }
 
 impl Lab {
@@ -125,10 +148,17 @@ impl Lab {
         let machine = Machine::with_cluster(&kubernetes.url());
         let helm = Helm::on(&machine);
         let superset = Superset::start();
+        let moodle = Moodle::start();
+        let plugin = machine.path("plugin.zip");
+        std::fs::write(&plugin, moodle::plugin("5.0.1", "[403, 501]")).expect("the plugin");
+        let machine = machine.env("LASTACK_PLUGIN", plugin);
         kubernetes
             .put_once_there(helm.trace_of("elastic-operator"), operator())
             .put_once_there(helm.trace_of("lrs"), lrs_objects())
             .put_once_there(helm.trace_of("dataviz"), dataviz_objects())
+            .put_once_there(helm.trace_of("lms"), lms_objects())
+            .executes("lms-moodle-0", moodle.scripts())
+            .forwards("lms-moodle-0", moodle.server.address())
             .forwards("dataviz-superset-0", superset.server.address())
             .forwards("data-lake-es-default-0", elasticsearch.server.address())
             .forwards("lrs-ralph-0", lrs.server.address());
@@ -139,7 +169,7 @@ impl Lab {
             }
             None
         });
-        Self { machine, kubernetes, helm, lrs, elasticsearch, superset }
+        Self { machine, kubernetes, helm, lrs, elasticsearch, superset, moodle }
     }
 
     /// A cluster in which `install` has been run.
@@ -148,6 +178,7 @@ impl Lab {
         lab.machine.run("install").exits(0);
         lab.helm.lists(json!([
             {"name": "lrs", "status": "deployed", "chart": "ralph-0.1.0", "app_version": "5.0.1"},
+            {"name": "lms", "status": "deployed", "chart": "moodle-0.1.0", "app_version": "4.5.12"},
             {"name": "dataviz", "status": "deployed", "chart": "superset-0.1.0", "app_version": "6.1.0"},
         ]));
         lab

@@ -3,6 +3,9 @@
 // answer, a JSON object, on the last line of standard output; Moodle may print lines of its own before it.
 // Moodle wants max_input_vars of 5000 and more: call them with `php -d max_input_vars=10000`.
 
+// before anything can fail: who calls hangs up when a script ends while it is still being written to
+$lastack_text = trim(stream_get_contents(STDIN));
+
 define('CLI_SCRIPT', true);
 require('/var/www/html/config.php');
 
@@ -12,8 +15,8 @@ const LASTACK_PLUGIN = 'logstore_xapi';
 const LASTACK_MARK = 'sent by itself and refused: ';
 
 function lastack_input(): stdClass {
-    $text = trim(stream_get_contents(STDIN));
-    return $text === '' ? new stdClass() : json_decode($text, false, 64, JSON_THROW_ON_ERROR);
+    global $lastack_text;
+    return $lastack_text === '' ? new stdClass() : json_decode($lastack_text, false, 64, JSON_THROW_ON_ERROR);
 }
 
 function lastack_answer(array $answer): void {

@@ -61,7 +61,10 @@ switch ($asked->do) {
         break;
     case 'forget':
         foreach (['logstore_xapi_log', 'logstore_xapi_failed_log', 'logstore_xapi_sent_log'] as $table) {
-            $DB->delete_records($table, ['logstorestandardlogid' => $asked->log]);
+            // the plugin gives events of one learner in one second the same number: then one of them is not ours
+            if ($DB->count_records($table, ['logstorestandardlogid' => $asked->log]) === 1) {
+                $DB->delete_records($table, ['logstorestandardlogid' => $asked->log]);
+            }
         }
         $DB->delete_records('logstore_standard_log', ['id' => $asked->log]);
         lastack_answer([]);

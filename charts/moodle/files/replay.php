@@ -20,7 +20,7 @@ function lastack_store(int $batch): object {
     return new class (get_log_manager(), $batch) extends \logstore_xapi\log\store {
         private int $batch;
 
-        public function __construct($manager, int $batch) {
+        public function __construct(\tool_log\log\manager $manager, int $batch = LASTACK_BATCH) {
             parent::__construct($manager);
             $this->batch = $batch;
         }
@@ -49,8 +49,13 @@ function lastack_why(int $errortype): string {
     return $errortype === 0 ? 'the LRS cannot be reached' : "the LRS answered $errortype to events that were sent again";
 }
 
-/** How many statements like this one the LRS has. */
+/** How many statements like this one the LRS has. One that no LRS can take it cannot be asked for either. */
 function lastack_count_stored(array $lrs, array $statement): int {
+    foreach ([$statement['verb']['id'] ?? '', $statement['object']['id'] ?? ''] as $iri) {
+        if (!preg_match('~^[a-z][a-z0-9+.-]*:\S+$~i', $iri)) {
+            return 0;
+        }
+    }
     $time = new DateTimeImmutable($statement['timestamp']);
     $query = http_build_query([
         'agent' => json_encode(array_diff_key($statement['actor'], ['name' => 0])),
@@ -70,6 +75,9 @@ function lastack_count_stored(array $lrs, array $statement): int {
     ]);
     $body = curl_exec($request);
     $code = curl_getinfo($request, CURLINFO_RESPONSE_CODE);
+    if (lastack_is_refusal($code)) {
+        return 0;
+    }
     if ($code !== 200) {
         throw new Exception($code === 0 ? 'the LRS cannot be reached: ' . curl_error($request) : "the LRS answered $code when it was asked what it has");
     }
@@ -120,6 +128,9 @@ function lastack_rows_to_send_again(): array {
 /** Settles rows that wait to be sent again, all of them if it can. */
 function lastack_settle(array $rows, stdClass $report): void {
     global $DB;
+    if (!$rows) {
+        return;
+    }
     $before = (int)$DB->get_field_sql('SELECT MAX(id) FROM {logstore_xapi_failed_log}');
     $failed = lastack_send($rows, LASTACK_BATCH);
     $report->sent += count($rows) - count($failed);

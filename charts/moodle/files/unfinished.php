@@ -23,12 +23,18 @@ $config = pg_escape_identifier($connection, "{$prefix}config");
 if (in_array("{$prefix}config", $tables, true) && $ask("SELECT 1 FROM $config WHERE name = 'rolesactive' AND value <> '0'")) {
     exit(0);
 }
-// another pod may be installing at this moment
-if ($ask('SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()')) {
-    echo "the database is not finished and somebody else is connected to it: left alone\n";
-    exit(0);
+// a pod that was killed hangs up a little later; one that is installing at this moment does not
+$others = 'SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()';
+for ($seconds = 0; $ask($others); $seconds++) {
+    if ($seconds === 60) {
+        fwrite(STDERR, "error: the database is not finished, and somebody else works on it\n");
+        exit(1);
+    }
+    sleep(1);
 }
 echo 'an installation was stopped half-way: removing its ' . count($tables) . " tables to begin again\n";
 foreach (array_chunk($tables, 50) as $chunk) {
     pg_query($connection, 'DROP TABLE IF EXISTS ' . implode(', ', array_map(fn($table) => pg_escape_identifier($connection, $table), $chunk)) . ' CASCADE');
 }
+// what the killed installation, or an upgrade of half a database, left would keep everybody out
+@unlink('/var/www/moodledata/climaintenance.html');

@@ -1,13 +1,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
 
 use crate::cli::KubeFlags;
-use crate::commands::{Outcome, TableOrJson, open};
+use crate::commands::{self, Outcome, TableOrJson, open};
 use crate::dashboards::answers::Answers;
 use crate::dashboards::check::{self, Checked, Verdict};
 use crate::error::Failure;
@@ -122,6 +122,5 @@ fn write_junit(file: &Path, checked: &[Checked]) -> Result<()> {
     }
     let mut report = Report::new("kubectl lastack dashboards check");
     report.add_test_suite(suite);
-    let text = report.to_string().context("the JUnit report")?;
-    std::fs::write(file, text).with_context(|| format!("file {}", file.display()))
+    commands::write_junit(file, &report)
 }

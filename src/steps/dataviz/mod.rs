@@ -17,7 +17,6 @@ use secrecy::SecretString;
 use crate::clients::http::{Account, HttpClient};
 use crate::clients::secrets;
 use crate::clients::superset::{Kind, Superset};
-use crate::clients::wait::State;
 use crate::dashboards::bundle::Bundle;
 use crate::dashboards::sync::{self, Standing};
 use crate::error::Failure;
@@ -25,6 +24,7 @@ use crate::stack::Stack;
 use crate::stack::step::Step;
 use crate::stack::versions::Component;
 
+use super::postgresql::Database;
 use super::{Credential, Fact, Part, PartStatus, release};
 
 const RELEASE: &str = "dataviz";
@@ -32,6 +32,8 @@ const RELEASE: &str = "dataviz";
 pub const NAME: &str = "dataviz-superset";
 /// Finds what the release consists of: the pods of web server, database and Job, and the database's volume.
 const OF_RELEASE: &str = "app.kubernetes.io/part-of=lastack,app.kubernetes.io/instance=dataviz";
+/// Of Superset's own data, not of the statements.
+const POSTGRESQL: Database = Database { part: "Superset", component: Component::Dataviz, name: "dataviz-postgresql" };
 /// The tool's own account, so that no password that a person changes locks it out.
 const USER: &str = "lastack";
 
@@ -49,7 +51,7 @@ impl Part for Dataviz {
 
     fn steps(&self) -> Vec<Box<dyn Step>> {
         vec![
-            Box::new(accounts::Accounts),
+            Box::new(accounts::ACCOUNTS),
             Box::new(superset::SupersetRelease),
             Box::new(answers::Answers),
             Box::new(database::Database),
@@ -130,26 +132,12 @@ async fn sign_in(stack: &Stack, user: &str) -> Result<Option<Superset>> {
     let password: SecretString = secrets::value(stack, NAME, &format!("{user}-password")).await?;
     let account = Account { user: user.into(), password };
     let login = pin!(Superset::login(http(stack)?, &account));
-    let down = pin!(database_fault(stack));
+    let down = pin!(POSTGRESQL.fault(stack));
     // without its database Superset gives a login no answer for a minute, and then no reason
     match select(login, down).await {
         Either::Right((Some(fault), _)) => Err(fault),
-        Either::Right((None, login)) => login.await.map_err(|error| beside_their_database(stack, error)),
-        Either::Left((Err(error), down)) => Err(down.await.unwrap_or_else(|| beside_their_database(stack, error))),
+        Either::Right((None, login)) => login.await.map_err(|error| POSTGRESQL.may_have_caused(stack, error)),
+        Either::Left((Err(error), down)) => Err(down.await.unwrap_or_else(|| POSTGRESQL.may_have_caused(stack, error))),
         Either::Left((login, _)) => login,
-    }
-}
-
-/// Why the database of Superset's own data is not there. None when it is, or cannot be looked at.
-async fn database_fault(stack: &Stack) -> Option<anyhow::Error> {
-    let Ok(Some(State::Waiting(why) | State::Fatal { why, .. })) = superset::database(stack).await else { return None };
-    let hint = "`kubectl lastack install` brings it back to what it was installed as, or says why it cannot";
-    Some(Failure::failed(format!("Superset's PostgreSQL is down: {why}")).hint(hint).into())
-}
-
-fn beside_their_database(stack: &Stack, error: anyhow::Error) -> anyhow::Error {
-    match superset::has_database(stack) {
-        true => error,
-        false => error.context("Superset's PostgreSQL is not part of this stack, and may be the cause"),
     }
 }

@@ -18,10 +18,11 @@ use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
 use crate::stack::versions::Component;
+use crate::steps::postgresql::on_top;
 use crate::steps::{datalake, release};
 
-use super::accounts::{CACHE, DATABASE};
-use super::{NAME, OF_RELEASE, RELEASE};
+use super::accounts::CACHE;
+use super::{NAME, OF_RELEASE, POSTGRESQL, RELEASE};
 
 const JOBS: &str = "app.kubernetes.io/instance=dataviz,app.kubernetes.io/component=init";
 
@@ -35,11 +36,11 @@ impl SupersetRelease {
             "image": image("superset")?,
             "replicas": size.web.replicas,
             "existingSecret": NAME,
-            "secretChecksum": secrets::checksum(stack, &[NAME, DATABASE]).await?,
+            "secretChecksum": secrets::checksum(stack, &[NAME, POSTGRESQL.name]).await?,
             "elasticsearch": {"caSecret": datalake::AUTHORITY_SECRET},
             "postgresql": {
                 "image": image("postgresql")?,
-                "existingSecret": DATABASE,
+                "existingSecret": POSTGRESQL.name,
                 "storage": size.postgresql.storage,
                 "resources": size.postgresql.resources(),
             },
@@ -53,20 +54,6 @@ impl SupersetRelease {
     }
 }
 
-/// Whether the database of Superset's own data is part of the stack.
-pub fn has_database(stack: &Stack) -> bool {
-    let values = stack.settings.values.get(&Component::Dataviz);
-    values.is_none_or(|values| values["postgresql"]["enabled"] != false)
-}
-
-/// How it is. None when there is none.
-pub async fn database(stack: &Stack) -> Result<Option<State>> {
-    match has_database(stack) {
-        true => release::stateful_rollout(stack, DATABASE).await.map(Some),
-        false => Ok(None),
-    }
-}
-
 /// The web server's pods wait for the Job, and the Job for the database: what keeps them is said by whichever it is.
 async fn rollout(stack: &Stack) -> Result<State> {
     let job = newest_job(stack).await?;
@@ -74,12 +61,11 @@ async fn rollout(stack: &Stack) -> Result<State> {
         let hint = format!("kubectl logs job/{job} -n {}; the next `kubectl lastack install` tries again", stack.namespace());
         return Ok(State::Fatal { why: format!("job {job}, which prepares Superset's database, failed: {why}"), hint });
     }
-    let reason = match (database(stack).await?, deployments(stack).await?) {
-        (Some(fatal @ State::Fatal { .. }), _) | (_, fatal @ State::Fatal { .. }) => return Ok(fatal),
-        (Some(State::Waiting(reason)), _) | (_, State::Waiting(reason)) => reason,
+    let reason = match on_top(POSTGRESQL.look(stack).await?, deployments(stack).await?) {
+        State::Waiting(reason) => reason,
         // the accounts are the last that the Job makes
-        (_, State::Ready(_)) if !job.as_ref().is_some_and(|job| is(job, "Complete")) => "the job that prepares database and accounts runs".into(),
-        (_, ready) => return Ok(ready),
+        State::Ready(_) if !job.as_ref().is_some_and(|job| is(job, "Complete")) => "the job that prepares database and accounts runs".into(),
+        settled => return Ok(settled),
     };
     let Some(job) = job.and_then(|job| job.metadata.name) else { return Ok(State::Waiting(reason)) };
     let pods: Vec<_> = pods_of(stack, &job).await?.into_iter().filter(|pod| !pods::is_done(pod)).collect();
@@ -172,7 +158,7 @@ impl Step for SupersetRelease {
             jobs.delete_collection(&DeleteParams::background(), &selection).await.context("the jobs of the release")?;
         }
         let look = || async {
-            release::replace_stuck(stack, DATABASE).await?;
+            release::replace_stuck(stack, POSTGRESQL.name).await?;
             rollout(stack).await
         };
         release::upgrade(stack, &install, NAME, progress, look).await

@@ -38,5 +38,10 @@ impl Place {
 
 /// A parameter of a query, decoded; empty when it is not there.
 pub fn parameter(query: &str, name: &str) -> String {
-    form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned()).unwrap_or_default()
+    parameters(query, name).into_iter().next().unwrap_or_default()
+}
+
+/// All parameters of a name.
+pub fn parameters(query: &str, name: &str) -> Vec<String> {
+    form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name).map(|(_, value)| value.into_owned()).collect()
 }

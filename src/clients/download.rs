@@ -1,0 +1,53 @@
+//! A file from the internet, into memory: with redirects, a limit of its size, and another try when the line breaks.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
+use http::header::LOCATION;
+use http::{StatusCode, Uri};
+
+use crate::error::Failure;
+use crate::output::age;
+
+use super::http::HttpClient;
+
+const REDIRECTS: usize = 5;
+
+/// Reads `url`; `say` is told how much came and why it is tried again.
+pub async fn get(url: &str, limit: u64, say: &(dyn Fn(&str) + Sync)) -> Result<Bytes> {
+    let patience = ExponentialBuilder::default().with_min_delay(Duration::from_millis(500)).with_max_times(4);
+    let attempt = || follow(url, limit, say);
+    attempt
+        .retry(patience)
+        .when(|error| !error.chain().any(|cause| cause.is::<Failure>()))
+        .notify(|error, _| say(&format!("trying again: {}", crate::error::one_line(error))))
+        .await
+        .with_context(|| format!("{url} cannot be downloaded"))
+}
+
+async fn follow(url: &str, limit: u64, say: &(dyn Fn(&str) + Sync)) -> Result<Bytes> {
+    let mut address: Uri = url.parse().map_err(|_| Failure::usage(format!("`{url}` is not an address")))?;
+    for _ in 0..=REDIRECTS {
+        let (scheme, host) = (address.scheme_str().unwrap_or("https"), address.authority().context("an address without a host")?);
+        let client = HttpClient::direct(&format!("{scheme}://{host}"))?;
+        let path = address.path_and_query().map_or("/", |path| path.as_str());
+        let answer = client.download(path, limit, &|bytes| say(&format!("downloading {host}: {}", age::bytes(bytes)))).await?;
+        match answer.status {
+            StatusCode::OK => return Ok(answer.body),
+            status if status.is_redirection() => {
+                let place = answer.headers.get(LOCATION).and_then(|place| place.to_str().ok()).context("a redirect to nowhere")?;
+                let next: Uri = if place.starts_with('/') { format!("{scheme}://{host}{place}") } else { place.to_string() }.parse()?;
+                // what was asked for over TLS is not taken without
+                if scheme == "https" && next.scheme_str() != Some("https") {
+                    return Err(Failure::failed(format!("{host} redirects to {next}, which is not encrypted")).into());
+                }
+                address = next;
+            }
+            status if status.is_client_error() => return Err(Failure::failed(format!("{host} answered {}", status.as_u16())).into()),
+            status => anyhow::bail!("{host} answered {}", status.as_u16()),
+        }
+    }
+    Err(Failure::failed(format!("more than {REDIRECTS} redirects")).into())
+}

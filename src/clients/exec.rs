@@ -1,0 +1,77 @@
+//! A command in a container of a pod, as `kubectl exec` runs it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Status;
+use kube::Api;
+use kube::api::AttachParams;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// The status of a command comes after its output, so what is still to be read is on this machine.
+const LAST_BYTES: Duration = Duration::from_secs(10);
+
+/// How a command ended and what it wrote.
+pub struct Output {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs a command to its end. What goes to its standard input is in no argument list and no log. The command should read it
+/// all: the API server hangs up on who still writes when a command ends.
+pub async fn run(pods: &Api<Pod>, pod: &str, container: &str, command: &[&str], input: &[u8]) -> Result<Output> {
+    let attach = AttachParams::default().container(container).stdin(true).stdout(true).stderr(true);
+    let mut process = pods.exec(pod, command.iter().copied(), &attach).await.with_context(|| format!("exec in pod {pod}"))?;
+    let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
+    let mut ended = Box::pin(process.take_status().context("the API server reports no end of a command")?);
+    let write = async {
+        let mut stdin = stdin.context("the API server gave no standard input")?;
+        // a command that ended without reading is no error of ours: its status says why
+        let _ = stdin.write_all(input).await;
+        let _ = stdin.shutdown().await;
+        anyhow::Ok(())
+    };
+    let mut streams = Box::pin(futures::future::try_join3(write, read(stdout), read(stderr)));
+    let broken = "the connection to the command broke before it ended";
+    // when the connection breaks, kube drops the streams without ending them: only the status tells
+    let ((_, stdout, stderr), status) = tokio::select! {
+        streams = &mut streams => (streams?, ended.await.context(broken)?),
+        status = &mut ended => {
+            let status = status.context(broken)?;
+            (tokio::time::timeout(LAST_BYTES, streams).await.context(broken)??, status)
+        }
+    };
+    Ok(Output { code: exit_code(&status), stdout, stderr })
+}
+
+async fn read(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> Result<String> {
+    let mut bytes = Vec::new();
+    stream.context("the API server gave no output")?.read_to_end(&mut bytes).await?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The status of a command that failed carries its exit code as the message of a cause.
+fn exit_code(status: &Status) -> i32 {
+    if status.status.as_deref() == Some("Success") {
+        return 0;
+    }
+    let causes = status.details.as_ref().and_then(|details| details.causes.as_ref()).into_iter().flatten();
+    let code = causes.filter(|cause| cause.reason.as_deref() == Some("ExitCode")).find_map(|cause| cause.message.as_deref()?.parse().ok());
+    code.unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_exit_code_of_a_command_is_read_from_its_status() {
+        let status = |value| exit_code(&serde_json::from_value(value).unwrap());
+        assert_eq!(status(json!({"status": "Success"})), 0);
+        assert_eq!(status(json!({"status": "Failure", "details": {"causes": [{"reason": "ExitCode", "message": "130"}]}})), 130);
+        assert_eq!(status(json!({"status": "Failure", "message": "container not found"})), 1);
+    }
+}

@@ -1,0 +1,123 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use serde_json::{Value, json};
+
+use crate::cli::{KubeFlags, duration};
+use crate::error::Failure;
+use crate::output::age::took;
+use crate::output::printer::{self, BAD, paint};
+use crate::output::progress::Rows;
+use crate::output::table::table;
+use crate::stack::Stack;
+use crate::stack::settings::Settings;
+use crate::steps::lms;
+use crate::trace::{self, HOPS, Hop, Outcome as Passing, Trace};
+
+use super::{Outcome, TableOrJson};
+
+/// Let a learner view a course, and follow the event from Moodle to the data lake
+///
+/// A real event of a learner of the test course. Moodle sends once a minute, so it takes about as long. What it left
+/// behind is taken away again. Exit code 3 when it does not arrive.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// Short name of the course, instead of the test course
+    #[arg(long, value_name = "NAME")]
+    course: Option<String>,
+    /// Leave event and statement where they are
+    #[arg(long)]
+    keep: bool,
+    /// Also write a JUnit report
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: TableOrJson,
+    /// How long to wait for the event to arrive
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    timeout: Duration,
+}
+
+pub async fn run(flags: &KubeFlags, args: TraceArgs) -> Result<Outcome> {
+    let stack = Stack::open(flags.resolve().await?, Settings::default(), Some(args.timeout)).await?;
+    let course = args.course.or_else(|| lms::shortname(&stack)).ok_or_else(|| {
+        Failure::usage("this stack has no test course").hint("name a course with `--course`, or make one: `kubectl lastack configure lms --course S`")
+    })?;
+    let rows = Rows::new(HOPS.into_iter());
+    let trace = trace::run(&stack, &course, args.keep, &rows).await?;
+    drop(rows);
+    if let Some(file) = &args.junit {
+        write_junit(file, &trace)?;
+    }
+    match args.output {
+        TableOrJson::Table => printer::data(&render(&trace))?,
+        TableOrJson::Json => printer::json(&document(&trace))?,
+    }
+    for left in &trace.left {
+        printer::warning(&format!("left behind: {left}"));
+    }
+    Ok(if trace.arrived() { Outcome::Good } else { Outcome::Fault })
+}
+
+/// A hop's outcome in a word, when it was, and what goes with it.
+fn words(hop: &Hop) -> (&'static str, Option<Duration>, &str) {
+    match &hop.outcome {
+        Passing::Passed { after, detail } => ("passed", Some(*after), detail),
+        Passing::Stopped { after, why } => ("stopped", Some(*after), why),
+        Passing::NotReached => ("-", None, ""),
+    }
+}
+
+fn render(trace: &Trace) -> String {
+    let mut notes = String::new();
+    let rows = trace.hops.iter().map(|hop| {
+        let (word, after, text) = words(hop);
+        let detail = if word == "stopped" {
+            notes.push_str(&format!("{}: {}: {text}\n", paint(BAD, "stopped"), hop.id));
+            ""
+        } else {
+            text
+        };
+        [hop.id.to_string(), word.to_string(), after.map(took).unwrap_or_default(), detail.to_string()]
+    });
+    let rows: Vec<_> = rows.collect();
+    table(["HOP", "RESULT", "AFTER", "WHAT WAS SEEN"], rows) + &notes
+}
+
+fn document(trace: &Trace) -> Value {
+    let hops: Vec<Value> = trace
+        .hops
+        .iter()
+        .map(|hop| {
+            let (word, after, text) = words(hop);
+            let result = if word == "-" { "notReached" } else { word };
+            json!({"hop": hop.id, "result": result, "afterMilliseconds": after.map(|after| after.as_millis() as u64), "detail": text})
+        })
+        .collect();
+    json!({"apiVersion": "lastack/v1", "kind": "Trace", "arrived": trace.arrived(), "hops": hops})
+}
+
+fn write_junit(file: &Path, trace: &Trace) -> Result<()> {
+    let mut suite = TestSuite::new("trace");
+    for hop in &trace.hops {
+        let (_, after, text) = words(hop);
+        let status = match &hop.outcome {
+            Passing::Passed { .. } => TestCaseStatus::success(),
+            Passing::Stopped { .. } => TestCaseStatus::non_success(NonSuccessKind::Failure),
+            Passing::NotReached => TestCaseStatus::skipped(),
+        };
+        let mut case = TestCase::new(hop.id, status);
+        if !matches!(hop.outcome, Passing::Passed { .. }) {
+            case.status.set_message(text);
+        }
+        case.set_time(after.unwrap_or_default());
+        suite.add_test_case(case);
+    }
+    let mut report = Report::new("kubectl lastack trace");
+    report.add_test_suite(suite);
+    super::write_junit(file, &report)
+}

@@ -1,0 +1,105 @@
+//! What outlives a release: the Secrets it is told the names of, and the volumes it leaves behind.
+
+use anyhow::Result;
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
+use kube::api::{DeleteParams, ListParams};
+
+use crate::clients::apply;
+use crate::clients::secrets::{Keep, converge_all, observe_all};
+use crate::output::progress::Progress;
+use crate::stack::Stack;
+use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
+
+pub struct Kept {
+    pub secrets: Vec<Keep>,
+    /// Whose accounts the Secrets open, as the step says it.
+    pub users: &'static str,
+    /// ConfigMaps that are about what is in the volumes.
+    pub configmaps: &'static [&'static str],
+    /// The labels of the volume claims.
+    pub volumes: &'static str,
+    /// What would be lost with them.
+    pub holds: &'static str,
+}
+
+/// The step that makes the Secrets before the release, and takes all away after it.
+pub struct Accounts {
+    pub id: StepId,
+    pub kept: fn(&Stack) -> Kept,
+}
+
+impl Kept {
+    async fn claims(&self, stack: &Stack) -> Result<Vec<String>> {
+        let claims = stack.api::<PersistentVolumeClaim>().list_metadata(&ListParams::default().labels(self.volumes)).await?;
+        let there = claims.items.into_iter().filter(|claim| claim.metadata.deletion_timestamp.is_none());
+        Ok(there.filter_map(|claim| claim.metadata.name).collect())
+    }
+}
+
+#[async_trait]
+impl Step for Accounts {
+    fn id(&self) -> StepId {
+        self.id
+    }
+
+    fn needs(&self) -> &'static [StepId] {
+        &["namespace"]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observed> {
+        let kept = (self.kept)(stack);
+        observe_all(stack, &kept.secrets, kept.users).await
+    }
+
+    async fn converge(&self, stack: &Stack, _: &Progress) -> Result<Converged> {
+        let kept = (self.kept)(stack);
+        converge_all(stack, &kept.secrets, kept.users).await
+    }
+
+    async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {
+        let kept = (self.kept)(stack);
+        let mut there = Vec::new();
+        for secret in &kept.secrets {
+            if stack.api::<Secret>().get_metadata_opt(secret.name).await?.is_some() {
+                there.push(format!("secret {}", secret.name));
+            }
+        }
+        for name in kept.configmaps {
+            if stack.api::<ConfigMap>().get_metadata_opt(name).await?.is_some() {
+                there.push(format!("configmap {name}"));
+            }
+        }
+        there.extend(kept.claims(stack).await?.into_iter().map(|name| format!("volume claim {name}")));
+        Ok(if there.is_empty() {
+            Retracted::Nothing
+        } else if how.keep_data {
+            Retracted::Kept(format!("{}: {}", there.join(", "), kept.holds))
+        } else {
+            Retracted::Removed(there.join(", "))
+        })
+    }
+
+    async fn retract(&self, stack: &Stack, _: Retraction, _: &Progress) -> Result<()> {
+        let kept = (self.kept)(stack);
+        for secret in &kept.secrets {
+            apply::delete(&stack.api::<Secret>(), secret.name, &DeleteParams::default()).await?;
+        }
+        for name in kept.configmaps {
+            apply::delete(&stack.api::<ConfigMap>(), name, &DeleteParams::default()).await?;
+        }
+        for name in kept.claims(stack).await? {
+            apply::delete(&stack.api::<PersistentVolumeClaim>(), &name, &DeleteParams::default()).await?;
+        }
+        Ok(())
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        let file = |(key, _): &(&str, _)| format!("--from-file={key}=FILE");
+        let command = |secret: &Keep| {
+            let keys: Vec<String> = secret.keys.iter().map(file).collect();
+            format!("kubectl create secret generic {} -n {} {}", secret.name, stack.namespace(), keys.join(" "))
+        };
+        (self.kept)(stack).secrets.iter().map(command).collect()
+    }
+}

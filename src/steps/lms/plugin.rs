@@ -1,0 +1,153 @@
+//! The plugin, kept in the cluster, so that a pod of Moodle starts anew without the internet.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::json;
+
+use crate::clients::apply::{self, FIELD_MANAGER};
+use crate::output::progress::Progress;
+use crate::stack::Stack;
+use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
+use crate::stack::versions::Component;
+
+use super::package::{COMPONENT, Package, branch};
+
+/// The ConfigMap.
+pub const PLUGIN: &str = "lms-plugin";
+/// Its key with the archive.
+pub const ARCHIVE: &str = "xapi.tar.gz";
+const RELEASE: &str = "lastack/plugin-release";
+const SHA256: &str = "lastack/plugin-sha256";
+const SOURCE: &str = "lastack/plugin-source";
+
+pub struct Plugin;
+
+/// What is kept in the cluster.
+struct There {
+    release: String,
+    sha256: String,
+    source: String,
+}
+
+async fn there(stack: &Stack) -> Result<Option<There>> {
+    let Some(map) = stack.api::<ConfigMap>().get_opt(PLUGIN).await? else { return Ok(None) };
+    if !map.binary_data.is_some_and(|data| data.contains_key(ARCHIVE)) {
+        return Ok(None);
+    }
+    let annotations = map.metadata.annotations.unwrap_or_default();
+    let text = |key: &str| annotations.get(key).cloned().unwrap_or_default();
+    Ok(Some(There { release: text(RELEASE), sha256: text(SHA256), source: text(SOURCE) }))
+}
+
+/// The checksum of what is kept, by which pods learn of another.
+pub async fn checksum(stack: &Stack) -> Result<String> {
+    Ok(there(stack).await?.map(|there| there.sha256).unwrap_or_default())
+}
+
+/// The Moodle that is to be installed: the versions file's, or the one of an image that a person's values name.
+fn moodle_version(stack: &Stack) -> String {
+    let over = stack.settings.values.get(&Component::Lms).and_then(|values| values.pointer("/image/tag")?.as_str());
+    over.unwrap_or(&stack.versions.of(Component::Lms).version).to_string()
+}
+
+/// The package that was asked for by name. None: any of the right release will do.
+async fn asked(stack: &Stack, say: &(dyn Fn(&str) + Sync)) -> Result<Option<Package>> {
+    match &stack.settings.plugin {
+        Some(place) => Package::from(place, say).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Why this package does not go with the Moodle of the stack.
+fn misfit(stack: &Stack, package: &Package) -> Option<Observed> {
+    let moodle = moodle_version(stack);
+    let fits = branch(&moodle).is_none_or(|branch| package.version.supports(branch));
+    (!fits).then(|| {
+        Observed::blocked(
+            format!("{COMPONENT} {} is made for {}, and this stack has Moodle {moodle}", package.version.release, package.version.made_for()),
+            "name a release that goes with it: `--plugin FILE`",
+        )
+    })
+}
+
+#[async_trait]
+impl Step for Plugin {
+    fn id(&self) -> StepId {
+        "lms.plugin"
+    }
+
+    fn needs(&self) -> &'static [StepId] {
+        &["namespace"]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observed> {
+        let there = there(stack).await?;
+        if let Some(package) = asked(stack, &|_| {}).await? {
+            if let Some(misfit) = misfit(stack, &package) {
+                return Ok(misfit);
+            }
+            let what = format!("{COMPONENT} {}", package.version.release);
+            return Ok(match there {
+                None => Observed::Missing(what),
+                Some(there) if there.sha256 == package.digest => Observed::Ok(what),
+                Some(there) => Observed::drifted(format!("configmap {PLUGIN}"), format!("{COMPONENT} {}", there.release), what),
+            });
+        }
+        // one that a person brought from a file stays until another is named
+        let wanted = &stack.versions.of(Component::Lms).plugin().version;
+        Ok(match there {
+            None => Observed::Missing(format!("{COMPONENT} {wanted}")),
+            Some(there) if there.source.contains("://") && there.release != *wanted => {
+                Observed::drifted(format!("configmap {PLUGIN}"), format!("{COMPONENT} {}", there.release), wanted.as_str())
+            }
+            Some(there) => Observed::Ok(format!("{COMPONENT} {}", there.release)),
+        })
+    }
+
+    async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
+        let say = |detail: &str| progress.say(detail);
+        let source = stack.versions.of(Component::Lms).plugin();
+        let (package, place) = match asked(stack, &say).await? {
+            Some(package) => (package, stack.settings.plugin.as_deref().unwrap_or_default()),
+            None => (Package::released(source, &say).await?, source.url.as_str()),
+        };
+        // a path says something about the machine of whoever typed it
+        let place = if place.contains("://") { place } else { place.rsplit(['/', '\\']).next().unwrap_or(place) };
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {
+                "name": PLUGIN, "labels": stack.labels("moodle", super::RELEASE),
+                "annotations": {RELEASE: package.version.release, SHA256: package.digest, SOURCE: place},
+            },
+            "binaryData": BTreeMap::from([(ARCHIVE, ByteString(package.archive))]),
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        stack.api::<ConfigMap>().patch(PLUGIN, &params, &Patch::Apply(&map)).await.with_context(|| format!("configmap {PLUGIN}"))?;
+        Ok(Converged::Done(format!("{COMPONENT} {}, sha256 {}", package.version.release, &package.digest[..12])))
+    }
+
+    async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {
+        Ok(match stack.api::<ConfigMap>().get_metadata_opt(PLUGIN).await? {
+            None => Retracted::Nothing,
+            Some(_) if how.keep_data => Retracted::Kept(format!("configmap {PLUGIN}: the database of Moodle knows this plugin")),
+            Some(_) => Retracted::Removed(format!("configmap {PLUGIN}")),
+        })
+    }
+
+    async fn retract(&self, stack: &Stack, _: Retraction, _: &Progress) -> Result<()> {
+        apply::delete(&stack.api::<ConfigMap>(), PLUGIN, &DeleteParams::default()).await
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        vec![
+            format!("curl -L -o xapi.zip {}", stack.versions.of(Component::Lms).plugin().url),
+            "unzip xapi.zip && mv moodle-logstore_xapi-* xapi && tar --exclude=tests --exclude=docs -czf xapi.tar.gz xapi".into(),
+            format!("kubectl create configmap {PLUGIN} -n {} --from-file={ARCHIVE}", stack.namespace()),
+        ]
+    }
+}

@@ -1,0 +1,58 @@
+//! PostgreSQL with a part's own data: a StatefulSet of the part's release, or one that a person's values name.
+
+use anyhow::Result;
+
+use crate::clients::wait::State;
+use crate::error::Failure;
+use crate::stack::Stack;
+use crate::stack::versions::Component;
+
+use super::release;
+
+pub struct Database {
+    /// Whose data it holds, as people call it.
+    pub part: &'static str,
+    pub component: Component,
+    /// The StatefulSet, the Service and the Secret.
+    pub name: &'static str,
+}
+
+impl Database {
+    /// Whether it is part of the stack.
+    pub fn is_ours(&self, stack: &Stack) -> bool {
+        let values = stack.settings.values.get(&self.component);
+        values.is_none_or(|values| values["postgresql"]["enabled"] != false)
+    }
+
+    /// How it is. None when it is not part of the stack.
+    pub async fn look(&self, stack: &Stack) -> Result<Option<State>> {
+        match self.is_ours(stack) {
+            true => release::stateful_rollout(stack, self.name).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Why it is not there. None when it is, or cannot be looked at.
+    pub async fn fault(&self, stack: &Stack) -> Option<anyhow::Error> {
+        let Ok(Some(State::Waiting(why) | State::Fatal { why, .. })) = self.look(stack).await else { return None };
+        let hint = "`kubectl lastack install` brings it back to what it was installed as, or says why it cannot";
+        Some(Failure::failed(format!("{}'s PostgreSQL is down: {why}", self.part)).hint(hint).into())
+    }
+
+    /// An error of the part, which a database that nobody can look at may have caused.
+    pub fn may_have_caused(&self, stack: &Stack, error: anyhow::Error) -> anyhow::Error {
+        match self.is_ours(stack) {
+            true => error,
+            false => error.context(format!("{}'s PostgreSQL is not part of this stack, and may be the cause", self.part)),
+        }
+    }
+}
+
+/// The state of what stands on a database: what keeps the database keeps all.
+pub fn on_top(database: Option<State>, state: State) -> State {
+    match (database, state) {
+        (Some(fatal @ State::Fatal { .. }), _) | (_, fatal @ State::Fatal { .. }) => fatal,
+        (Some(waiting @ State::Waiting(_)), _) => waiting,
+        (_, state) => state,
+    }
+}

@@ -1,0 +1,255 @@
+//! One real event, followed from Moodle to the data lake: where it is, how long each hop took, and why it stopped.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::clients::moodle::{Event as MoodleEvent, Failed, Moodle, Whereabouts};
+use crate::clients::ralph::Place;
+use crate::clients::wait::{self, State};
+use crate::error::{self, Failure};
+use crate::output::progress::{Event, Progress, Report};
+use crate::stack::Stack;
+use crate::stack::step::{Converged, StepId};
+use crate::steps::lms;
+
+/// The hops in the order in which an event passes them.
+pub const HOPS: [StepId; 5] = ["moodle.event", "moodle.queue", "moodle.sent", "lrs.statement", "datalake.document"];
+
+/// What became of the event at one hop.
+pub struct Hop {
+    pub id: StepId,
+    pub outcome: Outcome,
+}
+
+pub enum Outcome {
+    /// How long after the event was made, and what was seen.
+    Passed {
+        after: Duration,
+        detail: String,
+    },
+    /// Why it got no further, with what to do.
+    Stopped {
+        after: Duration,
+        why: String,
+    },
+    NotReached,
+}
+
+pub struct Trace {
+    pub hops: Vec<Hop>,
+    /// What could not be taken away again.
+    pub left: Vec<String>,
+}
+
+impl Trace {
+    pub fn arrived(&self) -> bool {
+        self.hops.iter().all(|hop| matches!(hop.outcome, Outcome::Passed { .. }))
+    }
+}
+
+/// What is known of the event so far.
+struct Journey<'a> {
+    stack: &'a Stack,
+    moodle: Moodle,
+    course: &'a str,
+    begun: Instant,
+    event: Option<MoodleEvent>,
+    statement: Option<Uuid>,
+}
+
+/// Makes an event in this course and follows it. Takes its traces away again unless they are to be kept.
+pub async fn run(stack: &Stack, course: &str, keep: bool, report: &dyn Report) -> Result<Trace> {
+    let moodle = lms::client(stack).await?;
+    let mut journey = Journey { stack, moodle, course, begun: Instant::now(), event: None, statement: None };
+    let mut trace = Trace { hops: Vec::new(), left: Vec::new() };
+    let mut goes_on = true;
+    for id in HOPS {
+        let outcome = if goes_on { journey.pass(id, report).await } else { Outcome::NotReached };
+        goes_on = matches!(outcome, Outcome::Passed { .. });
+        trace.hops.push(Hop { id, outcome });
+    }
+    if !keep {
+        trace.left = journey.forget().await;
+    }
+    Ok(trace)
+}
+
+impl Journey<'_> {
+    async fn pass(&mut self, id: StepId, report: &dyn Report) -> Outcome {
+        let progress = Progress::new(id, report);
+        progress.say("following");
+        let passed = match id {
+            "moodle.event" => self.make().await,
+            "moodle.queue" => self.queued().await,
+            "moodle.sent" => self.sent(&progress).await,
+            "lrs.statement" => self.stored(&progress).await,
+            _ => self.found(&progress).await,
+        };
+        let after = self.begun.elapsed();
+        match passed {
+            Ok(detail) => {
+                report.step(id, Event::Done(&detail));
+                Outcome::Passed { after, detail }
+            }
+            Err(error) => {
+                report.step(id, Event::Failed(&error::one_line(&error)));
+                Outcome::Stopped { after, why: error::render(&error) }
+            }
+        }
+    }
+
+    fn event(&self) -> Result<&MoodleEvent> {
+        self.event.as_ref().context("no event was made")
+    }
+
+    fn log(&self) -> Result<i64> {
+        self.event()?.log.context("the event is not in Moodle's log")
+    }
+
+    async fn make(&mut self) -> Result<String> {
+        let event = self.event.insert(self.moodle.make_event(self.course).await?);
+        if event.log.is_none() {
+            return Err(Failure::failed("Moodle did not log the event: its own log store is not enabled")
+                .hint("`kubectl lastack configure lms` enables it")
+                .into());
+        }
+        Ok(format!("{} viewed course {}", event.learner, self.course))
+    }
+
+    async fn queued(&self) -> Result<String> {
+        match self.moodle.follow(self.log()?).await? {
+            Whereabouts { waiting: true, .. } => Ok("waits for the cron".into()),
+            Whereabouts { sent, .. } if sent > 0 => Ok("sent at once".into()),
+            Whereabouts { failed: Some(_), .. } => Ok("tried at once".into()),
+            _ => {
+                let why = lms::why_nothing_is_sent(self.stack, &self.moodle.state().await?).await?;
+                let why =
+                    why.unwrap_or_else(|| "the plugin did not take the event, or lost it: sending at once it keeps no trace of what fails".into());
+                Err(Failure::failed(why).hint("`kubectl lastack configure lms` puts the settings right").into())
+            }
+        }
+    }
+
+    async fn sent(&self, progress: &Progress<'_>) -> Result<String> {
+        let log = self.log()?;
+        let waited = until(self.stack, "the event in Moodle's queue", progress, || async move {
+            let place = self.moodle.follow(log).await?;
+            Ok(match place.failed {
+                _ if place.sent > 0 => State::Ready("taken by the LRS".into()),
+                Some(refusal) => {
+                    let failed = Failed { errortype: refusal.errortype, alone: false, events: 1, oldest: 0, response: refusal.response };
+                    let said = failed.response.split_whitespace().collect::<Vec<_>>().join(" ");
+                    let said = if said.is_empty() { said } else { format!(" and said: {}", said.chars().take(200).collect::<String>()) };
+                    State::Fatal { why: format!("{}{said}", failed.cause()), hint: failed.cure().into() }
+                }
+                None if place.waiting => State::Waiting("waits for the cron, which sends every minute".into()),
+                None => State::Fatal {
+                    why: "the event is no longer in the plugin's queue, and it was not sent".into(),
+                    hint: "somebody emptied the queue meanwhile; try again".into(),
+                },
+            })
+        });
+        match waited.await {
+            Err(error) if error::kind(&error) == error::Kind::TimedOut => {
+                match lms::why_nothing_is_sent(self.stack, &self.moodle.state().await?).await? {
+                    Some(why) => Err(Failure::failed(why).hint(format!("cron runs in pod of deployment {}: look at its log", lms::NAME)).into()),
+                    None => Err(error),
+                }
+            }
+            other => other,
+        }
+    }
+
+    /// The LRS gives the statement back to who asks for learner, course and time.
+    async fn stored(&mut self, progress: &Progress<'_>) -> Result<String> {
+        let event = self.event()?;
+        let (since, at) = (moment(event.time - 1)?, moment(event.time)?);
+        let ralph = self.stack.ralph().await?;
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("activity", &event.activity)
+            .append_pair("since", &since.to_string())
+            .append_pair("until", &at.to_string())
+            .finish();
+        let place = Place::Query(query);
+        let found = std::cell::Cell::new(None);
+        let detail = until(self.stack, "the statement in the LRS", progress, || async {
+            let (statements, _) = ralph.page(&place).await?;
+            let same = statements.iter().filter_map(|text| serde_json::from_str::<Head>(text.get()).ok()).find(|head| head.is_of(event, at));
+            Ok(match same {
+                Some(head) => {
+                    found.set(Some(head.id));
+                    State::Ready(format!("statement {}", head.id))
+                }
+                None => State::Waiting("the LRS does not give it back yet".into()),
+            })
+        })
+        .await?;
+        self.statement = found.take();
+        Ok(detail)
+    }
+
+    async fn found(&self, progress: &Progress<'_>) -> Result<String> {
+        let id = self.statement.context("the LRS gave no statement")?;
+        let elasticsearch = self.stack.elasticsearch().await?;
+        until(self.stack, "the statement in the data lake", progress, || async {
+            elasticsearch.refresh().await?;
+            Ok(match elasticsearch.count_of(&[id]).await? {
+                0 => State::Waiting("a search does not find it yet".into()),
+                _ => State::Ready("found by its id".into()),
+            })
+        })
+        .await
+    }
+
+    /// What could not be taken away.
+    async fn forget(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        if let Some(log) = self.event.as_ref().and_then(|event| event.log)
+            && let Err(error) = self.moodle.forget(log).await
+        {
+            left.push(format!("the event in Moodle's log: {}", error::one_line(&error)));
+        }
+        let Some(id) = self.statement else { return left };
+        let deleted = async { self.stack.elasticsearch().await?.delete(id).await };
+        if let Err(error) = deleted.await {
+            left.push(format!("statement {id}: {}", error::one_line(&error)));
+        }
+        left
+    }
+}
+
+async fn until<F, Fut>(stack: &Stack, object: &str, progress: &Progress<'_>, look: F) -> Result<String>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<State>>,
+{
+    let (Converged::Done(detail) | Converged::Started(detail)) = wait::until(stack, object, progress, look).await?;
+    Ok(detail)
+}
+
+fn moment(seconds: i64) -> Result<jiff::Timestamp> {
+    jiff::Timestamp::from_second(seconds).context("Moodle's clock")
+}
+
+/// By what the event is known again.
+#[derive(Deserialize)]
+struct Head {
+    id: Uuid,
+    timestamp: jiff::Timestamp,
+    actor: serde_json::Value,
+}
+
+impl Head {
+    fn is_of(&self, event: &MoodleEvent, at: jiff::Timestamp) -> bool {
+        // with names or addresses sent instead of numbers, the learner is told by course and second
+        let account = &self.actor["account"];
+        let is_other = account["homePage"] == json!(event.home)
+            && account["name"].as_str().is_some_and(|name| name.parse::<i64>().is_ok_and(|user| user != event.user));
+        self.timestamp.as_second() == at.as_second() && !is_other
+    }
+}

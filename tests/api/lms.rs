@@ -1,0 +1,254 @@
+//! Moodle: how it is installed and wired, what is found to be wrong with it, and the verbs that look at events.
+
+use std::fs;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::moodle::{self, ACTIVITY, EVENT};
+use crate::support::stack::Lab;
+
+use super::install::secret;
+
+fn values(lab: &Lab) -> Value {
+    lab.helm.calls_of("upgrade").into_iter().rfind(|call| call.line().contains(" lms ")).expect("the release of Moodle").values()
+}
+
+fn called(lab: &Lab, script: &str) -> Vec<Value> {
+    lab.moodle.world().called.iter().filter(|(name, _)| name == script).map(|(_, input)| input.clone()).collect()
+}
+
+#[test]
+fn install_wires_moodle_to_the_lrs_and_shows_no_password() {
+    let lab = Lab::empty();
+    let ended = lab.machine.run("install");
+    ended.exits(0).says("at http://localhost:8080").says("to http://lrs-ralph.alice.svc/xAPI").says("lastack-S, learner tool_generator_000001");
+    let world = lab.moodle.world();
+    let password = secret(&lab, "lrs-ralph")["moodle-password"].clone();
+    assert_eq!((world.settings["username"].as_str(), &world.settings["password"]), ("moodle", &password));
+    assert_eq!(world.stores, ["logstore_standard", "logstore_xapi"]);
+    for (name, value) in
+        [("backgroundmode", "1"), ("maxbatchsize", "1000"), ("send_name", "0"), ("mbox", "0"), ("send_username", "0"), ("logguests", "0")]
+    {
+        assert_eq!(world.settings[name], value, "{name}");
+    }
+    drop(world);
+    ended.never_shows(&password);
+    assert!(!values(&lab).to_string().contains(&password));
+    let plugin = lab.kubernetes.object("/api/v1/namespaces/alice/configmaps/lms-plugin").expect("the plugin in the cluster");
+    assert_eq!(plugin["metadata"]["annotations"]["lastack/plugin-source"], "plugin.zip", "where it lay on the machine is nobody's business");
+    assert_eq!(values(&lab)["plugin"]["checksum"], plugin["metadata"]["annotations"]["lastack/plugin-sha256"]);
+}
+
+#[test]
+fn an_address_of_the_cloud_is_known_before_moodle_starts_for_the_first_time() {
+    let lab = Lab::empty();
+    lab.kubernetes.reacts(Method::GET, "/api/v1/namespaces/alice/services/lms-moodle", |world, _| {
+        let mut service = world.object("/api/v1/namespaces/alice/services/lms-moodle")?;
+        service["status"] = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.9"}]}});
+        world.put(service);
+        None
+    });
+    lab.moodle.world().site = "http://192.0.2.9".into();
+    lab.machine.run("install --expose loadbalancer").exits(0).says("at http://192.0.2.9");
+    let calls: Vec<Value> = lab.helm.calls_of("upgrade").into_iter().filter(|call| call.line().contains(" lms ")).map(|call| call.values()).collect();
+    assert_eq!((&calls[0]["replicas"], &calls[1]["replicas"], &calls[1]["siteUrl"]), (&json!(0), &json!(1), &json!("http://192.0.2.9")));
+    lab.machine.run("install").exits(0).says("nothing to change");
+}
+
+#[test]
+fn each_setting_that_somebody_changed_is_named_and_brought_back() {
+    let lab = Lab::installed();
+    lab.machine.run("status").exits(0).prints("312 events, 0 waiting");
+    for (name, value, says) in [
+        ("endpoint", "http://elsewhere/xAPI", "logstore_xapi/endpoint is http://elsewhere/xAPI, should be http://lrs-ralph.alice.svc/xAPI"),
+        ("password", "guessed", "logstore_xapi/password is another, should be that of the LRS account"),
+        ("routes", "", "logstore_xapi/routes is empty"),
+        ("send_name", "1", "logstore_xapi/send_name is 1, should be 0"),
+        ("maxbatchsize", "30", "logstore_xapi/maxbatchsize is 30, should be 1000"),
+    ] {
+        lab.moodle.world().settings.insert(name.into(), value.into());
+        lab.machine.run("status").exits(3).prints(says);
+        lab.machine.run("configure lms").exits(0).says("ok       lms.settings");
+        lab.machine.run("configure lms").exits(0).says("Nothing to change");
+    }
+    lab.moodle.world().stores = vec!["logstore_legacy".into(), "logstore_xapi".into()];
+    lab.machine.run("status").exits(3).prints("tool_log/enabled_stores is logstore_legacy,logstore_xapi");
+    lab.machine.run("configure moodle").exits(0);
+    assert_eq!(lab.moodle.world().stores, ["logstore_standard", "logstore_legacy", "logstore_xapi"], "another store must not be lost");
+}
+
+#[test]
+fn what_config_php_holds_fast_is_said_and_not_tried() {
+    let lab = Lab::installed();
+    lab.moodle.world().settings.insert("endpoint".into(), "http://elsewhere".into());
+    lab.moodle.world().forced = vec!["endpoint".into()];
+    lab.machine.run("configure lms").exits(1).says("config.php of this Moodle holds it fast");
+}
+
+#[test]
+fn configure_remembers_what_it_was_asked_for() {
+    let lab = Lab::installed();
+    lab.machine.run("configure moodle --course M --immediate --send-names").exits(0).says("lastack-M");
+    let world = |name: &str| lab.moodle.world().settings[name].clone();
+    assert_eq!((world("backgroundmode").as_str(), world("send_name").as_str()), ("0", "1"));
+    lab.machine.run("install").exits(0).says("nothing to change");
+    lab.machine.run("configure --send-names=false").exits(0);
+    assert_eq!((world("backgroundmode").as_str(), world("send_name").as_str()), ("0", "0"));
+    let password = secret(&lab, "lms-moodle")["learner-password"].clone();
+    assert!(called(&lab, "course").iter().any(|input| input["password"] == password), "the learner gets the password of the Secret");
+}
+
+#[test]
+fn a_hop_that_is_broken_is_a_fault_with_its_reason() {
+    let lab = Lab::installed();
+    let row = |code: u32, events: u64, alone: bool| json!({"errortype": code, "alone": alone, "events": events, "oldest": EVENT, "response": "no"});
+    lab.moodle.world().cron = Some(900);
+    lab.machine.run("status").exits(3).prints("Moodle's cron sent last 15m ago, and is due every minute");
+    lab.moodle.world().cron = None;
+    lab.machine.run("status").exits(3).prints("Moodle's cron has never run");
+    lab.moodle.world().cron = Some(20);
+    (lab.moodle.world().waiting, lab.moodle.world().waiting_since) = (40, 1200);
+    lab.machine.run("status").exits(3).prints("312 events, 40 waiting; the oldest waits since 20m");
+    lab.moodle.world().waiting = 0;
+    lab.moodle.world().failed = vec![row(401, 12, false), row(10_000, 5, false)];
+    lab.machine.run("status").exits(3).prints("12 not delivered: the LRS answered 401: it does not know the account");
+    lab.moodle.world().failed = vec![row(10_000, 5, false), row(422, 2, true)];
+    lab.machine.run("status").exits(0).prints("312 events, 0 waiting, 2 refused by the LRS");
+    lab.moodle.world().free_bytes = 1 << 20;
+    lab.machine.run("status").exits(3).prints("the volume with Moodle's files is full");
+    lab.moodle.world().free_bytes = 1 << 30;
+    lab.moodle.world().installed = false;
+    lab.machine.run("status").exits(3).prints("the plugin that sends events is not installed");
+    lab.machine.run("configure lms").exits(1).says("`kubectl lastack install` puts it there and restarts Moodle");
+}
+
+#[test]
+fn a_moodle_that_answers_no_page_says_what_its_page_says() {
+    let lab = Lab::installed();
+    lab.moodle.world().login = 500;
+    lab.moodle.world().complains = Some("<p>Error: Database connection failed</p>".into());
+    lab.machine.run("status").exits(3).prints("Moodle answered 500 to its login page: Error: Database connection failed");
+    lab.machine.run("trace").exits(3).prints("stopped: moodle.event: Moodle could not run event.php: Error: Database connection failed");
+}
+
+#[test]
+fn a_plugin_for_another_moodle_is_refused_before_anything_is_installed() {
+    let lab = Lab::empty();
+    let old = lab.machine.path("old.zip");
+    fs::write(&old, moodle::plugin("4.4.0", "[39, 404]")).unwrap();
+    lab.machine
+        .run(&format!("install --plugin {}", old.display()))
+        .exits(1)
+        .says("logstore_xapi 4.4.0 is made for Moodle 0.39 to 4.4, and this stack has Moodle 4.5.12")
+        .says("hint: name a release that goes with it");
+    assert!(lab.helm.calls_of("upgrade").iter().all(|call| !call.line().contains(" lms ")));
+    let other = lab.machine.path("other.zip");
+    fs::write(&other, moodle::plugin("5.0.1", "[403, 501]").iter().rev().copied().collect::<Vec<u8>>()).unwrap();
+    lab.machine.run(&format!("install --plugin {}", other.display())).exits(2).says("is not a zip archive that can be read");
+    lab.machine.run("install --plugin /nowhere.zip").exits(2).says("cannot read /nowhere.zip");
+}
+
+#[test]
+fn another_release_of_the_plugin_restarts_moodle_and_the_same_one_does_not() {
+    let lab = Lab::installed();
+    let upgrades = |lab: &Lab| lab.helm.calls_of("upgrade").iter().filter(|call| call.line().contains(" lms ")).count();
+    let before = upgrades(&lab);
+    let next = lab.machine.path("next.zip");
+    fs::write(&next, moodle::plugin("5.0.2", "[403, 501]")).unwrap();
+    lab.machine.run(&format!("install --plugin {}", next.display())).exits(0).says("logstore_xapi 5.0.2");
+    assert_eq!(upgrades(&lab), before + 1);
+    lab.machine.run(&format!("install --plugin {}", next.display())).exits(0).says("nothing to change");
+}
+
+#[test]
+fn a_moodle_that_others_made_is_not_touched() {
+    let lab = Lab::empty();
+    lab.helm.has_release("lms", "deployed", "Upgrade complete");
+    lab.machine.run("install").exits(1).says("release lms in namespace alice was not made by this tool");
+}
+
+#[test]
+fn a_trace_names_the_hop_at_which_the_event_stopped() {
+    let lab = Lab::installed();
+    let trace = |fate: &str| {
+        lab.moodle.world().fate = fate.into();
+        lab.machine.run("trace --timeout 1s")
+    };
+    trace("401")
+        .exits(3)
+        .prints("moodle.queue")
+        .prints("stopped: moodle.sent: the LRS answered 401: it does not know the account and said: {\"detail\":\"no\"}")
+        .prints("kubectl lastack configure lms");
+    trace("0").exits(3).prints("the LRS could not be reached");
+    lab.moodle.world().cron = Some(900);
+    trace("waiting").exits(3).prints("Moodle's cron sent last 15m ago");
+    lab.moodle.world().cron = Some(20);
+    lab.moodle.world().settings.insert("routes".into(), String::new());
+    trace("lost").exits(3).prints("stopped: moodle.queue: logstore_xapi/routes is empty");
+    trace("sent").exits(3).prints("stopped: lrs.statement").prints("the LRS does not give it back yet");
+}
+
+#[test]
+fn a_trace_follows_the_event_to_the_data_lake_and_takes_it_away_again() {
+    let lab = Lab::installed();
+    let statement = |user: &str| {
+        json!({
+            "id": "00000000-0000-4000-8000-0000000000a1", "timestamp": jiff::Timestamp::from_second(EVENT).unwrap().to_string(),
+            "actor": {"account": {"homePage": moodle::SITE, "name": user}}, "verb": {"id": "http://id.tincanapi.com/verb/viewed"},
+            "object": {"id": ACTIVITY},
+        })
+    };
+    lab.machine.feed("seed -", statement("3").to_string()).exits(0);
+    let junit = lab.machine.path("junit.xml");
+    let ended = lab.machine.run(&format!("trace --keep -o json --junit {}", junit.display()));
+    ended.exits(0);
+    assert_eq!((&ended.json()["arrived"], &ended.json()["hops"][4]["result"]), (&json!(true), &json!("passed")));
+    assert!(fs::read_to_string(&junit).unwrap().contains("datalake.document"));
+    assert!(called(&lab, "event").iter().all(|input| input["do"] != "forget"));
+    lab.machine.run("trace").exits(0).prints("found by its id");
+    assert!(called(&lab, "event").iter().any(|input| input["do"] == "forget"));
+    lab.machine.run("statements").exits(0).says("The LRS has no such statement");
+}
+
+#[test]
+fn what_failed_is_listed_by_cause_and_sent_again_only_when_confirmed() {
+    let lab = Lab::installed();
+    let row = |code: u32, events: u64, alone: bool, response: &str| json!({"errortype": code, "alone": alone, "events": events, "oldest": EVENT, "response": response});
+    lab.machine.run("replay").exits(0).says("There is nothing to send again");
+    lab.moodle.world().failed = vec![row(0, 40, false, ""), row(422, 1, true, "sent by itself and refused: bad verb"), row(10_000, 7, false, "{}")];
+    lab.machine
+        .run("replay --dry-run")
+        .exits(0)
+        .prints("the LRS could not be reached")
+        .prints("never")
+        .prints("not by itself")
+        .says("40 events would be sent again");
+    lab.machine.run("replay").exits(2).says("say `--yes`");
+    assert!(called(&lab, "replay").is_empty());
+    lab.moodle.world().replayed = json!({"due": 40, "sent": 38, "already": 2, "refused": 0, "never": 0, "stopped": null});
+    lab.machine.run("replay --yes").exits(0).says("38 of 40 events sent again, 2 were there already");
+    lab.moodle.world().replayed = json!({"due": 41, "sent": 3, "already": 0, "refused": 0, "never": 0, "stopped": "the LRS cannot be reached"});
+    lab.machine.run("replay --yes --refused").exits(3).says("stopped: the LRS cannot be reached");
+    assert_eq!(called(&lab, "replay").last().unwrap()["refused"], true);
+}
+
+#[test]
+fn statements_are_shown_page_by_page_and_by_what_is_asked_for() {
+    let lab = Lab::installed();
+    lab.machine.run("seed --count 250").exits(0);
+    let lines = lab.machine.run("statements --all -o ndjson").exits(0).stdout.clone();
+    assert_eq!(lines.lines().count(), 250, "every page should be read");
+    let newest = lab.machine.run("statements --limit 3 -o json").exits(0).json();
+    assert_eq!(newest["items"].as_array().unwrap().len(), 3);
+    lab.machine.run("statements --limit 2").exits(0).prints("TIME").prints("VERB");
+    lab.machine.run("statements --agent somebody").exits(2).says("expected an e-mail address");
+    let asked = lab.lrs.server.requests().into_iter().rfind(|request| request.method == Method::GET && request.path == "/xAPI/statements").unwrap();
+    assert!(asked.query.contains("limit=2") && !asked.query.contains("ascending"), "{asked}: Ralph takes ascending=false for yes");
+}
+
+#[test]
+fn open_knows_that_moodle_has_one_address_only() {
+    let lab = Lab::installed();
+    lab.machine.run("open lms --port 9999 --print").exits(2).says("http://localhost:8080");
+}

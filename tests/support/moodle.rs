@@ -1,0 +1,198 @@
+//! A Moodle that is set up by the scripts of its chart, and fails on demand.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Write};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use super::server::{Answer, Request, Server};
+use super::streams::Ended;
+
+pub const SITE: &str = "http://localhost:8080";
+
+pub struct Moodle {
+    /// Its pages.
+    pub server: Server,
+    world: Arc<Mutex<World>>,
+}
+
+/// What Moodle and the plugin know, and how they were told to behave.
+pub struct World {
+    pub settings: BTreeMap<String, String>,
+    pub forced: Vec<String>,
+    pub stores: Vec<String>,
+    pub installed: bool,
+    pub waiting: u64,
+    /// Seconds that the oldest event waits already.
+    pub waiting_since: i64,
+    pub failed: Vec<Value>,
+    /// Seconds since the cron sent; None: never.
+    pub cron: Option<i64>,
+    pub courses: Vec<String>,
+    /// What becomes of an event that is followed: `sent`, `waiting`, `lost`, or a code of the LRS.
+    pub fate: String,
+    /// What sending again comes to.
+    pub replayed: Value,
+    pub free_bytes: u64,
+    /// Moodle's own sentence to every script.
+    pub complains: Option<String>,
+    /// The status of the login page.
+    pub login: u16,
+    /// Where people reach it.
+    pub site: String,
+    /// Input of the scripts, by name.
+    pub called: Vec<(String, Value)>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            settings: BTreeMap::from([("routes".into(), "\\core\\event\\course_viewed".into()), ("endpoint".into(), "http://example.com/".into())]),
+            forced: Vec::new(),
+            stores: vec!["logstore_standard".into()],
+            installed: true,
+            waiting: 0,
+            waiting_since: 0,
+            failed: Vec::new(),
+            cron: Some(20),
+            courses: Vec::new(),
+            fate: "sent".into(),
+            replayed: Value::Null,
+            free_bytes: 1 << 30,
+            complains: None,
+            login: 200,
+            site: SITE.into(),
+            called: Vec::new(),
+        }
+    }
+}
+
+impl Moodle {
+    pub fn start() -> Self {
+        let world = Arc::new(Mutex::new(World::default()));
+        let shared = Arc::clone(&world);
+        let server = Server::start(move |request| shared.lock().expect("Moodle").page(request));
+        Self { server, world }
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().expect("Moodle")
+    }
+
+    /// What runs in its pod.
+    pub fn scripts(&self) -> impl Fn(&[String], &[u8]) -> Ended + Send + Sync + 'static {
+        let world = Arc::clone(&self.world);
+        move |words, input| world.lock().expect("Moodle").run(words, input)
+    }
+}
+
+impl World {
+    fn page(&self, request: &Request) -> Answer {
+        let host = request.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+        match self.login {
+            200 if self.site.ends_with(host) => Answer::text(200, "<body id=\"page-login-index\">"),
+            200 => Answer::text(404, format!("asked as {host}")),
+            status => Answer::text(status, "<body>Error: Database connection failed</body>"),
+        }
+    }
+
+    fn run(&mut self, words: &[String], input: &[u8]) -> Ended {
+        if let Some(sentence) = &self.complains {
+            return Ended { code: 1, stdout: format!("!!! {sentence} !!!\n"), stderr: String::new() };
+        }
+        let script =
+            words.last().and_then(|path| path.strip_prefix("/opt/lastack/")?.strip_suffix(".php")).expect("a script of the chart").to_string();
+        let input: Value = serde_json::from_slice(input).expect("JSON for a script");
+        self.called.push((script.clone(), input.clone()));
+        let answer = match script.as_str() {
+            "state" => self.state(),
+            "configure" => self.configure(&input),
+            "course" => self.course(&input),
+            "event" => self.event(&input),
+            "replay" => self.replayed.clone(),
+            other => panic!("no script {other}"),
+        };
+        Ended { code: 0, stdout: format!("++ something that Moodle says ++\n{answer}\n"), stderr: String::new() }
+    }
+
+    fn state(&self) -> Value {
+        let mut settings = self.settings.clone();
+        let password = settings.remove("password").unwrap_or_default();
+        let digest: String = Sha256::digest(password).iter().map(|byte| format!("{byte:02x}")).collect();
+        let now = now();
+        json!({
+            "release": "4.5.12 (Build: 20260720)", "branch": 405, "wwwroot": self.site, "upgrade_pending": false,
+            "plugin": self.installed.then(|| json!({"release": "5.0.1", "on_disk": 1, "installed": 1})),
+            "settings": settings, "password_sha256": digest, "forced": self.forced, "stores": self.stores,
+            "queue": self.installed.then(|| json!({
+                "logged": 312, "waiting": self.waiting, "oldest_waiting": if self.waiting > 0 { now - self.waiting_since } else { 0 },
+                "last_sent": now - 30, "newest_logged": now - 12, "failed": self.failed,
+            })),
+            "emit": self.installed.then(|| json!({"last_run": self.cron.map_or(0, |ago| now - ago), "fail_delay": 0, "disabled": false})),
+            "last_cron": self.cron.map_or(0, |ago| now - ago), "free_bytes": self.free_bytes, "now": now,
+        })
+    }
+
+    fn configure(&mut self, input: &Value) -> Value {
+        let mut changed = Vec::new();
+        for (name, value) in input["settings"].as_object().into_iter().flatten() {
+            let value = value.as_str().expect("settings are text").to_string();
+            if self.settings.insert(name.clone(), value.clone()) != Some(value) {
+                changed.push(name.clone());
+            }
+        }
+        if input["routes"] == true && self.settings.get("routes").is_none_or(String::is_empty) {
+            self.settings.insert("routes".into(), "\\core\\event\\course_viewed".into());
+        }
+        if input["stores"] == true {
+            self.stores.retain(|store| store != "logstore_standard" && store != "logstore_xapi");
+            self.stores.insert(0, "logstore_standard".into());
+            self.stores.push("logstore_xapi".into());
+        }
+        json!({"changed": changed})
+    }
+
+    fn course(&mut self, input: &Value) -> Value {
+        let name = input["shortname"].as_str().expect("a short name").to_string();
+        if input["look"] != true && !self.courses.contains(&name) {
+            self.courses.push(name.clone());
+        }
+        let there = self.courses.contains(&name);
+        json!({"course": there.then_some(2), "learner": there.then_some("tool_generator_000001"), "enrolled": there, "has_password": there})
+    }
+
+    fn event(&self, input: &Value) -> Value {
+        match input["do"].as_str() {
+            Some("make") => json!({"log": 7, "time": EVENT, "user": 3, "learner": "tool_generator_000001", "home": self.site, "activity": ACTIVITY}),
+            Some("follow") => {
+                let failed = self.fate.parse::<u32>().ok().map(|code| json!({"errortype": code, "response": "{\"detail\":\"no\"}"}));
+                json!({"waiting": self.fate == "waiting", "sent": if self.fate == "sent" { EVENT + 1 } else { 0 }, "failed": failed})
+            }
+            _ => json!({}),
+        }
+    }
+}
+
+/// When the event happened that a trace makes, and with what.
+pub const EVENT: i64 = 1_772_323_200;
+pub const ACTIVITY: &str = "http://localhost:8080/course/view.php?id=2";
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs() as i64
+}
+
+/// A release of the plugin, as a zip.
+pub fn plugin(release: &str, supported: &str) -> Vec<u8> {
+    let version = format!("<?php\n$plugin->component = 'logstore_xapi';\n$plugin->supported = {supported};\n$plugin->release = '{release}';\n");
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, text) in [("version.php", version.as_str()), ("lib.php", "<?php"), ("tests/all.php", "<?php")] {
+        archive.start_file(format!("moodle-logstore_xapi-{release}/{name}"), SimpleFileOptions::default()).expect("a zip");
+        archive.write_all(text.as_bytes()).expect("a zip");
+    }
+    archive.finish().expect("a zip").into_inner()
+}
