@@ -41,7 +41,10 @@ impl Lab {
     pub fn new(namespace: &'static str, helm: &str) -> Self {
         bundle_on_failure();
         sandbox("up");
-        let script = format!("eval \"$({}/sandbox/env)\"; printf 'KUBECONFIG=%s\\nPATH=%s\\n' \"$KUBECONFIG\" \"$PATH\"", repository().display());
+        let script = format!(
+            "eval \"$({}/sandbox/env)\"; printf 'KUBECONFIG=%s\\nPATH=%s\\nLASTACK_PLUGIN=%s\\n' \"$KUBECONFIG\" \"$PATH\" \"$LASTACK_PLUGIN\"",
+            repository().display()
+        );
         let printed = Command::new("bash").args(["-c", &script]).env("HELM", helm).output().expect("sandbox/env can be run");
         assert!(printed.status.success(), "sandbox/env failed: {}", String::from_utf8_lossy(&printed.stderr));
         let text = String::from_utf8(printed.stdout).expect("paths are text");

@@ -50,8 +50,9 @@ fn hostile_statements_are_stored(lab: &Lab) {
     assert_eq!(report["found"], lines, "{report}");
 }
 
-/// As many kinds of pods as the production profile has, in the sizes of a laptop.
-const WITH_WORKERS: &str = "replicas: 2\ncache: {enabled: true}\nworker: {replicas: 1, concurrency: 1}\nbeat: {enabled: true}\n";
+/// As many kinds of pods as the production profile has, asking for so little that they fit beside another stack on two cores.
+const WITH_WORKERS: &str = "replicas: 2\nresources: {requests: {cpu: 20m}}\ncache: {enabled: true}\nbeat: {enabled: true}\n\
+                            worker: {replicas: 1, concurrency: 1, resources: {requests: {cpu: 20m}}}\n";
 
 /// Installs Superset so, and sees charts come from the cache that all its pods share, and tasks go from beat to the worker.
 fn background_workers_do_their_part(lab: &Lab) {

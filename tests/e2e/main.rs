@@ -6,6 +6,7 @@ mod dataviz;
 mod helm_plugin;
 mod lab;
 mod life_cycle;
+mod lms;
 mod main_job;
 mod parts;
 mod permissions;

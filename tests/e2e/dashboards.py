@@ -1,0 +1,62 @@
+"""Looks at dashboards as a person does: signs in, opens each, waits for its charts, and tells what is on the page.
+
+Reads {"url", "user", "password", "dashboards": {slug: charts}, "screenshots": folder or null, "again": true or null} from
+standard input and prints {slug: {"seconds", "again", "charts": {title: text}}}: how long the first look took, and, if asked for, a
+second one after all others. A chart that shows an error has it in its text.
+"""
+
+import json
+import sys
+import time
+
+import chromium
+from chromium import PATIENCE
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+# Notes are held as charts are, but have no title. A chart that is still loading has an indicator instead of what it shows.
+CHARTS = """
+return [...document.querySelectorAll('.dashboard-component-chart-holder')].map(holder => ({
+  title: (holder.querySelector('[data-test="editable-title"], .header-title') || {}).innerText || '',
+  loading: !!holder.querySelector('[data-test="loading-indicator"], .loading') || !holder.querySelector('.slice_container'),
+  text: holder.innerText,
+})).filter(chart => chart.title)
+"""
+
+
+def sign_in(page, asked):
+    page.get(f"{asked['url']}/login/")
+    fields = WebDriverWait(page, PATIENCE).until(lambda p: [f for f in p.find_elements(By.CSS_SELECTOR, "input") if f.is_displayed()][:2])
+    fields[0].send_keys(asked["user"])
+    fields[1].send_keys(asked["password"] + Keys.ENTER)
+    WebDriverWait(page, PATIENCE).until(lambda p: "/login" not in p.current_url)
+
+
+def look(page, asked, slug, expected):
+    begun = time.monotonic()
+    page.get(f"{asked['url']}/superset/dashboard/{slug}/")
+
+    def shown(p):
+        charts = p.execute_script(CHARTS)
+        return charts if len(charts) == expected and not any(chart["loading"] for chart in charts) else None
+
+    charts = WebDriverWait(page, PATIENCE, poll_frequency=0.1).until(shown)
+    seconds = time.monotonic() - begun
+    if asked.get("screenshots"):
+        page.save_screenshot(f"{asked['screenshots']}/{slug}.png")
+    return {"seconds": round(seconds, 2), "charts": {chart["title"]: chart["text"] for chart in charts}}
+
+
+def main():
+    asked = json.load(sys.stdin)
+    with chromium.page() as page:
+        sign_in(page, asked)
+        seen = {slug: look(page, asked, slug, charts) for slug, charts in asked["dashboards"].items()}
+        if asked.get("again"):
+            for slug, charts in asked["dashboards"].items():
+                seen[slug]["again"] = look(page, asked, slug, charts)["seconds"]
+        print(json.dumps(seen))
+
+
+main()

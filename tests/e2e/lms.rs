@@ -1,0 +1,268 @@
+//! Moodle, wired: from a learner's click to a statement, and every way in which that can break.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::lab::{Ended, Lab};
+use crate::stack;
+
+/// Runs PHP in Moodle, as an administrator at the command line would.
+fn php(code: &str) -> String {
+    let script = format!("<?php define('CLI_SCRIPT', true); require '/var/www/html/config.php'; {code}");
+    let exec = ["-n", "e2e", "exec", "-i", "deploy/lms-moodle", "-c", "moodle", "--", "php", "-d", "max_input_vars=10000"];
+    stack().run("kubectl", &exec, &script).good().stdout.trim().to_string()
+}
+
+/// What somebody does in Moodle's administration.
+fn set(plugin: &str, name: &str, value: &str) {
+    php(&format!("set_config('{name}', '{value}', '{plugin}');"));
+}
+
+fn in_pod(command: &str) -> Ended {
+    let words: Vec<&str> = ["-n", "e2e", "exec", "deploy/lms-moodle", "-c", "moodle", "--"].into_iter().chain(command.split(' ')).collect();
+    stack().run("kubectl", &words, "")
+}
+
+/// Sends what waits now, as the cron does within a minute.
+pub fn emit() -> String {
+    in_pod(r"php admin/cli/scheduled_task.php --execute=\logstore_xapi\task\emit_task").good().stdout
+}
+
+/// Lets the last learners of a course, as many as this, view it (the first is the one of `trace`); gives the second in which they began.
+fn views(course: &str, learners: usize) -> i64 {
+    let began = php(&format!(
+        "$course = $DB->get_record('course', ['shortname' => '{course}'], '*', MUST_EXIST);
+         $users = $DB->get_records_sql('SELECT u.* FROM {{user}} u JOIN {{user_enrolments}} ue ON ue.userid = u.id JOIN {{enrol}} e ON e.id = ue.enrolid WHERE e.courseid = ? ORDER BY u.id DESC', [$course->id], 0, {learners});
+         echo time();
+         foreach ($users as $user) {{
+             \\core\\session\\manager::set_user($user);
+             \\core\\event\\course_viewed::create(['context' => context_course::instance($course->id)])->trigger();
+         }}
+         get_log_manager(true);"
+    ));
+    began.lines().last().and_then(|line| line.trim().parse().ok()).unwrap_or_else(|| panic!("{began} should be a time"))
+}
+
+fn course_id(course: &str) -> String {
+    php(&format!("echo $DB->get_field('course', 'id', ['shortname' => '{course}']);"))
+}
+
+/// Who viewed the course since then, by the LRS, one entry a statement.
+fn viewers(course: &str, since: i64) -> Vec<String> {
+    let url = stack().lastack("open lms --print").good().stdout.trim().trim_end_matches('/').to_string();
+    let since = jiff::Timestamp::from_second(since - 1).unwrap();
+    let asked = format!(
+        "statements --all -o ndjson --verb http://id.tincanapi.com/verb/viewed --since {since} --activity {url}/course/view.php?id={}",
+        course_id(course)
+    );
+    let lines = stack().lastack(&asked).good().stdout;
+    let actor = |line: &str| serde_json::from_str::<Value>(line).unwrap()["actor"]["account"]["name"].as_str().unwrap().to_string();
+    lines.lines().map(actor).collect()
+}
+
+#[track_caller]
+fn each_once(course: &str, since: i64, learners: usize) {
+    // what Ralph took is found a second later
+    let password = r#"password=$(kubectl -n e2e get secret data-lake-es-elastic-user -o go-template='{{.data.elastic | base64decode}}')
+        kubectl -n e2e exec data-lake-es-default-0 -c elasticsearch -- curl -ksf -u "elastic:$password" -X POST https://localhost:9200/statements/_refresh"#;
+    stack().shell(password).good();
+    let viewers = viewers(course, since);
+    let different: BTreeSet<&String> = viewers.iter().collect();
+    assert_eq!((different.len(), viewers.len()), (learners, learners), "each learner's view should be stored, and once: {viewers:?}");
+}
+
+fn is_well() {
+    stack().lastack("status").good().says("events, 0 waiting");
+}
+
+#[test]
+fn an_event_is_followed_to_the_data_lake_and_its_traces_are_taken_away() {
+    let trace = stack().lastack("trace -o json").good().json();
+    assert_eq!(trace["arrived"], true, "{trace}");
+    assert_eq!(trace["hops"].as_array().unwrap().len(), 5);
+    let id = trace["hops"][3]["detail"].as_str().unwrap().trim_start_matches("statement ");
+    let password = r#"password=$(kubectl -n e2e get secret data-lake-es-elastic-user -o go-template='{{.data.elastic | base64decode}}')
+        kubectl -n e2e exec data-lake-es-default-0 -c elasticsearch -- curl -ks -u "elastic:$password" https://localhost:9200/statements/_doc/ID"#;
+    assert_eq!(stack().shell(&password.replace("ID", id)).good().json()["found"], false);
+}
+
+#[test]
+fn a_click_of_a_learner_in_the_browser_is_a_statement_within_two_runs_of_the_cron() {
+    let accounts = stack().lastack("creds lms -o json").good().json();
+    let learner = accounts["items"].as_array().unwrap().iter().find(|item| item["user"] != "user").expect("a learner").clone();
+    let url = stack().lastack("open lms --print").good().stdout.trim().trim_end_matches('/').to_string();
+    let began = php("echo time();").parse::<i64>().expect("a time");
+    let asked = json!({"url": url, "user": learner["user"], "password": learner["password"], "course": course_id("lastack-S")});
+    stack().run("/usr/bin/python3", &["tests/e2e/learner.py"], &asked.to_string()).good().says("Test course S");
+    // two rounds of the cron, and no more, are waited for by a trace each: it ends when the cron has sent what came before
+    stack().lastack("trace").good();
+    let user = php(&format!("echo $DB->get_field('user', 'id', ['username' => {}]);", learner["user"].to_string().replace('"', "'")));
+    assert!(viewers("lastack-S", began).contains(&user), "learner {user} viewed the course");
+}
+
+#[test]
+fn a_setting_that_somebody_changed_is_named_and_brought_back() {
+    for (plugin, name, value, says) in [
+        ("logstore_xapi", "routes", "", "logstore_xapi/routes is empty"),
+        ("logstore_xapi", "endpoint", "http://nowhere.invalid/xAPI", "logstore_xapi/endpoint is http://nowhere.invalid/xAPI"),
+        ("logstore_xapi", "send_name", "1", "logstore_xapi/send_name is 1, should be 0"),
+        ("tool_log", "enabled_stores", "logstore_legacy,logstore_standard", "tool_log/enabled_stores is logstore_legacy,logstore_standard"),
+    ] {
+        set(plugin, name, value);
+        stack().lastack("status").exits(3).says(says);
+        if name == "routes" || name == "enabled_stores" {
+            stack().lastack("trace").exits(3).says("stopped: moodle.queue").says(says);
+        }
+        stack().lastack("configure lms").good();
+        is_well();
+    }
+    let stores = php("echo get_config('tool_log', 'enabled_stores');");
+    assert_eq!(stores, "logstore_standard,logstore_legacy,logstore_xapi", "another store must not be lost");
+    set("tool_log", "enabled_stores", "logstore_standard,logstore_xapi");
+}
+
+#[test]
+fn a_wrong_password_stops_the_event_at_the_lrs_and_nothing_is_lost_by_it() {
+    set("logstore_xapi", "password", "guessed");
+    let began = views("lastack-S", 3);
+    stack().lastack("trace").exits(3).says("stopped: moodle.sent: the LRS answered 401").says("kubectl lastack configure lms");
+    stack().lastack("status").exits(3).says("3 not delivered: the LRS answered 401").says("logstore_xapi/password is another");
+    stack().lastack("configure lms").good();
+    stack().lastack("replay --yes").good().says("3 of 3 events sent again");
+    is_well();
+    each_once("lastack-S", began, 3);
+}
+
+#[test]
+fn an_lrs_that_was_away_gets_every_event_and_none_twice() {
+    stack().kubectl("scale deployment lrs-ralph --replicas=0");
+    stack().kubectl("wait --for=delete pod -l app.kubernetes.io/instance=lrs --timeout=60s");
+    let began = views("lastack-S", 20);
+    emit();
+    stack().lastack("status").exits(3).says("20 not delivered: the LRS could not be reached");
+    stack().lastack("replay --yes").exits(3).says("stopped: the LRS cannot be reached");
+    stack().kubectl("scale deployment lrs-ralph --replicas=1");
+    stack().kubectl("rollout status deployment/lrs-ralph --timeout=120s");
+    stack().lastack("replay --dry-run").good().says("20 events would be sent again");
+    stack().lastack("replay --yes").good().says("20 of 20 events sent again, 0 were there already");
+    each_once("lastack-S", began, 20);
+
+    // the LRS stored them, and its answer was lost
+    php(&format!(
+        "foreach ($DB->get_records_select('logstore_standard_log', 'timecreated >= ? AND eventname = ?', [{began}, '\\core\\event\\course_viewed']) as $row) {{
+             $row->logstorestandardlogid = $row->id; $row->type = 0; $row->errortype = 500; $row->response = 'lost';
+             $DB->insert_record('logstore_xapi_failed_log', $row);
+         }}"
+    ));
+    stack().lastack("replay --yes").good().says("0 of 20 events sent again, 20 were there already");
+    each_once("lastack-S", began, 20);
+    is_well();
+}
+
+#[test]
+fn the_stack_brings_lost_events_back_by_itself() {
+    let often = stack().file("often.yaml", "replay: {everySeconds: 10}\n");
+    let none = stack().file("none.yaml", "{}\n");
+    stack().lastack(&format!("install --values lms={}", often.display())).good();
+    set("logstore_xapi", "password", "guessed");
+    let began = views("lastack-S", 5);
+    emit();
+    stack().lastack("status").exits(3).says("5 not delivered");
+    stack().lastack("configure lms").good();
+    // nobody asks for it
+    let is_back = (0..60).any(|_| !stack().lastack("status").stdout.contains("not delivered"));
+    assert!(is_back, "what was lost should be sent again without being asked for");
+    each_once("lastack-S", began, 5);
+    stack().lastack(&format!("install --values lms={}", none.display())).good();
+}
+
+#[test]
+fn one_statement_that_the_lrs_refuses_does_not_keep_the_others_out() {
+    let course = format!("refused-{}", std::process::id());
+    let rename = |name: &str| php(&format!("$DB->set_field('course', 'fullname', {name}, ['shortname' => '{course}']);"));
+    in_pod(&format!("php admin/tool/generator/cli/maketestcourse.php --shortname={course} --size=XS --bypasscheck --quiet")).good();
+    emit();
+    rename("str_repeat('x', 250)");
+    let began = views(&course, 1);
+    views("lastack-S", 3);
+    emit();
+    stack().lastack("replay --yes").exits(3).says("3 of 4 events sent again").says("1 are refused by the LRS even by themselves");
+    each_once("lastack-S", began, 3);
+    stack().lastack("status").good().says("1 refused by the LRS");
+    stack().lastack("replay").good().says("not by itself").says("There is nothing to send again");
+    rename("'Refused no longer'");
+    stack().lastack("replay --yes --refused").good().says("1 of 1 events sent again");
+    each_once(&course, began, 1);
+}
+
+#[test]
+fn a_cron_that_stands_still_is_named() {
+    in_pod("sv down /etc/service/cron").good();
+    php("$DB->set_field('task_scheduled', 'lastruntime', time() - 900, ['classname' => '\\logstore_xapi\\task\\emit_task']);");
+    stack().lastack("status").exits(3).says("Moodle's cron sent last 15m ago");
+    stack().lastack("trace --timeout 2s").exits(3).says("stopped: moodle.sent: Moodle's cron sent last 15m ago");
+    in_pod("sv up /etc/service/cron").good();
+    stack().lastack("configure lms").good();
+    stack().lastack("install").good().says("lms.cron");
+    is_well();
+}
+
+#[test]
+fn a_plugin_that_is_gone_is_put_back_from_the_cluster() {
+    in_pod("rm -rf admin/tool/log/store/xapi").good();
+    stack().lastack("status").exits(3).says("the plugin that sends events is not installed");
+    stack().lastack("configure lms").exits(1).says("`kubectl lastack install` puts it there");
+    stack().lastack("install").good().says("ok       lms.release");
+    is_well();
+    stack().lastack("install").good().says("nothing to change");
+}
+
+#[test]
+fn a_database_that_is_down_is_named_and_brought_back() {
+    stack().kubectl("scale statefulset lms-postgresql --replicas=0");
+    stack().kubectl("wait --for=delete pod/lms-postgresql-0 --timeout=60s");
+    stack().lastack("status").exits(3).says("Moodle's PostgreSQL is down: statefulset lms-postgresql is scaled to 0 pods");
+    stack().lastack("install").good();
+    is_well();
+}
+
+#[test]
+fn an_address_that_somebody_gave_moodle_is_taken_back() {
+    stack().kubectl("set env deployment/lms-moodle SITE_URL=http://elsewhere.example.org");
+    stack().kubectl("rollout status deployment/lms-moodle --timeout=180s");
+    stack().lastack("status").exits(3).says("to http://elsewhere.example.org");
+    stack().lastack("install").good();
+    is_well();
+}
+
+#[test]
+fn two_at_once_configure_moodle_as_one_does() {
+    set("logstore_xapi", "maxbatchsize", "30");
+    set("tool_log", "enabled_stores", "logstore_standard");
+    for run in [stack().start("configure lms"), stack().start("configure lms")] {
+        Ended::of("configure lms, twice at once".into(), run).good();
+    }
+    is_well();
+    assert_eq!(php("echo get_config('tool_log', 'enabled_stores');"), "logstore_standard,logstore_xapi");
+}
+
+#[test]
+fn a_first_start_that_was_killed_half_way_begins_again() {
+    let lab = Lab::new("e2e-half", "4");
+    let slow = lab.file("slow.yaml", "extraEnv: [{name: CONTRACT_INSTALL_SECONDS, value: \"15\"}]\n");
+    let install = lab.start(&format!("install --only lms --values lms={}", slow.display()));
+    let begun =
+        (0..600).any(|_| lab.run("kubectl", &["-n", "e2e-half", "logs", "deploy/lms-moodle", "-c", "moodle"], "").stdout.contains("-->System"));
+    assert!(begun, "Moodle should begin to install itself");
+    lab.kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --force --grace-period=0");
+    Ended::of("install while its pod is killed".into(), install).good();
+    let log = lab.kubectl("logs deploy/lms-moodle -c moodle");
+    assert!(log.contains("an installation was stopped half-way"), "{log}");
+    lab.lastack("uninstall --yes").good();
+}
+
+#[test]
+fn a_chart_test_of_moodle_passes() {
+    stack().run("helm", &["test", "lms", "-n", "e2e"], "").good();
+}
