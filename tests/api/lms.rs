@@ -1,11 +1,13 @@
 //! Moodle: how it is installed and wired, what is found to be wrong with it, and the verbs that look at events.
 
 use std::fs;
+use std::sync::Mutex;
 
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::moodle::{self, ACTIVITY, EVENT};
+use crate::support::server::{Answer, Server};
 use crate::support::stack::Lab;
 
 use super::install::secret;
@@ -147,6 +149,25 @@ fn a_plugin_for_another_moodle_is_refused_before_anything_is_installed() {
     fs::write(&other, moodle::plugin("5.0.1", "[403, 501]").iter().rev().copied().collect::<Vec<u8>>()).unwrap();
     lab.machine.run(&format!("install --plugin {}", other.display())).exits(2).says("is not a zip archive that can be read");
     lab.machine.run("install --plugin /nowhere.zip").exits(2).says("cannot read /nowhere.zip");
+}
+
+#[test]
+fn a_plugin_is_downloaded_through_redirects_and_bad_moments_and_not_when_it_is_refused() {
+    let lab = Lab::empty();
+    let moments = Mutex::new(vec![Answer::Bytes(moodle::plugin("5.0.3", "[403, 501]").into()), Answer::Cut, Answer::text(503, "")]);
+    let server = Server::start(move |request| match request.path.as_str() {
+        "/latest" => Answer::Redirect("/x.zip".into()),
+        "/large" => Answer::Bytes(vec![0; 33 << 20].into()),
+        "/x.zip" => moments.lock().unwrap().pop().expect("no further try is needed"),
+        _ => Answer::text(404, ""),
+    });
+    let install = |path: &str| lab.machine.run(&format!("install --only lms --plugin {}{path}", server.url()));
+    install("/nowhere").exits(1).says("answered 404");
+    install("/large").exits(1).says("larger than 32 MB");
+    let plugin = || lab.kubernetes.object("/api/v1/namespaces/alice/configmaps/lms-plugin");
+    assert!(plugin().is_none());
+    install("/latest").exits(0).says("logstore_xapi 5.0.3");
+    assert_eq!(plugin().unwrap()["metadata"]["annotations"]["lastack/plugin-release"], "5.0.3");
 }
 
 #[test]

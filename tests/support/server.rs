@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use bytes::Bytes;
 use futures::stream;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -51,6 +51,10 @@ impl fmt::Display for Request {
 pub enum Answer {
     Json(u16, Value),
     Text(u16, String),
+    /// A file.
+    Bytes(Bytes),
+    /// What is asked for is elsewhere.
+    Redirect(String),
     /// The beginning of an answer, then the connection is cut.
     CutShort(&'static str),
     /// The connection is cut before anything is answered.
@@ -172,6 +176,12 @@ async fn respond(mut request: hyper::Request<Incoming>, log: &Log, answer: &(dyn
     match answer {
         Answer::Json(status, value) => Ok(whole(status, "application/json", value.to_string())),
         Answer::Text(status, text) => Ok(whole(status, "text/plain", text)),
+        Answer::Bytes(bytes) => Ok(Response::new(Full::new(bytes).map_err(|never: Infallible| match never {}).boxed())),
+        Answer::Redirect(place) => {
+            let mut response = whole(302, "text/plain", String::new());
+            response.headers_mut().insert(LOCATION, place.parse().expect("a place"));
+            Ok(response)
+        }
         Answer::Cut => Err(Cut),
         Answer::CutShort(beginning) => {
             let frames = [Ok(Frame::data(Bytes::from_static(beginning.as_bytes()))), Err(std::io::Error::other("cut"))];

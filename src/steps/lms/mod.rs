@@ -60,7 +60,7 @@ impl Part for Lms {
     fn steps(&self) -> Vec<Box<dyn Step>> {
         vec![
             Box::new(accounts::ACCOUNTS),
-            Box::new(plugin::Plugin),
+            Box::new(plugin::Plugin::default()),
             Box::new(moodle::MoodleRelease),
             Box::new(answers::Answers),
             Box::new(settings::Settings),

@@ -8,6 +8,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::json;
+use tokio::sync::OnceCell;
 
 use crate::clients::apply::{self, FIELD_MANAGER};
 use crate::output::progress::Progress;
@@ -25,7 +26,11 @@ const RELEASE: &str = "lastack/plugin-release";
 const SHA256: &str = "lastack/plugin-sha256";
 const SOURCE: &str = "lastack/plugin-source";
 
-pub struct Plugin;
+#[derive(Default)]
+pub struct Plugin {
+    /// What was asked for by name, read once.
+    asked: OnceCell<Package>,
+}
 
 /// What is kept in the cluster.
 struct There {
@@ -55,11 +60,13 @@ fn moodle_version(stack: &Stack) -> String {
     over.unwrap_or(&stack.versions.of(Component::Lms).version).to_string()
 }
 
-/// The package that was asked for by name. None: any of the right release will do.
-async fn asked(stack: &Stack, say: &(dyn Fn(&str) + Sync)) -> Result<Option<Package>> {
-    match &stack.settings.plugin {
-        Some(place) => Package::from(place, say).await.map(Some),
-        None => Ok(None),
+impl Plugin {
+    /// The package that was asked for by name. None: any of the right release will do.
+    async fn asked(&self, stack: &Stack) -> Result<Option<&Package>> {
+        match &stack.settings.plugin {
+            Some(place) => self.asked.get_or_try_init(|| Package::from(place, &|_| {})).await.map(Some),
+            None => Ok(None),
+        }
     }
 }
 
@@ -87,8 +94,8 @@ impl Step for Plugin {
 
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
         let there = there(stack).await?;
-        if let Some(package) = asked(stack, &|_| {}).await? {
-            if let Some(misfit) = misfit(stack, &package) {
+        if let Some(package) = self.asked(stack).await? {
+            if let Some(misfit) = misfit(stack, package) {
                 return Ok(misfit);
             }
             let what = format!("{COMPONENT} {}", package.version.release);
@@ -110,11 +117,14 @@ impl Step for Plugin {
     }
 
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
-        let say = |detail: &str| progress.say(detail);
         let source = stack.versions.of(Component::Lms).plugin();
-        let (package, place) = match asked(stack, &say).await? {
+        let released;
+        let (package, place) = match self.asked(stack).await? {
             Some(package) => (package, stack.settings.plugin.as_deref().unwrap_or_default()),
-            None => (Package::released(source, &say).await?, source.url.as_str()),
+            None => {
+                released = Package::released(source, &|detail: &str| progress.say(detail)).await?;
+                (&released, source.url.as_str())
+            }
         };
         // a path says something about the machine of whoever typed it
         let place = if place.contains("://") { place } else { place.rsplit(['/', '\\']).next().unwrap_or(place) };
@@ -124,7 +134,7 @@ impl Step for Plugin {
                 "name": PLUGIN, "labels": stack.labels("moodle", super::RELEASE),
                 "annotations": {RELEASE: package.version.release, SHA256: package.digest, SOURCE: place},
             },
-            "binaryData": BTreeMap::from([(ARCHIVE, ByteString(package.archive))]),
+            "binaryData": BTreeMap::from([(ARCHIVE, ByteString(package.archive.clone()))]),
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
         stack.api::<ConfigMap>().patch(PLUGIN, &params, &Patch::Apply(&map)).await.with_context(|| format!("configmap {PLUGIN}"))?;
