@@ -255,7 +255,7 @@ fn a_first_start_that_was_killed_half_way_begins_again() {
     let begun =
         (0..600).any(|_| lab.run("kubectl", &["-n", "e2e-half", "logs", "deploy/lms-moodle", "-c", "moodle"], "").stdout.contains("-->System"));
     assert!(begun, "Moodle should begin to install itself");
-    lab.kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --force --grace-period=0");
+    lab.kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --grace-period=1");
     Ended::of("install while its pod is killed".into(), install).good();
     let log = lab.kubectl("logs deploy/lms-moodle -c moodle");
     assert!(log.contains("an installation was stopped half-way"), "{log}");
