@@ -253,7 +253,7 @@ fn a_first_start_that_was_killed_half_way_begins_again() {
     let slow = lab.file("slow.yaml", "extraEnv: [{name: CONTRACT_INSTALL_SECONDS, value: \"15\"}]\n");
     let install = lab.start(&format!("install --only lms --values lms={}", slow.display()));
     let begun =
-        (0..600).any(|_| lab.run("kubectl", &["-n", "e2e-half", "logs", "deploy/lms-moodle", "-c", "moodle"], "").stdout.contains("-->System"));
+        (0..3000).any(|_| lab.run("kubectl", &["-n", "e2e-half", "logs", "deploy/lms-moodle", "-c", "moodle"], "").stdout.contains("-->System"));
     assert!(begun, "Moodle should begin to install itself");
     lab.kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --grace-period=1");
     Ended::of("install while its pod is killed".into(), install).good();
