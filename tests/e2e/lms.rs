@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::lab::{Ended, Lab};
+use crate::lab::{Ended, Lab, eventually};
+use crate::parts::data_lake;
 use crate::stack;
 
 /// Runs PHP in Moodle, as an administrator at the command line would.
@@ -64,9 +65,7 @@ fn viewers(course: &str, since: i64) -> Vec<String> {
 #[track_caller]
 fn each_once(course: &str, since: i64, learners: usize) {
     // what Ralph took is found a second later
-    let password = r#"password=$(kubectl -n e2e get secret data-lake-es-elastic-user -o go-template='{{.data.elastic | base64decode}}')
-        kubectl -n e2e exec data-lake-es-default-0 -c elasticsearch -- curl -ksf -u "elastic:$password" -X POST https://localhost:9200/statements/_refresh"#;
-    stack().shell(password).good();
+    data_lake("lastack", "statements/_refresh -X POST", "").good();
     let viewers = viewers(course, since);
     let different: BTreeSet<&String> = viewers.iter().collect();
     assert_eq!((different.len(), viewers.len()), (learners, learners), "each learner's view should be stored, and once: {viewers:?}");
@@ -82,9 +81,8 @@ fn an_event_is_followed_to_the_data_lake_and_its_traces_are_taken_away() {
     assert_eq!(trace["arrived"], true, "{trace}");
     assert_eq!(trace["hops"].as_array().unwrap().len(), 5);
     let id = trace["hops"][3]["detail"].as_str().unwrap().trim_start_matches("statement ");
-    let password = r#"password=$(kubectl -n e2e get secret data-lake-es-elastic-user -o go-template='{{.data.elastic | base64decode}}')
-        kubectl -n e2e exec data-lake-es-default-0 -c elasticsearch -- curl -ks -u "elastic:$password" https://localhost:9200/statements/_doc/ID"#;
-    assert_eq!(stack().shell(&password.replace("ID", id)).good().json()["found"], false);
+    let asked = data_lake("lastack", "statements/_mget -H content-type:application/json -d @-", &json!({"ids": [id]}).to_string());
+    assert_eq!(asked.good().json()["docs"][0]["found"], false);
 }
 
 #[test]
@@ -171,8 +169,7 @@ fn the_stack_brings_lost_events_back_by_itself() {
     stack().lastack("status").exits(3).says("5 not delivered");
     stack().lastack("configure lms").good();
     // nobody asks for it
-    let is_back = (0..60).any(|_| !stack().lastack("status").stdout.contains("not delivered"));
-    assert!(is_back, "what was lost should be sent again without being asked for");
+    eventually("what was lost is sent again without being asked for", || !stack().lastack("status").stdout.contains("not delivered"));
     each_once("lastack-S", began, 5);
     stack().lastack(&format!("install --values lms={}", none.display())).good();
 }
@@ -213,7 +210,7 @@ fn a_plugin_that_is_gone_is_put_back_from_the_cluster() {
     in_pod("rm -rf admin/tool/log/store/xapi").good();
     stack().lastack("status").exits(3).says("the plugin that sends events is not installed");
     stack().lastack("configure lms").exits(1).says("`kubectl lastack install` puts it there");
-    stack().lastack("install").good().says("ok       lms.release");
+    stack().lastack("install").good().says("ok       lms.installed");
     is_well();
     stack().lastack("install").good().says("nothing to change");
 }
@@ -251,10 +248,11 @@ fn two_at_once_configure_moodle_as_one_does() {
 fn a_first_start_that_was_killed_half_way_begins_again() {
     let lab = Lab::new("e2e-half", "4");
     let slow = lab.file("slow.yaml", "extraEnv: [{name: CONTRACT_INSTALL_SECONDS, value: \"15\"}]\n");
-    let install = lab.start(&format!("install --only lms --values lms={}", slow.display()));
-    let begun =
-        (0..3000).any(|_| lab.run("kubectl", &["-n", "e2e-half", "logs", "deploy/lms-moodle", "-c", "moodle"], "").stdout.contains("-->System"));
-    assert!(begun, "Moodle should begin to install itself");
+    let mut install = lab.start(&format!("install --only lms --values lms={}", slow.display()));
+    eventually("Moodle has begun to install itself", || {
+        assert!(install.try_wait().expect("a child").is_none(), "install ended before Moodle began");
+        lab.run("kubectl", &["-n", "e2e-half", "logs", "deploy/lms-moodle", "-c", "moodle"], "").stdout.contains("-->System")
+    });
     lab.kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --grace-period=1");
     Ended::of("install while its pod is killed".into(), install).good();
     let log = lab.kubectl("logs deploy/lms-moodle -c moodle");
