@@ -8,11 +8,12 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::clients::moodle::{Event as MoodleEvent, Failed, Moodle, Whereabouts};
+use crate::clients::moodle::{Event as MoodleEvent, Moodle, Whereabouts};
 use crate::clients::ralph::Place;
 use crate::clients::wait::{self, State};
 use crate::error::{self, Failure};
 use crate::output::progress::{Event, Progress, Report};
+use crate::output::text;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, StepId};
 use crate::steps::lms;
@@ -142,10 +143,9 @@ impl Journey<'_> {
             Ok(match place.failed {
                 _ if place.sent > 0 => State::Ready("taken by the LRS".into()),
                 Some(refusal) => {
-                    let failed = Failed { errortype: refusal.errortype, alone: false, events: 1, oldest: 0, response: refusal.response };
-                    let said = failed.response.split_whitespace().collect::<Vec<_>>().join(" ");
-                    let said = if said.is_empty() { said } else { format!(" and said: {}", said.chars().take(200).collect::<String>()) };
-                    State::Fatal { why: format!("{}{said}", failed.cause()), hint: failed.cure().into() }
+                    let said = text::excerpt(&refusal.response, 200);
+                    let said = if said.is_empty() { said } else { format!(" and said: {said}") };
+                    State::Fatal { why: format!("{}{said}", refusal.cause()), hint: refusal.cure().into() }
                 }
                 None if place.waiting => State::Waiting("waits for the cron, which sends every minute".into()),
                 None => State::Fatal {

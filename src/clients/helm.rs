@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, anyhow};
+use data_encoding::HEXLOWER;
 use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+use tokio::sync::OnceCell;
 
 use crate::error::Failure;
 use crate::stack::versions::ChartSource;
@@ -29,6 +31,7 @@ pub struct Helm {
     connection: Vec<String>,
     /// Absolute, because helm runs in a directory of its own.
     kubeconfig: Option<OsString>,
+    version: OnceCell<semver::Version>,
 }
 
 /// A release as `helm status` and `helm list` tell it.
@@ -147,7 +150,7 @@ impl Install {
         let mut hash = Sha256::new();
         self.chart.feed(&mut hash);
         hash.update(self.values.to_string());
-        hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&hash.finalize()[..16])
     }
 
     pub fn explain(&self) -> String {
@@ -162,13 +165,16 @@ impl Helm {
         let program = caller.and_then(|bin| which::which(bin).ok()).or_else(|| which::which("helm").ok());
         let context = target.helm.context.iter().flat_map(|context| ["--kube-context".to_string(), context.clone()]);
         let kubeconfig = target.helm.kubeconfig.clone().map(OsString::from).or_else(|| std::env::var_os("KUBECONFIG"));
-        Self { program, connection: context.collect(), kubeconfig: kubeconfig.and_then(|list| absolute(&list)) }
+        Self { program, connection: context.collect(), kubeconfig: kubeconfig.and_then(|list| absolute(&list)), version: OnceCell::new() }
     }
 
-    pub async fn version(&self) -> Result<semver::Version> {
-        let text = self.run(&["version", "--template", "{{.Version}}"], None).await?;
-        let text = text.trim();
-        semver::Version::parse(text.trim_start_matches('v')).with_context(|| format!("`helm version` answered `{text}`"))
+    pub async fn version(&self) -> Result<&semver::Version> {
+        let asked = self.version.get_or_try_init(|| async {
+            let text = self.run(&["version", "--template", "{{.Version}}"], None).await?;
+            let text = text.trim();
+            semver::Version::parse(text.trim_start_matches('v')).with_context(|| format!("`helm version` answered `{text}`"))
+        });
+        asked.await
     }
 
     /// What makes helm put back a field that a person set with kubectl. From helm 4 on the field is the person's, and

@@ -16,6 +16,7 @@ use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::error::Failure;
+use crate::output::text;
 
 use super::tunnel::Connector;
 
@@ -143,8 +144,7 @@ impl Answer {
 
     /// The beginning of the body, for an error message.
     pub fn excerpt(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(400)]);
-        text.split_whitespace().collect::<Vec<_>>().join(" ")
+        text::one_line(&String::from_utf8_lossy(&self.body[..self.body.len().min(400)]))
     }
 }
 

@@ -26,12 +26,9 @@ pub struct Moodle {
 pub struct State {
     /// `4.5.12 (Build: 20260720)`
     pub release: String,
-    /// 405 is 4.5.
-    pub branch: u32,
-    pub wwwroot: String,
     pub upgrade_pending: bool,
-    /// None when its files are not where this Moodle looks for them.
-    pub plugin: Option<Plugin>,
+    /// Whether its files are where this Moodle looks for them.
+    pub has_plugin_files: bool,
     /// Of the plugin, without the password.
     pub settings: BTreeMap<String, String>,
     pub password_sha256: String,
@@ -49,24 +46,15 @@ pub struct State {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub struct Plugin {
-    pub release: String,
-    pub on_disk: u64,
-    /// 0: not installed.
-    pub installed: u64,
-}
-
-#[derive(Debug, Clone, Deserialize)]
 pub struct Task {
     pub last_run: i64,
-    /// Seconds until a task that failed is tried again.
-    pub fail_delay: u64,
     pub disabled: bool,
 }
 
 /// Events on their way. Times are seconds since 1970; 0: none.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Queue {
+    /// Since this Moodle began, whatever its log still keeps.
     pub logged: u64,
     pub waiting: u64,
     pub oldest_waiting: i64,
@@ -78,12 +66,21 @@ pub struct Queue {
 /// Events that the plugin gave up on for one cause.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Failed {
-    pub errortype: u32,
+    /// Of the newest of them.
+    #[serde(flatten)]
+    pub refusal: Refusal,
     /// Refused though it was sent by itself: sending it again changes nothing.
     pub alone: bool,
     pub events: u64,
     pub oldest: i64,
-    /// What the LRS said to the newest of them.
+}
+
+/// Why an event was not taken.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+pub struct Refusal {
+    /// The HTTP status; 0 when there was no answer, [`TRANSFORM`] when nothing was sent.
+    pub errortype: u32,
+    /// What the LRS said.
     pub response: String,
 }
 
@@ -93,7 +90,7 @@ const TRANSFORM: u32 = 10_000;
 impl Failed {
     /// Not lost by a fault: a healthy site collects them.
     pub fn is_no_statement(&self) -> bool {
-        self.errortype == TRANSFORM
+        self.refusal.errortype == TRANSFORM
     }
 
     /// Whether sending it again may help.
@@ -101,6 +98,12 @@ impl Failed {
         !self.is_no_statement() && !self.alone
     }
 
+    pub fn cause(&self) -> String {
+        if self.alone { format!("the LRS refuses them ({})", self.refusal.errortype) } else { self.refusal.cause() }
+    }
+}
+
+impl Refusal {
     pub fn cure(&self) -> &'static str {
         match self.errortype {
             0 => "look at the LRS first: `kubectl lastack status`; if it is well, `kubectl lastack configure lms` gives the plugin its address again",
@@ -116,7 +119,6 @@ impl Failed {
             TRANSFORM => "no statement can be made of them, such as visits without a login".into(),
             401 | 403 => format!("the LRS answered {}: it does not know the account", self.errortype),
             404 => "the LRS answered 404: the endpoint is wrong".into(),
-            code if self.alone => format!("the LRS refuses them ({code})"),
             code => format!("the LRS answered {code}"),
         }
     }
@@ -141,12 +143,6 @@ pub struct Whereabouts {
     /// When it was sent; 0: not yet.
     pub sent: i64,
     pub failed: Option<Refusal>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-pub struct Refusal {
-    pub errortype: u32,
-    pub response: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -238,7 +234,7 @@ impl Moodle {
 }
 
 /// What runs in the pod.
-pub fn command(script: &str) -> String {
+fn command(script: &str) -> String {
     format!("php -d max_input_vars=10000 /opt/lastack/{script}.php")
 }
 

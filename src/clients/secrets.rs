@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use data_encoding::HEXLOWER;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -53,7 +54,7 @@ pub async fn checksum(stack: &Stack, names: &[&str]) -> Result<String> {
             hash.update(Sha256::digest(&value));
         }
     }
-    Ok(hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    Ok(HEXLOWER.encode(&hash.finalize()[..16]))
 }
 
 /// A Secret whose random parts are made once and whose other parts follow the program.

@@ -12,7 +12,7 @@ use crate::output::progress::Rows;
 use crate::stack::Stack;
 use crate::stack::graph::{Finding, Graph, Summary};
 use crate::stack::profiles::Profile;
-use crate::stack::settings::{Expose, Settings, yaml_fault};
+use crate::stack::settings::{Expose, IngressSettings, Settings, yaml_fault};
 use crate::stack::step::{Observed, StepId};
 use crate::stack::versions::Component;
 use crate::steps;
@@ -31,7 +31,7 @@ pub struct InstallArgs {
     /// How big the stack is
     #[arg(long, value_enum)]
     profile: Option<Profile>,
-    /// File with settings (profile, expose, imageRegistry, charts, values, lms)
+    /// File with settings (profile, expose, ingress, imageRegistry, charts, values, lms)
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Chart values of a component that go over ours (repeatable)
@@ -40,6 +40,8 @@ pub struct InstallArgs {
     /// How the stack can be reached from outside the cluster
     #[arg(long, value_enum)]
     expose: Option<Expose>,
+    #[command(flatten)]
+    ingress: IngressSettings,
     /// Registry that all images come from; an empty one goes back to their own
     #[arg(long, value_name = "REGISTRY")]
     image_registry: Option<String>,
@@ -79,6 +81,10 @@ pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
     }
     let graph = graph(&args)?;
     let stack = Stack::open(flags.resolve().await?, asked, (!args.no_wait).then_some(args.timeout)).await?;
+    stack.settings.check()?;
+    if !args.ingress.is_empty() && stack.settings.expose() != Expose::Ingress {
+        return Err(Failure::usage("`--domain`, `--ingress-class` and `--tls-secret` are only for `--expose ingress`").into());
+    }
     if args.explain {
         return explain(&graph, &stack);
     }
@@ -108,6 +114,7 @@ fn settings(args: &InstallArgs) -> Result<Settings> {
     let typed = Settings {
         profile: args.profile,
         expose: args.expose,
+        ingress: args.ingress.clone(),
         image_registry: args.image_registry.clone(),
         plugin: args.plugin.clone(),
         ..Default::default()

@@ -49,7 +49,11 @@ pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {
         Openable::Lms => (lms::NAME, "/".to_string()),
         Openable::Lrs => (steps::lrs::NAME, "/__heartbeat__".to_string()),
     };
-    if let Some(url) = steps::release::url(&stack, service).await? {
+    let outside = match args.part {
+        Openable::Lms => lms::outside_url(&stack).await?,
+        _ => steps::release::url(&stack, service).await?,
+    };
+    if let Some(url) = outside {
         show(&format!("{url}{path}"), args.print)?;
         return Ok(Outcome::Good);
     }

@@ -10,6 +10,7 @@ use crate::error::Failure;
 use crate::output::age::{age, count};
 use crate::output::printer;
 use crate::output::table::table;
+use crate::output::text;
 use crate::steps::lms;
 
 use super::{Outcome, TableOrJson, open};
@@ -86,14 +87,13 @@ fn fate(failed: &Failed, refused_too: bool) -> &'static str {
 fn render(failed: &[Failed], now: i64, refused_too: bool) -> String {
     let rows = failed.iter().map(|one| {
         let oldest = Duration::from_secs(u64::try_from(now - one.oldest).unwrap_or_default());
-        let said: String = one.response.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(80).collect();
-        [count(one.events), age(oldest), fate(one, refused_too).to_string(), one.cause(), said]
+        [count(one.events), age(oldest), fate(one, refused_too).to_string(), one.cause(), text::excerpt(&one.refusal.response, 80)]
     });
     table(["EVENTS", "OLDEST", "SENT", "CAUSE", "THE LRS SAID"], rows)
 }
 
 fn item(failed: &Failed) -> serde_json::Value {
-    json!({"events": failed.events, "code": failed.errortype, "cause": failed.cause(), "oldest": failed.oldest, "sent": fate(failed, false), "response": failed.response})
+    json!({"events": failed.events, "code": failed.refusal.errortype, "cause": failed.cause(), "oldest": failed.oldest, "sent": fate(failed, false), "response": failed.refusal.response})
 }
 
 fn summary(due: u64, replayed: &Replayed) -> String {

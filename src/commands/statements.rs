@@ -7,6 +7,7 @@ use crate::cli::KubeFlags;
 use crate::clients::ralph::{Place, Ralph};
 use crate::output::printer;
 use crate::output::table::table;
+use crate::output::text;
 
 use super::{Outcome, open};
 
@@ -161,7 +162,7 @@ fn who(actor: &Value) -> String {
 fn named(part: &Value, names: &str) -> String {
     let name = part.pointer(names).and_then(Value::as_object).and_then(|names| names.values().next()?.as_str());
     let id = part["id"].as_str().unwrap_or_default();
-    name.map_or_else(|| id.rsplit('/').next().unwrap_or(id).to_string(), str::to_string).split_whitespace().collect::<Vec<_>>().join(" ")
+    text::one_line(name.unwrap_or_else(|| id.rsplit('/').next().unwrap_or(id)))
 }
 
 #[cfg(test)]

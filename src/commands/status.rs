@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::output::table::table;
 use crate::stack::Stack;
 use crate::steps::{self, Fact, PartStatus};
 
-use super::{Outcome, TableOrJson, open};
+use super::{Outcome, open};
 
 /// Show the pipeline hop by hop: what runs, what answers, how much data, how new it is
 ///
@@ -21,24 +21,86 @@ use super::{Outcome, TableOrJson, open};
 pub struct StatusArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
-    output: TableOrJson,
+    output: Format,
+    /// Look again and again, until Ctrl-C
+    ///
+    /// A terminal shows the newest look; elsewhere a table follows when something changed, and a document each look.
+    #[arg(short, long)]
+    watch: bool,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Table,
+    /// With the addresses inside the cluster
+    Wide,
+    Json,
+    Yaml,
+}
+
+/// Between the end of a look and the next.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// A part's name and what was found.
 pub type Row = (&'static str, PartStatus);
 
 pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
     let stack = open(flags).await?;
+    if args.watch {
+        return watch(&stack, args.output).await;
+    }
     let rows = look(&stack).await?;
     match args.output {
-        TableOrJson::Json => printer::json(&document(&stack, &rows))?,
-        TableOrJson::Table if is_installed(&rows) => printer::data(&render(&rows))?,
-        TableOrJson::Table => {
-            printer::note(&format!("There is no stack in namespace {} of context {}", stack.namespace(), stack.target.context));
+        Format::Json => printer::json(&document(&stack, &rows))?,
+        Format::Yaml => printer::data(&yaml(&document(&stack, &rows))?)?,
+        Format::Table | Format::Wide if is_installed(&rows) => printer::data(&shown(&rows, args.output))?,
+        Format::Table | Format::Wide => {
+            printer::note(&absent(&stack));
             printer::note("  kubectl lastack install   makes one");
         }
     }
     Ok(if rows.iter().any(|(_, status)| has_fault(status)) { Outcome::Fault } else { Outcome::Good })
+}
+
+async fn watch(stack: &Stack, output: Format) -> Result<Outcome> {
+    let mut before = None;
+    loop {
+        let rows = look(stack).await?;
+        let gist = gist(&rows);
+        let has_changed = before.as_ref() != Some(&gist);
+        let text = match output {
+            Format::Json => format!("{}\n", document(stack, &rows)),
+            Format::Yaml => format!("---\n{}", yaml(&document(stack, &rows))?),
+            Format::Table | Format::Wide if printer::clear_screen() || before.is_none() => table_or_absent(stack, &rows, output),
+            Format::Table | Format::Wide if !has_changed => String::new(),
+            Format::Table | Format::Wide => format!("\n{}", table_or_absent(stack, &rows, output)),
+        };
+        before = Some(gist);
+        printer::data(&text)?;
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// What of the rows does not change by the passing of time.
+fn gist(rows: &[Row]) -> Vec<(&'static str, Fact, Fact, Option<Fact>, Fact)> {
+    let answers = |fact: &Fact| (!matches!(fact, Fact::Good(_))).then(|| fact.clone());
+    rows.iter().map(|(part, status)| (*part, status.runs.clone(), status.pods.clone(), answers(&status.answers), status.data.clone())).collect()
+}
+
+fn absent(stack: &Stack) -> String {
+    format!("There is no stack in namespace {} of context {}", stack.namespace(), stack.target.context)
+}
+
+fn table_or_absent(stack: &Stack, rows: &[Row], output: Format) -> String {
+    if is_installed(rows) { shown(rows, output) } else { format!("{}\n", absent(stack)) }
+}
+
+fn shown(rows: &[Row], output: Format) -> String {
+    if output == Format::Wide { render_wide(rows) } else { render(rows) }
+}
+
+fn yaml(document: &Value) -> Result<String> {
+    serde_saphyr::to_string(document).context("the status cannot be written as YAML")
 }
 
 /// Looks at all parts at the same time. Fails only when the cluster cannot be reached at all.
@@ -62,19 +124,33 @@ fn has_fault(status: &PartStatus) -> bool {
     facts(status).iter().any(|(_, fact)| matches!(fact, Fact::Bad(_)))
 }
 
-fn newest_age(status: &PartStatus) -> Option<Duration> {
-    let newest = status.newest?;
-    Some(jiff::Timestamp::now().duration_since(newest).max(jiff::SignedDuration::ZERO).unsigned_abs())
+fn age_of(time: Option<jiff::Timestamp>) -> String {
+    let since = |time| jiff::Timestamp::now().duration_since(time).max(jiff::SignedDuration::ZERO).unsigned_abs();
+    time.map(|time| age::age(since(time))).unwrap_or_default()
 }
 
 pub fn render(rows: &[Row]) -> String {
+    lay_out(rows, ["PART", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "URL"], |status| [age_of(status.newest), address(&status.url)])
+}
+
+fn render_wide(rows: &[Row]) -> String {
+    let header = ["PART", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "SENT", "URL", "INSIDE"];
+    lay_out(rows, header, |status| [age_of(status.newest), age_of(status.sent), address(&status.url), address(&status.inside)])
+}
+
+fn address(address: &Option<String>) -> String {
+    address.clone().unwrap_or_default()
+}
+
+/// The name of the part, its facts, and further columns; and below what does not fit into them.
+fn lay_out<const N: usize, const M: usize>(rows: &[Row], header: [&str; N], further: impl Fn(&PartStatus) -> [String; M]) -> String {
     let mut notes = Vec::new();
     let cells = rows.iter().map(|(part, status)| {
-        let [runs, pods, answers, data] = facts(status).map(|(what, fact)| cell(part, what, fact, &mut notes));
-        let newest = newest_age(status).map(age::age).unwrap_or_default();
-        [(*part).to_string(), runs, pods, answers, data, newest, status.url.clone().unwrap_or_default()]
+        let facts = facts(status).map(|(what, fact)| cell(part, what, fact, &mut notes));
+        let cells = std::iter::once((*part).to_string()).chain(facts).chain(further(status));
+        <[String; N]>::try_from(cells.collect::<Vec<_>>()).expect("a cell for each column")
     });
-    let mut text = table(["PART", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "URL"], cells.collect::<Vec<_>>());
+    let mut text = table(header, cells.collect::<Vec<_>>());
     for note in notes {
         text.push_str(&note);
         text.push('\n');
@@ -104,7 +180,10 @@ fn document(stack: &Stack, rows: &[Row]) -> Value {
     let parts: Vec<Value> = rows
         .iter()
         .map(|(part, status)| {
-            let mut row = json!({"part": part, "healthy": !has_fault(status), "newest": status.newest.map(|at| at.to_string()), "url": status.url});
+            let mut row = json!({"part": part, "healthy": !has_fault(status), "url": status.url, "inside": status.inside});
+            for (name, time) in [("newest", status.newest), ("sent", status.sent)] {
+                row[name] = time.map(|at| at.to_string()).into();
+            }
             for (name, fact) in facts(status) {
                 row[name] = match fact {
                     Fact::Good(text) => json!({"state": "good", "detail": text}),

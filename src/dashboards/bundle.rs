@@ -5,6 +5,7 @@ use std::io::{Cursor, Read, Seek, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use data_encoding::HEXLOWER;
 use include_dir::{Dir, include_dir};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -80,7 +81,7 @@ impl Asset {
     /// Changes when anything of the file's meaning changes.
     pub fn digest(&self) -> String {
         let text = serde_json::to_string(&self.content).unwrap_or_default();
-        Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        HEXLOWER.encode(&Sha256::digest(text)[..16])
     }
 
     /// The uuids of the assets that this one refers to.

@@ -7,6 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::Value;
 
 use crate::clients::superset::{Kind, Listed, Rows, Superset};
+use crate::output::text;
 
 use super::answers::Answers;
 use super::bundle::Bundle;
@@ -141,7 +142,7 @@ async fn look(superset: &Superset, chart: &Live, answers: Option<&Answers>, slow
 
 fn judge(name: &str, found: &Rows, answers: Option<&Answers>) -> Option<Verdict> {
     if let Some(error) = &found.error {
-        return Some(Verdict::Error(error.split_whitespace().collect::<Vec<_>>().join(" ")));
+        return Some(Verdict::Error(text::one_line(error)));
     }
     answers?.charts.get(name)?.judge(found).map(Verdict::Wrong)
 }

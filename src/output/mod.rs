@@ -4,3 +4,4 @@ pub mod age;
 pub mod printer;
 pub mod progress;
 pub mod table;
+pub mod text;

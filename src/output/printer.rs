@@ -46,7 +46,16 @@ pub fn paint(style: Style, text: &str) -> String {
 
 /// True when a person watches stderr, so that lines may be redrawn.
 pub fn is_live() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    io::stderr().is_terminal() && can_redraw()
+}
+
+fn can_redraw() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// True when stdout is a screen that was cleared for what is printed next.
+pub fn clear_screen() -> bool {
+    io::stdout().is_terminal() && can_redraw() && console::Term::stdout().clear_screen().is_ok()
 }
 
 /// Asks a yes-or-no question. None when there is nobody to ask.

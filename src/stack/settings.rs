@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::Failure;
 
@@ -25,6 +25,8 @@ pub struct Settings {
     pub profile: Option<Profile>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expose: Option<Expose>,
+    #[serde(default, skip_serializing_if = "IngressSettings::is_empty")]
+    pub ingress: IngressSettings,
     /// Where all images come from, instead of their own registries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_registry: Option<String>,
@@ -129,15 +131,59 @@ pub enum Expose {
     Loadbalancer,
     /// Services of type NodePort
     Nodeport,
+    /// An Ingress for each part, under a domain of yours (`--domain`)
+    Ingress,
 }
 
 impl Expose {
     pub fn service_type(self) -> &'static str {
         match self {
-            Self::None => "ClusterIP",
+            Self::None | Self::Ingress => "ClusterIP",
             Self::Loadbalancer => "LoadBalancer",
             Self::Nodeport => "NodePort",
         }
+    }
+}
+
+/// The names under which an Ingress controller serves the parts.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize, Serialize, clap::Args)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct IngressSettings {
+    /// Domain for `--expose ingress`: the parts are lms.DOMAIN, lrs.DOMAIN and dataviz.DOMAIN
+    #[arg(long, value_name = "DOMAIN", help_heading = "Ingress")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// IngressClass; an empty one is the cluster's default
+    #[arg(long = "ingress-class", value_name = "CLASS", help_heading = "Ingress")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_name: Option<String>,
+    /// Secret of the namespace with a certificate for all three names; an empty one is plain HTTP
+    #[arg(long, value_name = "SECRET", help_heading = "Ingress")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_secret: Option<String>,
+}
+
+impl IngressSettings {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn overridden_by(self, other: Self) -> Self {
+        Self {
+            domain: other.domain.or(self.domain),
+            class_name: other.class_name.or(self.class_name),
+            tls_secret: other.tls_secret.or(self.tls_secret),
+        }
+    }
+
+    /// What cannot be the name of a host.
+    fn fault(&self) -> Option<String> {
+        let domain = self.domain.as_deref().unwrap_or_default();
+        let is_label = |label: &str| {
+            let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            !label.is_empty() && label.len() <= 63 && label.chars().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+        };
+        (!domain.split('.').all(is_label) || domain.len() > 240).then(|| format!("`{domain}` is not the name of a domain"))
     }
 }
 
@@ -146,7 +192,7 @@ impl Settings {
         let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
         serde_saphyr::from_str(&text).map_err(|error| {
             Failure::usage(format!("{} is not a lastack.yaml: {}", path.display(), yaml_fault(&error)))
-                .hint("it may have the keys profile, expose, imageRegistry, charts, values and lms")
+                .hint("it may have the keys profile, expose, ingress, imageRegistry, charts, values and lms")
                 .into()
         })
     }
@@ -167,6 +213,7 @@ impl Settings {
     pub fn overridden_by(mut self, other: Settings) -> Self {
         self.profile = other.profile.or(self.profile);
         self.expose = other.expose.or(self.expose);
+        self.ingress = self.ingress.overridden_by(other.ingress);
         self.image_registry = other.image_registry.or(self.image_registry).filter(|registry| !registry.is_empty());
         self.charts.extend(other.charts);
         self.values.extend(other.values);
@@ -185,6 +232,33 @@ impl Settings {
 
     pub fn expose(&self) -> Expose {
         self.expose.unwrap_or_default()
+    }
+
+    /// The chart values that open a component to the outside, or do not. All our charts have the same.
+    pub fn exposure(&self, component: Component) -> Value {
+        let ingress = match &self.ingress.domain {
+            Some(domain) if self.expose() == Expose::Ingress => json!({
+                "enabled": true,
+                "host": format!("{}.{domain}", component.as_str()),
+                "className": self.ingress.class_name.as_deref().unwrap_or_default(),
+                "tlsSecret": self.ingress.tls_secret.as_deref().unwrap_or_default(),
+            }),
+            _ => json!({"enabled": false}),
+        };
+        json!({"service": {"type": self.expose().service_type()}, "ingress": ingress})
+    }
+
+    /// What was asked for and cannot be, taken together with what an earlier install was asked.
+    pub fn check(&self) -> Result<()> {
+        match (self.expose(), &self.ingress.domain) {
+            (Expose::Ingress, None) => Err(Failure::usage("`--expose ingress` needs the domain under which the parts are reached")
+                .hint("`--domain example.org` makes lms.example.org, lrs.example.org and dataviz.example.org")
+                .into()),
+            (Expose::Ingress, Some(_)) => self.ingress.fault().map_or(Ok(()), |fault| {
+                Err(Failure::usage(fault).hint("letters a to z, digits and `-` between dots, such as la.example.org").into())
+            }),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -213,7 +287,6 @@ pub fn merge_values(values: &mut Value, over: &Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_later_install_without_flags_keeps_what_was_asked_before() {
@@ -234,6 +307,27 @@ mod tests {
         };
         let map = ConfigMap { data: Some(settings.to_data().unwrap()), ..Default::default() };
         assert_eq!(Settings::from_config_map(&map).unwrap(), settings);
+    }
+
+    #[test]
+    fn every_part_has_a_name_of_its_own_under_the_domain_and_a_domain_is_needed() {
+        let ingress = |domain: Option<&str>| Settings {
+            expose: Some(Expose::Ingress),
+            ingress: IngressSettings { domain: domain.map(str::to_string), tls_secret: Some("wild".into()), ..Default::default() },
+            ..Default::default()
+        };
+        let of = |component| ingress(Some("la.example.org")).exposure(component);
+        assert_eq!(of(Component::Lms)["ingress"], json!({"enabled": true, "host": "lms.la.example.org", "className": "", "tlsSecret": "wild"}));
+        assert_eq!(of(Component::Dataviz)["ingress"]["host"], "dataviz.la.example.org");
+        assert_eq!(of(Component::Lrs)["service"]["type"], "ClusterIP");
+        assert!(ingress(Some("la.example.org")).check().is_ok());
+        for (domain, says) in [(None, "needs the domain"), (Some("https://la.example.org"), "not the name of a domain"), (Some(""), "not the name")] {
+            let error = format!("{:#}", ingress(domain).check().unwrap_err());
+            assert!(error.contains(says), "{error}");
+        }
+        // asked for once, and no longer
+        let over = ingress(Some("la.example.org")).overridden_by(Settings { expose: Some(Expose::None), ..Default::default() });
+        assert_eq!(over.exposure(Component::Lms), json!({"service": {"type": "ClusterIP"}, "ingress": {"enabled": false}}));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::clients::helm::Install;
 use crate::clients::http::Account;
 use crate::clients::ralph::Ralph;
 use crate::clients::secrets::{self, Data, Keep, Key};
-use crate::clients::wait::{self, State};
+use crate::clients::wait;
 use crate::clients::{apply, elasticsearch};
 use crate::error::Failure;
 use crate::output::progress::Progress;
@@ -66,6 +66,7 @@ impl Part for Lrs {
             _ => Fact::None,
         };
         status.url = release::url(stack, NAME).await.ok().flatten();
+        status.inside = Some(endpoint(stack));
         status
     }
 
@@ -230,9 +231,8 @@ impl RalphRelease {
                 "allowYellow": datalake::nodes(stack) == 1,
             },
             "resources": size.resources(),
-            "service": {"type": stack.settings.expose().service_type()},
         });
-        release::install(stack, Component::Lrs, RELEASE, stack.namespace(), values)
+        release::install_part(stack, Component::Lrs, RELEASE, values)
     }
 }
 
@@ -252,10 +252,7 @@ impl Step for RalphRelease {
         if !matches!(found, Observed::Ok(_)) {
             return Ok(found);
         }
-        Ok(match release::rollout(stack, NAME).await? {
-            State::Ready(_) => found,
-            State::Waiting(reason) | State::Fatal { why: reason, .. } => Observed::drifted(format!("deployment {NAME}"), reason, "ready"),
-        })
+        Ok(release::observed(found, NAME, release::rollout(stack, NAME).await?))
     }
 
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {

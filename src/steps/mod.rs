@@ -85,8 +85,12 @@ pub struct PartStatus {
     pub data: Fact,
     /// When the newest data came.
     pub newest: Option<jiff::Timestamp>,
+    /// When it last passed data on to the next part.
+    pub sent: Option<jiff::Timestamp>,
     /// Where it can be reached from outside the cluster.
     pub url: Option<String>,
+    /// Where it can be reached from inside the cluster.
+    pub inside: Option<String>,
 }
 
 /// An account that a person can use.

@@ -67,7 +67,7 @@ async fn cluster(stack: &Stack) -> Result<Observed> {
 async fn helm(stack: &Stack) -> Result<Observed> {
     let version = stack.helm.version().await?;
     let range = &stack.versions.helm;
-    if version < range.minimum || version >= range.below {
+    if *version < range.minimum || *version >= range.below {
         return Ok(Observed::blocked(
             format!("helm {version} is on PATH, the stack needs {} or newer and below {}", range.minimum, range.below),
             "install helm 3 or 4: https://helm.sh/docs/intro/install",

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Node, Pod, PodSpec, Service};
+use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
@@ -25,6 +26,12 @@ use super::Fact;
 
 /// Our own helm calls take seconds. A release that says it is busy for longer was left so by a helm that died.
 const STALE: Duration = Duration::from_secs(30);
+
+/// One of our charts as the settings ask for it.
+pub fn install_part(stack: &Stack, component: Component, release: &'static str, mut values: Value) -> Result<Install> {
+    merge_values(&mut values, &stack.settings.exposure(component));
+    install(stack, component, release, stack.namespace(), values)
+}
 
 /// A chart as the settings ask for it: our values, and over them those that a person gave.
 pub fn install(stack: &Stack, component: Component, release: &'static str, namespace: &str, mut values: Value) -> Result<Install> {
@@ -144,6 +151,14 @@ async fn restore(stack: &Stack, install: &Install, before: Option<&Release>, fai
         Err(error) => format!("release {} could not be rolled back: {}", install.release, one_line(&error)),
     };
     failure.context(outcome)
+}
+
+/// What a release comes to whose objects are as they should be: its pods must be ready, too.
+pub fn observed(found: Observed, deployment: &str, rollout: State) -> Observed {
+    match rollout {
+        State::Ready(_) => found,
+        State::Waiting(reason) | State::Fatal { why: reason, .. } => Observed::drifted(format!("deployment {deployment}"), reason, "ready"),
+    }
 }
 
 pub async fn rollout(stack: &Stack, name: &str) -> Result<State> {
@@ -268,8 +283,23 @@ pub async fn pods(stack: &Stack, deployment: &str) -> Fact {
     counted.await.unwrap_or_else(|error| Fact::from_error(&error))
 }
 
-/// Where a Service can be reached from outside the cluster, when it can.
-pub async fn url(stack: &Stack, service: &str) -> Result<Option<String>> {
+/// Where a part can be reached from outside the cluster, when it can.
+pub async fn url(stack: &Stack, part: &str) -> Result<Option<String>> {
+    let spec = stack.api::<Ingress>().get_opt(part).await?.and_then(|ingress| ingress.spec);
+    let host = spec.as_ref().and_then(|spec| spec.rules.iter().flatten().find_map(|rule| rule.host.as_deref()));
+    let has_tls = spec.as_ref().is_some_and(|spec| spec.tls.iter().flatten().next().is_some());
+    match host {
+        Some(host) => Ok(Some(host_url(host, has_tls))),
+        None => service_url(stack, part).await,
+    }
+}
+
+pub fn host_url(host: &str, has_tls: bool) -> String {
+    format!("{}://{host}", if has_tls { "https" } else { "http" })
+}
+
+/// The address that a cloud or a node gives a Service.
+pub async fn service_url(stack: &Stack, service: &str) -> Result<Option<String>> {
     let Some(service) = stack.api::<Service>().get_opt(service).await? else { return Ok(None) };
     let balancer = service.status.and_then(|status| status.load_balancer).and_then(|balancer| balancer.ingress).unwrap_or_default();
     if let Some(host) = balancer.into_iter().find_map(|point| point.ip.or(point.hostname)) {

@@ -91,6 +91,26 @@ fn another_registry_and_values_of_the_user_reach_the_chart() {
 }
 
 #[test]
+fn an_ingress_gives_each_part_a_name_under_the_domain_and_moodle_knows_its_own() {
+    let lab = Lab::empty();
+    lab.machine.run("install --expose ingress").exits(2).says("needs the domain").says("--domain example.org");
+    lab.machine.run("install --domain la.example.org").exits(2).says("only for `--expose ingress`");
+    lab.moodle.world().site = "https://lms.la.example.org".into();
+    lab.machine.run("install --expose ingress --domain la.example.org --ingress-class nginx --tls-secret wild").exits(0);
+    let calls = lab.helm.calls();
+    let values = upgrade_of(&calls, OF_LRS).values();
+    assert_eq!(values["service"]["type"], "ClusterIP");
+    assert_eq!(values["ingress"], json!({"enabled": true, "host": "lrs.la.example.org", "className": "nginx", "tlsSecret": "wild"}));
+    assert_eq!(upgrade_of(&calls, "lms").values()["siteUrl"], "https://lms.la.example.org");
+    assert_eq!(upgrade_of(&calls, "dataviz").values()["ingress"]["host"], "dataviz.la.example.org");
+    lab.kubernetes.put([json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "lrs-ralph", "namespace": "alice"},
+        "spec": {"tls": [{"hosts": ["lrs.la.example.org"]}], "rules": [{"host": "lrs.la.example.org"}]}})]);
+    lab.machine.run("open lrs --print").exits(0).prints("https://lrs.la.example.org/__heartbeat__");
+    lab.machine.run("open lms --print").exits(0).prints("https://lms.la.example.org/");
+    lab.machine.run("install").exits(0).says("nothing to change");
+}
+
+#[test]
 fn a_kubeconfig_of_ones_own_is_passed_on() {
     let lab = Lab::empty();
     std::fs::rename(lab.machine.path("home/.kube/config"), lab.machine.path("my-config")).unwrap();

@@ -272,4 +272,10 @@ fn statements_are_shown_page_by_page_and_by_what_is_asked_for() {
 fn open_knows_that_moodle_has_one_address_only() {
     let lab = Lab::installed();
     lab.machine.run("open lms --port 9999 --print").exits(2).says("http://localhost:8080");
+    // behind a proxy of one's own, it is the proxy's
+    lab.machine.write("values.yaml", "siteUrl: https://moodle.example.org\n");
+    lab.moodle.world().site = "https://moodle.example.org".into();
+    lab.machine.run("install --values lms=values.yaml").exits(0);
+    lab.machine.run("open lms --print").exits(0).prints("https://moodle.example.org/");
+    lab.machine.run("status").prints("https://moodle.example.org");
 }

@@ -14,6 +14,7 @@ mod refused;
 mod seed;
 mod seed_faults;
 mod status;
+mod terminal;
 mod uninstall;
 mod unwell_server;
 mod waiting;

@@ -1,5 +1,7 @@
 //! `status` of a stack that is well, half there, or hidden in part.
 
+use std::io::{BufRead, BufReader};
+
 use http::Method;
 
 use crate::support::machine::TOKEN;
@@ -39,6 +41,40 @@ fn the_document_says_the_same_in_a_stable_form() {
     let parts: Vec<&str> = document["parts"].as_array().unwrap().iter().map(|part| part["part"].as_str().unwrap()).collect();
     assert_eq!(parts, ["moodle", "ralph", "datalake", "superset", "operator"]);
     assert_eq!(document["parts"][0]["answers"]["state"], "good");
+}
+
+#[test]
+fn yaml_is_the_same_document_and_wide_has_the_addresses_inside() {
+    let lab = Lab::installed();
+    let yaml = lab.machine.run("status -o yaml");
+    let document: serde_json::Value = serde_saphyr::from_str(&yaml.exits(0).stdout).expect("YAML");
+    assert_eq!((&document["kind"], &document["healthy"]), (&"Status".into(), &true.into()));
+    let wide = lab.machine.run("status -o wide");
+    wide.exits(0).prints("SENT").prints("http://lrs-ralph.alice.svc/xAPI").prints("https://data-lake-es-http.alice.svc:9200");
+    lab.machine.run("status").never_shows("INSIDE");
+}
+
+#[test]
+fn a_watch_that_is_no_terminal_gives_a_document_a_look_and_a_table_a_change() {
+    let lab = Lab::installed();
+    let lines = |line: &str| {
+        let mut child = lab.machine.command(&line.split(' ').collect::<Vec<_>>()).spawn().expect("the program runs");
+        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        (child, stdout.lines().map(|line| line.expect("text")))
+    };
+    let (mut documents_child, mut documents) = lines("status -w -o json");
+    let (mut tables_child, mut tables) = lines("status -w");
+    let healthy = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("a document a line")["healthy"].clone();
+    for _ in 0..3 {
+        assert_eq!(healthy(&documents.next().expect("a look")), true);
+    }
+    lab.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
+    assert!(documents.any(|line| healthy(&line) == false), "the fault is seen");
+    let seen: Vec<String> = tables.by_ref().take_while(|line| !line.starts_with("fault: ralph answers")).collect();
+    assert_eq!(seen.iter().filter(|line| line.starts_with("PART")).count(), 2, "a table at first and one for the change:\n{}", seen.join("\n"));
+    for child in [&mut documents_child, &mut tables_child] {
+        child.kill().and_then(|()| child.wait()).expect("the program runs until it is ended");
+    }
 }
 
 #[test]

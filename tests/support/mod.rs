@@ -14,3 +14,4 @@ pub mod stack;
 pub mod statements;
 pub mod streams;
 pub mod superset;
+pub mod terminal;

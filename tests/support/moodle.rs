@@ -5,6 +5,7 @@ use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use zip::ZipWriter;
@@ -123,17 +124,17 @@ impl World {
     fn state(&self) -> Value {
         let mut settings = self.settings.clone();
         let password = settings.remove("password").unwrap_or_default();
-        let digest: String = Sha256::digest(password).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = HEXLOWER.encode(&Sha256::digest(password));
         let now = now();
         json!({
-            "release": "4.5.12 (Build: 20260720)", "branch": 405, "wwwroot": self.site, "upgrade_pending": false,
-            "plugin": self.installed.then(|| json!({"release": "5.0.1", "on_disk": 1, "installed": 1})),
+            "release": "4.5.12 (Build: 20260720)", "upgrade_pending": false,
+            "has_plugin_files": self.installed,
             "settings": settings, "password_sha256": digest, "forced": self.forced, "stores": self.stores,
             "queue": self.installed.then(|| json!({
                 "logged": 312, "waiting": self.waiting, "oldest_waiting": if self.waiting > 0 { now - self.waiting_since } else { 0 },
                 "last_sent": now - 30, "newest_logged": now - 12, "failed": self.failed,
             })),
-            "emit": self.installed.then(|| json!({"last_run": self.cron.map_or(0, |ago| now - ago), "fail_delay": 0, "disabled": false})),
+            "emit": self.installed.then(|| json!({"last_run": self.cron.map_or(0, |ago| now - ago), "disabled": false})),
             "last_cron": self.cron.map_or(0, |ago| now - ago), "free_bytes": self.free_bytes, "now": now,
         })
     }

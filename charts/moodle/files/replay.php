@@ -3,7 +3,7 @@
 // in its report, so an LRS that was away for a minute would cost that minute's events.
 //
 // Every few minutes, `--auto`: everything but what can never be sent. By hand, JSON on standard input:
-// {"send": false} only lists by cause, {"send": true} sends, {"refused": true} also what was refused by itself before.
+// {"send": false} only counts, {"send": true} sends, {"refused": true} also what was refused by itself before.
 //
 // - The way back is the plugin's own: `moveback`, then what its failed_task does, under the lock of that task.
 // - After a broken connection or an error of the LRS nobody knows whether it had stored the events. Statements of the plugin
@@ -112,6 +112,14 @@ function lastack_stored_already(array $rows): array {
     return $stored;
 }
 
+/** Takes a row of this table for sent, because the LRS has it. */
+function lastack_settle_as_stored(string $table, stdClass $row, stdClass $report): void {
+    global $DB;
+    logstore_xapi_add_event_to_sent_log((object)['logstorestandardlogid' => $row->logstorestandardlogid, 'type' => XAPI_IMPORT_TYPE_FAILED]);
+    $DB->delete_records($table, ['id' => $row->id]);
+    $report->already++;
+}
+
 /** What the plugin's failed_task does with rows that wait to be sent again. */
 function lastack_send(array $rows, int $batch): array {
     $events = lastack_store($batch)->process_events($rows, XAPI_IMPORT_TYPE_FAILED);
@@ -202,9 +210,7 @@ try {
         $stored = lastack_stored_already($left_over);
         foreach ($left_over as $row) {
             if (in_array($row->id, $stored)) {
-                logstore_xapi_add_event_to_sent_log($row);
-                $DB->delete_records('logstore_xapi_log', ['id' => $row->id]);
-                $report->already++;
+                lastack_settle_as_stored('logstore_xapi_log', $row, $report);
             }
         }
         lastack_settle(lastack_rows_to_send_again(), $report);
@@ -219,9 +225,7 @@ try {
         $again = [];
         foreach ($rows as $row) {
             if (in_array($row->id, $stored)) {
-                logstore_xapi_add_event_to_sent_log((object)['logstorestandardlogid' => $row->logstorestandardlogid, 'type' => XAPI_IMPORT_TYPE_FAILED]);
-                $DB->delete_records('logstore_xapi_failed_log', ['id' => $row->id]);
-                $report->already++;
+                lastack_settle_as_stored('logstore_xapi_failed_log', $row, $report);
             } else {
                 $again[] = $row->id;
             }

@@ -26,7 +26,6 @@ function lastack_task(string $class): ?array {
     $task = \core\task\manager::get_scheduled_task($class);
     return $task ? [
         'last_run' => (int)$task->get_last_run_time(),
-        'fail_delay' => (int)$task->get_fail_delay(),
         'disabled' => (bool)$task->get_disabled(),
     ] : null;
 }
@@ -40,23 +39,18 @@ $free = @disk_free_space($CFG->dataroot);
 
 lastack_answer([
     'release' => $CFG->release,
-    'branch' => (int)$CFG->branch,
-    'wwwroot' => $CFG->wwwroot,
     'upgrade_pending' => moodle_needs_upgrading(),
-    'plugin' => $info ? [
-        'release' => (string)$info->release,
-        'on_disk' => (int)$info->versiondisk,
-        'installed' => $installed ? (int)$info->versiondb : 0,
-    ] : null,
+    'has_plugin_files' => $info !== null,
     'settings' => (object)array_map('strval', $settings),
     'password_sha256' => hash('sha256', $password),
     'forced' => array_keys($CFG->forced_plugin_settings[LASTACK_PLUGIN] ?? []),
     'stores' => lastack_stores(),
     'queue' => $installed ? [
-        'logged' => $DB->count_records('logstore_standard_log'),
+        // a large site keeps millions of these: nothing here reads more of them than one
+        'logged' => (int)$DB->get_field_sql('SELECT MAX(id) FROM {logstore_standard_log}'),
         'waiting' => $DB->count_records('logstore_xapi_log'),
         'oldest_waiting' => (int)$DB->get_field_sql('SELECT MIN(timecreated) FROM {logstore_xapi_log}'),
-        'last_sent' => (int)$DB->get_field_sql('SELECT MAX(timecreated) FROM {logstore_xapi_sent_log}'),
+        'last_sent' => (int)$DB->get_field_sql('SELECT timecreated FROM {logstore_xapi_sent_log} ORDER BY id DESC', null, IGNORE_MULTIPLE),
         'newest_logged' => (int)$DB->get_field_sql('SELECT MAX(timecreated) FROM {logstore_standard_log}'),
         'failed' => lastack_failed(),
     ] : null,

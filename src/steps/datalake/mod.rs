@@ -83,6 +83,7 @@ impl Part for Datalake {
             }
             Err(error) => status.answers = Fact::from_error(&error),
         }
+        status.inside = Some(address(stack));
         status
     }
 

@@ -75,6 +75,7 @@ impl Part for Dataviz {
             Err(error) => (Fact::from_error(&error), Fact::None),
         };
         status.url = release::url(stack, NAME).await.ok().flatten();
+        status.inside = Some(address(stack));
         status
     }
 

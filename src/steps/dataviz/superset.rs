@@ -48,9 +48,8 @@ impl SupersetRelease {
             "worker": {"replicas": size.workers},
             "beat": {"enabled": size.workers > 0},
             "resources": size.web.resources(),
-            "service": {"type": stack.settings.expose().service_type()},
         });
-        release::install(stack, Component::Dataviz, RELEASE, stack.namespace(), values)
+        release::install_part(stack, Component::Dataviz, RELEASE, values)
     }
 }
 
@@ -144,10 +143,7 @@ impl Step for SupersetRelease {
         if let Some(reason) = reason_to_prepare_again(stack).await? {
             return Ok(Observed::drifted("Superset's database", reason, "prepared"));
         }
-        Ok(match rollout(stack).await? {
-            State::Ready(_) => found,
-            State::Waiting(reason) | State::Fatal { why: reason, .. } => Observed::drifted(format!("deployment {NAME}"), reason, "ready"),
-        })
+        Ok(release::observed(found, NAME, rollout(stack).await?))
     }
 
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {

@@ -10,6 +10,7 @@ use http::{StatusCode, Uri};
 use crate::clients::wait;
 use crate::error::{Failure, one_line};
 use crate::output::progress::Progress;
+use crate::output::text;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Step, StepId};
 
@@ -69,7 +70,7 @@ fn reason(page: &str) -> String {
             _ => {}
         }
     }
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(200).collect()
+    text::excerpt(&text, 200)
 }
 
 #[async_trait]
@@ -79,7 +80,7 @@ impl Step for Answers {
     }
 
     fn needs(&self) -> &'static [StepId] {
-        &["lms.release"]
+        &["lms.installed"]
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observed> {

@@ -4,6 +4,7 @@ mod accounts;
 mod answers;
 mod course;
 mod cron;
+mod installed;
 mod moodle;
 mod package;
 mod plugin;
@@ -29,7 +30,7 @@ use super::postgresql::Database;
 use super::{Credential, Fact, Part, PartStatus, release};
 
 pub use course::shortname;
-pub use moodle::{LOCAL_PORT, site_url};
+pub use moodle::{LOCAL_PORT, outside_url, site_url};
 
 const RELEASE: &str = "lms";
 /// The Deployment, the Service and the Secret of the accounts.
@@ -62,6 +63,7 @@ impl Part for Lms {
             Box::new(accounts::ACCOUNTS),
             Box::new(plugin::Plugin::default()),
             Box::new(moodle::MoodleRelease),
+            Box::new(installed::Installed),
             Box::new(answers::Answers),
             Box::new(settings::Settings),
             Box::new(store::Store),
@@ -86,13 +88,15 @@ impl Part for Lms {
         match state {
             Ok(state) => {
                 status.newest = state.queue.as_ref().and_then(|queue| time(queue.newest_logged));
+                status.sent = state.queue.as_ref().and_then(|queue| time(queue.last_sent));
                 status.data = hop(stack, &state).await;
             }
             // why it does not answer is said once
             Err(_) if matches!(status.answers, Fact::Bad(_)) => {}
             Err(error) => status.data = Fact::from_error(&error),
         }
-        status.url = release::url(stack, NAME).await.ok().flatten();
+        status.url = outside_url(stack).await.ok().flatten();
+        status.inside = Some(address(stack));
         status
     }
 
@@ -137,8 +141,13 @@ async fn hop(stack: &Stack, state: &State) -> Fact {
 
 /// A queue that nobody empties.
 fn stuck(queue: &Queue, now: i64) -> Option<String> {
-    let age = u64::try_from(now - queue.oldest_waiting).unwrap_or_default();
-    (queue.oldest_waiting > 0 && age > PATIENCE.as_secs()).then(|| format!("the oldest waits since {}", age::age(Duration::from_secs(age))))
+    let waits = since(queue.oldest_waiting, now);
+    (queue.oldest_waiting > 0 && waits > PATIENCE).then(|| format!("the oldest waits since {}", age::age(waits)))
+}
+
+/// Between two of Moodle's own times.
+fn since(then: i64, now: i64) -> Duration {
+    Duration::from_secs(u64::try_from(now - then).unwrap_or_default())
 }
 
 /// What the plugin gave up on, without what can never be sent.
@@ -184,14 +193,14 @@ pub async fn client(stack: &Stack) -> Result<Moodle> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::moodle::Failed;
+    use crate::clients::moodle::{Failed, Refusal};
 
     fn queue(oldest_waiting: i64, failed: Vec<Failed>) -> Queue {
         Queue { logged: 10, waiting: 3, oldest_waiting, last_sent: 0, newest_logged: 0, failed }
     }
 
     fn failed(errortype: u32, alone: bool, events: u64) -> Failed {
-        Failed { errortype, alone, events, oldest: 0, response: String::new() }
+        Failed { refusal: Refusal { errortype, response: String::new() }, alone, events, oldest: 0 }
     }
 
     #[test]

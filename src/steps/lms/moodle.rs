@@ -1,9 +1,7 @@
 //! The helm release with Moodle and its database.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, ListParams};
 use serde_json::{Value, json};
 
 use crate::clients::helm::Install;
@@ -11,13 +9,13 @@ use crate::clients::secrets;
 use crate::clients::wait::{self, State};
 use crate::output::progress::Progress;
 use crate::stack::Stack;
-use crate::stack::settings::Expose;
+use crate::stack::settings::{Expose, merge_values};
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
 use crate::stack::versions::Component;
 use crate::steps::postgresql::on_top;
 use crate::steps::release;
 
-use super::{NAME, PODS, POSTGRESQL, RELEASE, USER, client, plugin};
+use super::{NAME, POSTGRESQL, RELEASE, USER, plugin};
 
 /// The port of the user's machine for a Moodle that can be reached by port-forward only: its own address names it.
 pub const LOCAL_PORT: u16 = 8080;
@@ -28,18 +26,24 @@ pub struct MoodleRelease;
 
 /// The address that people type, which Moodle must know: it sends away whoever comes by another.
 pub async fn site_url(stack: &Stack) -> Result<String> {
-    if let Some(values) = stack.settings.values.get(&Component::Lms) {
-        let text = |path: &str| values.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
-        if let Some(url) = text("/siteUrl") {
-            return Ok(url.to_string());
-        }
-        if let (Some(true), Some(host)) = (values.pointer("/ingress/enabled").and_then(Value::as_bool), text("/ingress/host")) {
-            return Ok(format!("{}://{host}", if text("/ingress/tlsSecret").is_some() { "https" } else { "http" }));
-        }
+    Ok(outside_url(stack).await?.unwrap_or_else(|| format!("http://localhost:{LOCAL_PORT}")))
+}
+
+/// The same, unless it is that of a port-forward.
+pub async fn outside_url(stack: &Stack) -> Result<Option<String>> {
+    let mut values = stack.settings.exposure(Component::Lms);
+    if let Some(over) = stack.settings.values.get(&Component::Lms) {
+        merge_values(&mut values, over);
+    }
+    let text = |path: &str| values.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
+    if let Some(url) = text("/siteUrl") {
+        return Ok(Some(url.trim_end_matches('/').to_string()));
+    }
+    if let (Some(true), Some(host)) = (values.pointer("/ingress/enabled").and_then(Value::as_bool), text("/ingress/host")) {
+        return Ok(Some(release::host_url(host, text("/ingress/tlsSecret").is_some())));
     }
     // an address that outlived what was asked for is not used: nobody would answer there
-    let outside = if stack.settings.expose() == Expose::None { None } else { release::url(stack, NAME).await? };
-    Ok(outside.unwrap_or_else(|| format!("http://localhost:{LOCAL_PORT}")))
+    if text("/service/type") == Some("ClusterIP") { Ok(None) } else { release::service_url(stack, NAME).await }
 }
 
 impl MoodleRelease {
@@ -62,9 +66,8 @@ impl MoodleRelease {
             },
             "persistence": {"size": size.storage},
             "resources": size.web.resources(),
-            "service": {"type": stack.settings.expose().service_type()},
         });
-        release::install(stack, Component::Lms, RELEASE, stack.namespace(), values)
+        release::install_part(stack, Component::Lms, RELEASE, values)
     }
 
     /// Makes the Service before any pod, because a Moodle that has begun its first start must not be told another address.
@@ -76,7 +79,7 @@ impl MoodleRelease {
         wait::until(stack, &format!("service {NAME}"), progress, || {
             looks += 1;
             async move {
-                Ok(match release::url(stack, NAME).await? {
+                Ok(match release::service_url(stack, NAME).await? {
                     Some(url) => State::Ready(url),
                     None if looks >= LOOKS_FOR_ADDRESS => State::Ready("no address".into()),
                     None => State::Waiting(format!("service {NAME} has no address yet")),
@@ -89,22 +92,8 @@ impl MoodleRelease {
 }
 
 /// The pod of Moodle waits for that of its database: what keeps them is said by whichever it is.
-async fn rollout(stack: &Stack) -> Result<State> {
+pub async fn rollout(stack: &Stack) -> Result<State> {
     Ok(on_top(POSTGRESQL.look(stack).await?, release::rollout(stack, NAME).await?))
-}
-
-/// Why pods that run as they should have to start once more: a plugin is installed at the start only.
-async fn reason_to_restart(stack: &Stack) -> Result<Option<String>> {
-    if plugin::checksum(stack).await?.is_empty() {
-        return Ok(None);
-    }
-    let state = client(stack).await?.state().await?;
-    Ok(match state.plugin {
-        _ if state.queue.is_some() => None,
-        None => Some("its files are not there".into()),
-        Some(_) if state.upgrade_pending => Some("Moodle waits for an upgrade".into()),
-        Some(_) => Some("it is not installed".into()),
-    })
 }
 
 #[async_trait]
@@ -123,27 +112,15 @@ impl Step for MoodleRelease {
         if !matches!(found, Observed::Ok(_)) {
             return Ok(found);
         }
-        Ok(match rollout(stack).await? {
-            State::Ready(_) => match reason_to_restart(stack).await? {
-                None => found,
-                Some(reason) => Observed::drifted("the plugin in Moodle", reason, "installed"),
-            },
-            State::Waiting(reason) | State::Fatal { why: reason, .. } => Observed::drifted(format!("deployment {NAME}"), reason, "ready"),
-        })
+        Ok(release::observed(found, NAME, rollout(stack).await?))
     }
 
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
         let is_new = stack.helm.status(RELEASE, stack.namespace()).await?.is_none();
-        if is_new && stack.settings.expose() != Expose::None {
+        if is_new && matches!(stack.settings.expose(), Expose::Loadbalancer | Expose::Nodeport) {
             Self::reserve_address(stack, progress).await?;
         }
         let install = Self::install(stack).await?;
-        let is_as_asked = !is_new && matches!(release::observe(stack, &install).await?, Observed::Ok(_));
-        if is_as_asked && matches!(rollout(stack).await?, State::Ready(_)) {
-            progress.say("restarting Moodle, which then installs the plugin");
-            let (pods, selection) = (stack.api::<Pod>(), ListParams::default().labels(PODS));
-            pods.delete_collection(&DeleteParams::default(), &selection).await.context("the pods of Moodle")?;
-        }
         let url = install.values["siteUrl"].as_str().unwrap_or_default().to_string();
         let look = || async {
             release::replace_stuck(stack, POSTGRESQL.name).await?;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use flate2::{Compression, GzBuilder};
 use sha2::{Digest, Sha256};
 
@@ -161,7 +162,7 @@ fn digest(files: &BTreeMap<&str, &[u8]>) -> String {
         hash.update([0]);
         hash.update(Sha256::digest(bytes));
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    HEXLOWER.encode(&hash.finalize())
 }
 
 /// The same bytes for the same files, on every machine and day.

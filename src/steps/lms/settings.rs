@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use async_trait::async_trait;
+use data_encoding::HEXLOWER;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
@@ -54,8 +55,7 @@ pub async fn drift(stack: &Stack, state: &State) -> Result<Option<Drift>> {
         }
     }
     let password = lrs::moodle_account(stack).await?.password;
-    let digest: String = Sha256::digest(password.expose_secret()).iter().map(|byte| format!("{byte:02x}")).collect();
-    if state.password_sha256 != digest {
+    if state.password_sha256 != HEXLOWER.encode(&Sha256::digest(password.expose_secret())) {
         return Ok(drifted("password", "another", "that of the LRS account"));
     }
     let has_routes = state.settings.get("routes").is_some_and(|routes| !routes.trim_matches([',', ' ']).is_empty());

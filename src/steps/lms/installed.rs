@@ -1,0 +1,68 @@
+//! The plugin inside Moodle, which installs at its start what it then finds, and only then.
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, ListParams};
+
+use crate::clients::wait::{self, State as Wait};
+use crate::error::one_line;
+use crate::output::progress::Progress;
+use crate::stack::Stack;
+use crate::stack::step::{Converged, Observed, Step, StepId};
+
+use super::package::COMPONENT;
+use super::{NAME, PODS, client, moodle};
+
+pub struct Installed;
+
+/// Why Moodle does not have it.
+async fn missing(stack: &Stack) -> Result<Option<&'static str>> {
+    let state = client(stack).await?.state().await?;
+    Ok(match state.has_plugin_files {
+        _ if state.queue.is_some() => None,
+        false => Some("its files are not there"),
+        true if state.upgrade_pending => Some("Moodle waits for an upgrade"),
+        true => Some("it is not installed"),
+    })
+}
+
+#[async_trait]
+impl Step for Installed {
+    fn id(&self) -> StepId {
+        "lms.installed"
+    }
+
+    fn needs(&self) -> &'static [StepId] {
+        &["lms.release"]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observed> {
+        Ok(match missing(stack).await? {
+            None => Observed::Ok(format!("{COMPONENT} in Moodle")),
+            Some(reason) => Observed::drifted("the plugin in Moodle", reason, "installed"),
+        })
+    }
+
+    async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
+        progress.say("restarting Moodle, which then installs the plugin");
+        let (pods, selection) = (stack.api::<Pod>(), ListParams::default().labels(PODS));
+        pods.delete_collection(&DeleteParams::default(), &selection).await.context("the pods of Moodle")?;
+        wait::until(stack, &format!("deployment {NAME}"), progress, || async {
+            Ok(match moodle::rollout(stack).await? {
+                // the pod that was deleted may answer once more
+                Wait::Ready(detail) => match missing(stack).await {
+                    Ok(None) => Wait::Ready(detail),
+                    Ok(Some(reason)) => Wait::Waiting(format!("the plugin in Moodle: {reason}")),
+                    Err(error) => Wait::Waiting(one_line(&error)),
+                },
+                other => other,
+            })
+        })
+        .await
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        vec![format!("kubectl rollout restart deployment/{NAME} -n {}", stack.namespace())]
+    }
+}

@@ -1,0 +1,61 @@
+//! What a person sees who types the commands into a terminal.
+
+use serde_json::json;
+
+use crate::support::server::Answer;
+use crate::support::stack::Lab;
+use crate::support::terminal::Terminal;
+
+fn typed(lab: &Lab, line: &str, environment: &[(&str, &str)]) -> Terminal {
+    let mut command = lab.machine.command(&line.split(' ').collect::<Vec<_>>());
+    command.env("TERM", "xterm-256color").envs(environment.iter().copied());
+    Terminal::start(command)
+}
+
+#[test]
+fn install_draws_a_row_for_each_step_and_leaves_each_once() {
+    let lab = Lab::empty();
+    let mut terminal = typed(&lab, "install --only lrs", &[]);
+    assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.screen());
+    let screen = terminal.screen();
+    for step in ["preflight.permissions", "datalake.index", "lrs.release", "lrs.answers"] {
+        assert_eq!(screen.matches(step).count(), 1, "{step} should stand there once:\n{screen}");
+    }
+    assert!(screen.lines().any(|line| line.trim_start().starts_with("ok") && line.contains("lrs.release")), "{screen}");
+    assert!(screen.contains("Ready in"), "{screen}");
+    assert!(terminal.drawn.contains("waiting"), "what has to wait says so meanwhile:\n{}", terminal.drawn);
+    assert!(terminal.has_colour(), "{screen}");
+}
+
+#[test]
+fn a_terminal_that_is_dumb_or_colourless_is_spared() {
+    let lab = Lab::empty();
+    let mut dumb = typed(&lab, "install --only lrs", &[("TERM", "dumb")]);
+    assert_eq!(dumb.ends().code(), Some(0), "{}", dumb.screen());
+    assert!(!dumb.drawn.contains('\u{1b}'), "a dumb terminal shows what it cannot do:\n{}", dumb.drawn);
+    let mut plain = typed(&lab, "install --only lrs", &[("NO_COLOR", "1")]);
+    assert_eq!(plain.ends().code(), Some(0), "{}", plain.screen());
+    assert!(!plain.has_colour(), "{}", plain.screen());
+}
+
+#[test]
+fn uninstall_asks_and_takes_no_for_an_answer() {
+    let lab = Lab::installed();
+    let mut terminal = typed(&lab, "uninstall", &[]);
+    terminal.until("[y/N]").types("n\n");
+    assert_eq!(terminal.ends().code(), Some(1), "{}", terminal.screen());
+    assert!(terminal.screen().contains("nothing was removed"), "{}", terminal.screen());
+    assert!(lab.helm.calls_of("uninstall").is_empty());
+}
+
+#[test]
+fn status_is_drawn_anew_where_it_stands_until_ctrl_c() {
+    let lab = Lab::installed();
+    let mut terminal = typed(&lab, "status --watch", &[]);
+    terminal.until("heartbeat ok");
+    lab.lrs.always(Answer::Json(500, json!({"database": "error"})));
+    terminal.until("fault: ralph answers");
+    assert_eq!(terminal.screen().matches("PART").count(), 1, "one table, not one below the other:\n{}", terminal.screen());
+    terminal.interrupts();
+    assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
+}
