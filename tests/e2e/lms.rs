@@ -261,6 +261,24 @@ fn a_first_start_that_was_killed_half_way_begins_again() {
 }
 
 #[test]
+fn an_upgrade_that_was_killed_half_way_goes_on() {
+    php("set_config('allversionshash', '');");
+    let slow = stack().file("slow.yaml", "extraEnv: [{name: CONTRACT_UPGRADE_SECONDS, value: \"20\"}]\n");
+    let mut install = stack().start(&format!("install --values lms={}", slow.display()));
+    eventually("Moodle upgrades the plugin", || {
+        assert!(install.try_wait().expect("a child").is_none(), "install ended before Moodle began");
+        in_pod("php admin/cli/cfg.php --name=version").stdout.contains("Site is being upgraded")
+    });
+    stack().kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --grace-period=1");
+    Ended::of("install while its pod is killed".into(), install).good();
+    let log = stack().kubectl("logs deploy/lms-moodle -c moodle");
+    assert!(log.contains("an upgrade was stopped half-way"), "{log}");
+    is_well();
+    let none = stack().file("none.yaml", "{}\n");
+    stack().lastack(&format!("install --values lms={}", none.display())).good();
+}
+
+#[test]
 fn a_chart_test_of_moodle_passes() {
     stack().run("helm", &["test", "lms", "-n", "e2e"], "").good();
 }

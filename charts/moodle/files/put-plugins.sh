@@ -1,6 +1,6 @@
 #!/bin/sh
-# Before Moodle is configured: drops a database whose installation was cut off, and puts the plugins into Moodle's tree,
-# where the installation or upgrade that follows finds them.
+# Before Moodle is configured: undoes what keeps it from going on where an installation or upgrade was cut off, and puts
+# the plugins into Moodle's tree, where the installation or upgrade that follows finds them.
 set -eu
 
 files=${LASTACK_FILES:-/opt/lastack}
