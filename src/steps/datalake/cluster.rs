@@ -20,9 +20,16 @@ use super::{NAME, PODS};
 
 const TEMPLATE: &str = include_str!("../../../manifests/data-lake.yaml");
 
-/// How many data nodes this stack has.
+/// How many nodes this stack has: those of node sets that a person gave, else the profile's.
 pub fn nodes(stack: &Stack) -> u32 {
-    stack.settings.profile().sizes().datalake.nodes
+    let own = stack.settings.values.get(&Component::Datalake).and_then(nodes_of);
+    own.unwrap_or(stack.settings.profile().sizes().datalake.nodes)
+}
+
+fn nodes_of(spec: &Value) -> Option<u32> {
+    let sets = spec.get("nodeSets")?.as_array()?;
+    let count = |set: &Value| set.get("count").and_then(Value::as_u64).and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
+    Some(sets.iter().map(count).sum())
 }
 
 fn counted(nodes: u32) -> String {
@@ -249,5 +256,16 @@ impl Step for Cluster {
             format!("kubectl apply -n {} -f manifests/data-lake.yaml", stack.namespace()),
             format!("kubectl wait -n {} elasticsearch/{NAME} --for=jsonpath='{{.status.phase}}'=Ready --timeout=10m", stack.namespace()),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_sets_of_ones_own_are_counted() {
+        let sets = json!({"nodeSets": [{"name": "hot", "count": 2}, {"name": "cold", "count": 3}]});
+        assert_eq!((nodes_of(&sets), nodes_of(&json!({"version": "8.19.21"}))), (Some(5), None));
     }
 }
