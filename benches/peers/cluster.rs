@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use super::measure::{self, Usage, output};
@@ -25,19 +26,25 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
         say(&format!("left out: seed and status in a cluster, as {tool} of the tutorial's pipeline is not there"));
         return Ok(());
     }
-    with_stack(args, context, &["--only", "lrs"], |place| {
+    with_stack(args, context, ("`install --only lrs`", &["--only", "lrs"]), table, |place, table| {
         seeds(args, place, table)?;
         statuses(args, place, table)
     })
 }
 
 /// Installs a stack, measures, and removes it whatever came of that.
-pub fn with_stack(args: &Args, context: &str, how: &[&str], measure: impl FnOnce(&Place) -> Result<()>) -> Result<()> {
+pub fn with_stack(
+    args: &Args,
+    context: &str,
+    (what, how): (&str, &[&str]),
+    table: &mut Table,
+    measure: impl FnOnce(&Place, &mut Table) -> Result<()>,
+) -> Result<()> {
     let place = Place { program: &args.program, context, namespace: &args.namespace, kubectl: &args.kubectl };
     if place.has_stack()? {
         bail!("namespace {} of context {context} has a stack, which stays as it is; --namespace names another one", args.namespace);
     }
-    let measured = place.install(how).and_then(|()| measure(&place));
+    let measured = place.install(what, how, table).and_then(|()| measure(&place, table));
     let removed = measure::run(place.lastack(&["uninstall"]).arg("--yes"));
     measured?;
     removed.map(drop).context("the stack of the measurement could not be removed")
@@ -72,9 +79,20 @@ impl Place<'_> {
         Ok(status["installed"].as_bool().unwrap_or(true))
     }
 
-    fn install(&self, how: &[&str]) -> Result<()> {
+    /// Compares the time with that of the longest chain of steps, which no order of steps can beat.
+    fn install(&self, what: &str, how: &[&str], table: &mut Table) -> Result<()> {
         say(&format!("installing into namespace {} of context {}", self.namespace, self.context));
-        measure::run(self.lastack(&["install", "--expose", "loadbalancer"]).args(how)).map(drop)
+        let begun = Instant::now();
+        let ended = self.lastack(&["install", "--expose", "loadbalancer"]).args(how).output()?;
+        let took = begun.elapsed();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        ensure!(ended.status.success(), "install ended with {}: {said}", ended.status);
+        let chain = said.rsplit_once("longest chain ").and_then(|(_, rest)| rest.split_once(')'));
+        let (chain, _) = chain.context("install does not tell its longest chain")?;
+        let chain = lastack::cli::duration(chain).map_err(anyhow::Error::msg)?;
+        let once = |time: Duration| Samples::new([time.as_secs_f64()]);
+        table.compare(what, "s", &once(took), ("its longest chain of steps", &once(chain)), "at most 1.05");
+        Ok(())
     }
 
     /// Where the LRS is reached from here, and as whom.

@@ -30,7 +30,7 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
     let mut values = tempfile::NamedTempFile::new()?;
     values.write_all(UNCACHED.as_bytes())?;
     let values = format!("dataviz={}", values.path().display());
-    with_stack(args, context, &["--values", &values], |place| pages(args, place, table))
+    with_stack(args, context, ("`install` of all parts", &["--values", &values]), table, |place, table| pages(args, place, table))
 }
 
 fn pages(args: &Args, place: &Place, table: &mut Table) -> Result<()> {
