@@ -12,6 +12,8 @@ use sha2::{Digest, Sha256};
 
 #[path = "packaging/moodle.rs"]
 mod moodle;
+#[path = "packaging/ralph.rs"]
+mod ralph;
 #[path = "packaging/rendered.rs"]
 mod rendered;
 

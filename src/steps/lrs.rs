@@ -228,7 +228,6 @@ impl RalphRelease {
                 "index": elasticsearch::INDEX,
                 "existingSecret": datalake::user_secret("lrs"),
                 "caSecret": datalake::AUTHORITY_SECRET,
-                "allowYellow": datalake::nodes(stack) == 1,
             },
             "resources": size.resources(),
         });
