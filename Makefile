@@ -21,9 +21,9 @@ test: check unit e2e ## every check and every test
 
 check: ## format, clippy, licences, shell scripts, the sandbox's controllers
 	cargo fmt --check
-	cargo clippy --locked --all-targets --all-features -- -D warnings
+	cargo clippy --locked --all-targets -- -D warnings
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@$(CARGO_DENY)
-	cargo deny --all-features check bans licenses sources
+	cargo deny check bans licenses sources
 	command -v shellcheck >/dev/null || { apt-get update -qq && apt-get install -y -qq shellcheck; }
 	scripts/check-shell
 	sandbox/check
@@ -36,7 +36,7 @@ unit: ## tests that need no cluster; helm renders the charts
 e2e: ## tests on the sandbox, with helm 3 and helm 4, and in a browser
 	command -v chromedriver >/dev/null && /usr/bin/python3 -c 'import selenium' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq chromium chromium-driver python3-selenium; }
 	sandbox/up
-	cargo test --locked --features e2e --test e2e -- --test-threads=1
+	cargo test --locked --test e2e -- --test-threads=1
 
 bench: ## measure against the tutorial's pipeline, kubectl and helm
 	sandbox/up

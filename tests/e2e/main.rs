@@ -1,5 +1,5 @@
-//! The main job on a real cluster, as a person types it. Needs the sandbox (`sandbox/up` starts it), so it is
-//! built with `--features e2e` only, and runs on one thread: the tests share a stack.
+//! The main job on a real cluster, as a person types it. Needs the sandbox (`sandbox/up` starts it), so it runs only by
+//! its name (`cargo test --test e2e`), and on one thread: the tests share a stack.
 
 mod dashboard_faults;
 mod dataviz;
