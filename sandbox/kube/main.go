@@ -27,6 +27,7 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 
 	"sandbox/kube/files"
+	"sandbox/kube/ingress"
 	"sandbox/kube/loadbalancer"
 	"sandbox/kube/volumes"
 )
@@ -56,6 +57,8 @@ func main() {
 		cmd = volumes.NewCommand()
 	case "load-balancer":
 		cmd = loadbalancer.NewCommand()
+	case "ingress-controller":
+		cmd = ingress.NewCommand()
 	case "file-server":
 		cmd = files.NewCommand()
 	default:

@@ -19,8 +19,9 @@ cluster_up() { # WITH LOAD BALANCER: yes or no
   start_proxy
   start_coredns
   start_volume_provisioner
+  start_ingress_controller
   if [ "$1" = yes ]; then start_load_balancer; else stop_component load-balancer; fi
-  kubectl apply --filename "$SANDBOX/cluster/storage-class.yaml" >/dev/null
+  kubectl apply --filename "$SANDBOX/cluster/storage-class.yaml" --filename "$SANDBOX/cluster/ingress-class.yaml" >/dev/null
   wait_for_component kubelet 60 node_is_ready
   wait_for_component coredns 20 in_network bash -c ": </dev/tcp/$NODE_IP/53"
 }

@@ -132,3 +132,7 @@ start_load_balancer() {
   start_component load-balancer "$BIN/load-balancer" --kubeconfig "$PKI/sandbox.kubeconfig" \
     --network "$LOAD_BALANCER_NETWORK"
 }
+
+start_ingress_controller() {
+  start_component ingress-controller "$BIN/ingress-controller" --kubeconfig "$PKI/sandbox.kubeconfig" --address "$NODE_IP"
+}

@@ -1,15 +1,32 @@
-//! From nothing to nothing with helm 3, in a namespace of its own; data that outlives its stack; keys that hurt.
+//! From nothing to nothing with helm 3, in a namespace of its own; data that outlives its stack; keys that hurt; the ways
+//! into a stack from outside the cluster.
 
 use std::sync::LazyLock;
 
 use crate::lab::{Lab, eventually, repository};
 use crate::parts::superset_as_admin;
 
+const DOMAIN: &str = "lab.example.org";
+/// The Secret with the certificate of this domain, which is not the stack's.
+const CERTIFICATE: &str = "certificate";
+
 static SECOND: LazyLock<Lab> = LazyLock::new(|| {
     // the first stack brings the operator, which the second one must share
     crate::stack();
     let lab = Lab::new("e2e-helm3", "3");
-    lab.lastack("install").good().says("there    operator.release").says("ok       namespace");
+    let folder = lab.folder("tls");
+    let certificate = format!(
+        "cd {} && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN={DOMAIN}' \
+            -addext 'subjectAltName=DNS:*.{DOMAIN}' -keyout tls.key -out tls.crt",
+        folder.display()
+    );
+    lab.shell(&certificate).good();
+    // what a DNS server and an authority that everybody trusts are elsewhere
+    let node = lab.kubectl("get nodes -o jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}");
+    let settings = format!("connect-to = \"::{node}:\"\ncacert = \"{}\"\n", folder.join("tls.crt").display());
+    std::fs::write(folder.join(".curlrc"), settings).expect("a temporary file");
+    let lab = lab.env("CURL_HOME", folder.to_str().expect("a path that is text"));
+    lab.lastack("install --expose nodeport").good().says("there    operator.release").says("ok       namespace");
     lab
 });
 
@@ -20,6 +37,7 @@ fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
     let version = lab.run("helm", &["version", "--template", "{{.Version}}"], "").good();
     assert!(version.stdout.starts_with("v3."), "this life is lived with helm 3, not {}", version.stdout);
     lab.lastack("install").good().says("nothing to change");
+    is_reached_at(lab, "http://10.");
 
     lab.lastack("seed --count 2000").good().says("2,000 of 2,000 statements stored");
     lab.lastack("status").good();
@@ -34,11 +52,23 @@ fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
 
     lab.lastack("uninstall").exits(2).says("--yes");
     lab.lastack("uninstall --keep-data --yes").good();
+    lab.kubectl(&format!("delete secret {CERTIFICATE}"));
     lab.lastack("uninstall --yes").good().says("the volumes that an earlier uninstall kept").says("Gone in");
     lab.run("kubectl", &["get", "namespace", lab.namespace], "").exits(1).says("NotFound");
     lab.lastack("status").exits(3).says("There is no stack");
     lab.lastack("uninstall --yes").good().says("nothing of ours");
     crate::stack().lastack("status").good();
+}
+
+/// Each part answers there to somebody outside the cluster, and sends nobody to another address.
+fn is_reached_at(lab: &Lab, beginning: &str) {
+    for part in ["lms", "lrs", "dataviz"] {
+        let address = lab.lastack(&format!("open {part} --print")).good().stdout.trim().to_string();
+        assert!(address.starts_with(beginning), "{part} is at {address}");
+        let base = address.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+        let answer = lab.shell(&format!("curl -sSfL --max-redirs 3 -o /dev/null -w '%{{url_effective}}' '{address}'")).good().stdout;
+        assert!(answer.starts_with(&format!("{base}/")), "{part} sends people from {address} to {answer}");
+    }
 }
 
 /// Every statement that the LRS takes is stored, whatever its keys and types.
@@ -54,10 +84,14 @@ fn hostile_statements_are_stored(lab: &Lab) {
 const WITH_WORKERS: &str = "replicas: 2\nresources: {requests: {cpu: 20m}}\ncache: {enabled: true}\nbeat: {enabled: true}\n\
                             worker: {replicas: 1, concurrency: 1, resources: {requests: {cpu: 20m}}}\n";
 
-/// Installs Superset so, and sees charts come from the cache that all its pods share, and tasks go from beat to the worker.
+/// Installs Superset so, behind an Ingress with TLS as production has it, and sees charts come from the cache that all its pods share, and tasks go from beat to the worker.
 fn background_workers_do_their_part(lab: &Lab) {
     let values = lab.file("workers.yaml", WITH_WORKERS);
-    lab.lastack(&format!("install --expose loadbalancer --values dataviz={}", values.display())).good();
+    lab.kubectl(&format!("create secret tls {CERTIFICATE} --cert {0}/tls.crt --key {0}/tls.key", lab.folder("tls").display()));
+    let ingress = format!("--expose ingress --domain {DOMAIN} --tls-secret {CERTIFICATE}");
+    lab.lastack(&format!("install {ingress} --values dataviz={}", values.display())).good();
+    is_reached_at(lab, "https://");
+    lab.lastack("open lms --print").good().says(&format!("https://lms.{DOMAIN}/"));
     lab.lastack("status").good().says("2/2").says("login ok");
     let ready = lab.kubectl("get deployments -l app.kubernetes.io/instance=dataviz -o jsonpath={.items[*].status.readyReplicas}");
     assert_eq!(ready, "2 1 1 1", "web, beat, worker and Valkey run when install says ready");
