@@ -16,12 +16,18 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 # Notes are held as charts are, but have no title. A chart that is still loading has an indicator instead of what it shows.
+# Whether all are there is asked often, so it reads no text: that would make the browser lay out the page each time.
 CHARTS = """
-return [...document.querySelectorAll('.dashboard-component-chart-holder')].map(holder => ({
-  title: (holder.querySelector('[data-test="editable-title"], .header-title') || {}).innerText || '',
-  loading: !!holder.querySelector('[data-test="loading-indicator"], .loading') || !holder.querySelector('.slice_container'),
-  text: holder.innerText,
+const charts = [...document.querySelectorAll('.dashboard-component-chart-holder')].map(holder => ({
+  holder, title: (holder.querySelector('[data-test="editable-title"], .header-title') || {}).textContent || '',
 })).filter(chart => chart.title)
+"""
+SHOWN = f"""{CHARTS}
+return charts.length === arguments[0] && charts.every(({{holder}}) =>
+  holder.querySelector('.slice_container') && !holder.querySelector('[data-test="loading-indicator"], .loading'))
+"""
+TEXTS = f"""{CHARTS}
+return charts.map(({{holder, title}}) => [title, holder.innerText])
 """
 
 
@@ -37,15 +43,11 @@ def look(page, asked, slug, expected):
     begun = time.monotonic()
     page.get(f"{asked['url']}/superset/dashboard/{slug}/")
 
-    def shown(p):
-        charts = p.execute_script(CHARTS)
-        return charts if len(charts) == expected and not any(chart["loading"] for chart in charts) else None
-
-    charts = WebDriverWait(page, PATIENCE, poll_frequency=0.1).until(shown)
+    WebDriverWait(page, PATIENCE, poll_frequency=0.1).until(lambda p: p.execute_script(SHOWN, expected))
     seconds = time.monotonic() - begun
     if asked.get("screenshots"):
         page.save_screenshot(f"{asked['screenshots']}/{slug}.png")
-    return {"seconds": round(seconds, 2), "charts": {chart["title"]: chart["text"] for chart in charts}}
+    return {"seconds": round(seconds, 2), "charts": dict(page.execute_script(TEXTS))}
 
 
 def main():

@@ -73,10 +73,14 @@ impl Lab {
     }
 
     pub fn run(&self, program: &str, arguments: &[&str], input: &str) -> Ended {
+        let began = Instant::now();
         let mut child = self.command(program, arguments).spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
         // a program that ends without reading closes the pipe
         let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
-        Ended::of(format!("{program} {}", arguments.join(" ")), child)
+        let ended = Ended::of(format!("{program} {}", arguments.join(" ")), child);
+        // what a test that fails did until then, and --nocapture shows what takes long
+        println!("{:6.1}s  exit {}  {}", began.elapsed().as_secs_f32(), ended.code, ended.line.lines().next().unwrap_or_default());
+        ended
     }
 
     /// `kubectl lastack LINE` in the lab's namespace.
@@ -108,6 +112,13 @@ impl Lab {
     pub fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("lastack-e2e-{}-{name}", self.namespace));
         std::fs::write(&path, content).expect("a temporary file");
+        path
+    }
+
+    /// A folder of the lab, made when it is not there.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("lastack-e2e-{}-{name}", self.namespace));
+        std::fs::create_dir_all(&path).expect("a temporary folder");
         path
     }
 
