@@ -234,3 +234,19 @@ fn the_postgresql_of_two_charts_is_one_text() {
     let of = |chart: &str| read(&format!("charts/{chart}/templates/postgresql.yaml")).replace(chart, "CHART");
     assert_eq!(of("moodle"), of("superset"), "what is mended in one belongs into the other");
 }
+
+#[test]
+fn an_ingress_lets_through_what_the_part_takes() {
+    for (chart, limit) in [("moodle", "200M"), ("ralph", "64m"), ("superset", "64m")] {
+        let annotations = json!({"example.org/own": "kept"});
+        let mut values = json!({"ingress": {"enabled": true, "host": "la.example.org", "annotations": annotations}});
+        if chart == "moodle" {
+            values["php"] = json!({"uploadLimit": limit});
+        }
+        let objects = objects(chart, &values);
+        let ingress = objects.iter().find(|object| object["kind"] == "Ingress").unwrap_or_else(|| panic!("{chart}: an Ingress"));
+        let found = &ingress["metadata"]["annotations"];
+        assert_eq!(found["nginx.ingress.kubernetes.io/proxy-body-size"], limit, "{chart}");
+        assert_eq!(found["example.org/own"], "kept", "{chart}");
+    }
+}
