@@ -238,6 +238,16 @@ impl Helm {
         serde_json::from_str(json).context("`helm list` gave no readable JSON")
     }
 
+    /// Fails when the chart does not take the values. What it renders is thrown away.
+    pub async fn try_values(&self, install: &Install) -> Result<()> {
+        let scratch = tempfile::tempdir().context("no place for helm's files")?;
+        let chart = install.chart.arguments(scratch.path())?;
+        let mut arguments = vec!["template", install.release];
+        arguments.extend(chart.iter().map(String::as_str));
+        arguments.extend(["-n", &install.namespace, "-f", "-"]);
+        self.run(&arguments, Some(install.values.to_string())).await.map(drop)
+    }
+
     /// Installs or upgrades, without waiting for what was applied.
     pub async fn upgrade(&self, install: &Install) -> Result<()> {
         let scratch = tempfile::tempdir().context("no place for helm's files")?;

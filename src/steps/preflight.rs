@@ -4,21 +4,36 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod, Secret};
+use k8s_openapi::api::networking::v1::IngressClass;
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
 use kube::api::{ListParams, PostParams};
+use serde_json::json;
 
+use crate::error::one_line;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::resources::Resources;
-use crate::stack::step::{Converged, Observed, Step, StepId};
+use crate::stack::settings::Expose;
+use crate::stack::step::{Blocked, Converged, Observed, Step, StepId};
+use crate::stack::versions::Component;
+
+use super::release;
 
 /// All checks, for steps that change something.
-pub const ALL: &[StepId] = &["preflight.cluster", "preflight.helm", "preflight.permissions", "preflight.storage", "preflight.room"];
+pub const ALL: &[StepId] = &[
+    "preflight.cluster",
+    "preflight.helm",
+    "preflight.permissions",
+    "preflight.storage",
+    "preflight.room",
+    "preflight.exposure",
+    "preflight.values",
+];
 
 pub fn steps() -> Vec<Box<dyn Step>> {
-    vec![Box::new(Cluster), Box::new(HelmPresent), Box::new(Permissions), Box::new(Storage), Box::new(Room)]
+    vec![Box::new(Cluster), Box::new(HelmPresent), Box::new(Permissions), Box::new(Storage), Box::new(Room), Box::new(Exposure), Box::new(Values)]
 }
 
 /// A step that can only be true or false: there is nothing to converge.
@@ -48,6 +63,8 @@ check!(HelmPresent, "preflight.helm", helm);
 check!(Permissions, "preflight.permissions", permissions);
 check!(Storage, "preflight.storage", storage);
 check!(Room, "preflight.room", room);
+check!(Exposure, "preflight.exposure", exposure);
+check!(Values, "preflight.values", values);
 
 async fn cluster(stack: &Stack) -> Result<Observed> {
     let info = stack.target.client.apiserver_version().await.context("the cluster's version")?;
@@ -185,6 +202,78 @@ async fn room(stack: &Stack) -> Result<Observed> {
         format!("profile {} needs {wanted}, the cluster has {free} left", stack.settings.profile().name()),
         "choose a smaller `--profile`, add a node, or `--skip preflight.room` where nodes are added on demand",
     ))
+}
+
+async fn exposure(stack: &Stack) -> Result<Observed> {
+    let asked = &stack.settings.ingress;
+    Ok(match stack.settings.expose() {
+        Expose::None => Observed::Ok("by port-forward".into()),
+        Expose::Loadbalancer => Observed::Ok("by load balancers of the cluster".into()),
+        Expose::Nodeport => Observed::Ok("by ports of the nodes".into()),
+        Expose::Ingress => {
+            let classes = Api::<IngressClass>::all(stack.target.client.clone()).list(&ListParams::default()).await?.items;
+            match class_of(&classes, asked.class_name.as_deref().filter(|name| !name.is_empty())) {
+                Err(refusal) => Observed::Blocked(refusal),
+                Ok(class) => {
+                    let domain = asked.domain.as_deref().unwrap_or_default();
+                    let missing = missing_certificate(stack).await?.map(|secret| format!("; secret {secret} is not there yet")).unwrap_or_default();
+                    Observed::Ok(format!("by Ingresses of class {class} under {domain}{missing}"))
+                }
+            }
+        }
+    })
+}
+
+/// The class that somebody named, or the cluster's default one.
+fn class_of<'a>(classes: &'a [IngressClass], named: Option<&str>) -> Result<&'a str, Blocked> {
+    let name = |class: &'a IngressClass| class.metadata.name.as_deref().unwrap_or_default();
+    let is_default = |class: &&IngressClass| {
+        class.metadata.annotations.as_ref().and_then(|a| a.get("ingressclass.kubernetes.io/is-default-class")).is_some_and(|value| value == "true")
+    };
+    let found = match named {
+        Some(named) => classes.iter().find(|class| name(class) == named),
+        None => classes.iter().find(is_default),
+    };
+    found.map(name).ok_or_else(|| {
+        let names: Vec<_> = classes.iter().map(name).collect();
+        Blocked {
+            why: match named {
+                Some(named) => format!("the cluster has no IngressClass `{named}`"),
+                None => "the cluster has no default IngressClass".into(),
+            },
+            hint: match names.as_slice() {
+                [] => "it has none at all: install an Ingress controller first, or choose another `--expose`".into(),
+                names => format!("it has {}: name one with `--ingress-class`", names.join(", ")),
+            },
+        }
+    })
+}
+
+/// A controller that has no certificate yet serves one of its own, which no browser trusts.
+async fn missing_certificate(stack: &Stack) -> Result<Option<&str>> {
+    let Some(secret) = stack.settings.ingress.tls_secret.as_deref().filter(|name| !name.is_empty()) else { return Ok(None) };
+    Ok(stack.api::<Secret>().get_opt(secret).await?.is_none().then_some(secret))
+}
+
+/// A value that a chart refuses is said before minutes are spent on what comes before that chart.
+async fn values(stack: &Stack) -> Result<Observed> {
+    let mut fit = Vec::new();
+    // those of the data lake are of no chart
+    for component in stack.settings.values.keys().filter(|component| **component != Component::Datalake) {
+        let name = component.as_str();
+        let install = match component {
+            Component::Operator => release::install(stack, *component, name, stack.namespace(), json!({})),
+            _ => release::install_part(stack, *component, name, json!({})),
+        }?;
+        if let Err(error) = stack.helm.try_values(&install).await {
+            return Ok(Observed::blocked(
+                format!("the values for {name} do not fit {}: {}", install.chart.shown(), one_line(&error)),
+                format!("correct them, and give them again: --values {name}=FILE"),
+            ));
+        }
+        fit.push(name);
+    }
+    Ok(Observed::Ok(if fit.is_empty() { "none of your own".into() } else { format!("those for {} fit", fit.join(", ")) }))
 }
 
 fn is_ours(stack: &Stack, pod: &Pod) -> bool {

@@ -48,6 +48,36 @@ fn no_default_storage_class() {
 }
 
 #[test]
+fn no_ingress_controller_that_would_serve_what_is_asked_for() {
+    let lab = Lab::empty();
+    let install = "install --expose ingress --domain la.example.org";
+    is_refused(&lab, install, &["error: preflight.exposure: the cluster has no default IngressClass", "install an Ingress controller first"]);
+
+    lab.kubernetes.put([json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"}})]);
+    is_refused(&lab, install, &["the cluster has no default IngressClass", "it has nginx: name one with `--ingress-class`"]);
+    is_refused(&lab, &format!("{install} --ingress-class ngnix"), &["the cluster has no IngressClass `ngnix`", "it has nginx"]);
+
+    let good = format!("{install} --ingress-class nginx --tls-secret wild --dry-run");
+    lab.machine.run(&good).exits(0).prints("by Ingresses of class nginx under la.example.org; secret wild is not there yet");
+}
+
+#[test]
+fn a_value_that_a_chart_does_not_take() {
+    let lab = Lab::empty();
+    lab.machine.write("values.yaml", "replica: 2\n");
+    lab.helm.fails("template", "Error: values don't meet the specifications of the schema(s): additional properties 'replica' not allowed\n");
+    is_refused(
+        &lab,
+        "install --values lrs=values.yaml",
+        &[
+            "error: preflight.values: the values for lrs do not fit charts/ralph",
+            "additional properties 'replica' not allowed",
+            "hint: correct them, and give them again: --values lrs=FILE",
+        ],
+    );
+}
+
+#[test]
 fn not_enough_room() {
     let lab = Lab::empty();
     lab.kubernetes.put([node("500m", "16Gi")]);

@@ -92,10 +92,13 @@ fn an_lrs_that_dies_while_it_is_fed_loses_nothing_and_stores_nothing_twice() {
 }
 
 #[test]
-fn a_profile_that_does_not_fit_is_refused_before_anything_is_changed() {
+fn a_profile_and_a_value_that_do_not_fit_are_refused_before_anything_is_changed() {
     let before = stack().versions();
     stack().lastack("install --profile production").exits(1).says("preflight.room").says("choose a smaller `--profile`");
-    assert_eq!(stack().versions(), before);
+    let values = stack().file("unknown.yaml", "replica: 2\n");
+    let refused = stack().lastack(&format!("install --values lms={}", values.display())).exits(1);
+    refused.says("preflight.values").says("the values for lms do not fit charts/moodle").says("replica");
+    assert_eq!(stack().versions(), before, "a refused install changes nothing, and remembers nothing of it");
 }
 
 #[test]

@@ -27,6 +27,7 @@ const KINDS: &[Kind] = &[
     kind("apps/v1", "StatefulSet", "statefulsets", true),
     kind("batch/v1", "Job", "jobs", true),
     kind("networking.k8s.io/v1", "Ingress", "ingresses", true),
+    kind("networking.k8s.io/v1", "IngressClass", "ingressclasses", false),
     kind("storage.k8s.io/v1", "StorageClass", "storageclasses", false),
     kind("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", false),
     kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false),
