@@ -19,7 +19,7 @@ demo: build ## sandbox, install, seed, status; it stays up (CLUSTER=current: you
 
 test: check unit e2e ## every check and every test
 
-check: ## format, clippy, licences, shell scripts, the sandbox's controllers
+check: ## format, clippy, licences, shell scripts, the sandbox's own programs
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@$(CARGO_DENY)
