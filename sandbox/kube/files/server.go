@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"sandbox/kube/flags"
 )
 
 // NewCommand serves until it is stopped.
@@ -36,10 +38,6 @@ func NewCommand() *cobra.Command {
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:443", "address and port")
 	cmd.Flags().StringVar(&certificate, "cert", "", "certificate file")
 	cmd.Flags().StringVar(&key, "key", "", "key file of the certificate")
-	for _, name := range []string{"directory", "cert", "key"} {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(err)
-		}
-	}
+	flags.Require(cmd, "directory", "cert", "key")
 	return cmd
 }

@@ -8,39 +8,31 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
+
+	"sandbox/kube/flags"
 )
 
 // NewCommand runs the controller until it is stopped.
 func NewCommand() *cobra.Command {
-	var kubeconfig, address string
+	var address string
 	cmd := &cobra.Command{
 		Use:   "ingress-controller",
 		Short: "Serves Ingresses of its class over HTTP and HTTPS",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
-			if err != nil {
-				return err
-			}
-			client, err := kubernetes.NewForConfig(config)
-			if err != nil {
-				return err
-			}
-			controller, err := Start(cmd.Context(), client, address)
-			if err != nil {
-				return err
-			}
-			return serve(cmd.Context(), controller, address)
-		},
 	}
-	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "how to reach the API server")
+	connect := flags.Connection(cmd)
 	cmd.Flags().StringVar(&address, "address", "", "where to listen, which Ingresses tell as theirs")
-	for _, name := range []string{"kubeconfig", "address"} {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(err)
+	flags.Require(cmd, "address")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		client, err := connect()
+		if err != nil {
+			return err
 		}
+		controller, err := Start(cmd.Context(), client, address)
+		if err != nil {
+			return err
+		}
+		return serve(cmd.Context(), controller, address)
 	}
 	return cmd
 }

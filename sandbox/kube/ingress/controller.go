@@ -127,7 +127,9 @@ func (c *Controller) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			request.SetXForwarded()
 			request.Out.Host = request.In.Host
 		},
-		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) { http.Error(w, err.Error(), http.StatusBadGateway) },
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+		},
 	}
 	proxy.ServeHTTP(w, r)
 }
