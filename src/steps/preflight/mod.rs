@@ -1,12 +1,14 @@
 //! What must be so before anything is changed. These steps only look.
 
+mod exposure;
+mod room;
+
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
-use k8s_openapi::api::core::v1::{Node, Pod, Secret};
-use k8s_openapi::api::networking::v1::IngressClass;
 use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::{ListParams, PostParams};
 use serde_json::json;
@@ -14,9 +16,7 @@ use serde_json::json;
 use crate::error::one_line;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
-use crate::stack::resources::Resources;
-use crate::stack::settings::Expose;
-use crate::stack::step::{Blocked, Converged, Observed, Step, StepId};
+use crate::stack::step::{Converged, Observed, Step, StepId};
 use crate::stack::versions::Component;
 
 use super::release;
@@ -38,7 +38,7 @@ pub fn steps() -> Vec<Box<dyn Step>> {
 
 /// A step that can only be true or false: there is nothing to converge.
 macro_rules! check {
-    ($type:ident, $id:literal, $observe:ident) => {
+    ($type:ident, $id:literal, $observe:path) => {
         struct $type;
 
         #[async_trait]
@@ -62,8 +62,8 @@ check!(Cluster, "preflight.cluster", cluster);
 check!(HelmPresent, "preflight.helm", helm);
 check!(Permissions, "preflight.permissions", permissions);
 check!(Storage, "preflight.storage", storage);
-check!(Room, "preflight.room", room);
-check!(Exposure, "preflight.exposure", exposure);
+check!(Room, "preflight.room", room::check);
+check!(Exposure, "preflight.exposure", exposure::check);
 check!(Values, "preflight.values", values);
 
 async fn cluster(stack: &Stack) -> Result<Observed> {
@@ -164,9 +164,7 @@ pub async fn may(stack: &Stack, namespace: Option<&str>, verb: &str, group: &str
 
 async fn storage(stack: &Stack) -> Result<Observed> {
     let classes = Api::<StorageClass>::all(stack.target.client.clone()).list(&ListParams::default()).await?;
-    let default = classes.items.iter().find(|class| {
-        class.metadata.annotations.as_ref().and_then(|a| a.get("storageclass.kubernetes.io/is-default-class")).is_some_and(|value| value == "true")
-    });
+    let default = classes.items.iter().find(|class| is_default(&class.metadata, "storageclass.kubernetes.io/is-default-class"));
     Ok(match default {
         Some(class) => Observed::Ok(format!("storage class {}", class.metadata.name.as_deref().unwrap_or_default())),
         None => {
@@ -183,76 +181,9 @@ async fn storage(stack: &Stack) -> Result<Observed> {
     })
 }
 
-async fn room(stack: &Stack) -> Result<Observed> {
-    let wanted = stack.settings.profile().sizes().requests();
-    let nodes = Api::<Node>::all(stack.target.client.clone()).list(&ListParams::default()).await?;
-    let pods =
-        Api::<Pod>::all(stack.target.client.clone()).list(&ListParams::default().fields("status.phase!=Succeeded,status.phase!=Failed")).await?;
-    let usable = nodes.items.iter().filter(|node| node.spec.as_ref().is_none_or(|spec| spec.unschedulable != Some(true)));
-    let total: Resources = usable
-        .filter_map(|node| node.status.as_ref()?.allocatable.as_ref())
-        .map(|allocatable| Resources::of(allocatable.get("cpu"), allocatable.get("memory")))
-        .sum();
-    let taken: Resources = pods.items.iter().filter(|pod| !is_ours(stack, pod)).map(requests).sum();
-    let free = total - taken;
-    if wanted.fits_into(free) {
-        return Ok(Observed::Ok(format!("room for {wanted}")));
-    }
-    Ok(Observed::blocked(
-        format!("profile {} needs {wanted}, the cluster has {free} left", stack.settings.profile().name()),
-        "choose a smaller `--profile`, add a node, or `--skip preflight.room` where nodes are added on demand",
-    ))
-}
-
-async fn exposure(stack: &Stack) -> Result<Observed> {
-    let asked = &stack.settings.ingress;
-    Ok(match stack.settings.expose() {
-        Expose::None => Observed::Ok("by port-forward".into()),
-        Expose::Loadbalancer => Observed::Ok("by load balancers of the cluster".into()),
-        Expose::Nodeport => Observed::Ok("by ports of the nodes".into()),
-        Expose::Ingress => {
-            let classes = Api::<IngressClass>::all(stack.target.client.clone()).list(&ListParams::default()).await?.items;
-            match class_of(&classes, asked.class_name.as_deref().filter(|name| !name.is_empty())) {
-                Err(refusal) => Observed::Blocked(refusal),
-                Ok(class) => {
-                    let domain = asked.domain.as_deref().unwrap_or_default();
-                    let missing = missing_certificate(stack).await?.map(|secret| format!("; secret {secret} is not there yet")).unwrap_or_default();
-                    Observed::Ok(format!("by Ingresses of class {class} under {domain}{missing}"))
-                }
-            }
-        }
-    })
-}
-
-/// The class that somebody named, or the cluster's default one.
-fn class_of<'a>(classes: &'a [IngressClass], named: Option<&str>) -> Result<&'a str, Blocked> {
-    let name = |class: &'a IngressClass| class.metadata.name.as_deref().unwrap_or_default();
-    let is_default = |class: &&IngressClass| {
-        class.metadata.annotations.as_ref().and_then(|a| a.get("ingressclass.kubernetes.io/is-default-class")).is_some_and(|value| value == "true")
-    };
-    let found = match named {
-        Some(named) => classes.iter().find(|class| name(class) == named),
-        None => classes.iter().find(is_default),
-    };
-    found.map(name).ok_or_else(|| {
-        let names: Vec<_> = classes.iter().map(name).collect();
-        Blocked {
-            why: match named {
-                Some(named) => format!("the cluster has no IngressClass `{named}`"),
-                None => "the cluster has no default IngressClass".into(),
-            },
-            hint: match names.as_slice() {
-                [] => "it has none at all: install an Ingress controller first, or choose another `--expose`".into(),
-                names => format!("it has {}: name one with `--ingress-class`", names.join(", ")),
-            },
-        }
-    })
-}
-
-/// A controller that has no certificate yet serves one of its own, which no browser trusts.
-async fn missing_certificate(stack: &Stack) -> Result<Option<&str>> {
-    let Some(secret) = stack.settings.ingress.tls_secret.as_deref().filter(|name| !name.is_empty()) else { return Ok(None) };
-    Ok(stack.api::<Secret>().get_opt(secret).await?.is_none().then_some(secret))
+/// Of classes, the one that is taken when none is named has an annotation that says so.
+fn is_default(metadata: &ObjectMeta, annotation: &str) -> bool {
+    metadata.annotations.as_ref().and_then(|annotations| annotations.get(annotation)).is_some_and(|value| value == "true")
 }
 
 /// A value that a chart refuses is said before minutes are spent on what comes before that chart.
@@ -274,24 +205,4 @@ async fn values(stack: &Stack) -> Result<Observed> {
         fit.push(name);
     }
     Ok(Observed::Ok(if fit.is_empty() { "none of your own".into() } else { format!("those for {} fit", fit.join(", ")) }))
-}
-
-fn is_ours(stack: &Stack, pod: &Pod) -> bool {
-    pod.metadata.namespace.as_deref() == Some(stack.namespace())
-        && pod.metadata.labels.as_ref().and_then(|labels| labels.get("app.kubernetes.io/part-of")).is_some_and(|value| value == "lastack")
-}
-
-/// What the scheduler reserves for a pod: its containers together, or its hungriest init container.
-fn requests(pod: &Pod) -> Resources {
-    let Some(spec) = &pod.spec else { return Resources::default() };
-    let of = |container: &k8s_openapi::api::core::v1::Container| {
-        let requests = container.resources.as_ref().and_then(|r| r.requests.as_ref());
-        Resources::of(requests.and_then(|r| r.get("cpu")), requests.and_then(|r| r.get("memory")))
-    };
-    let together: Resources = spec.containers.iter().map(of).sum();
-    let init = spec.init_containers.iter().flatten().map(of);
-    init.fold(together, |most, one| Resources {
-        millicores: most.millicores.max(one.millicores),
-        memory_bytes: most.memory_bytes.max(one.memory_bytes),
-    })
 }
