@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::clients::moodle::{Event as MoodleEvent, Moodle, Whereabouts};
@@ -246,10 +245,36 @@ struct Head {
 
 impl Head {
     fn is_of(&self, event: &MoodleEvent, at: jiff::Timestamp) -> bool {
-        // with names or addresses sent instead of numbers, the learner is told by course and second
-        let account = &self.actor["account"];
-        let is_other = account["homePage"] == json!(event.home)
-            && account["name"].as_str().is_some_and(|name| name.parse::<i64>().is_ok_and(|user| user != event.user));
-        self.timestamp.as_second() == at.as_second() && !is_other
+        // a learner is sent as number, user name or address, whatever the settings say
+        let is_learner = match (self.actor["account"]["name"].as_str(), self.actor["mbox"].as_str()) {
+            (Some(name), _) => name == event.user.to_string() || name == event.learner,
+            (None, Some(mbox)) => mbox.strip_prefix("mailto:").is_some_and(|address| address.eq_ignore_ascii_case(&event.email)),
+            (None, None) => false,
+        };
+        self.timestamp.as_second() == at.as_second() && is_learner
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_statement_of_another_learner_in_the_same_second_is_not_the_one_that_is_followed() {
+        let event: MoodleEvent = serde_json::from_value(json!({
+            "log": 7, "time": 1_800_000_000, "user": 3, "learner": "ada", "email": "ada@example.org", "activity": "https://lms.example.org/course/view.php?id=2"
+        }))
+        .unwrap();
+        let at = moment(event.time).unwrap();
+        let is_of = |actor: Value, at: jiff::Timestamp| Head { id: Uuid::nil(), timestamp: at, actor }.is_of(&event, moment(event.time).unwrap());
+        let account = |name: &str| json!({"account": {"homePage": "https://lms.example.org", "name": name}});
+        for ours in [account("3"), account("ada"), json!({"mbox": "mailto:Ada@example.org"})] {
+            assert!(is_of(ours.clone(), at), "{ours}");
+            assert!(!is_of(ours.clone(), moment(event.time + 1).unwrap()), "{ours} a second later");
+        }
+        for other in [account("4"), account("4711"), account("grace"), json!({"mbox": "mailto:grace@example.org"}), json!({})] {
+            assert!(!is_of(other.clone(), at), "{other}");
+        }
     }
 }

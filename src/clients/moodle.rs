@@ -132,7 +132,7 @@ pub struct Event {
     pub time: i64,
     pub user: i64,
     pub learner: String,
-    pub home: String,
+    pub email: String,
     pub activity: String,
 }
 

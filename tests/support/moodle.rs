@@ -169,7 +169,9 @@ impl World {
 
     fn event(&self, input: &Value) -> Value {
         match input["do"].as_str() {
-            Some("make") => json!({"log": 7, "time": EVENT, "user": 3, "learner": "tool_generator_000001", "home": self.site, "activity": ACTIVITY}),
+            Some("make") => {
+                json!({"log": 7, "time": EVENT, "user": 3, "learner": "tool_generator_000001", "email": "learner@example.org", "activity": ACTIVITY})
+            }
             Some("follow") => {
                 let failed = self.fate.parse::<u32>().ok().map(|code| json!({"errortype": code, "response": "{\"detail\":\"no\"}"}));
                 json!({"waiting": self.fate == "waiting", "sent": if self.fate == "sent" { EVENT + 1 } else { 0 }, "failed": failed})

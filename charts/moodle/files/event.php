@@ -34,7 +34,7 @@ function lastack_make(string $shortname): array {
         'time' => $row ? (int)$row->timecreated : time(),
         'user' => (int)$learner->id,
         'learner' => $learner->username,
-        'home' => $CFG->wwwroot,
+        'email' => $learner->email,
         'activity' => "$CFG->wwwroot/course/view.php?id=$course->id",
     ];
 }
