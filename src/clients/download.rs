@@ -24,24 +24,39 @@ pub async fn get(url: &str, limit: u64, say: &(dyn Fn(&str) + Sync)) -> Result<B
         .when(|error| !error.chain().any(|cause| cause.is::<Failure>()))
         .notify(|error, _| say(&format!("trying again: {}", crate::error::one_line(error))))
         .await
-        .with_context(|| format!("{url} cannot be downloaded"))
+        .with_context(|| format!("{} cannot be downloaded", without_credentials(url)))
+}
+
+/// An address without what may be a password: the account before the host, and the query.
+pub fn without_credentials(url: &str) -> String {
+    let shown = url.split(['?', '#']).next().unwrap_or_default();
+    match shown.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest.split_once('/').map_or((rest, String::new()), |(authority, path)| (authority, format!("/{path}")));
+            format!("{scheme}://{}{path}", authority.rsplit('@').next().unwrap_or_default())
+        }
+        None => shown.to_string(),
+    }
 }
 
 async fn follow(url: &str, limit: u64, say: &(dyn Fn(&str) + Sync)) -> Result<Bytes> {
-    let mut address: Uri = url.parse().map_err(|_| Failure::usage(format!("`{url}` is not an address")))?;
+    let mut address: Uri = url.parse().map_err(|_| Failure::usage(format!("`{}` is not an address", without_credentials(url))))?;
     for _ in 0..=REDIRECTS {
-        let (scheme, host) = (address.scheme_str().unwrap_or("https"), address.authority().context("an address without a host")?);
-        let client = HttpClient::direct(&format!("{scheme}://{host}"))?;
+        let (scheme, authority) = (address.scheme_str().unwrap_or("https"), address.authority().context("an address without a host")?);
+        let host = authority.host();
+        let client = HttpClient::direct(&format!("{scheme}://{authority}"))?;
         let path = address.path_and_query().map_or("/", |path| path.as_str());
         let answer = client.download(path, limit, &|bytes| say(&format!("downloading {host}: {}", age::bytes(bytes)))).await?;
         match answer.status {
             StatusCode::OK => return Ok(answer.body),
             status if status.is_redirection() => {
                 let place = answer.headers.get(LOCATION).and_then(|place| place.to_str().ok()).context("a redirect to nowhere")?;
-                let next: Uri = if place.starts_with('/') { format!("{scheme}://{host}{place}") } else { place.to_string() }.parse()?;
+                let next: Uri = if place.starts_with('/') { format!("{scheme}://{authority}{place}") } else { place.to_string() }.parse()?;
                 // what was asked for over TLS is not taken without
                 if scheme == "https" && next.scheme_str() != Some("https") {
-                    return Err(Failure::failed(format!("{host} redirects to {next}, which is not encrypted")).into());
+                    return Err(
+                        Failure::failed(format!("{host} redirects to {}, which is not encrypted", without_credentials(&next.to_string()))).into()
+                    );
                 }
                 address = next;
             }

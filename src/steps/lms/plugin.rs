@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 use crate::clients::apply::{self, FIELD_MANAGER};
+use crate::clients::download;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
@@ -82,6 +83,16 @@ fn misfit(stack: &Stack, package: &Package) -> Option<Observed> {
     })
 }
 
+/// Where a plugin of a person's own came from: no path, which says something about their machine, and of an address
+/// neither scheme, which would make it one of ours, nor account and query, which may hold a password.
+fn brought_from(place: &str) -> String {
+    let file = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or_default().to_string();
+    match download::without_credentials(place).split_once("://") {
+        Some((_, address)) => format!("{}/{}", address.split('/').next().unwrap_or_default(), file(address)),
+        None => file(place),
+    }
+}
+
 #[async_trait]
 impl Step for Plugin {
     fn id(&self) -> StepId {
@@ -105,7 +116,7 @@ impl Step for Plugin {
                 Some(there) => Observed::drifted(format!("configmap {PLUGIN}"), format!("{COMPONENT} {}", there.release), what),
             });
         }
-        // one that a person brought from a file stays until another is named
+        // one that a person brought stays until another is named
         let wanted = &stack.versions.of(Component::Lms).plugin().version;
         Ok(match there {
             None => Observed::Missing(format!("{COMPONENT} {wanted}")),
@@ -120,14 +131,12 @@ impl Step for Plugin {
         let source = stack.versions.of(Component::Lms).plugin();
         let released;
         let (package, place) = match self.asked(stack).await? {
-            Some(package) => (package, stack.settings.plugin.as_deref().unwrap_or_default()),
+            Some(package) => (package, brought_from(stack.settings.plugin.as_deref().unwrap_or_default())),
             None => {
                 released = Package::released(source, &|detail: &str| progress.say(detail)).await?;
-                (&released, source.url.as_str())
+                (&released, source.url.clone())
             }
         };
-        // a path says something about the machine of whoever typed it
-        let place = if place.contains("://") { place } else { place.rsplit(['/', '\\']).next().unwrap_or(place) };
         let map = json!({
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {
