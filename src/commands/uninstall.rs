@@ -9,6 +9,7 @@ use crate::output::age::took;
 use crate::output::printer;
 use crate::output::progress::Rows;
 use crate::stack::Stack;
+use crate::stack::graph::{self, Graph};
 use crate::stack::settings::Settings;
 use crate::stack::step::{Retracted, Retraction};
 use crate::steps;
@@ -23,7 +24,7 @@ pub struct UninstallArgs {
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
-    /// Keep the stored statements and the passwords, for a later install
+    /// Keep statements, courses, dashboards, passwords and settings, for a later install
     #[arg(long)]
     keep_data: bool,
     /// Remove the ECK operator, too, when nothing else in the cluster needs it
@@ -45,7 +46,7 @@ pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
     let place = format!("namespace {} of context {}", stack.namespace(), stack.target.context);
     let mut removals = Vec::new();
     for step in graph.steps().rev() {
-        match step.retractable(&stack, how).await? {
+        match graph::retractable(step, &stack, how).await? {
             Retracted::Removed(what) => removals.push(format!("  {:<20} {what}", step.id())),
             Retracted::Kept(_) | Retracted::Nothing => {}
         }
@@ -58,7 +59,7 @@ pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
     if args.dry_run {
         return Ok(Outcome::Good);
     }
-    let question = if args.keep_data { "Remove it?" } else { "Remove it, all stored statements included?" };
+    let question = if args.keep_data { "Remove it?" } else { "Remove it, all statements, courses and dashboards included?" };
     match args.yes || printer::confirm(question).ok_or_else(|| Failure::usage("nobody is there to confirm this").hint("say `--yes`"))? {
         true => {}
         false => return Err(Failure::failed("not confirmed, nothing was removed").into()),
@@ -71,9 +72,9 @@ pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
 }
 
 /// Looks once more: a thing that is still there is an error.
-async fn prove(graph: &crate::stack::graph::Graph, stack: &Stack, how: Retraction) -> Result<()> {
+async fn prove(graph: &Graph, stack: &Stack, how: Retraction) -> Result<()> {
     for step in graph.steps() {
-        if let Retracted::Removed(what) = step.retractable(stack, how).await? {
+        if let Retracted::Removed(what) = graph::retractable(step, stack, how).await? {
             return Err(anyhow!("{}: {what} is still there", step.id()));
         }
     }

@@ -213,6 +213,17 @@ pub async fn observe(step: &dyn Step, stack: &Stack) -> Result<Observed> {
     }
 }
 
+/// The same before something is taken away: what this user may not look at stays.
+pub async fn retractable(step: &dyn Step, stack: &Stack, how: Retraction) -> Result<Retracted> {
+    match step.retractable(stack, how).await {
+        Ok(retracted) => Ok(retracted),
+        Err(error) => match error.downcast_ref::<kube::Error>().and_then(error::forbidden) {
+            Some(sentence) => Ok(Retracted::Kept(sentence.to_string())),
+            None => Err(error),
+        },
+    }
+}
+
 async fn converge_one(step: &dyn Step, stack: &Stack, report: &dyn Report) -> Result<(End, bool)> {
     let progress = Progress::new(step.id(), report);
     progress.say("looking");
@@ -243,7 +254,7 @@ async fn converge_one(step: &dyn Step, stack: &Stack, report: &dyn Report) -> Re
 
 async fn retract_one(step: &dyn Step, stack: &Stack, how: Retraction, report: &dyn Report) -> Result<(End, bool)> {
     let progress = Progress::new(step.id(), report);
-    match step.retractable(stack, how).await? {
+    match retractable(step, stack, how).await? {
         Retracted::Nothing => Ok((End::True, false)),
         Retracted::Kept(why) => {
             report.step(step.id(), Event::Kept(&why));

@@ -2,8 +2,11 @@
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
@@ -14,7 +17,7 @@ use crate::output::progress::Progress;
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
 use crate::stack::{SETTINGS, Stack};
 
-use super::preflight;
+use super::{datalake, preflight};
 
 const PART_OF: &str = "app.kubernetes.io/part-of";
 
@@ -106,29 +109,41 @@ async fn foreign_object(stack: &Stack) -> Result<Option<String>> {
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
     {
         let objects = stack.api::<K>().list_metadata(&ListParams::default()).await?;
-        let foreign = objects.items.into_iter().find(|object| {
-            let ours = object.metadata.labels.as_ref().and_then(|labels| labels.get(PART_OF)).is_some_and(|value| value == "lastack");
-            let name = object.metadata.name.as_deref().unwrap_or_default();
-            // what the operator makes of our Elasticsearch resource goes with it
-            let of_eck = object
-                .metadata
-                .labels
-                .iter()
-                .flatten()
-                .any(|(key, _)| key.ends_with("k8s.elastic.co/cluster-name") || key.ends_with("k8s.elastic.co/type"));
-            !ours && !of_eck && object.metadata.owner_references.is_none() && name != "kube-root-ca.crt" && !name.starts_with("sh.helm.release.")
-        });
-        Ok(foreign.and_then(|object| object.metadata.name).map(|name| format!("{kind} {name}")))
+        Ok(objects.items.iter().find_map(|object| stranger(kind, &object.metadata)))
     }
     let found = tokio::try_join!(
-        find::<Pod>(stack, "pod"),
         find::<Deployment>(stack, "deployment"),
         find::<StatefulSet>(stack, "statefulset"),
+        find::<DaemonSet>(stack, "daemonset"),
+        find::<CronJob>(stack, "cronjob"),
+        find::<Job>(stack, "job"),
+        find::<Pod>(stack, "pod"),
         find::<PersistentVolumeClaim>(stack, "volume claim"),
+        find::<Service>(stack, "service"),
+        find::<Ingress>(stack, "ingress"),
         find::<Secret>(stack, "secret"),
         find::<ConfigMap>(stack, "configmap"),
     )?;
-    Ok(found.0.or(found.1).or(found.2).or(found.3).or(found.4).or(found.5))
+    let (deployment, stateful, daemon, cron, job, pod, claim, service, ingress, secret, config) = found;
+    let all = [deployment, stateful, daemon, cron, job, pod, claim, service, ingress, secret, config];
+    Ok(all.into_iter().flatten().next())
+}
+
+/// What an object tells of somebody else: its own name, or that of the custom resource it was made for.
+fn stranger(kind: &str, metadata: &ObjectMeta) -> Option<String> {
+    let label = |key: &str| metadata.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
+    let name = metadata.name.as_deref().unwrap_or_default();
+    // what the operator makes of our Elasticsearch resource goes with it
+    let is_ours = label(PART_OF) == Some("lastack") || label("elasticsearch.k8s.elastic.co/cluster-name") == Some(datalake::NAME);
+    if is_ours || name == "kube-root-ca.crt" || name.starts_with("sh.helm.release.") {
+        return None;
+    }
+    match metadata.owner_references.as_deref().and_then(<[_]>::first) {
+        None => Some(format!("{kind} {name}")),
+        // a ReplicaSet, a Job and the like, whose own owner is looked at, too
+        Some(owner) if !owner.api_version.contains('.') => None,
+        Some(owner) => Some(format!("{} {}", owner.kind, owner.name)),
+    }
 }
 
 /// The settings, so that an install without flags repairs this stack and does not make it another one.
@@ -177,5 +192,30 @@ impl Step for Remembered {
 
     async fn retract(&self, stack: &Stack, _: Retraction, _: &Progress) -> Result<()> {
         stack.api::<ConfigMap>().delete(SETTINGS, &DeleteParams::default()).await.map(drop).with_context(|| format!("configmap {SETTINGS}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_in_the_namespace_is_told_from_what_is_made_for_the_stack() {
+        let found = |metadata: serde_json::Value| stranger("secret", &serde_json::from_value(metadata).unwrap());
+        let cluster = |name: &str| json!({"elasticsearch.k8s.elastic.co/cluster-name": name, "common.k8s.elastic.co/type": "elasticsearch"});
+        let owner = |version: &str, kind: &str, name: &str| json!([{"apiVersion": version, "kind": kind, "name": name, "uid": "u"}]);
+        for ours in [
+            json!({"name": "lrs-ralph", "labels": {"app.kubernetes.io/part-of": "lastack"}}),
+            json!({"name": "data-lake-es-elastic-user", "labels": cluster("data-lake")}),
+            json!({"name": "sh.helm.release.v1.lrs.v1"}),
+            json!({"name": "web-5d9c", "ownerReferences": owner("apps/v1", "ReplicaSet", "web")}),
+        ] {
+            assert_eq!(found(ours.clone()), None, "{ours}");
+        }
+        assert_eq!(found(json!({"name": "theirs"})), Some("secret theirs".into()));
+        let search = json!({"name": "search-es-default", "labels": cluster("search"),
+            "ownerReferences": owner("elasticsearch.k8s.elastic.co/v1", "Elasticsearch", "search")});
+        assert_eq!(found(search), Some("Elasticsearch search".into()));
+        assert_eq!(found(json!({"name": "search-es-elastic-user", "labels": cluster("search")})), Some("secret search-es-elastic-user".into()));
     }
 }

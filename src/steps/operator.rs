@@ -167,16 +167,20 @@ impl Step for OperatorRelease {
     }
 
     async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {
-        let found = release::retractable(stack, RELEASE, NAMESPACE).await?;
+        let found = match release::retractable(stack, RELEASE, NAMESPACE).await {
+            // it stays: who may not look into its namespace needs not to
+            Ok(Retracted::Removed(_)) | Err(_) if !how.operator => {
+                return Ok(Retracted::Kept("the ECK operator: it serves the whole cluster (`--operator` removes it)".into()));
+            }
+            found => found?,
+        };
         if !matches!(found, Retracted::Removed(_)) {
             return Ok(found);
         }
-        if !how.operator {
-            return Ok(Retracted::Kept("the ECK operator: it serves the whole cluster (`--operator` removes it)".into()));
-        }
         let others: Api<DynamicObject> = Api::all_with(stack.target.client.clone(), &datalake::resource());
         let others = others.list(&ListParams::default()).await?.items;
-        let foreign = others.iter().find(|object| object.metadata.namespace.as_deref() != Some(stack.namespace()));
+        let ours = (Some(stack.namespace()), Some(datalake::NAME));
+        let foreign = others.iter().find(|object| (object.metadata.namespace.as_deref(), object.metadata.name.as_deref()) != ours);
         Ok(match foreign {
             None => found,
             Some(object) => Retracted::Kept(format!(

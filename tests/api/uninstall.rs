@@ -78,6 +78,25 @@ fn nobody_to_ask_is_no_yes() {
 }
 
 #[test]
+fn somebody_who_may_not_look_beyond_the_namespace_can_take_the_stack_away() {
+    let lab = lab();
+    let sentence = "namespaces \"alice\" is forbidden: User \"alice\" cannot get resource \"namespaces\" in API group \"\"";
+    lab.kubernetes.forbids(Method::GET, "/api/v1/namespaces/alice", sentence);
+    lab.machine.run("uninstall --yes").exits(0).says("cannot get resource \"namespaces\"").says("Gone in ");
+    assert_eq!(lab.kubernetes.object(DATA_LAKE), None);
+}
+
+#[test]
+fn the_operator_stays_for_another_data_lake_in_the_same_namespace() {
+    let lab = lab();
+    let theirs =
+        json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch", "metadata": {"name": "search", "namespace": "alice"}});
+    lab.kubernetes.put([theirs]);
+    lab.machine.run("uninstall --yes --operator").exits(0).says("it runs Elasticsearch search in namespace alice");
+    assert!(lab.helm.calls_of("uninstall").iter().all(|call| !call.is("elastic-operator")));
+}
+
+#[test]
 fn things_of_others_are_left_alone() {
     let lab = Lab::empty();
     let theirs =

@@ -31,6 +31,7 @@ fn a_user_of_one_namespace_can_install_repair_and_seed_there() {
     stack().lastack(&format!("install {user}")).good();
     stack().lastack(&format!("seed --count 1000 {user}")).good();
     stack().lastack(&format!("status {user}")).good();
+    stack().lastack(&format!("uninstall --dry-run {user}")).good().says("release lrs");
 }
 
 #[test]
