@@ -272,8 +272,13 @@ impl Helm {
         self.run(&arguments, Some(install.values.to_string())).await.map(drop)
     }
 
-    pub async fn rollback(&self, release: &str, namespace: &str) -> Result<()> {
-        let arguments = [&["rollback", release, "-n", namespace], self.taking_over().await?].concat();
+    /// Back to a revision, or to the one before the last.
+    pub async fn rollback(&self, release: &str, namespace: &str, revision: Option<u64>) -> Result<()> {
+        let revision = revision.map(|revision| revision.to_string());
+        let mut arguments = vec!["rollback", release];
+        arguments.extend(revision.as_deref());
+        arguments.extend(["-n", namespace]);
+        arguments.extend(self.taking_over().await?);
         self.run(&arguments, None).await.map(drop)
     }
 

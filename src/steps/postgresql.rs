@@ -1,6 +1,8 @@
 //! PostgreSQL with a part's own data: a StatefulSet of the part's release, or one that a person's values name.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::clients::wait::State;
 use crate::error::Failure;
@@ -30,6 +32,13 @@ impl Database {
             true => release::stateful_rollout(stack, self.name).await.map(Some),
             false => Ok(None),
         }
+    }
+
+    /// How much its volume holds: what it was made with, which Kubernetes lets nobody change, or what a new one shall.
+    pub async fn storage(&self, stack: &Stack, wanted: &Quantity) -> Result<Quantity> {
+        let set = stack.api::<StatefulSet>().get_opt(self.name).await.with_context(|| format!("statefulset {}", self.name))?;
+        let made_with = set.and_then(|set| release::requested(set.spec?.volume_claim_templates?.into_iter().next()?.spec?.resources?));
+        Ok(made_with.unwrap_or_else(|| wanted.clone()))
     }
 
     /// Why it is not there. None when it is, or cannot be looked at.

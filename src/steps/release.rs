@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::{Node, Pod, PodSpec, Service};
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, PodSpec, Service, VolumeResourceRequirements};
 use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
@@ -110,13 +111,13 @@ async fn clear_pending(stack: &Stack, install: &Install, progress: &Progress<'_>
     };
     wait::until(stack, &format!("release {name}"), progress, || async { settled(stack.helm.status(name, namespace).await?).await }).await?;
     match stack.helm.status(name, namespace).await? {
-        Some(release) if release.status == "pending-install" => {
+        Some(release) if release.status == "pending-install" || release.status == "uninstalling" => {
             progress.say("removing what a killed helm left");
             stack.helm.uninstall(name, namespace).await
         }
         Some(release) if release.status.starts_with("pending-") => {
             progress.say("rolling back what a killed helm left");
-            stack.helm.rollback(name, namespace).await
+            stack.helm.rollback(name, namespace, None).await
         }
         _ => Ok(()),
     }
@@ -146,7 +147,12 @@ where
 /// Goes back to the revision that worked, so that a failed upgrade does not take the service with it.
 async fn restore(stack: &Stack, install: &Install, before: Option<&Release>, failure: anyhow::Error) -> anyhow::Error {
     let Some(before) = before.filter(|release| release.status == "deployed") else { return failure };
-    let outcome = match stack.helm.rollback(install.release, &install.namespace).await {
+    // a helm that was refused, or that another helm was ahead of, made no revision to go back from
+    match stack.helm.status(install.release, &install.namespace).await {
+        Ok(Some(now)) if now.revision == before.revision || now.status.starts_with("pending-") && !is_stale(&now) => return failure,
+        _ => {}
+    }
+    let outcome = match stack.helm.rollback(install.release, &install.namespace, Some(before.revision)).await {
         Ok(()) => format!("release {} is back at what revision {} was, which keeps running", install.release, before.revision),
         Err(error) => format!("release {} could not be rolled back: {}", install.release, one_line(&error)),
     };
@@ -248,6 +254,16 @@ fn is_of_earlier_template(pod: &Pod, set: &StatefulSet) -> bool {
     let newest = set.status.as_ref().and_then(|status| status.update_revision.as_ref());
     let own = pod.metadata.labels.as_ref().and_then(|labels| labels.get("controller-revision-hash"));
     matches!((own, newest), (Some(own), Some(newest)) if own != newest)
+}
+
+/// How much a claim that is there asks for. Most storage cannot grow, and none can shrink.
+pub async fn claimed(stack: &Stack, claim: &str) -> Result<Option<Quantity>> {
+    let claim = stack.api::<PersistentVolumeClaim>().get_opt(claim).await.with_context(|| format!("volume claim {claim}"))?;
+    Ok(claim.and_then(|claim| requested(claim.spec?.resources?)))
+}
+
+pub fn requested(resources: VolumeResourceRequirements) -> Option<Quantity> {
+    resources.requests?.remove("storage")
 }
 
 pub fn selector(deployment: &Deployment) -> String {

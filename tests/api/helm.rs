@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::helm::Call;
 use crate::support::machine::TOKEN;
-use crate::support::stack::Lab;
+use crate::support::stack::{DATA_LAKE, Lab};
 
 use super::install::passwords;
 
@@ -212,6 +212,47 @@ fn an_upgrade_that_was_killed_is_rolled_back_and_done_again() {
     lab.helm.has_release_of_ours(OF_LRS, "pending-upgrade", "Preparing upgrade");
     lab.machine.run("install").exits(0);
     assert_eq!(changes_of(&lab, OF_LRS), ["upgrade", "rollback", "upgrade"], "installed, then repaired");
+}
+
+#[test]
+fn an_uninstall_that_was_cut_off_is_finished_before_the_release_is_made_again() {
+    let lab = Lab::installed();
+    lab.helm.has_release_of_ours(OF_LRS, "uninstalling", "Deletion in progress (or silently failed)");
+    lab.machine.run("install").exits(0);
+    assert_eq!(changes_of(&lab, OF_LRS), ["upgrade", "uninstall", "upgrade"], "installed, then repaired");
+}
+
+#[test]
+fn an_upgrade_that_helm_refuses_changes_nothing_and_nothing_is_rolled_back() {
+    let lab = Lab::installed();
+    lab.machine.write("values.yaml", "replicas: 2\n");
+    lab.helm.fails("upgrade", "Error: UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress\n");
+    lab.machine.run("install --values lrs=values.yaml").exits(1).says("another operation").never_shows("rolled back");
+    assert_eq!(changes_of(&lab, OF_LRS), ["upgrade", "upgrade"], "installed, then refused");
+}
+
+#[test]
+fn a_bigger_profile_leaves_the_volumes_as_large_as_they_were_made() {
+    let lab = Lab::installed();
+    for name in ["lms-postgresql", "dataviz-postgresql"] {
+        let path = format!("/apis/apps/v1/namespaces/alice/statefulsets/{name}");
+        let mut set = lab.kubernetes.object(&path).expect("the database");
+        let claim = json!({"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}}});
+        set["spec"]["volumeClaimTemplates"] = json!([claim]);
+        lab.kubernetes.put([set]);
+    }
+    let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "lms-moodle", "namespace": "alice"},
+        "spec": {"resources": {"requests": {"storage": "1Gi"}}}});
+    lab.kubernetes.put([claim]);
+    lab.machine.run("install --profile classroom --no-wait").exits(0);
+    let node = &lab.kubernetes.object(DATA_LAKE).expect("the data lake")["spec"]["nodeSets"][0];
+    assert_eq!(node["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"], "2Gi", "the operator refuses another size");
+    assert_eq!(node["podTemplate"]["spec"]["containers"][0]["resources"]["requests"]["memory"], "4Gi", "what can grow does");
+    let calls = lab.helm.calls();
+    for (release, size) in [("lms", "/persistence/size"), ("lms", "/postgresql/storage"), ("dataviz", "/postgresql/storage")] {
+        let upgrade = calls.iter().rfind(|call| call.is("upgrade") && call.is(release)).expect("an upgrade");
+        assert_eq!(upgrade.values().pointer(size), Some(&json!("1Gi")), "{release}: Kubernetes refuses another size");
+    }
 }
 
 #[test]

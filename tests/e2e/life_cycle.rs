@@ -38,6 +38,10 @@ fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
     assert!(version.stdout.starts_with("v3."), "this life is lived with helm 3, not {}", version.stdout);
     lab.lastack("install").good().says("nothing to change");
     is_reached_at(lab, "http://10.");
+    let nodes = lab.lastack("open lms --print").good().stdout;
+    lab.lastack("install --expose loadbalancer").good();
+    is_reached_at(lab, "http://10.");
+    assert_ne!(lab.lastack("open lms --print").good().stdout, nodes, "Moodle knows the address of its load balancer");
 
     lab.lastack("seed --count 2000").good().says("2,000 of 2,000 statements stored");
     lab.lastack("status").good();

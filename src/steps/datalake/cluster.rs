@@ -73,6 +73,11 @@ impl Live {
             && seen == self.0.metadata.generation
     }
 
+    /// How much a node's volume holds, which the operator refuses to change where storage cannot grow.
+    fn storage(&self) -> Option<&Value> {
+        self.0.data.pointer("/spec/nodeSets/0/volumeClaimTemplates/0/spec/resources/requests/storage")
+    }
+
     fn is_ours(&self) -> bool {
         self.0.metadata.labels.as_ref().and_then(|labels| labels.get("app.kubernetes.io/managed-by")).is_some_and(|manager| manager == FIELD_MANAGER)
     }
@@ -99,8 +104,8 @@ pub async fn live(stack: &Stack) -> Result<Option<Live>> {
     }
 }
 
-/// The resource as it should be.
-fn desired(stack: &Stack) -> Result<Desired> {
+/// The resource as it should be, with volumes as large as they were made.
+fn desired(stack: &Stack, live: Option<&Live>) -> Result<Desired> {
     let mut body: Value = serde_saphyr::from_str(TEMPLATE).context("manifests/data-lake.yaml")?;
     let versions = stack.versions.of(Component::Datalake);
     let size = &stack.settings.profile().sizes().datalake;
@@ -121,7 +126,8 @@ fn desired(stack: &Stack) -> Result<Desired> {
         // no other node could take over the requests that this wait is for
         set["podTemplate"]["spec"]["containers"][0]["env"] = json!([{"name": "PRE_STOP_ADDITIONAL_WAIT_SECONDS", "value": "0"}]);
     }
-    set["volumeClaimTemplates"][0]["spec"]["resources"] = json!({"requests": {"storage": size.storage}});
+    set["volumeClaimTemplates"][0]["spec"]["resources"] =
+        json!({"requests": {"storage": live.and_then(Live::storage).map_or_else(|| json!(size.storage), Value::clone)}});
     if let Some(over) = stack.settings.values.get(&Component::Datalake) {
         merge_values(&mut body["spec"], over);
     }
@@ -182,7 +188,7 @@ impl Step for Cluster {
                 ),
             ));
         }
-        if let Comparison::Differs(drift) = desired(stack)?.compare().await? {
+        if let Comparison::Differs(drift) = desired(stack, Some(&live))?.compare().await? {
             return Ok(Observed::Drifted(drift));
         }
         let nodes = nodes(stack);
@@ -194,7 +200,7 @@ impl Step for Cluster {
     }
 
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
-        desired(stack)?.apply().await?;
+        desired(stack, live(stack).await?.as_ref())?.apply().await?;
         let wanted = nodes(stack);
         wait::until(stack, &format!("elasticsearch {NAME}"), progress, || async {
             let Some(live) = live(stack).await? else { return Ok(State::Waiting("the resource is gone".into())) };

@@ -41,7 +41,7 @@ impl SupersetRelease {
             "postgresql": {
                 "image": image("postgresql")?,
                 "existingSecret": POSTGRESQL.name,
-                "storage": size.postgresql.storage,
+                "storage": POSTGRESQL.storage(stack, &size.postgresql.storage).await?,
                 "resources": size.postgresql.resources(),
             },
             "cache": {"enabled": size.workers > 0, "image": image("valkey")?, "existingSecret": CACHE},

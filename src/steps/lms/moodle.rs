@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
 use crate::clients::helm::Install;
@@ -31,19 +32,31 @@ pub async fn site_url(stack: &Stack) -> Result<String> {
 
 /// The same, unless it is that of a port-forward.
 pub async fn outside_url(stack: &Stack) -> Result<Option<String>> {
-    let mut values = stack.settings.exposure(Component::Lms);
-    if let Some(over) = stack.settings.values.get(&Component::Lms) {
-        merge_values(&mut values, over);
+    if let Some(url) = own_url(stack) {
+        return Ok(Some(url));
     }
+    let values = exposure(stack);
     let text = |path: &str| values.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
-    if let Some(url) = text("/siteUrl") {
-        return Ok(Some(url.trim_end_matches('/').to_string()));
-    }
     if let (Some(true), Some(host)) = (values.pointer("/ingress/enabled").and_then(Value::as_bool), text("/ingress/host")) {
         return Ok(Some(release::host_url(host, text("/ingress/tlsSecret").is_some())));
     }
     // an address that outlived what was asked for is not used: nobody would answer there
     if text("/service/type") == Some("ClusterIP") { Ok(None) } else { release::service_url(stack, NAME).await }
+}
+
+/// The address that a person's own values give.
+fn own_url(stack: &Stack) -> Option<String> {
+    let url = exposure(stack).get("siteUrl")?.as_str()?.trim_end_matches('/').to_string();
+    (!url.is_empty()).then_some(url)
+}
+
+/// What the chart's values say of the way in, a person's own over ours.
+fn exposure(stack: &Stack) -> Value {
+    let mut values = stack.settings.exposure(Component::Lms);
+    if let Some(over) = stack.settings.values.get(&Component::Lms) {
+        merge_values(&mut values, over);
+    }
+    values
 }
 
 impl MoodleRelease {
@@ -61,10 +74,10 @@ impl MoodleRelease {
             "postgresql": {
                 "image": image("postgresql")?,
                 "existingSecret": POSTGRESQL.name,
-                "storage": size.postgresql.storage,
+                "storage": POSTGRESQL.storage(stack, &size.postgresql.storage).await?,
                 "resources": size.postgresql.resources(),
             },
-            "persistence": {"size": size.storage},
+            "persistence": {"size": release::claimed(stack, NAME).await?.unwrap_or_else(|| size.storage.clone())},
             "resources": size.web.resources(),
         });
         release::install_part(stack, Component::Lms, RELEASE, values)
@@ -75,6 +88,10 @@ impl MoodleRelease {
         let mut install = Self::install(stack).await?;
         install.values["replicas"] = json!(0);
         release::converge(stack, &install, progress).await?;
+        Self::wait_for_address(stack, progress).await
+    }
+
+    async fn wait_for_address(stack: &Stack, progress: &Progress<'_>) -> Result<()> {
         let mut looks = 0;
         wait::until(stack, &format!("service {NAME}"), progress, || {
             looks += 1;
@@ -88,6 +105,23 @@ impl MoodleRelease {
         })
         .await
         .map(drop)
+    }
+
+    /// Whether the address will be the Service's, and there is no Service yet that could have it.
+    async fn needs_another_service(stack: &Stack) -> Result<bool> {
+        if !matches!(stack.settings.expose(), Expose::Loadbalancer | Expose::Nodeport) || own_url(stack).is_some() {
+            return Ok(false);
+        }
+        let service = stack.api::<Service>().get_opt(NAME).await?;
+        Ok(service.and_then(|service| service.spec?.type_).as_deref() != Some(stack.settings.expose().service_type()))
+    }
+
+    async fn upgrade(stack: &Stack, install: &Install, progress: &Progress<'_>) -> Result<Converged> {
+        let look = || async {
+            release::replace_stuck(stack, POSTGRESQL.name).await?;
+            rollout(stack).await
+        };
+        release::upgrade(stack, install, NAME, progress, look).await
     }
 }
 
@@ -116,17 +150,21 @@ impl Step for MoodleRelease {
     }
 
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
+        let needs_address = Self::needs_another_service(stack).await?;
         let is_new = stack.helm.status(RELEASE, stack.namespace()).await?.is_none();
-        if is_new && matches!(stack.settings.expose(), Expose::Loadbalancer | Expose::Nodeport) {
+        if is_new && needs_address {
             Self::reserve_address(stack, progress).await?;
         }
-        let install = Self::install(stack).await?;
-        let url = install.values["siteUrl"].as_str().unwrap_or_default().to_string();
-        let look = || async {
-            release::replace_stuck(stack, POSTGRESQL.name).await?;
-            rollout(stack).await
-        };
-        Ok(match release::upgrade(stack, &install, NAME, progress, look).await? {
+        let mut install = Self::install(stack).await?;
+        let mut converged = Self::upgrade(stack, &install, progress).await?;
+        if !is_new && needs_address && matches!(converged, Converged::Done(_)) {
+            // a Service that became another one has told its address only now
+            Self::wait_for_address(stack, progress).await?;
+            install = Self::install(stack).await?;
+            converged = Self::upgrade(stack, &install, progress).await?;
+        }
+        let url = install.values["siteUrl"].as_str().unwrap_or_default();
+        Ok(match converged {
             Converged::Done(detail) => Converged::Done(format!("{detail}, at {url}")),
             started => started,
         })
