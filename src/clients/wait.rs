@@ -68,7 +68,7 @@ where
         if Instant::now() >= deadline {
             let message = format!("{object} is not ready after {}: {reason}", took(begun.elapsed()));
             return Err(Failure::new(Kind::TimedOut, message)
-                .hint("give it more time with `--timeout`; `kubectl lastack install` goes on where this run stopped")
+                .hint("give it more time with `--timeout`; the same command goes on where this run stopped")
                 .into());
         }
         tokio::time::sleep(pause.min(deadline.saturating_duration_since(Instant::now()))).await;

@@ -141,7 +141,10 @@ fn graph(args: &InstallArgs) -> Result<Graph> {
     if args.only.is_empty() {
         return Ok(graph);
     }
-    Ok(graph.only(|id| args.only.iter().any(|component| id.split('.').next() == Some(component.as_str()))))
+    // the operator is the cluster's; a part is of a stack, whose settings the next install must know
+    let is_of_stack = args.only.iter().any(|component| *component != Component::Operator);
+    let is_wanted = |id: StepId| args.only.iter().any(|component| id.split('.').next() == Some(component.as_str()));
+    Ok(graph.only(|id| is_wanted(id) || is_of_stack && id == steps::SETTINGS))
 }
 
 fn new_namespace() -> String {

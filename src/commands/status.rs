@@ -47,7 +47,7 @@ pub type Row = (&'static str, PartStatus);
 pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
     let stack = open(flags).await?;
     if args.watch {
-        return watch(&stack, args.output).await;
+        return watch(stack, args.output).await;
     }
     let rows = look(&stack).await?;
     match args.output {
@@ -62,18 +62,19 @@ pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
     Ok(if rows.iter().any(|(_, status)| has_fault(status)) { Outcome::Fault } else { Outcome::Good })
 }
 
-async fn watch(stack: &Stack, output: Format) -> Result<Outcome> {
+async fn watch(mut stack: Stack, output: Format) -> Result<Outcome> {
     let mut before = None;
     loop {
-        let rows = look(stack).await?;
+        stack.forget_releases();
+        let rows = look(&stack).await?;
         let gist = gist(&rows);
         let has_changed = before.as_ref() != Some(&gist);
         let text = match output {
-            Format::Json => format!("{}\n", document(stack, &rows)),
-            Format::Yaml => format!("---\n{}", yaml(&document(stack, &rows))?),
-            Format::Table | Format::Wide if printer::clear_screen() || before.is_none() => table_or_absent(stack, &rows, output),
+            Format::Json => format!("{}\n", document(&stack, &rows)),
+            Format::Yaml => format!("---\n{}", yaml(&document(&stack, &rows))?),
+            Format::Table | Format::Wide if printer::clear_screen() || before.is_none() => table_or_absent(&stack, &rows, output),
             Format::Table | Format::Wide if !has_changed => String::new(),
-            Format::Table | Format::Wide => format!("\n{}", table_or_absent(stack, &rows, output)),
+            Format::Table | Format::Wide => format!("\n{}", table_or_absent(&stack, &rows, output)),
         };
         before = Some(gist);
         printer::data(&text)?;

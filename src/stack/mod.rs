@@ -55,6 +55,11 @@ impl Stack {
         self.releases.get_or_try_init(|| self.helm.list(self.namespace())).await.map(Vec::as_slice)
     }
 
+    /// Makes the next question for the releases a new one.
+    pub fn forget_releases(&mut self) {
+        self.releases.take();
+    }
+
     /// An API for objects of one namespaced kind in the stack's namespace.
     pub fn api<K>(&self) -> Api<K>
     where

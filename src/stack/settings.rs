@@ -216,7 +216,10 @@ impl Settings {
         self.ingress = self.ingress.overridden_by(other.ingress);
         self.image_registry = other.image_registry.or(self.image_registry).filter(|registry| !registry.is_empty());
         self.charts.extend(other.charts);
+        self.charts.retain(|_, place| !place.is_empty());
         self.values.extend(other.values);
+        // a key with nothing after it, as YAML has it when all that was below is commented out
+        self.values.values_mut().filter(|values| values.is_null()).for_each(|values| *values = json!({}));
         self.lms = self.lms.overridden_by(other.lms);
         self.plugin = other.plugin.filter(|place| !place.is_empty()).or(self.plugin);
         self
@@ -295,6 +298,20 @@ mod tests {
         let asked = Settings { profile: Some(Profile::Laptop), image_registry: Some(String::new()), ..Default::default() };
         let settings = stored.overridden_by(asked);
         assert_eq!((settings.profile(), settings.image_registry), (Profile::Laptop, None));
+    }
+
+    #[test]
+    fn an_empty_chart_is_ours_again_and_empty_values_are_none() {
+        let stored = Settings {
+            charts: BTreeMap::from([(Component::Lrs, "oci://registry.example.org/ralph".into())]),
+            values: BTreeMap::from([(Component::Lrs, json!({"replicas": 2}))]),
+            ..Default::default()
+        };
+        let settings = stored.overridden_by(serde_saphyr::from_str("charts: {lrs: ''}\nvalues: {lrs: }\n").unwrap());
+        assert_eq!(settings.charts, BTreeMap::new());
+        let mut values = json!({"replicas": 1});
+        merge_values(&mut values, &settings.values[&Component::Lrs]);
+        assert_eq!(values, json!({"replicas": 1}), "what is left empty takes nothing of ours away");
     }
 
     #[test]

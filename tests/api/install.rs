@@ -103,6 +103,14 @@ fn only_the_wanted_parts_and_what_they_need_are_installed() {
 }
 
 #[test]
+fn a_part_that_is_installed_alone_is_of_the_same_stack_later() {
+    let lab = Lab::empty();
+    lab.machine.run("install --only operator --profile classroom").exits(0).never_shows("settings");
+    lab.machine.run("install --only datalake --profile classroom").exits(0);
+    lab.machine.run("install --dry-run").exits(0).says("profile classroom");
+}
+
+#[test]
 fn a_secret_that_somebody_else_makes_in_between_is_kept() {
     let lab = Lab::empty();
     let theirs = json!({"username": "YWRtaW4=", "password": "dGhlaXJz"});
