@@ -9,15 +9,17 @@ use super::{Outcome, open, status};
 
 const PAGE: &str = "\
 A complete, wired and proven Learning Analytics stack on Kubernetes:
-  Ralph (LRS) --> Elasticsearch (data lake)
+  Moodle (LMS) --> Ralph (LRS) --> Elasticsearch (data lake) --> Superset (dashboards)
 
-  kubectl lastack install     bring it into the current namespace
-  kubectl lastack seed        fill it with example statements and prove that all are stored
-  kubectl lastack status      look at it hop by hop
-  kubectl lastack creds       user names and passwords
-  kubectl lastack uninstall   take it away again
+  kubectl lastack install         bring it into the current namespace
+  kubectl lastack seed            fill it with example statements and prove that all are stored
+  kubectl lastack status          look at it hop by hop
+  kubectl lastack trace           follow one real click from Moodle to the data lake
+  kubectl lastack open dataviz    see the dashboards
+  kubectl lastack creds           user names and passwords
+  kubectl lastack uninstall       take it away again
 
-  kubectl lastack help and `--help` after every verb tell more
+  `kubectl lastack --help`, and `--help` after every verb, tell more
 ";
 
 pub async fn run(flags: &KubeFlags) -> Result<Outcome> {
