@@ -7,6 +7,7 @@ use crate::lab::{Lab, eventually, repository};
 use crate::parts::superset_as_admin;
 
 const DOMAIN: &str = "lab.example.org";
+const PARTS: [&str; 3] = ["lms", "lrs", "dataviz"];
 /// The Secret with the certificate of this domain, which is not the stack's.
 const CERTIFICATE: &str = "certificate";
 
@@ -23,7 +24,8 @@ static SECOND: LazyLock<Lab> = LazyLock::new(|| {
     lab.shell(&certificate).good();
     // what a DNS server and an authority that everybody trusts are elsewhere
     let node = lab.kubectl("get nodes -o jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}");
-    let settings = format!("connect-to = \"::{node}:\"\ncacert = \"{}\"\n", folder.join("tls.crt").display());
+    let entries = PARTS.map(|part| format!("connect-to = \"{part}.{DOMAIN}::{node}:\"\n")).concat();
+    let settings = format!("{entries}cacert = \"{}\"\n", folder.join("tls.crt").display());
     std::fs::write(folder.join(".curlrc"), settings).expect("a temporary file");
     let lab = lab.env("CURL_HOME", folder.to_str().expect("a path that is text"));
     lab.lastack("install --expose nodeport").good().says("there    operator.release").says("ok       namespace");
@@ -66,7 +68,7 @@ fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
 
 /// Each part answers there to somebody outside the cluster, and sends nobody to another address.
 fn is_reached_at(lab: &Lab, beginning: &str) {
-    for part in ["lms", "lrs", "dataviz"] {
+    for part in PARTS {
         let address = lab.lastack(&format!("open {part} --print")).good().stdout.trim().to_string();
         assert!(address.starts_with(beginning), "{part} is at {address}");
         let base = address.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
