@@ -240,35 +240,25 @@ impl Helm {
 
     /// Fails when the chart does not take the values. What it renders is thrown away.
     pub async fn try_values(&self, install: &Install) -> Result<()> {
-        let scratch = tempfile::tempdir().context("no place for helm's files")?;
-        let chart = install.chart.arguments(scratch.path())?;
-        let mut arguments = vec!["template", install.release];
-        arguments.extend(chart.iter().map(String::as_str));
-        arguments.extend(["-n", &install.namespace, "-f", "-"]);
-        self.run(&arguments, Some(install.values.to_string())).await.map(drop)
+        self.run_with_chart(&["template"], install, &[]).await
     }
 
     /// Installs or upgrades, without waiting for what was applied.
     pub async fn upgrade(&self, install: &Install) -> Result<()> {
+        let description = format!("kubectl-lastack {}, {DIGEST}{}", env!("CARGO_PKG_VERSION"), install.digest());
+        let mut options = vec!["--create-namespace", "--history-max", "5", "--labels", LABEL, "--description", &description];
+        options.extend(self.taking_over().await?);
+        self.run_with_chart(&["upgrade", "--install"], install, &options).await
+    }
+
+    /// A verb that takes a release, its chart and the values.
+    async fn run_with_chart(&self, verb: &[&str], install: &Install, options: &[&str]) -> Result<()> {
         let scratch = tempfile::tempdir().context("no place for helm's files")?;
         let chart = install.chart.arguments(scratch.path())?;
-        let description = format!("kubectl-lastack {}, {DIGEST}{}", env!("CARGO_PKG_VERSION"), install.digest());
-        let mut arguments = vec!["upgrade", "--install", install.release];
+        let mut arguments = [verb, &[install.release]].concat();
         arguments.extend(chart.iter().map(String::as_str));
-        arguments.extend([
-            "-n",
-            &install.namespace,
-            "--create-namespace",
-            "--history-max",
-            "5",
-            "--labels",
-            LABEL,
-            "--description",
-            &description,
-            "-f",
-            "-",
-        ]);
-        arguments.extend(self.taking_over().await?);
+        arguments.extend(["-n", &install.namespace, "-f", "-"]);
+        arguments.extend(options);
         self.run(&arguments, Some(install.values.to_string())).await.map(drop)
     }
 
