@@ -204,24 +204,19 @@ impl Graph {
 
 /// A look that this user may not take is an answer, too: it costs one row, not the verb.
 pub async fn observe(step: &dyn Step, stack: &Stack) -> Result<Observed> {
-    match step.observe(stack).await {
-        Ok(observed) => Ok(observed),
-        Err(error) => match error.downcast_ref::<kube::Error>().and_then(error::forbidden) {
-            Some(sentence) => Ok(Observed::unknown(sentence)),
-            None => Err(error),
-        },
-    }
+    unless_forbidden(step.observe(stack).await, |permission| Observed::Unknown { permission })
 }
 
 /// The same before something is taken away: what this user may not look at stays.
 pub async fn retractable(step: &dyn Step, stack: &Stack, how: Retraction) -> Result<Retracted> {
-    match step.retractable(stack, how).await {
-        Ok(retracted) => Ok(retracted),
-        Err(error) => match error.downcast_ref::<kube::Error>().and_then(error::forbidden) {
-            Some(sentence) => Ok(Retracted::Kept(sentence.to_string())),
-            None => Err(error),
-        },
-    }
+    unless_forbidden(step.retractable(stack, how).await, Retracted::Kept)
+}
+
+fn unless_forbidden<T>(looked: Result<T>, answer: impl FnOnce(String) -> T) -> Result<T> {
+    looked.or_else(|error| match error.downcast_ref::<kube::Error>().and_then(error::forbidden) {
+        Some(sentence) => Ok(answer(sentence.to_string())),
+        None => Err(error),
+    })
 }
 
 async fn converge_one(step: &dyn Step, stack: &Stack, report: &dyn Report) -> Result<(End, bool)> {

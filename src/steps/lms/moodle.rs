@@ -35,7 +35,10 @@ pub async fn outside_url(stack: &Stack) -> Result<Option<String>> {
     if let Some(url) = own_url(stack) {
         return Ok(Some(url));
     }
-    let values = exposure(stack);
+    let mut values = stack.settings.exposure(Component::Lms);
+    if let Some(over) = stack.settings.values.get(&Component::Lms) {
+        merge_values(&mut values, over);
+    }
     let text = |path: &str| values.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
     if let (Some(true), Some(host)) = (values.pointer("/ingress/enabled").and_then(Value::as_bool), text("/ingress/host")) {
         return Ok(Some(release::host_url(host, text("/ingress/tlsSecret").is_some())));
@@ -46,17 +49,8 @@ pub async fn outside_url(stack: &Stack) -> Result<Option<String>> {
 
 /// The address that a person's own values give.
 fn own_url(stack: &Stack) -> Option<String> {
-    let url = exposure(stack).get("siteUrl")?.as_str()?.trim_end_matches('/').to_string();
-    (!url.is_empty()).then_some(url)
-}
-
-/// What the chart's values say of the way in, a person's own over ours.
-fn exposure(stack: &Stack) -> Value {
-    let mut values = stack.settings.exposure(Component::Lms);
-    if let Some(over) = stack.settings.values.get(&Component::Lms) {
-        merge_values(&mut values, over);
-    }
-    values
+    let url = stack.settings.values.get(&Component::Lms)?.get("siteUrl")?.as_str()?;
+    (!url.is_empty()).then(|| url.trim_end_matches('/').to_string())
 }
 
 impl MoodleRelease {
