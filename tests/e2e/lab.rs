@@ -110,16 +110,20 @@ impl Lab {
 
     /// A file for the program to read.
     pub fn file(&self, name: &str, content: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("lastack-e2e-{}-{name}", self.namespace));
+        let path = self.path(name);
         std::fs::write(&path, content).expect("a temporary file");
         path
     }
 
     /// A folder of the lab, made when it is not there.
     pub fn folder(&self, name: &str) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("lastack-e2e-{}-{name}", self.namespace));
+        let path = self.path(name);
         std::fs::create_dir_all(&path).expect("a temporary folder");
         path
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("lastack-e2e-{}-{name}", self.namespace))
     }
 
     /// Name and version of every object in the namespace that a second install could touch.

@@ -90,7 +90,8 @@ fn hostile_statements_are_stored(lab: &Lab) {
 const WITH_WORKERS: &str = "replicas: 2\nresources: {requests: {cpu: 20m}}\ncache: {enabled: true}\nbeat: {enabled: true}\n\
                             worker: {replicas: 1, concurrency: 1, resources: {requests: {cpu: 20m}}}\n";
 
-/// Installs Superset so, behind an Ingress with TLS as production has it, and sees charts come from the cache that all its pods share, and tasks go from beat to the worker.
+/// Installs Superset so, behind an Ingress with TLS as production has it, and sees charts come from the cache that all its
+/// pods share, and tasks go from beat to the worker.
 fn background_workers_do_their_part(lab: &Lab) {
     let values = lab.file("workers.yaml", WITH_WORKERS);
     lab.kubectl(&format!("create secret tls {CERTIFICATE} --cert {0}/tls.crt --key {0}/tls.key", lab.folder("tls").display()));
