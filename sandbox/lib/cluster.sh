@@ -62,6 +62,6 @@ start_all() { # WITH LOAD BALANCER: yes or no
 
 # By name, in case LASTACK_SANDBOX is a folder that holds other things too.
 purge_state() {
-  (cd "$STATE" && rm -rf bin buildah cluster compared containerd kubeconfig load-balancer lock logs parts pki registry run tools)
+  (cd "$STATE" && rm -rf bin buildah cluster compared containerd helm3 helm4 kubeconfig load-balancer lock logs parts pki registry run tools)
   rmdir --ignore-fail-on-non-empty "$STATE"
 }

@@ -2,13 +2,20 @@
 
 TOOLS=$STATE/tools
 
+# The programs as they were built, under names that stay: these need no running sandbox.
+link_programs() {
+  ln -sfn "$(part_path kube)" "$BIN"
+  ln -sfn "$(part_path helm3)" "$STATE/helm3"
+  ln -sfn "$(part_path helm4)" "$STATE/helm4"
+}
+
 write_tools() {
   local helm
-  ln -sfn "$(part_path kube)" "$BIN"
+  link_programs
   for helm in helm3 helm4; do
     mkdir -p "$TOOLS/$helm"
     ln -sf "$BIN/kubectl" "$TOOLS/$helm/kubectl"
-    write_helm "$(part_path "$helm")/helm" "$TOOLS/$helm/helm"
+    write_helm "$STATE/$helm/helm" "$TOOLS/$helm/helm"
   done
   install -m 600 "$PKI/admin.kubeconfig" "$STATE/kubeconfig"
 }

@@ -18,7 +18,7 @@ fn helm() -> PathBuf {
     let sandbox = std::env::var_os("LASTACK_SANDBOX")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cache/lastack-sandbox")))
-        .map(|state| state.join("tools/helm4"));
+        .map(|state| state.join("helm4"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(sandbox)
