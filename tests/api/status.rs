@@ -1,12 +1,20 @@
 //! `status` of a stack that is well, half there, or hidden in part.
 
 use std::io::{BufRead, BufReader};
+use std::process::Child;
 
 use http::Method;
 
 use crate::support::machine::TOKEN;
 use crate::support::server::Answer;
 use crate::support::stack::{DATA_LAKE, Lab};
+
+/// A `status` that goes on, and the lines it prints.
+fn watch(lab: &Lab, line: &str) -> (Child, impl Iterator<Item = String>) {
+    let mut child = lab.machine.command(&line.split(' ').collect::<Vec<_>>()).spawn().expect("the program runs");
+    let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    (child, stdout.lines().map(|line| line.expect("text")))
+}
 
 #[test]
 fn a_healthy_stack_is_a_table_and_exit_code_0() {
@@ -57,13 +65,8 @@ fn yaml_is_the_same_document_and_wide_has_the_addresses_inside() {
 #[test]
 fn a_watch_that_is_no_terminal_gives_a_document_a_look_and_a_table_a_change() {
     let lab = Lab::installed();
-    let lines = |line: &str| {
-        let mut child = lab.machine.command(&line.split(' ').collect::<Vec<_>>()).spawn().expect("the program runs");
-        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
-        (child, stdout.lines().map(|line| line.expect("text")))
-    };
-    let (mut documents_child, mut documents) = lines("status -w -o json");
-    let (mut tables_child, mut tables) = lines("status -w");
+    let (mut documents_child, mut documents) = watch(&lab, "status -w -o json");
+    let (mut tables_child, mut tables) = watch(&lab, "status -w");
     let healthy = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("a document a line")["healthy"].clone();
     for _ in 0..3 {
         assert_eq!(healthy(&documents.next().expect("a look")), true);
@@ -75,6 +78,21 @@ fn a_watch_that_is_no_terminal_gives_a_document_a_look_and_a_table_a_change() {
     for child in [&mut documents_child, &mut tables_child] {
         child.kill().and_then(|()| child.wait()).expect("the program runs until it is ended");
     }
+}
+
+#[test]
+fn a_watch_sees_a_release_that_goes() {
+    let lab = Lab::installed();
+    let (mut child, mut documents) = watch(&lab, "status -w -o json");
+    let mut looks = documents.by_ref().map(|line| {
+        let document: serde_json::Value = serde_json::from_str(&line).expect("a document a line");
+        let parts = document["parts"].as_array().expect("parts").clone();
+        parts.into_iter().find(|part| part["part"] == "ralph").expect("the row of Ralph")["runs"]["state"].clone()
+    });
+    assert_eq!(looks.next(), Some("good".into()));
+    lab.helm.lists(serde_json::json!([]));
+    assert!(looks.take(5).any(|state| state == "bad"), "helm was asked once for all looks");
+    child.kill().and_then(|()| child.wait()).expect("the program runs until it is ended");
 }
 
 #[test]
