@@ -27,14 +27,14 @@ pub struct Hop {
 }
 
 pub enum Outcome {
-    /// How long after the event was made, and what was seen.
+    /// How long this hop took, and what was seen.
     Passed {
-        after: Duration,
+        took: Duration,
         detail: String,
     },
     /// Why it got no further, with what to do.
     Stopped {
-        after: Duration,
+        took: Duration,
         why: String,
     },
     NotReached,
@@ -55,17 +55,15 @@ impl Trace {
 /// What is known of the event so far.
 struct Journey<'a> {
     stack: &'a Stack,
-    moodle: Moodle,
     course: &'a str,
-    begun: Instant,
+    moodle: Option<Moodle>,
     event: Option<MoodleEvent>,
     statement: Option<Uuid>,
 }
 
 /// Makes an event in this course and follows it. Takes its traces away again unless they are to be kept.
 pub async fn run(stack: &Stack, course: &str, keep: bool, report: &dyn Report) -> Result<Trace> {
-    let moodle = lms::client(stack).await?;
-    let mut journey = Journey { stack, moodle, course, begun: Instant::now(), event: None, statement: None };
+    let mut journey = Journey { stack, course, moodle: None, event: None, statement: None };
     let mut trace = Trace { hops: Vec::new(), left: Vec::new() };
     let mut goes_on = true;
     for id in HOPS {
@@ -83,6 +81,7 @@ impl Journey<'_> {
     async fn pass(&mut self, id: StepId, report: &dyn Report) -> Outcome {
         let progress = Progress::new(id, report);
         progress.say("following");
+        let begun = Instant::now();
         let passed = match id {
             "moodle.event" => self.make().await,
             "moodle.queue" => self.queued().await,
@@ -90,17 +89,21 @@ impl Journey<'_> {
             "lrs.statement" => self.stored(&progress).await,
             _ => self.found(&progress).await,
         };
-        let after = self.begun.elapsed();
+        let took = begun.elapsed();
         match passed {
             Ok(detail) => {
                 report.step(id, Event::Done(&detail));
-                Outcome::Passed { after, detail }
+                Outcome::Passed { took, detail }
             }
             Err(error) => {
                 report.step(id, Event::Failed(&error::one_line(&error)));
-                Outcome::Stopped { after, why: error::render(&error) }
+                Outcome::Stopped { took, why: error::render(&error) }
             }
         }
+    }
+
+    fn moodle(&self) -> Result<&Moodle> {
+        self.moodle.as_ref().context("no pod of Moodle was found")
     }
 
     fn event(&self) -> Result<&MoodleEvent> {
@@ -112,7 +115,8 @@ impl Journey<'_> {
     }
 
     async fn make(&mut self) -> Result<String> {
-        let event = self.event.insert(self.moodle.make_event(self.course).await?);
+        let moodle = self.moodle.insert(lms::client(self.stack).await?);
+        let event = self.event.insert(moodle.make_event(self.course).await?);
         if event.log.is_none() {
             return Err(Failure::failed("Moodle did not log the event: its own log store is not enabled")
                 .hint("`kubectl lastack configure lms` enables it")
@@ -122,12 +126,12 @@ impl Journey<'_> {
     }
 
     async fn queued(&self) -> Result<String> {
-        match self.moodle.follow(self.log()?).await? {
+        match self.moodle()?.follow(self.log()?).await? {
             Whereabouts { waiting: true, .. } => Ok("waits for the cron".into()),
             Whereabouts { sent, .. } if sent > 0 => Ok("sent at once".into()),
             Whereabouts { failed: Some(_), .. } => Ok("tried at once".into()),
             _ => {
-                let why = lms::why_nothing_is_sent(self.stack, &self.moodle.state().await?).await?;
+                let why = lms::why_nothing_is_sent(self.stack, &self.moodle()?.state().await?).await?;
                 let why =
                     why.unwrap_or_else(|| "the plugin did not take the event, or lost it: sending at once it keeps no trace of what fails".into());
                 Err(Failure::failed(why).hint("`kubectl lastack configure lms` puts the settings right").into())
@@ -138,7 +142,7 @@ impl Journey<'_> {
     async fn sent(&self, progress: &Progress<'_>) -> Result<String> {
         let log = self.log()?;
         let waited = until(self.stack, "the event in Moodle's queue", progress, || async move {
-            let place = self.moodle.follow(log).await?;
+            let place = self.moodle()?.follow(log).await?;
             Ok(match place.failed {
                 _ if place.sent > 0 => State::Ready("taken by the LRS".into()),
                 Some(refusal) => {
@@ -155,7 +159,7 @@ impl Journey<'_> {
         });
         match waited.await {
             Err(error) if error::kind(&error) == error::Kind::TimedOut => {
-                match lms::why_nothing_is_sent(self.stack, &self.moodle.state().await?).await? {
+                match lms::why_nothing_is_sent(self.stack, &self.moodle()?.state().await?).await? {
                     Some(why) => Err(Failure::failed(why).hint(format!("cron runs in pod of deployment {}: look at its log", lms::NAME)).into()),
                     None => Err(error),
                 }
@@ -209,7 +213,8 @@ impl Journey<'_> {
     async fn forget(&self) -> Vec<String> {
         let mut left = Vec::new();
         if let Some(log) = self.event.as_ref().and_then(|event| event.log)
-            && let Err(error) = self.moodle.forget(log).await
+            && let Some(moodle) = &self.moodle
+            && let Err(error) = moodle.forget(log).await
         {
             left.push(format!("the event in Moodle's log: {}", error::one_line(&error)));
         }

@@ -1,6 +1,7 @@
 //! Server-side apply, and its dry run as the one way to tell whether an object is as it should be.
 
 use anyhow::{Context, Result, bail};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::discovery::{Scope, pinned_kind};
@@ -10,6 +11,36 @@ use serde_json::Value;
 use crate::stack::step::Drift;
 
 pub const FIELD_MANAGER: &str = "kubectl-lastack";
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+
+/// Whether this program made the object, which is what its label says.
+pub fn is_ours(metadata: &ObjectMeta) -> bool {
+    metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|manager| manager == FIELD_MANAGER)
+}
+
+/// What to do about an object of others that bears the name of one of ours.
+pub fn others_hint(kind: &str, name: &str, namespace: &str) -> String {
+    format!(
+        "use another namespace with `-n`, or give it to this tool: kubectl label {kind} {name} -n {namespace} {MANAGED_BY}={FIELD_MANAGER} --overwrite"
+    )
+}
+
+/// Whether there is such an object, and this program made it.
+pub async fn is_there<K>(api: &Api<K>, name: &str) -> Result<bool>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let found = api.get_metadata_opt(name).await.with_context(|| name.to_string())?;
+    Ok(found.is_some_and(|object| is_ours(&object.metadata)))
+}
+
+/// Deletes an object that this program made. One of others stays.
+pub async fn delete_ours<K>(api: &Api<K>, name: &str) -> Result<()>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    if is_there(api, name).await? { delete(api, name, &DeleteParams::default()).await } else { Ok(()) }
+}
 
 /// How a live object compares to what it should be.
 #[derive(Debug, PartialEq, Eq)]

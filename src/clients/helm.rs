@@ -70,6 +70,8 @@ pub struct Listed {
 pub struct Install {
     pub release: &'static str,
     pub namespace: String,
+    /// Whether helm makes the namespace. It asks for that even where there is one, which not everybody may.
+    pub brings_namespace: bool,
     pub chart: ChartRef,
     pub values: Value,
 }
@@ -246,7 +248,10 @@ impl Helm {
     /// Installs or upgrades, without waiting for what was applied.
     pub async fn upgrade(&self, install: &Install) -> Result<()> {
         let description = format!("kubectl-lastack {}, {DIGEST}{}", env!("CARGO_PKG_VERSION"), install.digest());
-        let mut options = vec!["--create-namespace", "--history-max", "5", "--labels", LABEL, "--description", &description];
+        let mut options = vec!["--history-max", "5", "--labels", LABEL, "--description", &description];
+        if install.brings_namespace {
+            options.push("--create-namespace");
+        }
         options.extend(self.taking_over().await?);
         self.run_with_chart(&["upgrade", "--install"], install, &options).await
     }
@@ -330,6 +335,7 @@ mod tests {
         let install = |chart: &str, value: u32| Install {
             release: "lrs",
             namespace: "alice".into(),
+            brings_namespace: false,
             chart: ChartRef::Given(chart.into()),
             values: json!({"replicas": value}),
         };

@@ -1,10 +1,16 @@
 //! What pods say about themselves: ready, waiting for something, or broken in a way that waiting does not cure.
 
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Event, Pod, Secret};
 use kube::Api;
 use kube::api::{ListParams, LogParams};
 
 use crate::stack::Stack;
+
+/// Secrets and ConfigMaps that are made together with a pod are there by then.
+const SETTLED: Duration = Duration::from_secs(10);
+const JUST_NOW: Duration = Duration::from_secs(60);
 
 /// Why a pod is not ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,10 +68,61 @@ pub async fn trouble(stack: &Stack, pods: &[Pod]) -> Option<Trouble> {
                 let why = log.map_or(why.clone(), |line| format!("{why}: {line}"));
                 return Some(Trouble::Fatal { why, hint });
             }
-            trouble => waiting = waiting.or(Some(trouble)),
+            trouble => match missing_mount(stack, pod).await {
+                Some(missing) => return Some(missing),
+                None => waiting = waiting.or(Some(trouble)),
+            },
         }
     }
     waiting
+}
+
+/// A Secret or ConfigMap that a pod needs before it can start, and that is not there. The kubelet says so in an event
+/// only, and tries for ever.
+async fn missing_mount(stack: &Stack, pod: &Pod) -> Option<Trouble> {
+    let starts = statuses(pod).any(|status| matches!(waiting_reason(status), Some("PodInitializing" | "ContainerCreating")));
+    let is_new = pod.metadata.creation_timestamp.as_ref().is_some_and(|made| age_of(made.0) < SETTLED);
+    if !starts || is_new {
+        return None;
+    }
+    for volume in pod.spec.as_ref()?.volumes.iter().flatten() {
+        let secret = volume.secret.as_ref().filter(|secret| secret.optional != Some(true)).and_then(|secret| secret.secret_name.as_deref());
+        let config = volume.config_map.as_ref().filter(|map| map.optional != Some(true)).map(|map| map.name.as_str());
+        let missing = match (secret, config) {
+            (Some(name), _) => stack.api::<Secret>().get_metadata_opt(name).await.ok()?.is_none().then(|| format!("secret {name}")),
+            (_, Some(name)) => stack.api::<ConfigMap>().get_metadata_opt(name).await.ok()?.is_none().then(|| format!("configmap {name}")),
+            _ => None,
+        };
+        if let Some(missing) = missing {
+            let (name, namespace) = (pod.metadata.name.as_deref().unwrap_or("?"), stack.namespace());
+            return Some(Trouble::Fatal {
+                why: format!("pod {name} cannot start without {missing}, which is not there"),
+                hint: format!("make {missing} in namespace {namespace}, or correct the value that names it"),
+            });
+        }
+    }
+    None
+}
+
+/// Why the controller of a StatefulSet or Job that has no pod cannot make one: a quota, or a policy of the namespace.
+/// An event that is not of this moment may be about what has been mended since.
+pub async fn cannot_be_made(stack: &Stack, kind: &str, name: &str) -> Option<Trouble> {
+    let of_object = format!("involvedObject.kind={kind},involvedObject.name={name},reason=FailedCreate");
+    let events = stack.api::<Event>().list(&ListParams::default().fields(&of_object)).await.ok()?.items;
+    let event = events.iter().max_by_key(|event| event.last_timestamp.as_ref().map(|time| time.0))?;
+    let message = event.message.as_deref().unwrap_or("no reason given");
+    let why = message.split_once(" is forbidden: ").map_or(message, |(_, why)| why);
+    let why = format!("{} {name} cannot make its pods: {why}", kind.to_lowercase());
+    let is_now = event.last_timestamp.as_ref().is_some_and(|time| age_of(time.0) < JUST_NOW);
+    Some(if is_now && message.contains(" is forbidden: ") {
+        Trouble::Fatal { why, hint: format!("kubectl describe {} {name} -n {}", kind.to_lowercase(), stack.namespace()) }
+    } else {
+        Trouble::Waiting(why)
+    })
+}
+
+fn age_of(time: jiff::Timestamp) -> Duration {
+    jiff::Timestamp::now().duration_since(time).max(jiff::SignedDuration::ZERO).unsigned_abs()
 }
 
 /// The last line that the crashed container of a pod wrote.

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Failure;
 use crate::stack::Stack;
-use crate::stack::step::{Converged, Observed};
+use crate::stack::step::{Blocked, Converged, Observed};
 
 use super::apply;
 
@@ -24,9 +24,16 @@ pub fn password() -> SecretString {
     rand::rng().sample_iter(Alphanumeric).take(24).map(char::from).collect::<String>().into()
 }
 
-pub async fn read(api: &Api<Secret>, name: &str) -> Result<Option<BTreeMap<String, Vec<u8>>>> {
-    let secret = api.get_opt(name).await.with_context(|| format!("secret {name}"))?;
-    Ok(secret.map(|secret| secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect()))
+async fn get(api: &Api<Secret>, name: &str) -> Result<Option<Secret>> {
+    api.get_opt(name).await.with_context(|| format!("secret {name}"))
+}
+
+fn data_of(secret: Secret) -> Data {
+    secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect()
+}
+
+pub async fn read(api: &Api<Secret>, name: &str) -> Result<Option<Data>> {
+    Ok(get(api, name).await?.map(data_of))
 }
 
 /// One key of a Secret as text.
@@ -79,12 +86,33 @@ pub enum Key {
 
 pub type Data = BTreeMap<String, Vec<u8>>;
 
+/// What is there under the name of a Secret.
+enum Found {
+    Nothing,
+    AsItShouldBe,
+    /// The keys that are absent or not as they should be, with the values to give them.
+    Wrong(Data),
+    /// Somebody else made it, and these keys are not as they should be: it is not ours to change.
+    Others(Blocked),
+}
+
 impl Keep {
-    /// The keys that are absent or not as they should be, with the values to give them. None: no Secret at all.
-    async fn repairs(&self, api: &Api<Secret>) -> Result<Option<Data>> {
-        let Some(mut data) = read(api, self.name).await? else { return Ok(None) };
-        let repairs = self.fill(&mut data)?;
-        Ok(Some(repairs))
+    /// A Secret that a person made beforehand is used as it is, if it has all that is needed.
+    async fn look(&self, stack: &Stack) -> Result<Found> {
+        let Some(secret) = get(&stack.api(), self.name).await? else { return Ok(Found::Nothing) };
+        let is_ours = apply::is_ours(&secret.metadata);
+        let repairs = self.fill(&mut data_of(secret))?;
+        Ok(if repairs.is_empty() {
+            Found::AsItShouldBe
+        } else if is_ours {
+            Found::Wrong(repairs)
+        } else {
+            let (name, namespace) = (self.name, stack.namespace());
+            Found::Others(Blocked {
+                why: format!("secret {name} of namespace {namespace} was not made by this tool, and lacks what is needed: {}", keys(&repairs)),
+                hint: apply::others_hint("secret", name, namespace),
+            })
+        })
     }
 
     /// Brings `data` to what it should be and gives what was changed.
@@ -109,28 +137,28 @@ impl Keep {
     }
 
     pub async fn observe(&self, stack: &Stack) -> Result<Observed> {
-        Ok(match self.repairs(&stack.api()).await? {
-            None => Observed::Missing(format!("secret {}", self.name)),
-            Some(repairs) if repairs.is_empty() => Observed::Ok(format!("secret {}", self.name)),
-            Some(repairs) => {
-                let keys: Vec<_> = repairs.keys().map(String::as_str).collect();
-                Observed::drifted(format!("secret {}", self.name), format!("wrong in {}", keys.join(", ")), "as this tool makes it")
-            }
+        let secret = format!("secret {}", self.name);
+        Ok(match self.look(stack).await? {
+            Found::Nothing => Observed::Missing(secret),
+            Found::AsItShouldBe => Observed::Ok(secret),
+            Found::Wrong(repairs) => Observed::drifted(secret, format!("wrong in {}", keys(&repairs)), "as this tool makes it"),
+            Found::Others(blocked) => Observed::Blocked(blocked),
         })
     }
 
     pub async fn converge(&self, stack: &Stack) -> Result<()> {
         let api: Api<Secret> = stack.api();
         loop {
-            let missing = match self.repairs(&api).await? {
-                Some(repairs) if repairs.is_empty() => return Ok(()),
-                Some(repairs) => {
+            let missing = match self.look(stack).await? {
+                Found::AsItShouldBe => return Ok(()),
+                Found::Others(Blocked { why, hint }) => return Err(Failure::failed(why).hint(hint).into()),
+                Found::Wrong(repairs) => {
                     let patch = serde_json::json!({"data": bytes(repairs)});
                     let params = PatchParams { field_manager: Some(apply::FIELD_MANAGER.into()), ..Default::default() };
                     api.patch(self.name, &params, &Patch::Merge(&patch)).await.with_context(|| format!("secret {}", self.name))?;
                     return Ok(());
                 }
-                None => self.fresh()?,
+                Found::Nothing => self.fresh()?,
             };
             let params = PostParams { field_manager: Some(apply::FIELD_MANAGER.into()), ..Default::default() };
             match api.create(&params, &missing).await {
@@ -170,6 +198,10 @@ pub async fn converge_all(stack: &Stack, secrets: &[Keep], detail: &str) -> Resu
         secret.converge(stack).await?;
     }
     Ok(Converged::Done(detail.into()))
+}
+
+fn keys(data: &Data) -> String {
+    data.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 fn bytes(data: Data) -> BTreeMap<String, ByteString> {

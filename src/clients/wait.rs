@@ -12,6 +12,8 @@ use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::step::Converged;
 
+use super::pods::Trouble;
+
 const SHORTEST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(2);
 /// An API server that restarts is back by then.
@@ -22,6 +24,15 @@ pub enum State {
     Ready(String),
     Waiting(String),
     Fatal { why: String, hint: String },
+}
+
+impl From<Trouble> for State {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Waiting(reason) => Self::Waiting(reason),
+            Trouble::Fatal { why, hint } => Self::Fatal { why, hint },
+        }
+    }
 }
 
 /// The API server did not answer, which is another thing than its refusing.

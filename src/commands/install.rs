@@ -1,8 +1,9 @@
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::cli::{KubeFlags, duration};
 use crate::error::Failure;
@@ -25,13 +26,16 @@ use super::Outcome;
 /// changed is repaired. Settings of an earlier install stay unless a flag or a file says otherwise.
 #[derive(Debug, Args)]
 pub struct InstallArgs {
-    /// Only these components and what they need
+    /// Only these components and what they need; a new stack then consists of them
     #[arg(long, value_enum, value_delimiter = ',', value_name = "COMPONENT")]
     only: Vec<Component>,
+    /// All components, also those that an earlier `--only` left out
+    #[arg(long, conflicts_with = "only")]
+    all: bool,
     /// How big the stack is
     #[arg(long, value_enum)]
     profile: Option<Profile>,
-    /// File with settings (profile, expose, ingress, imageRegistry, charts, values, lms)
+    /// File with settings (components, profile, expose, ingress, imageRegistry, charts, values, lms)
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Chart values of a component that go over ours (repeatable)
@@ -80,8 +84,10 @@ pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
         flags.namespace = Some(new_namespace());
     }
     let graph = graph(&args)?;
-    let stack = Stack::open(flags.resolve().await?, asked, (!args.no_wait).then_some(args.timeout)).await?;
+    let mut stack = Stack::open(flags.resolve().await?, asked, (!args.no_wait).then_some(args.timeout)).await?;
     stack.settings.check()?;
+    let graph = of_components(graph, &args, &stack);
+    stack.settings.components = consists_of(&graph, &args, &stack);
     if !args.ingress.is_empty() && stack.settings.expose() != Expose::Ingress {
         return Err(Failure::usage("`--domain`, `--ingress-class` and `--tls-secret` are only for `--expose ingress`").into());
     }
@@ -137,14 +143,36 @@ fn graph(args: &InstallArgs) -> Result<Graph> {
                 .into());
         }
     }
-    let graph = graph.without(|id| args.skip.iter().any(|skip| skip == id));
-    if args.only.is_empty() {
-        return Ok(graph);
+    Ok(graph.without(|id| args.skip.iter().any(|skip| skip == id)))
+}
+
+/// Of all steps those of the components that are asked for now, or else of those that the stack consists of.
+fn of_components(graph: Graph, args: &InstallArgs, stack: &Stack) -> Graph {
+    let wanted: BTreeSet<Component> = match &stack.settings.components {
+        _ if !args.only.is_empty() => args.only.iter().copied().collect(),
+        Some(components) if !args.all => components.clone(),
+        _ => return graph,
+    };
+    let is_wanted = |id| Component::of(id).is_some_and(|component| wanted.contains(&component));
+    graph.only(|id| is_wanted(id) || is_of_a_stack(&wanted) && id == steps::SETTINGS)
+}
+
+/// The operator is the cluster's; a part is of a stack, whose settings the next install must know.
+fn is_of_a_stack(components: &BTreeSet<Component>) -> bool {
+    components.iter().any(|component| *component != Component::Operator)
+}
+
+/// What the stack consists of from now on. None: of everything.
+fn consists_of(graph: &Graph, args: &InstallArgs, stack: &Stack) -> Option<BTreeSet<Component>> {
+    let mut components: BTreeSet<Component> = graph.steps().filter_map(|step| Component::of(step.id())).collect();
+    match &stack.settings.components {
+        _ if args.all => return None,
+        // a whole stack of which only some components are looked after now
+        None if !stack.is_new => return None,
+        None => {}
+        Some(before) => components.extend(before),
     }
-    // the operator is the cluster's; a part is of a stack, whose settings the next install must know
-    let is_of_stack = args.only.iter().any(|component| *component != Component::Operator);
-    let is_wanted = |id: StepId| args.only.iter().any(|component| id.split('.').next() == Some(component.as_str()));
-    Ok(graph.only(|id| is_wanted(id) || is_of_stack && id == steps::SETTINGS))
+    Component::value_variants().iter().any(|component| !components.contains(component)).then_some(components)
 }
 
 fn new_namespace() -> String {
@@ -207,6 +235,10 @@ fn conclude(stack: &Stack, graph: &Graph, summary: &Summary) {
     let chain = format!("(longest chain {})", took(summary.longest_chain));
     let done = if summary.changed.is_empty() { "Ready, nothing to change," } else { "Ready" };
     printer::note(&format!("{done} in {} {}", took(summary.took), paint(FAINT, &chain)));
+    let left_out: Vec<&str> = Component::value_variants().iter().filter(|component| !stack.settings.has(**component)).map(|c| c.as_str()).collect();
+    if !left_out.is_empty() {
+        printer::note(&format!("This stack is without {}: `kubectl lastack install{namespace} --all` brings them", left_out.join(", ")));
+    }
     let has_dashboards = graph.steps().any(|step| step.id() == "dataviz.dashboards");
     let hints = [
         ("seed", "fill it with 22,000 example statements"),

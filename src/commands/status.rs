@@ -108,13 +108,18 @@ fn yaml(document: &Value) -> Result<String> {
 pub async fn look(stack: &Stack) -> Result<Vec<Row>> {
     stack.target.client.apiserver_version().await?;
     let parts = steps::parts();
-    Ok(join_all(parts.iter().map(|part| async { (part.name(), part.status(stack).await) })).await)
+    let rows = join_all(parts.iter().map(|part| async move { (part.component(), (part.name(), part.status(stack).await)) })).await;
+    // a component that was left out on purpose is no fault
+    Ok(rows.into_iter().filter(|(component, (_, status))| stack.settings.has(*component) || is_there(status)).map(|(_, row)| row).collect())
+}
+
+fn is_there(status: &PartStatus) -> bool {
+    status.runs != Fact::None && status.runs != Fact::Bad("not installed".into())
 }
 
 /// The operator alone is not a stack: it serves the whole cluster.
 pub fn is_installed(rows: &[Row]) -> bool {
-    let is_there = |runs: &Fact| *runs != Fact::None && *runs != Fact::Bad("not installed".into());
-    rows.iter().any(|(part, status)| *part != "operator" && is_there(&status.runs))
+    rows.iter().any(|(part, status)| *part != "operator" && is_there(status))
 }
 
 fn facts(status: &PartStatus) -> [(&'static str, &Fact); 4] {

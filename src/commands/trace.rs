@@ -63,11 +63,11 @@ pub async fn run(flags: &KubeFlags, args: TraceArgs) -> Result<Outcome> {
     Ok(if trace.arrived() { Outcome::Good } else { Outcome::Fault })
 }
 
-/// A hop's outcome in a word, when it was, and what goes with it.
+/// A hop's outcome in a word, how long it took, and what goes with it.
 fn words(hop: &Hop) -> (&'static str, Option<Duration>, &str) {
     match &hop.outcome {
-        Passing::Passed { after, detail } => ("passed", Some(*after), detail),
-        Passing::Stopped { after, why } => ("stopped", Some(*after), why),
+        Passing::Passed { took, detail } => ("passed", Some(*took), detail),
+        Passing::Stopped { took, why } => ("stopped", Some(*took), why),
         Passing::NotReached => ("-", None, ""),
     }
 }
@@ -75,17 +75,17 @@ fn words(hop: &Hop) -> (&'static str, Option<Duration>, &str) {
 fn render(trace: &Trace) -> String {
     let mut notes = String::new();
     let rows = trace.hops.iter().map(|hop| {
-        let (word, after, text) = words(hop);
+        let (word, duration, text) = words(hop);
         let detail = if word == "stopped" {
             notes.push_str(&format!("{}: {}: {text}\n", paint(BAD, "stopped"), hop.id));
             ""
         } else {
             text
         };
-        [hop.id.to_string(), word.to_string(), after.map(took).unwrap_or_default(), detail.to_string()]
+        [hop.id.to_string(), word.to_string(), duration.map(took).unwrap_or_default(), detail.to_string()]
     });
     let rows: Vec<_> = rows.collect();
-    table(["HOP", "RESULT", "AFTER", "WHAT WAS SEEN"], rows) + &notes
+    table(["HOP", "RESULT", "TOOK", "WHAT WAS SEEN"], rows) + &notes
 }
 
 fn document(trace: &Trace) -> Value {
@@ -93,9 +93,9 @@ fn document(trace: &Trace) -> Value {
         .hops
         .iter()
         .map(|hop| {
-            let (word, after, text) = words(hop);
+            let (word, duration, text) = words(hop);
             let result = if word == "-" { "notReached" } else { word };
-            json!({"hop": hop.id, "result": result, "afterMilliseconds": after.map(|after| after.as_millis() as u64), "detail": text})
+            json!({"hop": hop.id, "result": result, "milliseconds": duration.map(|duration| duration.as_millis() as u64), "detail": text})
         })
         .collect();
     json!({"apiVersion": "lastack/v1", "kind": "Trace", "arrived": trace.arrived(), "hops": hops})
@@ -104,7 +104,7 @@ fn document(trace: &Trace) -> Value {
 fn write_junit(file: &Path, trace: &Trace) -> Result<()> {
     let mut suite = TestSuite::new("trace");
     for hop in &trace.hops {
-        let (_, after, text) = words(hop);
+        let (_, duration, text) = words(hop);
         let status = match &hop.outcome {
             Passing::Passed { .. } => TestCaseStatus::success(),
             Passing::Stopped { .. } => TestCaseStatus::non_success(NonSuccessKind::Failure),
@@ -114,7 +114,7 @@ fn write_junit(file: &Path, trace: &Trace) -> Result<()> {
         if !matches!(hop.outcome, Passing::Passed { .. }) {
             case.status.set_message(text);
         }
-        case.set_time(after.unwrap_or_default());
+        case.set_time(duration.unwrap_or_default());
         suite.add_test_case(case);
     }
     let mut report = Report::new("kubectl lastack trace");

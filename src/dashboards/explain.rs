@@ -8,6 +8,10 @@ use crate::clients::superset::{Kind, Superset};
 use crate::error::one_line;
 use crate::output::age;
 use crate::stack::Stack;
+use crate::stack::step::Blocked;
+use crate::stack::versions::Component;
+use crate::steps::dataviz::database;
+use crate::steps::{lms, lrs};
 
 use super::bundle::Bundle;
 use super::chart;
@@ -77,6 +81,9 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
     }
     walk.good("dataset", format!("`{table}`, {} columns, {} of them used", known.len(), used.len()));
 
+    if let Some(Blocked { why, hint }) = database::without_driver(stack, superset).await? {
+        return Ok(walk.broken("driver", why, hint));
+    }
     let database = dataset["database"]["id"].as_u64().unwrap_or_default();
     if let Some(fault) = superset.reach(database).await? {
         return Ok(walk.broken("database", fault, "`kubectl lastack configure dataviz` brings account, password and certificate together again"));
@@ -95,7 +102,10 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
     }
     let contents = elasticsearch.contents().await?;
     if contents.statements == 0 {
-        let cure = "nothing was stored yet: `kubectl lastack seed` sends examples, `kubectl lastack status` shows the hop before";
+        let cure = match hop_before(stack).await {
+            Some(why) => format!("nothing can come, because {why}"),
+            None => "nothing was stored yet: a learner's first click in Moodle will be, or `kubectl lastack seed` sends examples".into(),
+        };
         return Ok(walk.broken("index", "it is empty", cure));
     }
     let newest = contents.newest_stored.map(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs());
@@ -115,7 +125,26 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
         return Ok(walk);
     }
     let (filter, found) = first_empty_filter(superset, &query).await?;
-    Ok(walk.broken("filters", found, format!("no statement passes {filter}: widen it, or send statements that do")))
+    let stopped = hop_before(stack).await.map(|why| format!("; nothing new comes, because {why}")).unwrap_or_default();
+    Ok(walk.broken("filters", found, format!("no statement passes {filter}: widen it, or send statements that do{stopped}")))
+}
+
+/// What keeps statements from coming, where the parts before the data lake know it.
+async fn hop_before(stack: &Stack) -> Option<String> {
+    if let Err(error) = lrs::probe(stack).await {
+        return Some(format!("the LRS does not take any: {}", one_line(&error)));
+    }
+    if !stack.settings.has(Component::Lms) {
+        return None;
+    }
+    let asked = async {
+        let state = lms::client(stack).await?.state().await?;
+        lms::why_nothing_is_sent(stack, &state).await
+    };
+    match asked.await {
+        Ok(why) => why.map(|why| format!("Moodle sends none: {why}")),
+        Err(error) => Some(format!("Moodle cannot be asked: {}", one_line(&error))),
+    }
 }
 
 /// A single row of nothing is what a total over no statements gives.

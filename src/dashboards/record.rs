@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -55,6 +55,6 @@ impl Record {
     }
 
     pub async fn forget(stack: &Stack) -> Result<()> {
-        apply::delete(&stack.api::<ConfigMap>(), NAME, &DeleteParams::default()).await
+        apply::delete_ours(&stack.api::<ConfigMap>(), NAME).await
     }
 }

@@ -34,6 +34,8 @@ pub struct Stack {
     pub versions: &'static Versions,
     /// When waiting ends. None: do not wait at all.
     pub deadline: Option<Instant>,
+    /// Whether no install of this stack is remembered.
+    pub is_new: bool,
     releases: OnceCell<Vec<Listed>>,
 }
 
@@ -42,8 +44,10 @@ impl Stack {
     pub async fn open(target: Target, asked: Settings, wait: Option<Duration>) -> Result<Self> {
         let helm = Helm::find(&target);
         let stored = stored_settings(&target).await?;
-        let settings = stored.overridden_by(asked);
-        Ok(Self { target, helm, settings, versions: Versions::get(), deadline: wait.map(|wait| Instant::now() + wait), releases: OnceCell::new() })
+        let is_new = stored.is_none();
+        let settings = stored.unwrap_or_default().overridden_by(asked);
+        let deadline = wait.map(|wait| Instant::now() + wait);
+        Ok(Self { target, helm, settings, versions: Versions::get(), deadline, is_new, releases: OnceCell::new() })
     }
 
     pub fn namespace(&self) -> &str {
@@ -108,13 +112,13 @@ impl Stack {
     }
 }
 
-async fn stored_settings(target: &Target) -> Result<Settings> {
+async fn stored_settings(target: &Target) -> Result<Option<Settings>> {
     let api: Api<ConfigMap> = Api::namespaced(target.client.clone(), &target.namespace);
     match api.get_opt(SETTINGS).await {
-        Ok(Some(map)) => Settings::from_config_map(&map),
-        Ok(None) => Ok(Settings::default()),
+        Ok(Some(map)) => Settings::from_config_map(&map).map(Some),
+        Ok(None) => Ok(None),
         // a user who may not read ConfigMaps sees the stack as one with default settings
-        Err(error) if crate::error::forbidden(&error).is_some() => Ok(Settings::default()),
+        Err(error) if crate::error::forbidden(&error).is_some() => Ok(Some(Settings::default())),
         Err(error) => Err(error.into()),
     }
 }

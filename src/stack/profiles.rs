@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::resources::Resources;
 use super::settings::TestCourse;
+use super::versions::Component;
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -57,7 +58,7 @@ pub struct ReplicaSize {
 pub struct DatavizSize {
     pub web: ReplicaSize,
     pub postgresql: DatabaseSize,
-    /// Background workers; with any of them come a cache and a scheduler.
+    /// Background workers, each as big as a pod of the web server; with any of them come a cache and a scheduler.
     pub workers: u32,
 }
 
@@ -117,14 +118,18 @@ impl Profile {
 }
 
 impl Sizes {
-    /// What all pods of the stack ask of the cluster together.
-    pub fn requests(&self) -> Resources {
-        Resources::of(Some(&self.datalake.cpu), Some(&self.datalake.memory)) * self.datalake.nodes
-            + Resources::of(Some(&self.lrs.cpu), Some(&self.lrs.memory)) * self.lrs.replicas
-            + Resources::of(Some(&self.lms.web.cpu), Some(&self.lms.web.memory)) * self.lms.web.replicas
-            + Resources::of(Some(&self.lms.postgresql.cpu), Some(&self.lms.postgresql.memory))
-            + Resources::of(Some(&self.dataviz.web.cpu), Some(&self.dataviz.web.memory)) * (self.dataviz.web.replicas + self.dataviz.workers)
-            + Resources::of(Some(&self.dataviz.postgresql.cpu), Some(&self.dataviz.postgresql.memory))
+    /// The pods of each component: what one asks of the cluster, and how many there are.
+    pub fn pods(&self) -> [(Component, Resources, u32); 6] {
+        let of = |cpu, memory| Resources::of(Some(cpu), Some(memory));
+        let (datalake, lrs, lms, dataviz) = (&self.datalake, &self.lrs, &self.lms, &self.dataviz);
+        [
+            (Component::Datalake, of(&datalake.cpu, &datalake.memory), datalake.nodes),
+            (Component::Lrs, of(&lrs.cpu, &lrs.memory), lrs.replicas),
+            (Component::Lms, of(&lms.web.cpu, &lms.web.memory), lms.web.replicas),
+            (Component::Lms, of(&lms.postgresql.cpu, &lms.postgresql.memory), 1),
+            (Component::Dataviz, of(&dataviz.web.cpu, &dataviz.web.memory), dataviz.web.replicas + dataviz.workers),
+            (Component::Dataviz, of(&dataviz.postgresql.cpu, &dataviz.postgresql.memory), 1),
+        ]
     }
 }
 
@@ -137,7 +142,7 @@ mod tests {
         for profile in Profile::value_variants() {
             let sizes = profile.sizes();
             assert!([1, 3].contains(&sizes.datalake.nodes), "{}: two nodes lose their quorum with one", profile.name());
-            assert!(sizes.requests() > Resources::default());
+            assert!(sizes.pods().iter().all(|(_, requests, count)| *requests > Resources::default() && *count > 0));
         }
     }
 }

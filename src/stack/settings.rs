@@ -1,7 +1,7 @@
 //! What a stack was asked to be: `lastack.yaml`, the flags of `install`, and the ConfigMap that remembers
 //! both, so that a later `install` without flags repairs the stack instead of changing it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -21,6 +21,9 @@ const KEY: &str = "lastack.yaml";
 #[derive(Debug, Default, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Settings {
+    /// What the stack consists of. None: of everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub components: Option<BTreeSet<Component>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,7 +195,7 @@ impl Settings {
         let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
         serde_saphyr::from_str(&text).map_err(|error| {
             Failure::usage(format!("{} is not a lastack.yaml: {}", path.display(), yaml_fault(&error)))
-                .hint("it may have the keys profile, expose, ingress, imageRegistry, charts, values and lms")
+                .hint("it may have the keys components, profile, expose, ingress, imageRegistry, charts, values and lms")
                 .into()
         })
     }
@@ -211,6 +214,7 @@ impl Settings {
 
     /// These settings, with everything that `other` says put over them.
     pub fn overridden_by(mut self, other: Settings) -> Self {
+        self.components = other.components.or(self.components);
         self.profile = other.profile.or(self.profile);
         self.expose = other.expose.or(self.expose);
         self.ingress = self.ingress.overridden_by(other.ingress);
@@ -223,6 +227,11 @@ impl Settings {
         self.lms = self.lms.overridden_by(other.lms);
         self.plugin = other.plugin.filter(|place| !place.is_empty()).or(self.plugin);
         self
+    }
+
+    /// Whether a component is part of the stack.
+    pub fn has(&self, component: Component) -> bool {
+        self.components.as_ref().is_none_or(|components| components.contains(&component))
     }
 
     pub fn profile(&self) -> Profile {

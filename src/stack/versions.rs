@@ -7,6 +7,8 @@ use std::sync::LazyLock;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::step::StepId;
+
 /// A component of the stack, by the name its steps begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -20,6 +22,11 @@ pub enum Component {
 }
 
 impl Component {
+    /// The component whose step this is.
+    pub fn of(step: StepId) -> Option<Self> {
+        Self::from_str(step.split('.').next()?, false).ok()
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Operator => "operator",
@@ -73,6 +80,8 @@ pub struct Release {
 #[serde(deny_unknown_fields)]
 pub struct PluginSource {
     pub version: String,
+    /// The first and the last branch of Moodle that it is made for.
+    pub supported: (u32, u32),
     pub url: String,
     /// Of the files that run, however they were packed.
     pub sha256: String,

@@ -61,12 +61,12 @@ impl Step for Accounts {
         let kept = (self.kept)(stack);
         let mut there = Vec::new();
         for secret in &kept.secrets {
-            if stack.api::<Secret>().get_metadata_opt(secret.name).await?.is_some() {
+            if apply::is_there(&stack.api::<Secret>(), secret.name).await? {
                 there.push(format!("secret {}", secret.name));
             }
         }
         for name in kept.configmaps {
-            if stack.api::<ConfigMap>().get_metadata_opt(name).await?.is_some() {
+            if apply::is_there(&stack.api::<ConfigMap>(), name).await? {
                 there.push(format!("configmap {name}"));
             }
         }
@@ -83,10 +83,10 @@ impl Step for Accounts {
     async fn retract(&self, stack: &Stack, _: Retraction, _: &Progress) -> Result<()> {
         let kept = (self.kept)(stack);
         for secret in &kept.secrets {
-            apply::delete(&stack.api::<Secret>(), secret.name, &DeleteParams::default()).await?;
+            apply::delete_ours(&stack.api::<Secret>(), secret.name).await?;
         }
         for name in kept.configmaps {
-            apply::delete(&stack.api::<ConfigMap>(), name, &DeleteParams::default()).await?;
+            apply::delete_ours(&stack.api::<ConfigMap>(), name).await?;
         }
         for name in kept.claims(stack).await? {
             apply::delete(&stack.api::<PersistentVolumeClaim>(), &name, &DeleteParams::default()).await?;

@@ -4,7 +4,6 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use futures::future::join3;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::DeleteParams;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -100,7 +99,7 @@ pub async fn client(stack: &Stack) -> Result<Ralph> {
 }
 
 /// Asks the LRS who we are and whether it is well.
-async fn probe(stack: &Stack) -> Result<String> {
+pub async fn probe(stack: &Stack) -> Result<String> {
     let ralph = client(stack).await?;
     let (who, heart) = tokio::try_join!(ralph.whoami(), ralph.heartbeat())?;
     if !who.status.is_success() {
@@ -194,15 +193,15 @@ impl Step for Credentials {
     }
 
     async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {
-        Ok(match stack.api::<Secret>().get_metadata_opt(NAME).await? {
-            None => Retracted::Nothing,
-            Some(_) if how.keep_data => Retracted::Kept(format!("secret {NAME}: clients of the LRS know its password")),
-            Some(_) => Retracted::Removed(format!("secret {NAME}")),
+        Ok(match apply::is_there(&stack.api::<Secret>(), NAME).await? {
+            false => Retracted::Nothing,
+            true if how.keep_data => Retracted::Kept(format!("secret {NAME}: clients of the LRS know its password")),
+            true => Retracted::Removed(format!("secret {NAME}")),
         })
     }
 
     async fn retract(&self, stack: &Stack, _: Retraction, _: &Progress) -> Result<()> {
-        apply::delete(&stack.api::<Secret>(), NAME, &DeleteParams::default()).await
+        apply::delete_ours(&stack.api::<Secret>(), NAME).await
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {

@@ -11,7 +11,7 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 
-use crate::clients::apply::FIELD_MANAGER;
+use crate::clients::apply::{self, FIELD_MANAGER};
 use crate::clients::wait::{self, State};
 use crate::output::progress::Progress;
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
@@ -23,10 +23,6 @@ const PART_OF: &str = "app.kubernetes.io/part-of";
 
 pub fn steps() -> Vec<Box<dyn Step>> {
     vec![Box::new(OfTheStack), Box::new(Remembered)]
-}
-
-fn is_managed(labels: Option<&std::collections::BTreeMap<String, String>>) -> bool {
-    labels.and_then(|labels| labels.get("app.kubernetes.io/managed-by")).is_some_and(|value| value == FIELD_MANAGER)
 }
 
 struct OfTheStack;
@@ -72,7 +68,7 @@ impl Step for OfTheStack {
     async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {
         let name = stack.namespace();
         let Some(namespace) = Self::api(stack).get_opt(name).await? else { return Ok(Retracted::Nothing) };
-        if !is_managed(namespace.metadata.labels.as_ref()) {
+        if !apply::is_ours(&namespace.metadata) {
             return Ok(Retracted::Nothing);
         }
         if how.keep_data {
@@ -183,15 +179,15 @@ impl Step for Remembered {
     }
 
     async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {
-        Ok(match stack.api::<ConfigMap>().get_opt(SETTINGS).await? {
-            None => Retracted::Nothing,
-            Some(_) if how.keep_data => Retracted::Kept("the settings: the next install needs them for the same data".into()),
-            Some(_) => Retracted::Removed(format!("configmap {SETTINGS}")),
+        Ok(match apply::is_there(&stack.api::<ConfigMap>(), SETTINGS).await? {
+            false => Retracted::Nothing,
+            true if how.keep_data => Retracted::Kept("the settings: the next install needs them for the same data".into()),
+            true => Retracted::Removed(format!("configmap {SETTINGS}")),
         })
     }
 
     async fn retract(&self, stack: &Stack, _: Retraction, _: &Progress) -> Result<()> {
-        stack.api::<ConfigMap>().delete(SETTINGS, &DeleteParams::default()).await.map(drop).with_context(|| format!("configmap {SETTINGS}"))
+        apply::delete_ours(&stack.api::<ConfigMap>(), SETTINGS).await
     }
 }
 

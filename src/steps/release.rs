@@ -40,7 +40,9 @@ pub fn install(stack: &Stack, component: Component, release: &'static str, names
         merge_values(&mut values, over);
     }
     let chart = ChartRef::new(stack.versions.of(component).chart(), stack.settings.charts.get(&component))?;
-    Ok(Install { release, namespace: namespace.into(), chart, values })
+    // the stack's own namespace is a step of its own
+    let brings_namespace = namespace != stack.namespace();
+    Ok(Install { release, namespace: namespace.into(), brings_namespace, chart, values })
 }
 
 /// An image of a component as chart values have it.
@@ -224,6 +226,11 @@ pub async fn stateful_rollout(stack: &Stack, name: &str) -> Result<State> {
         return Ok(State::Ready(format!("{ready} of {wanted} pods ready")));
     }
     let pods = pods_of(stack, &set).await?;
+    if pods.is_empty()
+        && let Some(trouble) = pods::cannot_be_made(stack, "StatefulSet", name).await
+    {
+        return Ok(trouble.into());
+    }
     let (old, new): (Vec<Pod>, Vec<Pod>) = pods.into_iter().partition(|pod| is_of_earlier_template(pod, &set));
     Ok(match (pods::trouble(stack, &new).await, pods::trouble(stack, &old).await) {
         (Some(Trouble::Fatal { why, hint }), _) => State::Fatal { why, hint },

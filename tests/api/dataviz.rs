@@ -49,10 +49,10 @@ fn an_import_that_superset_refuses_is_an_error_that_names_the_file() {
     for _ in 0..3 {
         lab.superset.fails_import(Answer::Json(422, refusal.clone()));
     }
-    lab.machine.run("install").exits(1).says("dataviz.database: Superset answered 422 to the import of assets").says("charts/videos.yaml");
-    lab.machine.run("install").exits(1);
-    lab.machine.run("install").exits(1);
-    lab.machine.run("install").exits(0);
+    lab.machine.run("install --all").exits(1).says("dataviz.database: Superset answered 422 to the import of assets").says("charts/videos.yaml");
+    lab.machine.run("install --all").exits(1);
+    lab.machine.run("install --all").exits(1);
+    lab.machine.run("install --all").exits(0);
 }
 
 #[test]
@@ -128,7 +128,19 @@ fn a_stack_without_dashboards_is_well() {
     let lab = Lab::empty();
     lab.machine.run("install --only lrs").exits(0);
     lab.helm.lists(json!([{"name": "lrs", "status": "deployed", "chart": "ralph-0.1.0", "app_version": "5.0.1"}]));
-    lab.machine.run("status").exits(0).prints("superset");
+    lab.machine.run("status").exits(0).prints("heartbeat ok").never_shows("superset");
+}
+
+#[test]
+fn a_data_lake_that_superset_does_not_reach_is_a_fault_of_status_and_the_link_that_breaks() {
+    let lab = Lab::installed();
+    lab.superset.cannot_reach_the_data_lake("unable to authenticate user [dashboards]");
+    let why = "unable to authenticate user [dashboards]";
+    lab.machine.run("status").exits(3).prints(&format!("superset data: Superset does not reach the data lake: {why}"));
+    lab.machine.run("dashboards explain learners").exits(3).prints("broken  database").prints(why).prints("configure dataviz");
+    lab.superset.has_no_driver();
+    lab.machine.run("status").exits(3).prints("superset data: Superset cannot import the driver for Elasticsearch");
+    lab.machine.run("dashboards explain learners").exits(3).prints("broken  driver").prints("-c drivers -n alice");
 }
 
 #[test]

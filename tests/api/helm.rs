@@ -23,8 +23,10 @@ fn helm_is_told_the_context_the_namespace_and_the_chart() {
     let line = upgrade_of(&calls, OF_LRS).line();
     assert!(line.starts_with("--kube-context lab upgrade --install lrs "), "{line}");
     assert!(line.contains("/ralph -n alice ") && line.contains(" -f -"), "{line}");
+    assert!(!line.contains("--create-namespace"), "who owns a namespace may not make one, and it is there: {line}");
     let line = upgrade_of(&calls, "elastic-operator").line();
     assert!(line.contains(" eck-operator --repo https://helm.elastic.co --version 3.5.0 -n elastic-system "), "{line}");
+    assert!(line.contains(" --create-namespace"), "{line}");
 }
 
 #[test]

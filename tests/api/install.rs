@@ -23,9 +23,18 @@ pub fn secret(lab: &Lab, name: &str) -> BTreeMap<String, String> {
 
 /// All passwords that an install made.
 pub fn passwords(lab: &Lab) -> Vec<String> {
-    let secrets = ["lrs-ralph", "data-lake-user-lrs", "data-lake-user-dashboards", "data-lake-user-lastack"];
-    let others = ["admin-password", "teacher-password", "lastack-password", "secret-key"].map(|key| secret(lab, "dataviz-superset")[key].clone());
-    secrets.map(|name| secret(lab, name)["password"].clone()).into_iter().chain(others).collect()
+    const KEYS: [(&str, &[&str]); 9] = [
+        ("lrs-ralph", &["password", "moodle-password"]),
+        ("data-lake-user-lrs", &["password"]),
+        ("data-lake-user-dashboards", &["password"]),
+        ("data-lake-user-lastack", &["password"]),
+        ("dataviz-superset", &["admin-password", "teacher-password", "lastack-password", "secret-key"]),
+        ("dataviz-postgresql", &["password"]),
+        ("dataviz-valkey", &["password"]),
+        ("lms-moodle", &["moodle-password", "learner-password"]),
+        ("lms-postgresql", &["password"]),
+    ];
+    KEYS.iter().flat_map(|(name, keys)| keys.iter().map(|key| secret(lab, name)[*key].clone())).collect()
 }
 
 #[test]
@@ -48,6 +57,29 @@ fn an_empty_cluster_becomes_a_stack_that_answers() {
         assert_eq!(password.len(), 24);
         ended.never_shows(&password);
     }
+}
+
+#[test]
+fn a_stack_of_some_components_stays_one_until_all_are_asked_for() {
+    let lab = Lab::empty();
+    lab.machine.run("install --only lrs").exits(0).says("This stack is without lms, dataviz: `kubectl lastack install -n alice --all` brings them");
+    lab.helm.lists(json!([{"name": "lrs", "status": "deployed", "chart": "ralph-0.1.0", "app_version": "5.0.1"}]));
+    lab.machine.run("install").exits(0).says("nothing to change").never_shows("lms.");
+    lab.machine.run("status").exits(0).prints("heartbeat ok").never_shows("moodle");
+    lab.machine.run("configure").exits(0).says("Nothing to change");
+    lab.machine.run("install --only dataviz").exits(0).says("This stack is without lms:");
+    lab.machine.run("install --dry-run").exits(0).prints("dataviz.release").never_shows("lms.");
+    lab.machine.run("install --all").exits(0).says("lms.release").never_shows("is without");
+    lab.machine.run("install --only lrs").exits(0).never_shows("is without");
+    lab.machine.run("install --dry-run").exits(0).prints("lms.release");
+}
+
+#[test]
+fn a_file_says_what_a_stack_consists_of() {
+    let lab = Lab::empty();
+    lab.machine.write("lastack.yaml", "components: [lrs]\nprofile: classroom\n");
+    lab.machine.run("install -f lastack.yaml").exits(0).says("profile classroom").says("lrs.release").never_shows("dataviz.");
+    assert_eq!(lab.helm.calls_of("upgrade").len(), 2, "operator and lrs");
 }
 
 #[test]

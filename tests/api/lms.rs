@@ -142,13 +142,20 @@ fn a_plugin_for_another_moodle_is_refused_before_anything_is_installed() {
     lab.machine
         .run(&format!("install --plugin {}", old.display()))
         .exits(1)
-        .says("logstore_xapi 4.4.0 is made for Moodle 0.39 to 4.4, and this stack has Moodle 4.5.12")
+        .says("logstore_xapi 4.4.0 is made for Moodle 3.9 to 4.4, and this stack has Moodle 4.5.12")
         .says("hint: name a release that goes with it");
     assert!(lab.helm.calls_of("upgrade").iter().all(|call| !call.line().contains(" lms ")));
     let other = lab.machine.path("other.zip");
     fs::write(&other, moodle::plugin("5.0.1", "[403, 501]").iter().rev().copied().collect::<Vec<u8>>()).unwrap();
     lab.machine.run(&format!("install --plugin {}", other.display())).exits(2).says("is not a zip archive that can be read");
     lab.machine.run("install --plugin /nowhere.zip").exits(2).says("cannot read /nowhere.zip");
+    // nobody names a plugin: the released one, which needs no download for that, and then one that is kept
+    lab.machine.write("newer.yaml", "image: {tag: v5.2.0}\n");
+    let misfit = "logstore_xapi 5.0.1 is made for Moodle 4.3 to 5.1, and this stack has Moodle v5.2.0";
+    lab.machine.run("install --plugin= --values lms=newer.yaml").exits(1).says(misfit);
+    let lab = Lab::installed();
+    lab.machine.write("newer.yaml", "image: {tag: v5.2.0}\n");
+    lab.machine.run("install --plugin= --values lms=newer.yaml").exits(1).says(misfit);
 }
 
 #[test]

@@ -86,18 +86,20 @@ fn not_enough_room() {
         "install",
         &["error: preflight.room: profile laptop needs 0.9 cores and 3.5 Gi, the cluster has 0.5 cores and 16.0 Gi left", "--skip preflight.room"],
     );
+    lab.machine.run("install --only operator").exits(0);
     lab.machine.run("install --skip preflight.room").exits(0);
 }
 
 #[test]
 fn a_permission_that_is_missing() {
     let lab = Lab::empty();
-    lab.kubernetes.denies("create secrets").denies("get pods/portforward");
+    lab.kubernetes.denies("create secrets").denies("get pods/portforward").denies("create poddisruptionbudgets");
     is_refused(
         &lab,
         "install",
         &["error: preflight.permissions: you may not create secrets, get pods/portforward in namespace alice", "hint: ask who runs the cluster"],
     );
+    is_refused(&lab, "install --profile classroom", &["get pods/portforward, create poddisruptionbudgets.policy in namespace alice"]);
 }
 
 #[test]
@@ -142,6 +144,32 @@ fn a_release_of_somebody_else() {
     let ended = lab.machine.run("install");
     ended.exits(1).says("lrs.release: release lrs in namespace alice was not made by this tool").says("hint: use another namespace with `-n`");
     assert!(lab.helm.calls().iter().all(|call| !(call.is("lrs") && (call.is("upgrade") || call.is("uninstall")))), "it should be left as it is");
+}
+
+#[test]
+fn a_secret_of_somebody_else_that_lacks_what_is_needed() {
+    let lab = Lab::empty();
+    let theirs =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "lrs-ralph", "namespace": NAMESPACE}, "data": {"password": "dGhlaXJz"}});
+    lab.kubernetes.put([theirs.clone()]);
+    let ended = lab.machine.run("install");
+    ended
+        .exits(1)
+        .says("secret lrs-ralph of namespace alice was not made by this tool, and lacks what is needed: auth.json, moodle-password, username")
+        .says("kubectl label secret lrs-ralph -n alice app.kubernetes.io/managed-by=kubectl-lastack");
+    lab.machine.run("uninstall --yes").exits(0).never_shows("secret lrs-ralph");
+    assert_eq!(lab.kubernetes.object("/api/v1/namespaces/alice/secrets/lrs-ralph"), Some(theirs), "it should be left as it is");
+}
+
+#[test]
+fn a_secret_that_a_person_made_beforehand_is_used_and_theirs() {
+    let lab = Lab::empty();
+    let theirs = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "lms-postgresql", "namespace": NAMESPACE},
+                        "data": {"password": "dGhlaXJz"}});
+    lab.kubernetes.put([theirs.clone()]);
+    lab.machine.run("install").exits(0);
+    lab.machine.run("uninstall --yes").exits(0).never_shows("secret lms-postgresql");
+    assert_eq!(lab.kubernetes.object("/api/v1/namespaces/alice/secrets/lms-postgresql"), Some(theirs));
 }
 
 #[test]

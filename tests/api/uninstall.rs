@@ -8,23 +8,13 @@ use crate::support::stack::{DATA_LAKE, Lab};
 
 const SECRETS: [&str; 5] = ["lrs-ralph", "data-lake-user-lrs", "data-lake-user-dashboards", "data-lake-user-lastack", "data-lake-roles"];
 
-/// A stack whose operator cleans up after the data lake.
-fn lab() -> Lab {
-    let lab = Lab::installed();
-    lab.kubernetes.reacts(Method::DELETE, DATA_LAKE, |world: &mut World, _| {
-        world.remove("/api/v1/namespaces/alice/pods/data-lake-es-default-0");
-        None
-    });
-    lab
-}
-
 fn secret(lab: &Lab, name: &str) -> Option<Value> {
     lab.kubernetes.object(&format!("/api/v1/namespaces/alice/secrets/{name}"))
 }
 
 #[test]
 fn everything_of_ours_goes() {
-    let lab = lab();
+    let lab = Lab::installed();
     let ended = lab.machine.run("uninstall --yes");
     ended.exits(0).prints_nothing().says("From namespace alice of context lab, this will be removed:").says("Gone in ");
     assert!(lab.helm.calls_of("uninstall").iter().any(|call| call.is("lrs") && call.line().contains("-n alice")));
@@ -38,7 +28,7 @@ fn everything_of_ours_goes() {
 
 #[test]
 fn the_operator_stays_unless_it_is_asked_for_and_alone() {
-    let lab = lab();
+    let lab = Lab::installed();
     lab.machine.run("uninstall --yes").exits(0);
     assert!(lab.helm.calls_of("uninstall").iter().all(|call| !call.is("elastic-operator")));
     let others =
@@ -55,12 +45,37 @@ fn the_operator_stays_unless_it_is_asked_for_and_alone() {
 }
 
 #[test]
+fn a_namespace_of_ours_stays_for_whatever_somebody_else_has_in_it() {
+    const NAME: &str = "/api/v1/namespaces/alice";
+    let lab = Lab::empty();
+    let mut namespace = lab.kubernetes.object(NAME).expect("the namespace");
+    namespace["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "kubectl-lastack"});
+    let settings = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "lastack-settings", "namespace": "alice",
+                          "labels": {"app.kubernetes.io/managed-by": "kubectl-lastack"}}});
+    lab.kubernetes.put([namespace]);
+    let kinds = [
+        ("apps/v1", "DaemonSet", "daemonsets"),
+        ("batch/v1", "CronJob", "cronjobs"),
+        ("v1", "Service", "services"),
+        ("networking.k8s.io/v1", "Ingress", "ingresses"),
+        ("v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
+    ];
+    for (version, kind, plural) in kinds {
+        lab.kubernetes.put([settings.clone(), json!({"apiVersion": version, "kind": kind, "metadata": {"name": "theirs", "namespace": "alice"}})]);
+        lab.machine.run("uninstall --yes").exits(0).says("it holds").says("theirs, which is not ours");
+        let group = if version == "v1" { "/api/v1".into() } else { format!("/apis/{version}") };
+        let path = format!("{group}/namespaces/alice/{plural}/theirs");
+        assert!(lab.kubernetes.object(&path).is_some(), "{kind} theirs should stay");
+        assert!(lab.kubernetes.object(NAME).is_some(), "the namespace should stay for {kind} theirs");
+        lab.kubernetes.remove(&path);
+    }
+    lab.machine.run("uninstall --yes").exits(0);
+    assert_eq!(lab.kubernetes.object(NAME), None, "nothing holds the namespace any more");
+}
+
+#[test]
 fn kept_data_keeps_the_accounts_that_open_it() {
-    let lab = lab();
-    lab.kubernetes.reacts(Method::DELETE, DATA_LAKE, |world: &mut World, _| {
-        world.remove("/api/v1/namespaces/alice/pods/data-lake-es-default-0");
-        None
-    });
+    let lab = Lab::installed();
     lab.machine.run("uninstall --yes --keep-data").exits(0).says("its volumes are kept");
     for name in SECRETS {
         assert!(secret(&lab, name).is_some(), "secret {name} should be kept");
@@ -71,7 +86,7 @@ fn kept_data_keeps_the_accounts_that_open_it() {
 
 #[test]
 fn nobody_to_ask_is_no_yes() {
-    let lab = lab();
+    let lab = Lab::installed();
     let changes = lab.kubernetes.changes();
     lab.machine.run("uninstall").exits(2).says("error: nobody is there to confirm this").says("hint: say `--yes`");
     assert_eq!(lab.kubernetes.changes(), changes);
@@ -79,7 +94,7 @@ fn nobody_to_ask_is_no_yes() {
 
 #[test]
 fn somebody_who_may_not_look_beyond_the_namespace_can_take_the_stack_away() {
-    let lab = lab();
+    let lab = Lab::installed();
     let sentence = "namespaces \"alice\" is forbidden: User \"alice\" cannot get resource \"namespaces\" in API group \"\"";
     lab.kubernetes.forbids(Method::GET, "/api/v1/namespaces/alice", sentence);
     lab.machine.run("uninstall --yes").exits(0).says("cannot get resource \"namespaces\"").says("Gone in ");
@@ -88,7 +103,7 @@ fn somebody_who_may_not_look_beyond_the_namespace_can_take_the_stack_away() {
 
 #[test]
 fn the_operator_stays_for_another_data_lake_in_the_same_namespace() {
-    let lab = lab();
+    let lab = Lab::installed();
     let theirs =
         json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch", "metadata": {"name": "search", "namespace": "alice"}});
     lab.kubernetes.put([theirs]);

@@ -6,17 +6,25 @@ use serde_json::{Value, json};
 use crate::support::server::Answer;
 use crate::support::stack::{DATA_LAKE, Lab, data_lake_labels, operator, stuck_pod};
 
+/// The data lake's only pod.
+fn data_lake_pod(waiting: Value, restarts: u32) -> Value {
+    stuck_pod("data-lake-es-default-0", "alice", data_lake_labels(), "docker.elastic.co/elasticsearch/elasticsearch:8.19.21", waiting, restarts)
+}
+
 /// A cluster in which the data lake's only pod is as given, and stays so.
 fn lab_with_pod(waiting: Value, restarts: u32) -> Lab {
+    lab_with(data_lake_pod(waiting, restarts))
+}
+
+/// A cluster in which the operator comes as far as this object.
+fn lab_with(object: Value) -> Lab {
     let lab = Lab::empty();
-    let pod =
-        stuck_pod("data-lake-es-default-0", "alice", data_lake_labels(), "docker.elastic.co/elasticsearch/elasticsearch:8.19.21", waiting, restarts);
     lab.kubernetes.put(operator()).reacts(Method::PATCH, DATA_LAKE, move |world, request| {
         if !request.query.contains("dryRun") {
             world.put(json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch",
                              "metadata": {"name": "data-lake", "namespace": "alice", "generation": 1},
                              "status": {"phase": "ApplyingChanges", "availableNodes": 0}}));
-            world.put(pod.clone());
+            world.put(object.clone());
         }
         // what the laboratory's operator does is not to come after this
         Some(Answer::ok(request.json()))
@@ -51,6 +59,29 @@ fn a_crash_loop_ends_the_wait_with_the_last_line_of_the_log() {
 fn a_secret_that_a_pod_needs_and_is_not_there_ends_the_wait() {
     let lab = lab_with_pod(json!({"reason": "CreateContainerConfigError", "message": "secret \"data-lake-roles\" not found"}), 0);
     lab.machine.run("install").exits(1).says("cannot start container main: secret \"data-lake-roles\" not found");
+}
+
+#[test]
+fn a_secret_that_a_volume_needs_and_is_not_there_ends_the_wait() {
+    let mut pod = data_lake_pod(json!({"reason": "ContainerCreating"}), 0);
+    pod["spec"]["volumes"] = json!([{"name": "a", "secret": {"secretName": "data-lake-roles"}},
+                                    {"name": "b", "secret": {"secretName": "later", "optional": true}},
+                                    {"name": "c", "secret": {"secretName": "typo"}}]);
+    lab_with(pod).machine.run("install").exits(1).says("pod data-lake-es-default-0 cannot start without secret typo, which is not there");
+}
+
+#[test]
+fn a_quota_that_leaves_no_room_for_a_pod_ends_the_wait_and_one_of_yesterday_does_not() {
+    let event = |at: jiff::Timestamp| {
+        json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "data-lake-es-default.1", "namespace": "alice"}, "type": "Warning",
+               "involvedObject": {"kind": "StatefulSet", "name": "data-lake-es-default"}, "reason": "FailedCreate", "lastTimestamp": at.to_string(),
+               "message": "create Pod data-lake-es-default-0 in StatefulSet data-lake-es-default failed error: \
+                           pods \"data-lake-es-default-0\" is forbidden: exceeded quota: seats, requested: memory=1536Mi"})
+    };
+    let why = "statefulset data-lake-es-default cannot make its pods: exceeded quota: seats, requested: memory=1536Mi";
+    let now = jiff::Timestamp::now();
+    lab_with(event(now)).machine.run("install").exits(1).says(&format!("error: datalake.cluster: {why}")).says("kubectl describe statefulset");
+    lab_with(event(now - jiff::SignedDuration::from_hours(24))).machine.run("install --timeout 1s").exits(124).says(why);
 }
 
 #[test]

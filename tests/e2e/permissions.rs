@@ -1,13 +1,14 @@
 //! What each verb needs is what docs/permissions.md says: a ServiceAccount with just that can do it.
 
+use crate::lab::Lab;
 use crate::stack;
 
 /// Applies a role of `manifests/rbac/` for a new ServiceAccount and gives the flags to be it.
-fn account_with(role: &str) -> String {
+fn account_with(role: &str, lab: &Lab) -> String {
     let name = format!("only-{role}");
-    let namespace = stack().namespace;
-    stack().run("kubectl", &["apply", "-n", namespace, "-f", &format!("manifests/rbac/{role}.yaml")], "").good();
-    stack().shell(&format!(
+    let namespace = lab.namespace;
+    lab.run("kubectl", &["apply", "-n", namespace, "-f", &format!("manifests/rbac/{role}.yaml")], "").good();
+    lab.shell(&format!(
         "kubectl create serviceaccount {name} -n {namespace} --dry-run=client -o yaml | kubectl apply -f - &&
          kubectl create rolebinding {name} -n {namespace} --role=lastack-{role} --serviceaccount={namespace}:{name} --dry-run=client -o yaml | kubectl apply -f -"
     ))
@@ -17,7 +18,7 @@ fn account_with(role: &str) -> String {
 
 #[test]
 fn a_user_who_may_look_at_a_namespace_sees_its_status() {
-    let user = account_with("status");
+    let user = account_with("status", stack());
     let status = stack().lastack(&format!("status -o json {user}")).good().json();
     let operator = status["parts"].as_array().unwrap().iter().find(|part| part["part"] == "operator").unwrap();
     assert_eq!(operator["runs"]["state"], "unknown", "the operator's namespace is not theirs to see: {status}");
@@ -26,12 +27,26 @@ fn a_user_who_may_look_at_a_namespace_sees_its_status() {
 
 #[test]
 fn a_user_of_one_namespace_can_install_repair_and_seed_there() {
-    let user = account_with("install");
+    let user = account_with("install", stack());
     stack().kubectl("delete service lrs-ralph");
     stack().lastack(&format!("install {user}")).good();
     stack().lastack(&format!("seed --count 1000 {user}")).good();
     stack().lastack(&format!("status {user}")).good();
     stack().lastack(&format!("uninstall --dry-run {user}")).good().says("release lrs");
+}
+
+#[test]
+fn a_user_of_one_namespace_can_make_the_first_stack_there_and_take_it_away() {
+    stack();
+    let lab = Lab::new("e2e-own", "4");
+    lab.run("kubectl", &["create", "namespace", lab.namespace], "").good();
+    let user = account_with("install", &lab);
+    lab.lastack(&format!("install --only lms {user}")).good().says("ok       lms.release");
+    lab.lastack(&format!("status {user}")).good();
+    lab.lastack(&format!("creds {user}")).good().says("learner");
+    lab.lastack(&format!("uninstall --yes {user}")).good().says("Gone in");
+    assert_eq!(lab.kubectl("get deployments,statefulsets,services,persistentvolumeclaims -o name"), "", "nothing of the stack is left");
+    lab.run("kubectl", &["delete", "namespace", lab.namespace], "").good();
 }
 
 #[test]

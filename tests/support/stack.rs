@@ -169,6 +169,11 @@ impl Lab {
             }
             None
         });
+        // and takes its pods away with the resource
+        kubernetes.reacts(Method::DELETE, DATA_LAKE, |world, _| {
+            world.remove("/api/v1/namespaces/alice/pods/data-lake-es-default-0");
+            None
+        });
         Self { machine, kubernetes, helm, lrs, elasticsearch, superset, moodle }
     }
 

@@ -175,13 +175,23 @@ impl World {
             }
             Some(id) => match of_kind.map(|(_, asset)| asset).find(|asset| asset.id.to_string() == id) {
                 None => Answer::Json(404, json!({"message": "Not found"})),
+                Some(asset) if folder == "datasets" => {
+                    let mut dataset = asset.content.clone();
+                    dataset["database"] = json!({"id": self.first("databases")});
+                    Answer::ok(json!({"result": dataset}))
+                }
                 Some(asset) => {
                     let mut params = asset.content["params"].clone();
-                    params["datasource"] = json!("1__table");
+                    params["datasource"] = json!(format!("{}__table", self.first("datasets")));
                     Answer::ok(json!({"result": {"viz_type": asset.content["viz_type"], "params": params.to_string(), "query_context": null}}))
                 }
             },
         }
+    }
+
+    /// The id of the only asset in such a folder.
+    fn first(&self, folder: &str) -> usize {
+        self.assets.values().find(|asset| asset.folder == folder).map_or(0, |asset| asset.id)
     }
 
     /// Takes the archive out of the form, and what is in it.

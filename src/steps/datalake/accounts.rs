@@ -3,8 +3,8 @@
 use anyhow::Result;
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::DeleteParams;
 
+use crate::clients::apply;
 use crate::clients::secrets::{Keep, Key, converge_all, observe_all};
 use crate::output::progress::Progress;
 use crate::stack::Stack;
@@ -57,7 +57,7 @@ impl Step for Accounts {
         let api = stack.api::<Secret>();
         let mut there = Vec::new();
         for secret in secrets(stack) {
-            if api.get_metadata_opt(secret.name).await?.is_some() {
+            if apply::is_there(&api, secret.name).await? {
                 there.push(secret.name);
             }
         }
@@ -72,7 +72,7 @@ impl Step for Accounts {
 
     async fn retract(&self, stack: &Stack, _: Retraction, _: &Progress) -> Result<()> {
         for secret in secrets(stack) {
-            crate::clients::apply::delete(&stack.api::<Secret>(), secret.name, &DeleteParams::default()).await?;
+            apply::delete_ours(&stack.api::<Secret>(), secret.name).await?;
         }
         Ok(())
     }

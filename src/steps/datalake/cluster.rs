@@ -7,7 +7,7 @@ use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::clients::apply::{self, Comparison, Desired, FIELD_MANAGER};
+use crate::clients::apply::{self, Comparison, Desired};
 use crate::clients::pods::{self, Trouble};
 use crate::clients::wait::{self, State};
 use crate::output::progress::Progress;
@@ -79,7 +79,7 @@ impl Live {
     }
 
     fn is_ours(&self) -> bool {
-        self.0.metadata.labels.as_ref().and_then(|labels| labels.get("app.kubernetes.io/managed-by")).is_some_and(|manager| manager == FIELD_MANAGER)
+        apply::is_ours(&self.0.metadata)
     }
 
     fn describe(&self, wanted_nodes: u32) -> String {
@@ -182,10 +182,7 @@ impl Step for Cluster {
         if !live.is_ours() {
             return Ok(Observed::blocked(
                 format!("namespace {} has an Elasticsearch {NAME} that this tool did not make", stack.namespace()),
-                format!(
-                    "use another namespace with `-n`, or give it to this tool: kubectl label elasticsearch {NAME} -n {} app.kubernetes.io/managed-by={FIELD_MANAGER} --overwrite",
-                    stack.namespace()
-                ),
+                apply::others_hint("elasticsearch", NAME, stack.namespace()),
             ));
         }
         if let Comparison::Differs(drift) = desired(stack, Some(&live))?.compare().await? {
@@ -212,6 +209,11 @@ impl Step for Cluster {
                 return Ok(State::Fatal { why: format!("the operator refuses elasticsearch {NAME} as invalid"), hint });
             }
             let pods = pods::list(stack, PODS).await?;
+            if pods.is_empty()
+                && let Some(trouble) = pods::cannot_be_made(stack, "StatefulSet", &format!("{NAME}-es-default")).await
+            {
+                return Ok(trouble.into());
+            }
             Ok(match pods::trouble(stack, &pods).await {
                 Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },
                 Some(Trouble::Waiting(reason)) => State::Waiting(format!("{}: {reason}", live.describe(wanted))),

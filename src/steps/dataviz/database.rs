@@ -16,13 +16,10 @@ use crate::dashboards::sync;
 use crate::error::one_line;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
-use crate::stack::step::{Converged, Observed, Step, StepId};
+use crate::stack::step::{Blocked, Converged, Observed, Step, StepId};
 use crate::steps::datalake;
 
 use super::client;
-
-/// What Superset calls the driver.
-const ENGINE: &str = "elasticsearch";
 
 pub struct Database;
 
@@ -36,6 +33,23 @@ pub fn ours() -> Result<Asset> {
 async fn digest(stack: &Stack, database: &Asset) -> Result<String> {
     let secret = datalake::user_secret("dashboards");
     Ok(format!("{}-{}", database.digest(), secrets::checksum(stack, &[&secret]).await?))
+}
+
+/// That the driver cannot be imported, if so.
+pub async fn without_driver(stack: &Stack, superset: &Superset) -> Result<Option<Blocked>> {
+    Ok((!superset.has_driver().await?).then(|| Blocked {
+        why: "Superset cannot import the driver for Elasticsearch".into(),
+        hint: format!("kubectl logs deployment/{} -c drivers -n {}", super::NAME, stack.namespace()),
+    }))
+}
+
+/// Why no chart can have data, as far as the connection is made.
+pub async fn fault(stack: &Stack, superset: &Superset) -> Result<Option<String>> {
+    if let Some(Blocked { why, hint }) = without_driver(stack, superset).await? {
+        return Ok(Some(format!("{why}: {hint}")));
+    }
+    let Some(there) = superset.find(Kind::Database, ours()?.uuid).await? else { return Ok(None) };
+    Ok(superset.reach(there.id).await?.map(|fault| format!("Superset does not reach the data lake: {fault}")))
 }
 
 /// What Superset says when it is to list the tables of the data lake with what it knows.
@@ -62,11 +76,8 @@ impl Step for Database {
 
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
         let superset = client(stack).await?;
-        if !superset.drivers().await?.iter().any(|engine| engine == ENGINE) {
-            return Ok(Observed::blocked(
-                "Superset cannot import the driver for Elasticsearch",
-                format!("kubectl logs deployment/{} -c drivers -n {}", super::NAME, stack.namespace()),
-            ));
+        if let Some(blocked) = without_driver(stack, &superset).await? {
+            return Ok(Observed::Blocked(blocked));
         }
         let database = ours()?;
         let Some(there) = superset.find(Kind::Database, database.uuid).await? else {

@@ -3,7 +3,7 @@
 mod accounts;
 mod answers;
 mod assets;
-mod database;
+pub mod database;
 mod superset;
 mod teacher;
 
@@ -11,7 +11,7 @@ use std::pin::pin;
 
 use anyhow::Result;
 use async_trait::async_trait;
-use futures::future::{Either, join3, select};
+use futures::future::{Either, join3, select, try_join};
 use secrecy::SecretString;
 
 use crate::clients::http::{Account, HttpClient};
@@ -64,9 +64,7 @@ impl Part for Dataviz {
         let mut status = PartStatus::default();
         let (runs, pods, asked) = join3(release::runs(stack, RELEASE), release::pods(stack, NAME), ask(stack)).await;
         let Some(runs) = runs else {
-            // a stack may be without dashboards; one that lost them is not well
-            let lost = secrets::optional(stack, NAME, "admin-password").await.is_ok_and(|password| password.is_some());
-            status.runs = if lost { Fact::Bad("not installed".into()) } else { Fact::None };
+            status.runs = Fact::Bad("not installed".into());
             return status;
         };
         (status.runs, status.pods) = (runs, pods);
@@ -97,17 +95,28 @@ async fn ask(stack: &Stack) -> Result<(Fact, Fact)> {
     let own = if sign_in(stack, "admin").await?.is_some() { "" } else { ", admin has a password of their own" };
     let answers = Fact::Good(format!("login ok{own}"));
     let bundle = Bundle::ours()?;
-    let standings = sync::compare(stack, &superset, &bundle).await?;
+    let (standings, fault) = try_join(sync::compare(stack, &superset, &bundle), database::fault(stack, &superset)).await?;
     let there =
         |kind| standings.iter().filter(|(asset, standing)| asset.kind == kind && !matches!(standing, Standing::Missing | Standing::Deleted)).count();
+    let count = |wanted| standings.iter().filter(|(_, standing)| *standing == wanted).count();
     let theirs = standings.iter().filter(|(asset, standing)| asset.kind != Kind::Database && standing.is_a_persons()).count();
     let mut data = format!("{} dashboards, {} charts", there(Kind::Dashboard), there(Kind::Chart));
     if theirs > 0 {
         data.push_str(&format!(", {theirs} changed by people"));
     }
-    let missing = standings.iter().filter(|(_, standing)| *standing == Standing::Missing).count();
-    let data = if missing == 0 { Fact::Good(data) } else { Fact::Bad(format!("{data}, {missing} not brought yet")) };
-    Ok((answers, data))
+    // those of another version of this program still show what they say
+    match count(Standing::Outdated) {
+        0 => {}
+        old => data.push_str(&format!(", {old} of another version")),
+    }
+    Ok((
+        answers,
+        match (fault, count(Standing::Missing)) {
+            (Some(fault), _) => Fact::Bad(fault),
+            (None, 0) => Fact::Good(data),
+            (None, missing) => Fact::Bad(format!("{data}, {missing} not brought yet")),
+        },
+    ))
 }
 
 /// The address inside the cluster.

@@ -45,7 +45,7 @@ impl SupersetRelease {
                 "resources": size.postgresql.resources(),
             },
             "cache": {"enabled": size.workers > 0, "image": image("valkey")?, "existingSecret": CACHE},
-            "worker": {"replicas": size.workers},
+            "worker": {"replicas": size.workers, "resources": size.web.resources()},
             "beat": {"enabled": size.workers > 0},
             "resources": size.web.resources(),
         });
@@ -68,7 +68,11 @@ async fn rollout(stack: &Stack) -> Result<State> {
     };
     let Some(job) = job.and_then(|job| job.metadata.name) else { return Ok(State::Waiting(reason)) };
     let pods: Vec<_> = pods_of(stack, &job).await?.into_iter().filter(|pod| !pods::is_done(pod)).collect();
-    Ok(match pods::trouble(stack, &pods).await {
+    let trouble = match pods.is_empty() {
+        true => pods::cannot_be_made(stack, "Job", &job).await,
+        false => pods::trouble(stack, &pods).await,
+    };
+    Ok(match trouble {
         Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },
         _ => State::Waiting(reason),
     })

@@ -78,9 +78,7 @@ impl Part for Lms {
             join4(release::runs(stack, RELEASE), release::pods(stack, NAME), answers::probe(stack), async { client(stack).await?.state().await })
                 .await;
         let Some(runs) = runs else {
-            // a stack may be without Moodle; one that lost it is not well
-            let lost = secrets::optional(stack, NAME, "moodle-password").await.is_ok_and(|password| password.is_some());
-            status.runs = if lost { Fact::Bad("not installed".into()) } else { Fact::None };
+            status.runs = Fact::Bad("not installed".into());
             return status;
         };
         (status.runs, status.pods) = (runs, pods);

@@ -1,5 +1,7 @@
 //! The helm release with Moodle and its database.
 
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Service;
@@ -20,8 +22,8 @@ use super::{NAME, POSTGRESQL, RELEASE, USER, plugin};
 
 /// The port of the user's machine for a Moodle that can be reached by port-forward only: its own address names it.
 pub const LOCAL_PORT: u16 = 8080;
-/// How often a cloud is asked for an address that it has not given yet. Moodle goes on without one.
-const LOOKS_FOR_ADDRESS: u32 = 30;
+/// How long a cloud may take to give an address. Moodle then goes on without one.
+const PATIENCE_FOR_ADDRESS: Duration = Duration::from_secs(180);
 
 pub struct MoodleRelease;
 
@@ -86,16 +88,13 @@ impl MoodleRelease {
     }
 
     async fn wait_for_address(stack: &Stack, progress: &Progress<'_>) -> Result<()> {
-        let mut looks = 0;
-        wait::until(stack, &format!("service {NAME}"), progress, || {
-            looks += 1;
-            async move {
-                Ok(match release::service_url(stack, NAME).await? {
-                    Some(url) => State::Ready(url),
-                    None if looks >= LOOKS_FOR_ADDRESS => State::Ready("no address".into()),
-                    None => State::Waiting(format!("service {NAME} has no address yet")),
-                })
-            }
+        let begun = Instant::now();
+        wait::until(stack, &format!("service {NAME}"), progress, || async {
+            Ok(match release::service_url(stack, NAME).await? {
+                Some(url) => State::Ready(url),
+                None if begun.elapsed() >= PATIENCE_FOR_ADDRESS => State::Ready("no address".into()),
+                None => State::Waiting(format!("service {NAME} has no address yet")),
+            })
         })
         .await
         .map(drop)
@@ -158,8 +157,12 @@ impl Step for MoodleRelease {
             converged = Self::upgrade(stack, &install, progress).await?;
         }
         let url = install.values["siteUrl"].as_str().unwrap_or_default();
+        let address = match needs_address && outside_url(stack).await?.is_none() {
+            true => format!("no address came for service {NAME}: at {url} until the next install finds one"),
+            false => format!("at {url}"),
+        };
         Ok(match converged {
-            Converged::Done(detail) => Converged::Done(format!("{detail}, at {url}")),
+            Converged::Done(detail) => Converged::Done(format!("{detail}, {address}")),
             started => started,
         })
     }

@@ -66,15 +66,18 @@ impl Package {
 
     /// From the address that the versions file names, and nothing but the release it names.
     pub async fn released(source: &PluginSource, say: &(dyn Fn(&str) + Sync)) -> Result<Self> {
-        let package = Self::from(&source.url, say).await?;
-        if package.digest != source.sha256 {
+        Self::from(&source.url, say).await?.verified(source)
+    }
+
+    fn verified(self, source: &PluginSource) -> Result<Self> {
+        if self.digest != source.sha256 {
             let why = format!(
                 "{} is not {COMPONENT} {} as it was released: its checksum is {}, should be {}",
-                source.url, source.version, package.digest, source.sha256
+                source.url, source.version, self.digest, source.sha256
             );
             return Err(Failure::failed(why).hint("do not use it; a copy that you trust can be named with `--plugin FILE`").into());
         }
-        Ok(package)
+        Ok(self)
     }
 
     fn from_zip(zip: Bytes, place: &str) -> Result<Self> {
@@ -123,7 +126,8 @@ impl PluginVersion {
 
     /// `Moodle 4.3 to 5.1`
     pub fn made_for(&self) -> String {
-        let name = |branch: u32| format!("{}.{}", branch / 100, branch % 100);
+        // 39 is 3.9, and from 4.0 on 400 is
+        let name = |branch: u32| if branch < 100 { format!("{}.{}", branch / 10, branch % 10) } else { format!("{}.{}", branch / 100, branch % 100) };
         self.supported.map_or_else(|| "any Moodle".into(), |(first, last)| format!("Moodle {} to {}", name(first), name(last)))
     }
 }
@@ -216,6 +220,16 @@ mod tests {
         assert_eq!(package.version, PluginVersion { release: "5.0.1".into(), supported: Some((403, 501)) });
         let plain = Package::from_zip(zip(&[("xapi/lib.php", "<?php"), ("xapi/version.php", VERSION)]), "p.zip").unwrap();
         assert_eq!((plain.digest, plain.archive), (package.digest, package.archive), "how it was packed must not matter");
+    }
+
+    #[test]
+    fn a_release_with_another_checksum_is_not_used() {
+        let package = || Package::from_zip(zip(&[("xapi/lib.php", "<?php"), ("xapi/version.php", VERSION)]), "p.zip").unwrap();
+        let source =
+            |sha256: String| PluginSource { version: "5.0.1".into(), supported: (403, 501), url: "https://example.org/p.zip".into(), sha256 };
+        assert!(package().verified(&source(package().digest)).is_ok());
+        let refused = package().verified(&source("0".repeat(64))).unwrap_err().to_string();
+        assert!(refused.starts_with("https://example.org/p.zip is not logstore_xapi 5.0.1 as it was released: its checksum is "), "{refused}");
     }
 
     #[test]

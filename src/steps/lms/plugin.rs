@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
@@ -17,13 +17,14 @@ use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
 use crate::stack::versions::Component;
 
-use super::package::{COMPONENT, Package, branch};
+use super::package::{COMPONENT, Package, PluginVersion, branch};
 
 /// The ConfigMap.
 pub const PLUGIN: &str = "lms-plugin";
 /// Its key with the archive.
 pub const ARCHIVE: &str = "xapi.tar.gz";
 const RELEASE: &str = "lastack/plugin-release";
+const SUPPORTED: &str = "lastack/plugin-supported";
 const SHA256: &str = "lastack/plugin-sha256";
 const SOURCE: &str = "lastack/plugin-source";
 
@@ -35,7 +36,7 @@ pub struct Plugin {
 
 /// What is kept in the cluster.
 struct There {
-    release: String,
+    version: PluginVersion,
     sha256: String,
     source: String,
 }
@@ -47,7 +48,8 @@ async fn there(stack: &Stack) -> Result<Option<There>> {
     }
     let annotations = map.metadata.annotations.unwrap_or_default();
     let text = |key: &str| annotations.get(key).cloned().unwrap_or_default();
-    Ok(Some(There { release: text(RELEASE), sha256: text(SHA256), source: text(SOURCE) }))
+    let version = PluginVersion { release: text(RELEASE), supported: serde_json::from_str(&text(SUPPORTED)).ok() };
+    Ok(Some(There { version, sha256: text(SHA256), source: text(SOURCE) }))
 }
 
 /// The checksum of what is kept, by which pods learn of another.
@@ -71,13 +73,19 @@ impl Plugin {
     }
 }
 
-/// Why this package does not go with the Moodle of the stack.
-fn misfit(stack: &Stack, package: &Package) -> Option<Observed> {
+/// The release that is taken unless another plugin is named.
+fn released(stack: &Stack) -> PluginVersion {
+    let source = stack.versions.of(Component::Lms).plugin();
+    PluginVersion { release: source.version.clone(), supported: Some(source.supported) }
+}
+
+/// Why this plugin does not go with the Moodle of the stack.
+fn misfit(stack: &Stack, plugin: &PluginVersion) -> Option<Observed> {
     let moodle = moodle_version(stack);
-    let fits = branch(&moodle).is_none_or(|branch| package.version.supports(branch));
+    let fits = branch(&moodle).is_none_or(|branch| plugin.supports(branch));
     (!fits).then(|| {
         Observed::blocked(
-            format!("{COMPONENT} {} is made for {}, and this stack has Moodle {moodle}", package.version.release, package.version.made_for()),
+            format!("{COMPONENT} {} is made for {}, and this stack has Moodle {moodle}", plugin.release, plugin.made_for()),
             "name a release that goes with it: `--plugin FILE`",
         )
     })
@@ -106,25 +114,28 @@ impl Step for Plugin {
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
         let there = there(stack).await?;
         if let Some(package) = self.asked(stack).await? {
-            if let Some(misfit) = misfit(stack, package) {
+            if let Some(misfit) = misfit(stack, &package.version) {
                 return Ok(misfit);
             }
             let what = format!("{COMPONENT} {}", package.version.release);
             return Ok(match there {
                 None => Observed::Missing(what),
                 Some(there) if there.sha256 == package.digest => Observed::Ok(what),
-                Some(there) => Observed::drifted(format!("configmap {PLUGIN}"), format!("{COMPONENT} {}", there.release), what),
+                Some(there) => Observed::drifted(format!("configmap {PLUGIN}"), format!("{COMPONENT} {}", there.version.release), what),
             });
         }
+        let wanted = released(stack);
         // one that a person brought stays until another is named
-        let wanted = &stack.versions.of(Component::Lms).plugin().version;
-        Ok(match there {
-            None => Observed::Missing(format!("{COMPONENT} {wanted}")),
-            Some(there) if there.source.contains("://") && there.release != *wanted => {
-                Observed::drifted(format!("configmap {PLUGIN}"), format!("{COMPONENT} {}", there.release), wanted.as_str())
+        let is_another_release = |there: &There| there.source.contains("://") && there.version.release != wanted.release;
+        let (then, found) = match &there {
+            None => (&wanted, Observed::Missing(format!("{COMPONENT} {}", wanted.release))),
+            Some(there) if is_another_release(there) => {
+                let is = format!("{COMPONENT} {}", there.version.release);
+                (&wanted, Observed::drifted(format!("configmap {PLUGIN}"), is, wanted.release.as_str()))
             }
-            Some(there) => Observed::Ok(format!("{COMPONENT} {}", there.release)),
-        })
+            Some(there) => (&there.version, Observed::Ok(format!("{COMPONENT} {}", there.version.release))),
+        };
+        Ok(misfit(stack, then).unwrap_or(found))
     }
 
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
@@ -141,7 +152,7 @@ impl Step for Plugin {
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {
                 "name": PLUGIN, "labels": stack.labels("moodle", super::RELEASE),
-                "annotations": {RELEASE: package.version.release, SHA256: package.digest, SOURCE: place},
+                "annotations": {RELEASE: package.version.release, SUPPORTED: json!(package.version.supported).to_string(), SHA256: package.digest, SOURCE: place},
             },
             "binaryData": BTreeMap::from([(ARCHIVE, ByteString(package.archive.clone()))]),
         });
@@ -151,15 +162,15 @@ impl Step for Plugin {
     }
 
     async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {
-        Ok(match stack.api::<ConfigMap>().get_metadata_opt(PLUGIN).await? {
-            None => Retracted::Nothing,
-            Some(_) if how.keep_data => Retracted::Kept(format!("configmap {PLUGIN}: the database of Moodle knows this plugin")),
-            Some(_) => Retracted::Removed(format!("configmap {PLUGIN}")),
+        Ok(match apply::is_there(&stack.api::<ConfigMap>(), PLUGIN).await? {
+            false => Retracted::Nothing,
+            true if how.keep_data => Retracted::Kept(format!("configmap {PLUGIN}: the database of Moodle knows this plugin")),
+            true => Retracted::Removed(format!("configmap {PLUGIN}")),
         })
     }
 
     async fn retract(&self, stack: &Stack, _: Retraction, _: &Progress) -> Result<()> {
-        apply::delete(&stack.api::<ConfigMap>(), PLUGIN, &DeleteParams::default()).await
+        apply::delete_ours(&stack.api::<ConfigMap>(), PLUGIN).await
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {

@@ -16,6 +16,8 @@ use serde_json::json;
 use crate::error::one_line;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
+use crate::stack::profiles::Profile;
+use crate::stack::settings::{Expose, Settings};
 use crate::stack::step::{Converged, Observed, Step, StepId};
 use crate::stack::versions::Component;
 
@@ -122,9 +124,23 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("patch", "elasticsearch.k8s.elastic.co", "elasticsearches"),
 ];
 
+/// What only some stacks have.
+fn needed_by(settings: &Settings) -> Vec<(&'static str, &'static str, &'static str)> {
+    let mut needed = Vec::new();
+    if settings.expose() == Expose::Ingress {
+        needed.push(("create", "networking.k8s.io", "ingresses"));
+    }
+    // charts protect what has several pods
+    if settings.profile() != Profile::Laptop {
+        needed.push(("create", "policy", "poddisruptionbudgets"));
+    }
+    needed
+}
+
 async fn permissions(stack: &Stack) -> Result<Observed> {
-    let answers = try_join_all(NEEDED.iter().map(|(verb, group, resource)| may(stack, Some(stack.namespace()), verb, group, resource))).await?;
-    let refused: Vec<String> = NEEDED
+    let needed = [NEEDED, &needed_by(&stack.settings)].concat();
+    let answers = try_join_all(needed.iter().map(|(verb, group, resource)| may(stack, Some(stack.namespace()), verb, group, resource))).await?;
+    let refused: Vec<String> = needed
         .iter()
         .zip(answers)
         .filter(|(_, allowed)| !allowed)

@@ -10,24 +10,53 @@ use crate::stack::resources::Resources;
 use crate::stack::step::Observed;
 
 pub async fn check(stack: &Stack) -> Result<Observed> {
-    let wanted = stack.settings.profile().sizes().requests();
+    let sizes = stack.settings.profile().sizes();
+    let wanted: Vec<(Resources, u32)> =
+        sizes.pods().into_iter().filter(|(component, ..)| stack.settings.has(*component)).map(|(_, requests, count)| (requests, count)).collect();
     let nodes = Api::<Node>::all(stack.target.client.clone()).list(&ListParams::default()).await?;
     let pods =
         Api::<Pod>::all(stack.target.client.clone()).list(&ListParams::default().fields("status.phase!=Succeeded,status.phase!=Failed")).await?;
-    let usable = nodes.items.iter().filter(|node| node.spec.as_ref().is_none_or(|spec| spec.unschedulable != Some(true)));
-    let total: Resources = usable
-        .filter_map(|node| node.status.as_ref()?.allocatable.as_ref())
-        .map(|allocatable| Resources::of(allocatable.get("cpu"), allocatable.get("memory")))
-        .sum();
-    let taken: Resources = pods.items.iter().filter(|pod| !is_ours(stack, pod)).map(requests).sum();
-    let free = total - taken;
-    if wanted.fits_into(free) {
-        return Ok(Observed::Ok(format!("room for {wanted}")));
+    let others: Vec<&Pod> = pods.items.iter().filter(|pod| !is_ours(stack, pod)).collect();
+    let left: Vec<Resources> = nodes.items.iter().filter(|node| takes_pods(node)).map(|node| allocatable(node) - taken(&others, node)).collect();
+    let profile = stack.settings.profile().name();
+    Ok(match shortage(&wanted, &left) {
+        None => Observed::Ok(format!("room for {}", sum(&wanted))),
+        Some(why) => Observed::blocked(
+            format!("profile {profile} {why}"),
+            "choose a smaller `--profile`, add a node, or `--skip preflight.room` where nodes are added on demand",
+        ),
+    })
+}
+
+fn sum(pods: &[(Resources, u32)]) -> Resources {
+    pods.iter().map(|(requests, count)| *requests * *count).sum()
+}
+
+/// What of these pods does not fit into what the nodes have left: all together, or one of them on any node.
+fn shortage(wanted: &[(Resources, u32)], left: &[Resources]) -> Option<String> {
+    let (all, free): (Resources, Resources) = (sum(wanted), left.iter().copied().sum());
+    if !all.fits_into(free) {
+        return Some(format!("needs {all}, the cluster has {free} left"));
     }
-    Ok(Observed::blocked(
-        format!("profile {} needs {wanted}, the cluster has {free} left", stack.settings.profile().name()),
-        "choose a smaller `--profile`, add a node, or `--skip preflight.room` where nodes are added on demand",
-    ))
+    let homeless = wanted.iter().map(|(requests, _)| *requests).find(|requests| !left.iter().any(|node| requests.fits_into(*node)));
+    homeless.map(|requests| format!("has a pod that needs {requests}, and no node has that left"))
+}
+
+/// Whether a pod without tolerations, as all of the stack are, can be put there.
+fn takes_pods(node: &Node) -> bool {
+    let Some(spec) = &node.spec else { return true };
+    let repels = |effect: &str| ["NoSchedule", "NoExecute"].contains(&effect);
+    spec.unschedulable != Some(true) && !spec.taints.iter().flatten().any(|taint| repels(&taint.effect))
+}
+
+fn allocatable(node: &Node) -> Resources {
+    let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
+    allocatable.map(|allocatable| Resources::of(allocatable.get("cpu"), allocatable.get("memory"))).unwrap_or_default()
+}
+
+fn taken(pods: &[&Pod], node: &Node) -> Resources {
+    let is_there = |pod: &&&Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()) == node.metadata.name.as_ref();
+    pods.iter().filter(is_there).map(|pod| requests(pod)).sum()
 }
 
 fn is_ours(stack: &Stack, pod: &Pod) -> bool {
@@ -48,4 +77,32 @@ fn requests(pod: &Pod) -> Resources {
         millicores: most.millicores.max(one.millicores),
         memory_bytes: most.memory_bytes.max(one.memory_bytes),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn gigabytes(n: i64) -> Resources {
+        Resources { millicores: n * 1000, memory_bytes: n << 30 }
+    }
+
+    #[test]
+    fn all_pods_together_must_fit_and_each_on_one_node() {
+        let wanted = [(gigabytes(3), 1), (gigabytes(1), 2)];
+        assert_eq!(shortage(&wanted, &[gigabytes(4), gigabytes(1)]), None);
+        assert!(shortage(&wanted, &[gigabytes(2), gigabytes(1)]).unwrap().contains("the cluster has 3.0 cores"));
+        let scattered = shortage(&wanted, &[gigabytes(2), gigabytes(2), gigabytes(2)]);
+        assert_eq!(scattered.unwrap(), "has a pod that needs 3.0 cores and 3.0 Gi, and no node has that left");
+    }
+
+    #[test]
+    fn a_node_that_takes_no_pods_of_ours_does_not_count() {
+        let node = |spec: serde_json::Value| takes_pods(&serde_json::from_value(json!({"metadata": {"name": "n"}, "spec": spec})).unwrap());
+        assert!(node(json!({})));
+        assert!(node(json!({"taints": [{"key": "k", "effect": "PreferNoSchedule"}]})));
+        assert!(!node(json!({"unschedulable": true})));
+        assert!(!node(json!({"taints": [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]})));
+    }
 }

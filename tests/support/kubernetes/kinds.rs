@@ -22,6 +22,7 @@ const KINDS: &[Kind] = &[
     kind("v1", "Secret", "secrets", true),
     kind("v1", "ConfigMap", "configmaps", true),
     kind("v1", "Service", "services", true),
+    kind("v1", "Event", "events", true),
     kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims", true),
     kind("apps/v1", "Deployment", "deployments", true),
     kind("apps/v1", "StatefulSet", "statefulsets", true),
