@@ -4,6 +4,7 @@
 use anyhow::Result;
 use async_trait::async_trait;
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::Api;
 use kube::api::{DynamicObject, ListParams};
 use serde_json::{Value, json};
@@ -45,10 +46,9 @@ impl Part for Operator {
         let mut status = PartStatus::default();
         match find(stack).await {
             Ok(Some(found)) => {
-                let ready = found.ready();
-                status.runs = Fact::Good(format!("ECK {} in {}", found.version(), found.namespace()));
-                let pods = format!("{}/{}", found.replicas_ready(), found.replicas_wanted());
-                status.pods = if ready { Fact::Good(pods) } else { Fact::Bad(pods) };
+                status.runs = Fact::Good(found.shown());
+                let pods = format!("{}/{}", found.ready, found.wanted);
+                status.pods = if found.is_ready() { Fact::Good(pods) } else { Fact::Bad(pods) };
             }
             Ok(None) => status.runs = Fact::Bad("not installed".into()),
             Err(error) => status.runs = Fact::from_error(&error),
@@ -67,41 +67,65 @@ impl Part for Operator {
 }
 
 /// An operator that runs in the cluster, whoever installed it.
-struct Found(StatefulSet);
+struct Found {
+    namespace: String,
+    version: String,
+    ready: usize,
+    wanted: usize,
+}
 
 impl Found {
-    fn namespace(&self) -> &str {
-        self.0.metadata.namespace.as_deref().unwrap_or_default()
+    /// As Elastic's chart and manifests install it.
+    fn from_set(set: StatefulSet) -> Self {
+        let labelled = set.metadata.labels.as_ref().and_then(|labels| labels.get("app.kubernetes.io/version")).cloned();
+        let count = |number: Option<i32>| usize::try_from(number.unwrap_or_default()).unwrap_or_default();
+        Self {
+            version: labelled.or_else(|| version(set.spec.as_ref()?.template.spec.as_ref())).unwrap_or_else(unknown),
+            ready: count(set.status.as_ref().and_then(|status| status.ready_replicas)),
+            wanted: count(set.spec.as_ref().and_then(|spec| spec.replicas).or(Some(1))),
+            namespace: set.metadata.namespace.unwrap_or_default(),
+        }
     }
 
-    fn version(&self) -> String {
-        let labelled = self.0.metadata.labels.as_ref().and_then(|labels| labels.get("app.kubernetes.io/version"));
-        let image = self.0.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()?.containers.first()?.image.as_deref());
-        labelled.map(String::as_str).or_else(|| image?.rsplit(':').next()).unwrap_or("of unknown version").to_string()
+    /// As others install it, such as the Operator Lifecycle Manager, which makes a Deployment of it.
+    fn from_pods(pods: &[Pod]) -> Option<Self> {
+        let first = pods.first()?;
+        Some(Self {
+            version: version(first.spec.as_ref()).unwrap_or_else(unknown),
+            ready: pods.iter().filter(|pod| pods::is_ready(pod)).count(),
+            wanted: pods.len(),
+            namespace: first.metadata.namespace.clone().unwrap_or_default(),
+        })
     }
 
-    fn replicas_ready(&self) -> i32 {
-        self.0.status.as_ref().and_then(|status| status.ready_replicas).unwrap_or_default()
+    fn is_ready(&self) -> bool {
+        self.ready > 0
     }
 
-    fn replicas_wanted(&self) -> i32 {
-        self.0.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
-    }
-
-    fn ready(&self) -> bool {
-        self.replicas_ready() > 0
+    fn shown(&self) -> String {
+        format!("ECK {} in {}", self.version, self.namespace)
     }
 }
 
+fn version(pod: Option<&PodSpec>) -> Option<String> {
+    let image = pod?.containers.first()?.image.as_deref()?;
+    Some(pods::short_image(image).split_once(':')?.1.to_string())
+}
+
+fn unknown() -> String {
+    "of unknown version".into()
+}
+
 async fn find(stack: &Stack) -> Result<Option<Found>> {
-    let api: Api<StatefulSet> = Api::all(stack.target.client.clone());
+    let sets: Api<StatefulSet> = Api::all(stack.target.client.clone());
     for selector in SELECTORS {
-        let mut found = api.list(&ListParams::default().labels(selector)).await?.items;
+        let mut found = sets.list(&ListParams::default().labels(selector)).await?.items;
         if !found.is_empty() {
-            return Ok(Some(Found(found.swap_remove(0))));
+            return Ok(Some(Found::from_set(found.swap_remove(0))));
         }
     }
-    Ok(None)
+    let pods: Api<Pod> = Api::all(stack.target.client.clone());
+    Ok(Found::from_pods(&pods.list(&ListParams::default().labels(SELECTORS[1])).await?.items))
 }
 
 /// Whether the API server knows the kind Elasticsearch. Everybody may ask this.
@@ -133,8 +157,8 @@ impl Step for OperatorRelease {
         if let Some(found) = &found
             && served
         {
-            let name = format!("ECK {} in {}", found.version(), found.namespace());
-            return Ok(if found.ready() { Observed::Ok(name) } else { Observed::drifted(name, "not ready", "ready") });
+            let name = found.shown();
+            return Ok(if found.is_ready() { Observed::Ok(name) } else { Observed::drifted(name, "not ready", "ready") });
         }
         if !preflight::may(stack, None, "create", "apiextensions.k8s.io", "customresourcedefinitions").await? {
             return Ok(Observed::blocked(
@@ -152,10 +176,10 @@ impl Step for OperatorRelease {
         }
         wait::until(stack, "the ECK operator", progress, || async {
             let Some(found) = find(stack).await? else { return Ok(State::Waiting("being created".into())) };
-            if found.ready() && served(stack).await? {
-                return Ok(State::Ready(format!("ECK {} in {}", found.version(), found.namespace())));
+            if found.is_ready() && served(stack).await? {
+                return Ok(State::Ready(found.shown()));
             }
-            let api: Api<_> = Api::namespaced(stack.target.client.clone(), found.namespace());
+            let api: Api<_> = Api::namespaced(stack.target.client.clone(), &found.namespace);
             let pods = api.list(&ListParams::default().labels(SELECTORS[0])).await?.items;
             Ok(match pods::trouble(stack, &pods).await {
                 Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },

@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::kubernetes::failure;
-use crate::support::stack::{DATA_LAKE, Lab};
+use crate::support::stack::{DATA_LAKE, Lab, operator, pod};
 
 const SECRETS: &str = "/api/v1/namespaces/alice/secrets";
 
@@ -80,6 +80,17 @@ fn a_file_says_what_a_stack_consists_of() {
     lab.machine.write("lastack.yaml", "components: [lrs]\nprofile: classroom\n");
     lab.machine.run("install -f lastack.yaml").exits(0).says("profile classroom").says("lrs.release").never_shows("dataviz.");
     assert_eq!(lab.helm.calls_of("upgrade").len(), 2, "operator and lrs");
+}
+
+#[test]
+fn an_operator_that_is_no_statefulset_is_not_installed_a_second_time() {
+    let lab = Lab::empty();
+    let mut pod = pod("elastic-operator-7d9f", json!({"control-plane": "elastic-operator"}), ("https", 9443));
+    pod["metadata"]["namespace"] = json!("operators");
+    pod["spec"]["containers"][0]["image"] = json!("docker.elastic.co/eck/eck-operator-ubi:3.4.0");
+    lab.kubernetes.put([operator()[0].clone(), pod]);
+    lab.machine.run("install").exits(0).says("there    operator.release       ECK 3.4.0 in operators");
+    assert!(lab.helm.calls_of("upgrade").iter().all(|call| !call.is("elastic-operator")));
 }
 
 #[test]
