@@ -190,6 +190,9 @@ fn document(stack: &Stack, rows: &[Row]) -> Value {
             for (name, time) in [("newest", status.newest), ("sent", status.sent)] {
                 row[name] = time.map(|at| at.to_string()).into();
             }
+            if !status.figures.is_empty() {
+                row["figures"] = status.figures.clone().into();
+            }
             for (name, fact) in facts(status) {
                 row[name] = match fact {
                     Fact::Good(text) => json!({"state": "good", "detail": text}),

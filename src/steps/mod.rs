@@ -83,6 +83,8 @@ pub struct PartStatus {
     /// What the service itself answers.
     pub answers: Fact,
     pub data: Fact,
+    /// What `data` says in words, as numbers for programs: `statements`, `waiting`.
+    pub figures: serde_json::Map<String, serde_json::Value>,
     /// When the newest data came.
     pub newest: Option<jiff::Timestamp>,
     /// When it last passed data on to the next part.

@@ -49,6 +49,8 @@ fn the_document_says_the_same_in_a_stable_form() {
     let parts: Vec<&str> = document["parts"].as_array().unwrap().iter().map(|part| part["part"].as_str().unwrap()).collect();
     assert_eq!(parts, ["moodle", "ralph", "datalake", "superset", "operator"]);
     assert_eq!(document["parts"][0]["answers"]["state"], "good");
+    assert_eq!(document["parts"][0]["figures"]["waiting"], 0, "{document:#}");
+    assert_eq!(document["parts"][2]["figures"]["statements"], 0);
 }
 
 #[test]

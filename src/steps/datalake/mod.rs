@@ -79,7 +79,11 @@ impl Part for Datalake {
                     (Ok(contents), _) => Fact::Good(stored(contents)),
                     (Err(error), _) => Fact::from_error(error),
                 };
-                status.newest = contents.ok().and_then(|contents| contents.newest_stored);
+                if let Ok(contents) = contents {
+                    status.figures.insert("statements".into(), contents.statements.into());
+                    status.figures.insert("bytes".into(), contents.bytes.into());
+                    status.newest = contents.newest_stored;
+                }
             }
             Err(error) => status.answers = Fact::from_error(&error),
         }

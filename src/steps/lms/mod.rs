@@ -17,8 +17,9 @@ use anyhow::Result;
 use async_trait::async_trait;
 use futures::future::join4;
 use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Map, Value, json};
 
-use crate::clients::moodle::{Moodle, Queue, State};
+use crate::clients::moodle::{Failed, Moodle, Queue, State};
 use crate::clients::{pods, secrets};
 use crate::error::Failure;
 use crate::output::age;
@@ -87,6 +88,7 @@ impl Part for Lms {
             Ok(state) => {
                 status.newest = state.queue.as_ref().and_then(|queue| time(queue.newest_logged));
                 status.sent = state.queue.as_ref().and_then(|queue| time(queue.last_sent));
+                status.figures = state.queue.as_ref().map(figures).unwrap_or_default();
                 status.data = hop(stack, &state).await;
             }
             // why it does not answer is said once
@@ -127,14 +129,28 @@ async fn hop(stack: &Stack, state: &State) -> Fact {
     let Some(queue) = &state.queue else { return Fact::Bad(why.unwrap_or_default()) };
     let faults: Vec<String> = [why, stuck(queue, state.now), lost(queue), full(state)].into_iter().flatten().collect();
     let mut text = format!("{} events, {} waiting", age::count(queue.logged), age::count(queue.waiting));
-    if faults.is_empty() {
-        let refused: u64 = queue.failed.iter().filter(|failed| failed.alone).map(|failed| failed.events).sum();
-        if refused > 0 {
-            text.push_str(&format!(", {} refused by the LRS", age::count(refused)));
-        }
-        return Fact::Good(text);
+    let refused: u64 = queue.failed.iter().filter(|failed| failed.alone).map(|failed| failed.events).sum();
+    if refused > 0 {
+        text.push_str(&format!(", {} refused by the LRS", age::count(refused)));
     }
-    Fact::Bad(format!("{text}; {}", faults.join("; ")))
+    if faults.is_empty() { Fact::Good(text) } else { Fact::Bad(format!("{text}; {}", faults.join("; "))) }
+}
+
+/// What waits and what failed, by cause, for programs.
+fn figures(queue: &Queue) -> Map<String, Value> {
+    let failed =
+        |failed: &Failed| json!({"cause": failed.cause(), "events": failed.events, "oldest": rfc3339(failed.oldest), "sentAgain": failed.is_due()});
+    let figures = json!({
+        "events": queue.logged,
+        "waiting": queue.waiting,
+        "oldestWaiting": rfc3339(queue.oldest_waiting),
+        "failed": queue.failed.iter().map(failed).collect::<Vec<_>>(),
+    });
+    figures.as_object().cloned().unwrap_or_default()
+}
+
+fn rfc3339(seconds: i64) -> Option<String> {
+    time(seconds).map(|time| time.to_string())
 }
 
 /// A queue that nobody empties.
@@ -191,7 +207,7 @@ pub async fn client(stack: &Stack) -> Result<Moodle> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::moodle::{Failed, Refusal};
+    use crate::clients::moodle::Refusal;
 
     fn queue(oldest_waiting: i64, failed: Vec<Failed>) -> Queue {
         Queue { logged: 10, waiting: 3, oldest_waiting, last_sent: 0, newest_logged: 0, failed }
