@@ -1,5 +1,5 @@
-//! Walks the steps in the order their needs allow, independent ones at the same time. Every verb that
-//! changes or judges the stack goes through here.
+//! Walks the steps in the order their needs allow, independent ones at the same time: for `install`, `configure` and
+//! `uninstall`, and for what they would do.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
