@@ -64,8 +64,11 @@ pub struct InstallArgs {
     /// Show the commands a person would type instead, change nothing
     #[arg(long)]
     explain: bool,
+    /// Wait until everything is ready, which is what happens unless `--no-wait` is said
+    #[arg(long, overrides_with = "no_wait")]
+    wait: bool,
     /// Apply what can be applied now and do not wait
-    #[arg(long, conflicts_with = "timeout")]
+    #[arg(long, conflicts_with = "timeout", overrides_with = "wait")]
     no_wait: bool,
     /// How long to wait for everything together
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]

@@ -153,6 +153,8 @@ fn a_chart_is_checked_against_its_answer() {
 
     lab.superset.gives_rows(rows(283));
     lab.machine.run(&check).exits(0).prints("learners").prints("good").says("1 of 1 charts are good");
+    let checked = lab.machine.run(&format!("{check} --slow 0 -o json")).exits(3).json();
+    assert_eq!((&checked["items"][0]["name"], &checked["items"][0]["result"]), (&json!("learners"), &json!("slow")));
     lab.superset.gives_rows(rows(284));
     lab.machine.run(&check).exits(3).prints("wrong: learners shows (284), expected (283)");
     lab.machine.run(&check.replace("--fail-on-error", "")).exits(0).prints("wrong");

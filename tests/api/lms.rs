@@ -1,5 +1,6 @@
 //! Moodle: how it is installed and wired, what is found to be wrong with it, and the verbs that look at events.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Mutex;
 
@@ -115,6 +116,12 @@ fn a_hop_that_is_broken_is_a_fault_with_its_reason() {
     lab.moodle.world().waiting = 0;
     lab.moodle.world().failed = vec![row(401, 12, false), row(10_000, 5, false)];
     lab.machine.run("status").exits(3).prints("12 not delivered: the LRS answered 401: it does not know the account");
+    let status = lab.machine.run("status -o json").exits(3).json();
+    let failed = status["parts"][0]["figures"]["failed"].clone();
+    assert_eq!((&failed[0]["events"], &failed[0]["sentAgain"]), (&json!(12), &json!(true)), "each cause has its figures: {failed}");
+    assert_eq!((&failed[1]["events"], &failed[1]["sentAgain"]), (&json!(5), &json!(false)), "{failed}");
+    lab.moodle.world().failed = vec![row(404, 3, false), row(422, 2, true)];
+    lab.machine.run("status").exits(3).prints("2 refused by the LRS; 3 not delivered: the LRS answered 404: the endpoint is wrong");
     lab.moodle.world().failed = vec![row(10_000, 5, false), row(422, 2, true)];
     lab.machine.run("status").exits(0).prints("312 events, 0 waiting, 2 refused by the LRS");
     lab.moodle.world().free_bytes = 1 << 20;
@@ -132,6 +139,9 @@ fn a_moodle_that_answers_no_page_says_what_its_page_says() {
     lab.moodle.world().complains = Some("<p>Error: Database connection failed</p>".into());
     lab.machine.run("status").exits(3).prints("Moodle answered 500 to its login page: Error: Database connection failed");
     lab.machine.run("trace").exits(3).prints("stopped: moodle.event: Moodle could not run event.php: Error: Database connection failed");
+    lab.kubernetes.remove("/api/v1/namespaces/alice/pods/lms-moodle-0");
+    let ended = lab.machine.run("trace");
+    ended.exits(3).prints("stopped: moodle.event: no pod of Moodle runs in namespace alice").prints("datalake.document");
 }
 
 #[test]
@@ -278,6 +288,12 @@ fn statements_are_shown_page_by_page_and_by_what_is_asked_for() {
     lab.machine.run("statements --agent somebody").exits(2).says("expected an e-mail address");
     let asked = lab.lrs.server.requests().into_iter().rfind(|request| request.method == Method::GET && request.path == "/xAPI/statements").unwrap();
     assert!(asked.query.contains("limit=2") && !asked.query.contains("ascending"), "{asked}: Ralph takes ascending=false for yes");
+    lab.machine.run("statements --agent 3,https://moodle.example.org --until 2026-03-01T08:00:00Z --ascending").exits(0);
+    let asked = lab.lrs.server.requests().into_iter().rfind(|request| request.method == Method::GET && request.path == "/xAPI/statements").unwrap();
+    let query: BTreeMap<_, _> = form_urlencoded::parse(asked.query.as_bytes()).into_owned().collect();
+    let agent: Value = serde_json::from_str(&query["agent"]).expect("an agent as the LRS takes it");
+    assert_eq!(agent, json!({"account": {"name": "3", "homePage": "https://moodle.example.org"}}));
+    assert_eq!((query["until"].as_str(), query["ascending"].as_str()), ("2026-03-01T08:00:00Z", "true"));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod dry_run;
 mod helm;
 mod install;
 mod lms;
+mod open;
 mod refused;
 mod seed;
 mod seed_faults;

@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::kubernetes::World;
+use crate::support::server::Answer;
 use crate::support::stack::{DATA_LAKE, Lab};
 
 const SECRETS: [&str; 5] = ["lrs-ralph", "data-lake-user-lrs", "data-lake-user-dashboards", "data-lake-user-lastack", "data-lake-roles"];
@@ -82,6 +83,14 @@ fn kept_data_keeps_the_accounts_that_open_it() {
     }
     let policy = lab.kubernetes.server.requests().into_iter().rfind(|request| request.method == Method::PATCH && request.path == DATA_LAKE);
     assert_eq!(policy.unwrap().json()["spec"]["volumeClaimDeletePolicy"], "DeleteOnScaledownOnly");
+}
+
+#[test]
+fn what_is_still_there_in_the_end_is_an_error() {
+    let lab = Lab::installed();
+    // something that makes it again, as GitOps does
+    lab.kubernetes.answers(Method::DELETE, "/api/v1/namespaces/alice/secrets/lrs-ralph", Answer::ok(json!({"kind": "Status", "metadata": {}})));
+    lab.machine.run("uninstall --yes").exits(1).says("lrs.credentials: secret lrs-ralph is still there").never_shows("Gone in");
 }
 
 #[test]

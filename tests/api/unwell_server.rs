@@ -7,7 +7,19 @@ use crate::support::machine::{Ended, Machine, TOKEN};
 use crate::support::server::Answer;
 use crate::support::stack::{Lab, empty_cluster};
 
-const VERBS: [&str; 5] = ["install", "status", "creds", "seed --count 1", "uninstall --yes"];
+const VERBS: [&str; 11] = [
+    "install",
+    "status",
+    "creds",
+    "seed --count 1",
+    "open lms --print",
+    "configure",
+    "statements",
+    "trace",
+    "replay",
+    "dashboards check",
+    "uninstall --yes",
+];
 
 /// Runs each verb against a server that gives every request this answer.
 fn each_verb(answer: &Answer, flags: &str, check: impl Fn(&Ended)) {

@@ -3,7 +3,8 @@
 use crate::support::machine::{Machine, TOKEN};
 use crate::support::server::{Answer, Server, nobody};
 
-const VERBS: [&str; 5] = ["install", "status", "creds", "seed", "uninstall --yes"];
+const VERBS: [&str; 10] =
+    ["install", "status", "creds", "seed", "open lms", "configure", "statements", "trace", "dashboards list", "uninstall --yes"];
 
 #[test]
 fn without_arguments_the_page_is_shown_even_without_a_kubeconfig() {

@@ -23,6 +23,9 @@ fn a_user_who_may_look_at_a_namespace_sees_its_status() {
     let operator = status["parts"].as_array().unwrap().iter().find(|part| part["part"] == "operator").unwrap();
     assert_eq!(operator["runs"]["state"], "unknown", "the operator's namespace is not theirs to see: {status}");
     assert!(operator["runs"]["detail"].as_str().unwrap().contains("statefulsets"), "the missing permission is named: {status}");
+    for verb in ["creds", "seed --count 10", "statements --limit 1", "replay", "open lrs --print", "dashboards list", "dashboards explain events"] {
+        stack().lastack(&format!("{verb} {user}")).good();
+    }
 }
 
 #[test]

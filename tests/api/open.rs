@@ -1,0 +1,38 @@
+//! `open`: the address of a part, or a port-forward that stays up.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+use crate::support::stack::Lab;
+
+/// What a browser would get.
+fn fetch(address: &str) -> String {
+    let (host, path) = address.trim_start_matches("http://").split_once('/').expect("an address with a path");
+    let mut stream = TcpStream::connect(host).expect("the port of the forward");
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+#[test]
+fn a_part_without_an_address_is_reached_through_a_forward_that_stays_up() {
+    let lab = Lab::installed();
+    let mut child = lab.machine.command(&["open", "lrs", "--print"]).spawn().expect("the program runs");
+    let mut address = String::new();
+    BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut address).expect("an address");
+    assert!(address.starts_with("http://127.0.0.1:") && address.ends_with("/__heartbeat__\n"), "{address}");
+    for _ in 0..2 {
+        let answer = fetch(address.trim());
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    assert!(child.try_wait().expect("a child").is_none(), "the forward stays up until it is ended");
+    child.kill().and_then(|()| child.wait()).expect("it runs until it is ended");
+}
+
+#[test]
+fn a_service_without_pods_is_said_before_the_browser_asks() {
+    let lab = Lab::installed();
+    lab.kubernetes.remove("/api/v1/namespaces/alice/pods/lrs-ralph-0");
+    lab.machine.run("open lrs --print").exits(1).prints_nothing().says("service lrs-ralph has no ready pod");
+}
