@@ -89,8 +89,9 @@ pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
     let graph = graph(&args)?;
     let mut stack = Stack::open(flags.resolve().await?, asked, (!args.no_wait).then_some(args.timeout)).await?;
     stack.settings.check()?;
+    let all: Vec<StepId> = graph.steps().map(|step| step.id()).collect();
     let graph = of_components(graph, &args, &stack);
-    stack.settings.components = consists_of(&graph, &args, &stack);
+    stack.settings.components = consists_of(&graph, &all, &args, &stack);
     if !args.ingress.is_empty() && stack.settings.expose() != Expose::Ingress {
         return Err(Failure::usage("`--domain`, `--ingress-class` and `--tls-secret` are only for `--expose ingress`").into());
     }
@@ -165,9 +166,11 @@ fn is_of_a_stack(components: &BTreeSet<Component>) -> bool {
     components.iter().any(|component| *component != Component::Operator)
 }
 
-/// What the stack consists of from now on. None: of everything.
-fn consists_of(graph: &Graph, args: &InstallArgs, stack: &Stack) -> Option<BTreeSet<Component>> {
-    let mut components: BTreeSet<Component> = graph.steps().filter_map(|step| Component::of(step.id())).collect();
+/// What the stack consists of from now on: a component of which only an account is needed is not there. None: of everything.
+fn consists_of(graph: &Graph, all: &[StepId], args: &InstallArgs, stack: &Stack) -> Option<BTreeSet<Component>> {
+    let is_taken = |id: &StepId| graph.steps().any(|step| step.id() == *id);
+    let is_whole = |component: &&Component| all.iter().filter(|id| Component::of(id) == Some(**component)).all(is_taken);
+    let mut components: BTreeSet<Component> = Component::value_variants().iter().filter(is_whole).copied().collect();
     match &stack.settings.components {
         _ if args.all => return None,
         // a whole stack of which only some components are looked after now

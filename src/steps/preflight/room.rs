@@ -1,7 +1,7 @@
 //! Whether the nodes have left what the profile asks for.
 
 use anyhow::Result;
-use k8s_openapi::api::core::v1::{Container, Node, Pod};
+use k8s_openapi::api::core::v1::{Container, Node, Pod, Taint};
 use kube::Api;
 use kube::api::ListParams;
 
@@ -45,8 +45,9 @@ fn shortage(wanted: &[(Resources, u32)], left: &[Resources]) -> Option<String> {
 /// Whether a pod without tolerations, as all of the stack are, can be put there.
 fn takes_pods(node: &Node) -> bool {
     let Some(spec) = &node.spec else { return true };
-    let repels = |effect: &str| ["NoSchedule", "NoExecute"].contains(&effect);
-    spec.unschedulable != Some(true) && !spec.taints.iter().flatten().any(|taint| repels(&taint.effect))
+    // Kubernetes' own taints are of the moment, such as of a node that has just come up
+    let repels = |taint: &Taint| ["NoSchedule", "NoExecute"].contains(&taint.effect.as_str()) && !taint.key.starts_with("node.kubernetes.io/");
+    spec.unschedulable != Some(true) && !spec.taints.iter().flatten().any(repels)
 }
 
 fn allocatable(node: &Node) -> Resources {
@@ -102,6 +103,7 @@ mod tests {
         let node = |spec: serde_json::Value| takes_pods(&serde_json::from_value(json!({"metadata": {"name": "n"}, "spec": spec})).unwrap());
         assert!(node(json!({})));
         assert!(node(json!({"taints": [{"key": "k", "effect": "PreferNoSchedule"}]})));
+        assert!(node(json!({"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]})), "it will be in a moment");
         assert!(!node(json!({"unschedulable": true})));
         assert!(!node(json!({"taints": [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]})));
     }
