@@ -7,6 +7,7 @@ use kube::api::{DeleteParams, ListParams};
 
 use crate::clients::apply;
 use crate::clients::secrets::{Keep, converge_all, observe_all};
+use crate::clients::wait::{self, State};
 use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
@@ -32,8 +33,7 @@ pub struct Accounts {
 impl Kept {
     async fn claims(&self, stack: &Stack) -> Result<Vec<String>> {
         let claims = stack.api::<PersistentVolumeClaim>().list_metadata(&ListParams::default().labels(self.volumes)).await?;
-        let there = claims.items.into_iter().filter(|claim| claim.metadata.deletion_timestamp.is_none());
-        Ok(there.filter_map(|claim| claim.metadata.name).collect())
+        Ok(claims.items.into_iter().filter_map(|claim| claim.metadata.name).collect())
     }
 }
 
@@ -80,7 +80,7 @@ impl Step for Accounts {
         })
     }
 
-    async fn retract(&self, stack: &Stack, _: Retraction, _: &Progress) -> Result<()> {
+    async fn retract(&self, stack: &Stack, _: Retraction, progress: &Progress) -> Result<()> {
         let kept = (self.kept)(stack);
         for secret in &kept.secrets {
             apply::delete_ours(&stack.api::<Secret>(), secret.name).await?;
@@ -91,7 +91,15 @@ impl Step for Accounts {
         for name in kept.claims(stack).await? {
             apply::delete(&stack.api::<PersistentVolumeClaim>(), &name, &DeleteParams::default()).await?;
         }
-        Ok(())
+        // a claim stays while a pod holds it, and an install would take it for the one it needs
+        wait::until(stack, "the end of the volume claims", progress, || async {
+            Ok(match kept.claims(stack).await?.as_slice() {
+                [] => State::Ready(String::new()),
+                held => State::Waiting(format!("volume claim {} is being removed", held.join(", "))),
+            })
+        })
+        .await
+        .map(drop)
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {
