@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::support::helm::Call;
 use crate::support::machine::TOKEN;
-use crate::support::stack::{DATA_LAKE, Lab};
+use crate::support::stack::{DATA_LAKE, Lab, lms_objects, node};
 
 use super::install::passwords;
 
@@ -80,6 +80,14 @@ fn helm_never_gets_a_secret() {
 fn another_registry_and_values_of_the_user_reach_the_chart() {
     let lab = Lab::empty();
     lab.machine.write("values.yaml", "replicas: 2\nresources: {limits: {memory: 1Gi}}\n");
+    let mut machine = node("8", "16Gi");
+    machine["status"]["addresses"] = json!([{"type": "InternalIP", "address": "192.0.2.7"}]);
+    let mut objects = lms_objects();
+    let service = objects.iter_mut().find(|object| object["kind"] == "Service").expect("Moodle's Service");
+    service["spec"]["type"] = json!("NodePort");
+    service["spec"]["ports"][0]["nodePort"] = json!(30080);
+    lab.kubernetes.put([machine]).put_once_there(lab.helm.trace_of("lms"), objects);
+    lab.moodle.world().site = "http://192.0.2.7:30080".into();
     lab.machine.run("install --image-registry registry.example.org/mirror/ --values lrs=values.yaml --expose nodeport").exits(0);
     let calls = lab.helm.calls();
     let values = upgrade_of(&calls, OF_LRS).values();
@@ -90,6 +98,8 @@ fn another_registry_and_values_of_the_user_reach_the_chart() {
     assert_eq!(values["resources"]["requests"]["memory"], "384Mi", "what the user does not name stays");
     let values = upgrade_of(&calls, "elastic-operator").values();
     assert_eq!(values["image"]["repository"], "registry.example.org/mirror/eck/eck-operator");
+    let last = calls.iter().rfind(|call| call.is("upgrade") && call.is("lms")).expect("an upgrade of lms");
+    assert_eq!(last.values()["siteUrl"], "http://192.0.2.7:30080", "Moodle knows the address that its Service has got");
 }
 
 #[test]
