@@ -30,6 +30,7 @@ fn a_healthy_stack_is_a_table_and_exit_code_0() {
         .prints("8.19.21")
         .prints("0 statements, 31 MB")
         .prints("3 dashboards, 29 charts")
+        .never_shows("of another version")
         .prints("ECK 3.5.0");
 }
 

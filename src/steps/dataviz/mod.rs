@@ -95,11 +95,13 @@ async fn ask(stack: &Stack) -> Result<(Fact, Fact)> {
     let own = if sign_in(stack, "admin").await?.is_some() { "" } else { ", admin has a password of their own" };
     let answers = Fact::Good(format!("login ok{own}"));
     let bundle = Bundle::ours()?;
-    let (standings, fault) = try_join(sync::compare(stack, &superset, &bundle), database::fault(stack, &superset)).await?;
+    let (mut standings, fault) = try_join(sync::compare(stack, &superset, &bundle), database::fault(stack, &superset)).await?;
+    // the connection that is there has a step of its own, which tells whether it is as it should be
+    standings.retain(|(asset, standing)| asset.kind != Kind::Database || *standing == Standing::Missing);
     let there =
         |kind| standings.iter().filter(|(asset, standing)| asset.kind == kind && !matches!(standing, Standing::Missing | Standing::Deleted)).count();
     let count = |wanted| standings.iter().filter(|(_, standing)| *standing == wanted).count();
-    let theirs = standings.iter().filter(|(asset, standing)| asset.kind != Kind::Database && standing.is_a_persons()).count();
+    let theirs = standings.iter().filter(|(_, standing)| standing.is_a_persons()).count();
     let mut data = format!("{} dashboards, {} charts", there(Kind::Dashboard), there(Kind::Chart));
     if theirs > 0 {
         data.push_str(&format!(", {theirs} changed by people"));
