@@ -13,6 +13,13 @@ use super::table::{Samples, Table};
 use super::{Args, say};
 
 const SLUGS: [&str; 3] = ["is-the-course-alive", "how-do-learners-watch-the-videos", "is-the-data-flowing"];
+/// What `pages.py` tells of a dashboard.
+const VIEWS: [(&str, &str); 4] = [
+    ("/first/sight", "new browser, what is in sight"),
+    ("/first/end", "new browser, scrolled to its end"),
+    ("/again/sight", "again, what is in sight"),
+    ("/again/end", "again, scrolled to its end"),
+];
 /// Every view asks the data lake, as the first of the minute does.
 const UNCACHED: &str = "config: {cacheSeconds: 0}\n";
 
@@ -39,20 +46,15 @@ fn pages(args: &Args, place: &Place, table: &mut Table) -> Result<()> {
     // whatever has to be read once, such as an index that nobody has asked for anything, is read here
     let checked: Value = serde_json::from_str(&output(&mut place.lastack(&["dashboards", "check", "--fail-on-error", "-o", "json"]))?)?;
     let asked = asked(place)?;
-    let mut first = vec![Vec::new(); SLUGS.len()];
-    let mut again = vec![Vec::new(); SLUGS.len()];
     // the first browser is not counted
-    for round in 0..=args.rounds {
-        let seen = look(&asked)?;
-        for (nth, slug) in SLUGS.iter().enumerate().filter(|_| round > 0) {
-            first[nth].push(seen[slug]["seconds"].as_f64().context("the browser gave no time")?);
-            again[nth].push(seen[slug]["again"].as_f64().context("the browser gave no time")?);
-        }
-    }
+    look(&asked)?;
+    let looks = (0..args.rounds).map(|_| look(&asked)).collect::<Result<Vec<Value>>>()?;
     let target = if args.statements <= 22_000 { "below 5 s" } else { "below 10 s" };
-    for ((slug, first), again) in SLUGS.iter().zip(first).zip(again) {
-        table.alone(&format!("`{slug}`, new browser"), "s", &Samples::new(first), target);
-        table.alone(&format!("`{slug}`, again"), "s", &Samples::new(again), target);
+    for slug in SLUGS {
+        for (view, what) in VIEWS {
+            let seconds = looks.iter().map(|seen| seen[slug].pointer(view).and_then(Value::as_f64).context("the browser gave no time"));
+            table.alone(&format!("`{slug}`, {what}"), "s", &Samples::new(seconds.collect::<Result<Vec<f64>>>()?), target);
+        }
     }
     let queries = checked["items"].as_array().context("no charts were checked")?.iter().filter_map(|item| item["milliseconds"].as_f64());
     table.alone("a chart's query, four at a time", "s", &Samples::new(queries.map(|ms| ms / 1e3)), "");
@@ -71,11 +73,11 @@ fn asked(place: &Place) -> Result<String> {
         Ok(((*slug).to_string(), json!(file.matches("type: CHART").count())))
     });
     let dashboards = charts.collect::<Result<Map<String, Value>>>()?;
-    Ok(json!({"url": url, "user": "teacher", "password": teacher["password"], "dashboards": dashboards, "again": true}).to_string())
+    Ok(json!({"url": url, "user": "teacher", "password": teacher["password"], "dashboards": dashboards}).to_string())
 }
 
 fn look(asked: &str) -> Result<Value> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/dashboards.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/pages.py");
     let mut child = Command::new("/usr/bin/python3").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     child.stdin.take().context("a pipe")?.write_all(asked.as_bytes())?;
     let ended = child.wait_with_output()?;

@@ -138,7 +138,6 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
                 assert!(allowed || !text.contains(bad), "`{title}` of {slug} shows `{text}`");
             }
         }
-        eprintln!("{slug}: {} charts in {} s", charts.len(), pages[slug]["seconds"]);
     }
     let shows = |slug: &str, title: &str, number: &str| {
         let text = pages[slug]["charts"][title].as_str().unwrap_or_else(|| panic!("`{title}` should be on {slug}: {}", pages[slug]));

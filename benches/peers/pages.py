@@ -1,0 +1,56 @@
+"""How long a teacher waits for dashboards, in the browser that a teacher has.
+
+Reads {"url", "user", "password", "dashboards": {slug: charts}} from standard input, opens all dashboards and then all again, and prints
+{slug: {"first": {"sight", "end"}, "again": {"sight", "end"}}}: seconds from the address until all that is in sight is drawn, and until
+the last chart is for somebody who scrolls down as soon as something is there.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests/e2e"))
+
+import chromium
+from chromium import PATIENCE
+from dashboards import CHARTS, sign_in
+from selenium.webdriver.support.ui import WebDriverWait
+
+# To a browser that says it is driven by a program, Superset draws all charts at once, whether they are in sight or not
+A_PERSONS = "--disable-blink-features=AutomationControlled"
+WINDOW = "1920,1080"
+
+SIGHT = f"""{CHARTS}
+const inSight = ({{holder}}) => holder.getBoundingClientRect().top < innerHeight
+return charts.length === arguments[0] && charts.filter(inSight).every(isDrawn)
+"""
+SCROLL = f"{CHARTS} charts[arguments[0]].holder.scrollIntoView()"
+DRAWN = f"{CHARTS} return isDrawn(charts[arguments[0]])"
+
+
+def look(page, url, charts):
+    wait = WebDriverWait(page, PATIENCE, poll_frequency=0.05)
+    begun = time.monotonic()
+    page.get(url)
+    wait.until(lambda p: p.execute_script(SIGHT, charts))
+    sight = time.monotonic() - begun
+    for nth in range(charts):
+        page.execute_script(SCROLL, nth)
+        wait.until(lambda p: p.execute_script(DRAWN, nth))
+    return {"sight": round(sight, 2), "end": round(time.monotonic() - begun, 2)}
+
+
+def main():
+    asked = json.load(sys.stdin)
+    with chromium.page(A_PERSONS, window=WINDOW) as page:
+        sign_in(page, asked)
+
+        def round_of_all():
+            return {slug: look(page, f"{asked['url']}/superset/dashboard/{slug}/", charts) for slug, charts in asked["dashboards"].items()}
+
+        first, again = round_of_all(), round_of_all()
+        print(json.dumps({slug: {"first": first[slug], "again": again[slug]} for slug in first}))
+
+
+main()
