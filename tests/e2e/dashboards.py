@@ -1,7 +1,8 @@
 """Looks at dashboards as a person does: signs in, opens each, waits for its charts, and tells what is on the page.
 
-Reads {"url", "user", "password", "dashboards": {slug: charts}, "screenshots": folder or null} from standard input and prints
-{slug: {"charts": {title: text}}}. A chart that shows an error has it in its text.
+Reads {"url", "user", "password", "dashboards": {slug: charts}, "filters": {slug: {name: value}}, "screenshots": folder or null} from
+standard input and prints {slug: {"charts": {title: text}, "filtered": {title: text}}}: what is shown at first, and when the values are
+selected. A chart that shows an error has it in its text.
 """
 
 import json
@@ -36,12 +37,29 @@ def sign_in(page, asked):
     WebDriverWait(page, PATIENCE).until(lambda p: "/login" not in p.current_url)
 
 
+def select(page, name, value):
+    """Types a value into a filter of the bar and applies it."""
+    patient = WebDriverWait(page, PATIENCE)
+    control = f"//*[@data-test='filter-control-name'][normalize-space()='{name}']/ancestor::*[.//input[@role='combobox']][1]"
+    patient.until(lambda p: p.find_element(By.XPATH, f"{control}//input[@role='combobox']")).send_keys(value)
+    patient.until(lambda p: p.find_element(By.CSS_SELECTOR, f".ant-select-item-option[title='{value}']")).click()
+    patient.until(lambda p: p.find_element(By.CSS_SELECTOR, "[data-test='filter-bar__apply-button']:enabled")).click()
+
+
 def look(page, asked, slug, expected):
+    patient = WebDriverWait(page, PATIENCE, poll_frequency=0.1)
     page.get(f"{asked['url']}/superset/dashboard/{slug}/")
-    WebDriverWait(page, PATIENCE, poll_frequency=0.1).until(lambda p: p.execute_script(SHOWN, expected))
+    patient.until(lambda p: p.execute_script(SHOWN, expected))
     if asked.get("screenshots"):
         page.save_screenshot(f"{asked['screenshots']}/{slug}.png")
-    return {"charts": dict(page.execute_script(TEXTS))}
+    charts = page.execute_script(TEXTS)
+    seen = {"charts": dict(charts)}
+    for name, value in asked.get("filters", {}).get(slug, {}).items():
+        select(page, name, value)
+        patient.until(lambda p: p.execute_script(SHOWN, expected) and p.execute_script(TEXTS) != charts)
+        charts = page.execute_script(TEXTS)
+        seen["filtered"] = dict(charts)
+    return seen
 
 
 def main():
