@@ -54,6 +54,19 @@ where
     until(stack, object, progress, look).await
 }
 
+/// Looks until `look` finds nothing any more; until then it tells what is left.
+pub async fn until_gone<F, Fut>(stack: &Stack, object: &str, progress: &Progress<'_>, mut look: F) -> Result<()>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<Option<String>>>,
+{
+    let look = || {
+        let looked = look();
+        async { Ok(looked.await?.map_or_else(|| State::Ready(String::new()), State::Waiting)) }
+    };
+    until(stack, object, progress, look).await.map(drop)
+}
+
 /// Looks until `look` says ready. Without a deadline (`--no-wait`) it looks once.
 pub async fn until<F, Fut>(stack: &Stack, object: &str, progress: &Progress<'_>, mut look: F) -> Result<Converged>
 where

@@ -7,7 +7,7 @@ use kube::api::{DeleteParams, ListParams};
 
 use crate::clients::apply;
 use crate::clients::secrets::{Keep, converge_all, observe_all};
-use crate::clients::wait::{self, State};
+use crate::clients::wait;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
@@ -92,14 +92,11 @@ impl Step for Accounts {
             apply::delete(&stack.api::<PersistentVolumeClaim>(), &name, &DeleteParams::default()).await?;
         }
         // a claim stays while a pod holds it, and an install would take it for the one it needs
-        wait::until(stack, "the end of the volume claims", progress, || async {
-            Ok(match kept.claims(stack).await?.as_slice() {
-                [] => State::Ready(String::new()),
-                held => State::Waiting(format!("volume claim {} is being removed", held.join(", "))),
-            })
+        wait::until_gone(stack, "the end of the volume claims", progress, || async {
+            let held = kept.claims(stack).await?;
+            Ok((!held.is_empty()).then(|| format!("volume claim {} is being removed", held.join(", "))))
         })
         .await
-        .map(drop)
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {

@@ -12,7 +12,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use crate::clients::apply::{self, FIELD_MANAGER};
-use crate::clients::wait::{self, State};
+use crate::clients::wait;
 use crate::output::progress::Progress;
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
 use crate::stack::{SETTINGS, Stack};
@@ -83,14 +83,10 @@ impl Step for OfTheStack {
     async fn retract(&self, stack: &Stack, _: Retraction, progress: &Progress) -> Result<()> {
         let name = stack.namespace();
         Self::api(stack).delete(name, &DeleteParams::default()).await.with_context(|| format!("namespace {name}"))?;
-        wait::until(stack, &format!("the end of namespace {name}"), progress, || async {
-            Ok(match Self::api(stack).get_opt(name).await? {
-                None => State::Ready(String::new()),
-                Some(_) => State::Waiting(format!("namespace {name} is being deleted")),
-            })
+        wait::until_gone(stack, &format!("the end of namespace {name}"), progress, || async {
+            Ok(Self::api(stack).get_opt(name).await?.map(|_| format!("namespace {name} is being deleted")))
         })
         .await
-        .map(drop)
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {

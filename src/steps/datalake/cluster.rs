@@ -139,15 +139,12 @@ fn desired(stack: &Stack, live: Option<&Live>) -> Result<Desired> {
 async fn release_volumes(stack: &Stack, progress: &Progress<'_>) -> Result<()> {
     let policy = json!({"spec": {"volumeClaimDeletePolicy": "DeleteOnScaledownOnly"}});
     api(stack).patch(NAME, &PatchParams::default(), &Patch::Merge(&policy)).await.with_context(|| format!("elasticsearch {NAME}"))?;
-    wait::until(stack, "the operator's hold on the volumes", progress, || async {
-        let held = claims(stack).await?.into_iter().filter(|claim| claim.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty()));
-        Ok(match held.count() {
-            0 => State::Ready(String::new()),
-            n => State::Waiting(format!("the operator still holds {n} volume claims")),
-        })
+    wait::until_gone(stack, "the operator's hold on the volumes", progress, || async {
+        let owned = |claim: &PersistentVolumeClaim| claim.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
+        let held = claims(stack).await?.iter().filter(|claim| owned(claim)).count();
+        Ok((held > 0).then(|| format!("the operator still holds {held} volume claims")))
     })
     .await
-    .map(drop)
 }
 
 async fn claims(stack: &Stack) -> Result<Vec<PersistentVolumeClaim>> {
@@ -246,17 +243,13 @@ impl Step for Cluster {
                 apply::delete(&stack.api::<PersistentVolumeClaim>(), claim, &DeleteParams::default()).await?;
             }
         }
-        wait::until(stack, &format!("the end of elasticsearch {NAME}"), progress, || async {
+        wait::until_gone(stack, &format!("the end of elasticsearch {NAME}"), progress, || async {
             let pods = pods::all(stack, PODS).await?;
             let (pods, claims) = (pods.len(), if how.keep_data { 0 } else { claims(stack).await?.len() });
-            Ok(if live(stack).await?.is_none() && pods + claims == 0 {
-                State::Ready(String::new())
-            } else {
-                State::Waiting(format!("{pods} pods and {claims} volume claims are being removed"))
-            })
+            let is_left = live(stack).await?.is_some() || pods + claims > 0;
+            Ok(is_left.then(|| format!("{pods} pods and {claims} volume claims are being removed")))
         })
         .await
-        .map(drop)
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {
