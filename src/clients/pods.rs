@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Event, Pod, Secret};
-use kube::Api;
 use kube::api::{ListParams, LogParams};
+use kube::{Api, Resource};
 
 use crate::stack::Stack;
 
@@ -19,6 +20,14 @@ pub enum Trouble {
     Waiting(String),
     /// Stays wrong until somebody does something.
     Fatal { why: String, hint: String },
+}
+
+impl Trouble {
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Waiting(why) | Self::Fatal { why, .. } => why,
+        }
+    }
 }
 
 pub fn is_ready(pod: &Pod) -> bool {
@@ -62,19 +71,74 @@ pub async fn list(stack: &Stack, selector: &str) -> kube::Result<Vec<Pod>> {
 pub async fn trouble(stack: &Stack, pods: &[Pod]) -> Option<Trouble> {
     let mut waiting = None;
     for pod in pods.iter().filter(|pod| !is_ready(pod)) {
+        let because = |what: String, words: Option<String>| words.map_or(what.clone(), |words| format!("{what}: {words}"));
         match diagnose(pod) {
-            Trouble::Fatal { why, hint } => {
-                let log = if why.contains("keeps crashing") { last_words(&stack.api::<Pod>(), pod).await } else { None };
-                let why = log.map_or(why.clone(), |line| format!("{why}: {line}"));
-                return Some(Trouble::Fatal { why, hint });
-            }
-            trouble => match missing_mount(stack, pod).await {
+            Trouble::Fatal { why, hint } => return Some(Trouble::Fatal { why: because(why, last_words(stack, pod).await), hint }),
+            Trouble::Waiting(why) => match missing_mount(stack, pod).await {
                 Some(missing) => return Some(missing),
-                None => waiting = waiting.or(Some(trouble)),
+                None if waiting.is_none() => waiting = Some(Trouble::Waiting(because(why, failing_probe(stack, pod).await))),
+                None => {}
             },
         }
     }
     waiting
+}
+
+/// Why a container keeps crashing: the probe for which the kubelet kills it, or the last line that it wrote.
+async fn last_words(stack: &Stack, pod: &Pod) -> Option<String> {
+    let crashed = statuses(pod).find(|status| waiting_reason(status) == Some("CrashLoopBackOff"))?;
+    let began = crashed.last_state.as_ref().and_then(|state| state.terminated.as_ref()).and_then(|ended| ended.started_at.as_ref());
+    let events = events(stack, pod, began.map(|time| time.0)).await;
+    let says = |event: &&Event, reason: &str, what: &str| {
+        event.reason.as_deref() == Some(reason) && event.message.as_deref().is_some_and(|message| message.contains(what))
+    };
+    for probe in ["startup", "liveness"] {
+        if events.iter().any(|event| says(&event, "Killing", &format!("Container {} failed {probe} probe", crashed.name))) {
+            return newest_unhealthy(&events, &[probe]).map(|failure| format!("the kubelet kills it, {failure}"));
+        }
+    }
+    let params = LogParams { container: Some(crashed.name.clone()), previous: true, ..Default::default() };
+    last_line(&beside(stack, pod), pod, params).await
+}
+
+/// The probe that keeps a container from being ready that has run for a while.
+async fn failing_probe(stack: &Stack, pod: &Pod) -> Option<String> {
+    let began = |status: &ContainerStatus| Some(status.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0);
+    let began = statuses(pod).filter(|status| !status.ready).find_map(began).filter(|began| age_of(*began) > SETTLED)?;
+    // a startup probe fails until the start is over
+    newest_unhealthy(&events(stack, pod, Some(began)).await, &["readiness", "liveness"])
+}
+
+fn newest_unhealthy(events: &[Event], probes: &[&str]) -> Option<String> {
+    let messages = events.iter().filter(|event| event.reason.as_deref() == Some("Unhealthy")).filter_map(|event| event.message.as_deref());
+    let mut failures = messages.filter(|message| probes.iter().any(|probe| message.to_lowercase().starts_with(probe)));
+    failures.next_back().map(|message| format!("its {}", uncapitalized(message.lines().next().unwrap_or_default())))
+}
+
+fn uncapitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// What was said of a pod since then, the newest last.
+async fn events(stack: &Stack, pod: &Pod, since: Option<jiff::Timestamp>) -> Vec<Event> {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    let of_pod = ListParams::default().fields(&format!("involvedObject.kind=Pod,involvedObject.name={name}"));
+    // who may not look at events is told without them
+    let mut events = beside::<Event>(stack, pod).list(&of_pod).await.map(|list| list.items).unwrap_or_default();
+    let time = |event: &Event| event.last_timestamp.as_ref().map(|time| time.0);
+    events.retain(|event| since.is_none_or(|since| time(event).is_some_and(|time| time >= since)));
+    events.sort_by_key(time);
+    events
+}
+
+/// Objects of the namespace in which a pod is, which for the operator's is not the stack's.
+fn beside<K>(stack: &Stack, pod: &Pod) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope>,
+    K::DynamicType: Default,
+{
+    Api::namespaced(stack.target.client.clone(), pod.metadata.namespace.as_deref().unwrap_or_else(|| stack.namespace()))
 }
 
 /// A Secret or ConfigMap that a pod needs before it can start, and that is not there. The kubelet says so in an event
@@ -123,12 +187,6 @@ pub async fn cannot_be_made(stack: &Stack, kind: &str, name: &str) -> Option<Tro
 
 fn age_of(time: jiff::Timestamp) -> Duration {
     jiff::Timestamp::now().duration_since(time).max(jiff::SignedDuration::ZERO).unsigned_abs()
-}
-
-/// The last line that the crashed container of a pod wrote.
-async fn last_words(api: &Api<Pod>, pod: &Pod) -> Option<String> {
-    let container = statuses(pod).find(|status| waiting_reason(status).is_some()).map(|status| status.name.clone());
-    last_line(api, pod, LogParams { container, previous: true, ..Default::default() }).await
 }
 
 /// The last line that the newest of these pods wrote, in the container that failed.

@@ -13,8 +13,10 @@ pub mod release;
 
 use anyhow::Result;
 use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Pod;
 use secrecy::SecretString;
 
+use crate::clients::pods;
 use crate::stack::Stack;
 use crate::stack::graph::Graph;
 use crate::stack::step::{Step, StepId};
@@ -71,6 +73,16 @@ impl Fact {
             Some(sentence) => Self::Unknown(sentence.to_string()),
             None => Self::Bad(crate::error::one_line(error)),
         }
+    }
+
+    /// How many pods are ready, of how many, and what keeps the others.
+    pub async fn of_pods(stack: &Stack, pods: &[Pod], wanted: usize) -> Self {
+        let ready = pods.iter().filter(|pod| pods::is_ready(pod)).count();
+        if ready >= wanted {
+            return Self::Good(format!("{ready}/{wanted}"));
+        }
+        let reason = pods::trouble(stack, pods).await.map(|trouble| format!(": {}", trouble.why())).unwrap_or_default();
+        Self::Bad(format!("{ready}/{wanted}{reason}"))
     }
 }
 

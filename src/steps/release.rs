@@ -299,9 +299,7 @@ pub async fn pods(stack: &Stack, deployment: &str) -> Fact {
         let deployment = stack.api::<Deployment>().get(deployment).await.with_context(|| format!("deployment {deployment}"))?;
         let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         let pods = pods::list(stack, &selector(&deployment)).await?;
-        let ready = pods.iter().filter(|pod| pods::is_ready(pod)).count();
-        let text = format!("{ready}/{wanted}");
-        Ok(if i32::try_from(ready).is_ok_and(|ready| ready >= wanted) { Fact::Good(text) } else { Fact::Bad(text) })
+        Ok(Fact::of_pods(stack, &pods, usize::try_from(wanted).unwrap_or_default()).await)
     };
     counted.await.unwrap_or_else(|error| Fact::from_error(&error))
 }

@@ -7,7 +7,7 @@ use http::Method;
 
 use crate::support::machine::TOKEN;
 use crate::support::server::Answer;
-use crate::support::stack::{DATA_LAKE, Lab};
+use crate::support::stack::{DATA_LAKE, Lab, lrs_labels, stuck_pod};
 
 /// A `status` that goes on, and the lines it prints.
 fn watch(lab: &Lab, line: &str) -> (Child, impl Iterator<Item = String>) {
@@ -135,6 +135,15 @@ fn a_part_without_a_ready_pod_is_a_fault() {
     let lab = Lab::installed();
     lab.kubernetes.answers(Method::GET, "/api/v1/namespaces/alice/pods", Answer::ok(serde_json::json!({"metadata": {}, "items": []})));
     lab.machine.run("status").exits(3).prints("0/1").prints("service lrs-ralph has no ready pod");
+}
+
+#[test]
+fn what_keeps_a_pod_from_being_ready_is_said_beside_their_number() {
+    let lab = Lab::installed();
+    let waiting = serde_json::json!({"reason": "ImagePullBackOff", "message": "ralph:5.0.1: not found"});
+    let pod = stuck_pod("lrs-ralph-1", "alice", lrs_labels(), "fundocker/ralph:5.0.1", waiting, 0);
+    lab.kubernetes.answers(Method::GET, "/api/v1/namespaces/alice/pods", Answer::ok(serde_json::json!({"metadata": {}, "items": [pod]})));
+    lab.machine.run("status").exits(3).prints("fault: ralph pods: 0/1: pod lrs-ralph-1 cannot pull fundocker/ralph:5.0.1: not found in the registry");
 }
 
 #[test]

@@ -55,6 +55,54 @@ fn a_crash_loop_ends_the_wait_with_the_last_line_of_the_log() {
         .says("hint: kubectl logs data-lake-es-default-0 -c main -n alice --previous");
 }
 
+/// What the kubelet says of a pod, some seconds ago.
+fn said_of_pod(pod: &str, seconds: i64, reason: &str, message: &str) -> [Value; 1] {
+    let at = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
+    [json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": format!("{pod}.{seconds}"), "namespace": "alice"}, "type": "Warning",
+            "involvedObject": {"kind": "Pod", "name": pod}, "reason": reason, "lastTimestamp": at.to_string(), "message": message})]
+}
+
+#[test]
+fn a_crash_loop_that_a_probe_makes_ends_the_wait_with_the_probe() {
+    let mut pod = data_lake_pod(json!({"reason": "CrashLoopBackOff", "message": "back-off 10s"}), 3);
+    let began = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(60);
+    pod["status"]["containerStatuses"][0]["lastState"] = json!({"terminated": {"exitCode": 0, "startedAt": began.to_string()}});
+    let lab = lab_with(pod);
+    let name = "data-lake-es-default-0";
+    lab.kubernetes.put(said_of_pod(name, 90, "Unhealthy", "Startup probe failed: connection refused"));
+    lab.kubernetes.put(said_of_pod(name, 50, "Unhealthy", "Readiness probe failed: no"));
+    lab.kubernetes.put(said_of_pod(name, 11, "Unhealthy", "Startup probe failed: Get \"http://10.0.0.1/\": context deadline exceeded"));
+    lab.kubernetes.put(said_of_pod(name, 10, "Killing", "Container main failed startup probe, will be restarted"));
+    lab.kubernetes.logs(name, "Finished server process");
+    lab.machine.run("install").exits(1).says(
+        "container main of pod data-lake-es-default-0 keeps crashing (3 restarts): the kubelet kills it, its startup probe failed: \
+         Get \"http://10.0.0.1/\": context deadline exceeded",
+    );
+}
+
+#[test]
+fn a_container_that_hangs_is_not_ready_for_the_probe_that_says_so() {
+    let name = "data-lake-es-default-0";
+    let lab = || {
+        let mut pod = data_lake_pod(json!(null), 0);
+        let began = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(60);
+        pod["status"]["containerStatuses"][0]["state"] = json!({"running": {"startedAt": began.to_string()}});
+        let lab = lab_with(pod);
+        lab.kubernetes.put(said_of_pod(name, 90, "Unhealthy", "Readiness probe failed: of the run before"));
+        lab.kubernetes.put(said_of_pod(name, 20, "Unhealthy", "Startup probe failed: of the start"));
+        lab
+    };
+    let why = format!("main of pod {name} runs and is not ready yet");
+    let started = lab().machine.run("install --timeout 1s");
+    started.exits(124).says(&why);
+    assert!(!started.stderr.contains("probe failed"), "what was before is over: {}", started.stderr);
+
+    let hangs = lab();
+    hangs.kubernetes.put(said_of_pod(name, 5, "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 500"));
+    let why = format!("{why}: its readiness probe failed: HTTP probe failed with statuscode: 500");
+    hangs.machine.run("install --timeout 1s").exits(124).says(&why);
+}
+
 #[test]
 fn a_secret_that_a_pod_needs_and_is_not_there_ends_the_wait() {
     let lab = lab_with_pod(json!({"reason": "CreateContainerConfigError", "message": "secret \"data-lake-roles\" not found"}), 0);

@@ -65,7 +65,7 @@ pub fn data_lake_labels() -> Value {
     json!({"elasticsearch.k8s.elastic.co/cluster-name": "data-lake", "app.kubernetes.io/part-of": "lastack"})
 }
 
-fn lrs_labels() -> Value {
+pub fn lrs_labels() -> Value {
     json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs"})
 }
 

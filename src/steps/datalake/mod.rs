@@ -62,11 +62,7 @@ impl Part for Datalake {
             Err(error) => status.runs = Fact::from_error(error),
         }
         status.pods = match pods {
-            Ok(pods) => {
-                let ready = pods.iter().filter(|pod| pods::is_ready(pod)).count();
-                let text = format!("{ready}/{}", pods.len());
-                if ready == pods.len() && ready > 0 { Fact::Good(text) } else { Fact::Bad(text) }
-            }
+            Ok(pods) => Fact::of_pods(stack, &pods, pods.len().max(1)).await,
             Err(error) => Fact::from_error(&error.into()),
         };
         match asked {
