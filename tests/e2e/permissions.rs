@@ -45,7 +45,7 @@ fn a_user_of_one_namespace_can_make_the_first_stack_there_and_take_it_away() {
     lab.run("kubectl", &["create", "namespace", lab.namespace], "").good();
     let user = account_with("install", &lab);
     lab.lastack(&format!("install --only lms --no-wait {user}")).good().says("started  lms.release");
-    lab.lastack(&format!("uninstall --yes {user}")).good().says("Gone in");
+    lab.lastack(&format!("uninstall --yes --timeout 1m {user}")).good().says("Gone in");
     assert_eq!(lab.kubectl("get deployments,statefulsets,services,persistentvolumeclaims -o name"), "", "nothing of the stack is left");
     lab.run("kubectl", &["delete", "namespace", lab.namespace], "").good();
 }
