@@ -2,10 +2,12 @@
 //! `uninstall`, and for what they would do.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use futures::future::BoxFuture;
+use futures::channel::oneshot;
+use futures::future::{BoxFuture, Either, FutureExt, join_all, select};
 use futures::stream::{FuturesUnordered, StreamExt};
 
 use crate::error::{self, Failure};
@@ -18,6 +20,9 @@ use super::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
 pub struct Graph {
     steps: Vec<Box<dyn Step>>,
 }
+
+/// A look at a step that began with the walk.
+type Early = oneshot::Receiver<Result<Observed>>;
 
 /// How a step of a walk ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,34 +108,64 @@ impl Graph {
     /// Makes every step true, skipping what already is. Steps that do not need a failed one go on; the first
     /// failure is the error.
     pub async fn converge(&self, stack: &Stack, report: &dyn Report) -> Result<Summary> {
-        self.walk(report, |step| step.needs().to_vec(), |step| Box::pin(converge_one(step, stack, report))).await
+        let (looking, mut seen) = self.look(stack);
+        let walk = self.walk(
+            report,
+            |step| step.needs().to_vec(),
+            |step, is_as_it_was| {
+                let early = seen.remove(step.id()).filter(|_| is_as_it_was);
+                Box::pin(converge_one(step, stack, report, early))
+            },
+        );
+        beside(walk, looking).await
     }
 
     /// Undoes every step, those that need others first.
     pub async fn retract(&self, stack: &Stack, how: Retraction, report: &dyn Report) -> Result<Summary> {
         let dependents = |step: &dyn Step| self.steps().filter(|other| other.needs().contains(&step.id())).map(|other| other.id()).collect();
-        self.walk(report, dependents, |step| Box::pin(retract_one(step, stack, how, report))).await
+        self.walk(report, dependents, |step, _| Box::pin(retract_one(step, stack, how, report))).await
     }
 
     /// Looks at every step that can be looked at, and changes nothing.
     pub async fn plan<'a>(&'a self, stack: &Stack) -> Result<Vec<Planned<'a>>> {
-        let mut plan: Vec<Planned<'a>> = Vec::new();
-        for step in self.steps() {
-            let open = step.needs().iter().find(|need| plan.iter().any(|p| p.step.id() == **need && !p.finding.is_ok()));
-            let finding = match open {
-                Some(need) => Finding::After(need),
-                None => Finding::Seen(observe(step, stack).await?),
-            };
-            plan.push(Planned { step, finding });
-        }
-        Ok(plan)
+        let (looking, mut seen) = self.look(stack);
+        let plan = async {
+            let mut plan: Vec<Planned<'a>> = Vec::new();
+            for step in self.steps() {
+                let open = step.needs().iter().find(|need| plan.iter().any(|p| p.step.id() == **need && !p.finding.is_ok()));
+                let finding = match open {
+                    Some(need) => Finding::After(need),
+                    None => Finding::Seen(sight(step, stack, seen.remove(step.id())).await?),
+                };
+                plan.push(Planned { step, finding });
+            }
+            Ok(plan)
+        };
+        beside(plan, looking).await
+    }
+
+    /// Looks at all steps at the same time, because most of them are true most of the time. What one sees counts as long
+    /// as no step before it has been changed.
+    fn look<'a>(&'a self, stack: &'a Stack) -> (impl Future<Output = ()> + 'a, BTreeMap<StepId, Early>) {
+        let (looks, seen): (Vec<_>, BTreeMap<_, _>) = self
+            .steps()
+            .map(|step| {
+                let (tell, told) = oneshot::channel();
+                let look = async move {
+                    // nobody listens when it was looked at anew, or what it needs has failed
+                    let _ = tell.send(observe(step, stack).await);
+                };
+                (look, (step.id(), told))
+            })
+            .unzip();
+        (join_all(looks).map(drop), seen)
     }
 
     async fn walk<'a, F>(
         &'a self,
         report: &dyn Report,
         comes_after: F,
-        run: impl Fn(&'a dyn Step) -> BoxFuture<'a, Result<(End, bool)>>,
+        mut run: impl FnMut(&'a dyn Step, bool) -> BoxFuture<'a, Result<(End, bool)>>,
     ) -> Result<Summary>
     where
         F: Fn(&dyn Step) -> Vec<StepId>,
@@ -138,6 +173,8 @@ impl Graph {
         let started = Instant::now();
         let mut ended: BTreeMap<StepId, End> = BTreeMap::new();
         let mut chain: BTreeMap<StepId, Duration> = BTreeMap::new();
+        // changed, or after one that was
+        let mut touched: BTreeSet<StepId> = BTreeSet::new();
         let known: BTreeSet<StepId> = self.steps().map(|step| step.id()).collect();
         let mut waiting: Vec<&dyn Step> = self.steps().collect();
         let mut running = FuturesUnordered::new();
@@ -165,8 +202,12 @@ impl Graph {
                     return true;
                 }
                 let longest_before = before.iter().filter_map(|id| chain.get(id)).max().copied().unwrap_or_default();
-                let future = run(*step);
                 let id = step.id();
+                let is_as_it_was = before.iter().all(|id| !touched.contains(id));
+                if !is_as_it_was {
+                    touched.insert(id);
+                }
+                let future = run(*step, is_as_it_was);
                 running.push(async move {
                     let begun = Instant::now();
                     let result = future.await;
@@ -183,6 +224,7 @@ impl Graph {
                 Ok((end, changed)) => {
                     ended.insert(id, end);
                     if changed {
+                        touched.insert(id);
                         summary.changed.push(id);
                     }
                     if end == End::Pending {
@@ -219,10 +261,26 @@ fn unless_forbidden<T>(looked: Result<T>, answer: impl FnOnce(String) -> T) -> R
     })
 }
 
-async fn converge_one(step: &dyn Step, stack: &Stack, report: &dyn Report) -> Result<(End, bool)> {
+/// Awaits the one while the other goes on beside it.
+async fn beside<T>(main: impl Future<Output = T>, other: impl Future<Output = ()>) -> T {
+    match select(pin!(main), pin!(other)).await {
+        Either::Left((done, _)) => done,
+        Either::Right(((), main)) => main.await,
+    }
+}
+
+/// What a step shows: by the look that was taken early, if that still counts.
+async fn sight(step: &dyn Step, stack: &Stack, early: Option<Early>) -> Result<Observed> {
+    match early {
+        Some(look) => look.await?,
+        None => observe(step, stack).await,
+    }
+}
+
+async fn converge_one(step: &dyn Step, stack: &Stack, report: &dyn Report, early: Option<Early>) -> Result<(End, bool)> {
     let progress = Progress::new(step.id(), report);
     progress.say("looking");
-    match observe(step, stack).await? {
+    match sight(step, stack, early).await? {
         Observed::Ok(detail) => {
             report.step(step.id(), Event::There(&detail));
             return Ok((End::True, false));
@@ -332,7 +390,7 @@ mod tests {
             .walk(
                 &Silent,
                 |step| step.needs().to_vec(),
-                |step| {
+                |step, _| {
                     let id = step.id();
                     Box::pin(async move {
                         seen.lock().unwrap().push(id);
