@@ -147,6 +147,21 @@ fn a_wrong_password_stops_the_event_at_the_lrs_and_nothing_is_lost_by_it() {
 }
 
 #[test]
+fn an_endpoint_that_is_wrong_stops_the_event_and_is_named() {
+    for (endpoint, says) in [
+        ("http://lrs-ralph.e2e.svc/elsewhere", "the LRS answered 404: the endpoint is wrong"),
+        ("http://nowhere.invalid/xAPI", "the LRS could not be reached"),
+        ("https://lrs-ralph.e2e.svc:80/xAPI", "the LRS could not be reached"),
+    ] {
+        set("logstore_xapi", "endpoint", endpoint);
+        trace().exits(3).says(&format!("stopped: moodle.sent: {says}")).says("kubectl lastack configure lms");
+        stack().lastack("status").exits(3).says(&format!("logstore_xapi/endpoint is {endpoint}"));
+        stack().lastack("configure lms").good();
+        is_well();
+    }
+}
+
+#[test]
 fn an_lrs_that_was_away_gets_every_event_and_none_twice() {
     stack().kubectl("scale deployment lrs-ralph --replicas=0");
     stack().kubectl("wait --for=delete pod -l app.kubernetes.io/instance=lrs --timeout=60s");
@@ -260,9 +275,10 @@ fn two_at_once_configure_moodle_as_one_does() {
 }
 
 #[test]
-fn a_first_start_that_was_killed_half_way_begins_again() {
+fn a_first_start_that_was_killed_half_way_begins_again_and_a_volume_that_is_full_is_named() {
     let lab = Lab::new("e2e-half", "4");
-    let slow = lab.file("slow.yaml", "extraEnv: [{name: CONTRACT_INSTALL_SECONDS, value: \"15\"}]\n");
+    let slow = "extraEnv: [{name: CONTRACT_INSTALL_SECONDS, value: \"10\"}]\npersistence: {size: 64Mi, storageClass: sized}\n";
+    let slow = lab.file("slow.yaml", slow);
     let mut install = lab.start(&format!("install --only lms --values lms={}", slow.display()));
     eventually("Moodle has begun to install itself", || {
         assert!(install.try_wait().expect("a child").is_none(), "install ended before Moodle began");
@@ -272,6 +288,13 @@ fn a_first_start_that_was_killed_half_way_begins_again() {
     Ended::of("install while its pod is killed".into(), install).good();
     let log = lab.kubectl("logs deploy/lms-moodle -c moodle");
     assert!(log.contains("an installation was stopped half-way"), "{log}");
+
+    lab.lastack("status").good();
+    let in_pod = |command: &str| lab.shell(&format!("kubectl -n e2e-half exec deploy/lms-moodle -c moodle -- {command}"));
+    in_pod("dd if=/dev/zero of=/var/www/moodledata/filler bs=1M").exits(1).says("No space left on device");
+    lab.lastack("status").exits(3).says("the volume with Moodle's files is full, 0 B are left");
+    in_pod("rm /var/www/moodledata/filler").good();
+    lab.lastack("status").good();
     lab.lastack("uninstall --yes").good();
 }
 

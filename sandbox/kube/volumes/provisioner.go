@@ -4,14 +4,20 @@ package volumes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
 )
+
+// sized is the parameter of a StorageClass whose volumes get full at the size that was claimed. A directory cannot be
+// bounded, so they are in memory, and their contents are gone with the node.
+const sized = "sized"
 
 // Provisioner makes and deletes the directories below Directory on Node.
 type Provisioner struct {
@@ -29,11 +35,17 @@ func (p Provisioner) Provision(_ context.Context, options controller.ProvisionOp
 	if err := os.Chmod(path, 0o777); err != nil {
 		return nil, controller.ProvisioningFinished, fmt.Errorf("open the volume's directory to all users: %w", err)
 	}
+	claimed := options.PVC.Spec.Resources.Requests[v1.ResourceStorage]
+	if options.StorageClass.Parameters[sized] == "true" {
+		if err := bound(path, claimed.Value()); err != nil {
+			return nil, controller.ProvisioningFinished, fmt.Errorf("bound the volume's directory: %w", err)
+		}
+	}
 	volume := &v1.PersistentVolume{
 		ObjectMeta: metav1.ObjectMeta{Name: options.PVName},
 		Spec: v1.PersistentVolumeSpec{
 			AccessModes:                   options.PVC.Spec.AccessModes,
-			Capacity:                      v1.ResourceList{v1.ResourceStorage: options.PVC.Spec.Resources.Requests[v1.ResourceStorage]},
+			Capacity:                      v1.ResourceList{v1.ResourceStorage: claimed},
 			PersistentVolumeReclaimPolicy: *options.StorageClass.ReclaimPolicy,
 			PersistentVolumeSource:        v1.PersistentVolumeSource{Local: &v1.LocalVolumeSource{Path: path}},
 			NodeAffinity:                  onlyOn(p.Node),
@@ -44,7 +56,21 @@ func (p Provisioner) Provision(_ context.Context, options controller.ProvisionOp
 
 // Delete removes the directory of a released volume.
 func (p Provisioner) Delete(_ context.Context, volume *v1.PersistentVolume) error {
-	return os.RemoveAll(p.path(volume.Name))
+	path := p.path(volume.Name)
+	// Most are plain directories, for which this says EINVAL.
+	if err := unix.Unmount(path, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		return fmt.Errorf("unmount the volume's directory: %w", err)
+	}
+	return os.RemoveAll(path)
+}
+
+// bound lets a directory hold this many bytes and no more. Safe to repeat.
+func bound(path string, bytes int64) error {
+	var stat unix.Statfs_t
+	if err := unix.Statfs(path, &stat); err != nil || stat.Type == unix.TMPFS_MAGIC {
+		return err
+	}
+	return unix.Mount("sized", path, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0777", bytes))
 }
 
 // path depends on the volume's name alone: the object's own path could have been edited to point anywhere.

@@ -2,10 +2,12 @@ package volumes
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/sys/unix"
 	v1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -14,7 +16,7 @@ import (
 
 func TestClaimGetsADirectoryThatEveryUserCanWrite(t *testing.T) {
 	p := Provisioner{Directory: t.TempDir(), Node: "here"}
-	volume := provision(t, p, "pvc-1")
+	volume := provision(t, p, "pvc-1", nil)
 
 	info, err := os.Stat(volume.Spec.Local.Path)
 	if err != nil {
@@ -34,7 +36,7 @@ func TestClaimGetsADirectoryThatEveryUserCanWrite(t *testing.T) {
 
 func TestDeletedVolumeTakesItsDirectoryAlong(t *testing.T) {
 	p := Provisioner{Directory: t.TempDir(), Node: "here"}
-	volume := provision(t, p, "pvc-1")
+	volume := provision(t, p, "pvc-1", nil)
 	if err := os.WriteFile(filepath.Join(volume.Spec.Local.Path, "data"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +50,7 @@ func TestDeletedVolumeTakesItsDirectoryAlong(t *testing.T) {
 
 func TestDeleteIgnoresAPathThatWasEditedIntoTheObject(t *testing.T) {
 	p := Provisioner{Directory: t.TempDir(), Node: "here"}
-	volume := provision(t, p, "pvc-1")
+	volume := provision(t, p, "pvc-1", nil)
 	precious := t.TempDir()
 	volume.Spec.Local.Path = precious
 	if err := p.Delete(context.Background(), volume); err != nil {
@@ -59,7 +61,44 @@ func TestDeleteIgnoresAPathThatWasEditedIntoTheObject(t *testing.T) {
 	}
 }
 
-func provision(t *testing.T, p Provisioner, name string) *v1.PersistentVolume {
+func TestSizedVolumeGetsFullAndIsTakenAway(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounts need root")
+	}
+	p := Provisioner{Directory: t.TempDir(), Node: "here"}
+	volume := provision(t, p, "pvc-1", map[string]string{sized: "true"})
+	again := provision(t, p, "pvc-1", map[string]string{sized: "true"})
+	if again.Spec.Local.Path != volume.Spec.Local.Path {
+		t.Errorf("a second call made %s beside %s", again.Spec.Local.Path, volume.Spec.Local.Path)
+	}
+
+	file := filepath.Join(volume.Spec.Local.Path, "data")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Fallocate(open(t, file), 0, 0, 1<<30+1); !errors.Is(err, unix.ENOSPC) {
+		t.Errorf("more than the claimed 1Gi in the volume: got %v, want %v", err, unix.ENOSPC)
+	}
+
+	if err := p.Delete(context.Background(), volume); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(volume.Spec.Local.Path); !os.IsNotExist(err) {
+		t.Errorf("the directory is still there: %v", err)
+	}
+}
+
+func open(t *testing.T, path string) int {
+	t.Helper()
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { file.Close() })
+	return int(file.Fd())
+}
+
+func provision(t *testing.T, p Provisioner, name string, parameters map[string]string) *v1.PersistentVolume {
 	t.Helper()
 	reclaim := v1.PersistentVolumeReclaimDelete
 	claim := &v1.PersistentVolumeClaim{Spec: v1.PersistentVolumeClaimSpec{
@@ -69,7 +108,7 @@ func provision(t *testing.T, p Provisioner, name string) *v1.PersistentVolume {
 		},
 	}}
 	volume, _, err := p.Provision(context.Background(), controller.ProvisionOptions{
-		PVName: name, PVC: claim, StorageClass: &storagev1.StorageClass{ReclaimPolicy: &reclaim},
+		PVName: name, PVC: claim, StorageClass: &storagev1.StorageClass{ReclaimPolicy: &reclaim, Parameters: parameters},
 	})
 	if err != nil {
 		t.Fatal(err)

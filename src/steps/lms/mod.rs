@@ -111,8 +111,12 @@ impl Part for Lms {
     }
 }
 
-/// Why no event leaves Moodle, when the reason lies in its settings or its cron.
+/// Why no event leaves Moodle, when the reason lies in its settings, its cron or its volume.
 pub async fn why_nothing_is_sent(stack: &Stack, state: &State) -> Result<Option<String>> {
+    Ok(miswired(stack, state).await?.or_else(|| full(state)))
+}
+
+async fn miswired(stack: &Stack, state: &State) -> Result<Option<String>> {
     if state.queue.is_none() {
         return Ok(Some("the plugin that sends events is not installed".into()));
     }
@@ -122,7 +126,7 @@ pub async fn why_nothing_is_sent(stack: &Stack, state: &State) -> Result<Option<
 
 /// The hop from Moodle to the LRS: what is logged, waits, failed; and whether the settings are still ours.
 async fn hop(stack: &Stack, state: &State) -> Fact {
-    let why = match why_nothing_is_sent(stack, state).await {
+    let why = match miswired(stack, state).await {
         Ok(why) => why,
         Err(error) => return Fact::from_error(&error),
     };
