@@ -82,23 +82,21 @@ impl Step for Accounts {
 
     async fn retract(&self, stack: &Stack, _: Retraction, progress: &Progress) -> Result<()> {
         let kept = (self.kept)(stack);
-        for name in kept.claims(stack).await? {
-            apply::delete(&stack.api::<PersistentVolumeClaim>(), &name, &DeleteParams::default()).await?;
-        }
-        // A claim stays while a pod holds it, and an install would take it for the one it needs. A pod that is still starting
-        // is let go by the kubelet only when its Secrets are there, or after two minutes: so they go last.
-        wait::until_gone(stack, "the end of the volume claims", progress, || async {
-            let held = kept.claims(stack).await?;
-            Ok((!held.is_empty()).then(|| format!("volume claim {} is being removed", held.join(", "))))
-        })
-        .await?;
         for secret in &kept.secrets {
             apply::delete_ours(&stack.api::<Secret>(), secret.name).await?;
         }
         for name in kept.configmaps {
             apply::delete_ours(&stack.api::<ConfigMap>(), name).await?;
         }
-        Ok(())
+        for name in kept.claims(stack).await? {
+            apply::delete(&stack.api::<PersistentVolumeClaim>(), &name, &DeleteParams::default()).await?;
+        }
+        // a claim stays while a pod holds it, and an install would take it for the one it needs
+        wait::until_gone(stack, "the end of the volume claims", progress, || async {
+            let held = kept.claims(stack).await?;
+            Ok((!held.is_empty()).then(|| format!("volume claim {} is being removed", held.join(", "))))
+        })
+        .await
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {

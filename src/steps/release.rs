@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, PodSpec, Service, VolumeResourceRequirements};
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::Api;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, PropagationPolicy};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::clients::apply::{self, Comparison, Desired};
@@ -20,13 +22,16 @@ use crate::error::one_line;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::settings::merge_values;
-use crate::stack::step::{Converged, Observed, Retracted};
+use crate::stack::step::{Converged, Observed, Retracted, Retraction};
 use crate::stack::versions::Component;
 
 use super::Fact;
 
 /// Our own helm calls take seconds. A release that says it is busy for longer was left so by a helm that died.
 const STALE: Duration = Duration::from_secs(30);
+
+/// What a pod gets to end in when its data is deleted.
+const LAST_SECONDS: u32 = 5;
 
 /// One of our charts as the settings ask for it.
 pub fn install_part(stack: &Stack, component: Component, release: &'static str, mut values: Value) -> Result<Install> {
@@ -349,6 +354,37 @@ pub async fn retractable(stack: &Stack, release: &str, namespace: &str) -> Resul
         Some(found) if found.made_by == MadeBy::Others => Retracted::Kept(format!("release {release}: not made by this tool")),
         Some(_) => Retracted::Removed(format!("release {release}")),
     })
+}
+
+/// Takes a release of the stack away, its pods before what they have mounted. When their data goes, too, they get little
+/// time: a container that still starts hears no signal, and a database has minutes to write what nobody needs any more.
+pub async fn retract(stack: &Stack, release: &str, how: Retraction, progress: &Progress<'_>) -> Result<()> {
+    let of_release = format!("app.kubernetes.io/part-of=lastack,app.kubernetes.io/instance={release}");
+    let with_pods = DeleteParams::background();
+    // a pod that is asked to stop gets no shorter time afterwards, so nobody else may ask it first
+    let without_pods = DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
+    delete_all(&stack.api::<Job>(), &of_release, &with_pods).await?;
+    delete_all(&stack.api::<StatefulSet>(), &of_release, if how.keep_data { &with_pods } else { &without_pods }).await?;
+    delete_all(&stack.api::<Deployment>(), &of_release, &with_pods).await?;
+    if !how.keep_data {
+        delete_all(&stack.api::<Pod>(), &of_release, &DeleteParams::default().grace_period(LAST_SECONDS)).await?;
+    }
+    wait::until_gone(stack, &format!("the end of the pods of release {release}"), progress, || async {
+        let left = pods::all(stack, &of_release).await?.iter().filter(|pod| !pods::is_done(pod)).count();
+        Ok((left > 0).then(|| format!("{left} pods are being removed")))
+    })
+    .await?;
+    stack.helm.uninstall(release, stack.namespace()).await
+}
+
+async fn delete_all<K>(api: &Api<K>, labels: &str, params: &DeleteParams) -> Result<()>
+where
+    K: Clone + DeserializeOwned + std::fmt::Debug,
+{
+    for object in api.list_metadata(&ListParams::default().labels(labels)).await?.items {
+        apply::delete(api, &object.metadata.name.unwrap_or_default(), params).await?;
+    }
+    Ok(())
 }
 
 /// The parts of a chart's version that `helm list` joins: `ralph-0.1.0` gives `0.1.0`.

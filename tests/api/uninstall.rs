@@ -7,6 +7,8 @@ use crate::support::kubernetes::World;
 use crate::support::server::Answer;
 use crate::support::stack::{DATA_LAKE, Lab};
 
+const LRS: &str = "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph";
+
 const SECRETS: [&str; 5] = ["lrs-ralph", "data-lake-user-lrs", "data-lake-user-dashboards", "data-lake-user-lastack", "data-lake-roles"];
 
 fn secret(lab: &Lab, name: &str) -> Option<Value> {
@@ -25,6 +27,36 @@ fn everything_of_ours_goes() {
     assert_eq!(lab.kubernetes.object(DATA_LAKE), None);
     assert!(lab.kubernetes.object("/api/v1/namespaces/alice").is_some(), "a namespace that was there before stays");
     lab.machine.run("uninstall --yes").exits(0).says("There is nothing of ours to remove in namespace alice of context lab");
+}
+
+#[test]
+fn what_a_pod_has_mounted_stays_until_the_pod_is_gone() {
+    let lab = Lab::installed();
+    // the node takes its time to stop it
+    lab.kubernetes.reacts(Method::DELETE, LRS, |world, _| {
+        world.remove(LRS);
+        Some(Answer::ok(json!({})))
+    });
+    let ended = lab.machine.run("uninstall --keep-data --yes --timeout 2s");
+    ended.exits(124).says("the end of the pods of release lrs is not ready").says("1 pods are being removed");
+    assert!(lab.helm.calls_of("uninstall").iter().all(|call| !call.is("lrs")), "ConfigMaps of the release stay");
+    lab.kubernetes.remove("/api/v1/namespaces/alice/pods/lrs-ralph-0");
+    lab.machine.run("uninstall --keep-data --yes").exits(0);
+    assert!(lab.helm.calls_of("uninstall").iter().any(|call| call.is("lrs")));
+}
+
+#[test]
+fn pods_get_their_time_to_end_only_when_their_data_is_kept() {
+    let pods_deleted = |line: &str| {
+        let lab = Lab::installed();
+        lab.machine.run(line).exits(0);
+        let requests = lab.kubernetes.server.requests().into_iter().filter(|request| request.method == Method::DELETE);
+        let seconds = requests.filter(|request| request.path.contains("/pods/")).map(|request| request.json()["gracePeriodSeconds"].clone());
+        seconds.collect::<Vec<_>>()
+    };
+    assert_eq!(pods_deleted("uninstall --keep-data --yes"), Vec::<Value>::new());
+    let seconds = pods_deleted("uninstall --yes");
+    assert!(!seconds.is_empty() && seconds.iter().all(|seconds| *seconds == 5), "{seconds:?}");
 }
 
 #[test]

@@ -37,10 +37,8 @@ pub struct Ended {
 }
 
 impl Lab {
-    /// Starts the sandbox unless it runs.
     pub fn new(namespace: &'static str, helm: &str) -> Self {
         bundle_on_failure();
-        sandbox("up");
         let script = format!(
             "eval \"$({}/sandbox/env)\"; printf 'KUBECONFIG=%s\\nPATH=%s\\nLASTACK_PLUGIN=%s\\n' \"$KUBECONFIG\" \"$PATH\" \"$LASTACK_PLUGIN\"",
             repository().display()

@@ -20,9 +20,7 @@ use lab::Lab;
 /// works on a test, LASTACK_E2E_KEEP=1 takes the cluster as it is and saves the first installation.
 static STACK: LazyLock<Lab> = LazyLock::new(|| {
     let keep = std::env::var_os("LASTACK_E2E_KEEP").is_some();
-    if !keep {
-        lab::sandbox("reset");
-    }
+    lab::sandbox(if keep { "up" } else { "reset" });
     let stack = Lab::new("e2e", "4");
     let installed = stack.lastack("install --expose loadbalancer").good().says("Ready");
     if !keep {

@@ -220,9 +220,15 @@ impl World {
             (&Method::POST, None, None) => self.create(request.json(), place),
             (&Method::GET, Some(_), None) => self.find(place).map_or_else(|| not_found(place), |object| Answer::ok(object.clone())),
             (&Method::PATCH, Some(_), None) => self.patch(request, place),
-            (&Method::DELETE, Some(_), None) => match self.remove(&request.path) {
-                true => Answer::ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})),
-                false => not_found(place),
+            (&Method::DELETE, Some(_), None) => match self.find(place).cloned() {
+                Some(object) => {
+                    self.remove(&request.path);
+                    if request.json()["propagationPolicy"] != "Orphan" {
+                        self.collect_garbage(&object);
+                    }
+                    Answer::ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}))
+                }
+                None => not_found(place),
             },
             (&Method::GET, Some(pod), Some("log")) => {
                 let log = self.logs.iter().find(|(name, _)| name == pod);
@@ -246,6 +252,13 @@ impl World {
             }
             _ => failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource"),
         }
+    }
+
+    /// The pods of a workload go with it.
+    fn collect_garbage(&mut self, owner: &Value) {
+        let Some(labels) = owner["spec"]["selector"]["matchLabels"].as_object() else { return };
+        let is_owned = |object: &Value| object["kind"] == "Pod" && labels.iter().all(|(key, value)| object["metadata"]["labels"][key] == *value);
+        self.objects.retain(|object| !is_owned(object));
     }
 
     fn review(&self, request: &Request) -> Answer {

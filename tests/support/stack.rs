@@ -66,7 +66,7 @@ pub fn data_lake_labels() -> Value {
 }
 
 pub fn lrs_labels() -> Value {
-    json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs"})
+    json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs", "app.kubernetes.io/part-of": "lastack"})
 }
 
 /// What the chart of Ralph brings.
@@ -74,7 +74,7 @@ pub fn lrs_objects() -> Vec<Value> {
     let labels = lrs_labels();
     vec![
         json!({"apiVersion": "apps/v1", "kind": "Deployment",
-               "metadata": {"name": "lrs-ralph", "namespace": NAMESPACE, "generation": 1},
+               "metadata": {"name": "lrs-ralph", "namespace": NAMESPACE, "generation": 1, "labels": labels},
                "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {}},
                "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}}),
         service("lrs-ralph", &labels, 80, "http"),
@@ -83,16 +83,18 @@ pub fn lrs_objects() -> Vec<Value> {
 }
 
 pub fn dataviz_database_labels() -> Value {
-    json!({"app.kubernetes.io/name": "postgresql", "app.kubernetes.io/instance": "dataviz", "app.kubernetes.io/component": "database"})
+    json!({"app.kubernetes.io/name": "postgresql", "app.kubernetes.io/instance": "dataviz", "app.kubernetes.io/component": "database",
+           "app.kubernetes.io/part-of": "lastack"})
 }
 
 /// What the chart of Superset brings.
 pub fn dataviz_objects() -> Vec<Value> {
-    let labels = json!({"app.kubernetes.io/name": "superset", "app.kubernetes.io/instance": "dataviz", "app.kubernetes.io/component": "web"});
-    let job = json!({"app.kubernetes.io/instance": "dataviz", "app.kubernetes.io/component": "init"});
+    let labels = json!({"app.kubernetes.io/name": "superset", "app.kubernetes.io/instance": "dataviz", "app.kubernetes.io/component": "web",
+                        "app.kubernetes.io/part-of": "lastack"});
+    let job = json!({"app.kubernetes.io/instance": "dataviz", "app.kubernetes.io/component": "init", "app.kubernetes.io/part-of": "lastack"});
     vec![
         json!({"apiVersion": "apps/v1", "kind": "Deployment",
-               "metadata": {"name": "dataviz-superset", "namespace": NAMESPACE, "generation": 1},
+               "metadata": {"name": "dataviz-superset", "namespace": NAMESPACE, "generation": 1, "labels": labels},
                "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {}},
                "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}}),
         json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "dataviz-superset-init-1", "namespace": NAMESPACE, "labels": job},
@@ -106,7 +108,7 @@ pub fn dataviz_objects() -> Vec<Value> {
 
 /// The PostgreSQL of a part, ready.
 fn database(name: &str, labels: &Value) -> Value {
-    json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name, "namespace": NAMESPACE, "generation": 1},
+    json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name, "namespace": NAMESPACE, "generation": 1, "labels": labels},
            "spec": {"replicas": 1, "serviceName": "", "selector": {"matchLabels": labels}, "template": {}},
            "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1, "updateRevision": format!("{name}-1")}})
 }
@@ -119,10 +121,13 @@ pub fn lms_objects() -> Vec<Value> {
     web["status"]["phase"] = json!("Running");
     vec![
         json!({"apiVersion": "apps/v1", "kind": "Deployment",
-               "metadata": {"name": "lms-moodle", "namespace": NAMESPACE, "generation": 1},
+               "metadata": {"name": "lms-moodle", "namespace": NAMESPACE, "generation": 1, "labels": labels},
                "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {}},
                "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}}),
-        database("lms-postgresql", &json!({"app.kubernetes.io/name": "postgresql", "app.kubernetes.io/instance": "lms"})),
+        database(
+            "lms-postgresql",
+            &json!({"app.kubernetes.io/name": "postgresql", "app.kubernetes.io/instance": "lms", "app.kubernetes.io/part-of": "lastack"}),
+        ),
         service("lms-moodle", &labels, 80, "http"),
         web,
     ]

@@ -168,8 +168,8 @@ impl Step for SupersetRelease {
         release::retractable(stack, RELEASE, stack.namespace()).await
     }
 
-    async fn retract(&self, stack: &Stack, _: Retraction, _: &Progress) -> Result<()> {
-        stack.helm.uninstall(RELEASE, stack.namespace()).await
+    async fn retract(&self, stack: &Stack, how: Retraction, progress: &Progress) -> Result<()> {
+        release::retract(stack, RELEASE, how, progress).await
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {
