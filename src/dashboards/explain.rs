@@ -118,7 +118,8 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
     };
     let rows = superset.query(&query).await?.into_iter().next().unwrap_or_default();
     if let Some(error) = rows.error {
-        return Ok(walk.broken("query", error, "the chart asks for something that Elasticsearch SQL cannot do: see docs/dashboards.md"));
+        let cure = cure(stack, &error);
+        return Ok(walk.broken("query", error, cure));
     }
     if has_data(&rows.data) {
         walk.good("query", format!("{} rows: the chart is not empty", rows.data.len()));
@@ -127,6 +128,15 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
     let (filter, found) = first_empty_filter(superset, &query).await?;
     let stopped = hop_before(stack).await.map(|why| format!("; nothing new comes, because {why}")).unwrap_or_default();
     Ok(walk.broken("filters", found, format!("no statement passes {filter}: widen it, or send statements that do{stopped}")))
+}
+
+/// What to do about a query that the data lake refuses.
+fn cure(stack: &Stack, error: &str) -> String {
+    if !error.contains("Data too large") {
+        return "the chart asks for something that Elasticsearch SQL cannot do: see docs/dashboards.md".into();
+    }
+    let more = stack.settings.profile().larger().map(|larger| format!(", or give it more: `kubectl lastack install --profile {}`", larger.name()));
+    format!("it needs more memory than the data lake has for one request: filter for a shorter period{}", more.unwrap_or_default())
 }
 
 /// What keeps statements from coming, where the parts before the data lake know it.

@@ -115,6 +115,14 @@ impl Profile {
             Self::Production => "production",
         }
     }
+
+    pub fn larger(self) -> Option<Self> {
+        match self {
+            Self::Laptop => Some(Self::Classroom),
+            Self::Classroom => Some(Self::Production),
+            Self::Production => None,
+        }
+    }
 }
 
 impl Sizes {

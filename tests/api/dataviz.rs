@@ -144,6 +144,19 @@ fn a_data_lake_that_superset_does_not_reach_is_a_fault_of_status_and_the_link_th
 }
 
 #[test]
+fn a_query_that_the_data_lake_refuses_is_told_from_one_that_is_too_large_for_it() {
+    let lab = Lab::installed();
+    lab.machine.run("seed --count 10").exits(0);
+    let explain = |error: &str| {
+        lab.superset.gives_rows(json!({"colnames": [], "data": [], "error": error}));
+        lab.machine.run("dashboards explain learners").exits(3).prints("broken  query").prints(error).stdout.clone()
+    };
+    assert!(explain("line 1:8: Unknown function [MEDIAN]").contains("docs/dashboards.md"));
+    let large = explain("[request] Data too large, data for [<agg [groupby]>] would be larger than the limit");
+    assert!(large.contains("filter for a shorter period, or give it more: `kubectl lastack install --profile classroom`"), "{large}");
+}
+
+#[test]
 fn a_chart_is_checked_against_its_answer() {
     let lab = Lab::installed();
     let rows = |learners: u64| json!({"colnames": ["learners"], "coltypes": [0], "data": [{"learners": learners}]});
