@@ -1,5 +1,6 @@
 //! A data lake that knows its index and finds what an LRS stored.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -22,7 +23,7 @@ pub struct Elasticsearch {
 impl Elasticsearch {
     /// Speaks TLS under the name of the Service in this namespace.
     pub fn start(namespace: &str, store: Store) -> Self {
-        let (authority, tls) = certificates(&format!("data-lake-es-http.{namespace}.svc"));
+        let (authority, tls) = the_certificates(&format!("data-lake-es-http.{namespace}.svc"));
         let index = Arc::<Mutex<Option<Value>>>::default();
         let server = {
             let index = Arc::clone(&index);
@@ -31,10 +32,21 @@ impl Elasticsearch {
         Self { server, authority, index }
     }
 
+    /// As if it had been made so.
+    pub fn has_index(&self, index: Option<Value>) {
+        *self.index.lock().expect("the index") = index;
+    }
+
     /// The index as it was made.
     pub fn index(&self) -> Option<Value> {
         self.index.lock().expect("the index").clone()
     }
+}
+
+/// The same for all tests of a program, so that one may go on where another has come to.
+fn the_certificates(name: &str) -> (String, TlsAcceptor) {
+    static MADE: Mutex<BTreeMap<String, (String, TlsAcceptor)>> = Mutex::new(BTreeMap::new());
+    MADE.lock().expect("the certificates").entry(name.into()).or_insert_with(|| certificates(name)).clone()
 }
 
 fn certificates(name: &str) -> (String, TlsAcceptor) {

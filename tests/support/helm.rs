@@ -1,5 +1,6 @@
 //! A `helm` that does nothing but remember what it was asked and answer from files: see `fake-helm`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -76,6 +77,36 @@ impl Helm {
     /// What `helm status` says of the objects of a release that it installs from now on.
     pub fn applies(&self, name: &str, manifest: &str) -> &Self {
         self.write(&format!("manifest-{name}"), &Value::from(manifest).to_string())
+    }
+
+    /// All it knows and was asked. Processes have numbers, which another one may get: the calls are named anew.
+    pub fn memory(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![String::new()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(self.directory.join(&folder)).expect("helm's folder").flatten() {
+                let name = format!("{folder}{}", entry.file_name().to_string_lossy());
+                match entry.path().is_dir() {
+                    true => folders.push(format!("{name}/")),
+                    false => drop(files.insert(name, fs::read(entry.path()).expect("helm's file"))),
+                }
+            }
+        }
+        let before = |line: &str| format!("before-{line}\n");
+        if let Some(order) = files.get_mut("calls/order") {
+            *order = String::from_utf8_lossy(order).lines().map(before).collect::<String>().into_bytes();
+        }
+        let named =
+            |name: String| name.strip_prefix("calls/").filter(|call| *call != "order").map_or(name.clone(), |call| format!("calls/before-{call}"));
+        files.into_iter().map(|(name, content)| (named(name), content)).collect()
+    }
+
+    pub fn remembers(&self, memory: &BTreeMap<String, Vec<u8>>) {
+        for (name, content) in memory {
+            let path = self.directory.join(name);
+            fs::create_dir_all(path.parent().expect("helm's folder")).expect("helm's folder");
+            fs::write(path, content).expect("helm's file");
+        }
     }
 
     /// What `helm list` says.

@@ -100,6 +100,17 @@ impl Kubernetes {
         self
     }
 
+    pub fn objects(&self) -> Vec<Value> {
+        self.world().objects.clone()
+    }
+
+    /// A cluster in which all this has come already.
+    pub fn has_come_to(&self, objects: Vec<Value>) {
+        let mut world = self.world();
+        world.objects = objects;
+        world.to_come.clear();
+    }
+
     /// Takes an object away, by its path below `/api` or `/apis`.
     pub fn remove(&self, path: &str) -> &Self {
         self.world().remove(path);

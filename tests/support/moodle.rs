@@ -23,6 +23,7 @@ pub struct Moodle {
 }
 
 /// What Moodle and the plugin know, and how they were told to behave.
+#[derive(Clone)]
 pub struct World {
     pub settings: BTreeMap<String, String>,
     pub forced: Vec<String>,

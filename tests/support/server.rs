@@ -116,6 +116,11 @@ impl Server {
         self.log.0.lock().expect("the log").clone()
     }
 
+    /// As if all this had been asked.
+    pub fn was_asked(&self, requests: Vec<Request>) {
+        *self.log.0.lock().expect("the log") = requests;
+    }
+
     /// Blocks until a request has come.
     pub fn wait_for_a_request(&self) {
         let log = self.log.0.lock().expect("the log");

@@ -1,5 +1,8 @@
 //! What there is in a cluster: without a stack, and with the LRS half of one in namespace `alice`.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use base64::Engine as _;
 use http::Method;
 use serde_json::{Value, json};
@@ -10,7 +13,8 @@ use super::kubernetes::Kubernetes;
 use super::lrs::Lrs;
 use super::machine::Machine;
 use super::moodle::{self, Moodle};
-use super::superset::Superset;
+use super::server::{Request, Server};
+use super::superset::{self, Superset};
 
 pub const NAMESPACE: &str = "alice";
 pub const DATA_LAKE: &str = "/apis/elasticsearch.k8s.elastic.co/v1/namespaces/alice/elasticsearches/data-lake";
@@ -182,8 +186,15 @@ impl Lab {
         Self { machine, kubernetes, helm, lrs, elasticsearch, superset, moodle }
     }
 
-    /// A cluster in which `install` has been run.
+    /// A cluster in which `install` has been run, which is done once for all tests of a program.
     pub fn installed() -> Self {
+        static INSTALLED: LazyLock<Memory> = LazyLock::new(|| Memory::of(&Lab::install()));
+        let lab = Self::empty();
+        INSTALLED.bring_back(&lab);
+        lab
+    }
+
+    fn install() -> Self {
         let lab = Self::empty();
         lab.machine.run("install").exits(0);
         lab.helm.lists(json!([
@@ -192,6 +203,42 @@ impl Lab {
             {"name": "dataviz", "status": "deployed", "chart": "superset-0.1.0", "app_version": "6.1.0"},
         ]));
         lab
+    }
+
+    fn servers(&self) -> [&Server; 5] {
+        [&self.kubernetes.server, &self.lrs.server, &self.elasticsearch.server, &self.superset.server, &self.moodle.server]
+    }
+}
+
+/// What all parts of a cluster know.
+struct Memory {
+    objects: Vec<Value>,
+    helm: BTreeMap<String, Vec<u8>>,
+    index: Option<Value>,
+    superset: superset::World,
+    moodle: moodle::World,
+    requests: [Vec<Request>; 5],
+}
+
+impl Memory {
+    fn of(lab: &Lab) -> Self {
+        Self {
+            objects: lab.kubernetes.objects(),
+            helm: lab.helm.memory(),
+            index: lab.elasticsearch.index(),
+            superset: lab.superset.world().clone(),
+            moodle: lab.moodle.world().clone(),
+            requests: lab.servers().map(Server::requests),
+        }
+    }
+
+    fn bring_back(&self, lab: &Lab) {
+        lab.kubernetes.has_come_to(self.objects.clone());
+        lab.helm.remembers(&self.helm);
+        lab.elasticsearch.has_index(self.index.clone());
+        *lab.superset.world() = self.superset.clone();
+        *lab.moodle.world() = self.moodle.clone();
+        lab.servers().into_iter().zip(&self.requests).for_each(|(server, requests)| server.was_asked(requests.clone()));
     }
 }
 

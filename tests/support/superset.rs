@@ -17,7 +17,7 @@ pub struct Superset {
     world: Arc<Mutex<World>>,
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct World {
     /// By uuid.
     assets: BTreeMap<String, Asset>,
@@ -36,6 +36,7 @@ pub struct World {
     rows: Value,
 }
 
+#[derive(Clone)]
 struct Asset {
     id: usize,
     folder: &'static str,
@@ -112,7 +113,7 @@ impl Superset {
         self.server.requests().iter().filter(|request| request.path == "/api/v1/assets/import/").count()
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
+    pub fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().expect("Superset")
     }
 }
