@@ -10,6 +10,7 @@ import sys
 
 import chromium
 from chromium import PATIENCE
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -30,11 +31,17 @@ return charts.map(({{holder, title}}) => [title, holder.innerText])
 
 
 def sign_in(page, asked):
-    page.get(f"{asked['url']}/login/")
-    fields = WebDriverWait(page, PATIENCE).until(lambda p: [f for f in p.find_elements(By.CSS_SELECTOR, "input") if f.is_displayed()][:2])
-    fields[0].send_keys(asked["user"])
-    fields[1].send_keys(asked["password"] + Keys.ENTER)
-    WebDriverWait(page, PATIENCE).until(lambda p: "/login" not in p.current_url)
+    """Superset's page sends a log of its own while one types. When the answer brings another session, the form is shown once more."""
+    for patience in (PATIENCE / 4, PATIENCE):
+        page.get(f"{asked['url']}/login/")
+        fields = WebDriverWait(page, PATIENCE).until(lambda p: [f for f in p.find_elements(By.CSS_SELECTOR, "input") if f.is_displayed()][:2])
+        fields[0].send_keys(asked["user"])
+        fields[1].send_keys(asked["password"] + Keys.ENTER)
+        try:
+            return WebDriverWait(page, patience).until(lambda p: "/login" not in p.current_url)
+        except TimeoutException:
+            if patience == PATIENCE:
+                raise
 
 
 def select(page, name, value):
