@@ -72,11 +72,16 @@ pub async fn trouble(stack: &Stack, pods: &[Pod]) -> Option<Trouble> {
     let mut waiting = None;
     for pod in pods.iter().filter(|pod| !is_ready(pod)) {
         let because = |what: String, words: Option<String>| words.map_or(what.clone(), |words| format!("{what}: {words}"));
-        match diagnose(pod) {
-            Trouble::Fatal { why, hint } => return Some(Trouble::Fatal { why: because(why, last_words(stack, pod).await), hint }),
-            Trouble::Waiting(why) => match missing_mount(stack, pod).await {
+        match blocked(pod) {
+            Some((container, Trouble::Fatal { why, hint })) => {
+                let words = if is_crashing(container) { last_words(stack, pod, container).await } else { None };
+                return Some(Trouble::Fatal { why: because(why, words), hint });
+            }
+            _ => match missing_mount(stack, pod).await {
                 Some(missing) => return Some(missing),
-                None if waiting.is_none() => waiting = Some(Trouble::Waiting(because(why, failing_probe(stack, pod).await))),
+                None if waiting.is_none() => {
+                    waiting = Some(Trouble::Waiting(because(diagnose(pod).why().into(), failing_probe(stack, pod).await)));
+                }
                 None => {}
             },
         }
@@ -85,15 +90,12 @@ pub async fn trouble(stack: &Stack, pods: &[Pod]) -> Option<Trouble> {
 }
 
 /// Why a container keeps crashing: the probe for which the kubelet kills it, or the last line that it wrote.
-async fn last_words(stack: &Stack, pod: &Pod) -> Option<String> {
-    let crashed = statuses(pod).find(|status| waiting_reason(status) == Some("CrashLoopBackOff"))?;
+async fn last_words(stack: &Stack, pod: &Pod, crashed: &ContainerStatus) -> Option<String> {
     let began = crashed.last_state.as_ref().and_then(|state| state.terminated.as_ref()).and_then(|ended| ended.started_at.as_ref());
-    let events = events(stack, pod, began.map(|time| time.0)).await;
-    let says = |event: &&Event, reason: &str, what: &str| {
-        event.reason.as_deref() == Some(reason) && event.message.as_deref().is_some_and(|message| message.contains(what))
-    };
+    let events = events_of_pod(stack, pod, began.map(|time| time.0)).await;
     for probe in ["startup", "liveness"] {
-        if events.iter().any(|event| says(&event, "Killing", &format!("Container {} failed {probe} probe", crashed.name))) {
+        let killing = format!("Container {} failed {probe} probe", crashed.name);
+        if messages(&events, "Killing").any(|message| message.contains(&killing)) {
             return newest_unhealthy(&events, &[probe]).map(|failure| format!("the kubelet kills it, {failure}"));
         }
     }
@@ -106,13 +108,16 @@ async fn failing_probe(stack: &Stack, pod: &Pod) -> Option<String> {
     let began = |status: &ContainerStatus| Some(status.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0);
     let began = statuses(pod).filter(|status| !status.ready).find_map(began).filter(|began| age_of(*began) > SETTLED)?;
     // a startup probe fails until the start is over
-    newest_unhealthy(&events(stack, pod, Some(began)).await, &["readiness", "liveness"])
+    newest_unhealthy(&events_of_pod(stack, pod, Some(began)).await, &["readiness", "liveness"])
 }
 
 fn newest_unhealthy(events: &[Event], probes: &[&str]) -> Option<String> {
-    let messages = events.iter().filter(|event| event.reason.as_deref() == Some("Unhealthy")).filter_map(|event| event.message.as_deref());
-    let mut failures = messages.filter(|message| probes.iter().any(|probe| message.to_lowercase().starts_with(probe)));
+    let mut failures = messages(events, "Unhealthy").filter(|message| probes.iter().any(|probe| message.to_lowercase().starts_with(probe)));
     failures.next_back().map(|message| format!("its {}", uncapitalized(message.lines().next().unwrap_or_default())))
+}
+
+fn messages<'a>(events: &'a [Event], reason: &'a str) -> impl DoubleEndedIterator<Item = &'a str> {
+    events.iter().filter(move |event| event.reason.as_deref() == Some(reason)).filter_map(|event| event.message.as_deref())
 }
 
 fn uncapitalized(text: &str) -> String {
@@ -121,15 +126,22 @@ fn uncapitalized(text: &str) -> String {
 }
 
 /// What was said of a pod since then, the newest last.
-async fn events(stack: &Stack, pod: &Pod, since: Option<jiff::Timestamp>) -> Vec<Event> {
+async fn events_of_pod(stack: &Stack, pod: &Pod, since: Option<jiff::Timestamp>) -> Vec<Event> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let of_pod = ListParams::default().fields(&format!("involvedObject.kind=Pod,involvedObject.name={name}"));
-    // who may not look at events is told without them
-    let mut events = beside::<Event>(stack, pod).list(&of_pod).await.map(|list| list.items).unwrap_or_default();
-    let time = |event: &Event| event.last_timestamp.as_ref().map(|time| time.0);
-    events.retain(|event| since.is_none_or(|since| time(event).is_some_and(|time| time >= since)));
-    events.sort_by_key(time);
+    let mut events = events(&beside(stack, pod), &format!("involvedObject.kind=Pod,involvedObject.name={name}")).await;
+    events.retain(|event| since.is_none_or(|since| time_of(event).is_some_and(|time| time >= since)));
     events
+}
+
+/// The newest last. Who may not look at events is told without them.
+async fn events(api: &Api<Event>, fields: &str) -> Vec<Event> {
+    let mut events = api.list(&ListParams::default().fields(fields)).await.map(|list| list.items).unwrap_or_default();
+    events.sort_by_key(time_of);
+    events
+}
+
+fn time_of(event: &Event) -> Option<jiff::Timestamp> {
+    event.last_timestamp.as_ref().map(|time| time.0)
 }
 
 /// Objects of the namespace in which a pod is, which for the operator's is not the stack's.
@@ -172,12 +184,11 @@ async fn missing_mount(stack: &Stack, pod: &Pod) -> Option<Trouble> {
 /// An event that is not of this moment may be about what has been mended since.
 pub async fn cannot_be_made(stack: &Stack, kind: &str, name: &str) -> Option<Trouble> {
     let of_object = format!("involvedObject.kind={kind},involvedObject.name={name},reason=FailedCreate");
-    let events = stack.api::<Event>().list(&ListParams::default().fields(&of_object)).await.ok()?.items;
-    let event = events.iter().max_by_key(|event| event.last_timestamp.as_ref().map(|time| time.0))?;
+    let event = events(&stack.api(), &of_object).await.pop()?;
     let message = event.message.as_deref().unwrap_or("no reason given");
     let why = message.split_once(" is forbidden: ").map_or(message, |(_, why)| why);
     let why = format!("{} {name} cannot make its pods: {why}", kind.to_lowercase());
-    let is_now = event.last_timestamp.as_ref().is_some_and(|time| age_of(time.0) < JUST_NOW);
+    let is_now = time_of(&event).is_some_and(|time| age_of(time) < JUST_NOW);
     Some(if is_now && message.contains(" is forbidden: ") {
         Trouble::Fatal { why, hint: format!("kubectl describe {} {name} -n {}", kind.to_lowercase(), stack.namespace()) }
     } else {
@@ -215,7 +226,17 @@ fn waiting_reason(status: &ContainerStatus) -> Option<&str> {
     status.state.as_ref()?.waiting.as_ref()?.reason.as_deref()
 }
 
+fn is_crashing(status: &ContainerStatus) -> bool {
+    waiting_reason(status) == Some("CrashLoopBackOff")
+}
+
 fn diagnose(pod: &Pod) -> Trouble {
+    let name = pod.metadata.name.as_deref().unwrap_or("?");
+    blocked(pod).map_or_else(|| Trouble::Waiting(stage(pod, name)), |(_, trouble)| trouble)
+}
+
+/// The first container that something keeps from running.
+fn blocked(pod: &Pod) -> Option<(&ContainerStatus, Trouble)> {
     let name = pod.metadata.name.as_deref().unwrap_or("?");
     let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
     for status in statuses(pod) {
@@ -226,22 +247,22 @@ fn diagnose(pod: &Pod) -> Trouble {
                 // the first failure of a pull may be a hiccup, unless the registry was clear
                 if reason != "ErrImagePull" || is_final_pull_failure(message) {
                     let hint = "check `--image-registry`, or `kubectl lastack version --images` for the tags that go together".into();
-                    return Trouble::Fatal { why, hint };
+                    return Some((status, Trouble::Fatal { why, hint }));
                 }
-                return Trouble::Waiting(why);
+                return Some((status, Trouble::Waiting(why)));
             }
             Some("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => {
                 let why = format!("pod {name} cannot start container {}: {message}", status.name);
-                return Trouble::Fatal { why, hint: format!("kubectl describe pod {name} -n {namespace}") };
+                return Some((status, Trouble::Fatal { why, hint: format!("kubectl describe pod {name} -n {namespace}") }));
             }
             Some("CrashLoopBackOff") if status.restart_count >= 2 => {
                 let why = format!("container {} of pod {name} keeps crashing ({} restarts)", status.name, status.restart_count);
-                return Trouble::Fatal { why, hint: format!("kubectl logs {name} -c {} -n {namespace} --previous", status.name) };
+                return Some((status, Trouble::Fatal { why, hint: format!("kubectl logs {name} -c {} -n {namespace} --previous", status.name) }));
             }
             _ => {}
         }
     }
-    Trouble::Waiting(stage(pod, name))
+    None
 }
 
 /// What a pod that is not broken is busy with.

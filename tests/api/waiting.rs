@@ -55,6 +55,19 @@ fn a_crash_loop_ends_the_wait_with_the_last_line_of_the_log() {
         .says("hint: kubectl logs data-lake-es-default-0 -c main -n alice --previous");
 }
 
+#[test]
+fn the_log_of_another_container_does_not_explain_an_image_that_cannot_be_pulled() {
+    let mut pod = data_lake_pod(json!({"reason": "ImagePullBackOff", "message": "not found"}), 0);
+    let crashing = json!({"name": "sidecar", "image": "b", "imageID": "", "ready": false, "restartCount": 5,
+                          "state": {"waiting": {"reason": "CrashLoopBackOff"}}});
+    pod["status"]["containerStatuses"].as_array_mut().expect("containers").push(crashing);
+    let lab = lab_with(pod);
+    lab.kubernetes.logs("data-lake-es-default-0", "of the sidecar");
+    let ended = lab.machine.run("install");
+    ended.exits(1).says("not found in the registry");
+    assert!(!ended.stderr.contains("of the sidecar"), "{}", ended.stderr);
+}
+
 /// What the kubelet says of a pod, some seconds ago.
 fn said_of_pod(pod: &str, seconds: i64, reason: &str, message: &str) -> [Value; 1] {
     let at = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
