@@ -79,7 +79,7 @@ impl Helm {
         self.write(&format!("manifest-{name}"), &Value::from(manifest).to_string())
     }
 
-    /// All it knows and was asked. Processes have numbers, which another one may get: the calls are named anew.
+    /// All it knows and was asked.
     pub fn memory(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         let mut folders = vec![String::new()];
@@ -92,13 +92,7 @@ impl Helm {
                 }
             }
         }
-        let before = |line: &str| format!("before-{line}\n");
-        if let Some(order) = files.get_mut("calls/order") {
-            *order = String::from_utf8_lossy(order).lines().map(before).collect::<String>().into_bytes();
-        }
-        let named =
-            |name: String| name.strip_prefix("calls/").filter(|call| *call != "order").map_or(name.clone(), |call| format!("calls/before-{call}"));
-        files.into_iter().map(|(name, content)| (named(name), content)).collect()
+        files
     }
 
     pub fn remembers(&self, memory: &BTreeMap<String, Vec<u8>>) {
