@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::discovery::{Scope, pinned_kind};
 use kube::{Api, Client};
@@ -127,6 +127,17 @@ where
         Err(error) if is_not_found(&error) => Ok(()),
         Err(error) => Err(error).with_context(|| name.to_string()),
     }
+}
+
+/// One by one, which needs no other permission than to delete one.
+pub async fn delete_all<K>(api: &Api<K>, labels: &str, params: &DeleteParams) -> Result<()>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    for object in api.list_metadata(&ListParams::default().labels(labels)).await?.items {
+        delete(api, &object.metadata.name.unwrap_or_default(), params).await?;
+    }
+    Ok(())
 }
 
 pub fn is_not_found(error: &kube::Error) -> bool {

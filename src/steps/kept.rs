@@ -19,7 +19,7 @@ pub struct Kept {
     /// ConfigMaps that are about what is in the volumes.
     pub configmaps: &'static [&'static str],
     /// The labels of the volume claims.
-    pub volumes: &'static str,
+    pub volumes: String,
     /// What would be lost with them.
     pub holds: &'static str,
 }
@@ -32,7 +32,7 @@ pub struct Accounts {
 
 impl Kept {
     async fn claims(&self, stack: &Stack) -> Result<Vec<String>> {
-        let claims = stack.api::<PersistentVolumeClaim>().list_metadata(&ListParams::default().labels(self.volumes)).await?;
+        let claims = stack.api::<PersistentVolumeClaim>().list_metadata(&ListParams::default().labels(&self.volumes)).await?;
         Ok(claims.items.into_iter().filter_map(|claim| claim.metadata.name).collect())
     }
 }
@@ -88,9 +88,7 @@ impl Step for Accounts {
         for name in kept.configmaps {
             apply::delete_ours(&stack.api::<ConfigMap>(), name).await?;
         }
-        for name in kept.claims(stack).await? {
-            apply::delete(&stack.api::<PersistentVolumeClaim>(), &name, &DeleteParams::default()).await?;
-        }
+        apply::delete_all(&stack.api::<PersistentVolumeClaim>(), &kept.volumes, &DeleteParams::default()).await?;
         // a claim stays while a pod holds it, and an install would take it for the one it needs
         wait::until_gone(stack, "the end of the volume claims", progress, || async {
             let held = kept.claims(stack).await?;

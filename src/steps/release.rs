@@ -11,7 +11,6 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, PropagationPolicy};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::clients::apply::{self, Comparison, Desired};
@@ -356,18 +355,23 @@ pub async fn retractable(stack: &Stack, release: &str, namespace: &str) -> Resul
     })
 }
 
+/// Finds what a release consists of: its workloads, their pods and their volumes.
+pub fn objects_of(release: &str) -> String {
+    format!("app.kubernetes.io/part-of=lastack,app.kubernetes.io/instance={release}")
+}
+
 /// Takes a release of the stack away, its pods before what they have mounted. When their data goes, too, they get little
 /// time: a container that still starts hears no signal, and a database has minutes to write what nobody needs any more.
 pub async fn retract(stack: &Stack, release: &str, how: Retraction, progress: &Progress<'_>) -> Result<()> {
-    let of_release = format!("app.kubernetes.io/part-of=lastack,app.kubernetes.io/instance={release}");
+    let of_release = objects_of(release);
     let with_pods = DeleteParams::background();
     // a pod that is asked to stop gets no shorter time afterwards, so nobody else may ask it first
     let without_pods = DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
-    delete_all(&stack.api::<Job>(), &of_release, &with_pods).await?;
-    delete_all(&stack.api::<StatefulSet>(), &of_release, if how.keep_data { &with_pods } else { &without_pods }).await?;
-    delete_all(&stack.api::<Deployment>(), &of_release, &with_pods).await?;
+    apply::delete_all(&stack.api::<Job>(), &of_release, &with_pods).await?;
+    apply::delete_all(&stack.api::<StatefulSet>(), &of_release, if how.keep_data { &with_pods } else { &without_pods }).await?;
+    apply::delete_all(&stack.api::<Deployment>(), &of_release, &with_pods).await?;
     if !how.keep_data {
-        delete_all(&stack.api::<Pod>(), &of_release, &DeleteParams::default().grace_period(LAST_SECONDS)).await?;
+        apply::delete_all(&stack.api::<Pod>(), &of_release, &DeleteParams::default().grace_period(LAST_SECONDS)).await?;
     }
     wait::until_gone(stack, &format!("the end of the pods of release {release}"), progress, || async {
         let left = pods::all(stack, &of_release).await?.iter().filter(|pod| !pods::is_done(pod)).count();
@@ -375,16 +379,6 @@ pub async fn retract(stack: &Stack, release: &str, how: Retraction, progress: &P
     })
     .await?;
     stack.helm.uninstall(release, stack.namespace()).await
-}
-
-async fn delete_all<K>(api: &Api<K>, labels: &str, params: &DeleteParams) -> Result<()>
-where
-    K: Clone + DeserializeOwned + std::fmt::Debug,
-{
-    for object in api.list_metadata(&ListParams::default().labels(labels)).await?.items {
-        apply::delete(api, &object.metadata.name.unwrap_or_default(), params).await?;
-    }
-    Ok(())
 }
 
 /// The parts of a chart's version that `helm list` joins: `ralph-0.1.0` gives `0.1.0`.

@@ -239,9 +239,7 @@ impl Step for Cluster {
         }
         apply::delete(&api(stack), NAME, &DeleteParams::default()).await?;
         if !how.keep_data {
-            for claim in claims(stack).await?.iter().filter_map(|claim| claim.metadata.name.as_deref()) {
-                apply::delete(&stack.api::<PersistentVolumeClaim>(), claim, &DeleteParams::default()).await?;
-            }
+            apply::delete_all(&stack.api::<PersistentVolumeClaim>(), PODS, &DeleteParams::default()).await?;
         }
         wait::until_gone(stack, &format!("the end of elasticsearch {NAME}"), progress, || async {
             let pods = pods::all(stack, PODS).await?;

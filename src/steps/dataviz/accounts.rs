@@ -4,8 +4,9 @@ use crate::clients::secrets::{Keep, Key};
 use crate::dashboards::record;
 use crate::stack::Stack;
 use crate::steps::kept::{Accounts, Kept};
+use crate::steps::release;
 
-use super::{NAME, OF_RELEASE, POSTGRESQL};
+use super::{NAME, POSTGRESQL, RELEASE};
 
 /// The Secret with the password of the cache, where a profile has one.
 pub const CACHE: &str = "dataviz-valkey";
@@ -31,7 +32,7 @@ fn kept(stack: &Stack) -> Kept {
         ],
         users: "admin, teacher",
         configmaps: &[record::NAME],
-        volumes: OF_RELEASE,
+        volumes: release::objects_of(RELEASE),
         holds: "what people made in Superset",
     }
 }

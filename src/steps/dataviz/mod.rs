@@ -30,8 +30,6 @@ use super::{Credential, Fact, Part, PartStatus, release};
 const RELEASE: &str = "dataviz";
 /// The Deployment, the Service and the Secret of the accounts.
 pub const NAME: &str = "dataviz-superset";
-/// Finds what the release consists of: the pods of web server, database and Job, and the database's volume.
-const OF_RELEASE: &str = "app.kubernetes.io/part-of=lastack,app.kubernetes.io/instance=dataviz";
 /// Of Superset's own data, not of the statements.
 const POSTGRESQL: Database = Database { part: "Superset", component: Component::Dataviz, name: "dataviz-postgresql" };
 /// The tool's own account, so that no password that a person changes locks it out.

@@ -22,7 +22,7 @@ use crate::steps::postgresql::on_top;
 use crate::steps::{datalake, release};
 
 use super::accounts::CACHE;
-use super::{NAME, OF_RELEASE, POSTGRESQL, RELEASE};
+use super::{NAME, POSTGRESQL, RELEASE};
 
 const JOBS: &str = "app.kubernetes.io/instance=dataviz,app.kubernetes.io/component=init";
 
@@ -85,7 +85,8 @@ async fn pods_of(stack: &Stack, job: &str) -> kube::Result<Vec<Pod>> {
 /// Those of the web server, and of worker, scheduler and cache where there are any.
 async fn deployments(stack: &Stack) -> Result<State> {
     let mut state = release::rollout(stack, NAME).await?;
-    let all = stack.api::<Deployment>().list_metadata(&ListParams::default().labels(OF_RELEASE)).await.context("the deployments of the release")?;
+    let of_release = ListParams::default().labels(&release::objects_of(RELEASE));
+    let all = stack.api::<Deployment>().list_metadata(&of_release).await.context("the deployments of the release")?;
     for name in all.items.into_iter().filter_map(|deployment| deployment.metadata.name).filter(|name| name != NAME) {
         if !matches!(state, State::Ready(_)) {
             break;

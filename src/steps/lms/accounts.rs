@@ -4,8 +4,9 @@
 use crate::clients::secrets::{Keep, Key};
 use crate::stack::Stack;
 use crate::steps::kept::{Accounts, Kept};
+use crate::steps::release;
 
-use super::{NAME, OF_RELEASE, POSTGRESQL};
+use super::{NAME, POSTGRESQL, RELEASE};
 
 pub const ACCOUNTS: Accounts = Accounts { id: "lms.accounts", kept };
 
@@ -18,7 +19,7 @@ fn kept(stack: &Stack) -> Kept {
         ],
         users: "user, learner",
         configmaps: &[],
-        volumes: OF_RELEASE,
+        volumes: release::objects_of(RELEASE),
         holds: "courses and learners of Moodle",
     }
 }

@@ -36,8 +36,6 @@ pub use moodle::{LOCAL_PORT, outside_url, site_url};
 const RELEASE: &str = "lms";
 /// The Deployment, the Service and the Secret of the accounts.
 pub const NAME: &str = "lms-moodle";
-/// Finds what the release consists of: the pods of Moodle and its database, and both volumes.
-const OF_RELEASE: &str = "app.kubernetes.io/part-of=lastack,app.kubernetes.io/instance=lms";
 const PODS: &str = "app.kubernetes.io/instance=lms,app.kubernetes.io/component=web";
 const POSTGRESQL: Database = Database { part: "Moodle", component: Component::Lms, name: "lms-postgresql" };
 /// The administrator.
