@@ -74,10 +74,6 @@ fn completion_rate(rows: &[&Row]) -> Value {
     json!(completion_count(rows) as f64 / viewing_count(rows) as f64)
 }
 
-fn active_days(rows: &[&Row]) -> Value {
-    json!(distinct(rows, |row| Some(row.date.clone())))
-}
-
 fn newest_event(rows: &[&Row]) -> Value {
     json!(rows.iter().map(|row| row.get("/timestamp")).max())
 }
@@ -86,8 +82,12 @@ fn newest_minute(rows: &[&Row]) -> Value {
     json!(newest_event(rows).as_str().unwrap()[..16])
 }
 
+fn first_seen(rows: &[&Row]) -> Value {
+    json!(rows.iter().map(|row| &row.date).min())
+}
+
 fn last_seen(rows: &[&Row]) -> Value {
-    json!(newest_event(rows).as_str().unwrap()[..10])
+    json!(rows.iter().map(|row| &row.date).max())
 }
 
 fn name(row: &Row) -> Value {
@@ -143,8 +143,8 @@ fn expected(rows: &[Row]) -> BTreeMap<&'static str, Vec<Vec<Value>>> {
     let course = |row: &Row| row.activity_type().ends_with("/course").then(|| vec![name(row)]);
     let learner = |row: &Row| Some(vec![json!(row.learner), json!(row.get("/actor/name"))]);
     let started = |row: &Row| (row.is_video() && ["played", "completed"].contains(&&*row.verb())).then(|| vec![name(row), json!(row.verb())]);
-    let mut returning = group(rows, learner, &[active_days, events, last_seen]);
-    returning.retain(|line| line[2].as_u64() > Some(1));
+    let mut returning = group(rows, learner, &[events, first_seen, last_seen]);
+    returning.retain(|line| line[3] != line[4]);
     let cohort = |row: &Row| row.is_video().then(|| vec![json!(row.extension_text("cohort"))]);
     let source = |row: &Row| Some(vec![platform(row), json!(row.get("/actor/account/homePage"))]);
     let stops_by_verb = group(rows, |row| Some(vec![stop(row)?, json!(row.verb())]), &[events]);

@@ -65,7 +65,7 @@ pub struct Observed {
 struct Person {
     name: String,
     events: u64,
-    days: u64,
+    oldest: i64,
     newest: i64,
 }
 
@@ -88,10 +88,9 @@ impl Observed {
     pub fn observe(&mut self, event: &Event, learner: &Learner) {
         let course = usize::from(event.course);
         self.seen += 1;
-        let new = || Person { name: learner.name.clone(), events: 0, days: 0, newest: i64::MIN };
+        let new = || Person { name: learner.name.clone(), events: 0, oldest: event.time, newest: event.time };
         let person = self.people.entry(learner.number).or_insert_with(new);
         person.events += 1;
-        person.days += u64::from(person.newest < day_start(event.time));
         person.newest = event.time;
         if event.action == Action::CourseViewed {
             self.course_visitors.insert((course, learner.number));
@@ -184,7 +183,7 @@ pub fn charts(collector: &Collector) -> Charts {
         ),
         ("odd-statements", rows(["events"], single(json!(0)))),
         ("odd-statements-list", rows(["stored", "id", "verb.id", "object.id"], Rows::new())),
-        ("returning-learners", rows(["actor.account.name", "actor.name", "active_days", "events", "last_seen"], returning(observed))),
+        ("returning-learners", rows(["actor.account.name", "actor.name", "events", "first_seen", "last_seen"], returning(observed))),
         ("video-completion-rate", rows(["completion_rate"], single(share(completions, viewings)))),
         ("video-learners", rows(["learners"], single(json!(started.len())))),
         ("video-stops", rows(["video_minute", "activity_name", "events"], stops(observed))),
@@ -266,11 +265,11 @@ fn sources(observed: &Observed) -> Rows {
 }
 
 fn returning(observed: &Observed) -> Rows {
-    let back = observed.people.iter().filter(|(_, person)| person.days > 1);
-    back.map(|(number, Person { name, events, days, newest })| {
-        vec![json!(number.to_string()), json!(name), json!(days), json!(events), json!(&minute(*newest)[..10])]
-    })
-    .collect()
+    let row = |(number, person): (&LearnerNumber, &Person)| {
+        let [first, last] = [person.oldest, person.newest].map(|time| json!(&minute(time)[..10]));
+        (first != last).then(|| vec![json!(number.to_string()), json!(person.name), json!(person.events), first, last])
+    };
+    observed.people.iter().filter_map(row).collect()
 }
 
 fn cohorts(observed: &Observed) -> Rows {
@@ -329,10 +328,6 @@ fn title((course, unit): VideoIndex) -> &'static str {
 /// What the charts show of an IRI.
 fn last_part(iri: &str) -> &str {
     iri.rsplit('/').next().unwrap_or(iri)
-}
-
-fn day_start(time: i64) -> i64 {
-    START + (time - START) / DAY * DAY
 }
 
 /// `2026-02-23T09:22`
