@@ -30,18 +30,20 @@ return charts.map(({{holder, title}}) => [title, holder.innerText])
 """
 
 
+def fill_in_the_login(page, asked, patience):
+    page.get(f"{asked['url']}/login/")
+    fields = WebDriverWait(page, PATIENCE).until(lambda p: [f for f in p.find_elements(By.CSS_SELECTOR, "input") if f.is_displayed()][:2])
+    fields[0].send_keys(asked["user"])
+    fields[1].send_keys(asked["password"] + Keys.ENTER)
+    WebDriverWait(page, patience).until(lambda p: "/login" not in p.current_url)
+
+
 def sign_in(page, asked):
     """Superset's page sends a log of its own while one types. When the answer brings another session, the form is shown once more."""
-    for patience in (PATIENCE / 4, PATIENCE):
-        page.get(f"{asked['url']}/login/")
-        fields = WebDriverWait(page, PATIENCE).until(lambda p: [f for f in p.find_elements(By.CSS_SELECTOR, "input") if f.is_displayed()][:2])
-        fields[0].send_keys(asked["user"])
-        fields[1].send_keys(asked["password"] + Keys.ENTER)
-        try:
-            return WebDriverWait(page, patience).until(lambda p: "/login" not in p.current_url)
-        except TimeoutException:
-            if patience == PATIENCE:
-                raise
+    try:
+        fill_in_the_login(page, asked, PATIENCE / 4)
+    except TimeoutException:
+        fill_in_the_login(page, asked, PATIENCE)
 
 
 def select(page, name, value):
