@@ -96,11 +96,13 @@ start_apiserver() {
 
 start_controller_manager() {
   local kubeconfig=$PKI/kube-controller-manager.kubeconfig
+  # the operator of Elasticsearch changes its claim in the moment in which a volume is asked for; whoever is told of that
+  # conflict asks again only at the next round, usually 15 s later
   start_component controller-manager "$BIN/kube-controller-manager" \
     --kubeconfig="$kubeconfig" --authentication-kubeconfig="$kubeconfig" --authorization-kubeconfig="$kubeconfig" \
     --root-ca-file="$PKI/ca.crt" --service-account-private-key-file="$PKI/service-accounts.key" \
     --cluster-signing-cert-file="$PKI/ca.crt" --cluster-signing-key-file="$PKI/ca.key" \
-    --use-service-account-credentials=true --leader-elect=false --profiling=false
+    --use-service-account-credentials=true --leader-elect=false --profiling=false --pvclaimbinder-sync-period=1s
 }
 
 start_scheduler() {

@@ -201,7 +201,7 @@ impl Step for OperatorRelease {
         if !matches!(found, Retracted::Removed(_)) {
             return Ok(found);
         }
-        let others: Api<DynamicObject> = Api::all_with(stack.target.client.clone(), &datalake::resource());
+        let others: Api<DynamicObject> = Api::all_with(stack.target.client.clone(), &datalake::kind());
         let others = others.list(&ListParams::default()).await?.items;
         let ours = (Some(stack.namespace()), Some(datalake::NAME));
         let foreign = others.iter().find(|object| (object.metadata.namespace.as_deref(), object.metadata.name.as_deref()) != ours);

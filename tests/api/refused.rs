@@ -132,7 +132,7 @@ fn an_elasticsearch_of_somebody_else() {
     let ended = lab.machine.run("install");
     ended
         .exits(1)
-        .says("datalake.cluster: namespace alice has an Elasticsearch data-lake that this tool did not make")
+        .says("datalake.resource: namespace alice has an Elasticsearch data-lake that this tool did not make")
         .says("app.kubernetes.io/managed-by=kubectl-lastack");
     assert_eq!(lab.kubernetes.object(crate::support::stack::DATA_LAKE), Some(theirs), "it should be left as it is");
 }

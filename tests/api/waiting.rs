@@ -16,8 +16,16 @@ fn lab_with_pod(waiting: Value, restarts: u32) -> Lab {
     lab_with(data_lake_pod(waiting, restarts))
 }
 
-/// A cluster in which the operator comes as far as this object.
+/// A cluster in which the operator comes as far as the certificates and this object.
 fn lab_with(object: Value) -> Lab {
+    let lab = lab_without_certificates(object);
+    lab.kubernetes.put([json!({"apiVersion": "v1", "kind": "Secret", "data": {"ca.crt": ""},
+                             "metadata": {"name": "data-lake-es-http-certs-public", "namespace": "alice"}})]);
+    lab
+}
+
+/// A cluster in which the operator comes as far as this object.
+fn lab_without_certificates(object: Value) -> Lab {
     let lab = Lab::empty();
     lab.kubernetes.put(operator()).reacts(Method::PATCH, DATA_LAKE, move |world, request| {
         if !request.query.contains("dryRun") {
@@ -164,11 +172,34 @@ fn steps_that_need_a_failed_one_are_skipped_and_the_others_finished() {
 }
 
 #[test]
+fn superset_starts_without_waiting_for_the_data_lake() {
+    let lab = lab_with_pod(json!({"reason": "ErrImagePull", "message": "not found"}), 0);
+    lab.machine
+        .run("install")
+        .exits(1)
+        .says("ok       dataviz.release")
+        .says("skipped  dataviz.database       needs datalake.index")
+        .says("error: datalake.cluster");
+}
+
+#[test]
+fn certificates_that_the_operator_does_not_make_are_named_at_the_deadline() {
+    let lab = lab_without_certificates(data_lake_pod(json!({"reason": "ContainerCreating"}), 0));
+    lab.machine
+        .run("install --timeout 1s")
+        .exits(124)
+        .says("error: datalake.resource: the certificate authority of elasticsearch data-lake is not ready after ")
+        .says("the operator has not made its certificates yet")
+        .says("skipped  dataviz.release        needs datalake.resource");
+}
+
+#[test]
 fn without_waiting_what_can_be_applied_is_applied() {
     let lab = lab_with_pod(json!({"reason": "ContainerCreating"}), 0);
     lab.machine
         .run("install --no-wait")
         .exits(0)
+        .says("ok       datalake.resource")
         .says("started  datalake.cluster")
         .says("later    datalake.index")
         .says("Started; not waited for: ")

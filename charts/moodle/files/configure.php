@@ -27,6 +27,8 @@ if (!empty($asked->stores)) {
     $wanted = array_values(array_unique(array_merge(['logstore_standard'], $stores, [LASTACK_PLUGIN])));
     if ($stores !== $wanted) {
         set_config('enabled_stores', implode(',', $wanted), 'tool_log');
+        // the task that sends is due as of now, and not only at the next full minute
+        $DB->set_field('task_scheduled', 'nextruntime', time(), ['classname' => '\logstore_xapi\task\emit_task']);
         $changed[] = 'enabled_stores';
     }
 }

@@ -3,6 +3,7 @@
 mod accounts;
 mod cluster;
 mod index;
+mod resource;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -29,7 +30,7 @@ const ELASTIC_SECRET: &str = "data-lake-es-elastic-user";
 const PODS: &str = "elasticsearch.k8s.elastic.co/cluster-name=data-lake";
 
 pub use accounts::user_secret;
-pub use cluster::nodes;
+pub use resource::nodes;
 
 pub struct Datalake;
 
@@ -44,11 +45,11 @@ impl Part for Datalake {
     }
 
     fn steps(&self) -> Vec<Box<dyn Step>> {
-        vec![Box::new(accounts::Accounts), Box::new(cluster::Cluster), Box::new(index::Index)]
+        vec![Box::new(accounts::Accounts), Box::new(resource::Resource), Box::new(cluster::Cluster), Box::new(index::Index)]
     }
 
     async fn status(&self, stack: &Stack) -> PartStatus {
-        let (resource, (pods, asked)) = join(cluster::live(stack), join(pods::list(stack, PODS), ask(stack))).await;
+        let (resource, (pods, asked)) = join(resource::live(stack), join(pods::list(stack, PODS), ask(stack))).await;
         let mut status = PartStatus::default();
         match &resource {
             Ok(Some(live)) => {
@@ -68,7 +69,7 @@ impl Part for Datalake {
         match asked {
             Ok((health, contents, fault)) => {
                 status.answers =
-                    if cluster::is_well(&health.status, health.number_of_nodes) { Fact::Good(health.status) } else { Fact::Bad(health.status) };
+                    if resource::is_well(&health.status, health.number_of_nodes) { Fact::Good(health.status) } else { Fact::Bad(health.status) };
                 let stored = |contents: &Contents| format!("{} statements, {}", age::count(contents.statements), age::bytes(contents.bytes));
                 status.data = match (&contents, fault) {
                     (Ok(contents), Ok(Some(fault))) => Fact::Bad(format!("{}: {fault}", stored(contents))),
@@ -106,7 +107,7 @@ async fn ask(stack: &Stack) -> Result<(Health, Result<Contents>, Result<Option<S
 }
 
 /// What the API server calls the kind Elasticsearch.
-pub fn resource() -> ApiResource {
+pub fn kind() -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("elasticsearch.k8s.elastic.co", "v1", "Elasticsearch"), "elasticsearches")
 }
 
@@ -115,18 +116,22 @@ pub fn address(stack: &Stack) -> String {
     format!("https://data-lake-es-http.{}.svc:9200", stack.namespace())
 }
 
+/// The certificate authority that the operator made, or was given, for the cluster's HTTPS.
+async fn authority(stack: &Stack) -> Result<Option<Vec<u8>>> {
+    let data = secrets::read(&stack.api(), AUTHORITY_SECRET).await?;
+    Ok(data.and_then(|mut data| data.remove("ca.crt").or_else(|| data.remove("tls.crt"))))
+}
+
 /// A client over verified TLS, as the tool's own account.
 pub async fn client(stack: &Stack) -> Result<Elasticsearch> {
     let secret = user_secret("lastack");
-    let data = secrets::read(&stack.api(), AUTHORITY_SECRET).await?;
-    let authority = data.as_ref().and_then(|data| data.get("ca.crt").or_else(|| data.get("tls.crt")));
-    let Some(authority) = authority else {
+    let Some(authority) = authority(stack).await? else {
         return Err(Failure::failed(format!("there is no data lake in namespace {} (secret {AUTHORITY_SECRET} is missing)", stack.namespace()))
             .hint("`kubectl lastack install` makes it")
             .into());
     };
     let password: SecretString = secrets::value(stack, &secret, "password").await?;
     let account = Account { user: "lastack".into(), password };
-    let http = HttpClient::in_cluster_tls(stack.target.streams.clone(), &address(stack), authority)?.with_account(&account);
+    let http = HttpClient::in_cluster_tls(stack.target.streams.clone(), &address(stack), &authority)?.with_account(&account);
     Ok(Elasticsearch::new(http.context("the data lake's account cannot be used")?))
 }

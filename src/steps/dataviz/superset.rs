@@ -135,8 +135,8 @@ impl Step for SupersetRelease {
     }
 
     fn needs(&self) -> &'static [StepId] {
-        // the pods mount the certificate authority that the data lake's operator makes
-        &["dataviz.accounts", "datalake.accounts", "datalake.cluster", "settings"]
+        // the pods mount the certificate authority that the data lake's operator makes; nothing more is needed of it to start
+        &["dataviz.accounts", "datalake.accounts", "datalake.resource", "settings"]
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
