@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use crate::beside;
 use crate::lab::{Lab, eventually, repository};
 use crate::parts::superset_as_admin;
 
@@ -12,9 +13,7 @@ const PARTS: [&str; 3] = ["lms", "lrs", "dataviz"];
 const CERTIFICATE: &str = "certificate";
 
 static SECOND: LazyLock<Lab> = LazyLock::new(|| {
-    // the first stack brings the operator, which the second one must share
-    crate::stack();
-    let lab = Lab::new("e2e-helm3", "3");
+    let lab = beside("e2e-helm3", "3");
     let folder = lab.folder("tls");
     let certificate = format!(
         "cd {} && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN={DOMAIN}' \

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::lab::{Ended, Lab, eventually};
+use crate::lab::{Ended, eventually};
 use crate::parts::data_lake;
-use crate::stack;
+use crate::{beside, stack};
 
 /// Runs PHP in Moodle, as an administrator at the command line would.
 fn php(code: &str) -> String {
@@ -276,7 +276,7 @@ fn two_at_once_configure_moodle_as_one_does() {
 
 #[test]
 fn a_first_start_that_was_killed_half_way_begins_again_and_a_volume_that_is_full_is_named() {
-    let lab = Lab::new("e2e-half", "4");
+    let lab = beside("e2e-half", "4");
     let slow = "extraEnv: [{name: CONTRACT_INSTALL_SECONDS, value: \"10\"}]\npersistence: {size: 64Mi, storageClass: sized}\n";
     let slow = lab.file("slow.yaml", slow);
     let mut install = lab.start(&format!("install --only lms --values lms={}", slow.display()));

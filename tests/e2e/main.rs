@@ -1,5 +1,6 @@
 //! The main job on a real cluster, as a person types it. Needs the sandbox (`sandbox/up` starts it), so it runs only by
-//! its name (`cargo test --test e2e`), and on one thread: the tests share a stack.
+//! its name (`cargo test --test e2e`). Most tests share a stack and take turns there; those with a namespace of their own
+//! go on beside them, which needs a few threads.
 
 mod dashboard_faults;
 mod dataviz;
@@ -12,7 +13,7 @@ mod parts;
 mod permissions;
 mod repair;
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use lab::Lab;
 
@@ -29,6 +30,24 @@ static STACK: LazyLock<Lab> = LazyLock::new(|| {
     stack
 });
 
+/// A test has a thread of its own, with which its turn ends.
+type Turn = MutexGuard<'static, ()>;
+
+fn wait_for(turn: &'static Mutex<()>) -> Turn {
+    turn.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The shared stack, which from now on is this test's alone.
 fn stack() -> &'static Lab {
-    &STACK
+    static TURN: Mutex<()> = Mutex::new(());
+    thread_local! { static MINE: Turn = wait_for(&TURN) }
+    MINE.with(|_| &STACK)
+}
+
+/// A namespace for a stack beside the shared one, which has brought the operator. The node has room for one at a time.
+fn beside(namespace: &'static str, helm: &str) -> Lab {
+    static TURN: Mutex<()> = Mutex::new(());
+    thread_local! { static MINE: Turn = wait_for(&TURN) }
+    MINE.with(|_| LazyLock::force(&STACK));
+    Lab::new(namespace, helm)
 }
