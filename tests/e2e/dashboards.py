@@ -13,6 +13,7 @@ from chromium import PATIENCE
 from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.expected_conditions import element_to_be_clickable
 from selenium.webdriver.support.ui import WebDriverWait
 
 # Notes are held as charts are, but have no title. A chart that is still loading has an indicator instead of what it shows.
@@ -51,7 +52,7 @@ def select(page, name, value):
     patient = WebDriverWait(page, PATIENCE)
     control = f"//*[@data-test='filter-control-name'][normalize-space()='{name}']/ancestor::*[.//input[@role='combobox']][1]"
     patient.until(lambda p: p.find_element(By.XPATH, f"{control}//input[@role='combobox']")).send_keys(value)
-    patient.until(lambda p: p.find_element(By.CSS_SELECTOR, f".ant-select-item-option[title='{value}']")).click()
+    patient.until(element_to_be_clickable((By.CSS_SELECTOR, f".ant-select-item-option[title='{value}']"))).click()
     patient.until(lambda p: p.find_element(By.CSS_SELECTOR, "[data-test='filter-bar__apply-button']:enabled")).click()
 
 

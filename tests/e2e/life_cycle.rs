@@ -1,8 +1,6 @@
 //! From nothing to nothing with helm 3, in a namespace of its own; data that outlives its stack; keys that hurt; the ways
 //! into a stack from outside the cluster.
 
-use std::sync::LazyLock;
-
 use crate::beside;
 use crate::lab::{Lab, eventually, repository};
 use crate::parts::superset_as_admin;
@@ -12,8 +10,17 @@ const PARTS: [&str; 3] = ["lms", "lrs", "dataviz"];
 /// The Secret with the certificate of this domain, which is not the stack's.
 const CERTIFICATE: &str = "certificate";
 
-static SECOND: LazyLock<Lab> = LazyLock::new(|| {
-    let lab = beside("e2e-helm3", "3");
+/// So little that it fits beside other stacks on two cores.
+const SMALL: &str = "resources: {requests: {cpu: 20m}}\n";
+
+fn small(lab: &Lab, parts: &[&str]) -> String {
+    let file = lab.file("small.yaml", SMALL);
+    parts.iter().map(|part| format!(" --values {part}={}", file.display())).collect()
+}
+
+/// A second stack, with helm 3 and behind a name.
+fn second() -> Lab {
+    let lab = Lab::new("e2e-helm3", "3");
     let folder = lab.folder("tls");
     let certificate = format!(
         "cd {} && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN={DOMAIN}' \
@@ -27,14 +34,15 @@ static SECOND: LazyLock<Lab> = LazyLock::new(|| {
     let settings = format!("{entries}cacert = \"{}\"\n", folder.join("tls.crt").display());
     std::fs::write(folder.join(".curlrc"), settings).expect("a temporary file");
     let lab = lab.env("CURL_HOME", folder.to_str().expect("a path that is text"));
-    lab.lastack("install --expose nodeport").good().says("there    operator.release").says("ok       namespace");
+    let install = format!("install --expose nodeport{}", small(&lab, &PARTS));
+    lab.lastack(&install).good().says("there    operator.release").says("ok       namespace");
     lab
-});
+}
 
 /// Steps of one life, in order: each needs the one before.
 #[test]
 fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
-    let lab = &*SECOND;
+    let lab = &beside(second);
     let version = lab.run("helm", &["version", "--template", "{{.Version}}"], "").good();
     assert!(version.stdout.starts_with("v3."), "this life is lived with helm 3, not {}", version.stdout);
     lab.lastack("install").good().says("nothing to change");
@@ -85,7 +93,7 @@ fn hostile_statements_are_stored(lab: &Lab) {
     assert_eq!(report["found"], lines, "{report}");
 }
 
-/// As many kinds of pods as the production profile has, asking for so little that they fit beside another stack on two cores.
+/// As many kinds of pods as the production profile has, as small.
 const WITH_WORKERS: &str = "replicas: 2\nresources: {requests: {cpu: 20m}}\ncache: {enabled: true}\nbeat: {enabled: true}\n\
                             worker: {replicas: 1, concurrency: 1, resources: {requests: {cpu: 20m}}}\n";
 
@@ -95,7 +103,7 @@ fn background_workers_do_their_part(lab: &Lab) {
     let values = lab.file("workers.yaml", WITH_WORKERS);
     lab.kubectl(&format!("create secret tls {CERTIFICATE} --cert {0}/tls.crt --key {0}/tls.key", lab.folder("tls").display()));
     let ingress = format!("--expose ingress --domain {DOMAIN} --tls-secret {CERTIFICATE}");
-    lab.lastack(&format!("install {ingress} --values dataviz={}", values.display())).good();
+    lab.lastack(&format!("install {ingress}{} --values dataviz={}", small(lab, &["lms", "lrs"]), values.display())).good();
     is_reached_at(lab, "https://");
     lab.lastack("open lms --print").good().says(&format!("https://lms.{DOMAIN}/"));
     lab.lastack("status").good().says("2/2").says("login ok");

@@ -5,14 +5,11 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use crate::lab::{Ended, eventually};
-use crate::parts::data_lake;
-use crate::{beside, stack};
+use crate::parts::{data_lake, in_moodle, php_in_moodle};
+use crate::stack;
 
-/// Runs PHP in Moodle, as an administrator at the command line would.
 fn php(code: &str) -> String {
-    let script = format!("<?php define('CLI_SCRIPT', true); require '/var/www/html/config.php'; {code}");
-    let exec = ["-n", "e2e", "exec", "-i", "deploy/lms-moodle", "-c", "moodle", "--", "php", "-d", "max_input_vars=10000"];
-    stack().run("kubectl", &exec, &script).good().stdout.trim().to_string()
+    php_in_moodle(stack(), code)
 }
 
 /// What somebody does in Moodle's administration.
@@ -21,8 +18,7 @@ fn set(plugin: &str, name: &str, value: &str) {
 }
 
 fn in_pod(command: &str) -> Ended {
-    let words: Vec<&str> = ["-n", "e2e", "exec", "deploy/lms-moodle", "-c", "moodle", "--"].into_iter().chain(command.split(' ')).collect();
-    stack().run("kubectl", &words, "")
+    in_moodle(stack(), command)
 }
 
 /// Sends what waits now, as the cron does within a minute.
@@ -236,34 +232,6 @@ fn a_cron_that_stands_still_is_named() {
 }
 
 #[test]
-fn a_plugin_that_is_gone_is_put_back_from_the_cluster() {
-    in_pod("rm -rf admin/tool/log/store/xapi").good();
-    stack().lastack("status").exits(3).says("the plugin that sends events is not installed");
-    stack().lastack("configure lms").exits(1).says("`kubectl lastack install` puts it there");
-    stack().lastack("install").good().says("ok       lms.installed");
-    is_well();
-    stack().lastack("install").good().says("nothing to change");
-}
-
-#[test]
-fn a_database_that_is_down_is_named_and_brought_back() {
-    stack().kubectl("scale statefulset lms-postgresql --replicas=0");
-    stack().kubectl("wait --for=delete pod/lms-postgresql-0 --timeout=60s");
-    stack().lastack("status").exits(3).says("Moodle's PostgreSQL is down: statefulset lms-postgresql is scaled to 0 pods");
-    stack().lastack("install").good();
-    is_well();
-}
-
-#[test]
-fn an_address_that_somebody_gave_moodle_is_taken_back() {
-    stack().kubectl("set env deployment/lms-moodle SITE_URL=http://elsewhere.example.org");
-    stack().kubectl("rollout status deployment/lms-moodle --timeout=180s");
-    stack().lastack("status").exits(3).says("to http://elsewhere.example.org");
-    stack().lastack("install").good();
-    is_well();
-}
-
-#[test]
 fn two_at_once_configure_moodle_as_one_does() {
     set("logstore_xapi", "maxbatchsize", "30");
     set("tool_log", "enabled_stores", "logstore_standard");
@@ -272,48 +240,6 @@ fn two_at_once_configure_moodle_as_one_does() {
     }
     is_well();
     assert_eq!(php("echo get_config('tool_log', 'enabled_stores');"), "logstore_standard,logstore_xapi");
-}
-
-#[test]
-fn a_first_start_that_was_killed_half_way_begins_again_and_a_volume_that_is_full_is_named() {
-    let lab = beside("e2e-half", "4");
-    let slow = "extraEnv: [{name: CONTRACT_INSTALL_SECONDS, value: \"10\"}]\npersistence: {size: 64Mi, storageClass: sized}\n";
-    let slow = lab.file("slow.yaml", slow);
-    let mut install = lab.start(&format!("install --only lms --values lms={}", slow.display()));
-    eventually("Moodle has begun to install itself", || {
-        assert!(install.try_wait().expect("a child").is_none(), "install ended before Moodle began");
-        lab.run("kubectl", &["-n", "e2e-half", "logs", "deploy/lms-moodle", "-c", "moodle"], "").stdout.contains("-->System")
-    });
-    lab.kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --grace-period=1");
-    Ended::of("install while its pod is killed".into(), install).good();
-    let log = lab.kubectl("logs deploy/lms-moodle -c moodle");
-    assert!(log.contains("an installation was stopped half-way"), "{log}");
-
-    lab.lastack("status").good();
-    let in_pod = |command: &str| lab.shell(&format!("kubectl -n e2e-half exec deploy/lms-moodle -c moodle -- {command}"));
-    in_pod("dd if=/dev/zero of=/var/www/moodledata/filler bs=1M").exits(1).says("No space left on device");
-    lab.lastack("status").exits(3).says("the volume with Moodle's files is full, 0 B are left");
-    in_pod("rm /var/www/moodledata/filler").good();
-    lab.lastack("status").good();
-    lab.lastack("uninstall --yes").good();
-}
-
-#[test]
-fn an_upgrade_that_was_killed_half_way_goes_on() {
-    php("set_config('allversionshash', '');");
-    let slow = stack().file("slow.yaml", "extraEnv: [{name: CONTRACT_UPGRADE_SECONDS, value: \"20\"}]\n");
-    let mut install = stack().start(&format!("install --values lms={}", slow.display()));
-    eventually("Moodle upgrades the plugin", || {
-        assert!(install.try_wait().expect("a child").is_none(), "install ended before Moodle began");
-        in_pod("php admin/cli/cfg.php --name=version").stdout.contains("Site is being upgraded")
-    });
-    stack().kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --grace-period=1");
-    Ended::of("install while its pod is killed".into(), install).good();
-    let log = stack().kubectl("logs deploy/lms-moodle -c moodle");
-    assert!(log.contains("an upgrade was stopped half-way"), "{log}");
-    is_well();
-    let none = stack().file("none.yaml", "{}\n");
-    stack().lastack(&format!("install --values lms={}", none.display())).good();
 }
 
 #[test]

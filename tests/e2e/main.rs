@@ -9,11 +9,14 @@ mod lab;
 mod life_cycle;
 mod lms;
 mod main_job;
+mod moodle;
 mod parts;
 mod permissions;
 mod repair;
 
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::LazyLock;
+
+use tokio::sync::{Mutex, MutexGuard};
 
 use lab::Lab;
 
@@ -30,24 +33,20 @@ static STACK: LazyLock<Lab> = LazyLock::new(|| {
     stack
 });
 
-/// A test has a thread of its own, with which its turn ends.
+/// A test has a thread of its own, with which its turn ends. Who came first is next, so tests come in the order of their names.
 type Turn = MutexGuard<'static, ()>;
-
-fn wait_for(turn: &'static Mutex<()>) -> Turn {
-    turn.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// The shared stack, which from now on is this test's alone.
 fn stack() -> &'static Lab {
-    static TURN: Mutex<()> = Mutex::new(());
-    thread_local! { static MINE: Turn = wait_for(&TURN) }
+    static TURN: Mutex<()> = Mutex::const_new(());
+    thread_local! { static MINE: Turn = TURN.blocking_lock() }
     MINE.with(|_| &STACK)
 }
 
-/// A namespace for a stack beside the shared one, which has brought the operator. The node has room for one at a time.
-fn beside(namespace: &'static str, helm: &str) -> Lab {
-    static TURN: Mutex<()> = Mutex::new(());
-    thread_local! { static MINE: Turn = wait_for(&TURN) }
+/// A lab beside the shared stack, which has brought the operator. The node has room for one at a time.
+fn beside<T>(lab: impl FnOnce() -> T) -> T {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    thread_local! { static MINE: Turn = TURN.blocking_lock() }
     MINE.with(|_| LazyLock::force(&STACK));
-    Lab::new(namespace, helm)
+    lab()
 }

@@ -13,6 +13,22 @@ pub fn data_lake(account: &str, request: &str, body: &str) -> Ended {
     stack().run("bash", &["-c", &script], body)
 }
 
+/// A command in Moodle's pod.
+pub fn in_moodle(lab: &Lab, command: &str) -> Ended {
+    exec(lab, &command.split(' ').collect::<Vec<_>>(), "")
+}
+
+/// Runs PHP in Moodle, as an administrator at the command line would.
+pub fn php_in_moodle(lab: &Lab, code: &str) -> String {
+    let script = format!("<?php define('CLI_SCRIPT', true); require '/var/www/html/config.php'; {code}");
+    exec(lab, &["php", "-d", "max_input_vars=10000"], &script).good().stdout.trim().to_string()
+}
+
+fn exec(lab: &Lab, command: &[&str], input: &str) -> Ended {
+    let moodle = ["-n", lab.namespace, "exec", "-i", "deploy/lms-moodle", "-c", "moodle", "--"];
+    lab.run("kubectl", &[&moodle, command].concat(), input)
+}
+
 /// Superset, as one of its accounts. The script has the commands of `superset-api`.
 pub fn superset(lab: &Lab, user: &str, password: &str, script: &str) -> Ended {
     let login = format!("{} {user} {password}\n", lab.namespace);

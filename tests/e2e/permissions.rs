@@ -40,7 +40,7 @@ fn a_user_of_one_namespace_can_install_repair_and_seed_there() {
 
 #[test]
 fn a_user_of_one_namespace_can_make_the_first_stack_there_and_take_it_away() {
-    let lab = beside("e2e-own", "4");
+    let lab = beside(|| Lab::new("e2e-own", "4"));
     lab.run("kubectl", &["create", "namespace", lab.namespace], "").good();
     let user = account_with("install", &lab);
     lab.lastack(&format!("install --only lms --no-wait {user}")).good().says("started  lms.release");
