@@ -95,7 +95,7 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
         return Ok(walk.broken("index", "there is no index of statements", "`kubectl lastack install` makes it"));
     };
     let fields = chart::fields(&chart.params, &dataset);
-    if let Some(field) = fields.iter().find(|field| index["mappings"].pointer(&pointer(field)).is_none()) {
+    if let Some(field) = fields.iter().find(|field| !maps(&index["mappings"], field)) {
         let cure =
             "`kubectl lastack install --only datalake` brings the mapping up to date; statements that are stored already stay without the field";
         return Ok(walk.broken("index", format!("the mapping has no field `{field}`"), cure));
@@ -192,7 +192,9 @@ fn shown(filter: &Value) -> String {
     format!("`{} {}{value}`", word(&filter["col"]), word(&filter["op"]))
 }
 
-/// Where the mapping has a field. Its names contain dots and are one key, because the index has no objects.
-fn pointer(field: &str) -> String {
-    format!("/properties/{}", field.replace('~', "~0").replace('/', "~1"))
+/// Whether a mapping has a field, or one below it. Their names contain dots and are one key, because the index has no objects.
+pub(super) fn maps(mappings: &Value, field: &str) -> bool {
+    let fields = &mappings["properties"];
+    let below = field.rsplit_once('.').and_then(|(field, last)| fields[field]["fields"].get(last));
+    fields.get(field).or(below).is_some()
 }

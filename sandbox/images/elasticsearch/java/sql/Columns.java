@@ -25,8 +25,8 @@ final class Columns {
     private static final String DATE_FORMAT = "strict_date_optional_time||epoch_millis||date_optional_time";
     private static final String TRUNCATED_FORMAT = "epoch_millis||date_optional_time";
 
-    /** A leaf: its type in the engine, the field whose doc values are its values, and its multi-fields with their types. */
-    record Column(String name, String type, String source, Map<String, String> fields) {}
+    /** A leaf: its type in the engine, the field whose doc values are its values, and its multi-fields as the engine makes them. */
+    record Column(String name, String type, String source, Map<String, Map<String, Object>> fields) {}
 
     final List<Column> all = new ArrayList<>();
     private final Map<String, String> aliases = new TreeMap<>();
@@ -65,11 +65,7 @@ final class Columns {
         for (Column column : all) {
             Map<String, Object> field = new LinkedHashMap<>();
             field.put("type", column.type);
-            if (column.fields.isEmpty() == false) {
-                Map<String, Object> fields = new LinkedHashMap<>();
-                column.fields.forEach((name, type) -> fields.put(name, Map.of("type", type)));
-                field.put("fields", fields);
-            }
+            if (column.fields.isEmpty() == false) field.put("fields", column.fields);
             if (column.type.equals("date")) {
                 field.put("format", DATE_FORMAT);
                 for (Grain grain : Grain.values()) properties.put(truncated(column.name, grain), Map.of("type", "date", "format", TRUNCATED_FORMAT));
@@ -104,13 +100,14 @@ final class Columns {
 
     @SuppressWarnings("unchecked")
     private void leaf(String name, String type, Map<String, Object> field) {
-        Map<String, String> fields = new TreeMap<>();
+        Map<String, Map<String, Object>> fields = new TreeMap<>();
         String source = hasDocValues(type, field) ? name : null;
         for (var sub : ((Map<String, Map<String, Object>>) field.getOrDefault("fields", Map.of())).entrySet()) {
             String subType = (String) sub.getValue().get("type");
             String engineType = TYPES.get(subType);
             if ("keyword".equals(engineType) == false && "text".equals(engineType) == false) continue;
-            fields.put(sub.getKey(), engineType);
+            Object normalizer = sub.getValue().get("normalizer");
+            fields.put(sub.getKey(), normalizer == null ? Map.of("type", engineType) : Map.of("type", engineType, "normalizer", normalizer));
             if (source == null && hasDocValues(subType, sub.getValue())) source = name + "." + sub.getKey();
         }
         if (source != null) all.add(new Column(name, TYPES.get(type), source, fields));

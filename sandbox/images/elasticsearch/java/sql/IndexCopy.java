@@ -5,6 +5,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ExecutionException;
@@ -17,6 +18,7 @@ import java.util.concurrent.locks.ReentrantReadWriteLock;
 import org.elasticsearch.ElasticsearchStatusException;
 import org.elasticsearch.client.internal.Client;
 import org.elasticsearch.cluster.metadata.IndexMetadata;
+import org.elasticsearch.common.settings.Settings;
 import org.elasticsearch.index.IndexSettings;
 import org.elasticsearch.logging.LogManager;
 import org.elasticsearch.logging.Logger;
@@ -137,7 +139,14 @@ final class IndexCopy {
         print = null;
         target = index + "--" + GENERATION.incrementAndGet();
         try {
-            engine.call("PUT", "/" + Engine.encode(target), Map.of("settings", SETTINGS, "mappings", Map.of("_doc", wanted.engineMapping()))).orFail();
+            Map<String, Object> settings = new HashMap<>(SETTINGS);
+            // what its columns are normalized with
+            Settings analysis = metadata.getSettings().filter(key -> key.startsWith("index.analysis."));
+            for (String key : analysis.keySet()) {
+                List<String> values = analysis.getAsList(key, List.of(), false);
+                settings.put(key, values.size() == 1 ? values.get(0) : values);
+            }
+            engine.call("PUT", "/" + Engine.encode(target), Map.of("settings", settings, "mappings", Map.of("_doc", wanted.engineMapping()))).orFail();
             long copied = copy(snapshot, metadata, wanted, -1);
             List<Map<String, ?>> actions = new ArrayList<>();
             actions.add(Map.of("add", Map.of("index", target, "alias", index)));
