@@ -27,12 +27,13 @@ pub fn emit() -> String {
 }
 
 /// Follows an event while Moodle's cron is told again and again that its task is due, so that nobody waits for the full minute.
-fn trace() -> Ended {
-    let mut trace = stack().start("trace");
+fn trace(flags: &str) -> Ended {
+    let line = format!("trace {flags}");
+    let mut trace = stack().start(&line);
     while trace.try_wait().expect("a child").is_none() {
         is_due();
     }
-    Ended::of("trace".into(), trace)
+    Ended::of(line, trace)
 }
 
 /// Lets the cron, which looks every second, run the task that sends.
@@ -87,7 +88,7 @@ fn is_well() {
 
 #[test]
 fn an_event_is_followed_to_the_data_lake_and_its_traces_are_taken_away() {
-    let trace = stack().lastack("trace -o json").good().json();
+    let trace = trace("-o json").good().json();
     assert_eq!(trace["arrived"], true, "{trace}");
     assert_eq!(trace["hops"].as_array().unwrap().len(), 5);
     let id = trace["hops"][3]["detail"].as_str().unwrap().trim_start_matches("statement ");
@@ -104,7 +105,7 @@ fn a_click_of_a_learner_in_the_browser_is_a_statement_within_two_runs_of_the_cro
     let asked = json!({"url": url, "user": learner["user"], "password": learner["password"], "course": course_id("lastack-S")});
     stack().run("/usr/bin/python3", &["tests/e2e/learner.py"], &asked.to_string()).good().says("Test course S");
     // two rounds of the cron, and no more, are waited for: a trace ends when the cron has sent what came before
-    trace().good();
+    trace("").good();
     let user = php(&format!("echo $DB->get_field('user', 'id', ['username' => {}]);", learner["user"].to_string().replace('"', "'")));
     assert!(viewers("lastack-S", began).contains(&user), "learner {user} viewed the course");
 }
@@ -134,7 +135,7 @@ fn a_setting_that_somebody_changed_is_named_and_brought_back() {
 fn a_wrong_password_stops_the_event_at_the_lrs_and_nothing_is_lost_by_it() {
     set("logstore_xapi", "password", "guessed");
     let began = views("lastack-S", 3);
-    trace().exits(3).says("stopped: moodle.sent: the LRS answered 401").says("kubectl lastack configure lms");
+    trace("").exits(3).says("stopped: moodle.sent: the LRS answered 401").says("kubectl lastack configure lms");
     stack().lastack("status").exits(3).says("3 not delivered: the LRS answered 401").says("logstore_xapi/password is another");
     stack().lastack("configure lms").good();
     stack().lastack("replay --yes").good().says("3 of 3 events sent again");
@@ -150,7 +151,7 @@ fn an_endpoint_that_is_wrong_stops_the_event_and_is_named() {
         ("https://lrs-ralph.e2e.svc:80/xAPI", "the LRS could not be reached"),
     ] {
         set("logstore_xapi", "endpoint", endpoint);
-        trace().exits(3).says(&format!("stopped: moodle.sent: {says}")).says("kubectl lastack configure lms");
+        trace("").exits(3).says(&format!("stopped: moodle.sent: {says}")).says("kubectl lastack configure lms");
         stack().lastack("status").exits(3).says(&format!("logstore_xapi/endpoint is {endpoint}"));
         stack().lastack("configure lms").good();
         is_well();
