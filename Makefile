@@ -36,8 +36,8 @@ unit: ## tests that need no cluster; helm renders the charts
 e2e: ## tests on the sandbox, with helm 3 and helm 4, and in a browser
 	command -v chromedriver >/dev/null && /usr/bin/python3 -c 'import selenium' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq chromium chromium-driver python3-selenium; }
 	sandbox/up
-	# two of them work, one on the shared stack and one beside it; the others are there to wait for their turn
-	cargo test --locked --test e2e -- --test-threads=20
+	# all at once: two of them work, one on the shared stack and one beside it, and the others wait for their turn
+	cargo test --locked --test e2e -- --test-threads=64
 
 bench: ## measure against the tutorial's pipeline, kubectl and helm
 	sandbox/up

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::dataviz::{CHECK, known_statements, one_chart_is_good};
 use crate::lab::{Ended, eventually};
-use crate::parts::{data_lake, password_of, superset, superset_as_admin};
+use crate::parts::{data_lake, metadata, password_of, superset, superset_as_admin};
 use crate::stack;
 
 /// By its name before the tests that need the known statements, which would have to be stored again.
@@ -132,13 +132,8 @@ fn postgresql_that_is_down_is_named_with_its_pod_and_mended() {
 #[test]
 fn the_preparation_of_a_lost_database_that_is_killed_half_way_is_finished_by_install() {
     known_statements();
-    let psql = "exec dataviz-postgresql-0 -- psql --quiet --username=superset --dbname=postgres --command";
-    let sql = |statement: &str| {
-        let arguments: Vec<&str> = ["-n", "e2e"].into_iter().chain(psql.split(' ')).chain([statement]).collect();
-        stack().run("kubectl", &arguments, "").good();
-    };
-    sql("DROP DATABASE superset WITH (FORCE)");
-    sql("CREATE DATABASE superset");
+    metadata("postgres", "DROP DATABASE superset WITH (FORCE)");
+    metadata("postgres", "CREATE DATABASE superset");
     stack().lastack("status").exits(3).says("superset");
 
     let job = "-l app.kubernetes.io/instance=dataviz,app.kubernetes.io/component=init";

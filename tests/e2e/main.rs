@@ -6,13 +6,13 @@ mod dashboard_faults;
 mod dataviz;
 mod helm_plugin;
 mod lab;
-mod life_cycle;
 mod lms;
 mod main_job;
 mod moodle;
 mod parts;
 mod permissions;
 mod repair;
+mod whole_life;
 
 use std::sync::LazyLock;
 

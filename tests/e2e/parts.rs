@@ -40,6 +40,12 @@ pub fn superset_as_admin(lab: &Lab, script: &str) -> Ended {
     superset(lab, "admin", &password_of(lab, "admin"), script)
 }
 
+/// A statement of SQL in the PostgreSQL of Superset.
+pub fn metadata(database: &str, statement: &str) {
+    let psql = ["psql", "--quiet", "--username=superset", "--dbname", database, "--command", statement];
+    stack().run("kubectl", &[&["-n", "e2e", "exec", "dataviz-postgresql-0", "--"], &psql[..]].concat(), "").good();
+}
+
 /// Of an account of Superset, as `creds` tells it.
 pub fn password_of(lab: &Lab, user: &str) -> String {
     let accounts = lab.lastack("creds dataviz -o json").good().json();
