@@ -1,6 +1,7 @@
 //! Moodle, wired: from a learner's click to a statement, and every way in which that can break.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 
 use serde_json::{Value, json};
 
@@ -26,14 +27,18 @@ pub fn emit() -> String {
     in_pod(r"php admin/cli/scheduled_task.php --execute=\logstore_xapi\task\emit_task").good().stdout
 }
 
-/// Follows an event while Moodle's cron is told again and again that its task is due, so that nobody waits for the full minute.
+/// Follows an event, and tells Moodle's cron that its task is due when only that is waited for, so that nobody waits for the full minute.
 fn trace(flags: &str) -> Ended {
     let line = format!("trace {flags}");
     let mut trace = stack().start(&line);
-    while trace.try_wait().expect("a child").is_none() {
-        is_due();
+    let mut stderr = String::new();
+    for told in BufReader::new(trace.stderr.take().expect("a pipe")).lines().map(|told| told.expect("text")) {
+        if told.contains("waits for the cron, which sends every minute") {
+            is_due();
+        }
+        stderr += &format!("{told}\n");
     }
-    Ended::of(line, trace)
+    Ended { stderr, ..Ended::of(line, trace) }
 }
 
 /// Lets the cron, which looks every second, run the task that sends.
