@@ -136,12 +136,24 @@ fn a_hop_that_is_broken_is_a_fault_with_its_reason() {
 fn a_moodle_that_answers_no_page_says_what_its_page_says() {
     let lab = Lab::installed();
     lab.moodle.world().login = 500;
-    lab.moodle.world().complains = Some("<p>Error: Database connection failed</p>".into());
+    lab.moodle.world().complains = ("<p>Error: Database connection failed</p>".into(), u32::MAX);
     lab.machine.run("status").exits(3).prints("Moodle answered 500 to its login page: Error: Database connection failed");
     lab.machine.run("trace").exits(3).prints("stopped: moodle.event: Moodle could not run event.php: Error: Database connection failed");
     lab.kubernetes.remove("/api/v1/namespaces/alice/pods/lms-moodle-0");
     let ended = lab.machine.run("trace");
     ended.exits(3).prints("stopped: moodle.event: no pod of Moodle runs in namespace alice").prints("datalake.document");
+}
+
+#[test]
+fn a_moodle_whose_database_is_only_just_back_is_waited_for_and_not_restarted() {
+    let lab = Lab::installed();
+    // each of the five steps that ask Moodle looks when the run begins; the first of them looks again
+    lab.moodle.world().complains = ("Error: Database connection failed".into(), 6);
+    let ended = lab.machine.run("install");
+    ended.exits(0).says("Moodle could not run state.php: Error: Database connection failed").says("ok       lms.installed");
+    assert!(!ended.stderr.contains("restarting Moodle"), "{}", ended.stderr);
+    lab.moodle.world().complains.1 = u32::MAX;
+    lab.machine.run("install --timeout 1s").exits(124).says("deployment lms-moodle is not ready after");
 }
 
 #[test]

@@ -173,6 +173,9 @@ fn an_lrs_that_was_away_gets_every_event_and_none_twice() {
     stack().lastack("replay --yes").exits(3).says("stopped: the LRS cannot be reached");
     stack().kubectl("scale deployment lrs-ralph --replicas=1");
     stack().kubectl("rollout status deployment/lrs-ralph --timeout=120s");
+    // its Service leads to the new pod a moment after that is ready
+    let is_reached = "echo @fsockopen('lrs-ralph', 80) ? 'yes' : 'no';";
+    eventually("Moodle reaches the LRS", || php(is_reached) == "yes");
     stack().lastack("replay --dry-run").good().says("20 events would be sent again");
     stack().lastack("replay --yes").good().says("20 of 20 events sent again, 0 were there already");
     each_once("lastack-S", began, 20);

@@ -41,8 +41,8 @@ pub struct World {
     /// What sending again comes to.
     pub replayed: Value,
     pub free_bytes: u64,
-    /// Moodle's own sentence to every script.
-    pub complains: Option<String>,
+    /// Moodle's own sentence, and to how many of the next scripts it is all that Moodle says.
+    pub complains: (String, u32),
     /// The status of the login page.
     pub login: u16,
     /// Where people reach it.
@@ -66,7 +66,7 @@ impl Default for World {
             fate: "sent".into(),
             replayed: Value::Null,
             free_bytes: 1 << 30,
-            complains: None,
+            complains: (String::new(), 0),
             login: 200,
             site: SITE.into(),
             called: Vec::new(),
@@ -104,7 +104,9 @@ impl World {
     }
 
     fn run(&mut self, words: &[String], input: &[u8]) -> Ended {
-        if let Some(sentence) = &self.complains {
+        let (sentence, scripts) = &mut self.complains;
+        if *scripts > 0 {
+            *scripts -= 1;
             return Ended { code: 1, stdout: format!("!!! {sentence} !!!\n"), stderr: String::new() };
         }
         let script =

@@ -1,5 +1,7 @@
 //! The plugin inside Moodle, which installs at its start what it then finds, and only then.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
@@ -38,22 +40,29 @@ impl Step for Installed {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
-        Ok(match missing(stack).await? {
-            None => Observed::Ok(format!("{COMPONENT} in Moodle")),
-            Some(reason) => Observed::drifted("the plugin in Moodle", reason, "installed"),
-        })
+        let reason = match missing(stack).await {
+            Ok(None) => return Ok(Observed::Ok(format!("{COMPONENT} in Moodle"))),
+            Ok(Some(reason)) => reason.to_string(),
+            Err(error) => one_line(&error),
+        };
+        Ok(Observed::drifted("the plugin in Moodle", reason, "installed"))
     }
 
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
-        progress.say("restarting Moodle, which then installs the plugin");
-        let (pods, selection) = (stack.api::<Pod>(), ListParams::default().labels(PODS));
-        pods.delete_collection(&DeleteParams::default(), &selection).await.context("the pods of Moodle")?;
+        let restarted = AtomicBool::new(false);
         wait::until(stack, &format!("deployment {NAME}"), progress, || async {
+            let missing = missing(stack).await;
+            if matches!(missing, Ok(Some(_))) && !restarted.swap(true, Ordering::Relaxed) {
+                let (pods, selection) = (stack.api::<Pod>(), ListParams::default().labels(PODS));
+                pods.delete_collection(&DeleteParams::default(), &selection).await.context("the pods of Moodle")?;
+                return Ok(Wait::Waiting("restarting Moodle, which then installs the plugin".into()));
+            }
             Ok(match moodle::rollout(stack).await? {
-                // the pod that was deleted may answer once more
-                Wait::Ready(detail) => match missing(stack).await {
+                Wait::Ready(detail) => match missing {
                     Ok(None) => Wait::Ready(detail),
+                    // the pod that was deleted may answer once more
                     Ok(Some(reason)) => Wait::Waiting(format!("the plugin in Moodle: {reason}")),
+                    // a Service leads to a database a moment after its pod is ready
                     Err(error) => Wait::Waiting(one_line(&error)),
                 },
                 other => other,
