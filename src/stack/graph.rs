@@ -59,8 +59,9 @@ pub enum Finding {
 }
 
 impl Finding {
-    pub fn is_ok(&self) -> bool {
-        matches!(self, Self::Seen(Observed::Ok(_)))
+    /// Whether steps that need this one can be looked at. What this user may not look at is taken for true, as a run does.
+    fn lets_go_on(&self) -> bool {
+        matches!(self, Self::Seen(Observed::Ok(_) | Observed::Unknown { .. }))
     }
 }
 
@@ -132,7 +133,7 @@ impl Graph {
         let plan = async {
             let mut plan: Vec<Planned<'a>> = Vec::new();
             for step in self.steps() {
-                let open = step.needs().iter().find(|need| plan.iter().any(|p| p.step.id() == **need && !p.finding.is_ok()));
+                let open = step.needs().iter().find(|need| plan.iter().any(|p| p.step.id() == **need && !p.finding.lets_go_on()));
                 let finding = match open {
                     Some(need) => Finding::After(need),
                     None => Finding::Seen(sight(step, stack, seen.remove(step.id())).await?),

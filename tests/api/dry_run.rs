@@ -103,3 +103,12 @@ fn a_dry_run_of_uninstall_names_what_would_go() {
     assert_eq!(lab.kubernetes.changes(), changes);
     assert_eq!(lab.helm.calls_of("uninstall").len(), 0);
 }
+
+#[test]
+fn what_the_user_may_not_look_at_keeps_nothing_else_from_being_looked_at() {
+    let lab = Lab::installed();
+    let sentence = "storageclasses.storage.k8s.io is forbidden: User \"alice\" cannot list resource \"storageclasses\"";
+    lab.kubernetes.forbids(Method::GET, "/apis/storage.k8s.io/v1/storageclasses", sentence);
+    lab.machine.run("install --dry-run").exits(0).prints("unknown  preflight.storage").prints("there    lrs.answers").says("Nothing to do");
+    lab.machine.run("install").exits(0).says("nothing to change");
+}
