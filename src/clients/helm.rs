@@ -132,6 +132,7 @@ impl ChartRef {
     fn feed(&self, hash: &mut Sha256) {
         match self {
             Self::Embedded(dir) => feed_dir(dir, hash),
+            Self::Given(place) if Path::new(place).exists() => feed_place(Path::new(place), hash),
             other => hash.update(other.shown()),
         }
     }
@@ -144,6 +145,21 @@ fn feed_dir(dir: &Dir<'_>, hash: &mut Sha256) {
         hash.update(file.contents());
     }
     dir.dirs().for_each(|dir| feed_dir(dir, hash));
+}
+
+/// What is in a chart of this machine. What cannot be read is for helm to say.
+fn feed_place(place: &Path, hash: &mut Sha256) {
+    let Ok(entries) = std::fs::read_dir(place) else {
+        let contents = std::fs::read(place).unwrap_or_default();
+        hash.update((contents.len() as u64).to_le_bytes());
+        return hash.update(contents);
+    };
+    let mut names: Vec<OsString> = entries.flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    for name in names {
+        hash.update(name.as_encoded_bytes());
+        feed_place(&place.join(name), hash);
+    }
 }
 
 impl Install {
@@ -222,6 +238,11 @@ impl Helm {
             deployed_at: status.info.last_deployed.and_then(|time| time.parse().ok()),
             manifest: status.manifest,
         }))
+    }
+
+    /// Whether there is such a release and somebody else made it.
+    pub async fn is_others(&self, release: &str, namespace: &str) -> Result<bool> {
+        Ok(self.status(release, namespace).await?.is_some_and(|release| release.made_by == MadeBy::Others))
     }
 
     async fn is_labelled(&self, release: &str, namespace: &str) -> Result<bool> {
@@ -342,6 +363,15 @@ mod tests {
         assert_eq!(install("a", 1).digest(), install("a", 1).digest());
         assert_ne!(install("a", 1).digest(), install("a", 2).digest());
         assert_ne!(install("a", 1).digest(), install("b", 1).digest());
+        let chart = tempfile::tempdir().unwrap();
+        let template = chart.path().join("templates/deployment.yaml");
+        std::fs::create_dir(chart.path().join("templates")).unwrap();
+        let with = |text: &str| {
+            std::fs::write(&template, text).unwrap();
+            install(&chart.path().to_string_lossy(), 1).digest()
+        };
+        assert_eq!(with("kind: Deployment"), with("kind: Deployment"));
+        assert_ne!(with("kind: Deployment"), with("kind: StatefulSet"), "a chart that somebody works on");
     }
 
     #[test]

@@ -150,7 +150,11 @@ where
     K: Resource<Scope = NamespaceResourceScope>,
     K::DynamicType: Default,
 {
-    Api::namespaced(stack.target.client.clone(), pod.metadata.namespace.as_deref().unwrap_or_else(|| stack.namespace()))
+    Api::namespaced(stack.target.client.clone(), namespace_of(stack, pod))
+}
+
+fn namespace_of<'a>(stack: &'a Stack, pod: &'a Pod) -> &'a str {
+    pod.metadata.namespace.as_deref().unwrap_or_else(|| stack.namespace())
 }
 
 /// A Secret or ConfigMap that a pod needs before it can start, and that is not there. The kubelet says so in an event
@@ -165,12 +169,12 @@ async fn missing_mount(stack: &Stack, pod: &Pod) -> Option<Trouble> {
         let secret = volume.secret.as_ref().filter(|secret| secret.optional != Some(true)).and_then(|secret| secret.secret_name.as_deref());
         let config = volume.config_map.as_ref().filter(|map| map.optional != Some(true)).map(|map| map.name.as_str());
         let missing = match (secret, config) {
-            (Some(name), _) => stack.api::<Secret>().get_metadata_opt(name).await.ok()?.is_none().then(|| format!("secret {name}")),
-            (_, Some(name)) => stack.api::<ConfigMap>().get_metadata_opt(name).await.ok()?.is_none().then(|| format!("configmap {name}")),
+            (Some(name), _) => beside::<Secret>(stack, pod).get_metadata_opt(name).await.ok()?.is_none().then(|| format!("secret {name}")),
+            (_, Some(name)) => beside::<ConfigMap>(stack, pod).get_metadata_opt(name).await.ok()?.is_none().then(|| format!("configmap {name}")),
             _ => None,
         };
         if let Some(missing) = missing {
-            let (name, namespace) = (pod.metadata.name.as_deref().unwrap_or("?"), stack.namespace());
+            let (name, namespace) = (pod.metadata.name.as_deref().unwrap_or("?"), namespace_of(stack, pod));
             return Some(Trouble::Fatal {
                 why: format!("pod {name} cannot start without {missing}, which is not there"),
                 hint: format!("make {missing} in namespace {namespace}, or correct the value that names it"),

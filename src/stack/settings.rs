@@ -193,11 +193,17 @@ impl IngressSettings {
 impl Settings {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
-        serde_saphyr::from_str(&text).map_err(|error| {
+        let mut settings: Self = serde_saphyr::from_str(&text).map_err(|error| {
             Failure::usage(format!("{} is not a lastack.yaml: {}", path.display(), yaml_fault(&error)))
                 .hint("it may have the keys components, profile, expose, ingress, imageRegistry, charts, values and lms")
-                .into()
-        })
+        })?;
+        // a later install may be started in another directory
+        for place in settings.charts.values_mut() {
+            if let Ok(there) = std::fs::canonicalize(&*place) {
+                *place = there.to_string_lossy().into_owned();
+            }
+        }
+        Ok(settings)
     }
 
     pub fn from_config_map(map: &ConfigMap) -> Result<Self> {
@@ -280,19 +286,28 @@ pub fn yaml_fault(error: &serde_saphyr::Error) -> String {
     text.strip_prefix("error: ").unwrap_or(&text).to_string()
 }
 
-/// Puts `over` on `values` as helm does: maps are merged key by key, everything else replaces, null removes.
+/// Puts `over` on `values` as helm does: maps are merged key by key, everything else replaces. A null stays, for helm to
+/// take what the chart has away.
 pub fn merge_values(values: &mut Value, over: &Value) {
     match (values, over) {
         (Value::Object(values), Value::Object(over)) => {
             for (key, value) in over {
-                if value.is_null() {
-                    values.remove(key);
-                } else {
-                    merge_values(values.entry(key).or_insert(Value::Null), value);
-                }
+                merge_values(values.entry(key).or_insert(Value::Null), value);
             }
         }
         (values, over) => *values = over.clone(),
+    }
+}
+
+/// Takes away what was set to null.
+pub fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(without_nulls);
+        }
+        Value::Array(list) => list.iter_mut().for_each(without_nulls),
+        _ => {}
     }
 }
 
@@ -368,6 +383,8 @@ mod tests {
     fn values_merge_as_helm_merges_them() {
         let mut values = json!({"a": {"b": 1, "c": 2}, "d": [1, 2]});
         merge_values(&mut values, &json!({"a": {"b": 3, "c": null}, "d": [4], "e": {"f": 5}}));
+        assert_eq!(values, json!({"a": {"b": 3, "c": null}, "d": [4], "e": {"f": 5}}), "helm gives the default of a chart for what is not there");
+        without_nulls(&mut values);
         assert_eq!(values, json!({"a": {"b": 3}, "d": [4], "e": {"f": 5}}));
     }
 }

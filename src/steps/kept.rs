@@ -11,6 +11,7 @@ use crate::clients::wait;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
+use crate::steps::release;
 
 pub struct Kept {
     pub secrets: Vec<Keep>,
@@ -18,8 +19,8 @@ pub struct Kept {
     pub users: &'static str,
     /// ConfigMaps that are about what is in the volumes.
     pub configmaps: &'static [&'static str],
-    /// The labels of the volume claims.
-    pub volumes: String,
+    /// The release whose volume claims stay when it goes.
+    pub release: &'static str,
     /// What would be lost with them.
     pub holds: &'static str,
 }
@@ -31,9 +32,13 @@ pub struct Accounts {
 }
 
 impl Kept {
+    /// The volume claims of the release, unless somebody else made it from the same chart.
     async fn claims(&self, stack: &Stack) -> Result<Vec<String>> {
-        let claims = stack.api::<PersistentVolumeClaim>().list_metadata(&ListParams::default().labels(&self.volumes)).await?;
-        Ok(claims.items.into_iter().filter_map(|claim| claim.metadata.name).collect())
+        let labels = release::objects_of(self.release);
+        let claims = stack.api::<PersistentVolumeClaim>().list_metadata(&ListParams::default().labels(&labels)).await?;
+        let names: Vec<String> = claims.items.into_iter().filter_map(|claim| claim.metadata.name).collect();
+        let is_others = !names.is_empty() && stack.helm.is_others(self.release, stack.namespace()).await?;
+        Ok(if is_others { Vec::new() } else { names })
     }
 }
 
@@ -88,7 +93,9 @@ impl Step for Accounts {
         for name in kept.configmaps {
             apply::delete_ours(&stack.api::<ConfigMap>(), name).await?;
         }
-        apply::delete_all(&stack.api::<PersistentVolumeClaim>(), &kept.volumes, &DeleteParams::default()).await?;
+        for claim in kept.claims(stack).await? {
+            apply::delete(&stack.api::<PersistentVolumeClaim>(), &claim, &DeleteParams::default()).await?;
+        }
         // a claim stays while a pod holds it, and an install would take it for the one it needs
         wait::until_gone(stack, "the end of the volume claims", progress, || async {
             let held = kept.claims(stack).await?;

@@ -80,11 +80,15 @@ impl Part for Lrs {
             url: endpoint(stack),
         }])
     }
+
+    async fn release(&self, stack: &Stack) -> Result<Option<Install>> {
+        RalphRelease::install(stack).await.map(Some)
+    }
 }
 
 /// The address inside the cluster.
 fn address(stack: &Stack) -> String {
-    format!("http://{NAME}.{}.svc", stack.namespace())
+    release::address(stack, Component::Lrs, NAME)
 }
 
 /// Where clients inside the cluster send statements to.

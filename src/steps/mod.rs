@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
 use secrecy::SecretString;
 
+use crate::clients::helm::Install;
 use crate::clients::pods;
 use crate::stack::Stack;
 use crate::stack::graph::Graph;
@@ -39,6 +40,9 @@ pub trait Part: Send + Sync {
     async fn status(&self, stack: &Stack) -> PartStatus;
 
     async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>>;
+
+    /// The helm release it is, as it is to be installed now. None when it is none.
+    async fn release(&self, stack: &Stack) -> Result<Option<Install>>;
 }
 
 /// The parts in the order in which data flows.

@@ -127,8 +127,12 @@ fn stranger(kind: &str, metadata: &ObjectMeta) -> Option<String> {
     let name = metadata.name.as_deref().unwrap_or_default();
     // what the operator makes of our Elasticsearch resource goes with it
     let is_ours = label(PART_OF) == Some("lastack") || label("elasticsearch.k8s.elastic.co/cluster-name") == Some(datalake::NAME);
-    if is_ours || name == "kube-root-ca.crt" || name.starts_with("sh.helm.release.") {
+    if is_ours || name == "kube-root-ca.crt" {
         return None;
+    }
+    // helm puts the labels of a release on what it remembers of it
+    if name.starts_with("sh.helm.release.") {
+        return Some(format!("release {}", label("name").unwrap_or(name)));
     }
     match metadata.owner_references.as_deref().and_then(<[_]>::first) {
         None => Some(format!("{kind} {name}")),
@@ -199,12 +203,13 @@ mod tests {
         for ours in [
             json!({"name": "lrs-ralph", "labels": {"app.kubernetes.io/part-of": "lastack"}}),
             json!({"name": "data-lake-es-elastic-user", "labels": cluster("data-lake")}),
-            json!({"name": "sh.helm.release.v1.lrs.v1"}),
+            json!({"name": "sh.helm.release.v1.lrs.v1", "labels": {"name": "lrs", "app.kubernetes.io/part-of": "lastack"}}),
             json!({"name": "web-5d9c", "ownerReferences": owner("apps/v1", "ReplicaSet", "web")}),
         ] {
             assert_eq!(found(ours.clone()), None, "{ours}");
         }
         assert_eq!(found(json!({"name": "theirs"})), Some("secret theirs".into()));
+        assert_eq!(found(json!({"name": "sh.helm.release.v1.lms.v1", "labels": {"name": "lms"}})), Some("release lms".into()));
         let search = json!({"name": "search-es-default", "labels": cluster("search"),
             "ownerReferences": owner("elasticsearch.k8s.elastic.co/v1", "Elasticsearch", "search")});
         assert_eq!(found(search), Some("Elasticsearch search".into()));

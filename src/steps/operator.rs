@@ -64,6 +64,10 @@ impl Part for Operator {
     async fn credentials(&self, _: &Stack) -> Result<Vec<Credential>> {
         Ok(Vec::new())
     }
+
+    async fn release(&self, stack: &Stack) -> Result<Option<Install>> {
+        install(stack).map(Some)
+    }
 }
 
 /// An operator that runs in the cluster, whoever installed it.

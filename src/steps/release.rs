@@ -17,7 +17,7 @@ use crate::clients::apply::{self, Comparison, Desired};
 use crate::clients::helm::{ChartRef, Install, MadeBy, Release};
 use crate::clients::pods::{self, Trouble};
 use crate::clients::wait::{self, State};
-use crate::error::one_line;
+use crate::error::{self, Failure, Kind, one_line};
 use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::settings::merge_values;
@@ -115,7 +115,10 @@ async fn clear_pending(stack: &Stack, install: &Install, progress: &Progress<'_>
             other => State::Ready(other.map(|release| release.status).unwrap_or_default()),
         })
     };
-    wait::until(stack, &format!("release {name}"), progress, || async { settled(stack.helm.status(name, namespace).await?).await }).await?;
+    let look = || async { settled(stack.helm.status(name, namespace).await?).await };
+    if let Converged::Started(busy) = wait::until(stack, &format!("release {name}"), progress, look).await? {
+        return Err(Failure::failed(busy).hint("without `--no-wait`, `kubectl lastack install` waits for it").into());
+    }
     match stack.helm.status(name, namespace).await? {
         Some(release) if release.status == "pending-install" || release.status == "uninstalling" => {
             progress.say("removing what a killed helm left");
@@ -133,7 +136,7 @@ fn is_stale(release: &Release) -> bool {
     release.deployed_at.is_none_or(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs() > STALE)
 }
 
-/// Installs or upgrades and waits until `rollout` says ready; goes back when it does not get there.
+/// Installs or upgrades and waits until `rollout` says ready; goes back when it cannot get there.
 pub async fn upgrade<F, Fut>(stack: &Stack, install: &Install, deployment: &str, progress: &Progress<'_>, rollout: F) -> Result<Converged>
 where
     F: FnMut() -> Fut,
@@ -146,6 +149,8 @@ where
     };
     match upgraded.await {
         Ok(converged) => Ok(converged),
+        // it may be in the middle of changing its database, and the next run goes on with it
+        Err(error) if error::kind(&error) == Kind::TimedOut => Err(error),
         Err(error) => Err(restore(stack, install, before.as_ref(), error).await),
     }
 }
@@ -159,7 +164,7 @@ async fn restore(stack: &Stack, install: &Install, before: Option<&Release>, fai
         _ => {}
     }
     let outcome = match stack.helm.rollback(install.release, &install.namespace, Some(before.revision)).await {
-        Ok(()) => format!("release {} is back at what revision {} was, which keeps running", install.release, before.revision),
+        Ok(()) => format!("release {} is back at what revision {} was", install.release, before.revision),
         Err(error) => format!("release {} could not be rolled back: {}", install.release, one_line(&error)),
     };
     failure.context(outcome)
@@ -308,6 +313,16 @@ pub async fn pods(stack: &Stack, deployment: &str) -> Fact {
     counted.await.unwrap_or_else(|error| Fact::from_error(&error))
 }
 
+/// The address of a part inside the cluster.
+pub fn address(stack: &Stack, component: Component, service: &str) -> String {
+    let own_port = stack.settings.values.get(&component).and_then(|values| values.pointer("/service/port")?.as_u64());
+    format!("http://{service}.{}.svc{}", stack.namespace(), port_suffix(own_port.unwrap_or(80)))
+}
+
+fn port_suffix(port: u64) -> String {
+    if port == 80 { String::new() } else { format!(":{port}") }
+}
+
 /// Where a part can be reached from outside the cluster, when it can.
 pub async fn url(stack: &Stack, part: &str) -> Result<Option<String>> {
     let spec = stack.api::<Ingress>().get_opt(part).await?.and_then(|ingress| ingress.spec);
@@ -326,13 +341,14 @@ pub fn host_url(host: &str, has_tls: bool) -> String {
 /// The address that a cloud or a node gives a Service.
 pub async fn service_url(stack: &Stack, service: &str) -> Result<Option<String>> {
     let Some(service) = stack.api::<Service>().get_opt(service).await? else { return Ok(None) };
+    let spec = service.spec.unwrap_or_default();
+    let port = spec.ports.into_iter().flatten().next();
     let balancer = service.status.and_then(|status| status.load_balancer).and_then(|balancer| balancer.ingress).unwrap_or_default();
     if let Some(host) = balancer.into_iter().find_map(|point| point.ip.or(point.hostname)) {
-        return Ok(Some(format!("http://{host}")));
+        let own_port = port.and_then(|port| u64::try_from(port.port).ok());
+        return Ok(Some(format!("http://{host}{}", port_suffix(own_port.unwrap_or(80)))));
     }
-    let spec = service.spec.unwrap_or_default();
-    let port = spec.ports.into_iter().flatten().find_map(|port| port.node_port);
-    match (spec.type_.as_deref(), port) {
+    match (spec.type_.as_deref(), port.and_then(|port| port.node_port)) {
         (Some("NodePort"), Some(port)) => Ok(node_address(stack).await?.map(|node| format!("http://{node}:{port}"))),
         _ => Ok(None),
     }

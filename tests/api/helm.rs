@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use http::Method;
+use serde_json::{Value, json};
 
 use crate::support::helm::Call;
 use crate::support::machine::TOKEN;
@@ -276,6 +277,7 @@ fn a_release_that_another_helm_works_on_is_waited_for() {
         .exits(124)
         .says("release lrs is not ready after ")
         .says("another helm works on release lrs (pending-upgrade)");
+    lab.machine.run("install --no-wait").exits(1).says("another helm works on release lrs (pending-upgrade)");
     assert_eq!(changes_of(&lab, OF_LRS), ["upgrade"], "nothing should be done to it meanwhile");
 }
 
@@ -303,4 +305,37 @@ fn steps_follow_each_other_in_the_order_of_their_needs() {
     let at = |release: &str| calls.iter().position(|call| call.is("upgrade") && call.is(release)).unwrap();
     assert!(calls[0].is("version"), "helm is looked at before it is used");
     assert!(at("elastic-operator") < at(OF_LRS));
+}
+
+#[test]
+fn a_null_reaches_helm_which_takes_the_default_of_the_chart_away_for_it() {
+    let lab = Lab::empty();
+    lab.machine.write("values.yaml", "resources: {limits: null}\n");
+    lab.machine.run("install --only lrs --values lrs=values.yaml").exits(0);
+    let values = lab.helm.calls_of("upgrade").into_iter().rfind(|call| call.is(OF_LRS)).expect("an upgrade").values();
+    assert_eq!(values["resources"].get("limits"), Some(&Value::Null), "{values}");
+}
+
+#[test]
+fn values_are_tried_together_with_those_of_the_profile() {
+    let lab = Lab::empty();
+    lab.machine.write("values.yaml", "worker: {replicas: 4}\n");
+    lab.machine.run("install --dry-run --profile production --skip preflight.room --values dataviz=values.yaml").exits(0);
+    let tried = lab.helm.calls_of("template").pop().expect("values are tried").values();
+    assert_eq!((&tried["worker"]["replicas"], &tried["cache"]["enabled"]), (&json!(4), &json!(true)), "{tried}");
+}
+
+#[test]
+fn a_part_is_reached_at_the_port_of_its_service() {
+    let lab = Lab::installed();
+    lab.machine.write("values.yaml", "service: {port: 8081}\n");
+    lab.kubernetes.reacts(Method::GET, "/api/v1/namespaces/alice/services/lrs-ralph", |world, _| {
+        let mut service = world.object("/api/v1/namespaces/alice/services/lrs-ralph")?;
+        service["spec"]["ports"][0]["port"] = json!(8081);
+        service["status"] = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.9"}]}});
+        world.put(service);
+        None
+    });
+    lab.machine.run("install --values lrs=values.yaml").exits(0).says("to http://lrs-ralph.alice.svc:8081/xAPI");
+    lab.machine.run("status").exits(0).prints("http://192.0.2.9:8081");
 }

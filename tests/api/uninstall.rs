@@ -163,3 +163,17 @@ fn things_of_others_are_left_alone() {
     assert_eq!(lab.kubernetes.changes(), Vec::<String>::new());
     assert_eq!(lab.helm.calls_of("uninstall").len(), 0);
 }
+
+#[test]
+fn a_moodle_that_others_made_of_the_same_chart_keeps_its_data_and_its_namespace() {
+    let lab = Lab::empty();
+    lab.helm.has_release("lms", "deployed", "Install complete");
+    lab.machine.run("install --only lrs").exits(0);
+    let labels = json!({"app.kubernetes.io/part-of": "lastack", "app.kubernetes.io/instance": "lms"});
+    let claim = "/api/v1/namespaces/alice/persistentvolumeclaims/lms-moodle";
+    lab.kubernetes.put([
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "lms-moodle", "namespace": "alice", "labels": labels}}),
+    ]);
+    lab.machine.run("uninstall --yes --timeout 5s").exits(0).says("release lms: not made by this tool").says("Gone in ");
+    assert!(lab.kubernetes.object(claim).is_some(), "its courses are not ours to delete");
+}

@@ -233,6 +233,47 @@ fn an_upgrade_that_cannot_start_is_rolled_back() {
         .run("install --only lrs --image-registry nowhere.example.org")
         .exits(1)
         .says("pod lrs-ralph-1 cannot pull nowhere.example.org/fundocker/ralph:5.0.1: not found in the registry")
-        .says("release lrs is back at what revision 1 was, which keeps running");
+        .says("release lrs is back at what revision 1 was");
     assert_eq!(lab.helm.calls_of("rollback").len(), 1);
+}
+
+#[test]
+fn what_the_pod_of_the_operator_needs_is_looked_for_in_the_operators_namespace() {
+    let lab = || {
+        let lab = Lab::empty();
+        let mut operator = operator();
+        operator[1]["status"] = json!({"replicas": 1, "readyReplicas": 0});
+        let labels = operator[1]["metadata"]["labels"].clone();
+        let waiting = json!({"reason": "ContainerCreating"});
+        let mut pod = stuck_pod("elastic-operator-0", "elastic-system", labels, "docker.elastic.co/eck/eck-operator:3.5.0", waiting, 0);
+        pod["spec"]["volumes"] = json!([{"name": "conf", "configMap": {"name": "elastic-operator"}}]);
+        lab.kubernetes.put(operator).put([pod]);
+        lab
+    };
+    let pulls = lab();
+    pulls.kubernetes.put([json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "elastic-operator", "namespace": "elastic-system"}})]);
+    pulls.machine.run("install --timeout 1s").exits(124).says("pod elastic-operator-0 is starting, image eck-operator:3.5.0");
+    lab()
+        .machine
+        .run("install --timeout 1s")
+        .exits(1)
+        .says("pod elastic-operator-0 cannot start without configmap elastic-operator, which is not there")
+        .says("hint: make configmap elastic-operator in namespace elastic-system");
+}
+
+#[test]
+fn an_upgrade_that_takes_longer_than_was_waited_for_goes_on() {
+    let lab = Lab::installed();
+    lab.kubernetes.reacts(Method::GET, "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph", |_, _| {
+        Some(Answer::ok(json!({
+            "metadata": {"name": "lrs-ralph", "namespace": "alice", "generation": 2},
+            "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "none"}}, "template": {}},
+            "status": {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 1},
+        })))
+    });
+    lab.machine
+        .run("install --only lrs --image-registry slow.example.org --timeout 2s")
+        .exits(124)
+        .says("the same command goes on where this run stopped");
+    assert_eq!(lab.helm.calls_of("rollback").len(), 0, "it may be in the middle of changing its database");
 }

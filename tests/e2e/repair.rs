@@ -30,7 +30,7 @@ fn an_image_that_cannot_be_pulled_ends_the_install_and_leaves_the_old_revision_r
     let values = stack().file("bad.yaml", "image: {tag: 9.9.9}\n");
     let none = stack().file("none.yaml", "{}\n");
     let install = |file: &std::path::Path| stack().lastack(&format!("install --values lrs={}", file.display()));
-    install(&values).exits(1).says("cannot pull fundocker/ralph:9.9.9: not found in the registry").says("keeps running");
+    install(&values).exits(1).says("cannot pull fundocker/ralph:9.9.9: not found in the registry").says("release lrs is back at what revision");
     stack().lastack("status").good();
     install(&none).good();
     stack().lastack("install").good().says("nothing to change");

@@ -12,6 +12,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use secrecy::SecretString;
 
 use crate::clients::elasticsearch::{Contents, Elasticsearch, Health};
+use crate::clients::helm::Install;
 use crate::clients::http::{Account, HttpClient};
 use crate::clients::{pods, secrets};
 use crate::error::Failure;
@@ -97,6 +98,10 @@ impl Part for Datalake {
             secret: format!("{ELASTIC_SECRET}/elastic"),
             url: address(stack),
         }])
+    }
+
+    async fn release(&self, _: &Stack) -> Result<Option<Install>> {
+        Ok(None)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::clients::pods;
 use crate::clients::wait::{self, State};
 use crate::output::progress::Progress;
 use crate::stack::Stack;
-use crate::stack::settings::merge_values;
+use crate::stack::settings::{merge_values, without_nulls};
 use crate::stack::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
 use crate::stack::versions::Component;
 
@@ -138,6 +138,7 @@ fn desired(stack: &Stack, live: Option<&Live>) -> Result<Desired> {
         json!({"requests": {"storage": live.and_then(Live::storage).map_or_else(|| json!(size.storage), Value::clone)}});
     if let Some(over) = stack.settings.values.get(&Component::Datalake) {
         merge_values(&mut body["spec"], over);
+        without_nulls(&mut body["spec"]);
     }
     Desired::known(&stack.target.client, stack.namespace(), &super::kind(), body)
 }

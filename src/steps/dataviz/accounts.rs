@@ -4,7 +4,6 @@ use crate::clients::secrets::{Keep, Key};
 use crate::dashboards::record;
 use crate::stack::Stack;
 use crate::steps::kept::{Accounts, Kept};
-use crate::steps::release;
 
 use super::{NAME, POSTGRESQL, RELEASE};
 
@@ -32,7 +31,7 @@ fn kept(stack: &Stack) -> Kept {
         ],
         users: "admin, teacher",
         configmaps: &[record::NAME],
-        volumes: release::objects_of(RELEASE),
+        release: RELEASE,
         holds: "what people made in Superset",
     }
 }

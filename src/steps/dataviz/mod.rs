@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use futures::future::{Either, join3, select, try_join};
 use secrecy::SecretString;
 
+use crate::clients::helm::Install;
 use crate::clients::http::{Account, HttpClient};
 use crate::clients::secrets;
 use crate::clients::superset::{Kind, Superset};
@@ -84,6 +85,10 @@ impl Part for Dataviz {
         }
         Ok(found)
     }
+
+    async fn release(&self, stack: &Stack) -> Result<Option<Install>> {
+        superset::SupersetRelease::install(stack).await.map(Some)
+    }
 }
 
 /// Whether people can sign in, and what they then find.
@@ -121,7 +126,7 @@ async fn ask(stack: &Stack) -> Result<(Fact, Fact)> {
 
 /// The address inside the cluster.
 pub fn address(stack: &Stack) -> String {
-    format!("http://{NAME}.{}.svc", stack.namespace())
+    release::address(stack, Component::Dataviz, NAME)
 }
 
 fn http(stack: &Stack) -> Result<HttpClient> {

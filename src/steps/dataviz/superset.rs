@@ -29,7 +29,7 @@ const JOBS: &str = "app.kubernetes.io/instance=dataviz,app.kubernetes.io/compone
 pub struct SupersetRelease;
 
 impl SupersetRelease {
-    async fn install(stack: &Stack) -> Result<Install> {
+    pub async fn install(stack: &Stack) -> Result<Install> {
         let size = &stack.settings.profile().sizes().dataviz;
         let image = |role| release::image(stack, Component::Dataviz, role);
         let values = json!({

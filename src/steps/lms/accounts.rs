@@ -4,7 +4,6 @@
 use crate::clients::secrets::{Keep, Key};
 use crate::stack::Stack;
 use crate::steps::kept::{Accounts, Kept};
-use crate::steps::release;
 
 use super::{NAME, POSTGRESQL, RELEASE};
 
@@ -19,7 +18,7 @@ fn kept(stack: &Stack) -> Kept {
         ],
         users: "user, learner",
         configmaps: &[],
-        volumes: release::objects_of(RELEASE),
+        release: RELEASE,
         holds: "courses and learners of Moodle",
     }
 }

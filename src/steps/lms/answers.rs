@@ -13,6 +13,7 @@ use crate::output::progress::Progress;
 use crate::output::text;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Step, StepId};
+use crate::stack::versions::Component;
 
 use super::{NAME, POSTGRESQL, address, site_url};
 
@@ -33,7 +34,10 @@ pub async fn probe(stack: &Stack) -> Result<String> {
 /// Asks by the address that people type, since Moodle sends others away.
 async fn ask(stack: &Stack) -> Result<String> {
     let site: Uri = site_url(stack).await?.parse().context("Moodle's address")?;
-    let host = site.authority().context("Moodle's address has no host")?.as_str();
+    let authority = site.authority().context("Moodle's address has no host")?;
+    let refuses_its_own = stack.settings.values.get(&Component::Lms).is_some_and(|values| values["reverseProxy"] == true);
+    // behind a proxy that asks by another name, Moodle takes its own for a way around the proxy
+    let host = if refuses_its_own && authority.port().is_none() { NAME } else { authority.as_str() };
     let http = stack.service(&address(stack))?.with_header(HOST, HeaderValue::from_str(host)?);
     let begun = Instant::now();
     let answer = http.get(LOGIN).await?;

@@ -19,6 +19,7 @@ use futures::future::join4;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Map, Value, json};
 
+use crate::clients::helm::Install;
 use crate::clients::moodle::{Failed, Moodle, Queue, State};
 use crate::clients::{pods, secrets};
 use crate::error::Failure;
@@ -107,6 +108,10 @@ impl Part for Lms {
         }
         Ok(found)
     }
+
+    async fn release(&self, stack: &Stack) -> Result<Option<Install>> {
+        moodle::MoodleRelease::install(stack).await.map(Some)
+    }
 }
 
 /// Why no event leaves Moodle, when the reason lies in its settings, its cron or its volume.
@@ -190,7 +195,7 @@ fn time(seconds: i64) -> Option<jiff::Timestamp> {
 
 /// The address inside the cluster.
 pub fn address(stack: &Stack) -> String {
-    format!("http://{NAME}.{}.svc", stack.namespace())
+    release::address(stack, Component::Lms, NAME)
 }
 
 /// Moodle through one of its pods that runs, even if it is not ready.

@@ -56,7 +56,7 @@ fn own_url(stack: &Stack) -> Option<String> {
 }
 
 impl MoodleRelease {
-    async fn install(stack: &Stack) -> Result<Install> {
+    pub async fn install(stack: &Stack) -> Result<Install> {
         let size = &stack.settings.profile().sizes().lms;
         let image = |role| release::image(stack, Component::Lms, role);
         let values = json!({

@@ -11,7 +11,6 @@ use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::{ListParams, PostParams};
-use serde_json::json;
 
 use crate::error::one_line;
 use crate::output::progress::Progress;
@@ -19,9 +18,7 @@ use crate::stack::Stack;
 use crate::stack::profiles::Profile;
 use crate::stack::settings::{Expose, Settings};
 use crate::stack::step::{Converged, Observed, Step, StepId};
-use crate::stack::versions::Component;
-
-use super::release;
+use crate::steps;
 
 /// All checks, for steps that change something.
 pub const ALL: &[StepId] = &[
@@ -205,13 +202,9 @@ fn is_default(metadata: &ObjectMeta, annotation: &str) -> bool {
 /// A value that a chart refuses is said before minutes are spent on what comes before that chart.
 async fn values(stack: &Stack) -> Result<Observed> {
     let mut fit = Vec::new();
-    // those of the data lake are of no chart
-    for component in stack.settings.values.keys().filter(|component| **component != Component::Datalake) {
-        let name = component.as_str();
-        let install = match component {
-            Component::Operator => release::install(stack, *component, name, stack.namespace(), json!({})),
-            _ => release::install_part(stack, *component, name, json!({})),
-        }?;
+    for part in steps::parts().iter().filter(|part| stack.settings.values.contains_key(&part.component())) {
+        let Some(install) = part.release(stack).await? else { continue };
+        let name = part.component().as_str();
         if let Err(error) = stack.helm.try_values(&install).await {
             return Ok(Observed::blocked(
                 format!("the values for {name} do not fit {}: {}", install.chart.shown(), one_line(&error)),
