@@ -218,7 +218,7 @@ impl Moodle {
 
     /// Sends again what the plugin gave up on; `refused` also what was refused by itself before.
     pub async fn replay(&self, refused: bool) -> Result<Replayed> {
-        self.call("replay", &json!({"send": true, "refused": refused})).await
+        self.call("replay", &json!({"refused": refused})).await
     }
 
     async fn call<T: DeserializeOwned>(&self, script: &str, input: &Value) -> Result<T> {

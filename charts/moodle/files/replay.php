@@ -3,7 +3,7 @@
 // in its report, so an LRS that was away for a minute would cost that minute's events.
 //
 // Every few minutes, `--auto`: everything but what can never be sent. By hand, JSON on standard input:
-// {"send": false} only counts, {"send": true} sends, {"refused": true} also what was refused by itself before.
+// {"refused": true} sends also what was refused by itself before.
 //
 // - The way back is the plugin's own: `moveback`, then what its failed_task does, under the lock of that task.
 // - After a broken connection or an error of the LRS nobody knows whether it had stored the events. Statements of the plugin
@@ -175,7 +175,7 @@ function lastack_settle(array $rows, stdClass $report): void {
 }
 
 $auto = in_array('--auto', $argv, true);
-$asked = $auto ? (object)['send' => true] : lastack_input();
+$asked = $auto ? new stdClass() : lastack_input();
 if ($auto && (!lastack_has_plugin() || moodle_needs_upgrading())) {
     exit(0);
 }
@@ -188,12 +188,8 @@ $report = (object)[
     'due' => $DB->count_records_select('logstore_xapi_failed_log', $where, $params),
     'sent' => 0, 'already' => 0, 'refused' => 0, 'never' => 0, 'stopped' => null,
 ];
-if (empty($asked->send)) {
-    lastack_answer((array)$report);
-    exit(0);
-}
 $left_over = lastack_rows_to_send_again();
-if ($report->due === 0 && (!$left_over || $auto)) {
+if ($report->due === 0 && !$left_over) {
     if (!$auto) {
         lastack_answer((array)$report);
     }
