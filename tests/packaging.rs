@@ -360,3 +360,19 @@ fn the_licence_is_apache_2_as_cargo_says() {
     let text = read("LICENSE");
     assert!(text.contains("Apache License") && text.contains("Version 2.0, January 2004"));
 }
+
+#[test]
+fn the_account_of_a_package_index_stays_out_of_the_log() {
+    let home = tempfile::tempdir().unwrap();
+    let ended = Command::new("python3")
+        .arg(root().join("charts/superset/files/drivers.py"))
+        .envs([("LASTACK_DRIVERS_INSTALL", "true"), ("UV_DEFAULT_INDEX", "https://user:hidden@index.example.org/simple")])
+        .env("LASTACK_DRIVERS", home.path())
+        // without uv, whose own log goes the same way
+        .env("PATH", "/usr/bin:/bin")
+        .output()
+        .expect("python3 runs");
+    let log = [ended.stdout, ended.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(log.contains("installing from https://index.example.org/simple"), "{log}");
+    assert!(!log.contains("hidden"), "{log}");
+}

@@ -6,12 +6,13 @@ use anyhow::{Context, Result};
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use http::header::LOCATION;
+use http::uri::Authority;
 use http::{StatusCode, Uri};
 
 use crate::error::Failure;
 use crate::output::age;
 
-use super::http::HttpClient;
+use super::http::{Account, HttpClient};
 
 const REDIRECTS: usize = 5;
 
@@ -39,12 +40,24 @@ pub fn without_credentials(url: &str) -> String {
     }
 }
 
+/// The account before the host.
+fn account_in(authority: &Authority) -> Option<Account> {
+    let (account, _) = authority.as_str().rsplit_once('@')?;
+    let (user, password) = account.split_once(':').unwrap_or((account, ""));
+    let decoded = |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Some(Account { user: decoded(user), password: decoded(password).into() })
+}
+
 async fn follow(url: &str, limit: u64, say: &(dyn Fn(&str) + Sync)) -> Result<Bytes> {
     let mut address: Uri = url.parse().map_err(|_| Failure::usage(format!("`{}` is not an address", without_credentials(url))))?;
     for _ in 0..=REDIRECTS {
         let (scheme, authority) = (address.scheme_str().unwrap_or("https"), address.authority().context("an address without a host")?);
         let host = authority.host();
-        let client = HttpClient::direct(&format!("{scheme}://{authority}"))?;
+        let host_and_port = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let mut client = HttpClient::direct(&format!("{scheme}://{host_and_port}"))?;
+        if let Some(account) = account_in(authority) {
+            client = client.with_account(&account)?;
+        }
         let path = address.path_and_query().map_or("/", |path| path.as_str());
         let answer = client.download(path, limit, &|bytes| say(&format!("downloading {host}: {}", age::bytes(bytes)))).await?;
         match answer.status {

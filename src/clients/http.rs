@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use base64::Engine as _;
 use bytes::{Bytes, BytesMut};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, request};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -100,12 +100,9 @@ impl HttpClient {
 
     /// Sends a body of any type.
     pub async fn send_as(&self, content_type: &str, method: Method, path: &str, body: Bytes) -> Result<Answer> {
-        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        let mut request = self.request(method, path);
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, content_type);
-        }
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
         }
         let request = request.body(Full::new(body)).with_context(|| format!("`{path}` cannot be asked for"))?;
         let exchange = async {
@@ -119,9 +116,14 @@ impl HttpClient {
         answer.with_context(|| self.base.clone())
     }
 
+    fn request(&self, method: Method, path: &str) -> request::Builder {
+        let request = Request::builder().method(method).uri(format!("{}{path}", self.base));
+        self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
+    }
+
     /// Reads a body that may be long; `arrived` is told how many bytes came until now.
     pub async fn download(&self, path: &str, limit: u64, arrived: &(dyn Fn(u64) + Sync)) -> Result<Answer> {
-        let request = Request::get(format!("{}{path}", self.base)).body(Full::default()).with_context(|| format!("`{path}` cannot be asked for"))?;
+        let request = self.request(Method::GET, path).body(Full::default()).with_context(|| format!("`{path}` cannot be asked for"))?;
         let quiet = || anyhow::anyhow!("nothing came for {} s", TIMEOUT.as_secs());
         let response = tokio::time::timeout(TIMEOUT, self.client.request(request)).await.map_err(|_| quiet())??;
         let (head, mut incoming) = response.into_parts();

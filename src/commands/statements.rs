@@ -88,7 +88,9 @@ pub async fn run(flags: &KubeFlags, args: StatementsArgs) -> Result<Outcome> {
     if args.output == Format::Ndjson {
         while let Some(page) = pages.next().await? {
             let lines: String = page.iter().map(|statement| format!("{}\n", statement.get())).collect();
-            printer::data(&lines)?;
+            if printer::more_data(&lines)?.is_break() {
+                break;
+            }
         }
         return Ok(Outcome::Good);
     }

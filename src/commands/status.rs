@@ -77,7 +77,9 @@ async fn watch(mut stack: Stack, output: Format) -> Result<Outcome> {
             Format::Table | Format::Wide => format!("\n{}", table_or_absent(&stack, &rows, output)),
         };
         before = Some(gist);
-        printer::data(&text)?;
+        if printer::more_data(&text)?.is_break() {
+            return Ok(Outcome::Good);
+        }
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -1,6 +1,7 @@
 //! Where text goes: data to stdout, everything else to stderr, colour only where it is wanted.
 
 use std::io::{self, IsTerminal, Write};
+use std::ops::ControlFlow;
 
 use anstyle::{AnsiColor, Style};
 
@@ -12,10 +13,16 @@ pub const FAINT: Style = Style::new().dimmed();
 
 /// Data for the reader or for the next program in the pipe. A reader that went away is not an error.
 pub fn data(text: &str) -> io::Result<()> {
+    more_data(text).map(drop)
+}
+
+/// The same, of data that goes on. Breaks when nobody reads it any more.
+pub fn more_data(text: &str) -> io::Result<ControlFlow<()>> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(error) => Err(error),
     }
 }
 

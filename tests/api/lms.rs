@@ -186,6 +186,7 @@ fn a_plugin_is_downloaded_through_redirects_and_bad_moments_and_not_when_it_is_r
     let moments = Mutex::new(vec![Answer::Bytes(moodle::plugin("5.0.3", "[403, 501]").into()), Answer::Cut, Answer::text(503, "")]);
     let server = Server::start(move |request| match request.path.split('?').next().unwrap_or_default() {
         "/latest" => Answer::Redirect("/x.zip".into()),
+        "/private" if request.headers.contains_key("authorization") => Answer::text(200, "<html>Sign in</html>"),
         "/large" => Answer::Bytes(vec![0; 33 << 20].into()),
         "/x.zip" => moments.lock().unwrap().pop().expect("no further try is needed"),
         _ => Answer::text(404, ""),
@@ -195,6 +196,11 @@ fn a_plugin_is_downloaded_through_redirects_and_bad_moments_and_not_when_it_is_r
     install("/large").exits(1).says("larger than 32 MB");
     let plugin = || lab.kubernetes.object("/api/v1/namespaces/alice/configmaps/lms-plugin");
     assert!(plugin().is_none());
+    let place = server.url().replace("//", "//user:pass%40word@");
+    let private = lab.machine.run(&format!("install --only lms --plugin {place}/private?token=hidden"));
+    private.exits(2).says("/private is not a zip archive").never_shows("hidden").never_shows("pass%40word");
+    let asked = server.requests().into_iter().rfind(|request| request.path.starts_with("/private")).expect("the account is sent at once");
+    assert_eq!(asked.headers["authorization"], "Basic dXNlcjpwYXNzQHdvcmQ=");
     install("/nowhere?token=hidden").exits(1).says("answered 404").never_shows("hidden");
     install("/latest?token=hidden").exits(0).says("logstore_xapi 5.0.3");
     let kept = plugin().unwrap();
@@ -306,6 +312,19 @@ fn statements_are_shown_page_by_page_and_by_what_is_asked_for() {
     let agent: Value = serde_json::from_str(&query["agent"]).expect("an agent as the LRS takes it");
     assert_eq!(agent, json!({"account": {"name": "3", "homePage": "https://moodle.example.org"}}));
     assert_eq!((query["until"].as_str(), query["ascending"].as_str()), ("2026-03-01T08:00:00Z", "true"));
+}
+
+#[test]
+fn statements_that_nobody_reads_any_more_are_not_asked_for() {
+    let lab = Lab::installed();
+    lab.machine.run("seed --count 250").exits(0);
+    let asked = || lab.lrs.server.requests().iter().filter(|request| request.method == Method::GET && request.path == "/xAPI/statements").count();
+    let before = asked();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = lab.machine.command(&["statements", "--all", "-o", "ndjson"]).stdout(writer).output().unwrap();
+    lab.machine.ended("statements --all -o ndjson", output).exits(0).says_nothing();
+    assert_eq!(asked() - before, 1, "the first of its pages");
 }
 
 #[test]

@@ -27,10 +27,15 @@ def importable():
     return subprocess.run([sys.executable, "-c", CHECK], capture_output=True, text=True)
 
 
+def without_account(text):
+    # An index may want one, and its address is the place to give it
+    return re.sub(r"//[^/@\s]*@", "//", text)
+
+
 def fail(what, output):
     # The reason is the last line of the log, and so of the pod's status
-    print(output.strip(), file=sys.stderr)
-    sys.exit(f"error: {what}")
+    print(without_account(output.strip()), file=sys.stderr)
+    sys.exit(f"error: {without_account(what)}")
 
 
 def main():
@@ -41,7 +46,7 @@ def main():
     missing = found.stderr.strip().splitlines()[-1]
     if os.environ.get("LASTACK_DRIVERS_INSTALL") != "true":
         fail(f"the image lacks a driver ({missing}) and the value drivers.install forbids to install it", found.stderr)
-    index = os.environ.get("UV_DEFAULT_INDEX") or "uv's default index"
+    index = without_account(os.environ.get("UV_DEFAULT_INDEX") or "uv's default index")
     print(f"The image lacks a driver ({missing}); installing from {index}", flush=True)
 
     # What an earlier try left half-way

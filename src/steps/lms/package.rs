@@ -61,7 +61,7 @@ impl Package {
             }
             Bytes::from(std::fs::read(place).map_err(|error| Failure::usage(format!("cannot read {place}: {error}")))?)
         };
-        Self::from_zip(zip, place)
+        Self::from_zip(zip, &download::without_credentials(place))
     }
 
     /// From the address that the versions file names, and nothing but the release it names.
