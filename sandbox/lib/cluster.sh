@@ -5,7 +5,8 @@ kubectl() { "$BIN/kubectl" --kubeconfig "$PKI/admin.kubeconfig" "$@"; }
 cluster_up() { # WITH LOAD BALANCER: yes or no
   mkdir -p "$STATE/cluster/volumes"
   start_etcd
-  if ! wait_until 20 in_network curl --silent --fail http://127.0.0.1:2379/health; then
+  wait_until 120 etcd_answers_or_ended || fail "etcd does not answer after two minutes: see $(component_log etcd)"
+  if component_ended etcd; then
     say "etcd cannot read the cluster's state (see $(component_log etcd)): starting an empty cluster"
     stop_component etcd
     forget_cluster
@@ -25,6 +26,8 @@ cluster_up() { # WITH LOAD BALANCER: yes or no
   wait_for_component kubelet 60 node_is_ready
   wait_for_component coredns 20 in_network bash -c ": </dev/tcp/$NODE_IP/53"
 }
+
+etcd_answers_or_ended() { in_network curl --silent --fail http://127.0.0.1:2379/health || component_ended etcd; }
 
 api_answers() { kubectl get --raw /readyz; }
 

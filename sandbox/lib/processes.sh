@@ -54,6 +54,12 @@ stop_component() {
 
 component_is_gone() { ! component_runs "$1"; }
 
+# Of one that was just started: not so while it has not begun.
+component_ended() {
+  local pid
+  pid=$(cat "$STATE/run/$1.pid" 2>/dev/null) && [ -n "$pid" ] && ! [ -e "/proc/$NODE/root/proc/$pid" ]
+}
+
 # Waits for a component to answer, and shows its last words when it does not.
 wait_for_component() { # NAME SECONDS COMMAND...
   local log

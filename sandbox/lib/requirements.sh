@@ -45,14 +45,17 @@ install_packages() {
   if [ ${#packages[@]} -eq 0 ]; then return; fi
   say "installing Debian packages: ${packages[*]}"
   mkdir -p "$(dirname "$log")"
-  (
-    # containerd and docker-registry come with services, which the sandbox does not use.
-    if ! [ -e /usr/sbin/policy-rc.d ]; then
-      printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
-      chmod +x /usr/sbin/policy-rc.d
-      trap 'rm -f /usr/sbin/policy-rc.d' EXIT
-    fi
-    apt-get update
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends --no-remove "${packages[@]}"
-  ) >"$log" 2>&1 {LOCK}>&- || fail "the packages could not be installed; the end of $log:" "$(tail -n 15 "$log")"
+  install_without_services "${packages[@]}" >"$log" 2>&1 {LOCK}>&- ||
+    fail "the packages could not be installed; the end of $log:" "$(tail -n 15 "$log")"
 }
+
+# Some packages come with services, which the sandbox does not use.
+install_without_services() (
+  if ! [ -e /usr/sbin/policy-rc.d ]; then
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod +x /usr/sbin/policy-rc.d
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  fi
+  apt-get update
+  DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends --no-remove "$@"
+)

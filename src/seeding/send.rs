@@ -28,7 +28,7 @@ pub struct Patience {
 impl Default for Patience {
     /// An LRS that restarts is back within this time.
     fn default() -> Self {
-        Self { tries: 8, first_pause: Duration::from_millis(250), longest_pause: Duration::from_secs(10) }
+        Self { tries: 11, first_pause: Duration::from_millis(250), longest_pause: Duration::from_secs(10) }
     }
 }
 

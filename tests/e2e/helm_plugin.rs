@@ -1,7 +1,23 @@
 //! `helm plugin install` of this checkout, and `helm lastack` with what helm was given.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
 use crate::lab::{Lab, repository};
 use crate::stack;
+
+/// The plugin as a checkout has it, with the program that is under test and not one that was built there some day.
+fn plugin(directory: &Path) -> String {
+    for file in ["plugin.yaml", "scripts/plugin-run"] {
+        let there = directory.join(file);
+        fs::create_dir_all(there.parent().expect("a directory")).expect("a directory");
+        fs::copy(repository().join(file), there).expect("a copy");
+    }
+    fs::create_dir(directory.join("bin")).expect("a directory");
+    symlink(env!("CARGO_BIN_EXE_kubectl-lastack"), directory.join("bin/kubectl-lastack")).expect("a link");
+    directory.to_string_lossy().into_owned()
+}
 
 fn works_with(helm: &str) {
     stack();
@@ -9,11 +25,8 @@ fn works_with(helm: &str) {
     let lab = Lab::new("e2e", helm)
         .env("HELM_DATA_HOME", &home.path().to_string_lossy())
         .env("HELM_PLUGINS", &home.path().join("plugins").to_string_lossy());
-    // the plugin runs the program of PATH where the checkout has none built
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_kubectl-lastack")).parent().expect("a directory").to_string_lossy().into_owned();
-    let path = lab.shell("printf %s \"$PATH\"").good().stdout;
-    let lab = lab.env("PATH", &format!("{path}:{program}"));
-    lab.run("helm", &["plugin", "install", &repository().to_string_lossy()], "").good();
+    let plugin = plugin(&home.path().join("lastack"));
+    lab.run("helm", &["plugin", "install", &plugin], "").good();
     let status = lab.run("helm", &["lastack", "status", "-o", "json", "-n", "e2e", "--kube-context", "lastack-sandbox"], "").good().json();
     assert_eq!((status["namespace"].as_str(), status["context"].as_str()), (Some("e2e"), Some("lastack-sandbox")));
     let elsewhere = lab.run("helm", &["lastack", "status", "-o", "json", "-n", "default"], "").exits(3).json();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Once;
@@ -136,6 +137,25 @@ impl Lab {
             .filter(|item| item["metadata"]["deletionTimestamp"].is_null())
             .map(|item| (format!("{}/{}", text(&item["kind"]), text(&item["metadata"]["name"])), text(&item["metadata"]["resourceVersion"])))
             .collect()
+    }
+}
+
+/// The lab of one test. When that fails half way, its pods leave their room to the others.
+pub struct Own(pub Lab);
+
+impl Deref for Own {
+    type Target = Lab;
+
+    fn deref(&self) -> &Lab {
+        &self.0
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.run("kubectl", &["delete", "namespace", self.namespace, "--wait=false"], "");
+        }
     }
 }
 

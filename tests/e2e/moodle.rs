@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::beside;
-use crate::lab::{Ended, Lab, eventually};
+use crate::lab::{Ended, Lab, Own, eventually};
 use crate::parts::{in_moodle, php_in_moodle};
 
 /// A Moodle, which from now on is this test's alone.
@@ -50,7 +50,7 @@ fn an_address_that_somebody_gave_moodle_is_taken_back() {
 
 #[test]
 fn a_first_start_that_was_killed_half_way_begins_again_and_a_volume_that_is_full_is_named() {
-    let lab = beside(|| Lab::new("e2e-half", "4"));
+    let lab = beside(|| Own(Lab::new("e2e-half", "4")));
     let slow = "extraEnv: [{name: CONTRACT_INSTALL_SECONDS, value: \"10\"}]\npersistence: {size: 64Mi, storageClass: sized}\n";
     let slow = lab.file("slow.yaml", slow);
     let mut install = lab.start(&format!("install --only lms --values lms={}", slow.display()));

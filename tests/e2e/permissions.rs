@@ -1,7 +1,7 @@
 //! What each verb needs is what docs/permissions.md says: a ServiceAccount with just that can do it.
 
-use crate::lab::Lab;
-use crate::{beside, stack};
+use crate::lab::{Lab, Own};
+use crate::{beside, lms, stack};
 
 /// Applies a role of `manifests/rbac/` for a new ServiceAccount and gives the flags to be it.
 fn account_with(role: &str, lab: &Lab) -> String {
@@ -23,9 +23,19 @@ fn a_user_who_may_look_at_a_namespace_sees_its_status() {
     let operator = status["parts"].as_array().unwrap().iter().find(|part| part["part"] == "operator").unwrap();
     assert_eq!(operator["runs"]["state"], "unknown", "the operator's namespace is not theirs to see: {status}");
     assert!(operator["runs"]["detail"].as_str().unwrap().contains("statefulsets"), "the missing permission is named: {status}");
-    for verb in ["creds", "seed --count 10", "statements --limit 1", "replay", "open lrs --print", "dashboards list", "dashboards explain events"] {
+    for verb in [
+        "creds",
+        "seed --count 10",
+        "statements --limit 1",
+        "replay",
+        "open lrs --print",
+        "dashboards list",
+        "dashboards explain events",
+        "dashboards check events",
+    ] {
         stack().lastack(&format!("{verb} {user}")).good();
     }
+    lms::trace(&user).good();
 }
 
 #[test]
@@ -35,16 +45,22 @@ fn a_user_of_one_namespace_can_install_repair_and_seed_there() {
     stack().lastack(&format!("install {user}")).good();
     stack().lastack(&format!("seed --count 1000 {user}")).good();
     stack().lastack(&format!("status {user}")).good();
+    for verb in ["configure", "dashboards apply"] {
+        stack().lastack(&format!("{verb} {user}")).good();
+    }
+    let planned = stack().lastack(&format!("install --dry-run {user}")).good();
+    planned.says("Nothing to do");
+    assert!(planned.stdout.contains("unknown  preflight.storage"), "{}", planned.stdout);
     stack().lastack(&format!("uninstall --dry-run {user}")).good().says("release lrs");
 }
 
 #[test]
 fn a_user_of_one_namespace_can_make_the_first_stack_there_and_take_it_away() {
-    let lab = beside(|| Lab::new("e2e-own", "4"));
+    let lab = beside(|| Own(Lab::new("e2e-own", "4")));
     lab.run("kubectl", &["create", "namespace", lab.namespace], "").good();
     let user = account_with("install", &lab);
     lab.lastack(&format!("install --only lms --no-wait {user}")).good().says("started  lms.release");
-    lab.lastack(&format!("uninstall --yes --timeout 1m {user}")).good().says("Gone in");
+    lab.lastack(&format!("uninstall --yes {user}")).good().says("Gone in");
     assert_eq!(lab.kubectl("get deployments,statefulsets,services,persistentvolumeclaims -o name"), "", "nothing of the stack is left");
     lab.run("kubectl", &["delete", "namespace", lab.namespace], "").good();
 }

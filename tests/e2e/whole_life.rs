@@ -74,7 +74,7 @@ fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
     lab.lastack("status").exits(3).says("There is no stack");
     lab.lastack("uninstall --yes").good().says("nothing of ours");
     // the other stack's, whose tests go on meanwhile
-    lab.run("kubectl", &["rollout", "status", "statefulset/elastic-operator", "-n", "elastic-system", "--timeout=1s"], "").good();
+    lab.run("kubectl", &["rollout", "status", "statefulset/elastic-operator", "-n", "elastic-system", "--timeout=30s"], "").good();
 }
 
 /// Each part answers there to somebody outside the cluster, and sends nobody to another address.
