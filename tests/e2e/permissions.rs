@@ -48,8 +48,7 @@ fn a_user_of_one_namespace_can_install_repair_and_seed_there() {
     for verb in ["configure", "dashboards apply"] {
         stack().lastack(&format!("{verb} {user}")).good();
     }
-    let planned = stack().lastack(&format!("install --dry-run {user}")).good();
-    planned.says("Nothing to do");
+    let planned = stack().lastack(&format!("install --dry-run {user}")).good().says("Nothing to do");
     assert!(planned.stdout.contains("unknown  preflight.storage"), "{}", planned.stdout);
     stack().lastack(&format!("uninstall --dry-run {user}")).good().says("release lrs");
 }
