@@ -109,7 +109,7 @@ pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
     }
     let rows = Rows::new(graph.steps().map(|step| step.id()));
     let summary = graph.converge(&stack, &rows).await;
-    conclude(&stack, &graph, &summary?);
+    conclude(&stack, &summary?);
     Ok(Outcome::Good)
 }
 
@@ -228,7 +228,7 @@ async fn plan(graph: &Graph, stack: &Stack) -> Result<Outcome> {
     Ok(if blocked { Outcome::Fault } else { Outcome::Good })
 }
 
-fn conclude(stack: &Stack, graph: &Graph, summary: &Summary) {
+fn conclude(stack: &Stack, summary: &Summary) {
     let namespace = match &stack.target {
         target if target.namespace == "default" => String::new(),
         target => format!(" -n {}", target.namespace),
@@ -245,14 +245,13 @@ fn conclude(stack: &Stack, graph: &Graph, summary: &Summary) {
     if !left_out.is_empty() {
         printer::note(&format!("This stack is without {}: `kubectl lastack install{namespace} --all` brings them", left_out.join(", ")));
     }
-    let has_dashboards = graph.steps().any(|step| step.id() == "dataviz.dashboards");
     let hints = [
-        ("seed", "fill it with 22,000 example statements"),
-        ("open dataviz", "look at the dashboards"),
-        ("status", "look at it hop by hop"),
-        ("creds", "user names and passwords"),
+        (Some(Component::Lrs), "seed", "fill it with 22,000 example statements"),
+        (Some(Component::Dataviz), "open dataviz", "look at the dashboards"),
+        (None, "status", "look at it hop by hop"),
+        (None, "creds", "user names and passwords"),
     ];
-    for (command, purpose) in hints.into_iter().filter(|(command, _)| has_dashboards || *command != "open dataviz") {
+    for (_, command, purpose) in hints.into_iter().filter(|(of, ..)| of.is_none_or(|component| stack.settings.has(component))) {
         printer::note(&format!("  {:<36} {purpose}", format!("kubectl lastack {command}{namespace}")));
     }
 }
