@@ -145,6 +145,14 @@ fn a_moodle_that_answers_no_page_says_what_its_page_says() {
 }
 
 #[test]
+fn a_moodle_behind_a_proxy_is_asked_by_the_name_that_the_proxy_uses() {
+    let lab = Lab::empty();
+    lab.machine.write("values.yaml", "siteUrl: https://moodle.example.org\nreverseProxy: true\n");
+    lab.moodle.world().site = "http://lms-moodle".into();
+    lab.machine.run("install --only lms --values lms=values.yaml").exits(0).says("login page");
+}
+
+#[test]
 fn a_moodle_whose_database_is_only_just_back_is_waited_for_and_not_restarted() {
     let lab = Lab::installed();
     // each of the five steps that ask Moodle looks when the run begins; the first of them looks again

@@ -15,7 +15,7 @@ use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Step, StepId};
 use crate::stack::versions::Component;
 
-use super::{NAME, POSTGRESQL, address, site_url};
+use super::{LOCAL_PORT, NAME, POSTGRESQL, address, site_url};
 
 const LOGIN: &str = "/login/index.php";
 /// Is on the login page of every Moodle, whatever its language and theme.
@@ -35,9 +35,10 @@ pub async fn probe(stack: &Stack) -> Result<String> {
 async fn ask(stack: &Stack) -> Result<String> {
     let site: Uri = site_url(stack).await?.parse().context("Moodle's address")?;
     let authority = site.authority().context("Moodle's address has no host")?;
-    let refuses_its_own = stack.settings.values.get(&Component::Lms).is_some_and(|values| values["reverseProxy"] == true);
-    // behind a proxy that asks by another name, Moodle takes its own for a way around the proxy
-    let host = if refuses_its_own && authority.port().is_none() { NAME } else { authority.as_str() };
+    let is_behind_proxy = stack.settings.values.get(&Component::Lms).is_some_and(|values| values["reverseProxy"] == true);
+    // there, Moodle refuses who asks by its own name, unless that has another port than its nginx
+    let refuses_its_own = is_behind_proxy && authority.port_u16().is_none_or(|port| port == LOCAL_PORT);
+    let host = if refuses_its_own { NAME } else { authority.as_str() };
     let http = stack.service(&address(stack))?.with_header(HOST, HeaderValue::from_str(host)?);
     let begun = Instant::now();
     let answer = http.get(LOGIN).await?;

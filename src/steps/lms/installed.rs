@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 
 use crate::clients::wait::{self, State as Wait};
-use crate::error::one_line;
+use crate::error::{Failure, one_line};
 use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Step, StepId};
@@ -43,7 +43,9 @@ impl Step for Installed {
         let reason = match missing(stack).await {
             Ok(None) => return Ok(Observed::Ok(format!("{COMPONENT} in Moodle"))),
             Ok(Some(reason)) => reason.to_string(),
-            Err(error) => one_line(&error),
+            // Moodle's own sentence, or that there is no Moodle; what the user may not ask is another matter
+            Err(error) if error.is::<Failure>() => one_line(&error),
+            Err(error) => return Err(error),
         };
         Ok(Observed::drifted("the plugin in Moodle", reason, "installed"))
     }
