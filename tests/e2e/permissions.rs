@@ -23,7 +23,9 @@ fn a_user_who_may_look_at_a_namespace_sees_its_status() {
     let operator = status["parts"].as_array().unwrap().iter().find(|part| part["part"] == "operator").unwrap();
     assert_eq!(operator["runs"]["state"], "unknown", "the operator's namespace is not theirs to see: {status}");
     assert!(operator["runs"]["detail"].as_str().unwrap().contains("statefulsets"), "the missing permission is named: {status}");
+    let exported = stack().folder("exported-with-the-role");
     for verb in [
+        &format!("dashboards export --to {}", exported.display()),
         "creds",
         "seed --count 10",
         "statements --limit 1",
