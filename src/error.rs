@@ -116,9 +116,8 @@ pub fn one_line(error: &anyhow::Error) -> String {
 
 fn hints(error: &anyhow::Error) -> Vec<String> {
     let mut hints: Vec<String> = error.chain().filter_map(|cause| cause.downcast_ref::<Failure>()).flat_map(|f| f.hints.iter().cloned()).collect();
-    let unreachable =
-        error.chain().any(|cause| cause.downcast_ref::<kube::Error>().is_some_and(|e| kube_kind(e) == Kind::Unreachable && forbidden(e).is_none()));
-    if unreachable && hints.is_empty() {
+    let unreachable = error.chain().any(|cause| cause.downcast_ref::<kube::Error>().is_some_and(|e| kube_kind(e) == Kind::Unreachable));
+    if unreachable && forbidden(error).is_none() && hints.is_empty() {
         hints.push("check `kubectl cluster-info`, or choose another cluster with `--context`".into());
     }
     hints
@@ -133,11 +132,11 @@ fn kube_kind(error: &kube::Error) -> Kind {
 }
 
 /// The API server's own sentence when it refused the user, which names the user, the verb and the resource.
-pub fn forbidden(error: &kube::Error) -> Option<&str> {
-    match error {
-        kube::Error::Api(status) if status.code == 403 => Some(&status.message),
+pub fn forbidden(error: &anyhow::Error) -> Option<&str> {
+    error.chain().find_map(|cause| match cause.downcast_ref::<kube::Error>()? {
+        kube::Error::Api(status) if status.code == 403 => Some(status.message.as_str()),
         _ => None,
-    }
+    })
 }
 
 fn kube_message(error: &kube::Error) -> String {

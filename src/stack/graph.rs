@@ -10,11 +10,12 @@ use futures::channel::oneshot;
 use futures::future::{BoxFuture, Either, FutureExt, join_all, select};
 use futures::stream::{FuturesUnordered, StreamExt};
 
-use crate::error::{self, Failure};
+use crate::error::{self, Failure, Kind};
 use crate::output::progress::{Event, Progress, Report};
 
 use super::Stack;
 use super::step::{Converged, Observed, Retracted, Retraction, Step, StepId};
+use super::versions::Component;
 
 /// Steps in an order in which each comes after all it needs.
 pub struct Graph {
@@ -247,7 +248,7 @@ impl Graph {
 
 /// A look that this user may not take is an answer, too: it costs one row, not the verb.
 pub async fn observe(step: &dyn Step, stack: &Stack) -> Result<Observed> {
-    unless_forbidden(step.observe(stack).await, |permission| Observed::Unknown { permission })
+    unless_forbidden(step.observe(stack).await, Observed::unknown)
 }
 
 /// The same before something is taken away: what this user may not look at stays.
@@ -256,7 +257,7 @@ pub async fn retractable(step: &dyn Step, stack: &Stack, how: Retraction) -> Res
 }
 
 fn unless_forbidden<T>(looked: Result<T>, answer: impl FnOnce(String) -> T) -> Result<T> {
-    looked.or_else(|error| match error.downcast_ref::<kube::Error>().and_then(error::forbidden) {
+    looked.or_else(|error| match error::forbidden(&error) {
         Some(sentence) => Ok(answer(sentence.to_string())),
         None => Err(error),
     })
@@ -287,6 +288,11 @@ async fn converge_one(step: &dyn Step, stack: &Stack, report: &dyn Report, early
             return Ok((End::True, false));
         }
         Observed::Blocked(blocked) => return Err(Failure::failed(blocked.why).hint(blocked.hint).into()),
+        // beyond the namespace others see to it; what is in a part of the stack, nobody has proven then
+        Observed::Unknown { permission } if Component::of(step.id()).is_some_and(|part| part != Component::Operator) => {
+            let hint = format!("ask who runs the cluster for that in namespace {}", stack.namespace());
+            return Err(Failure::new(Kind::Unreachable, permission).hint(hint).into());
+        }
         Observed::Unknown { permission } => {
             report.step(step.id(), Event::Unknown(&permission));
             return Ok((End::True, false));

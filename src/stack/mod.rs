@@ -114,11 +114,11 @@ impl Stack {
 
 async fn stored_settings(target: &Target) -> Result<Option<Settings>> {
     let api: Api<ConfigMap> = Api::namespaced(target.client.clone(), &target.namespace);
-    match api.get_opt(SETTINGS).await {
+    match api.get_opt(SETTINGS).await.map_err(anyhow::Error::from) {
         Ok(Some(map)) => Settings::from_config_map(&map).map(Some),
         Ok(None) => Ok(None),
         // a user who may not read ConfigMaps sees the stack as one with default settings
         Err(error) if crate::error::forbidden(&error).is_some() => Ok(Some(Settings::default())),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }

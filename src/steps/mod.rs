@@ -73,7 +73,7 @@ pub enum Fact {
 impl Fact {
     /// Turns an error of asking into the fact that the answer is bad, or not to be had by this user.
     pub fn from_error(error: &anyhow::Error) -> Self {
-        match error.chain().find_map(|cause| cause.downcast_ref::<kube::Error>()).and_then(crate::error::forbidden) {
+        match crate::error::forbidden(error) {
             Some(sentence) => Self::Unknown(sentence.to_string()),
             None => Self::Bad(crate::error::one_line(error)),
         }

@@ -112,3 +112,11 @@ fn what_the_user_may_not_look_at_keeps_nothing_else_from_being_looked_at() {
     lab.machine.run("install --dry-run").exits(0).prints("unknown  preflight.storage").prints("there    lrs.answers").says("Nothing to do");
     lab.machine.run("install").exits(0).says("nothing to change");
 }
+
+#[test]
+fn a_plugin_in_a_pod_that_the_user_may_not_look_at_is_not_called_missing() {
+    let lab = Lab::installed();
+    let sentence = lab.hides_pods();
+    lab.machine.run("install --dry-run").exits(0).prints("unknown  lms.installed");
+    lab.machine.run("configure lms").exits(4).says("failed   lms.settings").says(sentence).says("hint: ask who runs the cluster for that");
+}

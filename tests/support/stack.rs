@@ -208,6 +208,13 @@ impl Lab {
     fn servers(&self) -> [&Server; 5] {
         [&self.kubernetes.server, &self.lrs.server, &self.elasticsearch.server, &self.superset.server, &self.moodle.server]
     }
+
+    /// Keeps the user from listing pods, and gives what the API server says to that.
+    pub fn hides_pods(&self) -> &'static str {
+        let sentence = "pods is forbidden: User \"alice\" cannot list resource \"pods\" in API group \"\" in the namespace \"alice\"";
+        self.kubernetes.forbids(Method::GET, "/api/v1/namespaces/alice/pods", sentence);
+        sentence
+    }
 }
 
 /// What all parts of a cluster know.
