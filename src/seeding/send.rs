@@ -11,7 +11,7 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::clients::ralph::{Ralph, Verdict};
-use crate::error::{Failure, one_line};
+use crate::error::{Failure, forbidden, one_line};
 use crate::xapi::batch::Batch;
 
 use super::Refusal;
@@ -115,10 +115,12 @@ impl Sender {
             }
         };
         let notify = |error: &anyhow::Error, _| (self.retrying)(&one_line(error));
-        attempt.retry(pauses).notify(notify).await.map_err(|error| {
-            Failure::failed(format!("not taken after {tries} tries: {}", one_line(&error)))
+        // what the user may not do, no try will change
+        attempt.retry(pauses).when(|error| forbidden(error).is_none()).notify(notify).await.map_err(|error| match forbidden(&error) {
+            Some(_) => error,
+            None => Failure::failed(format!("not taken after {tries} tries: {}", one_line(&error)))
                 .hint("the same command goes on where this one stopped")
-                .into()
+                .into(),
         })
     }
 

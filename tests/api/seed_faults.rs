@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::support::lrs::{Lrs, PASSWORD, USER};
 use crate::support::server::{Answer, nobody};
+use crate::support::stack::Lab;
 use crate::support::statements::{array, id, statement, statements};
 
 use super::seed::{machine, seed};
@@ -93,6 +94,15 @@ fn a_wrong_door_is_knocked_at_once() {
         let requests = lrs.server.requests().len();
         assert!(requests <= 2, "after {status} each of the two workers should stop, but {requests} requests came\n{ended}");
     }
+}
+
+#[test]
+fn a_port_forward_that_the_user_may_not_open_is_not_tried_again() {
+    let lab = Lab::installed();
+    let sentence = lab.hides_pods();
+    let ended = lab.machine.run("seed --count 10");
+    ended.exits(4).says(sentence).says("after 0 statements were stored");
+    assert!(!ended.stderr.contains("trying again"), "{ended}");
 }
 
 #[test]
