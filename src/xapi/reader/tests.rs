@@ -279,10 +279,13 @@ proptest! {
         prop_assert_eq!((bodies, messages), (vec![format!("[{}]", expected.join(","))], vec![]));
     }
 
+    /// What is random has no actor, verb and object. An object without them is a fault of its own, so there may be several.
     #[test]
-    fn no_input_makes_the_reader_fail_otherwise_than_with_a_message(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn no_input_makes_the_reader_fail_otherwise_than_with_messages(
+        bytes in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"{}[],:\"\n ".as_slice())], 0..200),
+    ) {
         let (bodies, messages) = read_all(reader(bytes));
-        prop_assert!(bodies.is_empty() && messages.len() == 1);
+        prop_assert!(bodies.is_empty() && !messages.is_empty());
     }
 
     #[test]
