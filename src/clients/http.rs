@@ -150,6 +150,19 @@ impl Answer {
     }
 }
 
+/// Whether the other side showed a certificate that is not of the trusted authority.
+pub fn is_untrusted(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(innermost(cause).downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
+}
+
+/// An input or output error names the source of what it carries as its own, and so leaves that out of every chain.
+fn innermost<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(carried) => innermost(carried),
+        None => error,
+    }
+}
+
 fn provider() -> std::sync::Arc<rustls::crypto::CryptoProvider> {
     std::sync::Arc::new(rustls::crypto::ring::default_provider())
 }

@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::support::elasticsearch::Elasticsearch;
 use crate::support::server::Answer;
 use crate::support::stack::{DATA_LAKE, Lab, data_lake_labels, operator, stuck_pod};
 
@@ -180,6 +181,29 @@ fn superset_starts_without_waiting_for_the_data_lake() {
         .says("ok       dataviz.release")
         .says("skipped  dataviz.database       needs datalake.index")
         .says("error: datalake.cluster");
+}
+
+#[test]
+fn a_new_authority_is_waited_for_until_the_data_lake_has_a_certificate_of_it() {
+    const POD: &str = "data-lake-es-default-0";
+    let lab = Lab::installed();
+    let before = Elasticsearch::start("before", lab.lrs.store());
+    let now = lab.elasticsearch.server.address();
+    let mut connections = 0;
+    let path = format!("/api/v1/namespaces/alice/pods/{POD}/portforward");
+    lab.kubernetes.forwards(POD, before.server.address()).reacts(Method::GET, &path, move |world, _| {
+        connections += 1;
+        if connections > 3 {
+            world.forward(POD, now);
+        }
+        None
+    });
+    lab.machine
+        .run("install")
+        .exits(0)
+        .says("working  datalake.cluster       Elasticsearch has no certificate of the new authority yet")
+        .says("ok       datalake.cluster")
+        .says("there    datalake.index");
 }
 
 #[test]

@@ -123,7 +123,7 @@ impl Kubernetes {
     }
 
     pub fn forwards(&self, pod: &str, to: SocketAddr) -> &Self {
-        self.world().pods.push((pod.into(), to));
+        self.world().forward(pod, to);
         self
     }
 
@@ -166,6 +166,12 @@ pub fn failure(code: u16, reason: &str, message: &str) -> Answer {
 }
 
 impl World {
+    /// Lets the ports of a pod lead there from now on.
+    pub fn forward(&mut self, pod: &str, to: SocketAddr) {
+        self.pods.retain(|(name, _)| name != pod);
+        self.pods.push((pod.into(), to));
+    }
+
     /// Adds an object, or puts it in the place of the one of its name.
     pub fn put(&mut self, object: Value) {
         let place = kinds::place_of(&object);

@@ -1,8 +1,9 @@
-//! The Elasticsearch cluster: all its nodes are there, and it is well.
+//! The Elasticsearch cluster: all its nodes are there, it is well, and its clients can trust it.
 
 use anyhow::Result;
 use async_trait::async_trait;
 
+use crate::clients::http;
 use crate::clients::pods::{self, Trouble};
 use crate::clients::wait::{self, State};
 use crate::output::progress::Progress;
@@ -21,6 +22,15 @@ async fn why_red(stack: &Stack, live: &Live) -> String {
     asked.await.ok().flatten().map(|why| format!(": {why}")).unwrap_or_default()
 }
 
+/// The operator tells of the nodes what it saw last: a new authority is in its Secret up to minutes before a node has read its own
+/// certificate again.
+async fn is_of_old_authority(stack: &Stack) -> bool {
+    let asked = async { super::client(stack).await?.health().await };
+    asked.await.is_err_and(|error| http::is_untrusted(&error))
+}
+
+const OF_OLD_AUTHORITY: &str = "Elasticsearch has no certificate of the new authority yet";
+
 pub struct Cluster;
 
 #[async_trait]
@@ -36,10 +46,12 @@ impl Step for Cluster {
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
         let Some(live) = live(stack).await? else { return Ok(Observed::Missing(counted(nodes(stack)))) };
         let nodes = nodes(stack);
-        Ok(if live.is_ready(nodes) {
-            Observed::Ok(format!("Elasticsearch {}, {}", live.version(), live.health()))
-        } else {
+        Ok(if !live.is_ready(nodes) {
             Observed::drifted("the data lake", live.describe(nodes), "ready")
+        } else if is_of_old_authority(stack).await {
+            Observed::drifted("the data lake", OF_OLD_AUTHORITY, "trusted by its clients")
+        } else {
+            Observed::Ok(format!("Elasticsearch {}, {}", live.version(), live.health()))
         })
     }
 
@@ -47,6 +59,9 @@ impl Step for Cluster {
         let wanted = nodes(stack);
         wait::until(stack, &format!("elasticsearch {NAME}"), progress, || async {
             let Some(live) = live(stack).await? else { return Ok(State::Waiting("the resource is gone".into())) };
+            if live.is_ready(wanted) && is_of_old_authority(stack).await {
+                return Ok(State::Waiting(OF_OLD_AUTHORITY.into()));
+            }
             if live.is_ready(wanted) {
                 return Ok(State::Ready(format!("Elasticsearch {}, {}, {}", live.version(), counted(wanted), live.health())));
             }
