@@ -42,6 +42,48 @@ fn every_chart_shows_the_known_answer_and_a_wrong_one_is_named() {
     ended.says("learners shows (283), expected (282)").says("events-by-verb has no column `verb`").says("27 of 29 charts are good");
 }
 
+/// When statements arrive no file can know: Elasticsearch's own aggregations tell what these charts must show.
+#[test]
+fn charts_of_arrival_times_show_what_elasticsearch_counts() {
+    known_statements();
+    let every = |interval: &str| json!({"field": "stored", "fixed_interval": interval, "min_doc_count": 1});
+    let [happened, oldest, newest] =
+        [json!({"avg": {"field": "timestamp"}}), json!({"min": {"field": "timestamp"}}), json!({"max": {"field": "timestamp"}})];
+    let asked = json!({"size": 0, "aggs": {
+        "newest": {"max": {"field": "stored"}},
+        "minutes": {"date_histogram": every("1m")},
+        "hours": {"date_histogram": every("1h"), "aggs": {"arrived": {"avg": {"field": "stored"}}, "happened": happened, "oldest": oldest, "newest": newest}},
+    }});
+    let found = data_lake("lastack", "statements/_search -H 'Content-Type: application/json' -d @-", &asked.to_string()).good().json();
+    let found = &found["aggregations"];
+    // as the answers write times: without milliseconds, and a midnight as its date
+    let time = |value: &Value| {
+        let seconds = value.as_str().and_then(|text| text.get(..19)).unwrap_or_else(|| panic!("{value} should be a time"));
+        json!(seconds.strip_suffix("T00:00:00").map_or(format!("{seconds}Z"), str::to_string))
+    };
+    let rows = |bucket: &str, row: &dyn Fn(&Value) -> Value| found[bucket]["buckets"].as_array().expect("buckets").iter().map(row).collect::<Value>();
+    let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} should be a number"));
+    let minute = |value: &Value| value["value_as_string"].as_str().expect("a time")[..16].to_string();
+    let hours = rows("hours", &|hour| {
+        let delay = number(&hour["arrived"]["value"]) - number(&hour["happened"]["value"]);
+        json!([time(&hour["key_as_string"]), hour["doc_count"], delay, minute(&hour["oldest"]), minute(&hour["newest"])])
+    });
+    let answers = json!({"charts": {
+        "newest-arrival": {"columns": ["newest_arrival"], "rows": [[found["newest"]["value_as_string"]]]},
+        "arrivals-per-minute": {"columns": ["stored", "events"], "rows": rows("minutes", &|minute| json!([time(&minute["key_as_string"]), minute["doc_count"]]))},
+        "delay-of-arrivals": {"columns": ["stored", "events", "mean_delay", "oldest_minute", "newest_minute"], "rows": hours},
+    }});
+    let file = stack().file("arrivals.json", &answers.to_string());
+    let check = format!("dashboards check newest-arrival arrivals-per-minute delay-of-arrivals --answers {} --fail-on-error", file.display());
+    stack().lastack(&check).good().says("3 of 3 charts are good");
+}
+
+#[test]
+fn the_sandbox_answers_sql_as_elasticsearch_does() {
+    known_statements();
+    stack().run("sandbox/tests/sql", &["e2e"], "").good();
+}
+
 #[test]
 fn a_chart_that_a_file_changes_is_wrong_and_ours_bring_it_back() {
     known_statements();

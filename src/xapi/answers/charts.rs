@@ -162,7 +162,7 @@ pub fn charts(collector: &Collector) -> Charts {
     Charts::from([
         ("arrivals-per-minute", sums(["stored", "events"], [("events", total)])),
         ("completion-by-cohort", rows(["la_cohort", "learners", "viewings", "completions", "completion_rate"], cohorts(observed))),
-        ("delay-of-arrivals", sums(["stored", "events", "oldest_minute", "newest_minute"], [("events", total)])),
+        ("delay-of-arrivals", sums(["stored", "events", "mean_delay", "oldest_minute", "newest_minute"], [("events", total)])),
         ("events", rows(["events"], single(json!(total)))),
         ("events-by-kind", rows(["activity_type", "events"], events_by_kind(collector))),
         ("events-by-source", rows(["context.platform", "actor.account.homePage", "events", "learners", "newest_minute"], sources(observed))),

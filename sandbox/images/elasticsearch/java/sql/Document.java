@@ -27,7 +27,7 @@ final class Document {
         for (Column column : columns.all) {
             List<byte[]> helpers = new ArrayList<>();
             if (column.type().equals("date")) for (Grain grain : Grain.values()) helpers.add(key(Columns.truncated(column.name(), grain)));
-            if (column.type().equals("boolean")) helpers.add(key(Columns.asNumber(column.name())));
+            if (Columns.CASTS.contains(column.type())) helpers.add(key(Columns.asNumber(column.name())));
             keys.add(new Key(column, key(column.name()), helpers));
         }
     }
@@ -69,6 +69,8 @@ final class Document {
             out.write(',');
             moments(key.helperKeys.get(grain.ordinal()), millis.stream().map(grain::truncate).toList(), out);
         }
+        out.write(',');
+        array(key.helperKeys.get(Grain.values().length), millis, out);
     }
 
     private static void moments(byte[] key, List<Long> millis, ByteArrayOutputStream out) {

@@ -83,7 +83,7 @@ final class SqlStatement {
         }
     }
 
-    /** A date as DATE is its day in 8; 6.8 leaves the time in. A boolean as number is 0 or 1; 6.8 refuses it. */
+    /** A date as DATE is its day in 8; 6.8 leaves the time in. A boolean as number is 0 or 1, a date its milliseconds; 6.8 refuses them. */
     private void rewriteCast(int i, int open, int close, Collection<Columns> tables) {
         int type = tokens.previous(close), as = tokens.previous(type);
         if (tokens.is(as, "AS") == false) return;
@@ -91,8 +91,9 @@ final class SqlStatement {
             String date = column(open + 1, as, "date", tables);
             if (date != null) put(i, close, Columns.truncated(date, Grain.DAY));
         } else if (tokens.isOneOf(type, "INT", "INTEGER", "LONG", "BIGINT", "SMALLINT", "TINYINT", "DOUBLE", "FLOAT")) {
-            String flag = column(open + 1, as, "boolean", tables);
-            if (flag != null) put(i, close, Columns.asNumber(flag));
+            String column = column(open + 1, as, "boolean", tables);
+            if (column == null && tokens.isOneOf(type, "LONG", "BIGINT")) column = column(open + 1, as, "date", tables);
+            if (column != null) put(i, close, Columns.asNumber(column));
         }
     }
 
