@@ -174,7 +174,7 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
     }
     let shows = |slug: &str, when: &str, title: &str, number: &str| {
         let text = pages[slug][when][title].as_str().unwrap_or_else(|| panic!("`{title}` should be on {slug}: {}", pages[slug]));
-        assert!(text.contains(number), "`{title}` should show {number}, not `{text}`");
+        assert!(text.split_whitespace().any(|word| word == number), "`{title}` should show {number}, not `{text}`");
     };
     shows("is-the-course-alive", "charts", "Learners", "283");
     shows("is-the-course-alive", "charts", "Events", "22,000");
@@ -190,6 +190,8 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
 /// Superset's own answers to what a teacher must not do.
 fn may_not_change_anything(password: &str) {
     let script = r#"for path in sqllab/ query/ database/ security/users/ chart/; do echo "look $path $(code "$path")"; done
+    shows("is-the-data-flowing", "charts", "Events", "22,000");
+    shows("is-the-data-flowing", "charts", "Odd statements", "0");
         for kind in dashboard chart; do
           id=$(get "$kind/" | pick "['result'][0]['id']")
           echo "change $kind $(code "$kind/$id" PUT '{"certified_by": "me"}')"
