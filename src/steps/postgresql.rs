@@ -26,6 +26,13 @@ impl Database {
         values.is_none_or(|values| values["postgresql"]["enabled"] != false)
     }
 
+    /// The Secret with its password, which a person's values may name.
+    pub fn secret<'a>(&'a self, stack: &'a Stack) -> &'a str {
+        let place = if self.is_ours(stack) { "/postgresql/existingSecret" } else { "/externalDatabase/existingSecret" };
+        let named = stack.settings.values.get(&self.component).and_then(|values| values.pointer(place)?.as_str());
+        named.filter(|name| !name.is_empty()).unwrap_or(self.name)
+    }
+
     /// How it is. None when it is not part of the stack.
     pub async fn look(&self, stack: &Stack) -> Result<Option<State>> {
         match self.is_ours(stack) {

@@ -119,6 +119,14 @@ fn a_database_of_somebody_else_is_not_looked_for() {
     fs::write(&file, "postgresql: {enabled: false}\nexternalDatabase: {host: db.example.org, existingSecret: db}\n").unwrap();
     lab.kubernetes.remove("/apis/apps/v1/namespaces/alice/statefulsets/dataviz-postgresql");
     lab.machine.run(&format!("install --values dataviz={}", file.display())).exits(0);
+    // its password is somebody else's to change, and pods read it only when they start
+    let told = || lab.helm.calls_of("upgrade").into_iter().rfind(|call| call.is("dataviz")).expect("the release").values()["secretChecksum"].clone();
+    let before = told();
+    lab.kubernetes
+        .put([json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": NAMESPACE}, "data": {"password": "bmV3"}})]);
+    lab.machine.run("install").exits(0);
+    assert_ne!(told(), before, "pods are started with the new password");
+
     lab.superset.loses_its_database(true);
     lab.machine.run("status").exits(3).prints("Superset's PostgreSQL is not part of this stack, and may be the cause: Superset answered 500");
 }

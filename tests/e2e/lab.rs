@@ -125,6 +125,16 @@ impl Lab {
         std::env::temp_dir().join(format!("lastack-e2e-{}-{name}", self.namespace))
     }
 
+    /// Makes a certificate for a name, `tls.crt`, that is its own authority, and its `tls.key`.
+    pub fn certify(&self, folder: &Path, name: &str) {
+        let script = format!(
+            "cd {} && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=lab' \
+                -addext 'subjectAltName=DNS:{name}' -keyout tls.key -out tls.crt",
+            folder.display()
+        );
+        self.shell(&script).good();
+    }
+
     /// Name and version of every object in the namespace that a second install could touch.
     pub fn versions(&self) -> BTreeMap<String, String> {
         const KINDS: &str = "secrets,configmaps,services,serviceaccounts,deployments,networkpolicies,elasticsearches,statefulsets,jobs,pods";

@@ -9,6 +9,7 @@ mod lab;
 mod lms;
 mod main_job;
 mod moodle;
+mod office;
 mod parts;
 mod permissions;
 mod repair;

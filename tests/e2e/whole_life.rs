@@ -4,6 +4,7 @@
 
 use crate::beside;
 use crate::lab::{Lab, eventually, repository};
+use crate::office::Office;
 use crate::parts::superset_as_admin;
 
 const DOMAIN: &str = "lab.example.org";
@@ -25,12 +26,7 @@ fn small(lab: &Lab, parts: &[&str]) -> String {
 fn second() -> Lab {
     let lab = Lab::new("e2e-helm3", "3");
     let folder = lab.folder("tls");
-    let certificate = format!(
-        "cd {} && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN={DOMAIN}' \
-            -addext 'subjectAltName=DNS:*.{DOMAIN}' -keyout tls.key -out tls.crt",
-        folder.display()
-    );
-    lab.shell(&certificate).good();
+    lab.certify(&folder, &format!("*.{DOMAIN}"));
     // what a DNS server and an authority that everybody trusts are elsewhere
     let node = lab.kubectl("get nodes -o jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}");
     let entries = PARTS.map(|part| format!("connect-to = \"{part}.{DOMAIN}::{node}:\"\n")).concat();
@@ -60,7 +56,8 @@ fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
 
     lab.lastack("uninstall --keep-data --yes").good().says("kept");
     eventually("no pods are left", || lab.kubectl("get pods -o name").is_empty());
-    background_workers_do_their_part(lab);
+    let office = Office::open(lab);
+    background_workers_do_their_part(lab, &office);
     let again = lab.lastack("seed --count 2000 -o json").good().json();
     assert_eq!(again["alreadyThere"], 2000, "statements did not survive `uninstall --keep-data`: {again}");
     // after the charts were compared: these belong to no answer
@@ -68,11 +65,12 @@ fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
 
     lab.lastack("uninstall").exits(2).says("--yes");
     lab.lastack("uninstall --keep-data --yes").good();
-    lab.kubectl(&format!("delete secret {CERTIFICATE}"));
+    lab.kubectl(&format!("delete secret {CERTIFICATE} {}", Office::NAME));
     lab.lastack("uninstall --yes").good().says("the volumes that an earlier uninstall kept").says("Gone in");
     lab.run("kubectl", &["get", "namespace", lab.namespace], "").exits(1).says("NotFound");
     lab.lastack("status").exits(3).says("There is no stack");
     lab.lastack("uninstall --yes").good().says("nothing of ours");
+    office.keeps_what_superset_stored();
     // the other stack's, whose tests go on meanwhile
     lab.run("kubectl", &["rollout", "status", "statefulset/elastic-operator", "-n", "elastic-system", "--timeout=30s"], "").good();
 }
@@ -100,11 +98,10 @@ fn hostile_statements_are_stored(lab: &Lab) {
 /// As many kinds of pods as the production profile has, as small.
 const WITH_WORKERS: &str = "replicas: 2\nresources: {requests: {cpu: 20m}}\ncache: {enabled: true}\nbeat: {enabled: true}\n\
                             worker: {replicas: 1, concurrency: 1, resources: {requests: {cpu: 20m}}}\n";
-
-/// Installs Superset so, behind an Ingress with TLS as production has it, and sees charts come from the cache that all its
-/// pods share, and tasks go from beat to the worker.
-fn background_workers_do_their_part(lab: &Lab) {
-    let values = lab.file("workers.yaml", WITH_WORKERS);
+/// Installs Superset so, with its data in a PostgreSQL of somebody else and behind an Ingress with TLS, as production has
+/// it, and sees charts come from the cache that all its pods share, and tasks go from beat to the worker.
+fn background_workers_do_their_part(lab: &Lab, office: &Office) {
+    let values = lab.file("workers.yaml", &(WITH_WORKERS.to_string() + &office.values()));
     lab.kubectl(&format!("create secret tls {CERTIFICATE} --cert {0}/tls.crt --key {0}/tls.key", lab.folder("tls").display()));
     let ingress = format!("--expose ingress --domain {DOMAIN} --tls-secret {CERTIFICATE}");
     lab.lastack(&format!("{INSTALL} {ingress}{} --values dataviz={}", small(lab, &["lms", "lrs"]), values.display())).good();
@@ -113,6 +110,7 @@ fn background_workers_do_their_part(lab: &Lab) {
     lab.lastack("status").good().says("2/2").says("login ok");
     let ready = lab.kubectl("get deployments -l app.kubernetes.io/instance=dataviz -o jsonpath={.items[*].status.readyReplicas}");
     assert_eq!(ready, "2 1 1 1", "web, beat, worker and Valkey run when install says ready");
+    office.is_used(lab);
 
     lab.lastack("seed").good();
     lab.lastack("dashboards check --answers data/answers.json --fail-on-error").good().says("29 of 29 charts are good");

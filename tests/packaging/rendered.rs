@@ -87,7 +87,7 @@ fn value_sets(chart: &str) -> Vec<Value> {
             "persistence": {"accessModes": ["ReadWriteMany"], "storageClass": "shared", "retain": false},
             "autoscaling": {"enabled": true, "min": 2},
             "postgresql": {"enabled": false},
-            "externalDatabase": {"host": "db.example.org", "existingSecret": "db"},
+            "externalDatabase": {"host": "db.example.org", "existingSecret": "db", "sslMode": "verify-full", "caSecret": "db-ca"},
             "ingress": {"enabled": true, "host": "lms.example.org", "tlsSecret": "tls"},
             "networkPolicy": {"egress": [{"ports": [{"port": 587}]}]},
             "extraEnv": [{"name": "SMTP_HOST", "value": "mail.example.org"}],
@@ -95,6 +95,8 @@ fn value_sets(chart: &str) -> Vec<Value> {
         "ralph" => json!({"replicas": 2, "ingress": {"enabled": true, "host": "lrs.example.org"}, "secretChecksum": "0a"}),
         _ => json!({
             "replicas": 2,
+            "postgresql": {"enabled": false},
+            "externalDatabase": {"host": "db.example.org", "existingSecret": "db", "sslMode": "verify-full", "caSecret": "db-ca"},
             "cache": {"enabled": true},
             "worker": {"replicas": 1},
             "beat": {"enabled": true},
@@ -233,6 +235,18 @@ fn each_volume_is_mounted_and_each_mount_has_its_volume() {
 fn the_postgresql_of_two_charts_is_one_text() {
     let of = |chart: &str| read(&format!("charts/{chart}/templates/postgresql.yaml")).replace(chart, "CHART");
     assert_eq!(of("moodle"), of("superset"), "what is mended in one belongs into the other");
+}
+
+#[test]
+fn a_certificate_is_only_verified_with_an_authority_to_verify_it_by() {
+    for chart in ["moodle", "superset"] {
+        let external = |mode: &str| json!({"postgresql": {"enabled": false}, "externalDatabase": {"host": "db.example.org", "existingSecret": "db", "sslMode": mode}});
+        for mode in ["verify-ca", "verify-full"] {
+            let refused = refusal(chart, &external(mode));
+            assert!(refused.contains(&format!("sslMode {mode} needs")) && refused.contains("externalDatabase.caSecret"), "{chart}: {refused}");
+        }
+        assert!(!objects(chart, &external("require")).is_empty());
+    }
 }
 
 #[test]

@@ -45,6 +45,18 @@ app.kubernetes.io/component: {{ index . 2 }}
 {{- end -}}
 {{- end -}}
 
+{{/* Secret with the authority of a database of somebody else, if it has one. */}}
+{{- define "moodle.databaseCa" -}}
+{{- if not .Values.postgresql.enabled -}}
+{{- with .Values.externalDatabase -}}
+{{- if and (hasPrefix "verify-" .sslMode) (not .caSecret) -}}
+{{- fail (printf "externalDatabase.sslMode %s needs the authority of the server's certificate: externalDatabase.caSecret" .sslMode) -}}
+{{- end -}}
+{{- .caSecret -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "moodle.claim" -}}
 {{- .Values.persistence.existingClaim | default (include "moodle.fullname" .) -}}
 {{- end -}}

@@ -45,6 +45,10 @@ httpGet:
 # the image has no setting for it, but PHP's driver is libpq
 - name: PGSSLMODE
   value: {{ $database.sslMode }}
+{{- if include "moodle.databaseCa" . }}
+- name: PGSSLROOTCERT
+  value: /etc/lastack/database/ca.crt
+{{- end }}
 - name: MOODLE_SITENAME
   value: {{ .Values.siteName | quote }}
 - name: MOODLE_LANGUAGE

@@ -16,7 +16,10 @@ PATIENCE = 300
 # Any number, the same in every run: who holds it migrates
 LOCK = 6_105_119
 # What PostgreSQL says that no waiting changes
-FINAL = ("password authentication failed", "does not exist", "no pg_hba.conf entry")
+FINAL = (
+    "password authentication failed", "does not exist", "no pg_hba.conf entry", "permission denied", "SSL was required",
+    "certificate verify failed", "root certificate file", "does not match host name",
+)
 
 
 def connect():

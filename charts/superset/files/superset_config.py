@@ -39,6 +39,8 @@ SQLALCHEMY_DATABASE_URI = (
     f"@{DATABASE['host']}:{DATABASE['port']}/{DATABASE['name']}?sslmode={DATABASE['sslMode']}"
 )
 # A connection that PostgreSQL closed, by its own restart, is noticed before it is used
+if DATABASE["caFile"]:
+    SQLALCHEMY_DATABASE_URI += f"&sslrootcert={DATABASE['caFile']}"
 SQLALCHEMY_ENGINE_OPTIONS = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 10}
 
 # --- Rows ---

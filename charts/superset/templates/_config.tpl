@@ -4,11 +4,12 @@
 {{- if ne (int .Values.service.port) 80 }}{{ $web = printf "%s:%d" $web (int .Values.service.port) }}{{ end -}}
 {{- $public := $web -}}
 {{- if .Values.ingress.enabled }}{{ $public = printf "%s://%s" (.Values.ingress.tlsSecret | empty | ternary "http" "https") .Values.ingress.host }}{{ end -}}
-{{- $database := dict "host" (include "superset.postgresql" .) "port" 5432 "name" "superset" "user" "superset" "sslMode" "disable" -}}
+{{- $database := dict "host" (include "superset.postgresql" .) "port" 5432 "name" "superset" "user" "superset" "sslMode" "disable" "caFile" "" -}}
 {{- if not .Values.postgresql.enabled -}}
 {{- $external := .Values.externalDatabase -}}
 {{- $host := required "externalDatabase.host is required when postgresql.enabled is false" $external.host -}}
 {{- $database = dict "host" $host "port" (int $external.port) "name" $external.database "user" $external.user "sslMode" $external.sslMode -}}
+{{- $_ := set $database "caFile" (include "superset.databaseCa" . | empty | ternary "" "/etc/lastack/superset/database-ca.crt") -}}
 {{- end -}}
 {{- $cache := dict -}}
 {{- if .Values.cache.enabled }}{{ $cache = dict "host" (include "superset.valkey" .) "port" 6379 }}{{ end -}}

@@ -187,6 +187,13 @@ securityContext:
           items:
             - key: password
               path: database-password
+      {{- with include "superset.databaseCa" . }}
+      - secret:
+          name: {{ . }}
+          items:
+            - key: {{ $.Values.externalDatabase.caKey }}
+              path: database-ca.crt
+      {{- end }}
       {{- if .Values.cache.enabled }}
       - secret:
           name: {{ include "superset.cacheSecret" . }}

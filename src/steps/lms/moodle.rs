@@ -65,7 +65,7 @@ impl MoodleRelease {
             "siteUrl": site_url(stack).await?,
             "admin": {"username": USER},
             "existingSecret": NAME,
-            "secretChecksum": secrets::checksum(stack, &[NAME, POSTGRESQL.name]).await?,
+            "secretChecksum": secrets::checksum(stack, &[NAME, POSTGRESQL.secret(stack)]).await?,
             "plugin": {"configMap": plugin::PLUGIN, "key": plugin::ARCHIVE, "checksum": plugin::checksum(stack).await?},
             "postgresql": {
                 "image": image("postgresql")?,
