@@ -127,3 +127,10 @@ fn background_workers_do_their_part(lab: &Lab, office: &Office) {
         log.lines().any(|line| line.contains("reports.scheduler") && line.contains("succeeded"))
     });
 }
+
+    // a cache that is away makes charts slower, and nothing else
+    lab.kubectl("set image deployment/dataviz-valkey valkey=valkey/valkey:gone");
+    eventually("status names the cache", || lab.lastack("status").stdout.contains("cannot pull valkey/valkey:gone: not found in the registry"));
+    lab.lastack("dashboards check learners --answers data/answers.json --fail-on-error").good().says("1 of 1 charts are good");
+    lab.lastack(INSTALL).good().says("ok       dataviz.release");
+    lab.lastack("status").good();

@@ -11,13 +11,14 @@ use std::pin::pin;
 
 use anyhow::Result;
 use async_trait::async_trait;
-use futures::future::{Either, join3, select, try_join};
+use futures::future::{Either, join, join3, select, try_join};
 use secrecy::SecretString;
 
 use crate::clients::helm::Install;
 use crate::clients::http::{Account, HttpClient};
 use crate::clients::secrets;
 use crate::clients::superset::{Kind, Superset};
+use crate::clients::wait::State;
 use crate::dashboards::bundle::Bundle;
 use crate::dashboards::sync::{self, Standing};
 use crate::error::Failure;
@@ -61,7 +62,7 @@ impl Part for Dataviz {
 
     async fn status(&self, stack: &Stack) -> PartStatus {
         let mut status = PartStatus::default();
-        let (runs, pods, asked) = join3(release::runs(stack, RELEASE), release::pods(stack, NAME), ask(stack)).await;
+        let (runs, pods, asked) = join3(release::runs(stack, RELEASE), pods(stack), ask(stack)).await;
         let Some(runs) = runs else {
             status.runs = Fact::Bad("not installed".into());
             return status;
@@ -88,6 +89,16 @@ impl Part for Dataviz {
 
     async fn release(&self, stack: &Stack) -> Result<Option<Install>> {
         superset::SupersetRelease::install(stack).await.map(Some)
+    }
+}
+
+/// Those of the web server, and what keeps others that it works with.
+async fn pods(stack: &Stack) -> Fact {
+    let (web, others) = join(release::pods(stack, NAME), superset::behind_the_web_server(stack)).await;
+    match (web, others) {
+        (Fact::Good(web), Ok(Some(State::Waiting(why) | State::Fatal { why, .. }))) => Fact::Bad(format!("{web}: {why}")),
+        (Fact::Good(_), Err(error)) => Fact::from_error(&error),
+        (web, _) => web,
     }
 }
 

@@ -32,11 +32,15 @@ impl SupersetRelease {
     pub async fn install(stack: &Stack) -> Result<Install> {
         let size = &stack.settings.profile().sizes().dataviz;
         let image = |role| release::image(stack, Component::Dataviz, role);
+        let mut given = vec![NAME, POSTGRESQL.secret(stack)];
+        if size.workers > 0 {
+            given.push(CACHE);
+        }
         let values = json!({
             "image": image("superset")?,
             "replicas": size.web.replicas,
             "existingSecret": NAME,
-            "secretChecksum": secrets::checksum(stack, &[NAME, POSTGRESQL.name]).await?,
+            "secretChecksum": secrets::checksum(stack, &given).await?,
             "elasticsearch": {"caSecret": datalake::AUTHORITY_SECRET},
             "postgresql": {
                 "image": image("postgresql")?,
@@ -84,16 +88,24 @@ async fn pods_of(stack: &Stack, job: &str) -> kube::Result<Vec<Pod>> {
 
 /// Those of the web server, and of worker, scheduler and cache where there are any.
 async fn deployments(stack: &Stack) -> Result<State> {
-    let mut state = release::rollout(stack, NAME).await?;
+    match release::rollout(stack, NAME).await? {
+        ready @ State::Ready(_) => Ok(behind_the_web_server(stack).await?.unwrap_or(ready)),
+        other => Ok(other),
+    }
+}
+
+/// The first of worker, scheduler and cache that is not ready.
+pub async fn behind_the_web_server(stack: &Stack) -> Result<Option<State>> {
     let of_release = ListParams::default().labels(&release::objects_of(RELEASE));
     let all = stack.api::<Deployment>().list_metadata(&of_release).await.context("the deployments of the release")?;
     for name in all.items.into_iter().filter_map(|deployment| deployment.metadata.name).filter(|name| name != NAME) {
-        if !matches!(state, State::Ready(_)) {
-            break;
+        match release::rollout(stack, &name).await? {
+            State::Ready(_) => {}
+            State::Waiting(why) => return Ok(Some(State::Waiting(format!("deployment {name} has {why}")))),
+            fatal @ State::Fatal { .. } => return Ok(Some(fatal)),
         }
-        state = release::rollout(stack, &name).await?;
     }
-    Ok(state)
+    Ok(None)
 }
 
 fn is(job: &Job, condition: &str) -> bool {
