@@ -1,11 +1,13 @@
 """Makes the accounts admin, lastack and teacher, and the role Teacher, where they are not there yet.
 
-An account of a person keeps its password, its roles and its name, whatever was made of them.
+An account of a person keeps its roles and its name, whatever was made of them, and its password until the Secret has
+another one than last time.
 """
 
 from pathlib import Path
 
-from werkzeug.security import check_password_hash
+from sqlalchemy import text
+from werkzeug.security import check_password_hash, generate_password_hash
 
 PASSWORDS = Path("/etc/lastack/accounts")
 ACCOUNTS = [
@@ -52,15 +54,18 @@ def make():
     from superset import db, security_manager
 
     teacher(security_manager)
+    given = Given(db.session)
     for username, first, last, role, key in ACCOUNTS:
         password = read(key)
         user = security_manager.find_user(username=username)
         if user:
             print(f"Account {username} is there")
-            if username == "lastack" and not (user.password and check_password_hash(user.password, password)):
-                # No person uses this one, and without it the program can repair nothing in Superset
+            # No person uses lastack, and without it the program can repair nothing in Superset
+            follows = username == "lastack" or given.is_another(username, password)
+            if follows and not (user.password and check_password_hash(user.password, password)):
                 security_manager.reset_password(user.id, password)
                 print(f"Account {username} has the password of the Secret again")
+            given.remember(username, password)
             continue
         found = security_manager.find_role(role)
         if not found:
@@ -68,8 +73,30 @@ def make():
         # .invalid: no mail can ever go there
         if not security_manager.add_user(username, first, last, f"{username}@lastack.invalid", found, password=password):
             raise RuntimeError(f"Superset refused to make the account {username}; the lines above say why")
+        given.remember(username, password)
         print(f"Account {username} made, with role {role}")
     db.session.commit()
+
+
+class Given:
+    """The passwords that the Secret had last time, as hashes: who chose another one since, in Superset, keeps it."""
+
+    def __init__(self, session):
+        self.session = session
+        session.execute(text("CREATE TABLE IF NOT EXISTS lastack_given (username text PRIMARY KEY, hash text NOT NULL)"))
+
+    def hash(self, username):
+        found = self.session.execute(text("SELECT hash FROM lastack_given WHERE username = :username"), {"username": username})
+        return found.scalar()
+
+    def is_another(self, username, password):
+        known = self.hash(username)
+        return known is not None and not check_password_hash(known, password)
+
+    def remember(self, username, password):
+        if self.hash(username) is None or self.is_another(username, password):
+            statement = "INSERT INTO lastack_given VALUES (:username, :hash) ON CONFLICT (username) DO UPDATE SET hash = excluded.hash"
+            self.session.execute(text(statement), {"username": username, "hash": generate_password_hash(password)})
 
 
 def read(key):

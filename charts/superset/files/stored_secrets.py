@@ -42,7 +42,9 @@ def again(connection, table, column, row_id, value, previous):
         print(f"warning: secret-key has changed: {where} cannot be read and is emptied; enter it again")
     else:
         raise RuntimeError(f"secret-key has changed: {where} cannot be read; give the old key as previous-secret-key in the Secret")
-    connection.execute(table.update().where(table.c.id == row_id).values({column.name: new}))
+    # nobody changed the object: its time of change stays, which SQLAlchemy would set by itself
+    times = {"changed_on": table.c.changed_on} if "changed_on" in table.c else {}
+    connection.execute(table.update().where(table.c.id == row_id).values({column.name: new, **times}))
 
 
 def decrypted(kind, value, dialect):
