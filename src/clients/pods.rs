@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Event, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Event, KeyToPath, Pod, Secret, Volume};
 use kube::api::{ListParams, LogParams};
 use kube::{Api, Resource};
 
@@ -165,23 +165,65 @@ async fn missing_mount(stack: &Stack, pod: &Pod) -> Option<Trouble> {
     if !starts || is_new {
         return None;
     }
-    for volume in pod.spec.as_ref()?.volumes.iter().flatten() {
-        let secret = volume.secret.as_ref().filter(|secret| secret.optional != Some(true)).and_then(|secret| secret.secret_name.as_deref());
-        let config = volume.config_map.as_ref().filter(|map| map.optional != Some(true)).map(|map| map.name.as_str());
-        let missing = match (secret, config) {
-            (Some(name), _) => beside::<Secret>(stack, pod).get_metadata_opt(name).await.ok()?.is_none().then(|| format!("secret {name}")),
-            (_, Some(name)) => beside::<ConfigMap>(stack, pod).get_metadata_opt(name).await.ok()?.is_none().then(|| format!("configmap {name}")),
-            _ => None,
-        };
-        if let Some(missing) = missing {
+    for mount in pod.spec.as_ref()?.volumes.iter().flatten().flat_map(Mount::of) {
+        if let Some(lack) = mount.lack(stack, pod).await.ok()? {
             let (name, namespace) = (pod.metadata.name.as_deref().unwrap_or("?"), namespace_of(stack, pod));
             return Some(Trouble::Fatal {
-                why: format!("pod {name} cannot start without {missing}, which is not there"),
-                hint: format!("make {missing} in namespace {namespace}, or correct the value that names it"),
+                why: format!("pod {name} cannot start without {lack}, which is not there"),
+                hint: format!("make {lack} in namespace {namespace}, or correct the value that names it"),
             });
         }
     }
     None
+}
+
+/// A Secret or ConfigMap that a volume of a pod needs, and the keys that it takes of it.
+enum Mount<'a> {
+    Secret(&'a str, Vec<&'a str>),
+    ConfigMap(&'a str, Vec<&'a str>),
+}
+
+impl<'a> Mount<'a> {
+    fn of(volume: &'a Volume) -> Vec<Self> {
+        let keys = |items: &'a Option<Vec<KeyToPath>>| items.iter().flatten().map(|item| item.key.as_str()).collect();
+        let mut found = Vec::new();
+        if let Some(secret) = volume.secret.as_ref().filter(|secret| secret.optional != Some(true)) {
+            found.extend(secret.secret_name.as_deref().map(|name| Self::Secret(name, keys(&secret.items))));
+        }
+        if let Some(map) = volume.config_map.as_ref().filter(|map| map.optional != Some(true)) {
+            found.push(Self::ConfigMap(&map.name, keys(&map.items)));
+        }
+        for source in volume.projected.iter().flat_map(|projected| &projected.sources).flatten() {
+            if let Some(secret) = source.secret.as_ref().filter(|secret| secret.optional != Some(true)) {
+                found.push(Self::Secret(&secret.name, keys(&secret.items)));
+            }
+            if let Some(map) = source.config_map.as_ref().filter(|map| map.optional != Some(true)) {
+                found.push(Self::ConfigMap(&map.name, keys(&map.items)));
+            }
+        }
+        found
+    }
+
+    /// What of it is not there.
+    async fn lack(&self, stack: &Stack, pod: &Pod) -> kube::Result<Option<String>> {
+        let (kind, name, wanted, there) = match self {
+            Self::Secret(name, wanted) => {
+                let found = beside::<Secret>(stack, pod).get_opt(name).await?;
+                ("secret", name, wanted, found.map(|secret| secret.data.unwrap_or_default().into_keys().collect::<Vec<_>>()))
+            }
+            Self::ConfigMap(name, wanted) => {
+                let found = beside::<ConfigMap>(stack, pod).get_opt(name).await?;
+                let keys = |map: ConfigMap| {
+                    map.data.into_iter().flatten().map(|(key, _)| key).chain(map.binary_data.into_iter().flatten().map(|(key, _)| key))
+                };
+                ("configmap", name, wanted, found.map(|map| keys(map).collect()))
+            }
+        };
+        Ok(match there {
+            None => Some(format!("{kind} {name}")),
+            Some(there) => wanted.iter().find(|key| !there.iter().any(|other| other == *key)).map(|key| format!("key {key} of {kind} {name}")),
+        })
+    }
 }
 
 /// Why the controller of a StatefulSet or Job that has no pod cannot make one: a quota, or a policy of the namespace.

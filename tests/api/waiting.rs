@@ -141,6 +141,19 @@ fn a_secret_that_a_volume_needs_and_is_not_there_ends_the_wait() {
 }
 
 #[test]
+fn so_does_one_of_several_in_one_volume_or_a_key_that_it_lacks() {
+    let lacks = |sources: Value, said: &str| {
+        let mut pod = data_lake_pod(json!({"reason": "ContainerCreating"}), 0);
+        pod["spec"]["volumes"] = json!([{"name": "a", "projected": {"sources": sources}}]);
+        lab_with(pod).machine.run("install").exits(1).says(&format!("cannot start without {said}, which is not there"));
+    };
+    let roles = |key: &str| json!({"secret": {"name": "data-lake-roles", "items": [{"key": key, "path": "roles.yml"}]}});
+    let later = json!({"secret": {"name": "later", "optional": true}});
+    lacks(json!([roles("roles.yml"), later, {"configMap": {"name": "typo"}}]), "configmap typo");
+    lacks(json!([roles("roles.yaml")]), "key roles.yaml of secret data-lake-roles");
+}
+
+#[test]
 fn a_quota_that_leaves_no_room_for_a_pod_ends_the_wait_and_one_of_yesterday_does_not() {
     let event = |at: jiff::Timestamp| {
         json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "data-lake-es-default.1", "namespace": "alice"}, "type": "Warning",
