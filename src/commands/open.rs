@@ -6,12 +6,13 @@ use tokio::net::TcpListener;
 
 use crate::cli::KubeFlags;
 use crate::clients::superset::Kind;
-use crate::clients::tunnel::Connector;
+use crate::clients::tunnel::{Connector, Link};
 use crate::dashboards::bundle::{Bundle, FIRST};
 use crate::error::{Failure, one_line};
 use crate::output::printer;
 use crate::stack::Stack;
-use crate::steps::{self, dataviz, lms};
+use crate::stack::versions::Component;
+use crate::steps::{dataviz, lms, lrs, release};
 
 use super::Outcome;
 
@@ -44,14 +45,14 @@ enum Openable {
 
 pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {
     let stack = super::open(flags).await?;
-    let (service, path) = match args.part {
-        Openable::Dataviz => (dataviz::NAME, first_dashboard(&stack).await?),
-        Openable::Lms => (lms::NAME, "/".to_string()),
-        Openable::Lrs => (steps::lrs::NAME, "/__heartbeat__".to_string()),
+    let (component, service, path) = match args.part {
+        Openable::Dataviz => (Component::Dataviz, dataviz::NAME, first_dashboard(&stack).await?),
+        Openable::Lms => (Component::Lms, lms::NAME, "/".to_string()),
+        Openable::Lrs => (Component::Lrs, lrs::NAME, "/__heartbeat__".to_string()),
     };
     let outside = match args.part {
         Openable::Lms => lms::outside_url(&stack).await?,
-        _ => steps::release::url(&stack, service).await?,
+        _ => release::url(&stack, service).await?,
     };
     if let Some(url) = outside {
         show(&format!("{url}{path}"), args.print)?;
@@ -70,13 +71,18 @@ pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {
             _ => "choose another with `--port`, or none to take a free one",
         })
     })?;
-    let connector = Connector::to_cluster(stack.target.streams.clone());
+    let forward = Forward {
+        connector: Connector::to_cluster(stack.target.streams.clone()),
+        namespace: stack.namespace().to_string(),
+        service,
+        port: release::port(&stack, component),
+    };
     // a service without pods is said now, not at the browser's first request
-    connector.to_service(stack.namespace(), service, 80).await?;
+    forward.open().await?;
     let host = if args.part == Openable::Lms { format!("localhost:{wanted}") } else { listener.local_addr()?.to_string() };
     show(&format!("http://{host}{path}"), args.print)?;
     printer::note("forwarding until Ctrl-C");
-    forward(listener, connector, stack.namespace(), service).await
+    forward.serve(listener).await
 }
 
 /// The address of the dashboard to look at first, else, when a person deleted it, of the list of all.
@@ -95,16 +101,31 @@ fn show(url: &str, print_only: bool) -> Result<()> {
     Ok(())
 }
 
-async fn forward(listener: TcpListener, connector: Connector, namespace: &str, service: &str) -> Result<Outcome> {
-    loop {
-        let (mut browser, _) = listener.accept().await.context("the port-forward")?;
-        let (connector, namespace, service) = (connector.clone(), namespace.to_string(), service.to_string());
-        tokio::spawn(async move {
-            match connector.to_service(&namespace, &service, 80).await {
-                // either end may hang up whenever it likes
-                Ok(mut pod) => drop(tokio::io::copy_bidirectional(&mut browser, &mut pod).await),
-                Err(error) => printer::note(&one_line(&error)),
-            }
-        });
+/// The way to a part's Service.
+#[derive(Clone)]
+struct Forward {
+    connector: Connector,
+    namespace: String,
+    service: &'static str,
+    port: u16,
+}
+
+impl Forward {
+    async fn open(&self) -> Result<Link> {
+        self.connector.to_service(&self.namespace, self.service, self.port).await
+    }
+
+    async fn serve(&self, listener: TcpListener) -> Result<Outcome> {
+        loop {
+            let (mut browser, _) = listener.accept().await.context("the port-forward")?;
+            let forward = self.clone();
+            tokio::spawn(async move {
+                match forward.open().await {
+                    // either end may hang up whenever it likes
+                    Ok(mut pod) => drop(tokio::io::copy_bidirectional(&mut browser, &mut pod).await),
+                    Err(error) => printer::note(&one_line(&error)),
+                }
+            });
+        }
     }
 }

@@ -313,13 +313,18 @@ pub async fn pods(stack: &Stack, deployment: &str) -> Fact {
     counted.await.unwrap_or_else(|error| Fact::from_error(&error))
 }
 
-/// The address of a part inside the cluster.
-pub fn address(stack: &Stack, component: Component, service: &str) -> String {
-    let own_port = stack.settings.values.get(&component).and_then(|values| values.pointer("/service/port")?.as_u64());
-    format!("http://{service}.{}.svc{}", stack.namespace(), port_suffix(own_port.unwrap_or(80)))
+/// The port of a part's Service, which a person's values may have chosen.
+pub fn port(stack: &Stack, component: Component) -> u16 {
+    let own = stack.settings.values.get(&component).and_then(|values| values.pointer("/service/port")?.as_u64());
+    own.and_then(|port| u16::try_from(port).ok()).unwrap_or(80)
 }
 
-fn port_suffix(port: u64) -> String {
+/// The address of a part inside the cluster.
+pub fn address(stack: &Stack, component: Component, service: &str) -> String {
+    format!("http://{service}.{}.svc{}", stack.namespace(), port_suffix(port(stack, component)))
+}
+
+fn port_suffix(port: u16) -> String {
     if port == 80 { String::new() } else { format!(":{port}") }
 }
 
@@ -345,7 +350,7 @@ pub async fn service_url(stack: &Stack, service: &str) -> Result<Option<String>>
     let port = spec.ports.into_iter().flatten().next();
     let balancer = service.status.and_then(|status| status.load_balancer).and_then(|balancer| balancer.ingress).unwrap_or_default();
     if let Some(host) = balancer.into_iter().find_map(|point| point.ip.or(point.hostname)) {
-        let own_port = port.and_then(|port| u64::try_from(port.port).ok());
+        let own_port = port.and_then(|port| u16::try_from(port.port).ok());
         return Ok(Some(format!("http://{host}{}", port_suffix(own_port.unwrap_or(80)))));
     }
     match (spec.type_.as_deref(), port.and_then(|port| port.node_port)) {

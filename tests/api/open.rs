@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::process::Child;
 
 use crate::support::stack::Lab;
 
@@ -15,18 +16,38 @@ fn fetch(address: &str) -> String {
     answer
 }
 
-#[test]
-fn a_part_without_an_address_is_reached_through_a_forward_that_stays_up() {
-    let lab = Lab::installed();
+/// `open lrs` with its address, which it prints first.
+fn opened(lab: &Lab) -> (Child, String) {
     let mut child = lab.machine.command(&["open", "lrs", "--print"]).spawn().expect("the program runs");
     let mut address = String::new();
     BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut address).expect("an address");
+    (child, address)
+}
+
+#[test]
+fn a_part_without_an_address_is_reached_through_a_forward_that_stays_up() {
+    let lab = Lab::installed();
+    let (mut child, address) = opened(&lab);
     assert!(address.starts_with("http://127.0.0.1:") && address.ends_with("/__heartbeat__\n"), "{address}");
     for _ in 0..2 {
         let answer = fetch(address.trim());
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
     assert!(child.try_wait().expect("a child").is_none(), "the forward stays up until it is ended");
+    child.kill().and_then(|()| child.wait()).expect("it runs until it is ended");
+}
+
+#[test]
+fn a_service_with_a_port_of_its_own_is_reached_by_it() {
+    let lab = Lab::installed();
+    let mut service = lab.kubernetes.object("/api/v1/namespaces/alice/services/lrs-ralph").expect("the Service");
+    service["spec"]["ports"][0]["port"] = 8081.into();
+    lab.kubernetes.put([service]);
+    let values = lab.machine.path("values.yaml");
+    std::fs::write(&values, "service: {port: 8081}\n").expect("a file");
+    lab.machine.run(&format!("install --values lrs={}", values.display())).exits(0);
+    let (mut child, address) = opened(&lab);
+    assert!(fetch(address.trim()).starts_with("HTTP/1.1 200 "), "{address} should lead to the pod");
     child.kill().and_then(|()| child.wait()).expect("it runs until it is ended");
 }
 
