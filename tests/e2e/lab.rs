@@ -137,7 +137,8 @@ impl Lab {
 
     /// Name and version of every object in the namespace that a second install could touch.
     pub fn versions(&self) -> BTreeMap<String, String> {
-        const KINDS: &str = "secrets,configmaps,services,serviceaccounts,deployments,networkpolicies,elasticsearches,statefulsets,jobs,pods";
+        const KINDS: &str = "secrets,configmaps,services,serviceaccounts,deployments,networkpolicies,elasticsearches,statefulsets,jobs,pods,\
+                              persistentvolumeclaims,ingresses,poddisruptionbudgets,horizontalpodautoscalers";
         let objects = self.kubectl_json(&format!("get {KINDS}"));
         let items = objects["items"].as_array().expect("a list");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_string();

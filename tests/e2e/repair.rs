@@ -105,9 +105,11 @@ fn a_profile_and_a_value_that_do_not_fit_are_refused_before_anything_is_changed(
 #[test]
 fn an_interrupted_install_says_so_and_the_next_one_works() {
     let mut install = stack().start("install");
-    let stderr = BufReader::new(install.stderr.take().expect("a pipe"));
-    assert!(stderr.lines().next().is_some_and(|line| line.is_ok_and(|line| line.starts_with("Installing"))));
+    let mut said = BufReader::new(install.stderr.take().expect("a pipe")).lines();
+    assert!(said.next().is_some_and(|line| line.is_ok_and(|line| line.starts_with("Installing"))));
     stack().run("kill", &["-INT", &install.id().to_string()], "").good();
+    let said: Vec<String> = said.map_while(Result::ok).collect();
     assert_eq!(install.wait().expect("it ends").code(), Some(130));
+    assert!(said.iter().any(|line| line.contains("interrupted")), "{said:?}");
     stack().lastack("install").good();
 }

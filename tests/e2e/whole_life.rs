@@ -44,7 +44,9 @@ fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
     let lab = &beside(second);
     let version = lab.run("helm", &["version", "--template", "{{.Version}}"], "").good();
     assert!(version.stdout.starts_with("v3."), "this life is lived with helm 3, not {}", version.stdout);
+    let before = lab.versions();
     lab.lastack(INSTALL).good().says("nothing to change");
+    assert_eq!(lab.versions(), before, "an install that had nothing to do");
     is_reached_at(lab, "http://10.");
     let nodes = lab.lastack("open lms --print").good().stdout;
     lab.lastack(&format!("{INSTALL} --expose loadbalancer")).good();
@@ -68,9 +70,9 @@ fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
     lab.kubectl(&format!("delete secret {CERTIFICATE} {}", Office::NAME));
     lab.lastack("uninstall --yes").good().says("the volumes that an earlier uninstall kept").says("Gone in");
     lab.run("kubectl", &["get", "namespace", lab.namespace], "").exits(1).says("NotFound");
+    office.keeps_what_superset_stored();
     lab.lastack("status").exits(3).says("There is no stack");
     lab.lastack("uninstall --yes").good().says("nothing of ours");
-    office.keeps_what_superset_stored();
     // the other stack's, whose tests go on meanwhile
     lab.run("kubectl", &["rollout", "status", "statefulset/elastic-operator", "-n", "elastic-system", "--timeout=30s"], "").good();
 }
@@ -108,9 +110,9 @@ fn background_workers_do_their_part(lab: &Lab, office: &Office) {
     is_reached_at(lab, "https://");
     lab.lastack("open lms --print").good().says(&format!("https://lms.{DOMAIN}/"));
     lab.lastack("status").good().says("2/2").says("login ok");
+    office.is_used(lab);
     let ready = lab.kubectl("get deployments -l app.kubernetes.io/instance=dataviz -o jsonpath={.items[*].status.readyReplicas}");
     assert_eq!(ready, "2 1 1 1", "web, beat, worker and Valkey run when install says ready");
-    office.is_used(lab);
 
     lab.lastack("seed").good();
     lab.lastack("dashboards check --answers data/answers.json --fail-on-error").good().says("29 of 29 charts are good");
@@ -126,7 +128,6 @@ fn background_workers_do_their_part(lab: &Lab, office: &Office) {
         let log = lab.kubectl("logs deployment/dataviz-superset-worker -c worker");
         log.lines().any(|line| line.contains("reports.scheduler") && line.contains("succeeded"))
     });
-}
 
     // a cache that is away makes charts slower, and nothing else
     lab.kubectl("set image deployment/dataviz-valkey valkey=valkey/valkey:gone");
@@ -134,3 +135,4 @@ fn background_workers_do_their_part(lab: &Lab, office: &Office) {
     lab.lastack("dashboards check learners --answers data/answers.json --fail-on-error").good().says("1 of 1 charts are good");
     lab.lastack(INSTALL).good().says("ok       dataviz.release");
     lab.lastack("status").good();
+}
