@@ -1,5 +1,9 @@
 # Paths, versions and messages that all scripts of the sandbox share. Sourced, never run.
 
+# The keys of parts are made of sorted lists, and images of copied files: neither may depend on who builds.
+export LC_ALL=C.UTF-8
+umask 022
+
 SANDBOX=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 REPOSITORY=$(dirname "$SANDBOX")
 STATE=$(realpath -m "${LASTACK_SANDBOX:-$HOME/.cache/lastack-sandbox}")

@@ -7,7 +7,10 @@
 COMPILE_LANE=(kube:720 eck-operator:190 helm4:120 helm3:80 charts:2 images/eck-operator:5)
 IMAGE_LANE=(images/pause:2 images/base:55 images/elasticsearch:40 images/ralph:120 authority:1 images/superset:180 package-index:15
   images/base-trixie:40 images/postgresql:30 images/valkey:15 images/alpine-moodle:40 plugin:1)
-if ! command -v go >/dev/null; then COMPILE_LANE=(go:30 "${COMPILE_LANE[@]}"); fi
+
+# One before 1.21 does not know how to fetch the pinned one.
+has_go() { [ -n "$(cd / && go env GOTOOLCHAIN 2>/dev/null)" ]; }
+if ! has_go; then COMPILE_LANE=(go:30 "${COMPILE_LANE[@]}"); fi
 
 # buildah with a store of our own, apart from any other on the machine.
 IMAGE_STORE=(buildah --root "$STATE/buildah" --runroot "$BUILDAH_RUN" --storage-driver overlay)
@@ -21,22 +24,29 @@ part_inputs() {
   if [ -f "$SANDBOX/$1/inputs" ]; then cat "$SANDBOX/$1/inputs"; fi
 }
 
-# The versions whose names occur in the part's files.
+# What its result is made of: the part's files, without its tests and its description, and those of lib/ that its
+# recipe sources.
+part_files() {
+  find "$1" -type f ! -name '*_test.go' ! -path "$1/README.md"
+  sed -nE 's|^\. "\$SANDBOX/(lib/[a-z]+\.sh)"$|\1|p' "$1/build"
+}
+
+# The versions whose names occur in these files.
+VERSIONS=$(sed -nE 's/^([A-Z0-9_]+)=.*/\1/p' "$SANDBOX/versions.env" | paste -sd '|')
 part_versions() {
-  local names name
-  names=$(sed -nE 's/^([A-Z0-9_]+)=.*/\1/p' "$SANDBOX/versions.env" | paste -sd '|')
-  while read -r name; do
-    echo "$name=${!name}"
-  done < <(grep -rohwE "$names" "$SANDBOX/$1" | sort -u)
+  local name
+  while read -r name; do echo "$name=${!name}"; done < <(part_files "$1" | xargs -d '\n' grep -ohwE "$VERSIONS" | sort -u)
 }
 
 part_key() {
   local need file
   {
-    (cd "$SANDBOX/$1" && find . -type f ! -name '*_test.go' -print0 | sort -z | xargs -0 sha256sum)
+    cd "$SANDBOX"
+    part_files "$1" | sort | xargs -d '\n' sha256sum
+    find "$1" -type f -perm -u=x -printf '%p can be run\n' -o -type l -printf '%p leads to %l\n' | sort
     part_versions "$1"
     for file in $(part_inputs "$1"); do sha256sum <"$REPOSITORY/$file"; done
-    sha256sum <"$SANDBOX/lib/recipe.sh"
+    sha256sum <lib/recipe.sh
     for need in $(part_needs "$1"); do part_key "$need"; done
   } | sha256sum | cut -c1-16
 }
