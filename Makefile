@@ -41,7 +41,8 @@ e2e: ## tests on the sandbox, with helm 3 and helm 4, and in a browser
 
 bench: ## measure against the tutorial's pipeline, kubectl and helm
 	sandbox/up
-	eval "$$(sandbox/env)"
+	variables=$$(sandbox/env)
+	eval "$$variables"
 	cargo bench --locked --bench generator
 	cargo bench --locked --bench peers -- --context lastack-sandbox
 
