@@ -1,6 +1,6 @@
 # A cluster from nothing to a ready node, and back to nothing. Sourced.
 
-kubectl() { "$BIN/kubectl" --kubeconfig "$PKI/admin.kubeconfig" "$@"; }
+kubectl() { "${WITHOUT_PROXY[@]}" "$BIN/kubectl" --kubeconfig "$PKI/admin.kubeconfig" "$@"; }
 
 cluster_up() { # WITH LOAD BALANCER: yes or no
   mkdir -p "$STATE/cluster/volumes"

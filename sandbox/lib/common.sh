@@ -24,6 +24,9 @@ set -a
 . "$SANDBOX/versions.env"
 set +a
 
+# A proxy is the way out of the machine, for what builds. Nothing goes that way that talks to the sandbox or within it.
+WITHOUT_PROXY=(env -u http_proxy -u https_proxy -u all_proxy -u HTTP_PROXY -u HTTPS_PROXY -u ALL_PROXY)
+
 # On a terminal a message takes the place of the progress line.
 say() {
   if [ -t 2 ]; then printf '\r\033[K' >&2; fi

@@ -50,4 +50,4 @@ network_down() {
 
 host_link_is_gone() { ! ip link show "$HOST_LINK"; }
 
-in_network() { nsenter --net="/run/netns/$NETNS" "$@"; }
+in_network() { "${WITHOUT_PROXY[@]}" nsenter --net="/run/netns/$NETNS" "$@"; }

@@ -39,7 +39,7 @@ start_component() { # NAME COMMAND...
   echo "$1" >"$STATE/run/$name.command"
   echo "$key" >"$STATE/run/$name.key"
   # shellcheck disable=SC2016
-  setsid nsenter --target "$NODE" --net --pid --mount -- \
+  setsid "${WITHOUT_PROXY[@]}" nsenter --target "$NODE" --net --pid --mount -- \
     sh -c 'echo $$ >"$0"; exec "$@"' "$STATE/run/$name.pid" "$@" >"$log" 2>&1 </dev/null {LOCK}>&- &
   disown
 }

@@ -21,11 +21,11 @@ write_tools() {
 }
 
 # helm itself, but in the sandbox's network, where helm.elastic.co is the sandbox's chart repository. Each step
-# replaces the process by the next, so signals, arguments and exit code are helm's own.
+# replaces the process by the next, so signals, arguments and exit code are helm's own. No proxy is within reach there.
 write_helm() {
   cat >"$2.new" <<END
 #!/bin/sh
-SSL_CERT_FILE='$PKI/ca.crt' exec ip netns exec '$NETNS' '$1' "\$@"
+SSL_CERT_FILE='$PKI/ca.crt' exec ${WITHOUT_PROXY[*]} ip netns exec '$NETNS' '$1' "\$@"
 END
   chmod 755 "$2.new"
   mv "$2.new" "$2"
