@@ -49,13 +49,33 @@ install_packages() {
     fail "the packages could not be installed; the end of $log:" "$(tail -n 15 "$log")"
 }
 
-# Some packages come with services, which the sandbox does not use.
+# Some packages come with services, which the sandbox does not use: they are started neither now nor by the next boot.
+SERVICE_POLICY=/usr/sbin/policy-rc.d
 install_without_services() (
-  if ! [ -e /usr/sbin/policy-rc.d ]; then
-    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
-    chmod +x /usr/sbin/policy-rc.d
-    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  allow_services
+  if ! [ -e "$SERVICE_POLICY" ]; then
+    printf '#!/bin/sh\n%s\nexit 101\n' "$POLICY_IS_OURS" >"$SERVICE_POLICY"
+    chmod +x "$SERVICE_POLICY"
+    trap allow_services EXIT
   fi
+  before=$(installed_packages)
   apt-get update
-  DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends --no-remove "$@"
+  DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends --no-remove "$@" || exit
+  mapfile -t added < <(comm -13 <(echo "$before") <(installed_packages))
+  disable_services "${added[@]}"
 )
+
+# A run that was killed leaves the policy, with which no service of this machine would be started any more.
+POLICY_IS_OURS='# for as long as the sandbox of kubectl-lastack installs packages'
+allow_services() {
+  if grep -qsxF "$POLICY_IS_OURS" "$SERVICE_POLICY"; then rm "$SERVICE_POLICY"; fi
+}
+
+installed_packages() { dpkg-query --show --showformat '${db:Status-Abbrev}${Package}\n' | sed -n 's/^ii //p' | sort -u; }
+
+disable_services() { # PACKAGE...
+  local units
+  if [ $# -eq 0 ] || ! command -v systemctl >/dev/null; then return; fi
+  mapfile -t units < <(dpkg-query --listfiles "$@" | sed -nE 's#^(/usr)?/lib/systemd/system/([^/]+\.(service|socket|timer))$#\2#p')
+  if [ ${#units[@]} -gt 0 ]; then systemctl disable --quiet "${units[@]}" || true; fi
+}
