@@ -2,16 +2,28 @@
 
 kubectl() { "${WITHOUT_PROXY[@]}" "$BIN/kubectl" --kubeconfig "$PKI/admin.kubeconfig" "$@"; }
 
-cluster_up() { # WITH LOAD BALANCER: yes or no
+# Comes back with 1 for the one failure that an empty cluster cures: what is there cannot be read.
+etcd_up() {
+  local log
+  log=$(component_log etcd)
   mkdir -p "$STATE/cluster/volumes"
   start_etcd
-  wait_until 120 etcd_answers_or_ended || fail "etcd does not answer after two minutes: see $(component_log etcd)"
-  if component_ended etcd; then
-    say "etcd cannot read the cluster's state (see $(component_log etcd)): starting an empty cluster"
-    stop_component etcd
-    forget_cluster
-    start_etcd
-  fi
+  wait_until 120 etcd_answers_or_ended ||
+    fail "etcd does not answer after two minutes: see $log" "hint: sandbox/reset starts an empty cluster"
+  if ! component_ended etcd; then return; fi
+  if state_is_unreadable "$log"; then return 1; fi
+  fail "etcd ended; the end of $log:" "$(tail -n 15 "$log")"
+}
+
+etcd_answers_or_ended() { in_network curl --silent --fail --max-time 2 http://127.0.0.1:2379/health || component_ended etcd; }
+
+# What etcd says of files that a power cut left half written. A full disk, for one, spoils nothing.
+state_is_unreadable() {
+  ! grep -q 'no space left on device' "$1" &&
+    grep -qE 'crc mismatch|checksum error|corrupt|cannot be repaired|invalid (database|freelist)|unexpected fault address|Page expected|is out of range|high water mark|freepages: |(snap|wal|proto): |cannot use none as id' "$1"
+}
+
+cluster_up() { # WITH LOAD BALANCER: yes or no
   start_apiserver
   wait_for_component apiserver 60 api_answers
   start_controller_manager
@@ -26,8 +38,6 @@ cluster_up() { # WITH LOAD BALANCER: yes or no
   wait_for_component kubelet 60 node_is_ready
   wait_for_component coredns 20 in_network bash -c ": </dev/tcp/$NODE_IP/53"
 }
-
-etcd_answers_or_ended() { in_network curl --silent --fail http://127.0.0.1:2379/health || component_ended etcd; }
 
 api_answers() { kubectl get --raw /readyz; }
 
@@ -46,7 +56,30 @@ forget_cluster() {
   mkdir -p "$STATE/cluster/volumes"
 }
 
+# The same for a state that cannot be read, but somebody may want to look at it: the last one is kept, with what
+# etcd said of it.
+set_cluster_aside() {
+  rm -rf "$STATE/cluster.broken"
+  mv "$STATE/cluster" "$STATE/cluster.broken"
+  cp "$(component_log etcd)" "$STATE/cluster.broken/"
+  forget_cluster
+}
+
 start_all() { # WITH LOAD BALANCER: yes or no
+  echo "$1" >"$STATE/load-balancer"
+  start_node
+  if ! etcd_up; then
+    say "etcd cannot read the cluster's state: starting an empty cluster, the former one is in $STATE/cluster.broken"
+    node_down
+    set_cluster_aside
+    start_node
+    etcd_up || fail "etcd cannot read a state of its own making: see $(component_log etcd)"
+  fi
+  cluster_up "$1"
+}
+
+# Everything below Kubernetes.
+start_node() {
   network_up
   if [ "$(cat "$STATE/run/node-key" 2>/dev/null)" != "$(node_key)" ]; then node_down; fi
   node_up
@@ -54,17 +87,15 @@ start_all() { # WITH LOAD BALANCER: yes or no
   write_tools
   write_settings
   node_key >"$STATE/run/node-key"
-  echo "$1" >"$STATE/load-balancer"
   start_registry
   start_containerd
   push_images
   start_chart_repository
   start_package_index
-  cluster_up "$1"
 }
 
 # By name, in case LASTACK_SANDBOX is a folder that holds other things too.
 purge_state() {
-  (cd "$STATE" && rm -rf bin buildah cluster compared containerd helm3 helm4 kubeconfig load-balancer lock logs parts pki registry run tools)
+  (cd "$STATE" && rm -rf bin buildah cluster cluster.broken compared containerd helm3 helm4 kubeconfig load-balancer lock logs parts pki registry run tools)
   rmdir --ignore-fail-on-non-empty "$STATE"
 }
