@@ -64,8 +64,8 @@ part_is_built() {
 
 part_log() { echo "$STATE/logs/build/${1//\//-}.log"; }
 
-# Builds a part and what it needs. The result appears under its final name in one step, so a build that
-# was killed leaves nothing that could be taken for a result.
+# Builds a part and what it needs. The result appears under its final name in one step and when all of it is on the
+# disk, so neither a build that was killed nor a power cut leaves anything that could be taken for a result.
 build_part() {
   local part=$1 need out log started status=0
   for need in $(part_needs "$part"); do build_part "$need" || return; done
@@ -84,6 +84,7 @@ build_part() {
     if [ $status -ne 0 ]; then
       fail "building $part failed after $(elapsed "$started") s; the end of $log:" "$(tail -n 15 "$log")"
     fi
+    sync --file-system "$out.new"
     mv "$out.new" "$out"
     say "built $part in $(elapsed "$started") s"
     forget_old_results "$part" >>"$log" 2>&1 9>&-
