@@ -1,11 +1,20 @@
-# The sandbox's certificate authority and who it vouches for. Made once, kept until a purge. Sourced.
+# The sandbox's certificate authority and who it vouches for. Made once, kept until a purge, or until
+# they would be made differently. Sourced.
 
 PKI=$STATE/pki
 
+certificates_key() {
+  {
+    cat "$SANDBOX/lib/certificates.sh"
+    echo "$NODE_IP $NODE_NAME"
+  } | sha256sum | cut -c1-16
+}
+
+certificates_are_current() { [ "$(cat "$PKI/key" 2>/dev/null)" = "$(certificates_key)" ]; }
+
 make_certificates() {
-  if [ -d "$PKI" ]; then return; fi
   rm -rf "$PKI.new"
-  mkdir -p "$PKI.new"
+  mkdir -p "$PKI.new" "$STATE/logs"
   (
     cd "$PKI.new"
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
@@ -26,6 +35,9 @@ make_certificates() {
     for user in sandbox kube-controller-manager kube-scheduler kube-proxy kubelet; do kubeconfig_for "$user"; done
     kubeconfig_for admin
   ) >"$STATE/logs/certificates.log" 2>&1 || fail "the certificates could not be made, see $STATE/logs/certificates.log"
+  certificates_key >"$PKI.new/key"
+  sync --file-system "$PKI.new"
+  rm -rf "$PKI"
   mv "$PKI.new" "$PKI"
 }
 

@@ -80,10 +80,17 @@ start_all() { # WITH LOAD BALANCER: yes or no
 
 # Everything below Kubernetes.
 start_node() {
+  refuse_second_sandbox
   network_up
   if [ "$(cat "$STATE/run/node-key" 2>/dev/null)" != "$(node_key)" ]; then node_down; fi
+  # A cluster trusts the authority that it began with.
+  if ! certificates_are_current; then
+    if [ -d "$PKI" ]; then say "other certificates are needed: starting an empty cluster"; fi
+    node_down
+    forget_cluster
+    make_certificates
+  fi
   node_up
-  make_certificates
   write_tools
   write_settings
   node_key >"$STATE/run/node-key"
@@ -94,8 +101,8 @@ start_node() {
   start_package_index
 }
 
-# By name, in case LASTACK_SANDBOX is a folder that holds other things too.
+# By name, in case LASTACK_SANDBOX is a folder that holds other things too. Who waits for the lock makes a new one.
 purge_state() {
-  (cd "$STATE" && rm -rf bin buildah cluster cluster.broken compared containerd helm3 helm4 kubeconfig load-balancer lock logs parts pki registry run tools)
+  (cd "$STATE" && rm -rf bin buildah cluster cluster.broken compared containerd helm3 helm4 kubeconfig load-balancer lock logs parts pki pki.new registry run tools building.*)
   rmdir --ignore-fail-on-non-empty "$STATE"
 }
