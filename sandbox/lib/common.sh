@@ -17,7 +17,7 @@ LOAD_BALANCER_NETWORK=10.213.1.0/24
 POD_NETWORK=10.244.0.0/16
 SERVICE_NETWORK=10.96.0.0/16
 CGROUP=lastack-sandbox
-BUILDAH_RUN=/run/lastack-sandbox/buildah
+BUILDAH_RUN=/run/lastack-sandbox${STATE//\//-}/buildah
 
 set -a
 # shellcheck source=../versions.env
@@ -43,15 +43,22 @@ fail() {
 # Seconds since this script began.
 elapsed() { echo $((SECONDS - ${1:-0})); }
 
-# One run at a time: a second one waits for the first. Whoever starts a process that outlives
-# the script closes the descriptor for it, see start_component.
+# One run at a time: a second one waits for the first, which says in the file who it is. Whoever starts a process that
+# outlives the script closes the descriptor for it, see start_component.
 take_lock() {
-  mkdir -p "$STATE"
-  exec {LOCK}>"$STATE/lock"
-  if ! flock --nonblock "$LOCK"; then
-    say "waiting for another run that holds $STATE/lock"
-    flock "$LOCK"
-  fi
+  local lock=$STATE/lock
+  while true; do
+    mkdir -p "$STATE"
+    exec {LOCK}>>"$lock"
+    if ! flock --nonblock "$LOCK"; then
+      say "waiting for $(cat "$lock" 2>/dev/null), or what it left running"
+      flock "$LOCK"
+    fi
+    # One that purged the state took the file away, and the next to come would lock another one.
+    if [ "$lock" -ef "/proc/self/fd/$LOCK" ]; then break; fi
+    exec {LOCK}>&-
+  done
+  echo "$0, process $$" >"$lock"
 }
 
 # Polls until a command succeeds. Gives up after so many seconds.
