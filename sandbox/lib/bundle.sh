@@ -24,10 +24,10 @@ write_bundle() {
     echo "The API server did not answer, so there is nothing of the cluster's objects here." >"$folder/README.txt"
     return
   fi
-  kubectl get events --all-namespaces --sort-by=.metadata.creationTimestamp >"$folder/events.txt" 2>&1
-  kubectl get all,pvc,pv,configmaps,ingresses,networkpolicies --all-namespaces -o wide >"$folder/objects.txt" 2>&1
+  kubectl get events --all-namespaces --sort-by=.metadata.creationTimestamp >"$folder/events.txt" 2>&1 || true
+  kubectl get all,pvc,pv,configmaps,ingresses,networkpolicies --all-namespaces -o wide >"$folder/objects.txt" 2>&1 || true
   kubectl get elasticsearches --all-namespaces -o yaml >"$folder/elasticsearch.yaml" 2>&1 || true
-  kubectl describe nodes >"$folder/node.txt" 2>&1
+  kubectl describe nodes >"$folder/node.txt" 2>&1 || true
   while read -r namespace pod; do
     kubectl describe pod --namespace "$namespace" "$pod" >"$folder/pods/$namespace.$pod.describe.txt" 2>&1 || true
     kubectl logs --namespace "$namespace" "$pod" --all-containers --prefix --ignore-errors \

@@ -47,7 +47,10 @@ start_component() { # NAME COMMAND...
 stop_component() {
   if component_runs "$1"; then
     in_node kill "$(cat "$STATE/run/$1.pid")"
-    wait_until 10 component_is_gone "$1" || in_node kill -KILL "$(cat "$STATE/run/$1.pid")"
+    if ! wait_until 10 component_is_gone "$1"; then
+      in_node kill -KILL "$(cat "$STATE/run/$1.pid")"
+      wait_until 10 component_is_gone "$1" || fail "$1 cannot be killed"
+    fi
   fi
   rm -f "$STATE/run/$1.pid"
 }
