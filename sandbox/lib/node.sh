@@ -64,6 +64,7 @@ make_cgroups() {
   local controller
   if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
     mkdir -p "/sys/fs/cgroup/$CGROUP"
+    hand_down_controllers /sys/fs/cgroup "/sys/fs/cgroup/$CGROUP"
     return
   fi
   for controller in /sys/fs/cgroup/*/; do
@@ -72,6 +73,17 @@ make_cgroups() {
   # Version 1 wants the processors and memory nodes set before a group may be used.
   cat /sys/fs/cgroup/cpuset/cpuset.cpus >"/sys/fs/cgroup/cpuset/$CGROUP/cpuset.cpus"
   cat /sys/fs/cgroup/cpuset/cpuset.mems >"/sys/fs/cgroup/cpuset/$CGROUP/cpuset.mems"
+}
+
+# Version 2 gives a group the controllers that its parent hands down, one by one: not every kernel has all. A group that
+# hands some down may have no processes of its own; ours has none, since the kubelet puts containers in groups below it.
+hand_down_controllers() { # GROUP...
+  local group controller
+  for group in "$@"; do
+    for controller in cpu cpuset memory pids hugetlb io; do
+      { echo "+$controller" >"$group/cgroup.subtree_control"; } 2>/dev/null || true
+    done
+  done
 }
 
 remove_cgroups() {
