@@ -4,9 +4,9 @@ SHELL := bash
 .ONESHELL:
 .DEFAULT_GOAL := help
 
+include sandbox/versions.env
 CLUSTER ?= sandbox
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-CARGO_DENY := 0.20.2
 
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,7 +22,7 @@ test: check unit e2e ## every check and every test
 check: ## format, clippy, licences, shell scripts, the sandbox's own programs
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@$(CARGO_DENY)
+	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@$(CARGO_DENY_VERSION)
 	cargo deny check bans licenses sources
 	command -v shellcheck >/dev/null || { apt-get update -qq && apt-get install -y -qq shellcheck; }
 	scripts/check-shell
