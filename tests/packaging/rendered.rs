@@ -12,7 +12,7 @@ use super::{chart::OURS, read, root};
 pub const RELEASE: &str = "lms";
 pub const NAMESPACE: &str = "alice";
 
-/// helm on PATH, or one that the sandbox built.
+/// One that the sandbox built, or helm on PATH. What `sandbox/env` puts there needs the sandbox's network.
 fn helm() -> PathBuf {
     let name = format!("helm{}", std::env::consts::EXE_SUFFIX);
     let sandbox = std::env::var_os("LASTACK_SANDBOX")
@@ -20,8 +20,9 @@ fn helm() -> PathBuf {
         .or_else(|| std::env::home_dir().map(|home| home.join(".cache/lastack-sandbox")))
         .map(|state| state.join("helm4"));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(sandbox)
+    sandbox
+        .into_iter()
+        .chain(std::env::split_paths(&path))
         .map(|folder| folder.join(&name))
         .find(|helm| helm.is_file())
         .expect("charts are rendered by helm: put it on PATH, or let sandbox/up --build-only build it")
