@@ -28,11 +28,12 @@ part_inputs() {
 # recipe sources.
 part_files() {
   find "$1" -type f ! -name '*_test.go' ! -path "$1/README.md"
+  # shellcheck disable=SC2016
   sed -nE 's|^\. "\$SANDBOX/(lib/[a-z]+\.sh)"$|\1|p' "$1/build"
 }
 
 # The versions whose names occur in these files.
-VERSIONS=$(sed -nE 's/^([A-Z0-9_]+)=.*/\1/p' "$SANDBOX/versions.env" | paste -sd '|')
+VERSIONS=$(sed -nE 's/^([A-Z0-9_]+)=.*/\1/p' "$SANDBOX/versions.env" | paste -sd '|' -)
 part_versions() {
   local name
   while read -r name; do echo "$name=${!name}"; done < <(part_files "$1" | xargs -d '\n' grep -ohwE "$VERSIONS" | sort -u)
@@ -41,7 +42,7 @@ part_versions() {
 part_key() {
   local need file
   {
-    cd "$SANDBOX"
+    cd "$SANDBOX" || exit
     part_files "$1" | sort | xargs -d '\n' sha256sum
     find "$1" -type f -perm -u=x -printf '%p can be run\n' -o -type l -printf '%p leads to %l\n' | sort
     part_versions "$1"
