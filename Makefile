@@ -3,6 +3,8 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
+# one thing after the other, whatever -j says: they share the sandbox
+.NOTPARALLEL:
 
 include sandbox/versions.env
 CLUSTER ?= sandbox
@@ -11,15 +13,19 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
+# says at once what a machine lacks for the sandbox, not after minutes of compiling
+machine:
+	@if [ "$(CLUSTER)" = sandbox ]; then sandbox/check --machine; fi
+
 build: ## build the program
 	cargo build --release --locked
 
-demo: build ## sandbox, install, seed, status; it stays up (CLUSTER=current: your own cluster)
-	@scripts/demo $(CLUSTER) $(TARGET)/release
+demo: machine build ## sandbox, install, seed, status; it stays up (CLUSTER=current NAMESPACE=...: your own cluster)
+	@scripts/demo "$(CLUSTER)" "$(TARGET)/release"
 
 test: check unit e2e ## every check and every test
 
-check: ## format, clippy, licences, shell scripts, the sandbox's own programs
+check: machine ## format, clippy, licences, shell scripts, the sandbox's own programs
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@$(CARGO_DENY_VERSION)
@@ -33,7 +39,7 @@ unit: ## tests that need no cluster; helm renders the charts
 	# most of them wait for an answer most of the time
 	cargo test --locked -- --test-threads=$$(( 2 * $$(nproc) ))
 
-e2e: ## tests on the sandbox, with helm 3 and helm 4, and in a browser
+e2e: machine ## tests on the sandbox, with helm 3 and helm 4, and in a browser
 	command -v chromedriver >/dev/null && /usr/bin/python3 -c 'import selenium' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq chromium chromium-driver python3-selenium; }
 	sandbox/up
 	# all at once: two of them work, one on the shared stack and one beside it, and the others wait for their turn
@@ -46,4 +52,4 @@ bench: ## measure against the tutorial's pipeline, kubectl and helm
 	cargo bench --locked --bench generator
 	cargo bench --locked --bench peers -- --context lastack-sandbox
 
-.PHONY: help build demo test check unit e2e bench
+.PHONY: help machine build demo test check unit e2e bench

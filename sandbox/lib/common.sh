@@ -6,7 +6,9 @@ umask 022
 
 SANDBOX=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 REPOSITORY=$(dirname "$SANDBOX")
-STATE=$(realpath -m "${LASTACK_SANDBOX:-$HOME/.cache/lastack-sandbox}")
+STATE=${LASTACK_SANDBOX:-$HOME/.cache/lastack-sandbox}
+# Elsewhere than on Linux it knows no -m, and check_machine is to say that the sandbox is not for there.
+STATE=$(realpath -m "$STATE" 2>/dev/null || echo "$STATE")
 
 NETNS=lastack
 NODE_NAME=sandbox

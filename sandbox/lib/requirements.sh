@@ -14,10 +14,11 @@ FILES=(
 )
 
 check_machine() {
-  local missing=()
+  local missing=() system
   [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] || missing+=("Linux on x86-64 (this is $(uname -s) on $(uname -m))")
   [ "$(id -u)" -eq 0 ] || missing+=("root: the sandbox makes network namespaces, mounts and containers")
-  command -v apt-get >/dev/null || missing+=("Debian 12 with apt-get, to take packages from")
+  system=$(operating_system)
+  [ "${system%%:*}" = debian-12 ] || missing+=("Debian 12, to take packages from (this is ${system#*:})")
   case $STATE/ in
     /run/* | /var/run/* | /var/lib/* | /var/log/*) missing+=("a LASTACK_SANDBOX outside of /run, /var/lib and /var/log (it is $STATE)") ;;
   esac
@@ -26,6 +27,29 @@ check_machine() {
     printf '  needs %s\n' "${missing[@]}" >&2
     printf 'hint: with a cluster of your own (kind, k3d, minikube, ...): make demo CLUSTER=current\n' >&2
     exit 2
+  fi
+}
+
+operating_system() ( # as id-version:name
+  ID='' VERSION_ID='' PRETTY_NAME='no Debian'
+  # shellcheck disable=SC1090
+  if [ -r "${OS_RELEASE:=/etc/os-release}" ]; then . "$OS_RELEASE"; fi
+  echo "$ID-$VERSION_ID:$PRETTY_NAME"
+)
+
+# What the first build and a stack take, in GiB. Less may be enough for a part of it, so it is no reason to refuse.
+NEEDED_DISK=20
+NEEDED_MEMORY=7
+check_room() {
+  local free memory
+  mkdir -p "$STATE"
+  free=$(df --output=avail --block-size=1G "$STATE" | tail -n 1)
+  memory=$(awk '/^MemTotal:/ { print int($2 / 1048576) }' /proc/meminfo)
+  if ! [ -d "$STATE/registry" ] && [ "$free" -lt $NEEDED_DISK ]; then
+    say "warning: the first build takes up to $NEEDED_DISK GiB in $STATE and Go's caches, and ${free// /} GiB are free"
+  fi
+  if [ "$memory" -lt $NEEDED_MEMORY ]; then
+    say "warning: a stack wants a machine with 8 GiB of memory, and this one has $memory GiB"
   fi
 }
 
