@@ -78,19 +78,25 @@ fn main() -> Result<()> {
     }
     println!("{}\n", table::machine());
     let mut table = Table::new();
+    let measured = measure_all(&args, &mut table);
+    // an hour's rows are not lost because the last one could not be had
+    println!("{table}");
+    measured
+}
+
+fn measure_all(args: &Args, table: &mut Table) -> Result<()> {
     if args.only.contains(&Part::Sends) {
-        sends::measure(&args, &mut table)?;
+        sends::measure(args, table)?;
     }
     if args.only.contains(&Part::Startup) {
-        startup::measure(&args, &mut table)?;
+        startup::measure(args, table)?;
     }
     if args.only.contains(&Part::Cluster) {
-        cluster::measure(&args, &mut table)?;
+        cluster::measure(args, table)?;
     }
     if args.only.contains(&Part::Dashboards) {
-        dashboards::measure(&args, &mut table)?;
+        dashboards::measure(args, table)?;
     }
-    println!("{table}");
     Ok(())
 }
 
