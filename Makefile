@@ -1,4 +1,4 @@
-# The few commands of the project. Everything they need beside Rust and Go they install themselves.
+# The few commands of the project. Everything they need beside Rust they install themselves.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
