@@ -14,6 +14,8 @@ use crate::error::{Failure, Kind};
 use crate::output::age::{count, took};
 use crate::output::printer;
 use crate::seeding::{self, Patience, Plan, Report};
+use crate::stack::step::Blocked;
+use crate::steps::datalake;
 use crate::xapi::batch::{Batch, Source};
 use crate::xapi::dataset;
 use crate::xapi::generator::{Generated, TERM_STATEMENTS};
@@ -118,12 +120,16 @@ pub async fn run(flags: &KubeFlags, args: SeedArgs) -> Result<Outcome> {
         printer::note("Reading statements from the terminal; end with Ctrl-D");
     }
     let statements = args.statements()?;
-    let (ralph, elasticsearch) = match (&args.endpoint, &args.credentials) {
+    let (ralph, stack) = match (&args.endpoint, &args.credentials) {
         (Some(endpoint), Some(credentials)) => (Ralph::at(HttpClient::direct(endpoint)?, &account(credentials)?)?, None),
         _ => {
             let stack = open(flags).await?;
-            (stack.ralph().await?, Some(stack.elasticsearch().await?))
+            (stack.ralph().await?, Some(stack))
         }
+    };
+    let elasticsearch = match &stack {
+        Some(stack) => Some(stack.elasticsearch().await?),
+        None => None,
     };
     let bar = bar(args.total());
     let plan = Plan {
@@ -140,6 +146,12 @@ pub async fn run(flags: &KubeFlags, args: SeedArgs) -> Result<Outcome> {
     };
     let report = seeding::run(statements, ralph, elasticsearch, plan).await;
     bar.finish_and_clear();
+    // an LRS that cannot store says 500 and no more; the data lake behind it may say why
+    if let (Err(_), Some(stack)) = (&report, &stack)
+        && let Ok(Some(Blocked { why, hint })) = datalake::why_nothing_is_stored(stack).await
+    {
+        printer::warning(&format!("{why}; {hint}"));
+    }
     conclude(&report?, args.output)
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use futures::future::join3;
+use futures::future::join4;
 use k8s_openapi::api::core::v1::Secret;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -50,7 +50,8 @@ impl Part for Lrs {
 
     async fn status(&self, stack: &Stack) -> PartStatus {
         let mut status = PartStatus::default();
-        let (runs, pods, answers) = join3(release::runs(stack, RELEASE), release::pods(stack, NAME), probe(stack)).await;
+        let (runs, pods, answers, closed) =
+            join4(release::runs(stack, RELEASE), release::pods(stack, NAME), probe(stack), datalake::why_nothing_is_stored(stack)).await;
         let Some(runs) = runs else {
             status.runs = Fact::Bad("not installed".into());
             return status;
@@ -60,8 +61,10 @@ impl Part for Lrs {
             Ok(detail) => Fact::Good(detail),
             Err(error) => Fact::from_error(&error),
         };
-        status.data = match &status.answers {
-            Fact::Good(_) => Fact::Good("takes statements".into()),
+        // neither of the two that were asked looks at what the index takes; why it takes nothing is in the row of the data lake
+        status.data = match (&status.answers, closed) {
+            (Fact::Good(_), Ok(None)) => Fact::Good("takes statements".into()),
+            (Fact::Good(_), Ok(Some(_))) => Fact::Bad("can store no statements".into()),
             _ => Fact::None,
         };
         status.url = release::url(stack, NAME).await.ok().flatten();

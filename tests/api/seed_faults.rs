@@ -106,6 +106,18 @@ fn a_port_forward_that_the_user_may_not_open_is_not_tried_again() {
 }
 
 #[test]
+fn an_index_that_takes_nothing_is_named_beside_what_the_lrs_says() {
+    let lab = Lab::installed();
+    let mut index = lab.elasticsearch.index().expect("the index");
+    index["settings"]["index.blocks.read_only_allow_delete"] = json!("true");
+    lab.elasticsearch.has_index(Some(index));
+    // not the 500 that Ralph has for it, which is tried again for a minute
+    lab.lrs.always(Answer::Json(405, json!({"detail": "no"})));
+    let full = "warning: index statements takes no statements, because a disk of the data lake is full";
+    lab.machine.run("seed --count 10").exits(1).says(full).says("after 0 statements were stored");
+}
+
+#[test]
 fn a_wrong_password_is_not_shown() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("account", "teacher:another-password\n");

@@ -130,6 +130,38 @@ fn an_lrs_whose_backend_is_down_is_a_fault_with_its_own_words() {
 }
 
 #[test]
+fn an_index_that_takes_nothing_is_a_fault_however_well_all_parts_say_they_are() {
+    let lab = Lab::installed();
+    let mut index = lab.elasticsearch.index().expect("the index");
+    let mut block = |name: &str, set: &str| {
+        index["settings"][name] = set.into();
+        lab.elasticsearch.has_index(Some(index.clone()));
+    };
+    block("index.blocks.read_only_allow_delete", "true");
+    lab.machine
+        .run("status")
+        .exits(3)
+        .prints("heartbeat ok")
+        .prints("can store no statements")
+        .never_shows("takes statements")
+        .prints("fault: datalake data: 0 statements, 31 MB: index statements takes no statements, because a disk of the data lake is full")
+        .prints("Elasticsearch lifts the block by itself");
+    lab.machine
+        .run("install")
+        .exits(1)
+        .says("datalake.index: index statements takes no statements, because a disk of the data lake is full")
+        .says("hint: make room");
+    block("index.blocks.read_only_allow_delete", "false");
+    lab.machine.run("status").exits(0).prints("takes statements");
+    block("index.blocks.write", "true");
+    lab.machine
+        .run("status")
+        .exits(3)
+        .prints("because somebody set index.blocks.write")
+        .prints("-X PUT https://localhost:9200/statements/_settings -H 'Content-Type: application/json' -d '{\"index.blocks.write\":null}'");
+}
+
+#[test]
 fn a_part_without_a_ready_pod_is_a_fault() {
     let lab = Lab::installed();
     lab.kubernetes.answers(Method::GET, "/api/v1/namespaces/alice/pods", Answer::ok(serde_json::json!({"metadata": {}, "items": []})));

@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 use crate::clients::elasticsearch::{Elasticsearch, INDEX};
 use crate::output::progress::Progress;
 use crate::stack::Stack;
-use crate::stack::step::{Converged, Observed, Step, StepId};
+use crate::stack::step::{Blocked, Converged, Observed, Step, StepId};
 
 const REPLICAS: &str = "index.number_of_replicas";
 const LIMIT: &str = "index.mapping.total_fields.limit";
 const BEYOND_LIMIT: &str = "index.mapping.total_fields.ignore_dynamic_beyond_limit";
+/// Elasticsearch sets this one itself when a disk is nearly full, and lifts it again.
+const FLOOD: &str = "index.blocks.read_only_allow_delete";
 const DEFINITION: &str = include_str!("../../../manifests/statements.json");
 
 /// The index as it should be on this many nodes.
@@ -38,8 +40,47 @@ fn replicas(nodes: u32) -> u32 {
 /// What the index lacks, in words. None when it is as it should be, or not there at all.
 pub async fn fault(stack: &Stack, elasticsearch: &Elasticsearch) -> Result<Option<String>> {
     let Some(live) = elasticsearch.index().await? else { return Ok(None) };
+    if let Some(Blocked { why, hint }) = blocked(stack, &live) {
+        return Ok(Some(format!("{why}; {hint}")));
+    }
     let found = difference(&live, &definition(super::nodes(stack))?);
     Ok(found.map(|(path, from, to)| format!("index {INDEX} {path} is {from}, should be {to}")))
+}
+
+/// Why the index takes no statements although the cluster is well. None when it takes them, or is not there.
+pub async fn why_closed(stack: &Stack, elasticsearch: &Elasticsearch) -> Result<Option<Blocked>> {
+    Ok(elasticsearch.index().await?.and_then(|live| blocked(stack, &live)))
+}
+
+/// A block of an index changes neither the cluster's health nor the LRS's heartbeat. It is nothing to repair: the one goes by
+/// itself, and the others somebody had a reason for.
+fn blocked(stack: &Stack, live: &Value) -> Option<Blocked> {
+    let block = block(live)?;
+    Some(match block {
+        FLOOD => Blocked {
+            why: format!("index {INDEX} takes no statements, because a disk of the data lake is full ({block})"),
+            hint: "make room on it, or give its volume more: below the high watermark Elasticsearch lifts the block by itself".into(),
+        },
+        _ => {
+            let body = json!({block: null});
+            let lift = by_hand(stack, &format!("-X PUT https://localhost:9200/{INDEX}/_settings -H 'Content-Type: application/json' -d '{body}'"));
+            Blocked {
+                why: format!("index {INDEX} takes no statements, because somebody set {block}"),
+                hint: format!("lift it when its time is over: {lift}"),
+            }
+        }
+    })
+}
+
+fn block(live: &Value) -> Option<&str> {
+    let settings = live["settings"].as_object()?;
+    settings.iter().find(|(name, value)| name.starts_with("index.blocks.") && plain(value) == "true").map(|(name, _)| name.as_str())
+}
+
+/// What a person types to ask Elasticsearch.
+fn by_hand(stack: &Stack, request: &str) -> String {
+    let namespace = stack.namespace();
+    format!("kubectl exec -i -n {namespace} data-lake-es-default-0 -c elasticsearch -- curl -ks -u elastic:PASSWORD {request}")
 }
 
 pub struct Index;
@@ -58,6 +99,9 @@ impl Step for Index {
         let Some(live) = stack.elasticsearch().await?.index().await? else {
             return Ok(Observed::Missing(format!("index {INDEX}")));
         };
+        if let Some(blocked) = blocked(stack, &live) {
+            return Ok(Observed::Blocked(blocked));
+        }
         let wanted = definition(super::nodes(stack))?;
         Ok(match difference(&live, &wanted) {
             None => Observed::Ok(format!("index {INDEX}")),
@@ -77,10 +121,7 @@ impl Step for Index {
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![format!(
-            "kubectl exec -i -n {} data-lake-es-default-0 -c elasticsearch -- curl -ks -u elastic:PASSWORD -X PUT https://localhost:9200/{INDEX} -H 'Content-Type: application/json' -d @- < manifests/statements.json",
-            stack.namespace()
-        )]
+        vec![by_hand(stack, &format!("-X PUT https://localhost:9200/{INDEX} -H 'Content-Type: application/json' -d @- < manifests/statements.json"))]
     }
 }
 
@@ -150,6 +191,14 @@ mod tests {
         let live = json!({"settings": {}, "mappings": {"properties": {"timestamp": {"type": "text"}}}});
         let (path, from, to) = difference(&live, &wanted).unwrap();
         assert_eq!((path.as_str(), from.as_str(), to.as_str()), ("mappings.properties.timestamp.type", "text", "date"));
+    }
+
+    #[test]
+    fn only_a_block_that_is_set_is_one() {
+        let index = |settings: Value| json!({"settings": settings});
+        assert_eq!(block(&index(json!({"index.blocks.write": "true"}))), Some("index.blocks.write"));
+        assert_eq!(block(&index(json!({"index.blocks.write": "false", "index.uuid": "true"}))), None);
+        assert_eq!(block(&json!({})), None);
     }
 
     #[test]

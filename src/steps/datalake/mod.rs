@@ -18,7 +18,7 @@ use crate::clients::{pods, secrets};
 use crate::error::Failure;
 use crate::output::age;
 use crate::stack::Stack;
-use crate::stack::step::Step;
+use crate::stack::step::{Blocked, Step};
 use crate::stack::versions::Component;
 
 use super::{Credential, Fact, Part, PartStatus};
@@ -74,8 +74,10 @@ impl Part for Datalake {
                 let stored = |contents: &Contents| format!("{} statements, {}", age::count(contents.statements), age::bytes(contents.bytes));
                 status.data = match (&contents, fault) {
                     (Ok(contents), Ok(Some(fault))) => Fact::Bad(format!("{}: {fault}", stored(contents))),
-                    (Ok(contents), _) => Fact::Good(stored(contents)),
+                    (Err(_), Ok(Some(fault))) => Fact::Bad(fault),
+                    (Ok(contents), Ok(None)) => Fact::Good(stored(contents)),
                     (Err(error), _) => Fact::from_error(error),
+                    (Ok(_), Err(error)) => Fact::from_error(&error),
                 };
                 if let Ok(contents) = contents {
                     status.figures.insert("statements".into(), contents.statements.into());
@@ -109,6 +111,11 @@ async fn ask(stack: &Stack) -> Result<(Health, Result<Contents>, Result<Option<S
     let elasticsearch = client(stack).await?;
     let (health, contents, fault) = join3(elasticsearch.health(), elasticsearch.contents(), index::fault(stack, &elasticsearch)).await;
     Ok((health?, contents, fault))
+}
+
+/// Why no statement can be stored although the cluster is well.
+pub async fn why_nothing_is_stored(stack: &Stack) -> Result<Option<Blocked>> {
+    index::why_closed(stack, &client(stack).await?).await
 }
 
 /// What the API server calls the kind Elasticsearch.
