@@ -37,11 +37,12 @@ pub struct Failure {
     kind: Kind,
     message: String,
     hints: Vec<String>,
+    cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Failure {
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hints: Vec::new() }
+        Self { kind, message: message.into(), hints: Vec::new(), cause: None }
     }
 
     pub fn failed(message: impl Into<String>) -> Self {
@@ -57,6 +58,12 @@ impl Failure {
         self.hints.push(hint.into());
         self
     }
+
+    /// What code may know it by. The message says all of it.
+    pub fn because(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.cause = Some(Box::new(cause));
+        self
+    }
 }
 
 impl fmt::Display for Failure {
@@ -65,7 +72,11 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self.cause.as_deref()?)
+    }
+}
 
 /// The kind of the outermost cause that knows its own.
 pub fn kind(error: &anyhow::Error) -> Kind {

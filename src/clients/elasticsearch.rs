@@ -136,10 +136,28 @@ fn expect_success(method: &str, path: &str, answer: Answer) -> Result<Answer> {
         .ok()
         .and_then(|body| Some(body.pointer("/error/reason")?.as_str()?.to_string()))
         .unwrap_or_else(|| answer.excerpt());
-    let failure = Failure::failed(format!("Elasticsearch answered {} to {method} {path}: {reason}", answer.status.as_u16()));
+    let refusal = Refusal { status: answer.status, asked: format!("{method} {path}"), reason };
     Err(match answer.status {
-        StatusCode::UNAUTHORIZED => failure.hint("its operator takes up to a minute to accept a new password; try again then"),
-        _ => failure,
-    }
-    .into())
+        StatusCode::UNAUTHORIZED => Failure::failed(refusal.to_string())
+            .hint("its operator takes up to a minute to accept a new password; try again then")
+            .because(refusal)
+            .into(),
+        _ => refusal.into(),
+    })
+}
+
+/// An answer that is not what was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("Elasticsearch answered {} to {asked}: {reason}", status.as_u16())]
+struct Refusal {
+    status: StatusCode,
+    asked: String,
+    reason: String,
+}
+
+/// Whether the same question would be refused again: not by one that is only busy.
+pub fn is_refusal(error: &anyhow::Error) -> bool {
+    let refusal = error.chain().find_map(|cause| cause.downcast_ref::<Refusal>());
+    let is_busy = |status| matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+    refusal.is_some_and(|refusal| refusal.status.is_client_error() && !is_busy(refusal.status))
 }

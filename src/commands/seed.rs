@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::cli::KubeFlags;
 use crate::clients::http::{Account, HttpClient};
 use crate::clients::ralph::Ralph;
-use crate::error::{Failure, Kind};
+use crate::error::{self, Failure, Kind, one_line};
 use crate::output::age::{count, took};
 use crate::output::printer;
 use crate::seeding::{self, Patience, Plan, Report};
@@ -193,6 +193,7 @@ fn conclude(report: &Report, output: Format) -> Result<Outcome> {
         printer::warning(&format!("refused: {} (id {}): {} {}", refusal.place, refusal.id, refusal.status, refusal.reason));
     }
     say_more(report.refused, report.refusals.len(), "refused statements");
+    let proof = report.proof.as_ref().and_then(|proof| proof.as_ref().ok());
     match output {
         Format::Text => printer::data(&format!("{}\n", sentence(report)))?,
         Format::Json => printer::json(&json!({
@@ -203,8 +204,8 @@ fn conclude(report: &Report, output: Format) -> Result<Outcome> {
             "alreadyThere": report.already_there,
             "refused": report.refused,
             "unreadable": report.unreadable,
-            "found": report.proof.as_ref().map(|proof| proof.found),
-            "missing": report.proof.as_ref().map(|proof| proof.expected - proof.found),
+            "found": proof.map(|proof| proof.found),
+            "missing": proof.map(|proof| proof.expected - proof.found),
             "complete": report.is_complete(),
             "seconds": (report.took.as_secs_f64() * 1000.0).round() / 1000.0,
         }))?,
@@ -225,26 +226,29 @@ fn sentence(report: &Report) -> String {
         counts.push_str(&format!(", {} could not be read", count(report.unreadable)));
     }
     let all = count(report.sent + report.unreadable);
-    match &report.proof {
-        Some(proof) => {
+    let why_unproven = match &report.proof {
+        Some(Ok(proof)) => {
             // an id that came twice is one stored statement, and both are there
             let stored = report.sent - report.refused - (proof.expected - proof.found);
-            let proven =
-                if proof.found == proof.expected { "each found".to_string() } else { format!("{} not found", count(proof.expected - proof.found)) };
-            format!("{} of {} statements stored: {counts}, {proven} in Elasticsearch by its id   {}", count(stored), all, took(report.took))
+            let proven = if proof.is_complete() { "each found".to_string() } else { format!("{} not found", count(proof.expected - proof.found)) };
+            return format!("{} of {all} statements stored: {counts}, {proven} in Elasticsearch by its id   {}", count(stored), took(report.took));
         }
-        None => format!(
-            "{} of {} statements taken: {counts}; not proven, another LRS cannot be looked into   {}",
-            count(report.sent - report.refused),
-            all,
-            took(report.took)
-        ),
-    }
+        Some(Err(_)) => "the data lake could not be asked",
+        None => "another LRS cannot be looked into",
+    };
+    let taken = count(report.sent - report.refused);
+    format!("{taken} of {all} statements taken: {counts}; not proven, {why_unproven}   {}", took(report.took))
 }
 
 fn incomplete(report: &Report) -> anyhow::Error {
-    let missing = report.proof.as_ref().filter(|proof| proof.found < proof.expected);
-    if let Some(proof) = missing {
+    if let Some(Err(error)) = &report.proof {
+        return Failure::new(error::kind(error), format!("the proof could not be made: {}", one_line(error)))
+            .hint("the same command makes it; what is stored is not stored twice")
+            .into();
+    }
+    if let Some(Ok(proof)) = &report.proof
+        && !proof.is_complete()
+    {
         let ids: Vec<String> = proof.missing.iter().map(ToString::to_string).collect();
         let message =
             format!("{} statements that the LRS took are not in Elasticsearch, among them {}", count(proof.expected - proof.found), ids.join(", "));

@@ -3,6 +3,7 @@
 //! their way, whatever their number.
 
 mod prove;
+mod retry;
 mod send;
 
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use crate::clients::ralph::Ralph;
 use crate::xapi::batch::{Batch, Source};
 
 use prove::Prover;
-pub use send::Patience;
+pub use retry::Patience;
+use retry::Retry;
 use send::{Sender, Sent};
 
 /// More faults than this are counted and not kept.
@@ -30,7 +32,7 @@ pub struct Plan {
     pub patience: Patience,
     /// Told the number of statements settled so far.
     pub progress: Box<dyn Fn(u64) + Send + Sync>,
-    /// Told why a batch is sent again, each time.
+    /// Told why a batch is sent or looked for again, each time.
     pub retrying: Box<dyn Fn(&str) + Send + Sync>,
 }
 
@@ -48,8 +50,8 @@ pub struct Report {
     /// Statements of the input that could not be read, so were not sent.
     pub unreadable: u64,
     pub faults: Vec<String>,
-    /// None: nobody was asked.
-    pub proof: Option<Proof>,
+    /// Or why there is none. None: nobody was asked.
+    pub proof: Option<Result<Proof>>,
     pub took: Duration,
 }
 
@@ -61,6 +63,12 @@ pub struct Proof {
     pub expected: u64,
     /// Some of those that are expected and not found.
     pub missing: Vec<Uuid>,
+}
+
+impl Proof {
+    pub fn is_complete(&self) -> bool {
+        self.found == self.expected
+    }
 }
 
 /// A statement that the LRS does not take.
@@ -75,7 +83,7 @@ pub struct Refusal {
 impl Report {
     /// True when every statement of the input is stored, as far as was asked.
     pub fn is_complete(&self) -> bool {
-        self.refused == 0 && self.unreadable == 0 && self.proof.as_ref().is_none_or(|proof| proof.found == proof.expected)
+        self.refused == 0 && self.unreadable == 0 && self.proof.as_ref().is_none_or(|proof| proof.as_ref().is_ok_and(Proof::is_complete))
     }
 
     fn add(&mut self, sent: Sent) {
@@ -97,7 +105,8 @@ pub async fn run(source: impl Source + Send + 'static, ralph: Ralph, elasticsear
     let reading = tokio::task::spawn_blocking(move || read(source, batches, empty));
 
     let queue = Arc::new(Mutex::new(queue));
-    let sender = Arc::new(Sender::new(ralph, plan.patience, plan.retrying));
+    let retry = Arc::new(Retry { patience: plan.patience, notify: plan.retrying });
+    let sender = Arc::new(Sender::new(ralph, Arc::clone(&retry)));
     let (results, mut settled) = mpsc::channel::<Result<Sent>>(plan.concurrency);
     let failed = Arc::new(watch::Sender::new(false));
     let mut tasks = tokio::task::JoinSet::new();
@@ -128,13 +137,13 @@ pub async fn run(source: impl Source + Send + 'static, ralph: Ralph, elasticsear
     drop((results, recycle));
 
     let mut report = Report::default();
-    let mut prover = elasticsearch.map(Prover::new);
+    let mut prover = elasticsearch.map(|elasticsearch| Prover::new(elasticsearch, retry));
     let mut failure = None;
     while let Some(outcome) = settled.recv().await {
         match outcome {
             Ok(mut sent) => {
                 if let Some(prover) = &mut prover {
-                    prover.expect(std::mem::take(&mut sent.stored)).await?;
+                    prover.expect(std::mem::take(&mut sent.stored)).await;
                 }
                 report.add(sent);
                 (plan.progress)(report.sent);
@@ -150,7 +159,7 @@ pub async fn run(source: impl Source + Send + 'static, ralph: Ralph, elasticsear
     }
     (report.unreadable, report.faults) = reading.await.context("reading the statements failed")?;
     report.proof = match prover {
-        Some(prover) => Some(prover.finish().await?),
+        Some(prover) => Some(prover.finish().await),
         None => None,
     };
     report.took = started.elapsed();

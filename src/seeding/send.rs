@@ -3,39 +3,21 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::clients::ralph::{Ralph, Verdict};
-use crate::error::{Failure, forbidden, one_line};
+use crate::error::Failure;
 use crate::xapi::batch::Batch;
 
 use super::Refusal;
-
-/// How long a batch is tried that the LRS neither takes nor refuses.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    pub tries: usize,
-    /// Doubled after each try.
-    pub first_pause: Duration,
-    pub longest_pause: Duration,
-}
-
-impl Default for Patience {
-    /// An LRS that restarts is back within this time.
-    fn default() -> Self {
-        Self { tries: 11, first_pause: Duration::from_millis(250), longest_pause: Duration::from_secs(10) }
-    }
-}
+use super::retry::Retry;
 
 pub struct Sender {
     ralph: Ralph,
-    patience: Patience,
-    retrying: Box<dyn Fn(&str) + Send + Sync>,
+    retry: Arc<Retry>,
 }
 
 /// What became of a batch.
@@ -59,8 +41,8 @@ impl AsRef<[u8]> for Body {
 }
 
 impl Sender {
-    pub fn new(ralph: Ralph, patience: Patience, retrying: Box<dyn Fn(&str) + Send + Sync>) -> Self {
-        Self { ralph, patience, retrying }
+    pub fn new(ralph: Ralph, retry: Arc<Retry>) -> Self {
+        Self { ralph, retry }
     }
 
     /// Gives the batch back for its memory.
@@ -106,22 +88,13 @@ impl Sender {
 
     /// Sends until the answer is a decision. Repeating is safe: ids are fixed.
     async fn store(&self, body: Bytes) -> Result<Verdict> {
-        let Patience { tries, first_pause, longest_pause } = self.patience;
-        let pauses = ExponentialBuilder::default().with_min_delay(first_pause).with_max_delay(longest_pause).with_max_times(tries - 1).with_jitter();
         let attempt = || async {
             match self.ralph.store(body.clone()).await? {
                 Verdict::Unclear { status, reason } => Err(anyhow!("the LRS answered {status}: {reason}")),
                 verdict => Ok(verdict),
             }
         };
-        let notify = |error: &anyhow::Error, _| (self.retrying)(&one_line(error));
-        // what the user may not do, no try will change
-        attempt.retry(pauses).when(|error| forbidden(error).is_none()).notify(notify).await.map_err(|error| match forbidden(&error) {
-            Some(_) => error,
-            None => Failure::failed(format!("not taken after {tries} tries: {}", one_line(&error)))
-                .hint("the same command goes on where this one stopped")
-                .into(),
-        })
+        self.retry.until_decided("not taken", |_| false, attempt).await
     }
 
     fn wrong_door(&self, status: u16, reason: &str) -> anyhow::Error {

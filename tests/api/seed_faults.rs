@@ -118,6 +118,34 @@ fn an_index_that_takes_nothing_is_named_beside_what_the_lrs_says() {
 }
 
 #[test]
+fn a_proof_that_is_interrupted_is_made_all_the_same() {
+    let lab = Lab::installed();
+    lab.elasticsearch.next("/statements/_refresh", [Answer::Cut]).next("/statements/_count", [Answer::text(503, "busy"), Answer::text(429, "busy")]);
+    lab.machine.run("seed --count 10").exits(0).prints("10 of 10 statements stored: 10 sent").prints("each found").says("trying again");
+}
+
+#[test]
+fn a_proof_that_cannot_be_made_leaves_the_report_of_what_was_sent() {
+    let lab = Lab::installed();
+    let asked = || lab.elasticsearch.server.requests().iter().filter(|request| request.path == "/statements/_count").count();
+    for status in [400, 401, 403] {
+        lab.elasticsearch.next("/statements/_count", [Answer::Json(status, json!({"error": {"reason": "not like this"}}))]);
+        let before = asked();
+        lab.machine
+            .run("seed --count 10")
+            .exits(1)
+            .prints("10 of 10 statements taken: 10 sent")
+            .prints("not proven, the data lake could not be asked")
+            .says(&format!("error: the proof could not be made: Elasticsearch answered {status} to POST /statements/_count: not like this\n"))
+            .says("hint: the same command makes it");
+        assert_eq!(asked() - before, 1, "{status} is an answer");
+    }
+    lab.elasticsearch.next("/statements/_count", [Answer::text(400, "")]);
+    let report = lab.machine.run("seed --count 10 -o json").exits(1).json();
+    assert_eq!((&report["sent"], &report["found"], &report["complete"]), (&json!(10), &json!(null), &json!(false)));
+}
+
+#[test]
 fn a_wrong_password_is_not_shown() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("account", "teacher:another-password\n");

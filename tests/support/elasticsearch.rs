@@ -1,6 +1,6 @@
 //! A data lake that knows its index and finds what an LRS stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -18,18 +18,32 @@ pub struct Elasticsearch {
     /// What clients must trust, as PEM.
     pub authority: String,
     index: Arc<Mutex<Option<Value>>>,
+    faults: Faults,
 }
+
+/// Answers to the next requests for a path, before Elasticsearch looks at them.
+type Faults = Arc<Mutex<BTreeMap<String, VecDeque<Answer>>>>;
 
 impl Elasticsearch {
     /// Speaks TLS under the name of the Service in this namespace.
     pub fn start(namespace: &str, store: Store) -> Self {
         let (authority, tls) = the_certificates(&format!("data-lake-es-http.{namespace}.svc"));
         let index = Arc::<Mutex<Option<Value>>>::default();
+        let faults = Faults::default();
         let server = {
-            let index = Arc::clone(&index);
-            Server::start_tls(tls, move |request| answer(request, &mut index.lock().expect("the index"), &store))
+            let (index, faults) = (Arc::clone(&index), Arc::clone(&faults));
+            Server::start_tls(tls, move |request| {
+                let fault = faults.lock().expect("the faults").get_mut(&request.path).and_then(VecDeque::pop_front);
+                fault.unwrap_or_else(|| answer(request, &mut index.lock().expect("the index"), &store))
+            })
         };
-        Self { server, authority, index }
+        Self { server, authority, index, faults }
+    }
+
+    /// Answers the next requests for this path so.
+    pub fn next(&self, path: &str, answers: impl IntoIterator<Item = Answer>) -> &Self {
+        self.faults.lock().expect("the faults").entry(path.into()).or_default().extend(answers);
+        self
     }
 
     /// As if it had been made so.
