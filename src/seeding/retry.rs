@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use backon::{ExponentialBuilder, Retryable};
 
-use crate::error::{Failure, forbidden, one_line};
+use crate::error::{Failure, forbidden, kind, one_line};
 
 /// How long an answer is tried to get that decides.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +44,7 @@ impl Retry {
         let notify = |error: &anyhow::Error, _| (self.notify)(&one_line(error));
         attempt.retry(pauses).when(|error| !is_final(error)).notify(notify).await.map_err(|error| match is_final(&error) {
             true => error,
-            false => Failure::failed(format!("{missing} after {tries} tries: {}", one_line(&error)))
+            false => Failure::new(kind(&error), format!("{missing} after {tries} tries: {}", one_line(&error)))
                 .hint("the same command goes on where this one stopped")
                 .into(),
         })

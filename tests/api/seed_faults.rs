@@ -48,23 +48,27 @@ fn an_answer_that_is_not_an_lrs_does_not_count_as_stored() {
     assert_eq!(lrs.batches().len(), 2, "the batch should be sent once more");
 }
 
+/// Any LRS by its address.
+fn at(endpoint: &str) -> impl FnOnce(&Account) -> Ralph {
+    |account| Ralph::at(HttpClient::direct(endpoint).unwrap(), account).unwrap()
+}
+
 /// Seeds without the program around it, so that giving up takes a moment and not the minute that an LRS is given
 /// to restart.
-fn give_up_soon(endpoint: &str, statements: usize) -> anyhow::Error {
+fn give_up_soon(statements: usize, ralph: impl FnOnce(&Account) -> Ralph) -> anyhow::Error {
     let account = Account { user: USER.into(), password: PASSWORD.to_string().into() };
-    let ralph = Ralph::at(HttpClient::direct(endpoint).unwrap(), &account).unwrap();
     let source = Generated::new(1, statements as u64, 10);
     let patience = Patience { tries: 3, first_pause: Duration::from_millis(1), longest_pause: Duration::from_millis(2) };
     let plan = Plan { concurrency: 1, patience, progress: Box::new(|_| {}), retrying: Box::new(|_| {}) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(seeding::run(source, ralph, None, plan)).expect_err("an LRS that stays away is a failure")
+    runtime.block_on(async { seeding::run(source, ralph(&account), None, plan).await }).expect_err("an LRS that stays away is a failure")
 }
 
 #[test]
 fn an_lrs_that_stays_away_ends_the_run_with_what_was_stored() {
     let lrs = Lrs::start();
     lrs.next([Answer::ok((0..10).map(id).collect())]).always(Answer::text(503, "no backend"));
-    let text = error::render(&give_up_soon(&lrs.endpoint(), 30));
+    let text = error::render(&give_up_soon(30, at(&lrs.endpoint())));
     assert_eq!(
         text,
         "stopped after 10 statements were stored: generated from seed 1: statement 11 and 9 more: \
@@ -77,8 +81,20 @@ fn an_lrs_that_stays_away_ends_the_run_with_what_was_stored() {
 #[test]
 fn an_endpoint_that_is_not_there_is_named() {
     let address = nobody();
-    let text = error::render(&give_up_soon(&address, 1));
+    let text = error::render(&give_up_soon(1, at(&address)));
     assert!(text.contains(&format!("not taken after 3 tries: {address}: ")) && text.contains("Connection refused"), "{text}");
+}
+
+#[test]
+fn a_cluster_that_is_lost_is_another_end_than_an_lrs_that_is() {
+    let cluster = nobody();
+    let in_cluster = |account: &Account| {
+        let client = kube::Client::try_from(kube::Config::new(cluster.parse().unwrap())).unwrap();
+        Ralph::new(HttpClient::in_cluster(client, "http://lrs-ralph.alice.svc").unwrap(), account).unwrap()
+    };
+    let error = give_up_soon(1, in_cluster);
+    assert_eq!(error::kind(&error).exit_code(), 4, "{}", error::render(&error));
+    assert_eq!(error::kind(&give_up_soon(1, at(&nobody()))).exit_code(), 1);
 }
 
 #[test]
