@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use crate::error::Failure;
 
@@ -88,6 +89,19 @@ impl Ralph {
         }
         let page: Page = answer.json()?;
         Ok((page.statements, page.more.filter(|more| !more.is_empty()).map(Place::More)))
+    }
+
+    /// The statement of this id, which Ralph gives as a page and others as it is.
+    pub async fn statement(&self, id: Uuid) -> Result<Option<Value>> {
+        let answer = self.http.get(&format!("{}?statementId={id}", self.statements)).await?;
+        if !answer.status.is_success() {
+            return Ok(None);
+        }
+        let found: Value = answer.json()?;
+        Ok(match &found["statements"] {
+            Value::Array(page) => page.first().cloned(),
+            _ => Some(found),
+        })
     }
 
     /// Stores a JSON array of statements.

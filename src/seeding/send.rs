@@ -6,14 +6,18 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::clients::ralph::{Ralph, Verdict};
 use crate::error::Failure;
-use crate::xapi::batch::Batch;
+use crate::xapi::batch::{Added, Batch, Entry};
 
 use super::Refusal;
 use super::retry::Retry;
+
+/// What of a statement an LRS leaves as it came.
+const CONTENT: [&str; 6] = ["actor", "verb", "object", "result", "context", "attachments"];
 
 pub struct Sender {
     ralph: Ralph,
@@ -71,8 +75,8 @@ impl Sender {
                     let middle = range.start + range.len() / 2;
                     open.extend([middle..range.end, range.start..middle]);
                 }
-                // the same statement, stored by an earlier run under that run's time
-                Verdict::Refused { status: 409, .. } if batch.entries()[range.start].timestamp_added => sent.already_there += 1,
+                // stored by an earlier run under that run's time
+                Verdict::Refused { status: 409, .. } if self.is_there(batch, range.start).await => sent.already_there += 1,
                 Verdict::Refused { status, reason } => {
                     refused[range.start] = true;
                     sent.refusals.push(Refusal { place: batch.place(range.start), id: batch.entries()[range.start].id, status, reason });
@@ -95,6 +99,22 @@ impl Sender {
             }
         };
         self.retry.until_decided("not taken", |_| false, attempt).await
+    }
+
+    /// Whether the statement that the LRS has under this id is the same but for the time that a run gave it. What it cannot be
+    /// asked for may be another.
+    async fn is_there(&self, batch: &Batch, index: usize) -> bool {
+        let Entry { id, added, .. } = batch.entries()[index];
+        match added {
+            Added { id: true, .. } => return true,
+            Added { timestamp: false, .. } => return false,
+            Added { timestamp: true, .. } => {}
+        }
+        let ours: Value = serde_json::from_slice(batch.statement(index)).unwrap_or_default();
+        match self.ralph.statement(id).await {
+            Ok(Some(theirs)) => CONTENT.iter().all(|key| ours.get(key) == theirs.get(key)),
+            Ok(None) | Err(_) => false,
+        }
     }
 
     fn wrong_door(&self, status: u16, reason: &str) -> anyhow::Error {

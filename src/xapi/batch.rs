@@ -33,10 +33,18 @@ pub struct Entry {
     pub id: Uuid,
     /// Where the statement's bytes are in [`Batch::body`], without the comma that follows.
     pub range: Range<u32>,
-    /// The statement came without a timestamp and got the time of the run, so a second run sends another one.
-    pub timestamp_added: bool,
+    pub added: Added,
     source: u32,
     position: Position,
+}
+
+/// What a statement came without and was given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Added {
+    /// An id made from its bytes: no other statement has it.
+    pub id: bool,
+    /// The time of the run, so a second run sends another one.
+    pub timestamp: bool,
 }
 
 /// Where a statement stands in what it was read from.
@@ -131,7 +139,7 @@ impl Batch {
     }
 
     /// Appends the statement that `write` writes. [`Batch::begin_source`] comes first.
-    pub(super) fn push(&mut self, id: Uuid, position: Position, timestamp_added: bool, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn push(&mut self, id: Uuid, position: Position, added: Added, write: impl FnOnce(&mut Vec<u8>)) {
         self.body.pop();
         if !self.entries.is_empty() {
             self.body.push(b',');
@@ -141,7 +149,7 @@ impl Batch {
         let range = start..self.offset();
         self.body.push(b']');
         let source = self.sources.len() as u32 - 1;
-        self.entries.push(Entry { id, range, timestamp_added, source, position });
+        self.entries.push(Entry { id, range, added, source, position });
     }
 
     /// Takes the last statement out again, its bytes into `bytes`.
@@ -171,7 +179,7 @@ mod tests {
         batch.begin_source(&Arc::from("input.json"));
         for (index, statement) in statements.iter().enumerate() {
             let position = Position { statement: index as u64 + 1, byte: Some(7) };
-            batch.push(Uuid::from_u128(index as u128), position, false, |body| body.extend_from_slice(statement.as_bytes()));
+            batch.push(Uuid::from_u128(index as u128), position, Added::default(), |body| body.extend_from_slice(statement.as_bytes()));
         }
         batch
     }
@@ -208,7 +216,7 @@ mod tests {
     fn a_place_names_the_source_and_the_statement() {
         let mut batch = batch(&["{}"]);
         batch.begin_source(&Arc::from("generated"));
-        batch.push(Uuid::nil(), Position { statement: 3, byte: None }, false, |body| body.extend_from_slice(b"{}"));
+        batch.push(Uuid::nil(), Position { statement: 3, byte: None }, Added::default(), |body| body.extend_from_slice(b"{}"));
         assert_eq!(batch.place(0), "input.json: statement 1 (byte 7)");
         assert_eq!(batch.place(1), "generated: statement 3");
     }

@@ -210,6 +210,30 @@ fn a_statement_that_is_stored_with_other_content_is_refused_by_name() {
 }
 
 #[test]
+fn a_conflict_counts_as_there_only_when_the_same_statement_is_there() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    let timeless: Vec<_> = statements(3)
+        .into_iter()
+        .map(|mut statement| {
+            statement.as_object_mut().unwrap().remove("timestamp");
+            statement
+        })
+        .collect();
+    machine.write("a.json", array(&timeless));
+    seed(&machine, &lrs, "a.json").exits(0).prints("3 of 3 statements taken: 3 sent, 0 already there");
+    seed(&machine, &lrs, "a.json").exits(0).prints("3 of 3 statements taken: 3 sent, 3 already there");
+
+    let mut other = statement(1);
+    other["object"]["id"] = json!("https://example.org/another-course");
+    lrs.has(&[other]);
+    seed(&machine, &lrs, "a.json")
+        .exits(1)
+        .prints("2 of 3 statements taken: 3 sent, 2 already there, 1 refused")
+        .says("refused: a.json: statement 2 (byte")
+        .says(&format!("(id {}): 409 Differing statements already exist", id(1)));
+}
+
+#[test]
 fn a_batch_that_is_too_large_is_sent_in_parts() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(100)));

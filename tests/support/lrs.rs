@@ -140,7 +140,8 @@ fn page(query: &str, store: &BTreeMap<String, Value>) -> Answer {
     let time = |text: &str| text.parse::<jiff::Timestamp>().expect("a time");
     let selected = |statement: &&Value| {
         let at = time(&text(statement, "/timestamp"));
-        parameters.get("activity").is_none_or(|activity| text(statement, "/object/id") == *activity)
+        parameters.get("statementId").is_none_or(|asked| id(statement) == asked)
+            && parameters.get("activity").is_none_or(|activity| text(statement, "/object/id") == *activity)
             && parameters.get("verb").is_none_or(|verb| text(statement, "/verb/id") == *verb)
             && parameters.get("since").is_none_or(|since| at > time(since))
             && parameters.get("until").is_none_or(|until| at <= time(until))

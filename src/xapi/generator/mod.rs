@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 pub use planner::TERM_STATEMENTS;
 
-use super::batch::{Batch, Position, Source};
+use super::batch::{Added, Batch, Position, Source};
 use super::reader::ReadError;
 use event::Event;
 use learner::Learner;
@@ -68,7 +68,7 @@ impl Generator {
         let (event, segments) = self.planner.current();
         self.renderer.meet(event.group, self.planner.learners());
         let position = Position { statement: self.made, byte: None };
-        batch.push(id, position, false, |body| self.renderer.write(body, id, event, segments));
+        batch.push(id, position, Added::default(), |body| self.renderer.write(body, id, event, segments));
     }
 }
 

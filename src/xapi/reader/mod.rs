@@ -25,7 +25,7 @@ use uuid::Uuid;
 pub use error::{Problem, ReadError};
 pub use input::Input;
 
-use super::batch::{Batch, Entry, Source};
+use super::batch::{Added, Batch, Entry, Source};
 use splitter::{Found, Splitter};
 
 /// How much a batch may hold.
@@ -154,7 +154,7 @@ impl Reader {
     fn release_held(&mut self, batch: &mut Batch) {
         if let Some(Held { entry, source_name }) = self.held.take() {
             batch.begin_source(&source_name);
-            batch.push(entry.id, entry.position(), entry.timestamp_added, |body| body.extend_from_slice(&self.held_bytes));
+            batch.push(entry.id, entry.position(), entry.added, |body| body.extend_from_slice(&self.held_bytes));
             self.seen.insert(entry.id, 0);
         }
     }
@@ -191,16 +191,16 @@ impl Source for Reader {
 fn push(batch: &mut Batch, source_name: &Arc<str>, found: &Found<'_>, run_time: &str) {
     let Found { bytes, head, position } = found;
     let id = head.id.0.unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, bytes));
-    let timestamp_added = !head.timestamp.0;
+    let added = Added { id: head.id.0.is_none(), timestamp: !head.timestamp.0 };
     batch.begin_source(source_name);
-    batch.push(id, *position, timestamp_added, |body| {
+    batch.push(id, *position, added, |body| {
         body.push(b'{');
-        if head.id.0.is_none() {
+        if added.id {
             body.extend_from_slice(b"\"id\":\"");
             body.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
             body.extend_from_slice(b"\",");
         }
-        if timestamp_added {
+        if added.timestamp {
             body.extend_from_slice(b"\"timestamp\":\"");
             body.extend_from_slice(run_time.as_bytes());
             body.extend_from_slice(b"\",");

@@ -116,7 +116,7 @@ fn a_missing_id_is_the_same_in_every_run() {
     assert_eq!(one_body(text), format!(r#"[{{"id":"{id}",{}]"#, &text[1..]));
     let mut batch = Batch::new();
     reader(text).fill(&mut batch).unwrap();
-    assert_eq!((batch.entries()[0].id, batch.entries()[0].timestamp_added), (id, false));
+    assert_eq!((batch.entries()[0].id, batch.entries()[0].added), (id, Added { id: true, timestamp: false }));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_missing_timestamp_is_the_time_of_the_run() {
     assert_eq!(one_body(text.clone()), format!(r#"[{{"timestamp":"2026-06-01T12:00:00.000Z",{}]"#, &text[1..]));
     let mut batch = Batch::new();
     reader(text).fill(&mut batch).unwrap();
-    assert!(batch.entries()[0].timestamp_added);
+    assert_eq!(batch.entries()[0].added, Added { id: false, timestamp: true });
 }
 
 #[test]
