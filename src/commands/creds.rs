@@ -74,7 +74,7 @@ fn render(found: &[(Component, Credential)], shown: bool) -> String {
             credential.url.clone(),
         ]
     });
-    table(["COMPONENT", "USER", "PASSWORD", "FOR", "SECRET/KEY", "INSIDE THE CLUSTER"], rows)
+    table(["COMPONENT", "USER", "PASSWORD", "FOR", "SECRET/KEY", "WHERE"], rows)
 }
 
 fn item((component, credential): &(Component, Credential)) -> Value {

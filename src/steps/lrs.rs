@@ -25,6 +25,8 @@ const RELEASE: &str = "lrs";
 /// The Deployment, the Service and the Secret.
 pub const NAME: &str = "lrs-ralph";
 const USER: &str = "admin";
+/// Of the xAPI endpoint, below the address.
+const PATH: &str = "/xAPI";
 /// The account that Moodle sends with.
 pub const MOODLE: &str = "moodle";
 const MOODLE_KEY: &str = "moodle-password";
@@ -75,12 +77,13 @@ impl Part for Lrs {
     async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>> {
         // Moodle's account is nobody's to sign in with
         let Some(password) = secrets::optional(stack, NAME, "password").await? else { return Ok(Vec::new()) };
+        let outside = release::url(stack, NAME).await.ok().flatten();
         Ok(vec![Credential {
             user: USER.into(),
             password,
             purpose: "stores and reads all statements",
             secret: format!("{NAME}/password"),
-            url: endpoint(stack),
+            url: outside.map_or_else(|| endpoint(stack), |url| format!("{url}{PATH}")),
         }])
     }
 
@@ -96,7 +99,7 @@ fn address(stack: &Stack) -> String {
 
 /// Where clients inside the cluster send statements to.
 pub fn endpoint(stack: &Stack) -> String {
-    format!("{}/xAPI", address(stack))
+    format!("{}{PATH}", address(stack))
 }
 
 /// A client as the administrator of the LRS.

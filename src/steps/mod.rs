@@ -119,6 +119,6 @@ pub struct Credential {
     pub purpose: &'static str,
     /// The Secret and key it is kept in.
     pub secret: String,
-    /// Where to use it from inside the cluster.
+    /// Where to use it: from outside the cluster where that is possible, else from inside.
     pub url: String,
 }

@@ -1,6 +1,7 @@
 //! `creds`: hidden until asked for.
 
 use http::Method;
+use serde_json::json;
 
 use crate::support::stack::Lab;
 
@@ -30,6 +31,19 @@ fn programs_get_lines_or_a_document() {
         document["items"].as_array().unwrap().iter().map(|item| format!("{}/{}", item["component"], item["user"]).replace('"', "")).collect();
     assert_eq!(accounts, ["lms/user", "lms/tool_generator_000001", "lrs/admin", "datalake/elastic", "dataviz/admin", "dataviz/teacher"]);
     assert_eq!(document["items"][2]["password"], password.as_str());
+}
+
+#[test]
+fn where_to_use_them_is_outside_the_cluster_when_the_part_is_there() {
+    let lab = Lab::installed();
+    for (service, address) in [("lrs-ralph", "192.0.2.7"), ("dataviz-superset", "192.0.2.8")] {
+        let mut object = lab.kubernetes.object(&format!("/api/v1/namespaces/alice/services/{service}")).expect("the service");
+        object["status"] = json!({"loadBalancer": {"ingress": [{"ip": address}]}});
+        lab.kubernetes.put([object]);
+    }
+    lab.machine.run("creds lrs").exits(0).prints("http://192.0.2.7/xAPI").never_shows("svc");
+    lab.machine.run("creds dataviz -o env").exits(0).prints("LASTACK_DATAVIZ_ADMIN_URL='http://192.0.2.8'\n");
+    lab.machine.run("creds datalake").exits(0).prints("https://data-lake-es-http.alice.svc:9200");
 }
 
 #[test]

@@ -79,10 +79,11 @@ impl Part for Dataviz {
 
     async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>> {
         let mut found = Vec::new();
+        let url = release::url(stack, NAME).await.ok().flatten().unwrap_or_else(|| address(stack));
         for (user, purpose) in [("admin", "everything in Superset"), ("teacher", "looks at the dashboards")] {
             let key = format!("{user}-password");
             let Some(password) = secrets::optional(stack, NAME, &key).await? else { continue };
-            found.push(Credential { user: user.into(), password, purpose, secret: format!("{NAME}/{key}"), url: address(stack) });
+            found.push(Credential { user: user.into(), password, purpose, secret: format!("{NAME}/{key}"), url: url.clone() });
         }
         Ok(found)
     }

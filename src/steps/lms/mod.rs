@@ -102,9 +102,10 @@ impl Part for Lms {
     async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>> {
         let mut found = Vec::new();
         let accounts = [(USER, "moodle-password", "administers Moodle"), (course::LEARNER, "learner-password", "learns in the test course")];
+        let url = outside_url(stack).await.ok().flatten().unwrap_or_else(|| address(stack));
         for (user, key, purpose) in accounts {
             let Some(password) = secrets::optional(stack, NAME, key).await? else { continue };
-            found.push(Credential { user: user.into(), password, purpose, secret: format!("{NAME}/{key}"), url: address(stack) });
+            found.push(Credential { user: user.into(), password, purpose, secret: format!("{NAME}/{key}"), url: url.clone() });
         }
         Ok(found)
     }
