@@ -4,7 +4,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::cli::KubeFlags;
-use crate::error::Failure;
+use crate::error::{Failure, Kind, forbidden, one_line};
 use crate::output::{printer, table::table};
 use crate::stack::versions::Component;
 use crate::steps::{self, Credential};
@@ -35,10 +35,19 @@ enum Format {
 pub async fn run(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {
     let stack = open(flags).await?;
     let mut found: Vec<(Component, Credential)> = Vec::new();
+    let mut hidden: Vec<(Component, anyhow::Error)> = Vec::new();
     for part in steps::parts() {
-        if args.component.is_none_or(|component| component == part.component()) {
-            found.extend(part.credentials(&stack).await?.into_iter().map(|credential| (part.component(), credential)));
+        let component = part.component();
+        if args.component.is_none_or(|wanted| wanted == component) {
+            match part.credentials(&stack).await {
+                Ok(credentials) => found.extend(credentials.into_iter().map(|credential| (component, credential))),
+                Err(error) if forbidden(&error).is_some() => hidden.push((component, error)),
+                Err(error) => return Err(error),
+            }
         }
+    }
+    if found.is_empty() && !hidden.is_empty() {
+        return Err(hidden.swap_remove(0).1);
     }
     if found.is_empty() {
         let what = args.component.map_or_else(|| "accounts".to_string(), |component| format!("accounts of {component}"));
@@ -48,7 +57,7 @@ pub async fn run(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {
     }
     let shown = args.component.is_some();
     match args.output {
-        Format::Table => printer::data(&render(&found, shown))?,
+        Format::Table => printer::data(&render(&found, &hidden, shown))?,
         Format::Env => printer::data(
             &found.iter().map(|one| env(one, found.iter().filter(|(component, _)| *component == one.0).count() > 1)).collect::<String>(),
         )?,
@@ -59,10 +68,18 @@ pub async fn run(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {
     if args.output == Format::Table && !shown {
         printer::note("passwords are shown for a component: `kubectl lastack creds lrs`");
     }
-    Ok(Outcome::Good)
+    for (component, error) in &hidden {
+        printer::warning(&format!("{component}: {}", one_line(error)));
+    }
+    match hidden.is_empty() {
+        true => Ok(Outcome::Good),
+        false => Err(Failure::new(Kind::Unreachable, "not all accounts could be read")
+            .hint(format!("ask who runs the cluster for that in namespace {}", stack.namespace()))
+            .into()),
+    }
 }
 
-fn render(found: &[(Component, Credential)], shown: bool) -> String {
+fn render(found: &[(Component, Credential)], hidden: &[(Component, anyhow::Error)], shown: bool) -> String {
     let rows = found.iter().map(|(component, credential)| {
         let password = if shown { credential.password.expose_secret() } else { "********" };
         [
@@ -74,7 +91,8 @@ fn render(found: &[(Component, Credential)], shown: bool) -> String {
             credential.url.clone(),
         ]
     });
-    table(["COMPONENT", "USER", "PASSWORD", "FOR", "SECRET/KEY", "WHERE"], rows)
+    let unknown = hidden.iter().map(|(component, _)| [component.as_str(), "unknown", "", "", "", ""].map(str::to_string));
+    table(["COMPONENT", "USER", "PASSWORD", "FOR", "SECRET/KEY", "WHERE"], rows.chain(unknown))
 }
 
 fn item((component, credential): &(Component, Credential)) -> Value {
@@ -120,8 +138,8 @@ mod tests {
 
     #[test]
     fn a_password_is_hidden_until_it_is_asked_for() {
-        assert!(!render(&[credential()], false).contains("it's"));
-        assert!(render(&[credential()], true).contains("it's"));
+        assert!(!render(&[credential()], &[], false).contains("it's"));
+        assert!(render(&[credential()], &[], true).contains("it's"));
     }
 
     #[test]

@@ -59,9 +59,13 @@ fn without_a_stack_it_says_who_makes_them() {
 }
 
 #[test]
-fn a_secret_that_the_user_may_not_read_names_the_permission() {
+fn a_secret_that_the_user_may_not_read_costs_its_row_and_names_the_permission() {
     let lab = Lab::installed();
     let sentence = "secrets \"lrs-ralph\" is forbidden: User \"alice\" cannot get resource \"secrets\" in API group \"\" in the namespace \"alice\"";
     lab.kubernetes.forbids(Method::GET, "/api/v1/namespaces/alice/secrets/lrs-ralph", sentence);
     lab.machine.run("creds lrs").exits(4).prints_nothing().says(sentence);
+    let ended = lab.machine.run("creds");
+    ended.exits(4).prints("elastic").prints("teacher").prints("lrs         unknown").says(&format!("warning: lrs: secret lrs-ralph: {sentence}"));
+    ended.says("error: not all accounts could be read");
+    lab.machine.run("creds -o env").exits(4).prints("LASTACK_DATALAKE_USER='elastic'\n").never_shows("unknown").says(sentence);
 }
