@@ -8,7 +8,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::clients::moodle::{Event as MoodleEvent, Moodle, Whereabouts};
-use crate::clients::ralph::Place;
+use crate::clients::ralph::{Place, Ralph};
 use crate::clients::wait::{self, State};
 use crate::error::{self, Failure};
 use crate::output::progress::{Event, Progress, Report};
@@ -44,6 +44,8 @@ pub struct Trace {
     pub hops: Vec<Hop>,
     /// What could not be taken away again.
     pub left: Vec<String>,
+    /// Ended by Ctrl-C before the event had arrived or stopped.
+    pub interrupted: bool,
 }
 
 impl Trace {
@@ -58,21 +60,45 @@ struct Journey<'a> {
     course: &'a str,
     moodle: Option<Moodle>,
     event: Option<MoodleEvent>,
+    /// Whether Moodle says that the LRS took it.
+    is_sent: bool,
     statement: Option<Uuid>,
 }
 
-/// Makes an event in this course and follows it. Takes its traces away again unless they are to be kept.
+/// How long an interrupted trace takes back what it did.
+const TIDYING: Duration = Duration::from_secs(10);
+
+/// Makes an event in this course and follows it. Takes its traces away again unless they are to be kept, also after Ctrl-C.
 pub async fn run(stack: &Stack, course: &str, keep: bool, report: &dyn Report) -> Result<Trace> {
-    let mut journey = Journey { stack, course, moodle: None, event: None, statement: None };
-    let mut trace = Trace { hops: Vec::new(), left: Vec::new() };
+    // listens from the beginning, so that the one that comes while the event is made is heard after it
+    let mut interrupt = tokio::spawn(tokio::signal::ctrl_c());
+    let mut journey = Journey { stack, course, moodle: None, event: None, is_sent: false, statement: None };
+    let mut trace = Trace { hops: Vec::new(), left: Vec::new(), interrupted: false };
     let mut goes_on = true;
     for id in HOPS {
-        let outcome = if goes_on { journey.pass(id, report).await } else { Outcome::NotReached };
+        let outcome = match id {
+            _ if !goes_on => Outcome::NotReached,
+            // an event whose making is broken off has no name to take it away by
+            "moodle.event" => journey.pass(id, report).await,
+            _ => tokio::select! {
+                biased;
+                _ = &mut interrupt => {
+                    trace.interrupted = true;
+                    Outcome::NotReached
+                }
+                outcome = journey.pass(id, report) => outcome,
+            },
+        };
         goes_on = matches!(outcome, Outcome::Passed { .. });
         trace.hops.push(Hop { id, outcome });
     }
     if !keep {
-        trace.left = journey.forget().await;
+        trace.left = match trace.interrupted {
+            false => journey.forget().await,
+            true => tokio::time::timeout(TIDYING, journey.forget())
+                .await
+                .unwrap_or_else(|_| vec![format!("the event in course {course} and its statement: no answer within {} s", TIDYING.as_secs())]),
+        };
     }
     Ok(trace)
 }
@@ -168,26 +194,15 @@ impl Journey<'_> {
         }
     }
 
-    /// The LRS gives the statement back to who asks for learner, course and time.
     async fn stored(&mut self, progress: &Progress<'_>) -> Result<String> {
+        self.is_sent = true;
         let event = self.event()?;
-        let (since, at) = (moment(event.time - 1)?, moment(event.time)?);
         let ralph = self.stack.ralph().await?;
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("activity", &event.activity)
-            .append_pair("since", &since.to_string())
-            .append_pair("until", &at.to_string())
-            .finish();
-        let place = Place::Query(query);
         let found = std::cell::Cell::new(None);
         let detail = until(self.stack, "the statement in the LRS", progress, || async {
-            let (statements, _) = ralph.page(&place).await?;
-            let same = statements.iter().filter_map(|text| serde_json::from_str::<Head>(text.get()).ok()).find(|head| head.is_of(event, at));
-            Ok(match same {
-                Some(head) => {
-                    found.set(Some(head.id));
-                    State::Ready(format!("statement {}", head.id))
-                }
+            found.set(statement_of(event, &ralph).await?);
+            Ok(match found.get() {
+                Some(id) => State::Ready(format!("statement {id}")),
                 None => State::Waiting("the LRS does not give it back yet".into()),
             })
         })
@@ -212,16 +227,28 @@ impl Journey<'_> {
     /// What could not be taken away.
     async fn forget(&self) -> Vec<String> {
         let mut left = Vec::new();
-        if let Some(log) = self.event.as_ref().and_then(|event| event.log)
+        let Some(event) = &self.event else { return left };
+        if let Some(log) = event.log
             && let Some(moodle) = &self.moodle
             && let Err(error) = moodle.forget(log).await
         {
             left.push(format!("the event in Moodle's log: {}", error::one_line(&error)));
         }
-        let Some(id) = self.statement else { return left };
-        let deleted = async { self.stack.elasticsearch().await?.delete(id).await };
-        if let Err(error) = deleted.await {
-            left.push(format!("statement {id}: {}", error::one_line(&error)));
+        // the LRS may have taken it since it was looked for
+        let statement = match self.statement {
+            Some(id) => Ok(Some(id)),
+            None => async { statement_of(event, &self.stack.ralph().await?).await }.await,
+        };
+        let gone = match statement {
+            Ok(Some(id)) => async { self.stack.elasticsearch().await?.delete(id).await.with_context(|| format!("id {id}")) }.await,
+            // what has not left Moodle is no statement
+            Ok(None) | Err(_) if !self.is_sent => Ok(()),
+            Ok(None) => Err(Failure::failed("the LRS took it and does not give it back yet").into()),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = gone {
+            let time = moment(event.time).map(|time| format!(" at {time}")).unwrap_or_default();
+            left.push(format!("the statement of {} about {}{time}: {}", event.learner, event.activity, error::one_line(&error)));
         }
         left
     }
@@ -234,6 +261,19 @@ where
 {
     let (Converged::Done(detail) | Converged::Started(detail)) = wait::until(stack, object, progress, look).await?;
     Ok(detail)
+}
+
+/// The LRS gives the statement back to who asks for learner, course and time.
+async fn statement_of(event: &MoodleEvent, ralph: &Ralph) -> Result<Option<Uuid>> {
+    let (since, at) = (moment(event.time - 1)?, moment(event.time)?);
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("activity", &event.activity)
+        .append_pair("since", &since.to_string())
+        .append_pair("until", &at.to_string())
+        .finish();
+    let (statements, _) = ralph.page(&Place::Query(query)).await?;
+    let heads = statements.iter().filter_map(|text| serde_json::from_str::<Head>(text.get()).ok());
+    Ok(heads.into_iter().find(|head| head.is_of(event, at)).map(|head| head.id))
 }
 
 fn moment(seconds: i64) -> Result<jiff::Timestamp> {

@@ -17,6 +17,7 @@ pub mod uninstall;
 pub mod version;
 
 use std::ffi::OsString;
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -74,7 +75,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Some(Command::Creds(args)) => block_on(creds::run(&flags, args)),
         Some(Command::Seed(args)) => block_on(seed::run(&flags, args)),
         Some(Command::Statements(args)) => block_on(statements::run(&flags, args)),
-        Some(Command::Trace(args)) => block_on(trace::run(&flags, args)),
+        Some(Command::Trace(args)) => block_on_until(second_ctrl_c(), trace::run(&flags, args)),
         Some(Command::Replay(args)) => block_on(replay::run(&flags, args)),
         Some(Command::Open(args)) => block_on(open::run(&flags, args)),
         Some(Command::Configure(args)) => block_on(configure::run(&flags, args)),
@@ -86,12 +87,22 @@ fn run(cli: Cli) -> Result<Outcome> {
 
 /// Runs a command to its end or to Ctrl-C, whichever comes first.
 fn block_on(command: impl Future<Output = Result<Outcome>>) -> Result<Outcome> {
+    block_on_until(tokio::signal::ctrl_c(), command)
+}
+
+/// Of a command that takes back what it did when it hears the first.
+async fn second_ctrl_c() -> io::Result<()> {
+    tokio::signal::ctrl_c().await?;
+    tokio::signal::ctrl_c().await
+}
+
+fn block_on_until(interrupt: impl Future<Output = io::Result<()>>, command: impl Future<Output = Result<Outcome>>) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         tokio::select! {
             // first, so that the signal is caught before the command sends anything
             biased;
-            _ = tokio::signal::ctrl_c() => Err(Failure::new(Kind::Interrupted, "interrupted")
+            _ = interrupt => Err(Failure::new(Kind::Interrupted, "interrupted")
                 .hint("nothing is undone; the same command goes on where this one stopped")
                 .into()),
             outcome = command => outcome,

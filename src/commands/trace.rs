@@ -7,7 +7,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::{Value, json};
 
 use crate::cli::{KubeFlags, duration};
-use crate::error::Failure;
+use crate::error::{Failure, Kind};
 use crate::output::age::took;
 use crate::output::printer::{self, BAD, paint};
 use crate::output::progress::Rows;
@@ -22,7 +22,7 @@ use super::{Outcome, TableOrJson};
 /// Let a learner view a course, and follow the event from Moodle to the data lake
 ///
 /// A real event of a learner of the test course. Moodle sends once a minute, so it takes about as long. What it left
-/// behind is taken away again. Exit code 3 when it does not arrive.
+/// behind is taken away again, also after Ctrl-C. Exit code 3 when it does not arrive.
 #[derive(Debug, Args)]
 pub struct TraceArgs {
     /// Short name of the course, instead of the test course
@@ -50,6 +50,9 @@ pub async fn run(flags: &KubeFlags, args: TraceArgs) -> Result<Outcome> {
     let rows = Rows::new(HOPS.into_iter());
     let trace = trace::run(&stack, &course, args.keep, &rows).await?;
     drop(rows);
+    if trace.interrupted {
+        return Err(interrupted(&trace, args.keep));
+    }
     if let Some(file) = &args.junit {
         write_junit(file, &trace)?;
     }
@@ -57,10 +60,25 @@ pub async fn run(flags: &KubeFlags, args: TraceArgs) -> Result<Outcome> {
         TableOrJson::Table => printer::data(&render(&trace))?,
         TableOrJson::Json => printer::json(&document(&trace))?,
     }
+    warn_of_what_is_left(&trace);
+    Ok(if trace.arrived() { Outcome::Good } else { Outcome::Fault })
+}
+
+fn interrupted(trace: &Trace, keep: bool) -> anyhow::Error {
+    warn_of_what_is_left(trace);
+    let failure = Failure::new(Kind::Interrupted, "interrupted");
+    match trace.left.is_empty() {
+        _ if keep => failure.hint("event and statement are left where they are"),
+        true => failure.hint("the event is taken away again"),
+        false => failure,
+    }
+    .into()
+}
+
+fn warn_of_what_is_left(trace: &Trace) {
     for left in &trace.left {
         printer::warning(&format!("left behind: {left}"));
     }
-    Ok(if trace.arrived() { Outcome::Good } else { Outcome::Fault })
 }
 
 /// A hop's outcome in a word, how long it took, and what goes with it.

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::moodle::{self, ACTIVITY, EVENT};
+use crate::support::moodle::{self, EVENT};
 use crate::support::server::{Answer, Server};
 use crate::support::stack::Lab;
 
@@ -255,20 +255,18 @@ fn a_trace_names_the_hop_at_which_the_event_stopped() {
     lab.moodle.world().cron = Some(20);
     lab.moodle.world().settings.insert("routes".into(), String::new());
     trace("lost").exits(3).prints("stopped: moodle.queue: logstore_xapi/routes is empty");
-    trace("sent").exits(3).prints("stopped: lrs.statement").prints("the LRS does not give it back yet");
+    trace("sent")
+        .exits(3)
+        .prints("stopped: lrs.statement")
+        .prints("the LRS does not give it back yet")
+        .says("left behind: the statement of tool_generator_000001 about http://localhost:8080/course/view.php?id=2 at 2026-03-01T00:00:00Z");
+    trace("401").exits(3).never_shows("left behind");
 }
 
 #[test]
 fn a_trace_follows_the_event_to_the_data_lake_and_takes_it_away_again() {
     let lab = Lab::installed();
-    let statement = |user: &str| {
-        json!({
-            "id": "00000000-0000-4000-8000-0000000000a1", "timestamp": jiff::Timestamp::from_second(EVENT).unwrap().to_string(),
-            "actor": {"account": {"homePage": moodle::SITE, "name": user}}, "verb": {"id": "http://id.tincanapi.com/verb/viewed"},
-            "object": {"id": ACTIVITY},
-        })
-    };
-    lab.machine.feed("seed -", statement("3").to_string()).exits(0);
+    lab.lrs.has(&[moodle::statement_of_the_event()]);
     let junit = lab.machine.path("junit.xml");
     let ended = lab.machine.run(&format!("trace --keep -o json --junit {}", junit.display()));
     ended.exits(0);

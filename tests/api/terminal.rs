@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::support::moodle::statement_of_the_event;
 use crate::support::server::Answer;
 use crate::support::stack::Lab;
 use crate::support::terminal::Terminal;
@@ -58,4 +59,19 @@ fn status_is_drawn_anew_where_it_stands_until_ctrl_c() {
     assert_eq!(terminal.screen().matches("PART").count(), 1, "one table, not one below the other:\n{}", terminal.screen());
     terminal.interrupts();
     assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
+}
+
+#[test]
+fn a_trace_that_is_interrupted_takes_event_and_statement_away() {
+    let lab = Lab::installed();
+    lab.moodle.world().fate = "waiting".into();
+    let mut terminal = typed(&lab, "trace", &[]);
+    terminal.until("waits for the cron, which sends every minute");
+    // it is sent in this moment
+    lab.lrs.has(&[statement_of_the_event()]);
+    terminal.interrupts();
+    assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
+    assert!(terminal.screen().contains("hint: the event is taken away again"), "{}", terminal.screen());
+    assert!(lab.moodle.world().called.iter().any(|(script, input)| script == "event" && input["do"] == "forget"));
+    assert!(lab.lrs.stored().is_empty(), "the statement should be gone, too");
 }

@@ -186,7 +186,16 @@ impl World {
 
 /// When the event happened that a trace makes, and with what.
 pub const EVENT: i64 = 1_772_323_200;
-pub const ACTIVITY: &str = "http://localhost:8080/course/view.php?id=2";
+const ACTIVITY: &str = "http://localhost:8080/course/view.php?id=2";
+
+/// What the plugin makes of that event.
+pub fn statement_of_the_event() -> Value {
+    json!({
+        "id": "00000000-0000-4000-8000-0000000000a1", "timestamp": jiff::Timestamp::from_second(EVENT).expect("a time").to_string(),
+        "actor": {"account": {"homePage": SITE, "name": "3"}}, "verb": {"id": "http://id.tincanapi.com/verb/viewed"},
+        "object": {"id": ACTIVITY},
+    })
+}
 
 fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs() as i64
