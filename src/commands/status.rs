@@ -6,6 +6,7 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 
 use crate::cli::KubeFlags;
+use crate::error::one_line;
 use crate::output::age;
 use crate::output::printer::{self, BAD, WARN, paint};
 use crate::output::table::table;
@@ -64,9 +65,24 @@ pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
 
 async fn watch(mut stack: Stack, output: Format) -> Result<Outcome> {
     let mut before = None;
+    let mut trouble = None;
     loop {
         stack.forget_releases();
-        let rows = look(&stack).await?;
+        let rows = match look(&stack).await {
+            Ok(rows) => rows,
+            // who watches a cluster that restarts wants to see it come back; why it cannot be seen is said once
+            Err(error) if before.is_some() => {
+                let why = one_line(&error);
+                if trouble.as_ref() != Some(&why) {
+                    printer::warning(&format!("{why}; looking again"));
+                }
+                trouble = Some(why);
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        trouble = None;
         let gist = gist(&rows);
         let has_changed = before.as_ref() != Some(&gist);
         let text = match output {

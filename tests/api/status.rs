@@ -99,6 +99,22 @@ fn a_watch_sees_a_release_that_goes() {
 }
 
 #[test]
+fn a_watch_goes_on_where_a_look_fails() {
+    let lab = Lab::installed();
+    let mut looks = 0;
+    lab.kubernetes.reacts(Method::GET, "/version", move |_, _| {
+        looks += 1;
+        (2..=3).contains(&looks).then(|| Answer::text(503, "the server restarts"))
+    });
+    let (mut child, documents) = watch(&lab, "status -w -o json");
+    assert_eq!(documents.take(2).count(), 2, "a look before and one after");
+    child.kill().expect("the program runs until it is ended");
+    let ended = lab.machine.ended("status -w -o json", child.wait_with_output().expect("the program ends"));
+    ended.says("warning: the API server answered 503: the server restarts; looking again\n");
+    assert_eq!(ended.stderr.lines().count(), 1, "the same trouble is said once:\n{ended}");
+}
+
+#[test]
 fn nothing_installed_is_said_and_a_fault() {
     let lab = Lab::empty();
     lab.machine.run("status").exits(3).prints_nothing().says("There is no stack in namespace alice of context lab").says("kubectl lastack install");
