@@ -29,8 +29,7 @@ use quick_junit::Report;
 use crate::cli::{Cli, Command, KubeFlags};
 use crate::error::{self, Failure, Kind};
 use crate::output::printer;
-use crate::stack::Stack;
-use crate::stack::settings::Settings;
+use crate::stack::{SETTINGS, Stack};
 
 /// How a command that did not fail ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,5 +119,15 @@ fn write_junit(file: &Path, report: &Report) -> Result<()> {
 
 /// The stack as it was last installed, for verbs that do not change what it is.
 async fn open(flags: &KubeFlags) -> Result<Stack> {
-    Stack::open(flags.resolve().await?, Settings::default(), None).await
+    open_to_wait(flags, None).await
+}
+
+/// The same, with the time that its waits may take together.
+async fn open_to_wait(flags: &KubeFlags, wait: Option<Duration>) -> Result<Stack> {
+    let (stack, unknown) = Stack::as_it_is(flags.resolve().await?, wait).await?;
+    if !unknown.is_empty() {
+        let place = format!("ConfigMap {SETTINGS} of namespace {}", stack.namespace());
+        printer::warning(&format!("{place} has settings that this version of kubectl-lastack does not know: {}", unknown.join(", ")));
+    }
+    Ok(stack)
 }

@@ -12,12 +12,10 @@ use crate::output::age::took;
 use crate::output::printer::{self, BAD, paint};
 use crate::output::progress::Rows;
 use crate::output::table::table;
-use crate::stack::Stack;
-use crate::stack::settings::Settings;
 use crate::steps::lms;
 use crate::trace::{self, HOPS, Hop, Outcome as Passing, Trace};
 
-use super::{Outcome, TableOrJson};
+use super::{Outcome, TableOrJson, open_to_wait};
 
 /// Let a learner view a course, and follow the event from Moodle to the data lake
 ///
@@ -43,7 +41,7 @@ pub struct TraceArgs {
 }
 
 pub async fn run(flags: &KubeFlags, args: TraceArgs) -> Result<Outcome> {
-    let stack = Stack::open(flags.resolve().await?, Settings::default(), Some(args.timeout)).await?;
+    let stack = open_to_wait(flags, Some(args.timeout)).await?;
     let course = args.course.or_else(|| lms::shortname(&stack)).ok_or_else(|| {
         Failure::usage("this stack has no test course").hint("name a course with `--course`, or make one: `kubectl lastack configure lms --course S`")
     })?;

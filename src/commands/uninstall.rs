@@ -10,11 +10,10 @@ use crate::output::printer;
 use crate::output::progress::Rows;
 use crate::stack::Stack;
 use crate::stack::graph::{self, Graph};
-use crate::stack::settings::Settings;
 use crate::stack::step::{Retracted, Retraction};
 use crate::steps;
 
-use super::Outcome;
+use super::{Outcome, open_to_wait};
 
 /// Take the stack away again, and prove that nothing of it is left
 ///
@@ -39,7 +38,7 @@ pub struct UninstallArgs {
 }
 
 pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
-    let stack = Stack::open(flags.resolve().await?, Settings::default(), Some(args.timeout)).await?;
+    let stack = open_to_wait(flags, Some(args.timeout)).await?;
     let how = Retraction { keep_data: args.keep_data, operator: args.operator };
     // what install checks first is nothing to take away
     let graph = steps::graph()?.without(|id| id.starts_with("preflight."));

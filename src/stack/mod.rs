@@ -42,8 +42,25 @@ pub struct Stack {
 impl Stack {
     /// The stack of a namespace as it was last installed, changed by what was asked for now.
     pub async fn open(target: Target, asked: Settings, wait: Option<Duration>) -> Result<Self> {
+        Self::with(target, asked, wait, Settings::from_config_map).await
+    }
+
+    /// The stack as it was last installed, to look at it or to take it away; and the names of the settings that this program does
+    /// not understand, such as those of a newer one.
+    pub async fn as_it_is(target: Target, wait: Option<Duration>) -> Result<(Self, Vec<String>)> {
+        let mut unknown = Vec::new();
+        let read = |map: &ConfigMap| {
+            let (settings, names) = Settings::understood(map);
+            unknown = names;
+            Ok(settings)
+        };
+        let stack = Self::with(target, Settings::default(), wait, read).await?;
+        Ok((stack, unknown))
+    }
+
+    async fn with(target: Target, asked: Settings, wait: Option<Duration>, read: impl FnOnce(&ConfigMap) -> Result<Settings>) -> Result<Self> {
         let helm = Helm::find(&target);
-        let stored = stored_settings(&target).await?;
+        let stored = stored_settings(&target, read).await?;
         let is_new = stored.is_none();
         let settings = stored.unwrap_or_default().overridden_by(asked);
         let deadline = wait.map(|wait| Instant::now() + wait);
@@ -112,10 +129,10 @@ impl Stack {
     }
 }
 
-async fn stored_settings(target: &Target) -> Result<Option<Settings>> {
+async fn stored_settings(target: &Target, read: impl FnOnce(&ConfigMap) -> Result<Settings>) -> Result<Option<Settings>> {
     let api: Api<ConfigMap> = Api::namespaced(target.client.clone(), &target.namespace);
     match api.get_opt(SETTINGS).await.map_err(anyhow::Error::from) {
-        Ok(Some(map)) => Settings::from_config_map(&map).map(Some),
+        Ok(Some(map)) => read(&map).map(Some),
         Ok(None) => Ok(None),
         // a user who may not read ConfigMaps sees the stack as one with default settings
         Err(error) if crate::error::forbidden(&error).is_some() => Ok(Some(Settings::default())),

@@ -206,11 +206,28 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Nothing is left out: what an install does not know, it would take away.
     pub fn from_config_map(map: &ConfigMap) -> Result<Self> {
-        let text = map.data.as_ref().and_then(|data| data.get(KEY)).map_or("{}", String::as_str);
-        serde_saphyr::from_str(text).with_context(|| {
-            format!("ConfigMap {} does not hold settings of this version of kubectl-lastack", map.metadata.name.as_deref().unwrap_or("?"))
+        serde_saphyr::from_str(remembered(map)).map_err(|error| {
+            let (name, namespace) = (map.metadata.name.as_deref().unwrap_or("?"), map.metadata.namespace.as_deref().unwrap_or("?"));
+            Failure::failed(format!("ConfigMap {name} does not hold settings of this version of kubectl-lastack: {}", yaml_fault(&error)))
+                .hint(format!("use the version that installed the stack, or take out what is named: kubectl edit configmap {name} -n {namespace}"))
+                .into()
         })
+    }
+
+    /// What is understood of them, and the names of what is not: enough to look at a stack, and to take it away.
+    pub fn understood(map: &ConfigMap) -> (Self, Vec<String>) {
+        if let Ok(settings) = Self::from_config_map(map) {
+            return (settings, Vec::new());
+        }
+        let mut document: serde_json::Map<String, Value> = serde_saphyr::from_str(remembered(map)).unwrap_or_default();
+        let mut unknown = Vec::new();
+        document.retain(|key, value| keep_understood(key, value, &mut unknown));
+        if unknown.is_empty() {
+            unknown.push(KEY.into());
+        }
+        (serde_json::from_value(Value::Object(document)).unwrap_or_default(), unknown)
     }
 
     /// The data of the ConfigMap that remembers these settings.
@@ -278,6 +295,30 @@ impl Settings {
             _ => Ok(()),
         }
     }
+}
+
+fn remembered(map: &ConfigMap) -> &str {
+    map.data.as_ref().and_then(|data| data.get(KEY)).map_or("{}", String::as_str)
+}
+
+/// Takes out of a key what no setting can be made of, and says whether anything is left of it.
+fn keep_understood(key: &str, value: &mut Value, unknown: &mut Vec<String>) -> bool {
+    let is_understood = |value: Value| serde_json::from_value::<Settings>(json!({key: value})).is_ok();
+    let mut keep = |is_kept: bool, name: String| {
+        if !is_kept {
+            unknown.push(name);
+        }
+        is_kept
+    };
+    match value {
+        value if is_understood(value.clone()) => {}
+        Value::Object(map) if is_understood(json!({})) => {
+            map.retain(|name, inner| keep(is_understood(json!({name: inner})), format!("{key}.{name}")))
+        }
+        Value::Array(list) if is_understood(json!([])) => list.retain(|item| keep(is_understood(json!([item])), format!("{item} in {key}"))),
+        _ => return keep(false, key.to_string()),
+    }
+    true
 }
 
 /// What is wrong with a YAML text, with the line it is in, but without a second `error:`.
@@ -348,6 +389,21 @@ mod tests {
         };
         let map = ConfigMap { data: Some(settings.to_data().unwrap()), ..Default::default() };
         assert_eq!(Settings::from_config_map(&map).unwrap(), settings);
+    }
+
+    #[test]
+    fn what_is_not_understood_of_the_config_map_is_named_and_the_rest_counts() {
+        let understood = |text: &str| {
+            let data = BTreeMap::from([(KEY.to_string(), text.to_string())]);
+            Settings::understood(&ConfigMap { data: Some(data), ..Default::default() })
+        };
+        let newer = "profile: classroom\ncolour: {of: sky}\ncomponents: [lrs, portfolio]\nlms: {course: M, sendGrades: true}\n";
+        let (settings, unknown) = understood(newer);
+        assert_eq!(unknown, ["colour", "\"portfolio\" in components", "lms.sendGrades"]);
+        assert_eq!((settings.profile(), settings.test_course()), (Profile::Classroom, TestCourse::M));
+        assert_eq!(settings.components, Some(BTreeSet::from([Component::Lrs])));
+        assert_eq!(understood("profile: laptop\n").1, Vec::<String>::new());
+        assert_eq!(understood("profile: [\n"), (Settings::default(), vec![KEY.to_string()]));
     }
 
     #[test]

@@ -177,3 +177,20 @@ fn a_moodle_that_others_made_of_the_same_chart_keeps_its_data_and_its_namespace(
     lab.machine.run("uninstall --yes --timeout 5s").exits(0).says("release lms: not made by this tool").says("Gone in ");
     assert!(lab.kubernetes.object(claim).is_some(), "its courses are not ours to delete");
 }
+
+#[test]
+fn settings_of_a_newer_program_are_named_and_lock_nobody_out_but_install() {
+    let lab = Lab::installed();
+    let mut map = lab.kubernetes.object("/api/v1/namespaces/alice/configmaps/lastack-settings").expect("the settings");
+    map["data"]["lastack.yaml"] = json!("profile: laptop\ncolour: sky\n");
+    lab.kubernetes.put([map]);
+    let warning = "warning: ConfigMap lastack-settings of namespace alice has settings that this version of kubectl-lastack does not know: colour\n";
+    lab.machine.run("status").exits(0).says(warning).prints("heartbeat ok");
+    lab.machine.run("creds lrs").exits(0).says(warning);
+    for verb in ["install", "configure --send-names"] {
+        let ended = lab.machine.run(verb);
+        ended.exits(1).says("ConfigMap lastack-settings does not hold settings of this version of kubectl-lastack").says("colour");
+        ended.says("kubectl edit configmap lastack-settings -n alice");
+    }
+    lab.machine.run("uninstall --yes").exits(0).says(warning).says("Gone in");
+}
