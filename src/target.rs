@@ -162,7 +162,9 @@ impl KubeFlags {
     }
 
     fn override_cluster(&self, cluster: Cluster) -> Cluster {
-        let authority = self.certificate_authority.as_ref().map(|path| path.to_string_lossy().into_owned());
+        // helm, which runs elsewhere, reads it too
+        let authority = self.certificate_authority.as_ref().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+        let authority = authority.map(|path| path.to_string_lossy().into_owned());
         let insecure = self.insecure_skip_tls_verify;
         Cluster {
             server: self.server.clone().or(cluster.server),

@@ -26,6 +26,14 @@ const DIGEST: &str = "sha256:";
 /// Marks a release as ours in every state: helm writes descriptions of its own when it rolls back, fails or is killed.
 const LABEL: &str = "app.kubernetes.io/part-of=lastack";
 
+/// Whether a variable of ours must not reach helm. What counts of those that say which cluster, as whom and which
+/// namespace is in helm's arguments and kubeconfig already; in the environment it would go over these. `HELM_DEBUG` adds
+/// a stack trace to helm's errors, and an address may hold a password.
+fn is_not_for_helm(variable: &OsStr) -> bool {
+    let names = ["HELM_NAMESPACE", "HELM_DEBUG", "LASTACK_PLUGIN"];
+    variable.to_str().is_some_and(|name| name.starts_with("HELM_KUBE") || names.contains(&name))
+}
+
 pub struct Helm {
     program: Option<PathBuf>,
     connection: Vec<String>,
@@ -310,6 +318,9 @@ impl Helm {
         let mut command = Command::new(program);
         // helm takes a folder of the working directory for the chart of the same name
         command.args(&self.connection).args(arguments).current_dir(std::env::temp_dir());
+        for (variable, _) in std::env::vars_os().filter(|(variable, _)| is_not_for_helm(variable)) {
+            command.env_remove(variable);
+        }
         if let Some(kubeconfig) = &self.kubeconfig {
             command.env("KUBECONFIG", kubeconfig);
         }

@@ -148,6 +148,83 @@ fn flags_that_no_kubeconfig_holds_reach_helm_in_a_file_that_is_gone_afterwards()
     }
 }
 
+/// Variables that make helm another user, somewhere else, or talkative.
+const ELSEWHERE: [(&str, &str); 11] = [
+    ("HELM_KUBEAPISERVER", "http://127.0.0.1:9"),
+    ("HELM_KUBETOKEN", "token-of-helm"),
+    ("HELM_KUBEASUSER", "carol"),
+    ("HELM_KUBEASGROUPS", "staff"),
+    ("HELM_KUBECAFILE", "authority.crt"),
+    ("HELM_KUBETLS_SERVER_NAME", "elsewhere"),
+    ("HELM_KUBEINSECURE_SKIP_TLS_VERIFY", "false"),
+    ("HELM_KUBECONTEXT", "other"),
+    ("HELM_NAMESPACE", "elsewhere"),
+    ("HELM_DEBUG", "true"),
+    ("LASTACK_PLUGIN", "https://alice:password@example.org/plugin.zip"),
+];
+
+#[track_caller]
+fn does_not_lead_helm_elsewhere(call: &Call) {
+    for (name, _) in ELSEWHERE {
+        assert!(!call.environment.contains(&format!("{name}=")), "helm should not be given {name}: {call:?}");
+    }
+}
+
+#[test]
+fn a_variable_of_somebody_does_not_lead_helm_to_another_cluster_or_user() {
+    let mut lab = Lab::empty();
+    for (name, value) in ELSEWHERE {
+        lab.machine = lab.machine.env(name, value);
+    }
+    lab.machine.run("install --only lrs").exits(0).says("Installing into namespace alice of context lab");
+    let calls = lab.helm.calls();
+    calls.iter().for_each(does_not_lead_helm_elsewhere);
+    assert!(calls.iter().all(|call| call.line().starts_with("--kube-context lab ")), "{calls:?}");
+}
+
+#[test]
+fn under_helm_what_is_typed_goes_over_helms_variables_for_the_child_too() {
+    let mut lab = Lab::empty();
+    let url = lab.kubernetes.url();
+    for (name, value) in ELSEWHERE.into_iter().chain([("HELM_PLUGIN_NAME", "lastack")]) {
+        lab.machine = lab.machine.env(name, value);
+    }
+    let typed = "-n alice --context lab --token typed-token --as bob --as-group teachers --insecure-skip-tls-verify";
+    lab.machine.run(&format!("install --only lrs {typed} --server {url}")).exits(0);
+    for call in lab.helm.calls() {
+        does_not_lead_helm_elsewhere(&call);
+        for word in ["typed-token", "bob", "teachers", &url] {
+            assert!(call.kubeconfig.contains(word), "helm should be led by what was typed: {word}\n{call:?}");
+        }
+        for word in ["token-of-helm", "carol", "staff"] {
+            assert!(!call.kubeconfig.contains(word), "helm should not be led by its variables: {word}\n{call:?}");
+        }
+    }
+}
+
+#[test]
+fn under_helm_the_child_is_who_helm_is() {
+    let mut lab = Lab::empty();
+    for (name, value) in [("HELM_PLUGIN_NAME", "lastack"), ("HELM_NAMESPACE", "alice"), ("HELM_KUBEASUSER", "carol"), ("HELM_KUBEASGROUPS", "staff")]
+    {
+        lab.machine = lab.machine.env(name, value);
+    }
+    lab.machine.run("install --only lrs").exits(0);
+    for call in lab.helm.calls() {
+        does_not_lead_helm_elsewhere(&call);
+        assert!(call.kubeconfig.contains("carol") && call.kubeconfig.contains("staff"), "{call:?}");
+    }
+}
+
+#[test]
+fn an_authority_is_found_by_helm_which_runs_elsewhere() {
+    let lab = Lab::empty();
+    let path = lab.machine.write("authority.crt", &lab.elasticsearch.authority);
+    lab.machine.run("install --only lrs --certificate-authority authority.crt").exits(0);
+    let path = path.to_string_lossy();
+    assert!(lab.helm.calls().iter().all(|call| call.kubeconfig.contains(&*path)), "{:?}", lab.helm.calls());
+}
+
 #[test]
 fn no_helm_on_path_is_said_before_anything_is_changed() {
     let lab = Lab::empty();
