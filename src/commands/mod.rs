@@ -101,9 +101,15 @@ fn block_on_until(interrupt: impl Future<Output = io::Result<()>>, command: impl
         tokio::select! {
             // first, so that the signal is caught before the command sends anything
             biased;
-            _ = interrupt => Err(Failure::new(Kind::Interrupted, "interrupted")
-                .hint("nothing is undone; the same command goes on where this one stopped")
-                .into()),
+            _ = interrupt => {
+                // the cursor stands behind what was drawn or asked last
+                if printer::is_live() {
+                    printer::note("");
+                }
+                Err(Failure::new(Kind::Interrupted, "interrupted")
+                    .hint("nothing is undone; the same command goes on where this one stopped")
+                    .into())
+            }
             outcome = command => outcome,
         }
     });

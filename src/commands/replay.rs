@@ -54,6 +54,7 @@ pub async fn run(flags: &KubeFlags, args: ReplayArgs) -> Result<Outcome> {
         }
         let confirmed = args.yes
             || printer::confirm(&format!("Send {} events again?", count(due)))
+                .await
                 .ok_or_else(|| Failure::usage("nobody is there to confirm this").hint("say `--yes`, or `--dry-run` to look only"))?;
         if !confirmed {
             return Err(Failure::failed("not confirmed, nothing was sent").into());

@@ -59,7 +59,7 @@ pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
         return Ok(Outcome::Good);
     }
     let question = if args.keep_data { "Remove it?" } else { "Remove it, all statements, courses and dashboards included?" };
-    match args.yes || printer::confirm(question).ok_or_else(|| Failure::usage("nobody is there to confirm this").hint("say `--yes`"))? {
+    match args.yes || printer::confirm(question).await.ok_or_else(|| Failure::usage("nobody is there to confirm this").hint("say `--yes`"))? {
         true => {}
         false => return Err(Failure::failed("not confirmed, nothing was removed").into()),
     }

@@ -66,12 +66,16 @@ pub fn clear_screen() -> bool {
 }
 
 /// Asks a yes-or-no question. None when there is nobody to ask.
-pub fn confirm(question: &str) -> Option<bool> {
+pub async fn confirm(question: &str) -> Option<bool> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return None;
     }
     let _ = write!(anstream::stderr().lock(), "{question} [y/N] ");
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer).ok()?;
+    // on a thread of its own, which Ctrl-C leaves behind
+    let reading = tokio::task::spawn_blocking(|| {
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer).map(|_| answer)
+    });
+    let answer = reading.await.ok()?.ok()?;
     Some(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

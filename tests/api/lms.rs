@@ -17,7 +17,7 @@ fn values(lab: &Lab) -> Value {
     lab.helm.calls_of("upgrade").into_iter().rfind(|call| call.line().contains(" lms ")).expect("the release of Moodle").values()
 }
 
-fn called(lab: &Lab, script: &str) -> Vec<Value> {
+pub fn called(lab: &Lab, script: &str) -> Vec<Value> {
     lab.moodle.world().called.iter().filter(|(name, _)| name == script).map(|(_, input)| input.clone()).collect()
 }
 

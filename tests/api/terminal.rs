@@ -50,6 +50,28 @@ fn uninstall_asks_and_takes_no_for_an_answer() {
 }
 
 #[test]
+fn ctrl_c_at_the_question_ends_and_nothing_is_removed() {
+    let lab = Lab::installed();
+    let changes = lab.kubernetes.changes();
+    let mut terminal = typed(&lab, "uninstall", &[]);
+    terminal.until("[y/N]").interrupts();
+    assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
+    assert!(terminal.screen().contains("\nerror: interrupted"), "the question has its own line:\n{}", terminal.screen());
+    assert_eq!(lab.kubernetes.changes(), changes);
+    assert!(lab.helm.calls_of("uninstall").is_empty());
+}
+
+#[test]
+fn ctrl_c_at_the_question_of_replay_ends_and_nothing_is_sent() {
+    let lab = Lab::installed();
+    lab.moodle.world().failed = vec![json!({"errortype": 0, "alone": false, "events": 40, "oldest": 1_767_225_600, "response": ""})];
+    let mut terminal = typed(&lab, "replay", &[]);
+    terminal.until("[y/N]").interrupts();
+    assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
+    assert!(super::lms::called(&lab, "replay").is_empty());
+}
+
+#[test]
 fn status_is_drawn_anew_where_it_stands_until_ctrl_c() {
     let lab = Lab::installed();
     let mut terminal = typed(&lab, "status --watch", &[]);
