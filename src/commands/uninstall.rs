@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use clap::Args;
@@ -13,7 +13,7 @@ use crate::stack::graph::{self, Graph};
 use crate::stack::step::{Retracted, Retraction};
 use crate::steps;
 
-use super::{Outcome, open_to_wait};
+use super::{Outcome, open};
 
 /// Take the stack away again, and prove that nothing of it is left
 ///
@@ -38,7 +38,7 @@ pub struct UninstallArgs {
 }
 
 pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
-    let stack = open_to_wait(flags, Some(args.timeout)).await?;
+    let mut stack = open(flags).await?;
     let how = Retraction { keep_data: args.keep_data, operator: args.operator };
     // what install checks first is nothing to take away
     let graph = steps::graph()?.without(|id| id.starts_with("preflight."));
@@ -63,6 +63,8 @@ pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
         true => {}
         false => return Err(Failure::failed("not confirmed, nothing was removed").into()),
     }
+    // the time it took to answer is not waited for the cluster
+    stack.deadline = Some(Instant::now() + args.timeout);
     let rows = Rows::new(graph.steps().map(|step| step.id()));
     let summary = graph.retract(&stack, how, &rows).await?;
     prove(&graph, &stack, how).await?;

@@ -1,11 +1,17 @@
 //! What a person sees who types the commands into a terminal.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use http::Method;
 use serde_json::json;
 
 use crate::support::moodle::statement_of_the_event;
 use crate::support::server::Answer;
 use crate::support::stack::Lab;
 use crate::support::terminal::Terminal;
+
+use super::uninstall::LRS;
 
 fn typed(lab: &Lab, line: &str, environment: &[(&str, &str)]) -> Terminal {
     let mut command = lab.machine.command(&line.split(' ').collect::<Vec<_>>());
@@ -69,6 +75,24 @@ fn ctrl_c_at_the_question_of_replay_ends_and_nothing_is_sent() {
     terminal.until("[y/N]").interrupts();
     assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
     assert!(super::lms::called(&lab, "replay").is_empty());
+}
+
+#[test]
+fn the_time_at_the_question_is_not_taken_from_the_timeout() {
+    const TIMEOUT: Duration = Duration::from_secs(1);
+    let lab = Lab::installed();
+    // its pods stay
+    lab.kubernetes.reacts(Method::DELETE, LRS, |world, _| {
+        world.remove(LRS);
+        Some(Answer::ok(json!({})))
+    });
+    let mut terminal = typed(&lab, "uninstall --keep-data --timeout 1s", &[]);
+    terminal.until("[y/N]");
+    sleep(TIMEOUT);
+    let answered = Instant::now();
+    terminal.types("y\n");
+    assert_eq!(terminal.ends().code(), Some(124), "{}", terminal.screen());
+    assert!(answered.elapsed() >= TIMEOUT, "the pods should get their second:\n{}", terminal.screen());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::support::kubernetes::World;
 use crate::support::server::Answer;
 use crate::support::stack::{DATA_LAKE, Lab};
 
-const LRS: &str = "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph";
+pub const LRS: &str = "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph";
 
 const SECRETS: [&str; 5] = ["lrs-ralph", "data-lake-user-lrs", "data-lake-user-dashboards", "data-lake-user-lastack", "data-lake-roles"];
 
