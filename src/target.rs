@@ -1,6 +1,8 @@
 //! What the Kubernetes flags mean: which cluster, as whom, which namespace. Resolved once, for our own
 //! client and for the helm child alike.
 
+use std::env;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,13 +16,16 @@ use crate::error::{Failure, Kind};
 /// How long a request may take when `--request-timeout` does not say: a cluster that hangs must not hang the command.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The context's name inside a pod, which has none.
+const IN_CLUSTER: &str = "in-cluster";
+
 /// One namespace of one cluster, seen as one user.
 pub struct Target {
     pub client: kube::Client,
     /// For port-forwards, which may be silent longer than a request may take.
     pub streams: kube::Client,
     pub namespace: String,
-    /// The kubeconfig context's name, for people; `in-cluster` inside a pod.
+    /// The kubeconfig context's name, for people; `in-cluster` inside a pod, the server's address without a kubeconfig.
     pub context: String,
     pub helm: HelmAccess,
 }
@@ -73,7 +78,7 @@ impl KubeFlags {
     pub async fn resolve(&self) -> Result<Target> {
         let (config, context, helm) = match self.read_kubeconfig()? {
             Some(kubeconfig) => self.through_kubeconfig(kubeconfig).await?,
-            None => in_cluster()?,
+            None => self.without_kubeconfig().await?,
         };
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         check_namespace(&namespace)?;
@@ -86,10 +91,10 @@ impl KubeFlags {
 
     /// None where there is no kubeconfig at all, which is how a pod looks.
     fn read_kubeconfig(&self) -> Result<Option<Kubeconfig>> {
-        let read = match &self.kubeconfig {
-            Some(path) => Kubeconfig::read_from(path).map(Some),
-            None if std::env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty()) => Kubeconfig::from_env(),
-            None => match std::env::home_dir().map(|home| home.join(".kube/config")) {
+        let read = match (&self.kubeconfig, listed_kubeconfigs()) {
+            (Some(path), _) => Kubeconfig::read_from(path).map(Some),
+            (None, Some(_)) => Kubeconfig::from_env(),
+            (None, None) => match env::home_dir().map(|home| home.join(".kube/config")) {
                 Some(path) if path.exists() => Kubeconfig::read_from(path).map(Some),
                 _ => Ok(None),
             },
@@ -97,6 +102,25 @@ impl KubeFlags {
         read.map_err(|error| {
             Failure::new(Kind::Unreachable, format!("no usable kubeconfig: {error}")).hint("name one with `--kubeconfig FILE`").into()
         })
+    }
+
+    /// The flags may say it all, as far as they do not name what only a kubeconfig has; else we are in a pod, maybe as
+    /// somebody else. As with kubectl, another server gets nothing of the pod's own.
+    async fn without_kubeconfig(&self) -> Result<(Config, String, HelmAccess)> {
+        for (kind, name) in [("context", &self.context), ("cluster", &self.cluster), ("user", &self.user)] {
+            if let Some(name) = name {
+                return Err(no_kubeconfig(&format!(" that could have the {kind} `{name}`")).into());
+            }
+        }
+        match (&self.server, Config::incluster()) {
+            (Some(server), _) => self.through_kubeconfig(of_one_context(server, Cluster::default(), AuthInfo::default(), None)).await,
+            (None, Ok(pod)) if self.overrides_kubeconfig() => self.through_kubeconfig(of_pod(pod)).await,
+            (None, Ok(pod)) => Ok((pod, IN_CLUSTER.into(), HelmAccess::default())),
+            (None, Err(_)) => {
+                let place = listed_kubeconfigs().map(|list| format!(" at {}", list.display())).unwrap_or_default();
+                Err(no_kubeconfig(&format!("{place}, and this is not a pod of a cluster")).into())
+            }
+        }
     }
 
     async fn through_kubeconfig(&self, mut kubeconfig: Kubeconfig) -> Result<(Config, String, HelmAccess)> {
@@ -140,25 +164,8 @@ impl KubeFlags {
         if let (Some(user_name), None) = (&self.user, &user) {
             return Err(Failure::new(Kind::Unreachable, format!("the kubeconfig has no user `{user_name}`")).into());
         }
-        Ok(Kubeconfig {
-            clusters: vec![NamedCluster {
-                name: name.into(),
-                cluster: Some(self.override_cluster(cluster.unwrap_or_default())),
-                ..Default::default()
-            }],
-            auth_infos: vec![NamedAuthInfo {
-                name: name.into(),
-                auth_info: Some(self.override_user(user.unwrap_or_default())),
-                ..Default::default()
-            }],
-            contexts: vec![NamedContext {
-                name: name.into(),
-                context: Some(Context { cluster: name.into(), user: Some(name.into()), ..context }),
-                ..Default::default()
-            }],
-            current_context: Some(name.into()),
-            ..kubeconfig
-        })
+        let (cluster, user) = (self.override_cluster(cluster.unwrap_or_default()), self.override_user(user.unwrap_or_default()));
+        Ok(of_one_context(name, cluster, user, context.namespace))
     }
 
     fn override_cluster(&self, cluster: Cluster) -> Cluster {
@@ -199,13 +206,35 @@ impl KubeFlags {
     }
 }
 
+/// The paths of KUBECONFIG, if it has any.
+fn listed_kubeconfigs() -> Option<OsString> {
+    env::var_os("KUBECONFIG").filter(|list| !list.is_empty())
+}
+
 /// What a pod of the cluster finds in itself.
-fn in_cluster() -> Result<(Config, String, HelmAccess)> {
-    let config = Config::incluster().map_err(|_| {
-        Failure::new(Kind::Unreachable, "there is no kubeconfig, and this is not a pod of a cluster")
-            .hint("name a kubeconfig with `--kubeconfig FILE` or the KUBECONFIG variable")
-    })?;
-    Ok((config, "in-cluster".into(), HelmAccess::default()))
+fn of_pod(pod: Config) -> Kubeconfig {
+    let authority = pod.root_cert_file.map(|path| path.to_string_lossy().into_owned());
+    let cluster = Cluster { server: Some(pod.cluster_url.to_string()), certificate_authority: authority, ..Default::default() };
+    of_one_context(IN_CLUSTER, cluster, pod.auth_info, Some(pod.default_namespace))
+}
+
+/// A kubeconfig in which everything has this name.
+fn of_one_context(name: &str, cluster: Cluster, user: AuthInfo, namespace: Option<String>) -> Kubeconfig {
+    let context = Context { cluster: name.into(), user: Some(name.into()), namespace, ..Default::default() };
+    Kubeconfig {
+        kind: Some("Config".into()),
+        api_version: Some("v1".into()),
+        clusters: vec![NamedCluster { name: name.into(), cluster: Some(cluster), ..Default::default() }],
+        auth_infos: vec![NamedAuthInfo { name: name.into(), auth_info: Some(user), ..Default::default() }],
+        contexts: vec![NamedContext { name: name.into(), context: Some(context), ..Default::default() }],
+        current_context: Some(name.into()),
+        ..Default::default()
+    }
+}
+
+fn no_kubeconfig(rest: &str) -> Failure {
+    Failure::new(Kind::Unreachable, format!("there is no kubeconfig{rest}"))
+        .hint("name a kubeconfig with `--kubeconfig FILE` or the KUBECONFIG variable")
 }
 
 fn check_namespace(name: &str) -> Result<()> {
@@ -258,6 +287,20 @@ mod tests {
         assert_eq!((user.username.as_deref(), user.password.is_none()), (None, true));
         assert!(text.contains("t0k"), "the derived kubeconfig must carry the token");
         assert_eq!(derived.contexts[0].context.as_ref().unwrap().namespace.as_deref(), Some("n"));
+    }
+
+    #[test]
+    fn somebody_else_in_a_pod_has_what_the_pod_has_and_is_somebody_else() {
+        let mut pod = Config::new("https://10.0.0.1:443".parse().unwrap());
+        pod.default_namespace = "alice".into();
+        pod.root_cert_file = Some("/pod/ca.crt".into());
+        pod.auth_info.token_file = Some("/pod/token".into());
+        let derived = KubeFlags { impersonate: Some("bob".into()), ..Default::default() }.derive(of_pod(pod), IN_CLUSTER).unwrap();
+        let cluster = derived.clusters[0].cluster.as_ref().unwrap();
+        let user = derived.auth_infos[0].auth_info.as_ref().unwrap();
+        assert_eq!((cluster.server.as_deref(), cluster.certificate_authority.as_deref()), (Some("https://10.0.0.1:443/"), Some("/pod/ca.crt")));
+        assert_eq!((user.token_file.as_deref(), user.impersonate.as_deref()), (Some("/pod/token"), Some("bob")));
+        assert_eq!(derived.contexts[0].context.as_ref().unwrap().namespace.as_deref(), Some("alice"));
     }
 
     #[test]

@@ -217,6 +217,17 @@ fn under_helm_the_child_is_who_helm_is() {
 }
 
 #[test]
+fn flags_without_a_kubeconfig_reach_helm_too() {
+    let lab = Lab::empty();
+    std::fs::remove_file(lab.machine.path("home/.kube/config")).unwrap();
+    let url = lab.kubernetes.url();
+    lab.machine.run(&format!("install --only lrs -n alice --token typed-token --server {url}")).exits(0);
+    for call in lab.helm.calls() {
+        assert!(call.kubeconfig.contains(&url) && call.kubeconfig.contains("typed-token"), "{call:?}");
+    }
+}
+
+#[test]
 fn an_authority_is_found_by_helm_which_runs_elsewhere() {
     let lab = Lab::empty();
     let path = lab.machine.write("authority.crt", &lab.elasticsearch.authority);

@@ -135,6 +135,33 @@ fn helms_context_and_server_are_followed_under_helm() {
 }
 
 #[test]
+fn flags_that_say_it_all_need_no_kubeconfig() {
+    let typed = server();
+    Machine::new().run(&format!("status -n alice --token typed-token --server {}", typed.url()));
+    let given = server();
+    let under_helm = [("HELM_PLUGIN_NAME", "lastack"), ("HELM_NAMESPACE", "alice"), ("HELM_KUBETOKEN", "typed-token")];
+    let machine = under_helm.iter().fold(Machine::new(), |machine, (name, value)| machine.env(name, value));
+    machine.env("HELM_KUBEAPISERVER", given.url()).run("status");
+    for server in [typed, given] {
+        let requests = server.requests();
+        let first = requests.first().expect("a request");
+        assert!(first.path.contains("/namespaces/alice/"), "{first:?}");
+        assert_eq!(first.headers["authorization"], "Bearer typed-token");
+    }
+}
+
+#[test]
+fn what_only_a_kubeconfig_has_is_missed_where_there_is_none() {
+    for (flag, name) in [("context", "lab"), ("cluster", "moon"), ("user", "bob")] {
+        Machine::new()
+            .run(&format!("status --server http://127.0.0.1:9 --{flag} {name}"))
+            .exits(4)
+            .says(&format!("error: there is no kubeconfig that could have the {flag} `{name}`\n"))
+            .says("hint: name a kubeconfig");
+    }
+}
+
+#[test]
 fn the_users_token_and_the_impersonated_user_reach_the_server() {
     let server = server();
     let machine = Machine::with_cluster(&server.url());
