@@ -2,12 +2,12 @@
 //! client and for the helm child alike.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use kube::config::{AuthInfo, Cluster, Config, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
+use kube::config::{AuthInfo, Cluster, Config, Context, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedAuthInfo, NamedCluster, NamedContext};
 use tempfile::NamedTempFile;
 
 use crate::cli::KubeFlags;
@@ -93,7 +93,7 @@ impl KubeFlags {
     fn read_kubeconfig(&self) -> Result<Option<Kubeconfig>> {
         let read = match (&self.kubeconfig, listed_kubeconfigs()) {
             (Some(path), _) => Kubeconfig::read_from(path).map(Some),
-            (None, Some(_)) => Kubeconfig::from_env(),
+            (None, Some(list)) => merged(&list),
             (None, None) => match env::home_dir().map(|home| home.join(".kube/config")) {
                 Some(path) if path.exists() => Kubeconfig::read_from(path).map(Some),
                 _ => Ok(None),
@@ -209,6 +209,12 @@ impl KubeFlags {
 /// The paths of KUBECONFIG, if it has any.
 fn listed_kubeconfigs() -> Option<OsString> {
     env::var_os("KUBECONFIG").filter(|list| !list.is_empty())
+}
+
+/// What these files say together. As with kubectl, one that is not there says nothing.
+fn merged(list: &OsStr) -> Result<Option<Kubeconfig>, KubeconfigError> {
+    let mut files = env::split_paths(list).filter(|path| !path.as_os_str().is_empty() && path.try_exists().unwrap_or(true));
+    files.try_fold(None, |before: Option<Kubeconfig>, path| before.unwrap_or_default().merge(Kubeconfig::read_from(path)?).map(Some))
 }
 
 /// What a pod of the cluster finds in itself.

@@ -162,6 +162,17 @@ fn what_only_a_kubeconfig_has_is_missed_where_there_is_none() {
 }
 
 #[test]
+fn of_several_kubeconfigs_those_that_are_there_count() {
+    let server = server();
+    let list = |machine: Machine| {
+        let list = format!("absent:{}", machine.path("home/.kube/config").display());
+        machine.env("KUBECONFIG", list)
+    };
+    assert_eq!(namespace_asked_for(list(Machine::with_cluster(&server.url())), &server, "status"), "alice");
+    list(Machine::new()).run("status").exits(4).says("error: there is no kubeconfig at absent:[MACHINE]/home/.kube/config, and this is not a pod");
+}
+
+#[test]
 fn the_users_token_and_the_impersonated_user_reach_the_server() {
     let server = server();
     let machine = Machine::with_cluster(&server.url());
