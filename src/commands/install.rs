@@ -214,7 +214,7 @@ async fn plan(graph: &Graph, stack: &Stack) -> Result<Outcome> {
             Finding::Seen(Observed::Missing(what)) => ("make", what),
             Finding::Seen(Observed::Drifted(drift)) => ("change", drift.to_string()),
             Finding::Seen(Observed::Unknown { permission }) => ("unknown", permission),
-            Finding::Seen(Observed::Blocked(reason)) => {
+            Finding::Seen(Observed::Blocked(reason) | Observed::Forbidden(reason)) => {
                 blocked = true;
                 ("blocked", format!("{} (hint: {})", reason.why, reason.hint))
             }

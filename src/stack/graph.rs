@@ -288,6 +288,7 @@ async fn converge_one(step: &dyn Step, stack: &Stack, report: &dyn Report, early
             return Ok((End::True, false));
         }
         Observed::Blocked(blocked) => return Err(Failure::failed(blocked.why).hint(blocked.hint).into()),
+        Observed::Forbidden(blocked) => return Err(Failure::new(Kind::Unreachable, blocked.why).hint(blocked.hint).into()),
         // beyond the namespace others see to it; what is in a part of the stack, nobody has proven then
         Observed::Unknown { permission } if Component::of(step.id()).is_some_and(|part| part != Component::Operator) => {
             let hint = format!("ask who runs the cluster for that in namespace {}", stack.namespace());

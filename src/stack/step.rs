@@ -21,6 +21,8 @@ pub enum Observed {
     Drifted(Drift),
     /// Not true, and this tool cannot or must not make it true.
     Blocked(Blocked),
+    /// Not true, and this user may not make it true.
+    Forbidden(Blocked),
     /// Cannot be seen by this user.
     Unknown { permission: String },
 }
@@ -45,6 +47,10 @@ impl Observed {
 
     pub fn blocked(why: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Blocked(Blocked { why: why.into(), hint: hint.into() })
+    }
+
+    pub fn forbidden(why: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Forbidden(Blocked { why: why.into(), hint: hint.into() })
     }
 
     pub fn unknown(permission: impl Into<String>) -> Self {

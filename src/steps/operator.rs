@@ -165,7 +165,7 @@ impl Step for OperatorRelease {
             return Ok(if found.is_ready() { Observed::Ok(name) } else { Observed::drifted(name, "not ready", "ready") });
         }
         if !preflight::may(stack, None, "create", "apiextensions.k8s.io", "customresourcedefinitions").await? {
-            return Ok(Observed::blocked(
+            return Ok(Observed::forbidden(
                 "the ECK operator is not in this cluster, and you may not install it: it needs create customresourcedefinitions.apiextensions.k8s.io",
                 format!("ask who runs the cluster for: {}", install(stack)?.explain()),
             ));

@@ -5,11 +5,16 @@ use serde_json::json;
 
 use crate::support::stack::{Lab, NAMESPACE, node, operator};
 
-/// Says why, changes nothing.
 #[track_caller]
 fn is_refused(lab: &Lab, line: &str, sentences: &[&str]) {
+    is_refused_with(1, lab, line, sentences);
+}
+
+/// Says why, changes nothing.
+#[track_caller]
+fn is_refused_with(code: i32, lab: &Lab, line: &str, sentences: &[&str]) {
     let ended = lab.machine.run(line);
-    ended.exits(1).prints_nothing();
+    ended.exits(code).prints_nothing();
     for sentence in sentences {
         ended.says(sentence);
     }
@@ -94,12 +99,13 @@ fn not_enough_room() {
 fn a_permission_that_is_missing() {
     let lab = Lab::empty();
     lab.kubernetes.denies("create secrets").denies("get pods/portforward").denies("create poddisruptionbudgets");
-    is_refused(
+    is_refused_with(
+        4,
         &lab,
         "install",
         &["error: preflight.permissions: you may not create secrets, get pods/portforward in namespace alice", "hint: ask who runs the cluster"],
     );
-    is_refused(&lab, "install --profile classroom", &["get pods/portforward, create poddisruptionbudgets.policy in namespace alice"]);
+    is_refused_with(4, &lab, "install --profile classroom", &["get pods/portforward, create poddisruptionbudgets.policy in namespace alice"]);
 }
 
 #[test]
@@ -108,7 +114,7 @@ fn an_operator_that_the_user_may_not_install() {
     lab.kubernetes.denies("create customresourcedefinitions");
     let ended = lab.machine.run("install");
     ended
-        .exits(1)
+        .exits(4)
         .says("operator.release: the ECK operator is not in this cluster, and you may not install it")
         .says("helm upgrade --install elastic-operator eck-operator --repo https://helm.elastic.co --version 3.5.0");
     let of_what_needs_it = |line: String| ["elastic-operator", " lrs ", " dataviz "].iter().any(|release| line.contains(release));

@@ -146,7 +146,7 @@ async fn permissions(stack: &Stack) -> Result<Observed> {
     if refused.is_empty() {
         return Ok(Observed::Ok(format!("all that install needs in namespace {}", stack.namespace())));
     }
-    Ok(Observed::blocked(
+    Ok(Observed::forbidden(
         format!("you may not {} in namespace {}", refused.join(", "), stack.namespace()),
         format!("ask who runs the cluster for the role `edit` and the ECK roles in namespace {}", stack.namespace()),
     ))
