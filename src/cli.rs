@@ -2,6 +2,7 @@
 //! namespace) and in `stack::settings` (which stack).
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -85,18 +86,19 @@ pub struct KubeFlags {
     pub insecure_skip_tls_verify: bool,
     /// How long one request to the API server may take, such as 30s (0: no limit)
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
-    pub request_timeout: Option<std::time::Duration>,
+    pub request_timeout: Option<Duration>,
 }
 
-/// `90s`, `10m`, `1h30m`; a bare number counts seconds, as kubectl reads it.
-pub fn duration(text: &str) -> Result<std::time::Duration, String> {
-    if let Ok(seconds) = text.parse() {
-        return Ok(std::time::Duration::from_secs(seconds));
-    }
-    text.parse::<jiff::SignedDuration>()
-        .ok()
-        .and_then(|d| std::time::Duration::try_from(d).ok())
-        .ok_or_else(|| "expected a duration such as 90s, 10m or 1h30m".to_string())
+/// Nobody waits longer, and no clock can be asked for the end of all that can be typed.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// `90s`, `10m`, `1h30m`; a bare number counts seconds, as kubectl reads it. What is longer than a year is a year.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let typed = match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => text.parse::<jiff::SignedDuration>().ok().and_then(|typed| Duration::try_from(typed).ok()),
+    };
+    typed.map(|typed| typed.min(LONGEST)).ok_or_else(|| "expected a duration such as 90s, 10m or 1h30m".to_string())
 }
 
 #[cfg(test)]
@@ -124,6 +126,8 @@ mod tests {
         assert_eq!(seconds("90s"), Ok(90));
         assert_eq!(seconds("1h30m"), Ok(5400));
         assert_eq!(seconds("0"), Ok(0));
+        assert_eq!(seconds("18446744073709551615"), Ok(LONGEST.as_secs()));
+        assert_eq!(seconds("9223372036854775807s"), Ok(LONGEST.as_secs()));
         assert!(seconds("soon").is_err());
         assert!(seconds("-5s").is_err());
     }

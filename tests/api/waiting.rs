@@ -314,3 +314,9 @@ fn an_upgrade_that_takes_longer_than_was_waited_for_goes_on() {
         .says("the same command goes on where this run stopped");
     assert_eq!(lab.helm.calls_of("rollback").len(), 0, "it may be in the middle of changing its database");
 }
+
+#[test]
+fn a_time_beyond_every_clock_is_a_long_one() {
+    let lab = Lab::installed();
+    lab.machine.run("install --timeout 18446744073709551615 --request-timeout 9223372036854775807s").exits(0).says("nothing to change");
+}
