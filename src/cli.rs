@@ -89,6 +89,39 @@ pub struct KubeFlags {
     pub request_timeout: Option<Duration>,
 }
 
+impl KubeFlags {
+    /// The flags that lead to the same namespace of the same cluster as the same user, a space before each. Not the token,
+    /// which belongs on no screen.
+    pub fn repeated(&self, namespace: &str) -> String {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let is_the_usual = self.namespace.is_none() && namespace == "default";
+        let named = [
+            ("-n", (!is_the_usual).then(|| namespace.to_string())),
+            ("--context", self.context.clone()),
+            ("--kubeconfig", path(&self.kubeconfig)),
+            ("--cluster", self.cluster.clone()),
+            ("--user", self.user.clone()),
+            ("--server", self.server.clone()),
+            ("--as", self.impersonate.clone()),
+            ("--as-uid", self.impersonate_uid.clone()),
+            ("--certificate-authority", path(&self.certificate_authority)),
+            ("--tls-server-name", self.tls_server_name.clone()),
+        ];
+        let groups = self.impersonate_groups.iter().map(|group| ("--as-group", Some(group.clone())));
+        let mut flags: String = named.into_iter().chain(groups).filter_map(|(flag, value)| Some(format!(" {flag} {}", quoted(&value?)))).collect();
+        if self.insecure_skip_tls_verify {
+            flags.push_str(" --insecure-skip-tls-verify");
+        }
+        flags
+    }
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
 /// Nobody waits longer, and no clock can be asked for the end of all that can be typed.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -118,6 +151,21 @@ mod tests {
             assert_eq!(cli.kube.namespace.as_deref(), Some("a"), "{line}");
             assert_eq!(cli.kube.context.as_deref(), Some("c"), "{line}");
         }
+    }
+
+    #[test]
+    fn what_is_to_be_typed_next_leads_to_the_same_place_and_shows_no_token() {
+        let typed = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap().kube;
+        assert_eq!(KubeFlags::default().repeated("default"), "");
+        assert_eq!(KubeFlags::default().repeated("alice"), " -n alice");
+        let line = "lastack -n default --context it's --as bob --as-group a --as-group b --token secret --insecure-skip-tls-verify";
+        let repeated = r" -n default --context 'it'\''s' --as bob --as-group a --as-group b --insecure-skip-tls-verify";
+        assert_eq!(typed(line).repeated("default"), repeated);
+        let line =
+            "lastack --kubeconfig ~/lab --cluster c --user u --server https://a:6443 --as-uid 1 --certificate-authority ca.crt --tls-server-name a";
+        let repeated =
+            " --kubeconfig '~/lab' --cluster c --user u --server https://a:6443 --as-uid 1 --certificate-authority ca.crt --tls-server-name a";
+        assert_eq!(typed(line).repeated("default"), repeated);
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Target {
     pub namespace: String,
     /// The kubeconfig context's name, for people; `in-cluster` inside a pod, the server's address without a kubeconfig.
     pub context: String,
+    /// The flags that lead here again, a space before each.
+    pub flags: String,
     pub helm: HelmAccess,
 }
 
@@ -86,7 +88,8 @@ impl KubeFlags {
         let mut streams = config.clone();
         streams.read_timeout = None;
         let client = |config| kube::Client::try_from(config).context("no client for this kubeconfig");
-        Ok(Target { client: client(config)?, streams: client(streams)?, namespace, context, helm })
+        let flags = self.repeated(&namespace);
+        Ok(Target { client: client(config)?, streams: client(streams)?, namespace, context, flags, helm })
     }
 
     /// None where there is no kubeconfig at all, which is how a pod looks.

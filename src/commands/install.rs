@@ -229,13 +229,10 @@ async fn plan(graph: &Graph, stack: &Stack) -> Result<Outcome> {
 }
 
 fn conclude(stack: &Stack, summary: &Summary) {
-    let namespace = match &stack.target {
-        target if target.namespace == "default" => String::new(),
-        target => format!(" -n {}", target.namespace),
-    };
+    let flags = &stack.target.flags;
     if !summary.pending.is_empty() {
         printer::note(&format!("Started; not waited for: {}", summary.pending.join(", ")));
-        printer::note(&format!("  kubectl lastack install{namespace}   finish it"));
+        printer::note(&format!("  kubectl lastack install{flags}   finish it"));
         return;
     }
     let chain = format!("(longest chain {})", took(summary.longest_chain));
@@ -243,7 +240,7 @@ fn conclude(stack: &Stack, summary: &Summary) {
     printer::note(&format!("{done} in {} {}", took(summary.took), paint(FAINT, &chain)));
     let left_out: Vec<&str> = Component::value_variants().iter().filter(|component| !stack.settings.has(**component)).map(|c| c.as_str()).collect();
     if !left_out.is_empty() {
-        printer::note(&format!("This stack is without {}: `kubectl lastack install{namespace} --all` brings them", left_out.join(", ")));
+        printer::note(&format!("This stack is without {}: `kubectl lastack install{flags} --all` brings them", left_out.join(", ")));
     }
     let hints = [
         (Some(Component::Lrs), "seed", "fill it with 22,000 example statements"),
@@ -252,6 +249,6 @@ fn conclude(stack: &Stack, summary: &Summary) {
         (None, "creds", "user names and passwords"),
     ];
     for (_, command, purpose) in hints.into_iter().filter(|(of, ..)| of.is_none_or(|component| stack.settings.has(component))) {
-        printer::note(&format!("  {:<36} {purpose}", format!("kubectl lastack {command}{namespace}")));
+        printer::note(&format!("  {:<36} {purpose}", format!("kubectl lastack {command}{flags}")));
     }
 }

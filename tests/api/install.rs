@@ -83,6 +83,19 @@ fn a_stack_of_some_components_stays_one_until_all_are_asked_for() {
 }
 
 #[test]
+fn what_to_type_next_leads_to_the_cluster_and_as_the_user_that_were_typed() {
+    let lab = Lab::empty();
+    let flags = "-n alice --context other --as bob";
+    lab.machine
+        .run(&format!("install --only lrs {flags} --token typed-token"))
+        .exits(0)
+        .says(&format!("`kubectl lastack install {flags} --all` brings them"))
+        .says(&format!("  kubectl lastack seed {flags} "))
+        .says(&format!("  kubectl lastack status {flags} "))
+        .never_shows("typed-token");
+}
+
+#[test]
 fn a_file_says_what_a_stack_consists_of() {
     let lab = Lab::empty();
     lab.machine.write("lastack.yaml", "components: [lrs]\nprofile: classroom\n");
