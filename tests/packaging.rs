@@ -84,13 +84,11 @@ mod plugin {
 
     /// Runs the script as helm does, in a plugin directory of its own.
     fn run(plugin: &Path, path: &Path) -> Output {
-        Command::new("/bin/sh")
-            .arg(root().join("scripts/plugin-run"))
-            .args(["status", "-o", "json"])
-            .env("HELM_PLUGIN_DIR", plugin)
-            .env("PATH", path)
-            .output()
-            .unwrap()
+        run_script("scripts/plugin-run", &["status", "-o", "json"], plugin, path)
+    }
+
+    fn run_script(script: &str, words: &[&str], plugin: &Path, path: &Path) -> Output {
+        Command::new(root().join(script)).args(words).env("HELM_PLUGIN_DIR", plugin).env("PATH", path).output().unwrap()
     }
 
     /// Copied by another process: a file that a test of another thread could still hold open for writing when it
@@ -112,6 +110,18 @@ mod plugin {
             assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{} status -o json\n", place.display()));
             assert_eq!(output.status.code(), Some(3), "the program's exit code is the script's");
         }
+    }
+
+    #[test]
+    fn is_completed_by_the_same_program_and_says_nothing_where_there_is_none() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (plugin, tools) = (scratch.path().join("plugin"), Path::new("/usr/bin"));
+        let complete = || run_script("plugin.complete", &["install", "--profile", "c"], &plugin, tools);
+        let without = complete();
+        assert_eq!((without.stdout.as_slice(), without.stderr.as_slice()), (&b""[..], &b""[..]));
+        program(Path::new(env!("CARGO_BIN_EXE_kubectl-lastack")), &plugin.join("bin/kubectl-lastack"));
+        let offered = String::from_utf8(complete().stdout).unwrap();
+        assert!(offered.starts_with("classroom") && offered.ends_with("\n:4\n"), "{offered}");
     }
 
     #[test]

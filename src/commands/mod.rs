@@ -47,6 +47,15 @@ pub enum TableOrJson {
 }
 
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // what follows is no command line yet, so it is not read as one
+    if let [_, verb, words @ ..] = arguments.as_slice()
+        && verb == "__complete"
+    {
+        let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let _ = printer::data(&completion::candidates::complete(&words));
+        return ExitCode::SUCCESS;
+    }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod completion;
 mod connection;
 mod reference;
 mod seed_input;

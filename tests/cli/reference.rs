@@ -18,7 +18,8 @@ fn the_reference_is_the_help_of_every_verb() {
     );
     page.push_str(&section("kubectl lastack", &machine.run("--help")));
     let of_dashboards = OF_DASHBOARDS.map(|verb| format!("dashboards {verb}"));
-    for verb in VERBS.map(String::from).into_iter().chain(of_dashboards) {
+    let others = of_dashboards.into_iter().chain(["completion install".into()]);
+    for verb in VERBS.map(String::from).into_iter().chain(others) {
         let help = machine.run(&format!("{verb} --help"));
         page.push_str(&section(&format!("kubectl lastack {verb}"), &help));
     }

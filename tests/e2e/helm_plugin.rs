@@ -9,7 +9,7 @@ use crate::stack;
 
 /// The plugin as a checkout has it, with the program that is under test and not one that was built there some day.
 fn plugin(directory: &Path) -> String {
-    for file in ["plugin.yaml", "scripts/plugin-run"] {
+    for file in ["plugin.yaml", "plugin.complete", "scripts/plugin-run"] {
         let there = directory.join(file);
         fs::create_dir_all(there.parent().expect("a directory")).expect("a directory");
         fs::copy(repository().join(file), there).expect("a copy");
@@ -31,6 +31,8 @@ fn works_with(helm: &str) {
     assert_eq!((status["namespace"].as_str(), status["context"].as_str()), (Some("e2e"), Some("lastack-sandbox")));
     let elsewhere = lab.run("helm", &["lastack", "status", "-o", "json", "-n", "default"], "").exits(3).json();
     assert_eq!(elsewhere["namespace"], "default", "the namespace that helm was given counts");
+    let offered = lab.run("helm", &["__complete", "lastack", "sta"], "").good();
+    assert!(offered.stdout.contains("status\t") && offered.stdout.contains("statements\t"), "{}", offered.stdout);
 }
 
 #[test]
