@@ -35,11 +35,13 @@ pub struct OpenArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Openable {
     /// Superset, at the first dashboard
+    #[value(alias = "superset")]
     Dataviz,
     /// Moodle
     #[value(alias = "moodle")]
     Lms,
     /// Ralph
+    #[value(alias = "ralph")]
     Lrs,
 }
 

@@ -15,9 +15,11 @@ use super::step::StepId;
 pub enum Component {
     Operator,
     Datalake,
+    #[value(alias = "ralph")]
     Lrs,
     #[value(alias = "moodle")]
     Lms,
+    #[value(alias = "superset")]
     Dataviz,
 }
 

@@ -47,6 +47,15 @@ fn where_to_use_them_is_outside_the_cluster_when_the_part_is_there() {
 }
 
 #[test]
+fn a_part_goes_by_the_name_that_status_shows_too() {
+    let lab = Lab::installed();
+    for (shown, name) in [("moodle", "lms"), ("ralph", "lrs"), ("superset", "dataviz")] {
+        assert_eq!(lab.machine.run(&format!("creds {shown}")).exits(0).stdout, lab.machine.run(&format!("creds {name}")).stdout);
+    }
+    lab.machine.run("install --only ralph,superset --dry-run").exits(0).prints("lrs.release").prints("dataviz.release").never_shows("lms.release");
+}
+
+#[test]
 fn without_a_stack_it_says_who_makes_them() {
     let lab = Lab::empty();
     lab.machine
