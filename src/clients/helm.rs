@@ -16,6 +16,7 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 
 use crate::error::Failure;
+use crate::output::printer;
 use crate::stack::versions::ChartSource;
 use crate::target::Target;
 
@@ -318,6 +319,8 @@ impl Helm {
         let mut command = Command::new(program);
         // helm takes a folder of the working directory for the chart of the same name
         command.args(&self.connection).args(arguments).current_dir(std::env::temp_dir());
+        let line = self.connection.iter().map(String::as_str).chain(arguments.iter().copied()).collect::<Vec<_>>().join(" ");
+        printer::debug(&format!("helm {line}"));
         for (variable, _) in std::env::vars_os().filter(|(variable, _)| is_not_for_helm(variable)) {
             command.env_remove(variable);
         }

@@ -38,6 +38,17 @@ pub fn note(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
+/// A line about how things are done, for who ran helm with `--debug`, which it hands to its plugins as a variable.
+pub fn debug(text: &str) {
+    if is_debugging() {
+        note(text);
+    }
+}
+
+fn is_debugging() -> bool {
+    std::env::var_os("HELM_PLUGIN_NAME").is_some() && std::env::var_os("HELM_DEBUG").is_some_and(|value| value == "true")
+}
+
 pub fn error(text: &str) {
     note(&format!("{}: {text}", paint(BAD, "error")));
 }
@@ -51,9 +62,9 @@ pub fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// True when a person watches stderr, so that lines may be redrawn.
+/// True when a person watches stderr, so that lines may be redrawn. Lines for debugging would stand between them.
 pub fn is_live() -> bool {
-    io::stderr().is_terminal() && can_redraw()
+    io::stderr().is_terminal() && can_redraw() && !is_debugging()
 }
 
 fn can_redraw() -> bool {

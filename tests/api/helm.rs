@@ -203,6 +203,16 @@ fn under_helm_what_is_typed_goes_over_helms_variables_for_the_child_too() {
 }
 
 #[test]
+fn helms_debug_shows_the_commands_of_helm_that_are_run() {
+    let line = "\nhelm --kube-context lab status lrs -n alice -o json\n";
+    let mut lab = Lab::installed();
+    lab.machine = lab.machine.env("HELM_DEBUG", "true");
+    lab.machine.run("install").exits(0).never_shows(line);
+    lab.machine = lab.machine.env("HELM_PLUGIN_NAME", "lastack").env("HELM_NAMESPACE", "alice");
+    lab.machine.run("install").exits(0).says(line);
+}
+
+#[test]
 fn under_helm_the_child_is_who_helm_is() {
     let mut lab = Lab::empty();
     for (name, value) in [("HELM_PLUGIN_NAME", "lastack"), ("HELM_NAMESPACE", "alice"), ("HELM_KUBEASUSER", "carol"), ("HELM_KUBEASGROUPS", "staff")]
