@@ -31,7 +31,7 @@ pub fn run(args: &VersionArgs) -> Result<Outcome> {
             .iter()
             .map(|(component, release)| (component.to_string(), json!({"version": release.version, "images": release.images})))
             .collect();
-        printer::json(&json!({"apiVersion": "lastack/v1", "version": env!("CARGO_PKG_VERSION"), "components": components}))?;
+        printer::json(&json!({"apiVersion": "lastack/v1", "kind": "Version", "version": env!("CARGO_PKG_VERSION"), "components": components}))?;
     } else if args.images {
         let images: String = versions.components.values().flat_map(|release| release.images.values()).map(|image| format!("{image}\n")).collect();
         printer::data(&images)?;

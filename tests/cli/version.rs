@@ -31,7 +31,7 @@ fn version_tells_the_programs_own_and_each_components() {
 #[test]
 fn version_as_json_holds_the_same() {
     let document = machine().run("version -o json").json();
-    assert_eq!(document["apiVersion"], "lastack/v1");
+    assert_eq!((&document["apiVersion"], &document["kind"]), (&"lastack/v1".into(), &"Version".into()));
     assert_eq!(document["version"], env!("CARGO_PKG_VERSION"));
     for (component, release) in versions()["components"].as_object().unwrap() {
         assert_eq!(document["components"][component]["version"], release["version"], "{component}");
