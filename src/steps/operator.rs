@@ -1,14 +1,17 @@
 //! The ECK operator, which runs Elasticsearch. One serves the whole cluster: it is installed only where there
 //! is none, and never a second time.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use async_trait::async_trait;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::{DynamicObject, ListParams};
+use kube::discovery::Discovery;
 use serde_json::{Value, json};
 
+use crate::clients::apply;
 use crate::clients::helm::Install;
 use crate::clients::pods::{self, Trouble};
 use crate::clients::wait::{self, State};
@@ -22,6 +25,8 @@ use super::{Credential, Fact, Part, PartStatus, datalake, preflight, release};
 const RELEASE: &str = "elastic-operator";
 pub const NAMESPACE: &str = "elastic-system";
 const API_GROUP: &str = "elasticsearch.k8s.elastic.co";
+/// How the names of all groups end whose kinds come and go with the operator's chart: Kibana, Logstash, Beat and more.
+const API_GROUPS: &str = ".k8s.elastic.co";
 
 /// How installations of the operator label it: its chart, and Elastic's plain manifests.
 const SELECTORS: [&str; 2] = ["app.kubernetes.io/name=elastic-operator", "control-plane=elastic-operator"];
@@ -138,6 +143,31 @@ async fn served(stack: &Stack) -> Result<bool> {
     Ok(groups.groups.iter().any(|group| group.name == API_GROUP))
 }
 
+/// Something that the operator looks after and that is not the data lake of this stack. With the release the definitions of
+/// all these kinds go, and with them every object.
+async fn foreign_object(stack: &Stack) -> Result<Option<String>> {
+    let client = &stack.target.client;
+    let groups = client.list_api_groups().await.context("the API groups of the cluster")?.groups;
+    let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).filter(|name| name.ends_with(API_GROUPS)).collect();
+    let served = Discovery::new(client.clone()).filter(&names).run().await.context("the kinds of the ECK operator")?;
+    for (kind, _) in served.groups_alphabetical().into_iter().flat_map(|group| group.resources_by_stability()) {
+        let objects: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
+        let objects = objects.list_metadata(&ListParams::default()).await.with_context(|| kind.plural.clone())?;
+        let foreign = objects.items.iter().find(|object| kind.kind != datalake::kind().kind || !is_our_data_lake(stack, &object.metadata));
+        if let Some(object) = foreign {
+            let metadata = &object.metadata;
+            let place = metadata.namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
+            return Ok(Some(format!("{} {}{place}", kind.kind, metadata.name.as_deref().unwrap_or_default())));
+        }
+    }
+    Ok(None)
+}
+
+fn is_our_data_lake(stack: &Stack, metadata: &ObjectMeta) -> bool {
+    let place = (metadata.namespace.as_deref(), metadata.name.as_deref());
+    place == (Some(stack.namespace()), Some(datalake::NAME)) && apply::is_ours(metadata)
+}
+
 struct OperatorRelease;
 
 #[async_trait]
@@ -168,6 +198,13 @@ impl Step for OperatorRelease {
             return Ok(Observed::forbidden(
                 "the ECK operator is not in this cluster, and you may not install it: it needs create customresourcedefinitions.apiextensions.k8s.io",
                 format!("ask who runs the cluster for: {}", install(stack)?.explain()),
+            ));
+        }
+        // what is there of it may hold the definitions of kinds that others have objects of
+        if stack.helm.is_others(RELEASE, NAMESPACE).await? {
+            return Ok(Observed::blocked(
+                format!("release {RELEASE} in namespace {NAMESPACE} was not made by this tool, and no operator of it works"),
+                format!("ask who made it to bring it up again: helm status {RELEASE} -n {NAMESPACE}"),
             ));
         }
         Ok(Observed::Missing(install(stack)?.chart.shown()))
@@ -205,17 +242,9 @@ impl Step for OperatorRelease {
         if !matches!(found, Retracted::Removed(_)) {
             return Ok(found);
         }
-        let others: Api<DynamicObject> = Api::all_with(stack.target.client.clone(), &datalake::kind());
-        let others = others.list(&ListParams::default()).await?.items;
-        let ours = (Some(stack.namespace()), Some(datalake::NAME));
-        let foreign = others.iter().find(|object| (object.metadata.namespace.as_deref(), object.metadata.name.as_deref()) != ours);
-        Ok(match foreign {
+        Ok(match foreign_object(stack).await? {
             None => found,
-            Some(object) => Retracted::Kept(format!(
-                "the ECK operator: it runs Elasticsearch {} in namespace {}",
-                object.metadata.name.as_deref().unwrap_or_default(),
-                object.metadata.namespace.as_deref().unwrap_or_default()
-            )),
+            Some(object) => Retracted::Kept(format!("the ECK operator: it looks after {object}")),
         })
     }
 

@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::json;
 
+use crate::support::server::Answer;
 use crate::support::stack::{Lab, NAMESPACE, node, operator};
 
 #[track_caller]
@@ -119,6 +120,23 @@ fn an_operator_that_the_user_may_not_install() {
         .says("helm upgrade --install elastic-operator eck-operator --repo https://helm.elastic.co --version 3.5.0");
     let of_what_needs_it = |line: String| ["elastic-operator", " lrs ", " dataviz "].iter().any(|release| line.contains(release));
     assert!(lab.helm.calls_of("upgrade").iter().all(|call| !of_what_needs_it(call.line())));
+}
+
+#[test]
+fn an_operator_of_somebody_else_that_is_down() {
+    for status in ["deployed", "pending-install", "uninstalling"] {
+        let lab = Lab::empty();
+        lab.helm.has_release("elastic-operator", status, "Install complete");
+        // its kinds are served, and nothing of it runs
+        lab.kubernetes.answers(Method::GET, "/apis/apps/v1/statefulsets", Answer::ok(json!({"metadata": {}, "items": []})));
+        let ended = lab.machine.run("install");
+        ended
+            .exits(1)
+            .says("operator.release: release elastic-operator in namespace elastic-system was not made by this tool")
+            .says("hint: ask who made it to bring it up again: helm status elastic-operator -n elastic-system");
+        let changes = |verb| lab.helm.calls_of(verb).iter().filter(|call| call.is("elastic-operator")).count();
+        assert_eq!((changes("upgrade"), changes("uninstall")), (0, 0), "a release that is {status} should be left as it is\n{ended}");
+    }
 }
 
 #[test]

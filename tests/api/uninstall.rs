@@ -148,8 +148,22 @@ fn the_operator_stays_for_another_data_lake_in_the_same_namespace() {
     let theirs =
         json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch", "metadata": {"name": "search", "namespace": "alice"}});
     lab.kubernetes.put([theirs]);
-    lab.machine.run("uninstall --yes --operator").exits(0).says("it runs Elasticsearch search in namespace alice");
+    lab.machine.run("uninstall --yes --operator").exits(0).says("it looks after Elasticsearch search in namespace alice");
     assert!(lab.helm.calls_of("uninstall").iter().all(|call| !call.is("elastic-operator")));
+}
+
+#[test]
+fn the_operator_stays_for_whatever_it_looks_after_and_we_did_not_make() {
+    let objects =
+        [("elasticsearch.k8s.elastic.co/v1", "Elasticsearch", "data-lake", "alice"), ("kibana.k8s.elastic.co/v1", "Kibana", "board", "bob")];
+    for (version, kind, name, namespace) in objects {
+        let lab = Lab::empty();
+        lab.helm.has_release_of_ours("elastic-operator", "deployed", "Install complete");
+        let theirs = json!({"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}});
+        lab.kubernetes.put(crate::support::stack::operator()).put([theirs]);
+        lab.machine.run("uninstall --yes --operator").exits(0).says("There is nothing of ours to remove");
+        assert_eq!(lab.helm.calls_of("uninstall").len(), 0, "{kind} {name} in namespace {namespace} would go with the operator");
+    }
 }
 
 #[test]

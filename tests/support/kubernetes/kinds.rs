@@ -35,14 +35,15 @@ const KINDS: &[Kind] = &[
     kind("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", false),
     kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false),
     kind("elasticsearch.k8s.elastic.co/v1", "Elasticsearch", "elasticsearches", true),
+    kind("kibana.k8s.elastic.co/v1", "Kibana", "kibanas", true),
 ];
 
-/// A group that is there only when a definition of it is.
-const CUSTOM: &str = "elasticsearch.k8s.elastic.co/v1";
+/// Groups that are there only when a definition is.
+const CUSTOM: &str = ".k8s.elastic.co/v1";
 
 fn served(objects: &[Value]) -> impl Iterator<Item = &'static Kind> {
     let defined = objects.iter().any(|object| object["kind"] == "CustomResourceDefinition");
-    KINDS.iter().filter(move |kind| kind.api_version != CUSTOM || defined)
+    KINDS.iter().filter(move |kind| !kind.api_version.ends_with(CUSTOM) || defined)
 }
 
 pub fn is_served(place: &Place, objects: &[Value]) -> bool {
