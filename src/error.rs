@@ -142,6 +142,11 @@ fn kube_kind(error: &kube::Error) -> Kind {
     }
 }
 
+/// What talking to the API server came to, if that is what failed.
+pub fn of_api_server(error: &anyhow::Error) -> Option<&kube::Error> {
+    error.chain().find_map(|cause| cause.downcast_ref())
+}
+
 /// The API server's own sentence when it refused the user, which names the user, the verb and the resource.
 pub fn forbidden(error: &anyhow::Error) -> Option<&str> {
     error.chain().find_map(|cause| match cause.downcast_ref::<kube::Error>()? {

@@ -35,10 +35,13 @@ impl From<Trouble> for State {
     }
 }
 
-/// The API server did not answer, which is another thing than its refusing.
+/// The API server did not answer, is busy, or what stands before it said so in its place: another thing than a refusal.
 fn is_outage(error: &anyhow::Error) -> bool {
-    let kube = error.chain().find_map(|cause| cause.downcast_ref::<kube::Error>());
-    kube.is_some_and(|error| matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_)))
+    error::of_api_server(error).is_some_and(|error| match error {
+        kube::Error::Service(_) | kube::Error::HyperError(_) => true,
+        kube::Error::Api(status) => status.code == 429 || status.code >= 500,
+        _ => false,
+    })
 }
 
 /// Asks until there is an answer. An error is the reason why there is none yet.

@@ -151,6 +151,10 @@ where
         Ok(converged) => Ok(converged),
         // it may be in the middle of changing its database, and the next run goes on with it
         Err(error) if error::kind(&error) == Kind::TimedOut => Err(error),
+        // it may be well: only that nobody could see
+        Err(error) if error::of_api_server(&error).is_some() => {
+            Err(error.context(format!("release {} is upgraded and left so; whether it works could not be seen", install.release)))
+        }
         Err(error) => Err(restore(stack, install, before.as_ref(), error).await),
     }
 }
@@ -161,7 +165,8 @@ async fn restore(stack: &Stack, install: &Install, before: Option<&Release>, fai
     // a helm that was refused, or that another helm was ahead of, made no revision to go back from
     match stack.helm.status(install.release, &install.namespace).await {
         Ok(Some(now)) if now.revision == before.revision || now.status.starts_with("pending-") && !is_stale(&now) => return failure,
-        _ => {}
+        Ok(_) => {}
+        Err(_) => return failure.context(format!("release {} is left as it is; helm cannot say how", install.release)),
     }
     let outcome = match stack.helm.rollback(install.release, &install.namespace, Some(before.revision)).await {
         Ok(()) => format!("release {} is back at what revision {} was", install.release, before.revision),

@@ -4,6 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::elasticsearch::Elasticsearch;
+use crate::support::kubernetes::failure;
 use crate::support::server::Answer;
 use crate::support::stack::{DATA_LAKE, Lab, data_lake_labels, operator, stuck_pod};
 
@@ -272,6 +273,32 @@ fn an_upgrade_that_cannot_start_is_rolled_back() {
         .says("pod lrs-ralph-1 cannot pull nowhere.example.org/fundocker/ralph:5.0.1: not found in the registry")
         .says("release lrs is back at what revision 1 was");
     assert_eq!(lab.helm.calls_of("rollback").len(), 1);
+}
+
+const LRS: &str = "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph";
+
+#[test]
+fn a_server_that_is_busy_for_a_moment_does_not_end_a_wait() {
+    for (code, reason) in [(429, "TooManyRequests"), (500, "InternalError"), (503, "ServiceUnavailable")] {
+        let lab = Lab::installed();
+        let mut is_first = true;
+        lab.kubernetes.reacts(Method::GET, LRS, move |_, _| std::mem::take(&mut is_first).then(|| failure(code, reason, "try again later")));
+        let ended = lab.machine.run("install --only lrs --image-registry registry.example.org");
+        ended.exits(0).says("try again later").says("ok       lrs.release");
+        assert_eq!(lab.helm.calls_of("rollback").len(), 0, "{ended}");
+    }
+}
+
+#[test]
+fn an_upgrade_that_can_no_longer_be_seen_is_left_and_not_rolled_back() {
+    let lab = Lab::installed();
+    lab.kubernetes.answers(Method::GET, LRS, failure(401, "Unauthorized", "Unauthorized"));
+    lab.machine
+        .run("install --only lrs --image-registry registry.example.org")
+        .exits(4)
+        .says("lrs.release: release lrs is upgraded and left so; whether it works could not be seen: deployment lrs-ralph")
+        .says("does not accept the credentials");
+    assert_eq!(lab.helm.calls_of("rollback").len(), 0);
 }
 
 #[test]
