@@ -229,7 +229,8 @@ pub async fn stateful_rollout(stack: &Stack, name: &str) -> Result<State> {
     };
     let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let status = set.status.clone().unwrap_or_default();
-    let (updated, ready) = (status.updated_replicas.unwrap_or(wanted), status.ready_replicas.unwrap_or_default());
+    // Kubernetes leaves a 0 out; it goes on counting the pods of the newest template once all are of it
+    let (updated, ready) = (status.updated_replicas.unwrap_or_default(), status.ready_replicas.unwrap_or_default());
     if wanted == 0 {
         return Ok(State::Waiting(format!("statefulset {name} is scaled to 0 pods")));
     }
@@ -251,7 +252,7 @@ pub async fn stateful_rollout(stack: &Stack, name: &str) -> Result<State> {
         (Some(Trouble::Waiting(reason)), _) | (None, Some(Trouble::Waiting(reason) | Trouble::Fatal { why: reason, .. })) => {
             State::Waiting(format!("statefulset {name} has {ready} of {wanted} pods ready: {reason}"))
         }
-        (None, None) => State::Waiting(format!("statefulset {name} has {ready} of {wanted} pods ready")),
+        (None, None) => State::Waiting(format!("statefulset {name} has {ready} of {wanted} pods ready, {updated} of the newest template")),
     })
 }
 

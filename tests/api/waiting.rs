@@ -302,6 +302,17 @@ fn an_upgrade_that_can_no_longer_be_seen_is_left_and_not_rolled_back() {
 }
 
 #[test]
+fn a_database_of_which_only_the_pod_before_is_ready_is_not_ready() {
+    let lab = Lab::installed();
+    let mut set = lab.kubernetes.object("/apis/apps/v1/namespaces/alice/statefulsets/lms-postgresql").expect("the database");
+    set["status"].as_object_mut().expect("a status").remove("updatedReplicas");
+    lab.kubernetes.put([set]);
+    let why = "statefulset lms-postgresql has 1 of 1 pods ready, 0 of the newest template";
+    lab.machine.run("install --dry-run").exits(0).prints("change   lms.release").prints(why);
+    lab.machine.run("install --timeout 1s").exits(124).says(why);
+}
+
+#[test]
 fn what_the_pod_of_the_operator_needs_is_looked_for_in_the_operators_namespace() {
     let lab = || {
         let lab = Lab::empty();
