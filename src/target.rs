@@ -18,12 +18,16 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The context's name inside a pod, which has none.
 const IN_CLUSTER: &str = "in-cluster";
+/// The same of a question that a script answers in a pod.
+const SCRIPT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One namespace of one cluster, seen as one user.
 pub struct Target {
     pub client: kube::Client,
     /// For port-forwards, which may be silent longer than a request may take.
     pub streams: kube::Client,
+    /// How long a script in a pod may take to answer a question.
+    pub script_timeout: Duration,
     pub namespace: String,
     /// The kubeconfig context's name, for people; `in-cluster` inside a pod, the server's address without a kubeconfig.
     pub context: String,
@@ -88,8 +92,13 @@ impl KubeFlags {
         let mut streams = config.clone();
         streams.read_timeout = None;
         let client = |config| kube::Client::try_from(config).context("no client for this kubeconfig");
+        let script_timeout = match self.request_timeout {
+            None => SCRIPT_TIMEOUT,
+            Some(Duration::ZERO) => Duration::MAX,
+            Some(timeout) => timeout,
+        };
         let flags = self.repeated(&namespace);
-        Ok(Target { client: client(config)?, streams: client(streams)?, namespace, context, flags, helm })
+        Ok(Target { client: client(config)?, streams: client(streams)?, script_timeout, namespace, context, flags, helm })
     }
 
     /// None where there is no kubeconfig at all, which is how a pod looks.

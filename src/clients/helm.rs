@@ -4,6 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use data_encoding::HEXLOWER;
@@ -11,11 +12,12 @@ use include_dir::{Dir, include_dir};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-use crate::error::Failure;
+use crate::error::{Failure, Kind};
+use crate::output::age::took;
 use crate::output::printer;
 use crate::stack::versions::ChartSource;
 use crate::target::Target;
@@ -26,6 +28,13 @@ static CHARTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/charts");
 const DIGEST: &str = "sha256:";
 /// Marks a release as ours in every state: helm writes descriptions of its own when it rolls back, fails or is killed.
 const LABEL: &str = "app.kubernetes.io/part-of=lastack";
+
+/// How long helm may take to tell something.
+const LOOK: Duration = Duration::from_secs(60);
+/// And to change something where nobody waits for what comes of it.
+const CHANGE: Duration = Duration::from_secs(300);
+/// What a change gets whatever is left until the deadline: one that is cut off has to be repaired.
+const SHORTEST_CHANGE: Duration = Duration::from_secs(60);
 
 /// Whether a variable of ours must not reach helm. What counts of those that say which cluster, as whom and which
 /// namespace is in helm's arguments and kubeconfig already; in the environment it would go over these. `HELM_DEBUG` adds
@@ -40,6 +49,8 @@ pub struct Helm {
     connection: Vec<String>,
     /// Absolute, because helm runs in a directory of its own.
     kubeconfig: Option<OsString>,
+    /// Of the command that helm works for.
+    pub deadline: Option<Instant>,
     version: OnceCell<semver::Version>,
 }
 
@@ -187,17 +198,18 @@ impl Install {
 
 impl Helm {
     /// The `helm` on PATH; under helm itself, the helm that runs us.
-    pub fn find(target: &Target) -> Self {
+    pub fn find(target: &Target, deadline: Option<Instant>) -> Self {
         let caller = std::env::var_os("HELM_PLUGIN_NAME").and_then(|_| std::env::var_os("HELM_BIN")).filter(|bin| !bin.is_empty());
         let program = caller.and_then(|bin| which::which(bin).ok()).or_else(|| which::which("helm").ok());
         let context = target.helm.context.iter().flat_map(|context| ["--kube-context".to_string(), context.clone()]);
         let kubeconfig = target.helm.kubeconfig.clone().map(OsString::from).or_else(|| std::env::var_os("KUBECONFIG"));
-        Self { program, connection: context.collect(), kubeconfig: kubeconfig.and_then(|list| absolute(&list)), version: OnceCell::new() }
+        let kubeconfig = kubeconfig.and_then(|list| absolute(&list));
+        Self { program, connection: context.collect(), kubeconfig, deadline, version: OnceCell::new() }
     }
 
     pub async fn version(&self) -> Result<&semver::Version> {
         let asked = self.version.get_or_try_init(|| async {
-            let text = self.run(&["version", "--template", "{{.Version}}"], None).await?;
+            let text = self.look(&["version", "--template", "{{.Version}}"]).await?;
             let text = text.trim();
             semver::Version::parse(text.trim_start_matches('v')).with_context(|| format!("`helm version` answered `{text}`"))
         });
@@ -226,7 +238,7 @@ impl Helm {
             description: String,
             last_deployed: Option<String>,
         }
-        let text = match self.run(&["status", release, "-n", namespace, "-o", "json"], None).await {
+        let text = match self.look(&["status", release, "-n", namespace, "-o", "json"]).await {
             Ok(text) => text,
             Err(error) if error.to_string().contains("release: not found") => return Ok(None),
             Err(error) => return Err(error),
@@ -265,7 +277,7 @@ impl Helm {
 
     async fn select(&self, namespace: &str, selection: &[&str]) -> Result<Vec<Listed>> {
         let all = ["list", "-n", namespace, "-o", "json", "--deployed", "--failed", "--pending", "--uninstalling"];
-        let text = self.run(&[&all, selection].concat(), None).await?;
+        let text = self.look(&[&all, selection].concat()).await?;
         let json = text.find('[').map_or("[]", |start| &text[start..]);
         serde_json::from_str(json).context("`helm list` gave no readable JSON")
     }
@@ -294,7 +306,7 @@ impl Helm {
         arguments.extend(chart.iter().map(String::as_str));
         arguments.extend(["-n", &install.namespace, "-f", "-"]);
         arguments.extend(options);
-        self.run(&arguments, Some(install.values.to_string())).await.map(drop)
+        self.change(&arguments, Some(install.values.to_string())).await
     }
 
     /// Back to a revision, or to the one before the last.
@@ -304,15 +316,28 @@ impl Helm {
         arguments.extend(revision.as_deref());
         arguments.extend(["-n", namespace]);
         arguments.extend(self.taking_over().await?);
-        self.run(&arguments, None).await.map(drop)
+        self.change(&arguments, None).await
     }
 
     pub async fn uninstall(&self, release: &str, namespace: &str) -> Result<()> {
-        self.run(&["uninstall", release, "-n", namespace, "--wait"], None).await.map(drop)
+        self.change(&["uninstall", release, "-n", namespace, "--wait"], None).await
     }
 
-    /// Runs helm to its end and gives its stdout.
-    async fn run(&self, arguments: &[&str], stdin: Option<String>) -> Result<String> {
+    /// Asks helm, and gives its stdout.
+    async fn look(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = self.command(arguments)?;
+        // what nobody waits for any more, nobody needs
+        command.kill_on_drop(true);
+        run(command, arguments, None, LOOK).await
+    }
+
+    /// Lets helm do something. A helm that is in the middle of it when the user breaks off ends it by itself.
+    async fn change(&self, arguments: &[&str], stdin: Option<String>) -> Result<()> {
+        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now()).max(SHORTEST_CHANGE);
+        run(self.command(arguments)?, arguments, stdin, self.deadline.map_or(CHANGE, left)).await.map(drop)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Result<Command> {
         let Some(program) = &self.program else {
             return Err(Failure::failed("there is no `helm` on PATH").hint("install helm 3 or 4: https://helm.sh/docs/intro/install").into());
         };
@@ -327,18 +352,44 @@ impl Helm {
         if let Some(kubeconfig) = &self.kubeconfig {
             command.env("KUBECONFIG", kubeconfig);
         }
-        command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("cannot run {}", program.display()))?;
-        if let (Some(mut pipe), Some(text)) = (child.stdin.take(), stdin) {
+        Ok(command)
+    }
+}
+
+/// Runs helm to its end, or until it has taken too long, and gives its stdout.
+async fn run(mut command: Command, arguments: &[&str], stdin: Option<String>, limit: Duration) -> Result<String> {
+    let verb = arguments.first().unwrap_or(&"");
+    let failed = format!("cannot run {}", command.as_std().get_program().display());
+    command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| failed.clone())?;
+    let (pipe, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let write = async {
+        if let (Some(mut pipe), Some(text)) = (pipe, stdin) {
             // a helm that ends without reading tells why on stderr
             let _ = pipe.write_all(text.as_bytes()).await;
         }
-        let output = child.wait_with_output().await.with_context(|| format!("cannot run {}", program.display()))?;
-        if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-        }
-        Err(anyhow!("`helm {}` failed: {}", arguments.first().unwrap_or(&""), reason(&String::from_utf8_lossy(&output.stderr))))
+        Ok(())
+    };
+    let ended = async { tokio::try_join!(child.wait(), write, read(stdout), read(stderr)) };
+    let Ok(ended) = tokio::time::timeout(limit, ended).await else {
+        let _ = child.start_kill();
+        return Err(Failure::new(Kind::TimedOut, format!("`helm {verb}` did not end within {}", took(limit)))
+            .hint("see whether helm reaches the cluster: helm list; the same command goes on where this run stopped")
+            .into());
+    };
+    let (status, (), stdout, stderr) = ended.context(failed)?;
+    if status.success() {
+        return Ok(String::from_utf8_lossy(&stdout).into_owned());
     }
+    Err(anyhow!("`helm {verb}` failed: {}", reason(&String::from_utf8_lossy(&stderr))))
+}
+
+async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
 }
 
 /// The paths of a KUBECONFIG list, made independent of the working directory.
@@ -386,6 +437,16 @@ mod tests {
         };
         assert_eq!(with("kind: Deployment"), with("kind: Deployment"));
         assert_ne!(with("kind: Deployment"), with("kind: StatefulSet"), "a chart that somebody works on");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_helm_that_does_not_come_to_an_end_is_ended() {
+        let mut hangs = Command::new("sh");
+        hangs.args(["-c", "exec sleep 600"]);
+        let error = run(hangs, &["status", "lrs"], None, Duration::from_millis(200)).await.unwrap_err();
+        assert!(error.to_string().starts_with("`helm status` did not end within "), "{error:#}");
+        assert_eq!(crate::error::kind(&error), Kind::TimedOut);
     }
 
     #[test]

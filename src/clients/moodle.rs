@@ -1,6 +1,7 @@
 //! Moodle, through the scripts of charts/moodle/files in its own pod. What they say of each other is in their heads.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
@@ -10,16 +11,23 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::error::Failure;
+use crate::error::{Failure, Kind};
+use crate::output::age::took;
+use crate::stack::Stack;
 
 use super::exec;
 
 const CONTAINER: &str = "moodle";
+/// What a script that works may take for a command that has no deadline.
+const WORK_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// A pod in which Moodle runs.
 pub struct Moodle {
     pods: Api<Pod>,
     pod: String,
+    /// How long a question and how long work may take.
+    question: Duration,
+    deadline: Option<Instant>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -172,8 +180,8 @@ struct Changed {
 }
 
 impl Moodle {
-    pub fn in_pod(pods: Api<Pod>, pod: String) -> Self {
-        Self { pods, pod }
+    pub fn in_pod(stack: &Stack, pod: String) -> Self {
+        Self { pods: stack.streams(), pod, question: stack.target.script_timeout, deadline: stack.deadline }
     }
 
     pub async fn state(&self) -> Result<State> {
@@ -199,7 +207,7 @@ impl Moodle {
 
     pub async fn make_course(&self, shortname: &str, fullname: &str, size: &str, password: &SecretString) -> Result<Course> {
         let asked = json!({"shortname": shortname, "fullname": fullname, "size": size, "password": password.expose_secret()});
-        self.call("course", &asked).await
+        self.work("course", &asked).await
     }
 
     /// Lets a learner of the course view it.
@@ -218,13 +226,30 @@ impl Moodle {
 
     /// Sends again what the plugin gave up on; `refused` also what was refused by itself before.
     pub async fn replay(&self, refused: bool) -> Result<Replayed> {
-        self.call("replay", &json!({"refused": refused})).await
+        self.work("replay", &json!({"refused": refused})).await
     }
 
+    /// A script that is done in a moment.
     async fn call<T: DeserializeOwned>(&self, script: &str, input: &Value) -> Result<T> {
+        self.run(script, input, self.question, "give Moodle more time with `--request-timeout`").await
+    }
+
+    /// A script that takes as long as there is to do.
+    async fn work<T: DeserializeOwned>(&self, script: &str, input: &Value) -> Result<T> {
+        let left = self.deadline.map_or(WORK_TIMEOUT, |deadline| deadline.saturating_duration_since(Instant::now()));
+        self.run(script, input, left.max(self.question), "look at what it came to before you run it again").await
+    }
+
+    async fn run<T: DeserializeOwned>(&self, script: &str, input: &Value, limit: Duration, hint: &str) -> Result<T> {
         let command = command(script);
         let words: Vec<&str> = command.split(' ').collect();
-        let output = exec::run(&self.pods, &self.pod, CONTAINER, &words, input.to_string().as_bytes()).await?;
+        let input = input.to_string();
+        let ended = exec::run(&self.pods, &self.pod, CONTAINER, &words, input.as_bytes());
+        let Ok(output) = tokio::time::timeout(limit, ended).await else {
+            let why = format!("Moodle did not end {script}.php within {}; it may still run in pod {}", took(limit), self.pod);
+            return Err(Failure::new(Kind::TimedOut, why).hint(hint).into());
+        };
+        let output = output?;
         if output.code != 0 {
             let why = complaint(&output.stdout).or_else(|| complaint(&output.stderr)).unwrap_or_else(|| format!("it ended with {}", output.code));
             return Err(Failure::failed(format!("Moodle could not run {script}.php: {why}")).into());

@@ -18,6 +18,8 @@ const SHORTEST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(2);
 /// An API server that restarts is back by then.
 const OUTAGE: Duration = Duration::from_secs(30);
+/// What a look gets that begins shortly before the deadline: without it there would be no reason to name.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// What one look at the awaited thing showed.
 pub enum State {
@@ -79,16 +81,18 @@ where
     let begun = Instant::now();
     let mut pause = SHORTEST;
     let mut unreachable_since: Option<Instant> = None;
+    let mut last = "nothing is known of it yet".to_string();
     loop {
-        let reason = match look().await {
-            Ok(State::Ready(detail)) => return Ok(Converged::Done(detail)),
-            Ok(State::Fatal { why, hint }) => return Err(Failure::failed(why).hint(hint).into()),
-            Ok(State::Waiting(reason)) => {
+        let reason = match until_deadline(stack, look()).await {
+            Some(Ok(State::Ready(detail))) => return Ok(Converged::Done(detail)),
+            Some(Ok(State::Fatal { why, hint })) => return Err(Failure::failed(why).hint(hint).into()),
+            Some(Ok(State::Waiting(reason))) => {
                 unreachable_since = None;
                 reason
             }
-            Err(error) if is_outage(&error) && unreachable_since.get_or_insert_with(Instant::now).elapsed() < OUTAGE => error::one_line(&error),
-            Err(error) => return Err(error),
+            Some(Err(error)) if is_outage(&error) && unreachable_since.get_or_insert_with(Instant::now).elapsed() < OUTAGE => error::one_line(&error),
+            Some(Err(error)) => return Err(error),
+            None => format!("{last}, and the last look at it got no answer"),
         };
         progress.say(&reason);
         let Some(deadline) = stack.deadline else { return Ok(Converged::Started(reason)) };
@@ -100,5 +104,12 @@ where
         }
         tokio::time::sleep(pause.min(deadline.saturating_duration_since(Instant::now()))).await;
         pause = (pause * 3 / 2).min(LONGEST);
+        last = reason;
     }
+}
+
+/// None when there was no answer until then.
+async fn until_deadline<T>(stack: &Stack, look: impl Future<Output = T>) -> Option<T> {
+    let Some(deadline) = stack.deadline else { return Some(look.await) };
+    tokio::time::timeout_at(deadline.max(Instant::now() + LAST_LOOK).into(), look).await.ok()
 }

@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
@@ -64,7 +64,7 @@ pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
         false => return Err(Failure::failed("not confirmed, nothing was removed").into()),
     }
     // the time it took to answer is not waited for the cluster
-    stack.deadline = Some(Instant::now() + args.timeout);
+    stack.wait_for(args.timeout);
     let rows = Rows::new(graph.steps().map(|step| step.id()));
     let summary = graph.retract(&stack, how, &rows).await?;
     prove(&graph, &stack, how).await?;

@@ -58,12 +58,18 @@ impl Stack {
         Ok((stack, unknown))
     }
 
+    /// From now on its waits may take this long together.
+    pub fn wait_for(&mut self, wait: Duration) {
+        let deadline = Some(Instant::now() + wait);
+        (self.deadline, self.helm.deadline) = (deadline, deadline);
+    }
+
     async fn with(target: Target, asked: Settings, wait: Option<Duration>, read: impl FnOnce(&ConfigMap) -> Result<Settings>) -> Result<Self> {
-        let helm = Helm::find(&target);
+        let deadline = wait.map(|wait| Instant::now() + wait);
+        let helm = Helm::find(&target, deadline);
         let stored = stored_settings(&target, read).await?;
         let is_new = stored.is_none();
         let settings = stored.unwrap_or_default().overridden_by(asked);
-        let deadline = wait.map(|wait| Instant::now() + wait);
         Ok(Self { target, helm, settings, versions: Versions::get(), deadline, is_new, releases: OnceCell::new() })
     }
 

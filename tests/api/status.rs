@@ -178,6 +178,17 @@ fn an_index_that_takes_nothing_is_a_fault_however_well_all_parts_say_they_are() 
 }
 
 #[test]
+fn a_moodle_that_hangs_costs_one_cell() {
+    let lab = Lab::installed();
+    lab.kubernetes.answers(Method::GET, "/api/v1/namespaces/alice/pods/lms-moodle-0/exec", Answer::Hang);
+    lab.machine
+        .run("status --request-timeout 5s")
+        .exits(3)
+        .prints("fault: moodle data: Moodle did not end state.php within 5")
+        .prints("heartbeat ok");
+}
+
+#[test]
 fn a_part_without_a_ready_pod_is_a_fault() {
     let lab = Lab::installed();
     lab.kubernetes.answers(Method::GET, "/api/v1/namespaces/alice/pods", Answer::ok(serde_json::json!({"metadata": {}, "items": []})));

@@ -290,6 +290,18 @@ fn a_server_that_is_busy_for_a_moment_does_not_end_a_wait() {
 }
 
 #[test]
+fn a_server_that_hangs_in_the_middle_of_a_wait_is_left_at_the_deadline() {
+    let lab = Lab::installed();
+    lab.kubernetes.answers(Method::GET, LRS, Answer::Hang);
+    lab.machine
+        .run("install --only lrs --image-registry registry.example.org --timeout 1s")
+        .exits(124)
+        .says("lrs.release: deployment lrs-ralph is not ready after ")
+        .says("the last look at it got no answer")
+        .says("hint: give it more time with `--timeout`");
+}
+
+#[test]
 fn an_upgrade_that_can_no_longer_be_seen_is_left_and_not_rolled_back() {
     let lab = Lab::installed();
     lab.kubernetes.answers(Method::GET, LRS, failure(401, "Unauthorized", "Unauthorized"));

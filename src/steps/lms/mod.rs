@@ -209,7 +209,7 @@ pub async fn client(stack: &Stack) -> Result<Moodle> {
             .hint("`kubectl lastack status` says why, `kubectl lastack install` makes one")
             .into());
     };
-    Ok(Moodle::in_pod(stack.streams(), name))
+    Ok(Moodle::in_pod(stack, name))
 }
 
 #[cfg(test)]
