@@ -46,7 +46,7 @@ fn is_outage(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Asks until there is an answer. An error is the reason why there is none yet.
+/// Asks until there is an answer. An error is the reason why there is none yet, unless it is that the user may not ask.
 pub async fn until_answered<F, Fut>(stack: &Stack, object: &str, progress: &Progress<'_>, mut ask: F) -> Result<Converged>
 where
     F: FnMut() -> Fut,
@@ -54,7 +54,13 @@ where
 {
     let look = || {
         let asked = ask();
-        async { Ok(asked.await.map_or_else(|error| State::Waiting(error::one_line(&error)), State::Ready)) }
+        async {
+            match asked.await {
+                Ok(answer) => Ok(State::Ready(answer)),
+                Err(error) if error::forbidden(&error).is_some() => Err(error),
+                Err(error) => Ok(State::Waiting(error::one_line(&error))),
+            }
+        }
     };
     until(stack, object, progress, look).await
 }

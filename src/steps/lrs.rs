@@ -300,6 +300,8 @@ impl Step for Answers {
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
         Ok(match probe(stack).await {
             Ok(detail) => Observed::Ok(format!("whoami and {detail}")),
+            // what the user may not ask of it says nothing about it
+            Err(error) if crate::error::forbidden(&error).is_some() => return Err(error),
             Err(error) => Observed::drifted("the LRS", crate::error::one_line(&error), "answering"),
         })
     }

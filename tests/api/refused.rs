@@ -3,6 +3,7 @@
 use http::Method;
 use serde_json::json;
 
+use crate::support::kubernetes::failure;
 use crate::support::server::Answer;
 use crate::support::stack::{Lab, NAMESPACE, node, operator};
 
@@ -107,6 +108,38 @@ fn a_permission_that_is_missing() {
         &["error: preflight.permissions: you may not create secrets, get pods/portforward in namespace alice", "hint: ask who runs the cluster"],
     );
     is_refused_with(4, &lab, "install --profile classroom", &["get pods/portforward, create poddisruptionbudgets.policy in namespace alice"]);
+}
+
+#[test]
+fn either_half_of_the_permission_for_a_connection_into_a_pod() {
+    for half in ["get pods/exec", "create pods/exec", "get pods/portforward", "create pods/portforward"] {
+        let lab = Lab::empty();
+        lab.kubernetes.denies(half);
+        is_refused(&lab, "install", &[&format!("you may not {half} in namespace alice")]);
+    }
+}
+
+#[test]
+fn a_part_that_the_user_may_not_ask_is_not_waited_for() {
+    for (pod, step) in [("lrs-ralph-0", "lrs.answers"), ("lms-moodle-0", "lms.answers"), ("dataviz-superset-0", "dataviz.answers")] {
+        let sentence = format!("pods \"{pod}\" is forbidden: User \"alice\" cannot get resource \"pods/portforward\" in API group \"\"");
+        let forward = format!("/api/v1/namespaces/alice/pods/{pod}/portforward");
+        let lab = Lab::installed();
+        lab.kubernetes.forbids(Method::GET, &forward, &sentence);
+        lab.machine.run("install --dry-run").prints(&format!("unknown  {step:<22}  ")).prints(&sentence);
+        lab.machine.run("install").exits(4).says(&format!("error: {step}: ")).says(&sentence);
+
+        // the permission goes between the look and the wait
+        let lab = Lab::installed();
+        let mut asked = 0;
+        let status = failure(503, "ServiceUnavailable", "try again later");
+        let refusal = failure(403, "Forbidden", &sentence);
+        lab.kubernetes.reacts(Method::GET, &forward, move |_, _| {
+            asked += 1;
+            Some(if asked < 4 { status.clone() } else { refusal.clone() })
+        });
+        lab.machine.run("install --only lrs,lms,dataviz --timeout 60s").exits(4).says(&sentence);
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use crate::clients::superset;
 use crate::clients::wait;
-use crate::error::one_line;
+use crate::error::{forbidden, one_line};
 use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Step, StepId};
@@ -33,6 +33,8 @@ impl Step for Answers {
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
         Ok(match probe(stack).await {
             Ok(detail) => Observed::Ok(detail),
+            // what the user may not ask of it says nothing about it
+            Err(error) if forbidden(&error).is_some() => return Err(error),
             Err(error) => Observed::drifted("health and login", one_line(&error), "ok"),
         })
     }

@@ -8,7 +8,7 @@ use http::header::{HOST, HeaderValue};
 use http::{StatusCode, Uri};
 
 use crate::clients::wait;
-use crate::error::{Failure, one_line};
+use crate::error::{Failure, forbidden, one_line};
 use crate::output::progress::Progress;
 use crate::output::text;
 use crate::stack::Stack;
@@ -91,6 +91,8 @@ impl Step for Answers {
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
         Ok(match probe(stack).await {
             Ok(_) => Observed::Ok("login page".into()),
+            // what the user may not ask of it says nothing about it
+            Err(error) if forbidden(&error).is_some() => return Err(error),
             Err(error) => Observed::drifted("the login page", one_line(&error), "there"),
         })
     }

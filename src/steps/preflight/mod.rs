@@ -103,7 +103,10 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("create", "", "configmaps"),
     ("patch", "", "configmaps"),
     ("list", "", "pods"),
+    // both are asked for by a websocket, which is a get; Kubernetes from 1.35 on also wants create for it
     ("get", "", "pods/portforward"),
+    ("create", "", "pods/portforward"),
+    ("get", "", "pods/exec"),
     ("create", "", "pods/exec"),
     ("deletecollection", "", "pods"),
     ("create", "", "persistentvolumeclaims"),
