@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::stack::step::Drift;
 
 pub const FIELD_MANAGER: &str = "kubectl-lastack";
-const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// Whether this program made the object, which is what its label says.
 pub fn is_ours(metadata: &ObjectMeta) -> bool {

@@ -4,14 +4,14 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 
 use crate::cli::{KubeFlags, duration};
-use crate::error::Failure;
+use crate::error::{self, Failure};
 use crate::output::age::took;
 use crate::output::printer;
 use crate::output::progress::Rows;
 use crate::stack::Stack;
 use crate::stack::graph::{self, Graph};
 use crate::stack::step::{Retracted, Retraction};
-use crate::steps;
+use crate::steps::{self, objects};
 
 use super::{Outcome, open};
 
@@ -51,6 +51,7 @@ pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
         }
     }
     if removals.is_empty() {
+        nothing_is_left(&stack, how).await?;
         printer::note(&format!("There is nothing of ours to remove in {place}"));
         return Ok(Outcome::Good);
     }
@@ -79,5 +80,24 @@ async fn prove(graph: &Graph, stack: &Stack, how: Retraction) -> Result<()> {
             return Err(anyhow!("{}: {what} is still there", step.id()));
         }
     }
-    Ok(())
+    nothing_is_left(stack, how).await
+}
+
+/// By the labels that everything of ours has, so that it does not depend on what the steps know.
+async fn nothing_is_left(stack: &Stack, how: Retraction) -> Result<()> {
+    let left = match objects::left(stack, how).await {
+        Ok(left) => left,
+        Err(error) => {
+            let Some(sentence) = error::forbidden(&error) else { return Err(error) };
+            printer::warning(&format!("whether anything else is left cannot be seen: {sentence}"));
+            return Ok(());
+        }
+    };
+    if left.is_empty() {
+        return Ok(());
+    }
+    let namespace = stack.namespace();
+    Err(Failure::failed(format!("left of the stack in namespace {namespace}, and known to no step: {}", objects::names(&left, ", ")))
+        .hint(format!("look whether you need it, else: kubectl delete -n {namespace} {}", objects::names(&left, " ")))
+        .into())
 }

@@ -6,6 +6,7 @@ pub mod kept;
 pub mod lms;
 pub mod lrs;
 pub mod namespace;
+pub mod objects;
 pub mod operator;
 pub mod postgresql;
 pub mod preflight;

@@ -24,7 +24,7 @@ use crate::stack::settings::merge_values;
 use crate::stack::step::{Converged, Observed, Retracted, Retraction};
 use crate::stack::versions::Component;
 
-use super::Fact;
+use super::{Fact, objects};
 
 /// Our own helm calls take seconds. A release that says it is busy for longer was left so by a helm that died.
 const STALE: Duration = Duration::from_secs(30);
@@ -382,6 +382,16 @@ pub async fn retractable(stack: &Stack, release: &str, namespace: &str) -> Resul
     })
 }
 
+/// The same of a part of the stack, of which helm may know nothing any more while its objects are there.
+pub async fn retractable_part(stack: &Stack, release: &str) -> Result<Retracted> {
+    let found = retractable(stack, release, stack.namespace()).await?;
+    if found != Retracted::Nothing {
+        return Ok(found);
+    }
+    let left = objects::of_release(stack, release).await?;
+    Ok(if left.is_empty() { found } else { Retracted::Removed(format!("what is left of release {release}: {}", objects::names(&left, ", "))) })
+}
+
 /// Finds what a release consists of: its workloads, their pods and their volumes.
 pub fn objects_of(release: &str) -> String {
     format!("app.kubernetes.io/part-of=lastack,app.kubernetes.io/instance={release}")
@@ -405,7 +415,17 @@ pub async fn retract(stack: &Stack, release: &str, how: Retraction, progress: &P
         Ok((left > 0).then(|| format!("{left} pods are being removed")))
     })
     .await?;
-    stack.helm.uninstall(release, stack.namespace()).await
+    if stack.helm.status(release, stack.namespace()).await?.is_some() {
+        stack.helm.uninstall(release, stack.namespace()).await?;
+    }
+    for left in objects::of_release(stack, release).await? {
+        left.delete(stack).await?;
+    }
+    wait::until_gone(stack, &format!("the end of release {release}"), progress, || async {
+        let left = objects::of_release(stack, release).await?;
+        Ok((!left.is_empty()).then(|| format!("{} are being removed", objects::names(&left, ", "))))
+    })
+    .await
 }
 
 /// The parts of a chart's version that `helm list` joins: `ralph-0.1.0` gives `0.1.0`.

@@ -126,6 +126,46 @@ fn what_is_still_there_in_the_end_is_an_error() {
 }
 
 #[test]
+fn a_release_that_helm_has_forgotten_is_taken_away_by_its_labels() {
+    for line in ["uninstall --yes", "uninstall --yes --keep-data"] {
+        let lab = Lab::installed();
+        lab.helm.forgets("lrs");
+        let labels = json!({"app.kubernetes.io/part-of": "lastack", "app.kubernetes.io/instance": "lrs", "app.kubernetes.io/managed-by": "Helm"});
+        let mut deployment = lab.kubernetes.object(LRS).expect("the deployment");
+        deployment["metadata"]["labels"] = labels.clone();
+        let kinds = [("v1", "Service"), ("v1", "ServiceAccount"), ("networking.k8s.io/v1", "NetworkPolicy")];
+        lab.kubernetes.put([deployment]).put(kinds.map(
+            |(version, kind)| json!({"apiVersion": version, "kind": kind, "metadata": {"name": "lrs-ralph", "namespace": "alice", "labels": labels}}),
+        ));
+        let ended = lab.machine.run(&format!("{line} --timeout 60s"));
+        ended
+            .exits(0)
+            .says("what is left of release lrs: deployment/lrs-ralph, service/lrs-ralph, serviceaccount/lrs-ralph, networkpolicy/lrs-ralph");
+        let left: Vec<Value> = lab.kubernetes.objects().into_iter().filter(|object| object["metadata"]["labels"] == labels).collect();
+        assert_eq!(left, Vec::<Value>::new(), "{ended}");
+        assert!(lab.helm.calls_of("uninstall").iter().all(|call| !call.is("lrs")), "helm knows no such release\n{ended}");
+    }
+}
+
+#[test]
+fn what_no_step_knows_is_named_with_the_command_that_removes_it() {
+    let lab = Lab::installed();
+    let labels = json!({"app.kubernetes.io/part-of": "lastack", "app.kubernetes.io/managed-by": "kubectl-lastack"});
+    let of_another_version = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "old", "namespace": "alice", "labels": labels}});
+    lab.kubernetes.put([of_another_version]);
+    lab.machine.run("uninstall --yes --keep-data").exits(0);
+    for _ in 0..2 {
+        lab.machine
+            .run("uninstall --yes")
+            .exits(1)
+            .says("left of the stack in namespace alice, and known to no step: configmap/old")
+            .says("else: kubectl delete -n alice configmap/old")
+            .never_shows("Gone in")
+            .never_shows("nothing of ours");
+    }
+}
+
+#[test]
 fn nobody_to_ask_is_no_yes() {
     let lab = Lab::installed();
     let changes = lab.kubernetes.changes();

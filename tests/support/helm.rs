@@ -59,6 +59,14 @@ impl Helm {
         self.write(&format!("labelled-{name}"), &row.to_string()).has_release(name, status, description)
     }
 
+    /// As if somebody had deleted the Secrets in which helm keeps a release.
+    pub fn forgets(&self, name: &str) -> &Self {
+        for file in [format!("status-{name}"), format!("labelled-{name}")] {
+            fs::remove_file(self.directory.join(file)).expect("a release that helm knows");
+        }
+        self
+    }
+
     /// A release that helm knows for long, as `helm status` tells it.
     pub fn has_release(&self, name: &str, status: &str, description: &str) -> &Self {
         self.has_release_since("2026-01-01T00:00:00Z", name, status, description)

@@ -178,7 +178,7 @@ impl Step for SupersetRelease {
     }
 
     async fn retractable(&self, stack: &Stack, _: Retraction) -> Result<Retracted> {
-        release::retractable(stack, RELEASE, stack.namespace()).await
+        release::retractable_part(stack, RELEASE).await
     }
 
     async fn retract(&self, stack: &Stack, how: Retraction, progress: &Progress) -> Result<()> {
