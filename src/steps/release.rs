@@ -1,5 +1,6 @@
 //! What every step that is a helm release does: tell whether it is as it should be, bring it there, take it away.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -349,6 +350,11 @@ pub fn host_url(host: &str, has_tls: bool) -> String {
     format!("{}://{host}", if has_tls { "https" } else { "http" })
 }
 
+/// A name or an address as a URL has it: the colons of IPv6 would begin a port.
+fn in_url(host: &str) -> String {
+    if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.into() }
+}
+
 /// The address that a cloud or a node gives a Service.
 pub async fn service_url(stack: &Stack, service: &str) -> Result<Option<String>> {
     let Some(service) = stack.api::<Service>().get_opt(service).await? else { return Ok(None) };
@@ -357,10 +363,10 @@ pub async fn service_url(stack: &Stack, service: &str) -> Result<Option<String>>
     let balancer = service.status.and_then(|status| status.load_balancer).and_then(|balancer| balancer.ingress).unwrap_or_default();
     if let Some(host) = balancer.into_iter().find_map(|point| point.ip.or(point.hostname)) {
         let own_port = port.and_then(|port| u16::try_from(port.port).ok());
-        return Ok(Some(format!("http://{host}{}", port_suffix(own_port.unwrap_or(80)))));
+        return Ok(Some(format!("http://{}{}", in_url(&host), port_suffix(own_port.unwrap_or(80)))));
     }
     match (spec.type_.as_deref(), port.and_then(|port| port.node_port)) {
-        (Some("NodePort"), Some(port)) => Ok(node_address(stack).await?.map(|node| format!("http://{node}:{port}"))),
+        (Some("NodePort"), Some(port)) => Ok(node_address(stack).await?.map(|node| format!("http://{}:{port}", in_url(&node)))),
         _ => Ok(None),
     }
 }

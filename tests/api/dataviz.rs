@@ -7,7 +7,7 @@ use serde_json::json;
 use zip::write::SimpleFileOptions;
 
 use crate::support::server::Answer;
-use crate::support::stack::{Lab, NAMESPACE, dataviz_database_labels, stuck_pod};
+use crate::support::stack::{Lab, NAMESPACE, dataviz_database_labels, node, stuck_pod};
 
 const ALIVE: &str = "Is the course alive?";
 
@@ -219,6 +219,23 @@ fn open_prints_the_address_of_the_first_dashboard() {
     service["status"] = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}});
     lab.kubernetes.put([service]);
     lab.machine.run("open dataviz --print").exits(0).prints("http://192.0.2.7/superset/dashboard/is-the-course-alive/\n");
+}
+
+#[test]
+fn an_address_of_ipv6_stands_in_brackets() {
+    let lab = Lab::installed();
+    let mut service = lab.kubernetes.object("/api/v1/namespaces/alice/services/dataviz-superset").expect("the service");
+    service["status"] = json!({"loadBalancer": {"ingress": [{"ip": "2001:db8::7"}]}});
+    lab.kubernetes.put([service.clone()]);
+    lab.machine.run("open dataviz --print").exits(0).prints("http://[2001:db8::7]/superset/");
+
+    let mut machine = node("8", "16Gi");
+    machine["status"]["addresses"] = json!([{"type": "InternalIP", "address": "2001:db8::1"}]);
+    service["status"] = json!({});
+    service["spec"]["type"] = json!("NodePort");
+    service["spec"]["ports"][0]["nodePort"] = json!(30088);
+    lab.kubernetes.put([machine, service]);
+    lab.machine.run("open dataviz --print").exits(0).prints("http://[2001:db8::1]:30088/superset/");
 }
 
 #[test]
