@@ -196,6 +196,16 @@ fn a_part_without_a_ready_pod_is_a_fault() {
 }
 
 #[test]
+fn a_node_of_the_data_lake_that_has_no_pod_is_missed() {
+    let lab = Lab::installed();
+    let mut lake = lab.kubernetes.object(DATA_LAKE).expect("the data lake");
+    lake["spec"]["nodeSets"][0]["count"] = serde_json::json!(3);
+    lab.kubernetes.put([lake]);
+    let status = lab.machine.run("status -o json").exits(3).json();
+    assert_eq!(status["parts"][2]["pods"], serde_json::json!({"state": "bad", "detail": "1/3"}), "{status:#}");
+}
+
+#[test]
 fn what_keeps_a_pod_from_being_ready_is_said_beside_their_number() {
     let lab = Lab::installed();
     let waiting = serde_json::json!({"reason": "ImagePullBackOff", "message": "ralph:5.0.1: not found"});

@@ -63,8 +63,10 @@ impl Part for Datalake {
             }
             Err(error) => status.runs = Fact::from_error(error),
         }
+        // what the operator was told; who may not see that sees the settings
+        let wanted = resource.as_ref().ok().and_then(|live| live.as_ref()?.nodes()).unwrap_or_else(|| nodes(stack));
         status.pods = match pods {
-            Ok(pods) => Fact::of_pods(stack, &pods, pods.len().max(1)).await,
+            Ok(pods) => Fact::of_pods(stack, &pods, wanted as usize).await,
             Err(error) => Fact::from_error(&error.into()),
         };
         match asked {

@@ -57,6 +57,11 @@ impl Live {
         self.status("phase").and_then(Value::as_str).unwrap_or("not seen by the operator yet")
     }
 
+    /// How many nodes it is to have.
+    pub fn nodes(&self) -> Option<u32> {
+        self.0.data.get("spec").and_then(nodes_of)
+    }
+
     pub fn health(&self) -> &str {
         self.status("health").and_then(Value::as_str).unwrap_or("unknown")
     }
