@@ -20,6 +20,8 @@ use crate::stack::{SETTINGS, Stack};
 use super::{datalake, preflight};
 
 const PART_OF: &str = "app.kubernetes.io/part-of";
+/// ConfigMaps that Kubernetes, OpenShift and Istio put into every namespace, and put back.
+const OF_THE_CLUSTER: [&str; 3] = ["kube-root-ca.crt", "openshift-service-ca.crt", "istio-ca-root-cert"];
 
 pub fn steps() -> Vec<Box<dyn Step>> {
     vec![Box::new(OfTheStack), Box::new(Remembered)]
@@ -127,7 +129,7 @@ fn stranger(kind: &str, metadata: &ObjectMeta) -> Option<String> {
     let name = metadata.name.as_deref().unwrap_or_default();
     // what the operator makes of our Elasticsearch resource goes with it
     let is_ours = label(PART_OF) == Some("lastack") || label("elasticsearch.k8s.elastic.co/cluster-name") == Some(datalake::NAME);
-    if is_ours || name == "kube-root-ca.crt" {
+    if is_ours || OF_THE_CLUSTER.contains(&name) {
         return None;
     }
     // helm puts the labels of a release on what it remembers of it
@@ -204,6 +206,9 @@ mod tests {
             json!({"name": "lrs-ralph", "labels": {"app.kubernetes.io/part-of": "lastack"}}),
             json!({"name": "data-lake-es-elastic-user", "labels": cluster("data-lake")}),
             json!({"name": "sh.helm.release.v1.lrs.v1", "labels": {"name": "lrs", "app.kubernetes.io/part-of": "lastack"}}),
+            json!({"name": "kube-root-ca.crt"}),
+            json!({"name": "openshift-service-ca.crt"}),
+            json!({"name": "istio-ca-root-cert"}),
             json!({"name": "web-5d9c", "ownerReferences": owner("apps/v1", "ReplicaSet", "web")}),
         ] {
             assert_eq!(found(ours.clone()), None, "{ours}");
