@@ -42,6 +42,11 @@ pub trait Part: Send + Sync {
 
     async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>>;
 
+    /// The labels of its volume claims, and how many there are to be. None when it stores nothing.
+    fn volumes(&self, _: &Stack) -> Option<(String, usize)> {
+        None
+    }
+
     /// The helm release it is, as it is to be installed now. None when it is none.
     async fn release(&self, stack: &Stack) -> Result<Option<Install>>;
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::kubernetes::failure;
 use crate::support::server::Answer;
-use crate::support::stack::{Lab, NAMESPACE, node, operator};
+use crate::support::stack::{Lab, NAMESPACE, data_lake_labels, node, operator};
 
 #[track_caller]
 fn is_refused(lab: &Lab, line: &str, sentences: &[&str]) {
@@ -52,6 +52,25 @@ fn no_default_storage_class() {
         "install",
         &["error: preflight.storage: the cluster has no default storage class", "make one the default: kubectl patch storageclass standard"],
     );
+}
+
+#[test]
+fn no_default_storage_class_is_needed_where_all_volumes_are_there() {
+    let lab = Lab::installed();
+    lab.kubernetes.remove("/apis/storage.k8s.io/v1/storageclasses/standard");
+    let of = |release: &str| json!({"app.kubernetes.io/part-of": "lastack", "app.kubernetes.io/instance": release});
+    let claims = [
+        ("elasticsearch-data-data-lake-es-default-0", data_lake_labels()),
+        ("lms-moodle", of("lms")),
+        ("data-lms-postgresql-0", of("lms")),
+        ("data-dataviz-postgresql-0", of("dataviz")),
+    ];
+    for (name, labels) in &claims {
+        lab.machine.run("install --dry-run").exits(3).prints("blocked  preflight.storage");
+        lab.kubernetes.put([json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "status": {"phase": "Bound"},
+                                   "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels}})]);
+    }
+    lab.machine.run("install").exits(0).says("no default storage class, and all volumes are there");
 }
 
 #[test]

@@ -100,7 +100,9 @@ const CLOSE: u8 = 255;
 async fn execute(upgraded: impl AsyncRead + AsyncWrite + Unpin, exec: &Exec) {
     let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, None).await;
     let mut input = Vec::new();
-    while let Some(Ok(message)) = socket.next().await {
+    loop {
+        // who asked may have gone before it said all
+        let Some(Ok(message)) = socket.next().await else { return };
         match &message.into_data()[..] {
             [CLOSE, STDIN] => break,
             [STDIN, bytes @ ..] => input.extend_from_slice(bytes),

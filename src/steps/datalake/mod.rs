@@ -104,6 +104,10 @@ impl Part for Datalake {
         }])
     }
 
+    fn volumes(&self, stack: &Stack) -> Option<(String, usize)> {
+        Some((PODS.into(), nodes(stack) as usize))
+    }
+
     async fn release(&self, _: &Stack) -> Result<Option<Install>> {
         Ok(None)
     }

@@ -88,6 +88,10 @@ impl Part for Dataviz {
         Ok(found)
     }
 
+    fn volumes(&self, stack: &Stack) -> Option<(String, usize)> {
+        POSTGRESQL.is_ours(stack).then(|| (release::objects_of(RELEASE), 1))
+    }
+
     async fn release(&self, stack: &Stack) -> Result<Option<Install>> {
         superset::SupersetRelease::install(stack).await.map(Some)
     }

@@ -110,6 +110,12 @@ impl Part for Lms {
         Ok(found)
     }
 
+    fn volumes(&self, stack: &Stack) -> Option<(String, usize)> {
+        let values = stack.settings.values.get(&Component::Lms);
+        let own_claim = values.and_then(|values| values["persistence"]["existingClaim"].as_str()).unwrap_or_default();
+        Some((release::objects_of(RELEASE), usize::from(own_claim.is_empty()) + usize::from(POSTGRESQL.is_ours(stack))))
+    }
+
     async fn release(&self, stack: &Stack) -> Result<Option<Install>> {
         moodle::MoodleRelease::install(stack).await.map(Some)
     }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
@@ -183,6 +184,7 @@ async fn storage(stack: &Stack) -> Result<Observed> {
     let default = classes.items.iter().find(|class| is_default(&class.metadata, "storageclass.kubernetes.io/is-default-class"));
     Ok(match default {
         Some(class) => Observed::Ok(format!("storage class {}", class.metadata.name.as_deref().unwrap_or_default())),
+        None if has_volumes(stack).await? => Observed::Ok("no default storage class, and all volumes are there".into()),
         None => {
             let names: Vec<_> = classes.items.iter().filter_map(|class| class.metadata.name.as_deref()).collect();
             let hint = match names.first() {
@@ -195,6 +197,19 @@ async fn storage(stack: &Stack) -> Result<Observed> {
             Observed::blocked("the cluster has no default storage class, so nothing can be stored", hint)
         }
     })
+}
+
+/// Whether every volume of the stack is there, so that none is to be made.
+async fn has_volumes(stack: &Stack) -> Result<bool> {
+    let is_bound = |claim: &PersistentVolumeClaim| claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound");
+    for part in steps::parts().iter().filter(|part| stack.settings.has(part.component())) {
+        let Some((labels, wanted)) = part.volumes(stack) else { continue };
+        let claims = stack.api::<PersistentVolumeClaim>().list(&ListParams::default().labels(&labels)).await.context("the volume claims")?;
+        if claims.items.iter().filter(|claim| is_bound(claim)).count() < wanted {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Of classes, the one that is taken when none is named has an annotation that says so.
