@@ -63,11 +63,16 @@ impl Kind {
 /// An asset as Superset lists it.
 #[derive(Debug, Clone)]
 pub struct Listed {
+    pub kind: Kind,
     pub id: u64,
     pub uuid: Uuid,
     pub title: String,
     /// The last part of a dashboard's address, when it has one.
     pub slug: Option<String>,
+    /// Where the table of a data set is.
+    pub database: Option<Uuid>,
+    pub catalog: Option<String>,
+    pub schema: Option<String>,
     /// When it was last changed; compared, never calculated with.
     pub changed_on: String,
     /// The name of who changed it.
@@ -146,11 +151,16 @@ impl Superset {
         let mut listed = Vec::new();
         for row in self.pages(&format!("/api/v1/{}/", kind.word()), &format!("order_column:{},order_direction:asc", kind.title_key())).await? {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+            let uuid = |value: &Value| value.as_str().and_then(|uuid| uuid.parse().ok());
             listed.push(Listed {
+                kind,
                 id: row["id"].as_u64().context("a listed asset has no id")?,
-                uuid: row["uuid"].as_str().and_then(|uuid| uuid.parse().ok()).context("a listed asset has no uuid")?,
+                uuid: uuid(&row["uuid"]).context("a listed asset has no uuid")?,
                 title: text(&row[kind.title_key()]),
                 slug: row["slug"].as_str().map(str::to_string),
+                database: uuid(&row["database"]["uuid"]),
+                catalog: row["catalog"].as_str().map(str::to_string),
+                schema: row["schema"].as_str().map(str::to_string),
                 changed_on: row["changed_on_utc"].as_str().or(row["changed_on"].as_str()).unwrap_or_default().to_string(),
                 changed_by: full_name(&row["changed_by"]),
             });

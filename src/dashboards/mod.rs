@@ -6,5 +6,6 @@ pub mod chart;
 pub mod check;
 pub mod explain;
 pub mod export;
+pub mod place;
 pub mod record;
 pub mod sync;

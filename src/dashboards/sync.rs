@@ -7,9 +7,11 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::clients::superset::{Kind, Listed, Superset};
+use crate::error::Failure;
 use crate::stack::Stack;
 
 use super::bundle::{Asset, Bundle};
+use super::place::{self, Place};
 use super::record::{Applied, Record};
 
 /// How an asset of a bundle stands in Superset.
@@ -76,9 +78,12 @@ impl Live {
 /// Each asset of the bundle with its standing.
 pub async fn compare<'a>(stack: &Stack, superset: &Superset, bundle: &'a Bundle) -> Result<Vec<(&'a Asset, Standing)>> {
     let record = Record::load(stack).await?;
-    let live = Live::look(superset, bundle).await?;
+    Ok(standings(bundle, &record, &Live::look(superset, bundle).await?))
+}
+
+fn standings<'a>(bundle: &'a Bundle, record: &Record, live: &Live) -> Vec<(&'a Asset, Standing)> {
     let standing = |asset: &Asset| Standing::of(asset, live.get(asset.uuid), record.0.get(&asset.uuid), &live.us);
-    Ok(bundle.assets.iter().map(|asset| (asset, standing(asset))).collect())
+    bundle.assets.iter().map(|asset| (asset, standing(asset))).collect()
 }
 
 /// Forgets what was brought when none of it is there: that Superset lost its database, and nobody deleted anything in it.
@@ -103,13 +108,16 @@ pub struct Applying {
 pub async fn apply(stack: &Stack, superset: &Superset, bundle: &Bundle, overwrite: bool) -> Result<Applying> {
     let mut due_before: Option<Vec<Uuid>> = None;
     loop {
-        let standings = compare(stack, superset, bundle).await?;
+        let record = Record::load(stack).await?;
+        let live = Live::look(superset, bundle).await?;
+        let standings = standings(bundle, &record, &live);
         let due: Vec<&Asset> = standings.iter().filter(|(_, standing)| standing.is_due(overwrite)).map(|(asset, _)| *asset).collect();
         let left = standings.iter().filter(|(_, standing)| standing.is_a_persons() && !overwrite).map(|(asset, standing)| leave(asset, standing));
         let applying = Applying { brought: due.iter().map(|asset| asset.path()).collect(), left: left.collect() };
         if due.is_empty() {
             return Ok(applying);
         }
+        refuse_to_replace(&due, &live)?;
         let part = Bundle { assets: due.iter().map(|asset| (*asset).clone()).collect() };
         let uuids: Vec<Uuid> = part.assets.iter().map(|asset| asset.uuid).collect();
         match superset.import(&part.to_zip()?, &Value::Object(Map::new())).await {
@@ -122,6 +130,23 @@ pub async fn apply(stack: &Stack, superset: &Superset, bundle: &Bundle, overwrit
             Err(error) => return Err(error),
         }
     }
+}
+
+/// An import replaces what has the place of one of its assets, though that is another and nobody asked for it.
+fn refuse_to_replace(due: &[&Asset], live: &Live) -> Result<()> {
+    for (index, asset) in due.iter().enumerate() {
+        let (Some(place), word) = (Place::of(asset), asset.kind.word()) else { continue };
+        if let Some(twin) = due[..index].iter().find(|other| place::collide(asset, other)) {
+            let why = format!("{} and {} both have {place}, of which Superset keeps one", twin.path(), asset.path());
+            return Err(Failure::usage(why).hint(format!("keep one of the two, or give one {}", place.another())).into());
+        }
+        if let Some(other) = place::occupant(asset, live.listed.values()) {
+            let why = format!("{} has {place} of {word} `{}` ({}), which it would replace", asset.path(), other.title, other.uuid);
+            let hint = format!("give the file {}, or leave it out, or delete that {word} in Superset first", place.another());
+            return Err(Failure::failed(why).hint(hint).into());
+        }
+    }
+    Ok(())
 }
 
 /// Writes down how Superset has the assets that were just imported.
@@ -152,7 +177,20 @@ mod tests {
     }
 
     fn there(changed_on: &str, changed_by: &str) -> Option<Listed> {
-        Some(Listed { id: 1, uuid: asset().uuid, title: "a".into(), slug: None, changed_on: changed_on.into(), changed_by: changed_by.into() })
+        let (database, catalog, schema) = (None, None, None);
+        let (changed_on, changed_by) = (changed_on.into(), changed_by.into());
+        Some(Listed {
+            kind: Kind::Chart,
+            id: 1,
+            uuid: asset().uuid,
+            title: "a".into(),
+            slug: None,
+            database,
+            catalog,
+            schema,
+            changed_on,
+            changed_by,
+        })
     }
 
     fn applied(digest: &str) -> Option<Applied> {

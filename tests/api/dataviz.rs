@@ -41,6 +41,63 @@ fn what_a_person_changed_or_deleted_stays_until_overwrite() {
     lab.machine.run("dashboards apply").exits(0).says("0 applied, 33 unchanged, 0 left alone");
 }
 
+/// One of our files as somebody who changes it has it.
+fn file(lab: &Lab, name: &str, replace: &[(&str, &str)]) -> String {
+    let text = fs::read_to_string(format!("{}/dashboards/{name}", env!("CARGO_MANIFEST_DIR"))).expect("one of our files");
+    let text = replace.iter().fold(text, |text, (from, to)| {
+        assert!(text.contains(from), "{name} should have {from}");
+        text.replace(from, to)
+    });
+    lab.machine.write(&format!("theirs/{name}"), text);
+    "theirs".into()
+}
+
+const COPY: &str = "6f3a3b5e-0000-4000-8000-0000000000c0";
+const OF_ALIVE: &str = "de46a221-1b22-4c86-9509-2ad829a7c273";
+const OF_STATEMENTS: &str = "d4c4bfd1-e948-4743-911f-042f1aafdffc";
+
+#[test]
+fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
+    let lab = Lab::installed();
+    let (imports, ours) = (lab.superset.imports(), lab.superset.titles("dashboards"));
+    let folder = file(&lab, "dashboards/is-the-course-alive.yaml", &[(OF_ALIVE, COPY), (ALIVE, "A copy")]);
+    lab.machine
+        .run(&format!("dashboards apply {folder}"))
+        .exits(1)
+        .says("dashboards/is-the-course-alive.yaml has the address `is-the-course-alive` of dashboard `Is the course alive?` (")
+        .says("hint: give the file another slug");
+    assert_eq!(lab.superset.titles("dashboards"), ours);
+
+    let lab = Lab::installed();
+    let folder = file(&lab, "datasets/data-lake/statements.yaml", &[(OF_STATEMENTS, COPY)]);
+    lab.machine.run(&format!("dashboards apply {folder} --overwrite")).exits(1).says("has the table `statements` of dataset `statements` (d4c4bfd1");
+    assert_eq!(lab.superset.imports(), imports);
+
+    // of what is new no two may have one place either
+    let lab = Lab::installed();
+    let new = |slug: &str, uuid: &str| format!("dashboard_title: New\nslug: {slug}\nuuid: {uuid}\nposition: {{}}\n");
+    lab.machine.write("two/a.yaml", new("new", COPY));
+    lab.machine.write("two/b.yaml", new("new", &COPY.replace('c', "d")));
+    lab.machine.run("dashboards apply two").exits(2).says("dashboards/a.yaml and dashboards/b.yaml both have the address `new`");
+    lab.machine.write("two/b.yaml", new("newer", &COPY.replace('c', "d")));
+    lab.machine.run("dashboards apply two").exits(0).says("2 applied");
+}
+
+#[test]
+fn a_connection_that_a_person_named_as_ours_stays_theirs() {
+    let lab = Lab::empty();
+    lab.superset.person_makes("databases", json!({"database_name": "Data lake", "uuid": COPY}));
+    lab.machine
+        .run("install")
+        .exits(1)
+        .says("Superset has a connection `Data lake` that this program did not make")
+        .says("give it another name in Superset");
+    assert_eq!(lab.superset.imports(), 0);
+    lab.superset.person_renames("Data lake", "My lake");
+    lab.machine.run("install").exits(0);
+    assert_eq!(lab.superset.titles("databases"), ["Data lake", "My lake"]);
+}
+
 #[test]
 fn an_import_that_superset_refuses_is_an_error_that_names_the_file() {
     let lab = Lab::empty();

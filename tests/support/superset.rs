@@ -93,7 +93,21 @@ impl Superset {
         world.clock += 1;
         let now = world.clock;
         let asset = world.assets.values_mut().find(|asset| asset.title == title).unwrap_or_else(|| panic!("there should be `{title}`"));
+        let key = KINDS.into_iter().find(|(folder, _)| *folder == asset.folder).expect("a folder").1;
+        asset.content[key] = json!(to);
         (asset.title, asset.changed_on, asset.changed_by) = (to.into(), now, "Ada");
+        drop(world);
+        self
+    }
+
+    /// Has an asset that a person made in the browser.
+    pub fn person_makes(&self, folder: &'static str, content: Value) -> &Self {
+        let mut world = self.world();
+        world.clock += 1;
+        let title = KINDS.into_iter().find(|(name, _)| *name == folder).expect("a folder").1;
+        let uuid = content["uuid"].as_str().expect("a uuid").to_string();
+        world.bring(folder, title, content);
+        world.assets.get_mut(&uuid).expect("what was made").changed_by = "Ada";
         drop(world);
         self
     }
@@ -170,7 +184,8 @@ impl World {
             None => {
                 let rows = of_kind.map(|(uuid, asset)| {
                     json!({"id": asset.id, "uuid": uuid, title: asset.title, "slug": asset.content["slug"],
-                           "changed_on_utc": asset.changed_on.to_string(), "changed_by": person(asset.changed_by)})
+                           "catalog": asset.content["catalog"], "schema": asset.content["schema"],
+                           "database": {"uuid": asset.content["database_uuid"]}, "changed_on_utc": asset.changed_on.to_string(), "changed_by": person(asset.changed_by)})
                 });
                 Answer::ok(json!({"result": rows.collect::<Vec<_>>()}))
             }
@@ -208,13 +223,38 @@ impl World {
             let mut text = String::new();
             file.read_to_string(&mut text).expect("text");
             let content: Value = serde_json::from_str(&text).expect("an asset");
-            let id = self.assets.len() + 1;
-            let title = content[title].as_str().expect("a title").to_string();
-            let known = self.assets.get(content["uuid"].as_str().expect("a uuid")).map_or(id, |asset| asset.id);
-            let asset = Asset { id: known, folder, title, changed_on: self.clock, changed_by: "kubectl lastack", content: content.clone() };
-            self.assets.insert(content["uuid"].as_str().expect("a uuid").into(), asset);
+            self.bring(folder, title, content);
         }
         Answer::ok(json!({"message": "OK"}))
+    }
+
+    /// In place of whatever has its uuid or its place, and with all that the file does not say as it was.
+    fn bring(&mut self, folder: &'static str, title: &str, file: Value) {
+        let uuid = file["uuid"].as_str().expect("a uuid").to_string();
+        let found = |(other, asset): &(&String, &Asset)| **other == uuid || asset.folder == folder && has_place_of(folder, &file, &asset.content);
+        let old = self.assets.iter().find(found).map(|(old, _)| old.clone());
+        let new = Asset { id: self.newest() + 1, folder, title: String::new(), changed_on: 0, changed_by: "kubectl lastack", content: json!({}) };
+        let mut asset = old.and_then(|old| self.assets.remove(&old)).unwrap_or(new);
+        (asset.title, asset.changed_on, asset.changed_by) = (file[title].as_str().expect("a title").into(), self.clock, "kubectl lastack");
+        for (key, value) in file.as_object().expect("an asset") {
+            asset.content[key] = value.clone();
+        }
+        self.assets.insert(uuid, asset);
+    }
+
+    fn newest(&self) -> usize {
+        self.assets.values().map(|asset| asset.id).max().unwrap_or_default()
+    }
+}
+
+/// Whether an import of the one finds the other by what else is unique of it.
+fn has_place_of(folder: &str, file: &Value, there: &Value) -> bool {
+    let same = |key: &str| file[key] == there[key];
+    match folder {
+        "databases" => same("database_name"),
+        "datasets" => same("database_uuid") && same("table_name") && ["catalog", "schema"].into_iter().all(|key| file[key].is_null() || same(key)),
+        "dashboards" => !file["slug"].is_null() && same("slug"),
+        _ => false,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::clients::secrets;
 use crate::clients::superset::{Kind, Superset};
 use crate::clients::wait::{self, State};
 use crate::dashboards::bundle::{Asset, Bundle};
+use crate::dashboards::place;
 use crate::dashboards::record::{Applied, Record};
 use crate::dashboards::sync;
 use crate::error::one_line;
@@ -80,11 +81,19 @@ impl Step for Database {
             return Ok(Observed::Blocked(blocked));
         }
         let database = ours()?;
-        let Some(there) = superset.find(Kind::Database, database.uuid).await? else {
-            return Ok(Observed::Missing(format!("database `{}`", database.title())));
+        let listed = superset.list(Kind::Database).await?;
+        let Some(there) = listed.iter().find(|listed| listed.uuid == database.uuid) else {
+            // an import would make it this stack's, with another address and password
+            return Ok(match place::occupant(&database, &listed) {
+                Some(other) => Observed::blocked(
+                    format!("Superset has a connection `{}` that this program did not make, and would replace it", other.title),
+                    "give it another name in Superset, under Settings, Database Connections",
+                ),
+                None => Observed::Missing(format!("database `{}`", database.title())),
+            });
         };
         let what = format!("database `{}`", database.title());
-        let applied = Applied { digest: digest(stack, &database).await?, changed_on: there.changed_on };
+        let applied = Applied { digest: digest(stack, &database).await?, changed_on: there.changed_on.clone() };
         if Record::load(stack).await?.0.get(&database.uuid) != Some(&applied) {
             return Ok(Observed::drifted(what, "another connection or password", "the account dashboards over verified TLS"));
         }
