@@ -18,6 +18,8 @@ use crate::clients::superset::Kind;
 use crate::error::Failure;
 use crate::stack::settings::yaml_fault;
 
+use super::record::Origin;
+
 /// Ours, which `install` brings into Superset.
 static OURS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/dashboards");
 
@@ -117,6 +119,7 @@ fn collect_uuids(value: &Value, found: &mut Vec<Uuid>) {
 #[derive(Debug, Clone, Default)]
 pub struct Bundle {
     pub assets: Vec<Asset>,
+    pub origin: Origin,
 }
 
 impl Bundle {
@@ -124,7 +127,7 @@ impl Bundle {
     pub fn ours() -> Result<Self> {
         let mut files = BTreeMap::new();
         collect_embedded(&OURS, &mut files);
-        Self::from_files(files)
+        Ok(Self { origin: Origin::Program, ..Self::from_files(files)? })
     }
 
     /// A folder with any layout below it, a zip archive that Superset exported, or the file of one asset.
@@ -176,7 +179,7 @@ impl Bundle {
             return Err(Failure::usage("there is no dashboard, chart, dataset or database in it").into());
         }
         assets.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
-        Ok(Self { assets })
+        Ok(Self { assets, origin: Origin::Person })
     }
 
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Asset> {

@@ -22,8 +22,9 @@ pub struct Exported {
     pub left_out: Vec<String>,
 }
 
-/// `exported` is what Superset gave, `ours` gives the names of files that this program knows.
-pub fn export(exported: Bundle, ours: &Bundle) -> Result<Exported> {
+/// `exported` is what Superset gave, `ours` gives the names of files that this program knows. An asset that is as in this
+/// program's file is written as that says it, so that who applies it makes no change.
+pub fn export(exported: Bundle, ours: &Bundle, is_as_ours: impl Fn(&Asset) -> bool) -> Result<Exported> {
     let mut files = BTreeMap::new();
     let mut left_out = Vec::new();
     let mut taken = BTreeSet::new();
@@ -35,7 +36,10 @@ pub fn export(exported: Bundle, ours: &Bundle) -> Result<Exported> {
             continue;
         }
         asset.name = name(&asset, ours, &mut taken);
-        clean(&mut asset);
+        match ours.assets.iter().find(|own| own.uuid == asset.uuid).filter(|own| is_as_ours(own)) {
+            Some(own) => asset.content = own.content.clone(),
+            None => clean(&mut asset),
+        }
         files.insert(asset.path(), serde_saphyr::to_string(&asset.content)?);
     }
     files.insert("metadata.yaml".into(), serde_saphyr::to_string(&json!({"version": "1.0.0", "type": "assets"}))?);
@@ -166,7 +170,7 @@ mod tests {
             "slice_name: Who watches?\nuuid: {ONE}\nviz_type: table\ncache_timeout:\nparams: {{datasource: 12__table, slice_id: 17, metrics: [count]}}\nquery_context: '{{\"datasource\":{{\"id\":12}}}}'\n"
         );
         let database = format!("database_name: Theirs\nuuid: {TWO}\nsqlalchemy_uri: postgresql://me:XXXXXXXXXX@db.internal/x\n");
-        let exported = export(Bundle { assets: vec![asset(&chart), asset(&database)] }, &Bundle::default()).unwrap();
+        let exported = export(Bundle { assets: vec![asset(&chart), asset(&database)], ..Bundle::default() }, &Bundle::default(), |_| false).unwrap();
         let text = &exported.files["charts/who-watches.yaml"];
         for gone in ["12", "17", "cache_timeout", "query_context", "db.internal"] {
             assert!(!text.replace(ONE, "").contains(gone), "{gone} is still in\n{text}");
@@ -191,9 +195,19 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_changed_says_the_same_as_our_file() {
+        let ours = Bundle::ours().unwrap();
+        let exported = export(ours.clone(), &ours, |_| true).unwrap();
+        for asset in ours.assets.iter().filter(|asset| asset.kind != Kind::Database) {
+            let again = Asset::parse(&asset.path(), &exported.files[&asset.path()]).unwrap();
+            assert_eq!(again.digest(), asset.digest(), "{}", asset.path());
+        }
+    }
+
+    #[test]
     fn two_charts_of_one_title_are_two_files() {
         let chart = |uuid: &str| asset(&format!("slice_name: A & b\nuuid: {uuid}\nviz_type: table\n"));
-        let exported = export(Bundle { assets: vec![chart(ONE), chart(TWO)] }, &Bundle::default()).unwrap();
+        let exported = export(Bundle { assets: vec![chart(ONE), chart(TWO)], ..Bundle::default() }, &Bundle::default(), |_| false).unwrap();
         assert_eq!(exported.files.keys().collect::<Vec<_>>(), ["charts/a-b-2.yaml", "charts/a-b.yaml", "metadata.yaml"]);
     }
 }

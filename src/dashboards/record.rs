@@ -15,6 +15,17 @@ use crate::stack::Stack;
 
 pub const NAME: &str = "dataviz-applied";
 
+/// Whose files assets are from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// Ours, as were all before this was written down.
+    #[default]
+    Program,
+    /// A person's, named with `dashboards apply`.
+    Person,
+}
+
 /// How an asset was when this program brought it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
@@ -22,6 +33,8 @@ pub struct Applied {
     pub digest: String,
     /// What Superset said right afterwards.
     pub changed_on: String,
+    #[serde(default)]
+    pub origin: Origin,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -56,5 +69,18 @@ impl Record {
 
     pub async fn forget(stack: &Stack) -> Result<()> {
         apply::delete_ours(&stack.api::<ConfigMap>(), NAME).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_down_before_there_were_origins_is_of_this_program() {
+        let old: Applied = serde_json::from_str(r#"{"digest":"0a","changed_on":"monday"}"#).unwrap();
+        assert_eq!(old, Applied { digest: "0a".into(), changed_on: "monday".into(), origin: Origin::Program });
+        let text = serde_json::to_string(&Applied { origin: Origin::Person, ..old.clone() }).unwrap();
+        assert_eq!(serde_json::from_str::<Applied>(&text).unwrap().origin, Origin::Person);
     }
 }

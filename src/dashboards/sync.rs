@@ -12,7 +12,7 @@ use crate::stack::Stack;
 
 use super::bundle::{Asset, Bundle};
 use super::place::{self, Place};
-use super::record::{Applied, Record};
+use super::record::{Applied, Origin, Record};
 
 /// How an asset of a bundle stands in Superset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,18 +25,21 @@ pub enum Standing {
     Outdated,
     /// Changed by a person since then.
     Changed { by: String },
+    /// Brought from a person's file, and this program's own is another.
+    FromFile,
     /// Deleted by a person since then.
     Deleted,
 }
 
 impl Standing {
-    fn of(asset: &Asset, listed: Option<&Listed>, applied: Option<&Applied>, us: &str) -> Self {
+    fn of(asset: &Asset, origin: Origin, listed: Option<&Listed>, applied: Option<&Applied>, us: &str) -> Self {
         match (listed, applied) {
             (None, None) => Self::Missing,
             (None, Some(_)) => Self::Deleted,
-            (Some(there), Some(applied)) if there.changed_on == applied.changed_on => match applied.digest == asset.digest() {
-                true => Self::Same,
-                false => Self::Outdated,
+            (Some(there), Some(applied)) if there.changed_on == applied.changed_on => match (applied.origin, origin) {
+                _ if applied.digest == asset.digest() => Self::Same,
+                (Origin::Person, Origin::Program) => Self::FromFile,
+                _ => Self::Outdated,
             },
             // an import that was killed before it could be written down
             (Some(there), _) if there.changed_by == us => Self::Outdated,
@@ -45,7 +48,7 @@ impl Standing {
     }
 
     pub fn is_a_persons(&self) -> bool {
-        matches!(self, Self::Changed { .. } | Self::Deleted)
+        matches!(self, Self::Changed { .. } | Self::FromFile | Self::Deleted)
     }
 
     /// Whether an import is to bring it.
@@ -82,7 +85,7 @@ pub async fn compare<'a>(stack: &Stack, superset: &Superset, bundle: &'a Bundle)
 }
 
 fn standings<'a>(bundle: &'a Bundle, record: &Record, live: &Live) -> Vec<(&'a Asset, Standing)> {
-    let standing = |asset: &Asset| Standing::of(asset, live.get(asset.uuid), record.0.get(&asset.uuid), &live.us);
+    let standing = |asset: &Asset| Standing::of(asset, bundle.origin, live.get(asset.uuid), record.0.get(&asset.uuid), &live.us);
     bundle.assets.iter().map(|asset| (asset, standing(asset))).collect()
 }
 
@@ -118,7 +121,7 @@ pub async fn apply(stack: &Stack, superset: &Superset, bundle: &Bundle, overwrit
             return Ok(applying);
         }
         refuse_to_replace(&due, &live)?;
-        let part = Bundle { assets: due.iter().map(|asset| (*asset).clone()).collect() };
+        let part = Bundle { assets: due.iter().map(|asset| (*asset).clone()).collect(), origin: bundle.origin };
         let uuids: Vec<Uuid> = part.assets.iter().map(|asset| asset.uuid).collect();
         match superset.import(&part.to_zip()?, &Value::Object(Map::new())).await {
             Ok(()) => {
@@ -152,9 +155,12 @@ fn refuse_to_replace(due: &[&Asset], live: &Live) -> Result<()> {
 /// Writes down how Superset has the assets that were just imported.
 async fn remember(stack: &Stack, superset: &Superset, bundle: &Bundle) -> Result<()> {
     let live = Live::look(superset, bundle).await?;
+    let ours = Bundle::ours()?;
     let entry = |asset: &Asset| {
-        let changed_on = live.get(asset.uuid)?.changed_on.clone();
-        Some((asset.uuid, Applied { digest: asset.digest(), changed_on }))
+        let (digest, changed_on) = (asset.digest(), live.get(asset.uuid)?.changed_on.clone());
+        // a person's copy of our file that says the same is not a change of theirs
+        let is_ours = ours.assets.iter().any(|own| own.uuid == asset.uuid && own.digest() == digest);
+        Some((asset.uuid, Applied { digest, changed_on, origin: if is_ours { Origin::Program } else { bundle.origin } }))
     };
     Record::remember(stack, &bundle.assets.iter().filter_map(entry).collect()).await
 }
@@ -164,6 +170,7 @@ fn leave(asset: &Asset, standing: &Standing) -> String {
     match standing {
         Standing::Changed { by } if by.is_empty() => format!("{what} was changed in Superset"),
         Standing::Changed { by } => format!("{what} was changed by {by}"),
+        Standing::FromFile => format!("{what} was applied from a file"),
         _ => format!("{what} was deleted in Superset"),
     }
 }
@@ -194,12 +201,13 @@ mod tests {
     }
 
     fn applied(digest: &str) -> Option<Applied> {
-        Some(Applied { digest: digest.into(), changed_on: "monday".into() })
+        Some(Applied { digest: digest.into(), changed_on: "monday".into(), origin: Origin::Program })
     }
 
     #[test]
     fn what_a_person_did_is_told_from_what_is_old() {
-        let standing = |listed: Option<Listed>, applied: Option<Applied>| Standing::of(&asset(), listed.as_ref(), applied.as_ref(), "us");
+        let standing =
+            |listed: Option<Listed>, applied: Option<Applied>| Standing::of(&asset(), Origin::Program, listed.as_ref(), applied.as_ref(), "us");
         let digest = asset().digest();
         assert_eq!(standing(None, None), Standing::Missing);
         assert_eq!(standing(there("monday", "us"), applied(&digest)), Standing::Same);
@@ -209,6 +217,18 @@ mod tests {
         // killed between the import and writing it down
         assert_eq!(standing(there("monday", "us"), None), Standing::Outdated);
         assert_eq!(standing(there("monday", "Ada"), None), Standing::Changed { by: "Ada".into() });
+    }
+
+    #[test]
+    fn what_a_person_applied_is_theirs_until_it_says_what_ours_says() {
+        let standing = |origin, digest: &str| {
+            let applied = Applied { origin: Origin::Person, ..applied(digest).unwrap() };
+            Standing::of(&asset(), origin, there("monday", "us").as_ref(), Some(&applied), "us")
+        };
+        assert_eq!(standing(Origin::Program, "of their file"), Standing::FromFile);
+        assert_eq!(standing(Origin::Person, "of their file before"), Standing::Outdated);
+        assert_eq!(standing(Origin::Program, &asset().digest()), Standing::Same);
+        assert!(Standing::FromFile.is_a_persons());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
 
 use crate::support::server::Answer;
@@ -52,8 +52,75 @@ fn file(lab: &Lab, name: &str, replace: &[(&str, &str)]) -> String {
     "theirs".into()
 }
 
+#[test]
+fn what_a_person_applied_from_a_file_stays_until_overwrite() {
+    let lab = Lab::installed();
+    let folder = file(&lab, "dashboards/is-the-course-alive.yaml", &[(ALIVE, "Theirs")]);
+    file(&lab, "charts/learners.yaml", &[]);
+    lab.machine
+        .run(&format!("dashboards apply {folder}"))
+        .exits(0)
+        .prints("dashboards/is-the-course-alive.yaml applied")
+        .says("1 applied, 1 unchanged");
+    lab.machine.run("install").exits(0).says("Ready, nothing to change");
+    lab.machine.run("configure").exits(0).says("1 left as people made them");
+    lab.machine.run("status").exits(0).prints("1 changed by people");
+    lab.machine.run("dashboards list").exits(0).prints("applied from a file");
+    lab.machine.run("dashboards apply").exits(0).says("left alone: dashboard `Is the course alive?` was applied from a file");
+    assert!(lab.superset.titles("dashboards").contains(&"Theirs".to_string()));
+
+    // the file goes on
+    file(&lab, "dashboards/is-the-course-alive.yaml", &[(ALIVE, "Theirs, better")]);
+    lab.machine.run(&format!("dashboards apply {folder}")).exits(0).says("1 applied");
+    lab.machine.run("dashboards apply --overwrite").exits(0).says("1 applied, 32 unchanged");
+    assert!(lab.superset.titles("dashboards").contains(&ALIVE.to_string()));
+    lab.machine.run("dashboards list").exits(0).never_shows("applied from a file");
+}
+
+#[test]
+fn a_file_that_says_what_ours_says_is_no_change() {
+    let lab = Lab::installed();
+    lab.superset.person_deletes("Learners");
+    let folder = file(&lab, "charts/learners.yaml", &[]);
+    lab.machine.run(&format!("dashboards apply {folder} --overwrite")).exits(0).says("1 applied");
+    lab.machine.run("status").exits(0).prints("29 charts").never_shows("changed by people");
+    assert!(!record(&lab).to_string().contains("person"), "{}", record(&lab));
+}
+
+/// What the program wrote down of what it brought.
+fn record(lab: &Lab) -> Value {
+    lab.kubernetes.object(RECORD).expect("the record")["data"].clone()
+}
+
+#[test]
+fn what_a_person_changed_stays_when_this_program_has_a_newer_file() {
+    let lab = Lab::installed();
+    lab.superset.person_renames(ALIVE, "Ours").person_deletes("Is the data flowing?");
+    brought_other_files(&lab, &[OF_ALIVE, OF_FLOWING, OF_STATEMENTS]);
+    lab.machine.run("dashboards list").exits(0).prints("changed by a person").prints("deleted by a person");
+    lab.machine.run("install").exits(0).says("2 left as people made them");
+    let titles = lab.superset.titles("dashboards");
+    assert!(titles.contains(&"Ours".to_string()) && !titles.contains(&"Is the data flowing?".to_string()), "{titles:?}");
+    lab.machine.run("install").exits(0).says("Ready, nothing to change");
+}
+
+/// As if these assets had been brought by another version of this program, with other files.
+fn brought_other_files(lab: &Lab, uuids: &[&str]) {
+    let mut map = lab.kubernetes.object(RECORD).expect("the record");
+    for uuid in uuids {
+        let mut applied: Value = serde_json::from_str(map["data"][uuid].as_str().expect("an entry")).expect("JSON");
+        applied["digest"] = json!("of another file");
+        // which did not write down where it had them from
+        applied.as_object_mut().expect("an entry").remove("origin");
+        map["data"][uuid] = json!(applied.to_string());
+    }
+    lab.kubernetes.put([map]);
+}
+
+const RECORD: &str = "/api/v1/namespaces/alice/configmaps/dataviz-applied";
 const COPY: &str = "6f3a3b5e-0000-4000-8000-0000000000c0";
 const OF_ALIVE: &str = "de46a221-1b22-4c86-9509-2ad829a7c273";
+const OF_FLOWING: &str = "8a4a7c46-8d81-47ea-9ee3-511794cb6da8";
 const OF_STATEMENTS: &str = "d4c4bfd1-e948-4743-911f-042f1aafdffc";
 
 #[test]

@@ -85,14 +85,18 @@ fn the_sandbox_answers_sql_as_elasticsearch_does() {
 }
 
 #[test]
-fn a_chart_that_a_file_changes_is_wrong_and_ours_bring_it_back() {
+fn a_chart_that_a_file_changes_is_wrong_until_ours_overwrites_it() {
     known_statements();
     let chart = std::fs::read_to_string("dashboards/charts/events.yaml").expect("a chart");
     assert!(chart.contains("metric: events"), "{chart}");
     let changed = stack().file("events.yaml", &chart.replace("metric: events", "metric: learners"));
     stack().lastack(&format!("dashboards apply {}", changed.display())).good().says("1 applied");
     stack().lastack(CHECK).exits(3).says("wrong: events").says("28 of 29 charts are good");
-    stack().lastack("configure dataviz").good();
+    // what a person applied stays
+    stack().lastack("install").good().says("nothing to change");
+    stack().lastack("status").good().says("1 changed by people");
+    stack().lastack(CHECK).exits(3);
+    stack().lastack("dashboards apply --overwrite").good().says("charts/events.yaml applied").says("1 applied");
     stack().lastack(CHECK).good();
 }
 
@@ -116,9 +120,14 @@ fn a_dashboard_that_a_person_renamed_is_exported_kept_and_only_overwritten_when_
     stack().lastack("dashboards apply --overwrite").good().says("1 applied");
     stack().lastack("dashboards list").good().says("Is the data flowing?");
     // the exported file is one that can be applied
-    stack().lastack(&format!("dashboards apply {}", folder.display())).good().says("dashboards/is-the-data-flowing.yaml applied");
-    stack().lastack("configure dataviz").good();
+    stack().lastack(&format!("dashboards apply {}", folder.display())).good().says("dashboards/is-the-data-flowing.yaml applied").says("1 applied");
+    // and stays, with the charts and the data set that nobody changed still ours
+    stack().lastack("install").good().says("nothing to change");
+    stack().lastack("status").good().says("1 changed by people");
+    stack().lastack("dashboards list").good().says("Flowing").says("applied from a file");
     stack().lastack(CHECK).good();
+    stack().lastack("dashboards apply --overwrite").good().says("1 applied");
+    stack().lastack("dashboards list").good().says("Is the data flowing?");
 }
 
 #[test]

@@ -63,6 +63,7 @@ fn state(standing: &Standing) -> &'static str {
         Standing::Missing => "not brought yet",
         Standing::Outdated => "of another version",
         Standing::Changed { .. } => "changed by a person",
+        Standing::FromFile => "applied from a file",
         Standing::Deleted => "deleted by a person",
     }
 }

@@ -12,7 +12,7 @@ use crate::clients::superset::{Kind, Superset};
 use crate::clients::wait::{self, State};
 use crate::dashboards::bundle::{Asset, Bundle};
 use crate::dashboards::place;
-use crate::dashboards::record::{Applied, Record};
+use crate::dashboards::record::{Applied, Origin, Record};
 use crate::dashboards::sync;
 use crate::error::one_line;
 use crate::output::progress::Progress;
@@ -93,7 +93,7 @@ impl Step for Database {
             });
         };
         let what = format!("database `{}`", database.title());
-        let applied = Applied { digest: digest(stack, &database).await?, changed_on: there.changed_on.clone() };
+        let applied = Applied { digest: digest(stack, &database).await?, changed_on: there.changed_on.clone(), origin: Origin::Program };
         if Record::load(stack).await?.0.get(&database.uuid) != Some(&applied) {
             return Ok(Observed::drifted(what, "another connection or password", "the account dashboards over verified TLS"));
         }
@@ -109,7 +109,7 @@ impl Step for Database {
         sync::forget_what_is_lost(stack, &superset).await?;
         let password = secrets::value(stack, &datalake::user_secret("dashboards"), "password").await?;
         let passwords = json!({database.path(): password.expose_secret()});
-        let bundle = Bundle { assets: vec![database.clone()] };
+        let bundle = Bundle { assets: vec![database.clone()], origin: Origin::Program };
         superset.import(&bundle.to_zip()?, &passwords).await?;
         // the operator takes a while to tell Elasticsearch about a new password
         let reached = wait::until(stack, "Superset's connection to the data lake", progress, || async {
@@ -121,7 +121,7 @@ impl Step for Database {
         })
         .await?;
         if let Some(there) = superset.find(Kind::Database, database.uuid).await? {
-            let applied = Applied { digest: digest(stack, &database).await?, changed_on: there.changed_on };
+            let applied = Applied { digest: digest(stack, &database).await?, changed_on: there.changed_on, origin: Origin::Program };
             Record::remember(stack, &BTreeMap::from([(database.uuid, applied)])).await?;
         }
         Ok(reached)
