@@ -4,13 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
-use serde_json::{Map, Value, json};
-use uuid::Uuid;
+use serde_json::{Value, json};
 
 use crate::clients::superset::Kind;
 
 use super::bundle::{Asset, Bundle};
-use super::chart;
+use super::{chart, layout};
 
 /// Keys that say where or when something was exported, or repeat what is said elsewhere.
 const OF_THIS_SUPERSET: [&str; 8] =
@@ -67,7 +66,6 @@ fn slugify(title: &str) -> String {
 }
 
 fn clean(asset: &mut Asset) {
-    let renumbered = renumber(&asset.content);
     let known = asset.content.get("viz_type").and_then(Value::as_str).is_some_and(|viz_type| chart::KNOWN.contains(&viz_type));
     if known {
         // made again from `params`
@@ -81,7 +79,7 @@ fn clean(asset: &mut Asset) {
     let mut content = Value::Object(std::mem::take(&mut asset.content));
     strip(&mut content);
     if let Value::Object(mut content) = content {
-        refer(&mut content, &renumbered);
+        layout::renumber(&mut content);
         asset.content = content;
     }
 }
@@ -94,61 +92,6 @@ fn strip(value: &mut Value) {
             map.values_mut().for_each(strip);
         }
         Value::Array(list) => list.iter_mut().for_each(strip),
-        _ => {}
-    }
-}
-
-/// New numbers for the charts of a layout: in the order of their uuids, from 1. Superset needs numbers there, and
-/// replaces them by its own.
-fn renumber(content: &Map<String, Value>) -> BTreeMap<u64, u64> {
-    let position = content.get("position").and_then(Value::as_object);
-    let charts = position.into_iter().flat_map(|position| position.values()).filter_map(|child| {
-        let meta = child.get("meta")?;
-        Some((meta.get("uuid")?.as_str()?.parse::<Uuid>().ok()?, meta.get("chartId")?.as_u64()?))
-    });
-    let by_uuid: BTreeMap<Uuid, u64> = charts.collect();
-    by_uuid.into_values().zip(1..).collect()
-}
-
-/// Puts the new numbers wherever the old ones stand.
-fn refer(content: &mut Map<String, Value>, numbers: &BTreeMap<u64, u64>) {
-    let new = |old: &Value| old.as_u64().and_then(|old| numbers.get(&old)).map(|new| json!(new));
-    for child in content.get_mut("position").and_then(Value::as_object_mut).into_iter().flat_map(|position| position.values_mut()) {
-        if let Some(meta) = child.get_mut("meta").and_then(Value::as_object_mut)
-            && let Some(number) = meta.get("chartId").and_then(new)
-        {
-            meta.insert("chartId".into(), number);
-        }
-    }
-    let Some(Value::Object(metadata)) = content.get_mut("metadata") else { return };
-    for key in ["chart_configuration", "expanded_slices"] {
-        let Some(Value::Object(by_chart)) = metadata.remove(key) else { continue };
-        let renumbered = by_chart.into_iter().filter_map(|(old, mut value)| {
-            let number = numbers.get(&old.parse().ok()?)?;
-            if let Some(id) = value.get_mut("id") {
-                *id = json!(number);
-            }
-            Some((number.to_string(), value))
-        });
-        metadata.insert(key.into(), Value::Object(renumbered.collect()));
-    }
-    metadata.values_mut().for_each(|value| renumber_lists(value, &new));
-}
-
-/// Lists of charts that a filter leaves alone.
-fn renumber_lists(value: &mut Value, new: &impl Fn(&Value) -> Option<Value>) {
-    match value {
-        Value::Object(map) => {
-            for (key, value) in map {
-                match value {
-                    Value::Array(list) if matches!(key.as_str(), "excluded" | "immune" | "timed_refresh_immune_slices") => {
-                        *list = list.iter().filter_map(new).collect();
-                    }
-                    other => renumber_lists(other, new),
-                }
-            }
-        }
-        Value::Array(list) => list.iter_mut().for_each(|value| renumber_lists(value, new)),
         _ => {}
     }
 }

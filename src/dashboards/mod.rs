@@ -6,6 +6,8 @@ pub mod chart;
 pub mod check;
 pub mod explain;
 pub mod export;
+pub mod layout;
 pub mod place;
 pub mod record;
+pub mod standing;
 pub mod sync;

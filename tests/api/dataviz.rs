@@ -104,6 +104,55 @@ fn what_a_person_changed_stays_when_this_program_has_a_newer_file() {
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
 }
 
+#[test]
+fn a_chart_that_a_person_deleted_does_not_take_others_with_it_in_an_upgrade() {
+    let lab = Lab::installed();
+    assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 10);
+    lab.superset.person_deletes("Odd statements");
+    lab.machine.run("install").exits(0).says("Ready, nothing to change");
+    brought_other_files(&lab, &[OF_FLOWING]);
+    lab.machine.run("install").exits(0);
+    assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 9);
+    lab.machine.run("install").exits(0).says("Ready, nothing to change");
+    lab.machine.run("dashboards apply --overwrite").exits(0).prints("charts/odd-statements.yaml applied").says("2 applied");
+    assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 10);
+}
+
+#[test]
+fn a_data_set_that_a_person_deleted_holds_back_what_is_made_on_it() {
+    let lab = Lab::installed();
+    lab.superset.person_deletes("statements");
+    brought_other_files(&lab, &[OF_FLOWING, OF_LEARNERS]);
+    lab.machine
+        .run("install")
+        .exits(0)
+        .says("1 left as people made them; held back: chart `Learners` needs dataset `statements`, which is not in Superset");
+    lab.machine.run("install").exits(0).says("Ready, nothing to change");
+    lab.machine.run("status").exits(0).prints("3 dashboards, 29 charts, 1 changed by people, 1 held back");
+    lab.machine
+        .run("dashboards apply")
+        .exits(0)
+        .says("held back: chart `Learners` needs dataset `statements`")
+        .says("0 applied, 31 unchanged, 2 left alone");
+    // with the data set come all that have to learn its new number
+    lab.machine.run("dashboards apply --overwrite").exits(0).says("33 applied");
+}
+
+#[test]
+fn a_dashboard_of_a_file_whose_chart_is_nowhere_comes_without_it() {
+    let lab = Lab::installed();
+    let part = |name: &str, uuid: &str| json!({"type": "CHART", "meta": {"uuid": uuid, "chartId": 1, "sliceName": name}});
+    let dashboard = json!({"dashboard_title": "Mine", "uuid": COPY, "position": {"A": part("Learners", OF_LEARNERS), "B": part("Lost", OF_LOST)}});
+    lab.machine.write("mine/dashboard.yaml", dashboard.to_string());
+    lab.machine.run("dashboards apply mine").exits(0).says("dashboard `Mine` comes without chart `Lost`, which is not in Superset").says("1 applied");
+    assert_eq!(lab.superset.charts_of("Mine"), ["Learners"]);
+    let lost = json!({"slice_name": "Lost", "uuid": OF_LOST, "dataset_uuid": OF_STATEMENTS, "viz_type": "table", "params": {}});
+    lab.machine.write("lost.yaml", lost.to_string());
+    lab.machine.run("dashboards apply lost.yaml").exits(0).says("1 applied");
+    lab.machine.run("dashboards apply mine").exits(0).says("1 applied").never_shows("comes without");
+    assert_eq!(lab.superset.charts_of("Mine"), ["Learners", "Lost"]);
+}
+
 /// As if these assets had been brought by another version of this program, with other files.
 fn brought_other_files(lab: &Lab, uuids: &[&str]) {
     let mut map = lab.kubernetes.object(RECORD).expect("the record");
@@ -121,6 +170,8 @@ const RECORD: &str = "/api/v1/namespaces/alice/configmaps/dataviz-applied";
 const COPY: &str = "6f3a3b5e-0000-4000-8000-0000000000c0";
 const OF_ALIVE: &str = "de46a221-1b22-4c86-9509-2ad829a7c273";
 const OF_FLOWING: &str = "8a4a7c46-8d81-47ea-9ee3-511794cb6da8";
+const OF_LEARNERS: &str = "670b93c3-902a-4407-8906-e2098b75f279";
+const OF_LOST: &str = "6f3a3b5e-0000-4000-8000-0000000001e5";
 const OF_STATEMENTS: &str = "d4c4bfd1-e948-4743-911f-042f1aafdffc";
 
 #[test]

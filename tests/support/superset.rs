@@ -44,6 +44,8 @@ struct Asset {
     content: Value,
     changed_on: u32,
     changed_by: &'static str,
+    /// The numbers of the charts that a dashboard shows.
+    charts: Vec<usize>,
 }
 
 impl Superset {
@@ -120,6 +122,14 @@ impl Superset {
     /// The titles of all assets of a folder.
     pub fn titles(&self, folder: &str) -> Vec<String> {
         self.world().assets.values().filter(|asset| asset.folder == folder).map(|asset| asset.title.clone()).collect()
+    }
+
+    /// The titles of the charts that a dashboard shows.
+    pub fn charts_of(&self, dashboard: &str) -> Vec<String> {
+        let world = self.world();
+        let dashboard = world.assets.values().find(|asset| asset.title == dashboard).expect("the dashboard");
+        let shown = world.assets.values().filter(|asset| asset.folder == "charts" && dashboard.charts.contains(&asset.id));
+        shown.map(|asset| asset.title.clone()).collect()
     }
 
     /// How many imports arrived.
@@ -215,17 +225,47 @@ impl World {
         let start = find(form, b"application/zip\r\n\r\n").expect("a form with an archive") + "application/zip\r\n\r\n".len();
         let end = start + find(&form[start..], b"\r\n--").expect("the end of the form");
         let mut archive = ZipArchive::new(Cursor::new(&form[start..end])).expect("a zip archive");
-        self.clock += 1;
+        let mut files = Vec::new();
         for index in 0..archive.len() {
             let mut file = archive.by_index(index).expect("a file of the archive");
             let name = file.name().expect("a name").into_owned();
-            let Some((folder, title)) = KINDS.into_iter().find(|(folder, _)| name.contains(&format!("/{folder}/"))) else { continue };
+            let Some(kind) = KINDS.into_iter().position(|(folder, _)| name.contains(&format!("/{folder}/"))) else { continue };
             let mut text = String::new();
             file.read_to_string(&mut text).expect("text");
-            let content: Value = serde_json::from_str(&text).expect("an asset");
-            self.bring(folder, title, content);
+            files.push((kind, serde_json::from_str::<Value>(&text).expect("an asset")));
+        }
+        files.sort_by_key(|(kind, _)| *kind);
+        let before = self.clone();
+        self.clock += 1;
+        for (kind, file) in files {
+            let (folder, title) = KINDS[kind];
+            if let Some(missing) = self.missing(folder, &file) {
+                // all or nothing, and no word about which
+                *self = before;
+                return Answer::Json(500, json!({"message": format!("KeyError: {missing}")}));
+            }
+            self.bring(folder, title, file);
         }
         Answer::ok(json!({"message": "OK"}))
+    }
+
+    /// What an import stumbles over, because a file refers to it and it is not there.
+    fn missing(&self, folder: &str, file: &Value) -> Option<String> {
+        let mut wanted: Vec<&Value> = match folder {
+            "datasets" => vec![&file["database_uuid"]],
+            "charts" => vec![&file["dataset_uuid"]],
+            _ => Vec::new(),
+        };
+        let filters = file["metadata"]["native_filter_configuration"].as_array().into_iter().flatten();
+        wanted.extend(filters.flat_map(|filter| filter["targets"].as_array().into_iter().flatten()).map(|target| &target["datasetUuid"]));
+        wanted.into_iter().filter_map(Value::as_str).find(|uuid| !self.assets.contains_key(*uuid)).map(str::to_string)
+    }
+
+    /// The numbers of the charts of a layout. Superset goes through them in any order and stops at one that it does
+    /// not have, so none may have been linked.
+    fn linked(&self, layout: &Value) -> Vec<usize> {
+        let charts = layout.as_object().into_iter().flat_map(|layout| layout.values()).filter_map(|part| part["meta"]["uuid"].as_str());
+        charts.map(|uuid| self.assets.get(uuid).map(|chart| chart.id)).collect::<Option<_>>().unwrap_or_default()
     }
 
     /// In place of whatever has its uuid or its place, and with all that the file does not say as it was.
@@ -233,12 +273,21 @@ impl World {
         let uuid = file["uuid"].as_str().expect("a uuid").to_string();
         let found = |(other, asset): &(&String, &Asset)| **other == uuid || asset.folder == folder && has_place_of(folder, &file, &asset.content);
         let old = self.assets.iter().find(found).map(|(old, _)| old.clone());
-        let new = Asset { id: self.newest() + 1, folder, title: String::new(), changed_on: 0, changed_by: "kubectl lastack", content: json!({}) };
+        let new = Asset {
+            id: self.newest() + 1,
+            folder,
+            title: String::new(),
+            changed_on: 0,
+            changed_by: "kubectl lastack",
+            content: json!({}),
+            charts: Vec::new(),
+        };
         let mut asset = old.and_then(|old| self.assets.remove(&old)).unwrap_or(new);
         (asset.title, asset.changed_on, asset.changed_by) = (file[title].as_str().expect("a title").into(), self.clock, "kubectl lastack");
         for (key, value) in file.as_object().expect("an asset") {
             asset.content[key] = value.clone();
         }
+        asset.charts = self.linked(&asset.content["position"]);
         self.assets.insert(uuid, asset);
     }
 

@@ -58,8 +58,13 @@ pub async fn run(flags: &KubeFlags, args: ApplyArgs) -> Result<Outcome> {
     for left in &applied.left {
         printer::note(&format!("left alone: {left}"));
     }
-    let unchanged = bundle.assets.len() - applied.brought.len() - applied.left.len();
-    printer::note(&format!("{} applied, {unchanged} unchanged, {} left alone", applied.brought.len(), applied.left.len()));
+    for held in &applied.held {
+        printer::note(&format!("held back: {held}"));
+    }
+    applied.cut.iter().for_each(|cut| printer::note(cut));
+    let left = applied.left.len() + applied.held.len();
+    let unchanged = bundle.assets.len() - applied.brought.len() - left;
+    printer::note(&format!("{} applied, {unchanged} unchanged, {left} left alone", applied.brought.len()));
     if !applied.left.is_empty() {
         printer::note("  --overwrite   brings them back to what the files say");
     }

@@ -9,7 +9,7 @@ use crate::clients::superset::Kind;
 use crate::commands::{Outcome, open};
 use crate::dashboards::bundle::Bundle;
 use crate::dashboards::export::export;
-use crate::dashboards::sync::{self, Standing};
+use crate::dashboards::standing::{Standing, compare};
 use crate::error::Failure;
 use crate::output::printer;
 use crate::steps::dataviz;
@@ -51,7 +51,7 @@ pub async fn run(flags: &KubeFlags, args: ExportArgs) -> Result<Outcome> {
         return Err(Failure::failed("there is no dashboard in Superset").hint("`kubectl lastack dashboards apply` brings ours").into());
     }
     let exported = Bundle::from_zip(Cursor::new(superset.export(&ids).await?), "Superset's export")?;
-    let standings = sync::compare(&stack, &superset, &ours).await?;
+    let standings = compare(&stack, &superset, &ours).await?;
     let exported = export(exported, &ours, |own| standings.iter().any(|(asset, standing)| asset.uuid == own.uuid && *standing == Standing::Same))?;
     for (path, text) in &exported.files {
         let file = args.to.join(path);

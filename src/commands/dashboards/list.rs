@@ -6,7 +6,7 @@ use crate::cli::KubeFlags;
 use crate::clients::superset::Kind;
 use crate::commands::{Outcome, TableOrJson, open};
 use crate::dashboards::bundle::Bundle;
-use crate::dashboards::sync::{self, Standing};
+use crate::dashboards::standing::{Standing, compare};
 use crate::output::{printer, table::table};
 use crate::steps::dataviz;
 
@@ -28,10 +28,10 @@ struct Row {
 pub async fn run(flags: &KubeFlags, args: ListArgs) -> Result<Outcome> {
     let stack = open(flags).await?;
     let superset = dataviz::client(&stack).await?;
-    let ours = Bundle::ours()?.only(|asset| asset.kind == Kind::Dashboard);
+    let ours = Bundle::ours()?;
     let live = superset.list(Kind::Dashboard).await?;
     let mut rows = Vec::new();
-    for (asset, standing) in sync::compare(&stack, &superset, &ours).await? {
+    for (asset, standing) in compare(&stack, &superset, &ours).await?.into_iter().filter(|(asset, _)| asset.kind == Kind::Dashboard) {
         let there = live.iter().find(|listed| listed.uuid == asset.uuid);
         rows.push(Row {
             name: asset.name.clone(),
@@ -65,5 +65,6 @@ fn state(standing: &Standing) -> &'static str {
         Standing::Changed { .. } => "changed by a person",
         Standing::FromFile => "applied from a file",
         Standing::Deleted => "deleted by a person",
+        Standing::Held { .. } => "held back",
     }
 }

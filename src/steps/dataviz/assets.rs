@@ -5,7 +5,8 @@ use async_trait::async_trait;
 
 use crate::clients::superset::Kind;
 use crate::dashboards::bundle::{Asset, Bundle};
-use crate::dashboards::sync::{self, Standing};
+use crate::dashboards::standing::{Standing, compare};
+use crate::dashboards::sync;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Step, StepId};
@@ -20,10 +21,19 @@ fn bundle() -> Result<Bundle> {
 }
 
 fn summary(standings: &[(&Asset, Standing)]) -> String {
-    let there = |kind| standings.iter().filter(|(asset, standing)| asset.kind == kind && *standing != Standing::Deleted).count();
+    let there = |kind| standings.iter().filter(|(asset, standing)| asset.kind == kind && standing.is_there()).count();
     let theirs = standings.iter().filter(|(_, standing)| standing.is_a_persons()).count();
     let kept = if theirs > 0 { format!(", {theirs} left as people made them") } else { String::new() };
-    format!("{} dashboards, {} charts{kept}", there(Kind::Dashboard), there(Kind::Chart))
+    let mut held = standings.iter().filter_map(|(asset, standing)| match standing {
+        Standing::Held { why, .. } => Some(format!("; held back: {} `{}` {why}", asset.kind.word(), asset.title())),
+        _ => None,
+    });
+    let mut first = held.next().unwrap_or_default();
+    match held.count() {
+        0 => {}
+        more => first.push_str(&format!(", and {more} more")),
+    }
+    format!("{} dashboards, {} charts{kept}{first}", there(Kind::Dashboard), there(Kind::Chart))
 }
 
 #[async_trait]
@@ -42,7 +52,7 @@ impl Step for Assets {
 
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
         let bundle = bundle()?;
-        let standings = sync::compare(stack, &client(stack).await?, &bundle).await?;
+        let standings = compare(stack, &client(stack).await?, &bundle).await?;
         let old: Vec<String> = standings.iter().filter(|(_, standing)| *standing == Standing::Outdated).map(|(asset, _)| asset.path()).collect();
         let missing = standings.iter().filter(|(_, standing)| *standing == Standing::Missing).count();
         Ok(match (old.first(), missing) {
@@ -56,7 +66,7 @@ impl Step for Assets {
     async fn converge(&self, stack: &Stack, _: &Progress) -> Result<Converged> {
         let (superset, bundle) = (client(stack).await?, bundle()?);
         sync::apply(stack, &superset, &bundle, false).await?;
-        let standings = sync::compare(stack, &superset, &bundle).await?;
+        let standings = compare(stack, &superset, &bundle).await?;
         Ok(Converged::Done(summary(&standings)))
     }
 

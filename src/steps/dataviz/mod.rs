@@ -20,7 +20,7 @@ use crate::clients::secrets;
 use crate::clients::superset::{Kind, Superset};
 use crate::clients::wait::State;
 use crate::dashboards::bundle::Bundle;
-use crate::dashboards::sync::{self, Standing};
+use crate::dashboards::standing::{Standing, compare};
 use crate::error::Failure;
 use crate::stack::Stack;
 use crate::stack::step::Step;
@@ -114,16 +114,19 @@ async fn ask(stack: &Stack) -> Result<(Fact, Fact)> {
     let own = if sign_in(stack, "admin").await?.is_some() { "" } else { ", admin has a password of their own" };
     let answers = Fact::Good(format!("login ok{own}"));
     let bundle = Bundle::ours()?;
-    let (mut standings, fault) = try_join(sync::compare(stack, &superset, &bundle), database::fault(stack, &superset)).await?;
+    let (mut standings, fault) = try_join(compare(stack, &superset, &bundle), database::fault(stack, &superset)).await?;
     // the connection that is there has a step of its own, which tells whether it is as it should be
     standings.retain(|(asset, standing)| asset.kind != Kind::Database || *standing == Standing::Missing);
-    let there =
-        |kind| standings.iter().filter(|(asset, standing)| asset.kind == kind && !matches!(standing, Standing::Missing | Standing::Deleted)).count();
+    let there = |kind| standings.iter().filter(|(asset, standing)| asset.kind == kind && standing.is_there()).count();
     let count = |wanted| standings.iter().filter(|(_, standing)| *standing == wanted).count();
     let theirs = standings.iter().filter(|(_, standing)| standing.is_a_persons()).count();
     let mut data = format!("{} dashboards, {} charts", there(Kind::Dashboard), there(Kind::Chart));
     if theirs > 0 {
         data.push_str(&format!(", {theirs} changed by people"));
+    }
+    match standings.iter().filter(|(_, standing)| matches!(standing, Standing::Held { .. })).count() {
+        0 => {}
+        held => data.push_str(&format!(", {held} held back (`kubectl lastack dashboards apply` says why)")),
     }
     // those of another version of this program still show what they say
     match count(Standing::Outdated) {
