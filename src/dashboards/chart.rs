@@ -46,6 +46,28 @@ pub fn columns(params: &Value) -> Vec<String> {
     names
 }
 
+/// The names of the saved metrics of the data set that a chart asks for.
+fn metrics(params: &Value) -> Vec<String> {
+    // what is left of another kind of table is not asked for
+    if params["query_mode"] == "raw" {
+        return Vec::new();
+    }
+    let metrics = ["metric", "metrics", "timeseries_limit_metric"].into_iter().flat_map(|key| list(&params[key]));
+    let mut names: Vec<String> = metrics.filter_map(|metric| metric.as_str().map(str::to_string)).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The columns and the saved metrics that a chart asks for and a data set does not have, in words. The data set is as
+/// its file or Superset's API tells it.
+pub fn lacks(params: &Value, dataset: &Value) -> Vec<String> {
+    let has = |kind: &str, key: &str, name: &str| dataset[kind].as_array().into_iter().flatten().any(|entry| entry[key] == name);
+    let columns = columns(params).into_iter().filter(|name| !has("columns", "column_name", name)).map(|name| format!("column `{name}`"));
+    let metrics = metrics(params).into_iter().filter(|name| !has("metrics", "metric_name", name)).map(|name| format!("metric `{name}`"));
+    columns.chain(metrics).collect()
+}
+
 /// The fields of the index that a chart reads: those among its columns, and those that the expressions of calculated
 /// columns, of saved metrics and of the chart itself name. `dataset` is as Superset's API tells it.
 pub fn fields(params: &Value, dataset: &Value) -> Vec<String> {
@@ -308,6 +330,19 @@ mod tests {
                 assert!(explain::maps(&mapping["mappings"], &field), "{} reads `{field}`, which is not in the mapping", chart.name);
             }
         }
+    }
+
+    #[test]
+    fn what_a_data_set_lacks_is_named() {
+        let bundle = Bundle::ours().unwrap();
+        let mut dataset = Value::Object(bundle.of_kind(Kind::Dataset).next().unwrap().content.clone());
+        for chart in bundle.of_kind(Kind::Chart) {
+            assert_eq!(lacks(&chart.content["params"], &dataset), [""; 0], "{}", chart.name);
+        }
+        dataset["metrics"].as_array_mut().unwrap().retain(|metric| metric["metric_name"] != "learners");
+        let params = json!({"x_axis": "timestamp", "groupby": ["age"], "metrics": ["learners", "events", {"sqlExpression": "MAX(1)", "label": "m"}]});
+        assert_eq!(lacks(&params, &dataset), ["column `age`", "metric `learners`"]);
+        assert_eq!(lacks(&json!({"query_mode": "raw", "all_columns": ["timestamp"], "metrics": ["learners"]}), &dataset), [""; 0]);
     }
 
     #[test]

@@ -73,13 +73,13 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
         }
     };
     let table = dataset["table_name"].as_str().unwrap_or_default();
-    let known: Vec<&str> = dataset["columns"].as_array().into_iter().flatten().filter_map(|column| column["column_name"].as_str()).collect();
+    let known = dataset["columns"].as_array().map_or(0, Vec::len);
     let used = chart::columns(&chart.params);
-    if let Some(column) = used.iter().find(|column| !known.contains(&column.as_str())) {
+    if let Some(lacking) = chart::lacks(&chart.params, &dataset).first() {
         let cure = "add it to the data set in Superset, or `kubectl lastack dashboards apply --overwrite`";
-        return Ok(walk.broken("dataset", format!("`{table}` has no column `{column}`"), cure));
+        return Ok(walk.broken("dataset", format!("`{table}` has no {lacking}"), cure));
     }
-    walk.good("dataset", format!("`{table}`, {} columns, {} of them used", known.len(), used.len()));
+    walk.good("dataset", format!("`{table}`, {known} columns, {} of them used", used.len()));
 
     if let Some(Blocked { why, hint }) = database::without_driver(stack, superset).await? {
         return Ok(walk.broken("driver", why, hint));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use futures::future::try_join_all;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::clients::superset::{Kind, Listed, Superset};
@@ -11,7 +12,7 @@ use crate::stack::Stack;
 
 use super::bundle::{Asset, Bundle};
 use super::record::{Applied, Origin, Record};
-use super::{layout, place};
+use super::{chart, layout, place};
 
 /// How an asset of a bundle stands in Superset.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +54,11 @@ impl Standing {
         matches!(self, Self::Changed { .. } | Self::FromFile | Self::Deleted)
     }
 
+    /// Whether Superset has something else than the file says, and an import leaves that.
+    fn keeps_another(&self, overwrite: bool) -> bool {
+        *self != Self::Same && self.is_there() && !self.is_due(overwrite)
+    }
+
     /// Whether Superset has it, old or new.
     pub fn is_there(&self) -> bool {
         !matches!(self, Self::Missing | Self::Deleted | Self::Held { is_there: false, .. })
@@ -68,12 +74,28 @@ impl Standing {
 pub(super) struct Live {
     pub listed: BTreeMap<Uuid, Listed>,
     us: String,
+    /// The data sets that are not as in their files, with their columns and metrics.
+    kept: BTreeMap<Uuid, Value>,
 }
 
 impl Live {
     pub async fn look(superset: &Superset) -> Result<Self> {
         let listed = try_join_all(Kind::ALL.map(|kind| superset.list(kind))).await?;
-        Ok(Self { listed: listed.into_iter().flatten().map(|asset| (asset.uuid, asset)).collect(), us: superset.me().await? })
+        let listed = listed.into_iter().flatten().map(|asset| (asset.uuid, asset)).collect();
+        Ok(Self { listed, us: superset.me().await?, kept: BTreeMap::new() })
+    }
+
+    /// The same, and what is in the data sets that an import of the bundle leaves as a person made them.
+    pub async fn look_for(superset: &Superset, bundle: &Bundle, record: &Record, overwrite: bool) -> Result<Self> {
+        let mut live = Self::look(superset).await?;
+        let standings = Plan::of(bundle, record, &live, overwrite).standings;
+        for (asset, _) in standings.iter().filter(|(asset, standing)| asset.kind == Kind::Dataset && standing.keeps_another(overwrite)) {
+            if let Some(listed) = live.get(asset.uuid) {
+                let dataset = superset.get(Kind::Dataset, listed.id).await?;
+                live.kept.insert(asset.uuid, dataset);
+            }
+        }
+        Ok(live)
     }
 
     pub fn get(&self, uuid: Uuid) -> Option<&Listed> {
@@ -84,7 +106,8 @@ impl Live {
 /// Each asset of the bundle with its standing.
 pub async fn compare<'a>(stack: &Stack, superset: &Superset, bundle: &'a Bundle) -> Result<Vec<(&'a Asset, Standing)>> {
     let record = Record::load(stack).await?;
-    Ok(Plan::of(bundle, &record, &Live::look(superset).await?, false).standings)
+    let live = Live::look_for(superset, bundle, &record, false).await?;
+    Ok(Plan::of(bundle, &record, &live, false).standings)
 }
 
 /// What an import is to do.
@@ -131,6 +154,9 @@ impl<'a> Plan<'a> {
             let name = bundle.find(kind, |other| other.uuid == parent).map_or_else(|| parent.to_string(), |other| other.title().to_string());
             return Some(format!("needs {} `{name}`, which is not in Superset", kind.word()));
         }
+        if let Some(why) = lacking(asset, bundle, live) {
+            return Some(why);
+        }
         let twin = place::occupant(asset, live.listed.values()).filter(|_| asset.kind == Kind::Dataset && self.there.contains(&asset.uuid))?;
         Some(format!("cannot be brought while there is another dataset on the table `{}`, made by {}", twin.title, twin.changed_by))
     }
@@ -164,6 +190,17 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// What a chart asks for that its data set has in its file and not in Superset, where a person made something else of it.
+fn lacking(chart: &Asset, bundle: &Bundle, live: &Live) -> Option<String> {
+    let (_, parent) = chart.parent().ok()?.filter(|_| chart.kind == Kind::Chart)?;
+    let (dataset, kept) = (bundle.find(Kind::Dataset, |asset| asset.uuid == parent)?, live.kept.get(&parent)?);
+    let params = chart.content.get("params")?;
+    let never_had = chart::lacks(params, &Value::Object(dataset.content.clone()));
+    let lacking: Vec<String> = chart::lacks(params, kept).into_iter().filter(|what| !never_had.contains(what)).collect();
+    let title = dataset.title();
+    (!lacking.is_empty()).then(|| format!("needs {}, which dataset `{title}` as people made it does not have", lacking.join(" and ")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,7 +232,7 @@ mod tests {
         let database = Uuid::from_u128(bundle.assets[0].uuid.as_u128() + 6);
         let connection = Listed { kind: Kind::Database, uuid: database, ..there("monday", "us").unwrap() };
         let listed = stayed.map(listed).chain([connection]).map(|listed| (listed.uuid, listed)).collect();
-        (Record(record), Live { listed, us: "us".into() })
+        (Record(record), Live { listed, us: "us".into(), kept: BTreeMap::new() })
     }
 
     fn standings(bundle: &Bundle, record: &Record, live: &Live, overwrite: bool) -> Vec<Standing> {

@@ -60,7 +60,7 @@ pub async fn apply(stack: &Stack, superset: &Superset, bundle: &Bundle, overwrit
     let mut due_before: Option<Vec<Uuid>> = None;
     loop {
         let record = Record::load(stack).await?;
-        let live = Live::look(superset).await?;
+        let live = Live::look_for(superset, bundle, &record, overwrite).await?;
         let plan = Plan::of(bundle, &record, &live, overwrite);
         let applying = Applying::of(&plan, bundle, overwrite);
         let part = Bundle { assets: plan.due().map(|asset| plan.cut(asset)).collect(), origin: bundle.origin };

@@ -153,6 +153,25 @@ fn a_dashboard_of_a_file_whose_chart_is_nowhere_comes_without_it() {
     assert_eq!(lab.superset.charts_of("Mine"), ["Learners", "Lost"]);
 }
 
+#[test]
+fn a_newer_chart_waits_for_a_metric_that_the_data_set_of_a_person_lacks() {
+    let lab = Lab::installed();
+    lab.superset.person_edits("statements", |dataset| {
+        dataset["metrics"].as_array_mut().expect("metrics").retain(|metric| metric["metric_name"] != "learners");
+    });
+    // which nobody asks for: the others are as good as ever
+    brought_other_files(&lab, &[OF_LEARNERS, OF_EVENTS]);
+    let why = "chart `Learners` needs metric `learners`, which dataset `statements` as people made it does not have";
+    lab.machine.run("install").exits(0).says(&format!("1 left as people made them; held back: {why}"));
+    lab.machine.run("install").exits(0).says("Ready, nothing to change");
+    lab.machine.run("status").exits(0).prints("29 charts, 1 changed by people, 1 held back");
+    lab.machine.run("dashboards apply").exits(0).says(&format!("held back: {why}"));
+    let broken = lab.machine.run("dashboards explain learners").exits(3).prints("`statements` has no metric `learners`").stdout.clone();
+    assert!(broken.contains("apply --overwrite"), "{broken}");
+
+    lab.machine.run("dashboards apply --overwrite").exits(0).prints("charts/learners.yaml applied").says("2 applied, 31 unchanged, 0 left alone");
+}
+
 /// As if these assets had been brought by another version of this program, with other files.
 fn brought_other_files(lab: &Lab, uuids: &[&str]) {
     let mut map = lab.kubernetes.object(RECORD).expect("the record");
@@ -172,6 +191,7 @@ const OF_ALIVE: &str = "de46a221-1b22-4c86-9509-2ad829a7c273";
 const OF_FLOWING: &str = "8a4a7c46-8d81-47ea-9ee3-511794cb6da8";
 const OF_LEARNERS: &str = "670b93c3-902a-4407-8906-e2098b75f279";
 const OF_LOST: &str = "6f3a3b5e-0000-4000-8000-0000000001e5";
+const OF_EVENTS: &str = "9a347259-0b1c-494d-9688-2656d9d88d49";
 const OF_STATEMENTS: &str = "d4c4bfd1-e948-4743-911f-042f1aafdffc";
 
 #[test]

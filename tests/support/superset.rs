@@ -91,13 +91,21 @@ impl Superset {
 
     /// Gives an asset another title, as a person in the browser.
     pub fn person_renames(&self, title: &str, to: &str) -> &Self {
+        self.person_edits(title, |content| {
+            let key = KINDS.into_iter().find(|(_, key)| content[key] == title).expect("a title").1;
+            content[key] = json!(to);
+        })
+    }
+
+    /// Changes what is in an asset, as a person in the browser.
+    pub fn person_edits(&self, title: &str, change: impl FnOnce(&mut Value)) -> &Self {
         let mut world = self.world();
         world.clock += 1;
         let now = world.clock;
         let asset = world.assets.values_mut().find(|asset| asset.title == title).unwrap_or_else(|| panic!("there should be `{title}`"));
+        change(&mut asset.content);
         let key = KINDS.into_iter().find(|(folder, _)| *folder == asset.folder).expect("a folder").1;
-        asset.content[key] = json!(to);
-        (asset.title, asset.changed_on, asset.changed_by) = (to.into(), now, "Ada");
+        (asset.title, asset.changed_on, asset.changed_by) = (asset.content[key].as_str().expect("a title").into(), now, "Ada");
         drop(world);
         self
     }
