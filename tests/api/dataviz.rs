@@ -382,6 +382,20 @@ fn a_chart_is_checked_against_its_answer() {
 }
 
 #[test]
+fn a_query_that_a_person_saved_goes_with_what_else_is_overwritten() {
+    let lab = Lab::installed();
+    lab.superset.person_edits("Learners", |chart| chart["query_context"] = json!(r#"{"queries": [{"metrics": ["saved"]}]}"#));
+    let asked = || {
+        lab.machine.run("dashboards check learners").exits(0);
+        let request = lab.superset.server.requests().into_iter().rfind(|request| request.path == "/api/v1/chart/data");
+        request.expect("a query").json()["queries"][0]["metrics"].clone()
+    };
+    assert_eq!(asked(), json!(["saved"]));
+    lab.machine.run("dashboards apply --overwrite").exits(0).says("1 applied");
+    assert_eq!(asked(), json!(["learners"]));
+}
+
+#[test]
 fn a_chart_that_was_deleted_is_missed_by_its_answer() {
     let lab = Lab::installed();
     let answers = lab.machine.path("answers.json");

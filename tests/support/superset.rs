@@ -217,7 +217,9 @@ impl World {
                 Some(asset) => {
                     let mut params = asset.content["params"].clone();
                     params["datasource"] = json!(format!("{}__table", self.first("datasets")));
-                    Answer::ok(json!({"result": {"viz_type": asset.content["viz_type"], "params": params.to_string(), "query_context": null}}))
+                    Answer::ok(
+                        json!({"result": {"viz_type": asset.content["viz_type"], "params": params.to_string(), "query_context": asset.content["query_context"]}}),
+                    )
                 }
             },
         }
