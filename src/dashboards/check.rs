@@ -128,7 +128,8 @@ async fn look(superset: &Superset, chart: &Live, answers: Option<&Answers>, slow
             rows
         }
         Err(why) => {
-            let verdict = Verdict::Unknown(why);
+            let is_awaited = answers.is_some_and(|answers| answers.charts.contains_key(&chart.name));
+            let verdict = if is_awaited { Verdict::Wrong(format!("cannot be checked: it {why}")) } else { Verdict::Unknown(why) };
             return Ok(Checked { name: chart.name.clone(), title: chart.listed.title.clone(), rows: 0, took: Duration::ZERO, verdict });
         }
     };

@@ -382,6 +382,20 @@ fn a_chart_is_checked_against_its_answer() {
 }
 
 #[test]
+fn a_chart_that_cannot_be_checked_is_not_good_and_wrong_when_it_has_an_answer() {
+    let lab = Lab::installed();
+    lab.superset.person_edits("Learners", |chart| chart["viz_type"] = json!("sunburst"));
+    let told = "learners is a sunburst without a saved query";
+    lab.machine.run("dashboards check --fail-on-error").exits(0).prints(told).says("28 of 29 charts are good, 1 cannot be checked");
+    let answers = lab.machine.write("answers.json", json!({"charts": {"learners": {"columns": ["learners"], "rows": [[283]]}}}).to_string());
+    lab.machine
+        .run(&format!("dashboards check learners --fail-on-error --answers {}", answers.display()))
+        .exits(3)
+        .prints("wrong: learners cannot be checked: it is a sunburst without a saved query")
+        .says("0 of 1 charts are good");
+}
+
+#[test]
 fn a_query_that_a_person_saved_goes_with_what_else_is_overwritten() {
     let lab = Lab::installed();
     lab.superset.person_edits("Learners", |chart| chart["query_context"] = json!(r#"{"queries": [{"metrics": ["saved"]}]}"#));

@@ -61,7 +61,12 @@ pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {
         TableOrJson::Json => printer::json(&document(&checked))?,
     }
     let faults = checked.iter().filter(|chart| chart.verdict.is_fault()).count();
-    printer::note(&format!("{} of {} charts are good", checked.len() - faults, checked.len()));
+    let good = checked.iter().filter(|chart| chart.verdict == Verdict::Good).count();
+    let unknown = match checked.len() - faults - good {
+        0 => String::new(),
+        unknown => format!(", {unknown} cannot be checked"),
+    };
+    printer::note(&format!("{good} of {} charts are good{unknown}", checked.len()));
     Ok(if args.fail_on_error && faults > 0 { Outcome::Fault } else { Outcome::Good })
 }
 
