@@ -48,8 +48,9 @@ pub fn export(exported: Bundle, ours: &Bundle, is_as_ours: impl Fn(&Asset) -> bo
 /// The file's name: the one we know, or the title in small letters.
 fn name(asset: &Asset, ours: &Bundle, taken: &mut BTreeSet<(Kind, String)>) -> String {
     let known = ours.assets.iter().find(|other| other.uuid == asset.uuid).map(|other| other.name.clone());
-    let slug = asset.content.get("slug").and_then(Value::as_str).map(str::to_string);
-    let base = known.or(slug).unwrap_or_else(|| slugify(asset.title()));
+    let slug = asset.content.get("slug").and_then(Value::as_str).filter(|slug| !slug.is_empty());
+    // an import takes any text for a slug, `../..` too
+    let base = known.unwrap_or_else(|| slugify(slug.unwrap_or(asset.title())));
     let mut name = base.clone();
     for number in 2.. {
         if taken.insert((asset.kind, name.clone())) {
@@ -135,6 +136,16 @@ mod tests {
         assert_eq!(content["position"]["A"]["meta"]["chartId"], 2);
         assert_eq!(content["metadata"]["chart_configuration"], json!({"2": {"id": 2, "crossFilters": {"scope": {"excluded": [1]}}}}));
         assert_eq!(content["metadata"]["native_filter_configuration"], json!([{"scope": {"excluded": [2]}}]));
+    }
+
+    #[test]
+    fn a_file_lies_in_its_folder_whatever_the_slug_says() {
+        let dashboard = |slug: &str| asset(&format!("dashboard_title: D\nuuid: {ONE}\nslug: '{slug}'\nposition: {{}}\n"));
+        for (slug, path) in [("../../etc/x", "etc-x"), ("/etc/x", "etc-x"), ("..", "untitled"), ("my-own", "my-own"), ("", "d")] {
+            let bundle = Bundle { assets: vec![dashboard(slug)], ..Bundle::default() };
+            let exported = export(bundle, &Bundle::default(), |_| false).unwrap();
+            assert!(exported.files.contains_key(&format!("dashboards/{path}.yaml")), "{slug}: {:?}", exported.files.keys());
+        }
     }
 
     #[test]
