@@ -40,12 +40,14 @@ pub struct Asset {
 }
 
 impl Asset {
-    /// What kind of asset a file holds is told by its own keys.
     pub fn parse(file: &str, text: &str) -> Result<Self> {
+        Self::of(file, read_file(file, text)?)
+    }
+
+    /// What kind of asset a file holds is told by its own keys.
+    fn of(file: &str, content: Map<String, Value>) -> Result<Self> {
         let fault = |what: String| Failure::usage(format!("{file} {what}"));
-        let content: Value = serde_saphyr::from_str(text).map_err(|error| fault(format!("is not YAML: {}", yaml_fault(&error))))?;
-        let Value::Object(content) = content else { return Err(fault("holds no asset of Superset".into()).into()) };
-        let Some(kind) = Kind::ALL.into_iter().find(|kind| content.contains_key(kind.title_key())) else {
+        let Some(kind) = kind_of(&content) else {
             return Err(fault("is no dashboard, chart, dataset or database".into())
                 .hint("each has one of the keys dashboard_title, slice_name, table_name, database_name")
                 .into());
@@ -99,6 +101,30 @@ impl Asset {
     }
 }
 
+fn read_file(file: &str, text: &str) -> Result<Map<String, Value>> {
+    let content = serde_saphyr::from_str(text).map_err(|error| Failure::usage(format!("{file} is not YAML: {}", yaml_fault(&error))))?;
+    match content {
+        Value::Object(content) => Ok(content),
+        _ => Err(Failure::usage(format!("{file} holds no asset of Superset")).into()),
+    }
+}
+
+fn kind_of(content: &Map<String, Value>) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|kind| content.contains_key(kind.title_key()))
+}
+
+/// What Superset exports beside dashboards and what they show, by the keys of its file.
+fn left_out(content: &Map<String, Value>) -> Option<&'static str> {
+    let has = |key: &str| content.contains_key(key);
+    match kind_of(content) {
+        Some(_) => None,
+        None if has("theme_name") => Some("a theme"),
+        None if has("label") && has("sql") => Some("a saved query"),
+        None if has("tags") => Some("tags"),
+        None => None,
+    }
+}
+
 /// The charts of a layout and the datasets of filters.
 fn collect_uuids(value: &Value, found: &mut Vec<Uuid>) {
     match value {
@@ -120,6 +146,8 @@ fn collect_uuids(value: &Value, found: &mut Vec<Uuid>) {
 pub struct Bundle {
     pub assets: Vec<Asset>,
     pub origin: Origin,
+    /// The files of which nothing is made, and what they hold.
+    pub left_out: Vec<String>,
 }
 
 impl Bundle {
@@ -164,12 +192,18 @@ impl Bundle {
     /// Files by their names, which errors quote.
     fn from_files(files: BTreeMap<String, String>) -> Result<Self> {
         let mut assets: Vec<Asset> = Vec::new();
+        let mut passed_over = Vec::new();
         for (file, text) in &files {
             if Path::new(file).file_name().is_some_and(|name| name == "metadata.yaml") {
                 check_metadata(file, text)?;
                 continue;
             }
-            let asset = Asset::parse(file, text)?;
+            let content = read_file(file, text)?;
+            if let Some(what) = left_out(&content) {
+                passed_over.push(format!("{file}, which holds {what}"));
+                continue;
+            }
+            let asset = Asset::of(file, content)?;
             if let Some(twin) = assets.iter().find(|other| other.uuid == asset.uuid) {
                 return Err(Failure::usage(format!("{file} and {} have the same uuid {}", twin.path(), asset.uuid)).into());
             }
@@ -179,7 +213,7 @@ impl Bundle {
             return Err(Failure::usage("there is no dashboard, chart, dataset or database in it").into());
         }
         assets.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
-        Ok(Self { assets, origin: Origin::Person })
+        Ok(Self { assets, origin: Origin::Person, left_out: passed_over })
     }
 
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Asset> {
@@ -311,6 +345,22 @@ mod tests {
         assert!(fault("a.yaml", "label: saved query").contains("is no dashboard, chart, dataset or database"));
         let twice = BTreeMap::from([("a.yaml".into(), CHART.into()), ("b.yaml".into(), CHART.into())]);
         assert!(Bundle::from_files(twice).unwrap_err().to_string().contains("the same uuid"));
+    }
+
+    #[test]
+    fn what_superset_exports_beside_dashboards_is_left_out_and_named() {
+        let files = [
+            ("export/themes/corporate.yaml", "theme_name: Corporate\njson_data: {}\nuuid: 6f3a3b5e-0000-4000-8000-000000000007\nversion: 1.0.0\n"),
+            ("export/tags.yaml", "tags:\n- {tag_name: x, description: null}\n"),
+            ("export/queries/a/b.yaml", "label: b\nsql: SELECT 1\nuuid: 6f3a3b5e-0000-4000-8000-000000000008\nversion: 1.0.0\n"),
+            ("export/charts/a.yaml", CHART),
+        ];
+        let zip = zip(&files.map(|(name, text)| (name, text.as_bytes())));
+        let bundle = Bundle::from_zip(zip, "b.zip").unwrap();
+        assert_eq!(bundle.assets.len(), 1);
+        let [query, tags, theme] =
+            ["queries/a/b.yaml, which holds a saved query", "tags.yaml, which holds tags", "themes/corporate.yaml, which holds a theme"];
+        assert_eq!(bundle.left_out, [query, tags, theme].map(|file| format!("export/{file}")));
     }
 
     #[test]

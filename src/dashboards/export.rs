@@ -25,7 +25,7 @@ pub struct Exported {
 /// program's file is written as that says it, so that who applies it makes no change.
 pub fn export(exported: Bundle, ours: &Bundle, is_as_ours: impl Fn(&Asset) -> bool) -> Result<Exported> {
     let mut files = BTreeMap::new();
-    let mut left_out = Vec::new();
+    let mut left_out = exported.left_out;
     let mut taken = BTreeSet::new();
     for mut asset in exported.assets {
         if asset.kind == Kind::Database {

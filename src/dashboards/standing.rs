@@ -217,7 +217,7 @@ mod tests {
             "dashboard_title: d\nuuid: 6f3a3b5e-0000-4000-8000-0000000000da\nposition: {{C: {{type: CHART, meta: {{uuid: {CHART}, chartId: 1}}}}}}\n"
         );
         let assets = vec![asset("t.yaml", dataset), asset("c.yaml", chart), asset("d.yaml", dashboard)];
-        Bundle { assets, origin: Origin::Program }
+        Bundle { assets, ..Bundle::default() }
     }
 
     fn listed(asset: &Asset) -> Listed {

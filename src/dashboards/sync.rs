@@ -63,7 +63,7 @@ pub async fn apply(stack: &Stack, superset: &Superset, bundle: &Bundle, overwrit
         let live = Live::look_for(superset, bundle, &record, overwrite).await?;
         let plan = Plan::of(bundle, &record, &live, overwrite);
         let applying = Applying::of(&plan, bundle, overwrite);
-        let part = Bundle { assets: plan.due().map(|asset| plan.cut(asset)).collect(), origin: bundle.origin };
+        let part = Bundle { assets: plan.due().map(|asset| plan.cut(asset)).collect(), origin: bundle.origin, ..Bundle::default() };
         if part.assets.is_empty() {
             return Ok(applying);
         }

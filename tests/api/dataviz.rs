@@ -78,6 +78,22 @@ fn what_a_person_applied_from_a_file_stays_until_overwrite() {
 }
 
 #[test]
+fn what_is_exported_can_be_applied_and_only_what_was_changed_is_a_persons() {
+    let lab = Lab::installed();
+    lab.superset.person_renames(ALIVE, "Theirs");
+    lab.machine
+        .run("dashboards export --to theirs")
+        .exits(0)
+        .prints("theirs/dashboards/is-the-course-alive.yaml")
+        .says("left out: dashboard_export/themes/Corporate.yaml, which holds a theme");
+    lab.machine.run("dashboards apply --overwrite").exits(0).says("1 applied");
+    lab.machine.write("theirs/tags.yaml", "tags: []");
+    lab.machine.run("dashboards apply theirs").exits(0).says("left out: tags.yaml, which holds tags").says("1 applied, 32 unchanged, 0 left alone");
+    lab.machine.run("status").exits(0).prints("1 changed by people");
+    assert!(lab.superset.titles("dashboards").contains(&"Theirs".to_string()));
+}
+
+#[test]
 fn a_file_that_says_what_ours_says_is_no_change() {
     let lab = Lab::installed();
     lab.superset.person_deletes("Learners");

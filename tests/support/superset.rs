@@ -1,11 +1,12 @@
 //! A Superset that keeps what is imported into it, and fails on demand.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Cursor, Read};
+use std::io::{Cursor, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
-use zip::ZipArchive;
+use zip::write::SimpleFileOptions;
+use zip::{ZipArchive, ZipWriter};
 
 use super::server::{Answer, Request, Server};
 
@@ -188,6 +189,7 @@ impl World {
                 });
                 Answer::ok(json!({"result": rows.collect::<Vec<_>>()}))
             }
+            ("GET", ["api", "v1", "dashboard", "export"]) => Answer::Bytes(self.export().into()),
             ("GET", ["api", "v1", kind, rest @ ..]) => self.show(kind, rest.first().copied()),
             _ => Answer::Json(404, json!({"message": "Not found"})),
         }
@@ -223,6 +225,21 @@ impl World {
                 }
             },
         }
+    }
+
+    /// All there is, whatever was asked for, with a theme beside it.
+    fn export(&self) -> Vec<u8> {
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        let mut file = |name: &str, content: &Value| {
+            archive.start_file(format!("dashboard_export/{name}.yaml"), SimpleFileOptions::default()).expect("an archive");
+            archive.write_all(content.to_string().as_bytes()).expect("an archive");
+        };
+        file("metadata", &json!({"version": "1.0.0", "type": "Dashboard"}));
+        file("themes/Corporate", &json!({"theme_name": "Corporate", "json_data": {}, "version": "1.0.0"}));
+        for asset in self.assets.values() {
+            file(&format!("{}/{}", asset.folder, asset.id), &asset.content);
+        }
+        archive.finish().expect("an archive").into_inner()
     }
 
     /// The id of the only asset in such a folder.

@@ -51,6 +51,9 @@ pub async fn run(flags: &KubeFlags, args: ApplyArgs) -> Result<Outcome> {
             return Err(Failure::usage(why).into());
         }
     }
+    for left_out in &bundle.left_out {
+        printer::note(&format!("left out: {left_out}"));
+    }
     let applied = sync::apply(&stack, &superset, &bundle, args.overwrite).await?;
     for path in &applied.brought {
         printer::data(&format!("{path} applied\n"))?;

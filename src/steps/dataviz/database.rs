@@ -109,7 +109,7 @@ impl Step for Database {
         sync::forget_what_is_lost(stack, &superset).await?;
         let password = secrets::value(stack, &datalake::user_secret("dashboards"), "password").await?;
         let passwords = json!({database.path(): password.expose_secret()});
-        let bundle = Bundle { assets: vec![database.clone()], origin: Origin::Program };
+        let bundle = Bundle { assets: vec![database.clone()], ..Bundle::default() };
         superset.import(&bundle.to_zip()?, &passwords).await?;
         // the operator takes a while to tell Elasticsearch about a new password
         let reached = wait::until(stack, "Superset's connection to the data lake", progress, || async {
