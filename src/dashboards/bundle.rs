@@ -1,6 +1,6 @@
 //! A set of assets: databases, datasets, charts and dashboards as YAML files, in a folder or a zip archive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Read, Seek, Write};
 use std::path::Path;
 
@@ -237,8 +237,14 @@ impl Bundle {
         let metadata = json!({"version": FORMAT, "type": "assets", "timestamp": jiff::Timestamp::now().to_string()});
         archive.start_file("bundle/metadata.yaml", options)?;
         archive.write_all(metadata.to_string().as_bytes())?;
+        let mut taken = BTreeSet::new();
         for asset in &self.assets {
-            archive.start_file(format!("bundle/{}", asset.path()), options)?;
+            let mut path = asset.path();
+            // two folders may have files of one name; and Superset passes over those whose name begins like this
+            if !taken.insert(path.clone()) || asset.name.starts_with(['.', '_']) {
+                path = format!("{}/{}-{}.yaml", asset.kind.folder(), asset.name.trim_start_matches(['.', '_']), asset.uuid);
+            }
+            archive.start_file(format!("bundle/{path}"), options)?;
             let mut content = asset.content.clone();
             if asset.kind == Kind::Chart {
                 // an import leaves what its file does not name, and a query that somebody saved goes before `params`
@@ -320,6 +326,18 @@ mod tests {
         assert_eq!(again.assets[0].content.remove("query_context"), Some(Value::Null), "a query that somebody saved is taken out of Superset");
         assert_eq!(bundle.assets, again.assets);
         assert_eq!((again.assets[0].kind, again.assets[0].name.as_str(), again.assets[0].title()), (Kind::Chart, "how-many", "How many?"));
+    }
+
+    #[test]
+    fn files_of_one_name_in_two_folders_are_both_brought() {
+        let other = CHART.replace("000001", "000002").replace("many", "few");
+        let hidden = CHART.replace("000001", "000003");
+        let files = [("a/chart.yaml", CHART), ("b/chart.yaml", &other), ("c/_draft.yaml", &hidden)];
+        let bundle = Bundle::from_files(files.map(|(name, text)| (name.into(), text.into())).into()).unwrap();
+        let again = Bundle::from_zip(Cursor::new(bundle.to_zip().unwrap()), "b.zip").unwrap();
+        let mut names: Vec<_> = again.assets.iter().map(|asset| asset.name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["chart", "chart-6f3a3b5e-0000-4000-8000-000000000002", "draft-6f3a3b5e-0000-4000-8000-000000000003"]);
     }
 
     #[test]
