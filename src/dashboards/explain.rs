@@ -4,6 +4,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
+use crate::clients::elasticsearch::INDEX;
 use crate::clients::superset::{Kind, Superset};
 use crate::error::one_line;
 use crate::output::age;
@@ -81,36 +82,29 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
     }
     walk.good("dataset", format!("`{table}`, {known} columns, {} of them used", used.len()));
 
-    if let Some(Blocked { why, hint }) = database::without_driver(stack, superset).await? {
+    // a person's own connection leads to what this program knows nothing about
+    let is_data_lake = dataset["database"]["uuid"] == json!(database::ours()?.uuid);
+    if is_data_lake && let Some(Blocked { why, hint }) = database::without_driver(stack, superset).await? {
         return Ok(walk.broken("driver", why, hint));
     }
     let database = dataset["database"]["id"].as_u64().unwrap_or_default();
-    if let Some(fault) = superset.reach(database).await? {
-        return Ok(walk.broken("database", fault, "`kubectl lastack configure dataviz` brings account, password and certificate together again"));
+    match (superset.reach(database).await?, is_data_lake) {
+        (None, true) => walk.good("database", "Superset reaches the data lake with its own account"),
+        (None, false) => walk.good("database", "Superset reaches it; it is not the data lake"),
+        (Some(fault), true) => {
+            let cure = "`kubectl lastack configure dataviz` brings account, password and certificate together again";
+            return Ok(walk.broken("database", fault, cure));
+        }
+        (Some(fault), false) => {
+            return Ok(walk.broken("database", fault, "it is a person's: see Settings, Database Connections in Superset"));
+        }
     }
-    walk.good("database", "Superset reaches the data lake with its own account");
-
-    let elasticsearch = stack.elasticsearch().await?;
-    let Some(index) = elasticsearch.index().await? else {
-        return Ok(walk.broken("index", "there is no index of statements", "`kubectl lastack install` makes it"));
-    };
-    let fields = chart::fields(&chart.params, &dataset);
-    if let Some(field) = fields.iter().find(|field| !maps(&index["mappings"], field)) {
-        let cure =
-            "`kubectl lastack install --only datalake` brings the mapping up to date; statements that are stored already stay without the field";
-        return Ok(walk.broken("index", format!("the mapping has no field `{field}`"), cure));
+    if is_data_lake {
+        walk.links.push(index(stack, chart, &dataset).await?);
+        if walk.is_broken() {
+            return Ok(walk);
+        }
     }
-    let contents = elasticsearch.contents().await?;
-    if contents.statements == 0 {
-        let cure = match hop_before(stack).await {
-            Some(why) => format!("nothing can come, because {why}"),
-            None => "nothing was stored yet: a learner's first click in Moodle will be, or `kubectl lastack seed` sends examples".into(),
-        };
-        return Ok(walk.broken("index", "it is empty", cure));
-    }
-    let newest = contents.newest_stored.map(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs());
-    let newest = newest.map(|since| format!(", the newest stored {} ago", age::age(since))).unwrap_or_default();
-    walk.good("index", format!("{} statements{newest}", age::count(contents.statements)));
 
     let query = match chart.query() {
         Ok(query) => query,
@@ -126,8 +120,39 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
         return Ok(walk);
     }
     let (filter, found) = first_empty_filter(superset, &query).await?;
+    if !is_data_lake {
+        return Ok(walk.broken("filters", found, format!("no row passes {filter}: widen it")));
+    }
     let stopped = hop_before(stack).await.map(|why| format!("; nothing new comes, because {why}")).unwrap_or_default();
     Ok(walk.broken("filters", found, format!("no statement passes {filter}: widen it, or send statements that do{stopped}")))
+}
+
+/// What the index has for a chart.
+async fn index(stack: &Stack, chart: &Live, dataset: &Value) -> Result<Link> {
+    let broken = |found: String, cure: String| Link { name: "index", found, cure: Some(cure) };
+    let elasticsearch = stack.elasticsearch().await?;
+    let Some(index) = elasticsearch.index().await? else {
+        return Ok(broken("there is no index of statements".into(), "`kubectl lastack install` makes it".into()));
+    };
+    // one of SQL has columns that are no fields
+    let is_the_index = dataset["table_name"] == INDEX && dataset["sql"].as_str().unwrap_or_default().is_empty();
+    let fields = if is_the_index { chart::fields(&chart.params, dataset) } else { Vec::new() };
+    if let Some(field) = fields.iter().find(|field| !maps(&index["mappings"], field)) {
+        let cure =
+            "`kubectl lastack install --only datalake` brings the mapping up to date; statements that are stored already stay without the field";
+        return Ok(broken(format!("the mapping has no field `{field}`"), cure.into()));
+    }
+    let contents = elasticsearch.contents().await?;
+    if contents.statements == 0 {
+        let cure = match hop_before(stack).await {
+            Some(why) => format!("nothing can come, because {why}"),
+            None => "nothing was stored yet: a learner's first click in Moodle will be, or `kubectl lastack seed` sends examples".into(),
+        };
+        return Ok(broken("it is empty".into(), cure));
+    }
+    let newest = contents.newest_stored.map(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs());
+    let newest = newest.map(|since| format!(", the newest stored {} ago", age::age(since))).unwrap_or_default();
+    Ok(Link { name: "index", found: format!("{} statements{newest}", age::count(contents.statements)), cure: None })
 }
 
 /// What to do about a query that the data lake refuses.

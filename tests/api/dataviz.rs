@@ -426,6 +426,21 @@ fn a_query_that_a_person_saved_goes_with_what_else_is_overwritten() {
 }
 
 #[test]
+fn a_chart_on_another_database_is_not_explained_by_the_data_lake() {
+    let lab = Lab::installed();
+    let [database, dataset] = [COPY, OF_LOST];
+    lab.superset.person_makes("databases", json!({"database_name": "Theirs", "uuid": database}));
+    let columns = json!([{"column_name": "grade"}]);
+    lab.superset.person_makes("datasets", json!({"table_name": "grades", "uuid": dataset, "database_uuid": database, "columns": columns}));
+    let chart = |title: &str, uuid: &str, params: Value| json!({"slice_name": title, "uuid": uuid, "dataset_uuid": dataset, "viz_type": "table", "params": params});
+    lab.superset.person_makes("charts", chart("Grades", &COPY.replace("c0", "c1"), json!({"groupby": ["grade"]})));
+    lab.superset.gives_rows(json!({"colnames": ["grade"], "data": [{"grade": 3}]}));
+    lab.machine.run("dashboards explain Grades").exits(0).prints("not the data lake").prints("the chart is not empty").never_shows("index");
+    lab.superset.cannot_reach_the_data_lake("no route").has_no_driver();
+    lab.machine.run("dashboards explain Grades").exits(3).prints("broken  database  no route").never_shows("configure dataviz");
+}
+
+#[test]
 fn a_chart_that_was_deleted_is_missed_by_its_answer() {
     let lab = Lab::installed();
     let answers = lab.machine.path("answers.json");

@@ -213,12 +213,14 @@ impl World {
                 None => Answer::Json(404, json!({"message": "Not found"})),
                 Some(asset) if folder == "datasets" => {
                     let mut dataset = asset.content.clone();
-                    dataset["database"] = json!({"id": self.first("databases")});
+                    let database = dataset["database_uuid"].as_str().and_then(|uuid| self.assets.get(uuid)).map(|database| database.id);
+                    dataset["database"] = json!({"id": database, "uuid": dataset["database_uuid"]});
                     Answer::ok(json!({"result": dataset}))
                 }
                 Some(asset) => {
                     let mut params = asset.content["params"].clone();
-                    params["datasource"] = json!(format!("{}__table", self.first("datasets")));
+                    let dataset = asset.content["dataset_uuid"].as_str().and_then(|uuid| self.assets.get(uuid)).map_or(0, |dataset| dataset.id);
+                    params["datasource"] = json!(format!("{dataset}__table"));
                     Answer::ok(
                         json!({"result": {"viz_type": asset.content["viz_type"], "params": params.to_string(), "query_context": asset.content["query_context"]}}),
                     )
@@ -240,11 +242,6 @@ impl World {
             file(&format!("{}/{}", asset.folder, asset.id), &asset.content);
         }
         archive.finish().expect("an archive").into_inner()
-    }
-
-    /// The id of the only asset in such a folder.
-    fn first(&self, folder: &str) -> usize {
-        self.assets.values().find(|asset| asset.folder == folder).map_or(0, |asset| asset.id)
     }
 
     /// Takes the archive out of the form, and what is in it.
