@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::Value;
 
 use crate::clients::superset::{Kind, Listed, Rows, Superset};
+use crate::error::one_line;
 use crate::output::text;
 
 use super::answers::Answers;
@@ -67,7 +68,7 @@ fn is_called(name: &str, listed: &Listed, wanted: &str) -> bool {
 
 impl Live {
     async fn read(superset: &Superset, ours: &Bundle, listed: Listed) -> Result<Self> {
-        let found = superset.get(Kind::Chart, listed.id).await?;
+        let found = superset.get(Kind::Chart, listed.id).await.with_context(|| format!("chart `{}`", listed.title))?;
         let json = |key: &str| found[key].as_str().and_then(|text| serde_json::from_str::<Value>(text).ok());
         let name = name(ours, &listed);
         let viz_type = found["viz_type"].as_str().unwrap_or_default().to_string();
@@ -104,23 +105,25 @@ pub async fn charts(superset: &Superset, wanted: &[String]) -> Result<Vec<Live>>
     stream::iter(listed).map(|listed| Live::read(superset, &ours, listed)).buffered(AT_ONCE).try_collect().await
 }
 
-pub async fn run(superset: &Superset, charts: &[Live], answers: Option<&Answers>, slow: Option<Duration>) -> Result<Vec<Checked>> {
+pub async fn run(superset: &Superset, charts: &[Live], answers: Option<&Answers>, slow: Option<Duration>) -> Vec<Checked> {
     let looked = stream::iter(charts).map(|chart| look(superset, chart, answers, slow));
-    let mut checked: Vec<Checked> = looked.buffered(AT_ONCE).try_collect().await?;
+    let mut checked: Vec<Checked> = looked.buffered(AT_ONCE).collect().await;
     for name in answers.iter().flat_map(|answers| answers.charts.keys()) {
         if !charts.iter().any(|chart| chart.name == *name) {
             let verdict = Verdict::Wrong("is not in Superset".into());
             checked.push(Checked { name: name.clone(), title: String::new(), rows: 0, took: Duration::ZERO, verdict });
         }
     }
-    Ok(checked)
+    checked
 }
 
-async fn look(superset: &Superset, chart: &Live, answers: Option<&Answers>, slow: Option<Duration>) -> Result<Checked> {
+async fn look(superset: &Superset, chart: &Live, answers: Option<&Answers>, slow: Option<Duration>) -> Checked {
     let begun = Instant::now();
     let found = match chart.query() {
         Ok(query) => {
-            let mut rows = superset.query(&query).await?.into_iter().next().unwrap_or_default();
+            let asked = superset.query(&query).await.map(|results| results.into_iter().next().unwrap_or_default());
+            // one connection that breaks is this chart's trouble, and the others are looked at
+            let mut rows = asked.unwrap_or_else(|error| Rows { error: Some(one_line(&error)), ..Rows::default() });
             if query["queries"][0]["post_processing"].as_array().into_iter().flatten().any(|step| step["operation"] == "rank") {
                 // the shade of a cell, which Superset adds to what was asked for
                 rows.colnames.retain(|column| column != "rank");
@@ -130,7 +133,7 @@ async fn look(superset: &Superset, chart: &Live, answers: Option<&Answers>, slow
         Err(why) => {
             let is_awaited = answers.is_some_and(|answers| answers.charts.contains_key(&chart.name));
             let verdict = if is_awaited { Verdict::Wrong(format!("cannot be checked: it {why}")) } else { Verdict::Unknown(why) };
-            return Ok(Checked { name: chart.name.clone(), title: chart.listed.title.clone(), rows: 0, took: Duration::ZERO, verdict });
+            return Checked { name: chart.name.clone(), title: chart.listed.title.clone(), rows: 0, took: Duration::ZERO, verdict };
         }
     };
     let took = begun.elapsed();
@@ -138,7 +141,7 @@ async fn look(superset: &Superset, chart: &Live, answers: Option<&Answers>, slow
         Some(limit) if took > limit => Verdict::Slow,
         _ => Verdict::Good,
     });
-    Ok(Checked { name: chart.name.clone(), title: chart.listed.title.clone(), rows: found.data.len(), took, verdict })
+    Checked { name: chart.name.clone(), title: chart.listed.title.clone(), rows: found.data.len(), took, verdict }
 }
 
 fn judge(name: &str, found: &Rows, answers: Option<&Answers>) -> Option<Verdict> {

@@ -31,6 +31,8 @@ pub struct World {
     unreachable: Option<String>,
     /// The answer to the next imports.
     imports: Vec<Answer>,
+    /// The answer to the next queries of charts.
+    queries: Vec<Answer>,
     pub driver: bool,
     teacher: Vec<u64>,
     /// What every chart's query gives.
@@ -82,6 +84,12 @@ impl Superset {
     /// Answers the next import so.
     pub fn fails_import(&self, answer: Answer) -> &Self {
         self.world().imports.push(answer);
+        self
+    }
+
+    /// Answers the next query of a chart so.
+    pub fn fails_query(&self, answer: Answer) -> &Self {
+        self.world().queries.push(answer);
         self
     }
 
@@ -165,6 +173,7 @@ impl World {
             ("GET", ["api", "v1", "me"]) => Answer::ok(json!({"result": person("kubectl lastack")})),
             ("POST", ["api", "v1", "assets", "import"]) if !self.imports.is_empty() => self.imports.remove(0),
             ("POST", ["api", "v1", "assets", "import"]) => self.import(&request.body),
+            ("POST", ["api", "v1", "chart", "data"]) if !self.queries.is_empty() => self.queries.remove(0),
             ("POST", ["api", "v1", "chart", "data"]) => Answer::ok(json!({"result": [self.rows]})),
             ("GET", ["api", "v1", "database", "available"]) => {
                 let engines = if self.driver { json!([{"engine": "elasticsearch"}]) } else { json!([]) };
