@@ -253,6 +253,13 @@ impl Superset {
         Ok((!answer.status.is_success()).then(|| reason(&answer)))
     }
 
+    /// How Superset connects to a database: its address, without the password, and what else is set.
+    pub async fn connection(&self, database: u64) -> Result<Value> {
+        let path = format!("/api/v1/database/{database}/connection");
+        let mut found: Value = expect_success(&path, self.http.get(&path).await?)?.json()?;
+        Ok(found["result"].take())
+    }
+
     /// A role's id and the ids of its permissions. None when there is no such role.
     pub async fn role(&self, name: &str) -> Result<Option<(u64, Vec<u64>)>> {
         let roles = self.pages("/api/v1/security/roles/", "order_column:id,order_direction:asc").await?;

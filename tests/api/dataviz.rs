@@ -290,6 +290,25 @@ fn a_password_that_superset_no_longer_has_right_is_brought_again() {
 }
 
 #[test]
+fn what_a_person_sets_of_the_connection_stays_and_where_it_leads_does_not() {
+    let lab = Lab::installed();
+    let imports = lab.superset.imports();
+    lab.superset.person_edits("Data lake", |lake| (lake["cache_timeout"], lake["database_name"]) = (json!(60), json!("Our lake")));
+    lab.machine.run("install").exits(0).says("Ready, nothing to change");
+    assert_eq!(lab.superset.imports(), imports);
+
+    lab.superset.person_edits("Our lake", |lake| {
+        let uri = lake["sqlalchemy_uri"].as_str().expect("an address").replace("verify_certs=True", "verify_certs=False");
+        lake["sqlalchemy_uri"] = json!(uri);
+    });
+    lab.machine.run("install").exits(0).says("ok       dataviz.database");
+    let lake = lab.superset.content("Our lake");
+    assert!(lake["sqlalchemy_uri"].as_str().expect("an address").contains("verify_certs=True"), "{lake}");
+    assert_eq!((&lake["cache_timeout"], &lake["extra"]["allows_virtual_table_explore"]), (&json!(60), &json!(true)));
+    lab.machine.run("install").exits(0).says("Ready, nothing to change");
+}
+
+#[test]
 fn a_password_of_a_person_is_no_fault_and_one_of_the_tool_is() {
     let lab = Lab::installed();
     lab.superset.refuses("admin");

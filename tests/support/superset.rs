@@ -149,6 +149,12 @@ impl Superset {
         shown.map(|asset| asset.title.clone()).collect()
     }
 
+    /// What is in the asset of this title.
+    pub fn content(&self, title: &str) -> Value {
+        let world = self.world();
+        world.assets.values().find(|asset| asset.title == title).unwrap_or_else(|| panic!("there should be `{title}`")).content.clone()
+    }
+
     /// How many imports arrived.
     pub fn imports(&self) -> usize {
         self.server.requests().iter().filter(|request| request.path == "/api/v1/assets/import/").count()
@@ -183,6 +189,10 @@ impl World {
                 Some(why) => Answer::Json(422, json!({"message": why})),
                 None => Answer::ok(json!({"result": []})),
             },
+            ("GET", ["api", "v1", "database", id, "connection"]) => {
+                let database = self.assets.values().find(|asset| asset.folder == "databases" && asset.id.to_string() == *id);
+                Answer::ok(json!({"result": connection(&database.expect("the database").content)}))
+            }
             ("GET", ["api", "v1", "security", "roles"]) => Answer::ok(json!({"result": [{"id": 7, "name": "Teacher"}]})),
             ("GET", ["api", "v1", "security", "roles", "7", "permissions"]) => {
                 Answer::ok(json!({"result": self.teacher.iter().map(|id| json!({"id": id})).collect::<Vec<_>>()}))
@@ -338,6 +348,16 @@ fn has_place_of(folder: &str, file: &Value, there: &Value) -> bool {
         "dashboards" => !file["slug"].is_null() && same("slug"),
         _ => false,
     }
+}
+
+/// As Superset tells it: the address as SQLAlchemy writes it, which sorts and escapes, and JSON in a text.
+fn connection(content: &Value) -> Value {
+    let (address, settings) = content["sqlalchemy_uri"].as_str().and_then(|uri| uri.split_once('?')).expect("an address with settings");
+    let mut settings: Vec<(String, String)> = form_urlencoded::parse(settings.as_bytes()).into_owned().collect();
+    settings.sort();
+    let settings = form_urlencoded::Serializer::new(String::new()).extend_pairs(settings).finish();
+    let extra = content["extra"].to_string();
+    json!({"sqlalchemy_uri": format!("{address}?{settings}"), "extra": extra, "allow_file_upload": content["allow_csv_upload"]})
 }
 
 fn person(name: &str) -> Value {

@@ -1,11 +1,11 @@
 //! Superset's connection to the data lake: the driver, the least account, verified TLS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use secrecy::ExposeSecret;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::clients::secrets;
 use crate::clients::superset::{Kind, Superset};
@@ -42,6 +42,34 @@ pub async fn without_driver(stack: &Stack, superset: &Superset) -> Result<Option
         why: "Superset cannot import the driver for Elasticsearch".into(),
         hint: format!("kubectl logs deployment/{} -c drivers -n {}", super::NAME, stack.namespace()),
     }))
+}
+
+/// What an import is to say: all of the file, or, when a person changed the connection, no more than what makes it lead
+/// to the data lake. An import leaves what it does not name, but it wants a name and two settings.
+async fn to_bring(stack: &Stack, superset: &Superset, database: &Asset) -> Result<Asset> {
+    let Some(there) = superset.find(Kind::Database, database.uuid).await? else { return Ok(database.clone()) };
+    if Record::load(stack).await?.0.get(&database.uuid).is_some_and(|applied| applied.changed_on == there.changed_on) {
+        return Ok(database.clone());
+    }
+    let theirs = superset.connection(there.id).await?;
+    let mut asset = database.clone();
+    asset.content.retain(|key, _| matches!(key.as_str(), "uuid" | "version" | "sqlalchemy_uri"));
+    let extra = theirs["extra"].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| json!({}));
+    asset.content.insert("database_name".into(), json!(there.title));
+    asset.content.insert("extra".into(), extra);
+    asset.content.insert("allow_csv_upload".into(), json!(theirs["allow_file_upload"] == true));
+    Ok(asset)
+}
+
+/// Whether a connection has the address, the account and the settings of TLS of the file, in whatever order.
+fn is_same_address(connection: &Value, database: &Asset) -> bool {
+    let parts = |uri: &Value| {
+        let (address, settings) = uri.as_str()?.split_once('?')?;
+        let settings: BTreeSet<(String, String)> = form_urlencoded::parse(settings.as_bytes()).into_owned().collect();
+        Some((address.trim_end_matches('/').to_string(), settings))
+    };
+    let ours = database.content.get("sqlalchemy_uri").and_then(parts);
+    ours.is_some() && parts(&connection["sqlalchemy_uri"]) == ours
 }
 
 /// Why no chart can have data, as far as the connection is made.
@@ -93,8 +121,16 @@ impl Step for Database {
             });
         };
         let what = format!("database `{}`", database.title());
-        let applied = Applied { digest: digest(stack, &database).await?, changed_on: there.changed_on.clone(), origin: Origin::Program };
-        if Record::load(stack).await?.0.get(&database.uuid) != Some(&applied) {
+        let digest = digest(stack, &database).await?;
+        let record = Record::load(stack).await?;
+        let applied = record.0.get(&database.uuid);
+        let is_as_told = match applied.filter(|applied| applied.digest == digest) {
+            None => false,
+            Some(applied) if applied.changed_on == there.changed_on => true,
+            // a person may name it and set what they like, and leads it nowhere else
+            Some(_) => is_same_address(&superset.connection(there.id).await?, &database),
+        };
+        if !is_as_told {
             return Ok(Observed::drifted(what, "another connection or password", "the account dashboards over verified TLS"));
         }
         Ok(match superset.reach(there.id).await? {
@@ -109,7 +145,8 @@ impl Step for Database {
         sync::forget_what_is_lost(stack, &superset).await?;
         let password = secrets::value(stack, &datalake::user_secret("dashboards"), "password").await?;
         let passwords = json!({database.path(): password.expose_secret()});
-        let bundle = Bundle { assets: vec![database.clone()], ..Bundle::default() };
+        let assets = vec![to_bring(stack, &superset, &database).await?];
+        let bundle = Bundle { assets, ..Bundle::default() };
         superset.import(&bundle.to_zip()?, &passwords).await?;
         // the operator takes a while to tell Elasticsearch about a new password
         let reached = wait::until(stack, "Superset's connection to the data lake", progress, || async {
