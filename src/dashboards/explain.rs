@@ -54,7 +54,7 @@ pub async fn absent(stack: &Stack, name: &str) -> Result<Option<Explanation>> {
     let ours = Bundle::ours()?;
     let Some(asset) = ours.find(Kind::Chart, |asset| asset.name == name || asset.title().eq_ignore_ascii_case(name)) else { return Ok(None) };
     let explanation = Explanation::default();
-    Ok(Some(match Record::load(stack).await?.0.contains_key(&asset.uuid) {
+    Ok(Some(match Record::load(stack).await?.applied.contains_key(&asset.uuid) {
         true => explanation.broken("chart", "a person deleted it in Superset", "`kubectl lastack dashboards apply --overwrite` brings it back"),
         false => explanation.broken("chart", "it was never brought into Superset", "`kubectl lastack configure dataviz` brings it"),
     }))

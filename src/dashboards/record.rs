@@ -38,33 +38,46 @@ pub struct Applied {
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Record(pub BTreeMap<Uuid, Applied>);
+pub struct Record {
+    pub applied: BTreeMap<Uuid, Applied>,
+    /// Of the ConfigMap. None when there is none.
+    pub(super) version: Option<String>,
+}
 
 impl Record {
     /// An entry that cannot be read is one that was never made.
     pub async fn load(stack: &Stack) -> Result<Self> {
         let map = stack.api::<ConfigMap>().get_opt(NAME).await.with_context(|| format!("configmap {NAME}"))?;
+        let version = map.as_ref().map(|map| map.metadata.resource_version.clone().unwrap_or_default());
         let data = map.and_then(|map| map.data).unwrap_or_default();
-        Ok(Self(data.iter().filter_map(|(uuid, entry)| Some((uuid.parse().ok()?, serde_json::from_str(entry).ok()?))).collect()))
+        let applied = data.iter().filter_map(|(uuid, entry)| Some((uuid.parse().ok()?, serde_json::from_str(entry).ok()?))).collect();
+        Ok(Self { applied, version })
     }
 
-    /// Writes these entries and leaves all others as they are.
-    pub async fn remember(stack: &Stack, entries: &BTreeMap<Uuid, Applied>) -> Result<()> {
+    /// Writes these entries and leaves all others as they are. False when somebody else wrote since this was loaded.
+    pub async fn remember(&self, stack: &Stack, entries: &BTreeMap<Uuid, Applied>) -> Result<bool> {
         if entries.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let data: BTreeMap<String, String> =
             entries.iter().map(|(uuid, applied)| Ok((uuid.to_string(), serde_json::to_string(applied)?))).collect::<Result<_>>()?;
         let api = stack.api::<ConfigMap>();
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-        let outcome = match api.patch(NAME, &params, &Patch::Merge(json!({"data": data}))).await {
-            Err(error) if apply::is_not_found(&error) => {
+        let outcome = match &self.version {
+            Some(version) => {
+                let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "data": data}));
+                api.patch(NAME, &params, &patch).await
+            }
+            None => {
                 let map = serde_json::from_value(json!({"metadata": {"name": NAME, "labels": stack.labels("superset", "dataviz")}, "data": data}))?;
                 api.create(&PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() }, &map).await
             }
-            outcome => outcome,
         };
-        outcome.map(drop).with_context(|| format!("configmap {NAME}"))
+        match outcome {
+            // changed, made or deleted in the meantime
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
+            outcome => outcome.map(|_| true).with_context(|| format!("configmap {NAME}")),
+        }
     }
 
     pub async fn forget(stack: &Stack) -> Result<()> {

@@ -124,7 +124,7 @@ impl<'a> Plan<'a> {
         // they get numbers of their own, which those that refer to them have to learn
         let mut anew = BTreeSet::new();
         for asset in &bundle.assets {
-            let (listed, applied) = (live.get(asset.uuid), record.0.get(&asset.uuid));
+            let (listed, applied) = (live.get(asset.uuid), record.applied.get(&asset.uuid));
             let digests = [asset.digest(), plan.cut(asset).digest()];
             let mut standing = Standing::of(&digests, bundle.origin, listed, applied, &live.us);
             if standing == Standing::Same && asset.references().iter().any(|uuid| anew.contains(uuid)) {
@@ -232,7 +232,7 @@ mod tests {
         let database = Uuid::from_u128(bundle.assets[0].uuid.as_u128() + 6);
         let connection = Listed { kind: Kind::Database, uuid: database, ..there("monday", "us").unwrap() };
         let listed = stayed.map(listed).chain([connection]).map(|listed| (listed.uuid, listed)).collect();
-        (Record(record), Live { listed, us: "us".into(), kept: BTreeMap::new() })
+        (Record { applied: record, ..Record::default() }, Live { listed, us: "us".into(), kept: BTreeMap::new() })
     }
 
     fn standings(bundle: &Bundle, record: &Record, live: &Live, overwrite: bool) -> Vec<Standing> {
@@ -246,19 +246,19 @@ mod tests {
         assert_eq!(standings(&bundle, &record, &live, false), [Standing::Same, Standing::Deleted, Standing::Same]);
 
         // an upgrade brings the dashboard
-        record.0.insert(bundle.assets[2].uuid, applied("of an older file").unwrap());
+        record.applied.insert(bundle.assets[2].uuid, applied("of an older file").unwrap());
         let plan = Plan::of(&bundle, &record, &live, false);
         assert_eq!(plan.due().map(Asset::title).collect::<Vec<_>>(), ["d"]);
         let cut = plan.cut(&bundle.assets[2]);
         assert!(cut.references().is_empty());
         assert_eq!(plan.lacking(&bundle.assets[2], &bundle), ["dashboard `d` comes without chart `c`, which is not in Superset"]);
-        record.0.insert(cut.uuid, applied(&cut.digest()).unwrap());
+        record.applied.insert(cut.uuid, applied(&cut.digest()).unwrap());
         assert_eq!(standings(&bundle, &record, &live, false)[2], Standing::Same, "it is not brought again and again");
 
         // and with the chart the dashboard has to be brought, to know its number
         let whole = &bundle.assets[2];
         for brought in [&cut, whole] {
-            record.0.insert(whole.uuid, applied(&brought.digest()).unwrap());
+            record.applied.insert(whole.uuid, applied(&brought.digest()).unwrap());
             assert_eq!(Plan::of(&bundle, &record, &live, true).due().map(Asset::title).collect::<Vec<_>>(), ["c", "d"]);
         }
     }
@@ -267,10 +267,10 @@ mod tests {
     fn a_chart_whose_data_set_was_deleted_is_held_back_and_follows_it_when_it_is_brought() {
         let bundle = bundle();
         let (mut record, live) = after_an_import(&bundle, &[DATASET]);
-        record.0.insert(bundle.assets[1].uuid, applied("of an older file").unwrap());
+        record.applied.insert(bundle.assets[1].uuid, applied("of an older file").unwrap());
         let held = Standing::Held { why: "needs dataset `t`, which is not in Superset".into(), is_there: true };
         assert_eq!(standings(&bundle, &record, &live, false), [Standing::Deleted, held, Standing::Same]);
-        record.0.insert(bundle.assets[1].uuid, applied(&bundle.assets[1].digest()).unwrap());
+        record.applied.insert(bundle.assets[1].uuid, applied(&bundle.assets[1].digest()).unwrap());
         assert_eq!(Plan::of(&bundle, &record, &live, true).due().map(Asset::title).collect::<Vec<_>>(), ["t", "c"]);
     }
 
@@ -281,7 +281,7 @@ mod tests {
         let other = Listed { uuid: Uuid::nil(), schema: Some("default".into()), changed_by: "Ada".into(), ..listed(&bundle.assets[0]) };
         live.listed.insert(other.uuid, other);
         assert!(standings(&bundle, &record, &live, false).iter().all(|standing| *standing == Standing::Same));
-        record.0.insert(bundle.assets[0].uuid, applied("of an older file").unwrap());
+        record.applied.insert(bundle.assets[0].uuid, applied("of an older file").unwrap());
         let why = "cannot be brought while there is another dataset on the table `t`, made by Ada".into();
         assert_eq!(standings(&bundle, &record, &live, false)[0], Standing::Held { why, is_there: true });
     }

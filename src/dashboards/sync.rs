@@ -17,7 +17,7 @@ use super::standing::{Live, Plan, Standing};
 pub async fn forget_what_is_lost(stack: &Stack, superset: &Superset) -> Result<()> {
     let record = Record::load(stack).await?;
     let live = Live::look(superset).await?;
-    match record.0.is_empty() || record.0.keys().any(|uuid| live.get(*uuid).is_some()) {
+    match record.applied.is_empty() || record.applied.keys().any(|uuid| live.get(*uuid).is_some()) {
         true => Ok(()),
         false => Record::forget(stack).await,
     }
@@ -69,9 +69,15 @@ pub async fn apply(stack: &Stack, superset: &Superset, bundle: &Bundle, overwrit
         }
         refuse_to_replace(&part.assets, &live)?;
         let uuids: Vec<Uuid> = part.assets.iter().map(|asset| asset.uuid).collect();
-        match superset.import(&part.to_zip()?, &Value::Object(Map::new())).await {
+        let (zip, no_passwords) = (part.to_zip()?, Value::Object(Map::new()));
+        match superset.import(&zip, &no_passwords).await {
             Ok(()) => {
-                remember(stack, superset, &part).await?;
+                let mut before = record;
+                while !remember(stack, superset, &before, &part).await? {
+                    // another import at the same time: whose assets are there now nobody can tell, so once more
+                    before = Record::load(stack).await?;
+                    superset.import(&zip, &no_passwords).await?;
+                }
                 return Ok(applying);
             }
             // another import at the same time may have made what this one wanted to make: look at what is left
@@ -98,8 +104,8 @@ fn refuse_to_replace(due: &[Asset], live: &Live) -> Result<()> {
     Ok(())
 }
 
-/// Writes down how Superset has the assets that were just imported.
-async fn remember(stack: &Stack, superset: &Superset, bundle: &Bundle) -> Result<()> {
+/// Writes down how Superset has the assets that were just imported. False when another import wrote since `before`.
+async fn remember(stack: &Stack, superset: &Superset, before: &Record, bundle: &Bundle) -> Result<bool> {
     let live = Live::look(superset).await?;
     let ours = Bundle::ours()?;
     let entry = |asset: &Asset| {
@@ -108,5 +114,5 @@ async fn remember(stack: &Stack, superset: &Superset, bundle: &Bundle) -> Result
         let is_ours = ours.assets.iter().any(|own| own.uuid == asset.uuid && own.digest() == digest);
         Some((asset.uuid, Applied { digest, changed_on, origin: if is_ours { Origin::Program } else { bundle.origin } }))
     };
-    Record::remember(stack, &bundle.assets.iter().filter_map(entry).collect()).await
+    before.remember(stack, &bundle.assets.iter().filter_map(entry).collect()).await
 }

@@ -3,9 +3,11 @@
 use std::fs;
 use std::io::Write;
 
+use http::Method;
 use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
 
+use crate::support::kubernetes::failure;
 use crate::support::server::Answer;
 use crate::support::stack::{Lab, NAMESPACE, dataviz_database_labels, node, stuck_pod};
 
@@ -250,6 +252,24 @@ fn a_connection_that_a_person_named_as_ours_stays_theirs() {
     lab.superset.person_renames("Data lake", "My lake");
     lab.machine.run("install").exits(0);
     assert_eq!(lab.superset.titles("databases"), ["Data lake", "My lake"]);
+}
+
+#[test]
+fn what_another_import_may_have_changed_meanwhile_is_brought_again_before_it_is_written_down() {
+    let lab = Lab::installed();
+    lab.superset.person_renames(ALIVE, "Ours");
+    let imports = lab.superset.imports();
+    let mut others = 1;
+    lab.kubernetes.reacts(Method::PATCH, RECORD, move |_, request| {
+        assert!(request.json()["metadata"]["resourceVersion"].is_string(), "{request} should say what it knows");
+        (others > 0).then(|| {
+            others -= 1;
+            failure(409, "Conflict", "the object has been modified")
+        })
+    });
+    lab.machine.run("dashboards apply --overwrite").exits(0).says("1 applied");
+    assert_eq!(lab.superset.imports(), imports + 2);
+    lab.machine.run("dashboards apply").exits(0).says("0 applied, 33 unchanged");
 }
 
 #[test]

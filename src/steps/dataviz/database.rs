@@ -48,7 +48,7 @@ pub async fn without_driver(stack: &Stack, superset: &Superset) -> Result<Option
 /// to the data lake. An import leaves what it does not name, but it wants a name and two settings.
 async fn to_bring(stack: &Stack, superset: &Superset, database: &Asset) -> Result<Asset> {
     let Some(there) = superset.find(Kind::Database, database.uuid).await? else { return Ok(database.clone()) };
-    if Record::load(stack).await?.0.get(&database.uuid).is_some_and(|applied| applied.changed_on == there.changed_on) {
+    if Record::load(stack).await?.applied.get(&database.uuid).is_some_and(|applied| applied.changed_on == there.changed_on) {
         return Ok(database.clone());
     }
     let theirs = superset.connection(there.id).await?;
@@ -123,7 +123,7 @@ impl Step for Database {
         let what = format!("database `{}`", database.title());
         let digest = digest(stack, &database).await?;
         let record = Record::load(stack).await?;
-        let applied = record.0.get(&database.uuid);
+        let applied = record.applied.get(&database.uuid);
         let is_as_told = match applied.filter(|applied| applied.digest == digest) {
             None => false,
             Some(applied) if applied.changed_on == there.changed_on => true,
@@ -157,9 +157,13 @@ impl Step for Database {
             })
         })
         .await?;
-        if let Some(there) = superset.find(Kind::Database, database.uuid).await? {
+        loop {
+            let record = Record::load(stack).await?;
+            let Some(there) = superset.find(Kind::Database, database.uuid).await? else { break };
             let applied = Applied { digest: digest(stack, &database).await?, changed_on: there.changed_on, origin: Origin::Program };
-            Record::remember(stack, &BTreeMap::from([(database.uuid, applied)])).await?;
+            if record.remember(stack, &BTreeMap::from([(database.uuid, applied)])).await? {
+                break;
+            }
         }
         Ok(reached)
     }
