@@ -16,6 +16,8 @@ mod moodle;
 mod ralph;
 #[path = "packaging/rendered.rs"]
 mod rendered;
+#[path = "packaging/superset.rs"]
+mod superset;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
