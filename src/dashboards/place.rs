@@ -67,12 +67,12 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// What a file needs to have a place of its own.
-    pub fn another(&self) -> &'static str {
+    /// What to do with a file whose place is taken.
+    pub fn cure(&self) -> &'static str {
         match self {
-            Self::Address(_) => "another slug",
-            Self::Table { .. } => "another table",
-            Self::Name(_) => "another name",
+            Self::Address(_) => "give the file another slug",
+            Self::Table { .. } => "leave the file out and give its charts the dataset_uuid of that one",
+            Self::Name(_) => "give the file another name",
         }
     }
 }

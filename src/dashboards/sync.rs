@@ -93,11 +93,11 @@ fn refuse_to_replace(due: &[Asset], live: &Live) -> Result<()> {
         let (Some(place), word) = (Place::of(asset), asset.kind.word()) else { continue };
         if let Some(twin) = due[..index].iter().find(|other| place::collide(asset, other)) {
             let why = format!("{} and {} both have {place}, of which Superset keeps one", twin.path(), asset.path());
-            return Err(Failure::usage(why).hint(format!("keep one of the two, or give one {}", place.another())).into());
+            return Err(Failure::usage(why).hint(format!("keep one of the two, or {}", place.cure())).into());
         }
         if let Some(other) = place::occupant(asset, live.listed.values()) {
             let why = format!("{} has {place} of {word} `{}` ({}), which it would replace", asset.path(), other.title, other.uuid);
-            let hint = format!("give the file {}, or leave it out, or delete that {word} in Superset first", place.another());
+            let hint = format!("{}, or delete that {word} in Superset first", place.cure());
             return Err(Failure::failed(why).hint(hint).into());
         }
     }

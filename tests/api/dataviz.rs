@@ -226,7 +226,11 @@ fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
 
     let lab = Lab::installed();
     let folder = file(&lab, "datasets/data-lake/statements.yaml", &[(OF_STATEMENTS, COPY)]);
-    lab.machine.run(&format!("dashboards apply {folder} --overwrite")).exits(1).says("has the table `statements` of dataset `statements` (d4c4bfd1");
+    lab.machine
+        .run(&format!("dashboards apply {folder} --overwrite"))
+        .exits(1)
+        .says("has the table `statements` of dataset `statements` (d4c4bfd1")
+        .says("hint: leave the file out and give its charts the dataset_uuid");
     assert_eq!(lab.superset.imports(), imports);
 
     // of what is new no two may have one place either
