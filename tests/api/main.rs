@@ -6,6 +6,7 @@ mod support;
 
 mod creds;
 mod dataviz;
+mod dataviz_files;
 mod dry_run;
 mod helm;
 mod install;
