@@ -148,11 +148,12 @@ impl<'a> Plan<'a> {
 
     /// What keeps an asset from being brought. Superset would fail at it, with all others, or do nothing and not say so.
     fn hindrance(&self, asset: &Asset, bundle: &Bundle, live: &Live) -> Option<String> {
-        if let Ok(Some((kind, parent))) = asset.parent()
+        // a connection comes before all of this, or is made by a person
+        if let Ok(Some((kind @ Kind::Dataset, parent))) = asset.parent()
             && !self.there.contains(&parent)
         {
             let name = bundle.find(kind, |other| other.uuid == parent).map_or_else(|| parent.to_string(), |other| other.title().to_string());
-            return Some(format!("needs {} `{name}`, which is not in Superset", kind.word()));
+            return Some(format!("needs dataset `{name}`, which is not in Superset"));
         }
         if let Some(why) = lacking(asset, bundle, live) {
             return Some(why);
@@ -229,9 +230,7 @@ mod tests {
     fn after_an_import(bundle: &Bundle, deleted: &[&str]) -> (Record, Live) {
         let record = bundle.assets.iter().map(|asset| (asset.uuid, applied(&asset.digest()).unwrap())).collect();
         let stayed = bundle.assets.iter().filter(|asset| !deleted.contains(&asset.uuid.to_string().as_str()));
-        let database = Uuid::from_u128(bundle.assets[0].uuid.as_u128() + 6);
-        let connection = Listed { kind: Kind::Database, uuid: database, ..there("monday", "us").unwrap() };
-        let listed = stayed.map(listed).chain([connection]).map(|listed| (listed.uuid, listed)).collect();
+        let listed = stayed.map(listed).map(|listed| (listed.uuid, listed)).collect();
         (Record { applied: record, ..Record::default() }, Live { listed, us: "us".into(), kept: BTreeMap::new() })
     }
 
@@ -272,6 +271,14 @@ mod tests {
         assert_eq!(standings(&bundle, &record, &live, false), [Standing::Deleted, held, Standing::Same]);
         record.applied.insert(bundle.assets[1].uuid, applied(&bundle.assets[1].digest()).unwrap());
         assert_eq!(Plan::of(&bundle, &record, &live, true).due().map(Asset::title).collect::<Vec<_>>(), ["t", "c"]);
+    }
+
+    #[test]
+    fn all_is_missing_before_there_is_a_connection() {
+        let bundle = bundle();
+        let (_, mut live) = after_an_import(&bundle, &[]);
+        live.listed.clear();
+        assert!(standings(&bundle, &Record::default(), &live, false).iter().all(|standing| *standing == Standing::Missing));
     }
 
     #[test]
