@@ -134,7 +134,7 @@ fn either_half_of_the_permission_for_a_connection_into_a_pod() {
     for half in ["get pods/exec", "create pods/exec", "get pods/portforward", "create pods/portforward"] {
         let lab = Lab::empty();
         lab.kubernetes.denies(half);
-        is_refused(&lab, "install", &[&format!("you may not {half} in namespace alice")]);
+        is_refused_with(4, &lab, "install", &[&format!("you may not {half} in namespace alice")]);
     }
 }
 
