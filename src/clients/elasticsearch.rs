@@ -109,9 +109,9 @@ impl Elasticsearch {
         answer["count"].as_u64().context("`_count` gave no count")
     }
 
-    /// Takes one statement away.
+    /// Takes one statement away, also from every search and count that follows.
     pub async fn delete(&self, id: Uuid) -> Result<()> {
-        self.ask(Method::DELETE, &format!("/{INDEX}/_doc/{id}"), None).await.map(drop)
+        self.ask(Method::DELETE, &format!("/{INDEX}/_doc/{id}?refresh=true"), None).await.map(drop)
     }
 
     /// Those of these statements (at most 10,000) that a search finds.
