@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use hyper_util::client::proxy::matcher::Matcher;
 use kube::config::{AuthInfo, Cluster, Config, Context, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedAuthInfo, NamedCluster, NamedContext};
 use tempfile::NamedTempFile;
 
@@ -43,6 +44,13 @@ pub struct HelmAccess {
     pub kubeconfig: Option<PathBuf>,
     /// Holds the derived kubeconfig (mode 0600) as long as a child may read it.
     _derived: Option<NamedTempFile>,
+}
+
+/// Whether the cluster of a context names a proxy of its own, which is used whatever the environment says.
+fn has_proxy(kubeconfig: &Kubeconfig, context: &str) -> bool {
+    let context = kubeconfig.contexts.iter().find(|named| named.name == context).and_then(|named| named.context.as_ref());
+    let cluster = kubeconfig.clusters.iter().find(|named| context.is_some_and(|context| context.cluster == named.name));
+    cluster.and_then(|named| named.cluster.as_ref()?.proxy_url.as_ref()).is_some_and(|proxy| !proxy.is_empty())
 }
 
 impl KubeFlags {
@@ -157,9 +165,14 @@ impl KubeFlags {
             helm._derived = Some(file);
         }
         let options = KubeConfigOptions { context: Some(name.clone()), ..Default::default() };
-        let config = Config::from_custom_kubeconfig(kubeconfig, &options)
+        let has_proxy = has_proxy(&kubeconfig, &name);
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
             .await
             .map_err(|error| Failure::new(Kind::Unreachable, format!("context `{name}` of the kubeconfig cannot be used: {error}")))?;
+        // kube compares NO_PROXY with the address of the proxy, and not with that of the cluster
+        if !has_proxy && Matcher::from_env().intercept(&config.cluster_url).is_none() {
+            config.proxy_url = None;
+        }
         Ok((config, name, helm))
     }
 

@@ -135,6 +135,28 @@ fn helms_context_and_server_are_followed_under_helm() {
 }
 
 #[test]
+fn a_cluster_that_no_proxy_names_is_reached_without_the_proxy() {
+    let goes_through_it = |no_proxy: &str, kubeconfig_names_it: bool| {
+        let proxy = Server::start(|_| Answer::text(502, "no"));
+        // by another name than the cluster's
+        let address = format!("http://localhost:{}", proxy.address().port());
+        let machine = Machine::with_cluster("https://127.0.0.1:9").env("HTTPS_PROXY", &address).env("NO_PROXY", no_proxy);
+        if kubeconfig_names_it {
+            let file = machine.path("home/.kube/config");
+            let named = std::fs::read_to_string(&file).expect("the kubeconfig").replace("server:", &format!("proxy-url: '{address}', server:"));
+            std::fs::write(file, named).expect("the kubeconfig");
+        }
+        machine.run("status").exits(4);
+        !proxy.requests().is_empty()
+    };
+    assert!(goes_through_it("", false));
+    assert!(goes_through_it("10.0.0.0/8,.example.org", false));
+    assert!(!goes_through_it("10.0.0.0/8,127.0.0.1", false));
+    assert!(!goes_through_it("127.0.0.0/8", false));
+    assert!(goes_through_it("127.0.0.1", true), "as kubectl, which asks nobody about a proxy of the kubeconfig");
+}
+
+#[test]
 fn flags_that_say_it_all_need_no_kubeconfig() {
     let typed = server();
     Machine::new().run(&format!("status -n alice --token typed-token --server {}", typed.url()));
