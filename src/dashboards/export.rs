@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use crate::clients::superset::Kind;
 
-use super::bundle::{Asset, Bundle};
+use super::asset::Asset;
+use super::bundle::Bundle;
 use super::{chart, layout};
 
 /// Keys that say where or when something was exported, or repeat what is said elsewhere.

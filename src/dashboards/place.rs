@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::clients::superset::{Kind, Listed};
 
-use super::bundle::Asset;
+use super::asset::Asset;
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Place<'a> {

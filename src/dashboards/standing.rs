@@ -10,7 +10,8 @@ use uuid::Uuid;
 use crate::clients::superset::{Kind, Listed, Superset};
 use crate::stack::Stack;
 
-use super::bundle::{Asset, Bundle};
+use super::asset::Asset;
+use super::bundle::Bundle;
 use super::record::{Applied, Origin, Record};
 use super::{chart, layout, place};
 

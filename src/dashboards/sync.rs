@@ -8,7 +8,8 @@ use crate::clients::superset::Superset;
 use crate::error::Failure;
 use crate::stack::Stack;
 
-use super::bundle::{Asset, Bundle};
+use super::asset::Asset;
+use super::bundle::Bundle;
 use super::place::{self, Place};
 use super::record::{Applied, Origin, Record};
 use super::standing::{Live, Plan, Standing};

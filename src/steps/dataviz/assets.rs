@@ -4,7 +4,8 @@ use anyhow::Result;
 use async_trait::async_trait;
 
 use crate::clients::superset::Kind;
-use crate::dashboards::bundle::{Asset, Bundle};
+use crate::dashboards::asset::Asset;
+use crate::dashboards::bundle::Bundle;
 use crate::dashboards::standing::{Standing, compare};
 use crate::dashboards::sync;
 use crate::output::progress::Progress;
