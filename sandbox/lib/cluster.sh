@@ -81,7 +81,6 @@ start_all() { # WITH LOAD BALANCER: yes or no
 # Everything below Kubernetes.
 start_node() {
   refuse_second_sandbox
-  network_up
   if [ "$(cat "$STATE/run/node-key" 2>/dev/null)" != "$(node_key)" ]; then node_down; fi
   # A cluster trusts the authority that it began with.
   if ! certificates_are_current; then

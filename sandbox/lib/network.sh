@@ -11,14 +11,16 @@ network_is_up() {
     [[ $(ip route show "$LOAD_BALANCER_NETWORK") == *"$HOST_LINK"* ]]
 }
 
+# Always a new one. In the old one the kernel takes away the interfaces and routes of pods that were killed in its own time,
+# and a new pod with the address of one of them would be left without a route.
 network_up() {
-  if ! network_is_up; then
-    network_down
-    make_network
-  fi
-  # Stands for the hosts of the internet that the sandbox plays towards pods.
-  ip -n "$NETNS" address replace "$INTERNET_IP/32" dev lo
-  # `ip netns exec`, which runs helm, shows a process these files in place of the host's.
+  network_down
+  make_network
+  write_network_files
+}
+
+# `ip netns exec`, which runs helm, shows a process these files in place of the host's.
+write_network_files() {
   mkdir -p "/etc/netns/$NETNS"
   printf '127.0.0.1 localhost helm.elastic.co\n' >"/etc/netns/$NETNS/hosts"
   printf 'nameserver %s\n' "$NODE_IP" >"/etc/netns/$NETNS/resolv.conf"
@@ -33,6 +35,8 @@ make_network() {
   ip -n "$NETNS" link set "$NODE_LINK" up
   ip -n "$NETNS" link set lo up
   ip -n "$NETNS" route add default via "$HOST_IP"
+  # Stands for the hosts of the internet that the sandbox plays towards pods.
+  ip -n "$NETNS" address add "$INTERNET_IP/32" dev lo
   ip route add "$LOAD_BALANCER_NETWORK" via "$NODE_IP"
   in_network sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
 }

@@ -28,8 +28,12 @@ refuse_second_sandbox() {
 
 node_up() {
   NODE=$(node_process) || NODE=
-  if [ -n "$NODE" ] && [ "/run/netns/$NETNS" -ef "/proc/$NODE/ns/net" ]; then return; fi
+  if [ -n "$NODE" ] && network_is_up && [ "/run/netns/$NETNS" -ef "/proc/$NODE/ns/net" ]; then
+    write_network_files
+    return
+  fi
   node_down
+  network_up
   rm -rf "$STATE/run"
   mkdir -p "$STATE/run" "$STATE/logs"
   make_cgroups
