@@ -13,6 +13,8 @@ use super::http::{Answer, HttpClient};
 
 /// The index that holds the statements.
 pub const INDEX: &str = "statements";
+/// The index that holds how much room they took, and when.
+pub const SIZES: &str = "data-lake-size";
 
 pub struct Elasticsearch {
     http: HttpClient,
@@ -54,26 +56,26 @@ impl Elasticsearch {
         Ok(refusal.map(|why| format!("index {} cannot be placed: {why}", found["index"].as_str().unwrap_or("?"))))
     }
 
-    /// Settings (by their full names) and mapping of the index. None when there is no index.
-    pub async fn index(&self) -> Result<Option<Value>> {
-        let answer = self.http.get(&format!("/{INDEX}?flat_settings=true")).await?;
+    /// Settings (by their full names) and mapping of an index. None when there is no such index.
+    pub async fn index(&self, name: &str) -> Result<Option<Value>> {
+        let answer = self.http.get(&format!("/{name}?flat_settings=true")).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        let all: Value = expect_success("GET", &format!("/{INDEX}"), answer)?.json()?;
+        let all: Value = expect_success("GET", &format!("/{name}"), answer)?.json()?;
         Ok(all.as_object().and_then(|indices| indices.values().next().cloned()))
     }
 
-    pub async fn create_index(&self, body: &Value) -> Result<()> {
-        self.ask(Method::PUT, &format!("/{INDEX}"), Some(body)).await.map(drop)
+    pub async fn create_index(&self, name: &str, body: &Value) -> Result<()> {
+        self.ask(Method::PUT, &format!("/{name}"), Some(body)).await.map(drop)
     }
 
     pub async fn delete_index(&self) -> Result<()> {
         self.ask(Method::DELETE, &format!("/{INDEX}"), None).await.map(drop)
     }
 
-    pub async fn put_mapping(&self, mapping: &Value) -> Result<()> {
-        self.ask(Method::PUT, &format!("/{INDEX}/_mapping"), Some(mapping)).await.map(drop)
+    pub async fn put_mapping(&self, name: &str, mapping: &Value) -> Result<()> {
+        self.ask(Method::PUT, &format!("/{name}/_mapping"), Some(mapping)).await.map(drop)
     }
 
     pub async fn put_settings(&self, settings: &Value) -> Result<()> {

@@ -7,6 +7,7 @@ pub mod exec;
 pub mod forward;
 pub mod helm;
 pub mod http;
+pub mod jobs;
 pub mod moodle;
 pub mod pods;
 pub mod ralph;

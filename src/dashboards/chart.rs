@@ -284,7 +284,9 @@ fn merge(query: &mut Value, extra: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::elasticsearch::{INDEX, SIZES};
     use crate::clients::superset::Kind;
+    use crate::dashboards::asset::Asset;
     use crate::dashboards::bundle::Bundle;
     use crate::dashboards::explain;
 
@@ -318,16 +320,25 @@ mod tests {
         }
     }
 
+    /// The data set of a chart, as its file tells it.
+    fn dataset_of(bundle: &Bundle, chart: &Asset) -> Value {
+        let dataset = bundle.find(Kind::Dataset, |dataset| chart.content["dataset_uuid"] == json!(dataset.uuid)).unwrap();
+        Value::Object(dataset.content.clone())
+    }
+
     #[test]
     fn every_field_that_a_chart_reads_is_in_the_mapping() {
-        let mapping: Value = serde_json::from_str(include_str!("../../manifests/statements.json")).unwrap();
+        let mapping = |text| serde_json::from_str::<Value>(text).unwrap()["mappings"].clone();
+        let statements = mapping(include_str!("../../manifests/statements.json"));
+        let sizes = mapping(include_str!("../../manifests/data-lake-size.json"));
         let bundle = Bundle::ours().unwrap();
-        let dataset = Value::Object(bundle.of_kind(Kind::Dataset).next().unwrap().content.clone());
         for chart in bundle.of_kind(Kind::Chart) {
+            let dataset = dataset_of(&bundle, chart);
+            let mapping = if dataset["table_name"] == SIZES { &sizes } else { &statements };
             let fields = fields(&chart.content["params"], &dataset);
             assert!(!fields.is_empty(), "{} reads nothing", chart.name);
             for field in fields {
-                assert!(explain::maps(&mapping["mappings"], &field), "{} reads `{field}`, which is not in the mapping", chart.name);
+                assert!(explain::maps(mapping, &field), "{} reads `{field}`, which is not in the mapping", chart.name);
             }
         }
     }
@@ -335,10 +346,11 @@ mod tests {
     #[test]
     fn what_a_data_set_lacks_is_named() {
         let bundle = Bundle::ours().unwrap();
-        let mut dataset = Value::Object(bundle.of_kind(Kind::Dataset).next().unwrap().content.clone());
         for chart in bundle.of_kind(Kind::Chart) {
-            assert_eq!(lacks(&chart.content["params"], &dataset), [""; 0], "{}", chart.name);
+            assert_eq!(lacks(&chart.content["params"], &dataset_of(&bundle, chart)), [""; 0], "{}", chart.name);
         }
+        let statements = bundle.find(Kind::Dataset, |dataset| dataset.title() == INDEX).unwrap();
+        let mut dataset = Value::Object(statements.content.clone());
         dataset["metrics"].as_array_mut().unwrap().retain(|metric| metric["metric_name"] != "learners");
         let params = json!({"x_axis": "timestamp", "groupby": ["age"], "metrics": ["learners", "events", {"sqlExpression": "MAX(1)", "label": "m"}]});
         assert_eq!(lacks(&params, &dataset), ["column `age`", "metric `learners`"]);

@@ -4,14 +4,14 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::clients::elasticsearch::INDEX;
+use crate::clients::elasticsearch::{INDEX, SIZES};
 use crate::clients::superset::{Kind, Superset};
 use crate::error::one_line;
 use crate::output::age;
 use crate::stack::Stack;
 use crate::stack::step::Blocked;
 use crate::stack::versions::Component;
-use crate::steps::dataviz::database;
+use crate::steps::dataviz::{database, size};
 use crate::steps::{lms, lrs};
 
 use super::bundle::Bundle;
@@ -100,7 +100,8 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
         }
     }
     if is_data_lake {
-        walk.links.push(index(stack, chart, &dataset).await?);
+        let link = if table == SIZES { sizes(stack).await? } else { index(stack, chart, &dataset).await? };
+        walk.links.push(link);
         if walk.is_broken() {
             return Ok(walk);
         }
@@ -131,7 +132,7 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
 async fn index(stack: &Stack, chart: &Live, dataset: &Value) -> Result<Link> {
     let broken = |found: String, cure: String| Link { name: "index", found, cure: Some(cure) };
     let elasticsearch = stack.elasticsearch().await?;
-    let Some(index) = elasticsearch.index().await? else {
+    let Some(index) = elasticsearch.index(INDEX).await? else {
         return Ok(broken("there is no index of statements".into(), "`kubectl lastack install` makes it".into()));
     };
     // one of SQL has columns that are no fields
@@ -153,6 +154,14 @@ async fn index(stack: &Stack, chart: &Live, dataset: &Value) -> Result<Link> {
     let newest = contents.newest_stored.map(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs());
     let newest = newest.map(|since| format!(", the newest stored {} ago", age::age(since))).unwrap_or_default();
     Ok(Link { name: "index", found: format!("{} statements{newest}", age::count(contents.statements)), cure: None })
+}
+
+/// Whether what measures the data lake does.
+async fn sizes(stack: &Stack) -> Result<Link> {
+    Ok(match size::fault(stack).await? {
+        Some(Blocked { why, hint }) => Link { name: "index", found: why, cure: Some(hint) },
+        None => Link { name: "index", found: format!("cronjob {SIZES} writes to it"), cure: None },
+    })
 }
 
 /// What to do about a query that the data lake refuses.

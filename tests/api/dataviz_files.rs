@@ -31,16 +31,16 @@ fn what_a_person_changed_or_deleted_stays_until_overwrite() {
     lab.machine.run("configure").exits(0).says("2 left as people made them");
     assert!(lab.superset.titles("dashboards").contains(&"Ours".to_string()));
     lab.machine.run("dashboards list").exits(0).prints("changed by a person").prints("deleted by a person").prints("Ada");
-    lab.machine.run("status").exits(0).prints("2 dashboards, 29 charts, 2 changed by people");
+    lab.machine.run("status").exits(0).prints("2 dashboards, 31 charts, 2 changed by people");
     lab.machine
         .run("dashboards apply")
         .exits(0)
         .says("left alone: dashboard `Is the course alive?` was changed by Ada")
         .says("was deleted in Superset")
-        .says("0 applied, 31 unchanged, 2 left alone");
-    lab.machine.run("dashboards apply --overwrite").exits(0).prints("dashboards/is-the-course-alive.yaml applied").says("2 applied, 31 unchanged");
+        .says("0 applied, 34 unchanged, 2 left alone");
+    lab.machine.run("dashboards apply --overwrite").exits(0).prints("dashboards/is-the-course-alive.yaml applied").says("2 applied, 34 unchanged");
     assert!(lab.superset.titles("dashboards").contains(&ALIVE.to_string()));
-    lab.machine.run("dashboards apply").exits(0).says("0 applied, 33 unchanged, 0 left alone");
+    lab.machine.run("dashboards apply").exits(0).says("0 applied, 36 unchanged, 0 left alone");
 }
 
 /// One of our files as somebody who changes it has it.
@@ -74,7 +74,7 @@ fn what_a_person_applied_from_a_file_stays_until_overwrite() {
     // the file goes on
     file(&lab, "dashboards/is-the-course-alive.yaml", &[(ALIVE, "Theirs, better")]);
     lab.machine.run(&format!("dashboards apply {folder}")).exits(0).says("1 applied");
-    lab.machine.run("dashboards apply --overwrite").exits(0).says("1 applied, 32 unchanged");
+    lab.machine.run("dashboards apply --overwrite").exits(0).says("1 applied, 35 unchanged");
     assert!(lab.superset.titles("dashboards").contains(&ALIVE.to_string()));
     lab.machine.run("dashboards list").exits(0).never_shows("applied from a file");
 }
@@ -90,7 +90,7 @@ fn what_is_exported_can_be_applied_and_only_what_was_changed_is_a_persons() {
         .says("left out: dashboard_export/themes/Corporate.yaml, which holds a theme");
     lab.machine.run("dashboards apply --overwrite").exits(0).says("1 applied");
     lab.machine.write("theirs/tags.yaml", "tags: []");
-    lab.machine.run("dashboards apply theirs").exits(0).says("left out: tags.yaml, which holds tags").says("1 applied, 32 unchanged, 0 left alone");
+    lab.machine.run("dashboards apply theirs").exits(0).says("left out: tags.yaml, which holds tags").says("1 applied, 35 unchanged, 0 left alone");
     lab.machine.run("status").exits(0).prints("1 changed by people");
     assert!(lab.superset.titles("dashboards").contains(&"Theirs".to_string()));
 }
@@ -101,7 +101,7 @@ fn a_file_that_says_what_ours_says_is_no_change() {
     lab.superset.person_deletes("Learners");
     let folder = file(&lab, "charts/learners.yaml", &[]);
     lab.machine.run(&format!("dashboards apply {folder} --overwrite")).exits(0).says("1 applied");
-    lab.machine.run("status").exits(0).prints("29 charts").never_shows("changed by people");
+    lab.machine.run("status").exits(0).prints("31 charts").never_shows("changed by people");
     assert!(!record(&lab).to_string().contains("person"), "{}", record(&lab));
 }
 
@@ -124,15 +124,15 @@ fn what_a_person_changed_stays_when_this_program_has_a_newer_file() {
 #[test]
 fn a_chart_that_a_person_deleted_does_not_take_others_with_it_in_an_upgrade() {
     let lab = Lab::installed();
-    assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 10);
+    assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 12);
     lab.superset.person_deletes("Odd statements");
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
     brought_other_files(&lab, &[OF_FLOWING]);
     lab.machine.run("install").exits(0);
-    assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 9);
+    assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 11);
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
     lab.machine.run("dashboards apply --overwrite").exits(0).prints("charts/odd-statements.yaml applied").says("2 applied");
-    assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 10);
+    assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 12);
 }
 
 #[test]
@@ -145,12 +145,12 @@ fn a_data_set_that_a_person_deleted_holds_back_what_is_made_on_it() {
         .exits(0)
         .says("1 left as people made them; held back: chart `Learners` needs dataset `statements`, which is not in Superset");
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
-    lab.machine.run("status").exits(0).prints("3 dashboards, 29 charts, 1 changed by people, 1 held back");
+    lab.machine.run("status").exits(0).prints("3 dashboards, 31 charts, 1 changed by people, 1 held back");
     lab.machine
         .run("dashboards apply")
         .exits(0)
         .says("held back: chart `Learners` needs dataset `statements`")
-        .says("0 applied, 31 unchanged, 2 left alone");
+        .says("0 applied, 34 unchanged, 2 left alone");
     // with the data set come all that have to learn its new number
     lab.machine.run("dashboards apply --overwrite").exits(0).says("33 applied");
 }
@@ -181,12 +181,12 @@ fn a_newer_chart_waits_for_a_metric_that_the_data_set_of_a_person_lacks() {
     let why = "chart `Learners` needs metric `learners`, which dataset `statements` as people made it does not have";
     lab.machine.run("install").exits(0).says(&format!("1 left as people made them; held back: {why}"));
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
-    lab.machine.run("status").exits(0).prints("29 charts, 1 changed by people, 1 held back");
+    lab.machine.run("status").exits(0).prints("31 charts, 1 changed by people, 1 held back");
     lab.machine.run("dashboards apply").exits(0).says(&format!("held back: {why}"));
     let broken = lab.machine.run("dashboards explain learners").exits(3).prints("`statements` has no metric `learners`").stdout.clone();
     assert!(broken.contains("apply --overwrite"), "{broken}");
 
-    lab.machine.run("dashboards apply --overwrite").exits(0).prints("charts/learners.yaml applied").says("2 applied, 31 unchanged, 0 left alone");
+    lab.machine.run("dashboards apply --overwrite").exits(0).prints("charts/learners.yaml applied").says("2 applied, 34 unchanged, 0 left alone");
 }
 
 /// As if these assets had been brought by another version of this program, with other files.
@@ -248,7 +248,7 @@ fn what_another_import_may_have_changed_meanwhile_is_brought_again_before_it_is_
     });
     lab.machine.run("dashboards apply --overwrite").exits(0).says("1 applied");
     assert_eq!(lab.superset.imports(), imports + 2);
-    lab.machine.run("dashboards apply").exits(0).says("0 applied, 33 unchanged");
+    lab.machine.run("dashboards apply").exits(0).says("0 applied, 36 unchanged");
 }
 
 #[test]

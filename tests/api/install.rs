@@ -23,10 +23,11 @@ pub fn secret(lab: &Lab, name: &str) -> BTreeMap<String, String> {
 
 /// All passwords that an install made.
 pub fn passwords(lab: &Lab) -> Vec<String> {
-    const KEYS: [(&str, &[&str]); 9] = [
+    const KEYS: [(&str, &[&str]); 10] = [
         ("lrs-ralph", &["password", "moodle-password"]),
         ("data-lake-user-lrs", &["password"]),
         ("data-lake-user-dashboards", &["password"]),
+        ("data-lake-user-size", &["password"]),
         ("data-lake-user-lastack", &["password"]),
         ("dataviz-superset", &["admin-password", "teacher-password", "lastack-password", "secret-key"]),
         ("dataviz-postgresql", &["password"]),

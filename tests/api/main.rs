@@ -15,6 +15,7 @@ mod open;
 mod refused;
 mod seed;
 mod seed_faults;
+mod size;
 mod status;
 mod terminal;
 mod uninstall;

@@ -126,7 +126,7 @@ fn an_index_that_takes_nothing_is_named_beside_what_the_lrs_says() {
     let lab = Lab::installed();
     let mut index = lab.elasticsearch.index().expect("the index");
     index["settings"]["index.blocks.read_only_allow_delete"] = json!("true");
-    lab.elasticsearch.has_index(Some(index));
+    lab.elasticsearch.has_index(index);
     // not the 500 that Ralph has for it, which is tried again for a minute
     lab.lrs.always(Answer::Json(405, json!({"detail": "no"})));
     let full = "warning: index statements takes no statements, because a disk of the data lake is full";

@@ -29,7 +29,7 @@ fn a_healthy_stack_is_a_table_and_exit_code_0() {
         .prints("heartbeat ok")
         .prints("8.19.21")
         .prints("0 statements, 31 MB")
-        .prints("3 dashboards, 29 charts")
+        .prints("3 dashboards, 31 charts")
         .never_shows("of another version")
         .prints("ECK 3.5.0");
 }
@@ -151,7 +151,7 @@ fn an_index_that_takes_nothing_is_a_fault_however_well_all_parts_say_they_are() 
     let mut index = lab.elasticsearch.index().expect("the index");
     let mut block = |name: &str, set: &str| {
         index["settings"][name] = set.into();
-        lab.elasticsearch.has_index(Some(index.clone()));
+        lab.elasticsearch.has_index(index.clone());
     };
     block("index.blocks.read_only_allow_delete", "true");
     lab.machine

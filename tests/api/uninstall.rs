@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 
 use crate::support::kubernetes::World;
 use crate::support::server::Answer;
-use crate::support::stack::{DATA_LAKE, Lab};
+use crate::support::stack::{DATA_LAKE, Lab, SIZE};
 
 pub const LRS: &str = "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph";
 
-const SECRETS: [&str; 5] = ["lrs-ralph", "data-lake-user-lrs", "data-lake-user-dashboards", "data-lake-user-lastack", "data-lake-roles"];
+const SECRETS: [&str; 6] =
+    ["lrs-ralph", "data-lake-user-lrs", "data-lake-user-dashboards", "data-lake-user-size", "data-lake-user-lastack", "data-lake-roles"];
 
 fn secret(lab: &Lab, name: &str) -> Option<Value> {
     lab.kubernetes.object(&format!("/api/v1/namespaces/alice/secrets/{name}"))
@@ -24,7 +25,7 @@ fn everything_of_ours_goes() {
     for name in SECRETS {
         assert_eq!(secret(&lab, name), None, "secret {name} should be gone\n{ended}");
     }
-    assert_eq!(lab.kubernetes.object(DATA_LAKE), None);
+    assert_eq!((lab.kubernetes.object(DATA_LAKE), lab.kubernetes.object(SIZE)), (None, None));
     assert!(lab.kubernetes.object("/api/v1/namespaces/alice").is_some(), "a namespace that was there before stays");
     lab.machine.run("uninstall --yes").exits(0).says("There is nothing of ours to remove in namespace alice of context lab");
 }

@@ -207,7 +207,7 @@ fn a_new_authority_is_waited_for_until_the_data_lake_has_a_certificate_of_it() {
     let path = format!("/api/v1/namespaces/alice/pods/{POD}/portforward");
     lab.kubernetes.forwards(POD, before.server.address()).reacts(Method::GET, &path, move |world, _| {
         connections += 1;
-        if connections > 3 {
+        if connections > 4 {
             world.forward(POD, now);
         }
         None

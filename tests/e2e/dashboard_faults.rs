@@ -37,7 +37,7 @@ fn deleted_dashboards_stay_away_until_two_who_want_them_bring_them_at_once() {
     superset_as_admin(stack(), r#"send DELETE "dashboard/$(get dashboard/is-the-data-flowing | pick "['result']['id']")""#).good();
     stack().lastack("install").good().says("nothing to change");
     stack().lastack("configure dataviz").good();
-    stack().lastack("status").good().says("2 dashboards, 29 charts, 1 changed by people");
+    stack().lastack("status").good().says("2 dashboards, 31 charts, 1 changed by people");
     stack().lastack("dashboards list").good().says("deleted by a person");
 
     let both = [stack().start("dashboards apply --overwrite"), stack().start("dashboards apply --overwrite")];
@@ -212,7 +212,7 @@ fn the_preparation_of_a_lost_database_that_is_killed_half_way_is_finished_by_ins
     stack().kubectl(&format!("delete {pod} --force --grace-period=0"));
 
     stack().lastack("install").good().says("ok       dataviz.release");
-    stack().lastack(CHECK).good().says("29 of 29 charts are good");
+    stack().lastack(CHECK).good().says("29 of 31 charts are good");
     stack().lastack("install").good().says("nothing to change");
 }
 

@@ -61,7 +61,7 @@ fn status_tells_what_runs_answers_and_is_stored() {
     assert!(part("ralph")["url"].as_str().unwrap().starts_with("http://10.213.1."), "the load balancer's address is shown");
     assert!(part("datalake")["data"]["detail"].as_str().unwrap().contains("statements"), "{status}");
     assert!(part("datalake")["newest"].is_string());
-    assert_eq!(part("superset")["data"]["detail"], "3 dashboards, 29 charts");
+    assert_eq!(part("superset")["data"]["detail"], "3 dashboards, 31 charts");
     stack().lastack("status").good().says("PART").says("green");
 }
 

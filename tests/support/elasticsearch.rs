@@ -1,7 +1,7 @@
 //! A data lake that knows its index and finds what an LRS stored.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
@@ -13,13 +13,18 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use super::lrs::Store;
 use super::server::{Answer, Request, Server};
 
+const STATEMENTS: &str = "statements";
+
 pub struct Elasticsearch {
     pub server: Server,
     /// What clients must trust, as PEM.
     pub authority: String,
-    index: Arc<Mutex<Option<Value>>>,
+    indices: Arc<Mutex<Indices>>,
     faults: Faults,
 }
+
+/// How each was made, by its name.
+pub type Indices = BTreeMap<String, Value>;
 
 /// Answers to the next requests for a path, before Elasticsearch looks at them.
 type Faults = Arc<Mutex<BTreeMap<String, VecDeque<Answer>>>>;
@@ -28,16 +33,16 @@ impl Elasticsearch {
     /// Speaks TLS under the name of the Service in this namespace.
     pub fn start(namespace: &str, store: Store) -> Self {
         let (authority, tls) = the_certificates(&format!("data-lake-es-http.{namespace}.svc"));
-        let index = Arc::<Mutex<Option<Value>>>::default();
+        let indices = Arc::<Mutex<Indices>>::default();
         let faults = Faults::default();
         let server = {
-            let (index, faults) = (Arc::clone(&index), Arc::clone(&faults));
+            let (indices, faults) = (Arc::clone(&indices), Arc::clone(&faults));
             Server::start_tls(tls, move |request| {
                 let fault = faults.lock().expect("the faults").get_mut(&request.path).and_then(VecDeque::pop_front);
-                fault.unwrap_or_else(|| answer(request, &mut index.lock().expect("the index"), &store))
+                fault.unwrap_or_else(|| answer(request, &mut indices.lock().expect("the indices"), &store))
             })
         };
-        Self { server, authority, index, faults }
+        Self { server, authority, indices, faults }
     }
 
     /// Answers the next requests for this path so.
@@ -46,14 +51,23 @@ impl Elasticsearch {
         self
     }
 
-    /// As if it had been made so.
-    pub fn has_index(&self, index: Option<Value>) {
-        *self.index.lock().expect("the index") = index;
+    /// As if they had been made so.
+    pub fn has_indices(&self, indices: Indices) {
+        *self.indices() = indices;
     }
 
-    /// The index as it was made.
+    pub fn indices(&self) -> MutexGuard<'_, Indices> {
+        self.indices.lock().expect("the indices")
+    }
+
+    /// The index of statements as if it had been made so.
+    pub fn has_index(&self, index: Value) {
+        self.indices().insert(STATEMENTS.into(), index);
+    }
+
+    /// The index of statements as it was made.
     pub fn index(&self) -> Option<Value> {
-        self.index.lock().expect("the index").clone()
+        self.indices().get(STATEMENTS).cloned()
     }
 }
 
@@ -80,19 +94,19 @@ fn certificates(name: &str) -> (String, TlsAcceptor) {
     (authority, TlsAcceptor::from(Arc::new(config)))
 }
 
-fn answer(request: &Request, index: &mut Option<Value>, store: &Store) -> Answer {
+fn answer(request: &Request, indices: &mut Indices, store: &Store) -> Answer {
     let mut store = store.lock().expect("the store");
     let acknowledged = || Answer::ok(json!({"acknowledged": true}));
     match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/_cluster/health") => Answer::ok(json!({"status": "green", "number_of_nodes": 1})),
-        ("PUT", "/statements") => {
-            *index = Some(request.json());
+        ("PUT", path) if is_index(path) => {
+            indices.insert(path[1..].into(), request.json());
             acknowledged()
         }
-        (_, path) if path.starts_with("/statements") && index.is_none() => {
-            Answer::Json(404, json!({"error": {"reason": "no such index [statements]"}, "status": 404}))
+        (_, path) if !path.starts_with("/_") && !indices.contains_key(index_of(path)) => {
+            Answer::Json(404, json!({"error": {"reason": format!("no such index [{}]", index_of(path))}, "status": 404}))
         }
-        ("GET", "/statements") => Answer::ok(json!({"statements": index})),
+        ("GET", path) if is_index(path) => Answer::ok(json!({index_of(path): indices[index_of(path)]})),
         ("POST", "/statements/_refresh") => acknowledged(),
         ("POST" | "GET", "/statements/_count") => {
             let count = if request.body.is_empty() { store.len() } else { asked(request).filter(|id| store.contains_key(id)).count() };
@@ -112,6 +126,14 @@ fn answer(request: &Request, index: &mut Option<Value>, store: &Store) -> Answer
         ("GET", "/statements/_stats/store") => Answer::ok(json!({"_all": {"total": {"store": {"size_in_bytes": 31_200_000}}}})),
         _ => Answer::Json(400, json!({"error": {"reason": format!("no handler found for {} {}", request.method, request.path)}})),
     }
+}
+
+fn index_of(path: &str) -> &str {
+    path[1..].split('/').next().unwrap_or_default()
+}
+
+fn is_index(path: &str) -> bool {
+    &path[1..] == index_of(path)
 }
 
 /// The ids that a query asks for.

@@ -309,7 +309,7 @@ impl World {
         let mut object = match self.find(place).cloned() {
             // only server-side apply makes what is not there
             None if !applies => return not_found(place),
-            found => found.unwrap_or_else(|| json!({"metadata": {"generation": 1}})),
+            found => found.unwrap_or_else(|| json!({"metadata": {"generation": 1, "uid": place.name}})),
         };
         merge(&mut object, &request.json());
         complete(&mut object, place);

@@ -7,17 +7,20 @@ use base64::Engine as _;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::elasticsearch::Elasticsearch;
+use super::elasticsearch::{Elasticsearch, Indices};
 use super::helm::Helm;
 use super::kubernetes::Kubernetes;
 use super::lrs::Lrs;
 use super::machine::Machine;
 use super::moodle::{self, Moodle};
-use super::server::{Request, Server};
+use super::server::{Answer, Request, Server};
 use super::superset::{self, Superset};
 
 pub const NAMESPACE: &str = "alice";
 pub const DATA_LAKE: &str = "/apis/elasticsearch.k8s.elastic.co/v1/namespaces/alice/elasticsearches/data-lake";
+
+/// What writes down how much room the statements take.
+pub const SIZE: &str = "/apis/batch/v1/namespaces/alice/cronjobs/data-lake-size";
 
 /// A cluster that could take a stack: a node with room, a default storage class, an empty namespace.
 pub fn empty_cluster() -> Vec<Value> {
@@ -178,6 +181,20 @@ impl Lab {
             }
             None
         });
+        // the CronJob's controller learns at once of a run that is over at once
+        kubernetes.reacts(Method::POST, "/apis/batch/v1/namespaces/alice/jobs", |world, request| {
+            let mut job = request.json();
+            job["metadata"]["name"] = json!("data-lake-size-now");
+            job["metadata"]["creationTimestamp"] = json!("2026-11-27T12:00:00Z");
+            job["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+            let mut cron = world.object(SIZE).expect("the CronJob whose run this is");
+            cron["status"] = json!({"lastSuccessfulTime": "2026-11-27T12:00:01Z"});
+            for object in [&mut job, &mut cron] {
+                object["metadata"]["namespace"] = json!(NAMESPACE);
+                world.put(object.clone());
+            }
+            Some(Answer::Json(201, job))
+        });
         // and takes its pods away with the resource
         kubernetes.reacts(Method::DELETE, DATA_LAKE, |world, _| {
             world.remove("/api/v1/namespaces/alice/pods/data-lake-es-default-0");
@@ -221,7 +238,7 @@ impl Lab {
 struct Memory {
     objects: Vec<Value>,
     helm: BTreeMap<String, Vec<u8>>,
-    index: Option<Value>,
+    indices: Indices,
     superset: superset::World,
     moodle: moodle::World,
     requests: [Vec<Request>; 5],
@@ -232,7 +249,7 @@ impl Memory {
         Self {
             objects: lab.kubernetes.objects(),
             helm: lab.helm.memory(),
-            index: lab.elasticsearch.index(),
+            indices: lab.elasticsearch.indices().clone(),
             superset: lab.superset.world().clone(),
             moodle: lab.moodle.world().clone(),
             requests: lab.servers().map(Server::requests),
@@ -242,7 +259,7 @@ impl Memory {
     fn bring_back(&self, lab: &Lab) {
         lab.kubernetes.has_come_to(self.objects.clone());
         lab.helm.remembers(&self.helm);
-        lab.elasticsearch.has_index(self.index.clone());
+        lab.elasticsearch.has_indices(self.indices.clone());
         *lab.superset.world() = self.superset.clone();
         *lab.moodle.world() = self.moodle.clone();
         lab.servers().into_iter().zip(&self.requests).for_each(|(server, requests)| server.was_asked(requests.clone()));

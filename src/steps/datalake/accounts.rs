@@ -1,4 +1,4 @@
-//! The least accounts of Elasticsearch: one for Ralph, one for the dashboards, one for this tool.
+//! The least accounts of Elasticsearch: one for Ralph, one for the dashboards, one for what measures it, one for this tool.
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -14,7 +14,12 @@ const ROLES_SECRET: &str = "data-lake-roles";
 const ROLES: &str = include_str!("../../../manifests/roles.yml");
 
 /// User, and by the same name the role of `manifests/roles.yml` that it has.
-const USERS: [(&str, &str); 3] = [("lrs", "data-lake-user-lrs"), ("dashboards", "data-lake-user-dashboards"), ("lastack", "data-lake-user-lastack")];
+const USERS: [(&str, &str); 4] = [
+    ("lrs", "data-lake-user-lrs"),
+    ("dashboards", "data-lake-user-dashboards"),
+    ("size", "data-lake-user-size"),
+    ("lastack", "data-lake-user-lastack"),
+];
 
 /// The Secret with the keys `username` and `password` of an account.
 pub fn user_secret(user: &str) -> String {
@@ -98,7 +103,16 @@ fn names() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clients::elasticsearch::{INDEX, SIZES};
+    use serde_json::json;
     use std::collections::BTreeMap;
+
+    #[test]
+    fn the_data_lake_knows_every_account() {
+        let data_lake: serde_json::Value = serde_saphyr::from_str(include_str!("../../../manifests/data-lake.yaml")).unwrap();
+        let known = data_lake["spec"]["auth"]["fileRealm"].as_array().unwrap().iter().map(|entry| entry["secretName"].as_str().unwrap());
+        assert_eq!(known.collect::<Vec<_>>(), USERS.map(|(_, secret)| secret));
+    }
 
     #[test]
     fn every_account_has_a_role_and_none_may_touch_another_index() {
@@ -106,10 +120,12 @@ mod tests {
         for (user, secret) in USERS {
             assert_eq!(secret, user_secret(user));
             let role = &roles[user];
-            assert_eq!(role["cluster"], serde_json::json!(["monitor"]), "{user}");
-            assert_eq!(role["indices"][0]["names"], serde_json::json!(["statements"]), "{user}");
+            assert_eq!(role["cluster"], json!(["monitor"]), "{user}");
+            let indices = role["indices"].as_array().unwrap().iter().flat_map(|indices| indices["names"].as_array().unwrap());
+            assert!(indices.into_iter().all(|name| name == INDEX || name == SIZES), "{user}");
         }
         assert_eq!(roles.len(), USERS.len());
-        assert_eq!(roles["dashboards"]["indices"][0]["privileges"], serde_json::json!(["read", "view_index_metadata", "monitor"]));
+        assert_eq!(roles["dashboards"]["indices"][0]["privileges"], json!(["read", "view_index_metadata", "monitor"]));
+        assert_eq!(roles["size"]["indices"][0], json!({"names": [INDEX], "privileges": ["monitor"]}), "what measures statements reads none");
     }
 }

@@ -39,7 +39,7 @@ fn replicas(nodes: u32) -> u32 {
 
 /// What the index lacks, in words. None when it is as it should be, or not there at all.
 pub async fn fault(stack: &Stack, elasticsearch: &Elasticsearch) -> Result<Option<String>> {
-    let Some(live) = elasticsearch.index().await? else { return Ok(None) };
+    let Some(live) = elasticsearch.index(INDEX).await? else { return Ok(None) };
     if let Some(Blocked { why, hint }) = blocked(stack, &live) {
         return Ok(Some(format!("{why}; {hint}")));
     }
@@ -49,7 +49,7 @@ pub async fn fault(stack: &Stack, elasticsearch: &Elasticsearch) -> Result<Optio
 
 /// Why the index takes no statements although the cluster is well. None when it takes them, or is not there.
 pub async fn why_closed(stack: &Stack, elasticsearch: &Elasticsearch) -> Result<Option<Blocked>> {
-    Ok(elasticsearch.index().await?.and_then(|live| blocked(stack, &live)))
+    Ok(elasticsearch.index(INDEX).await?.and_then(|live| blocked(stack, &live)))
 }
 
 /// A block of an index changes neither the cluster's health nor the LRS's heartbeat. It is nothing to repair: the one goes by
@@ -78,7 +78,7 @@ fn block(live: &Value) -> Option<&str> {
 }
 
 /// What a person types to ask Elasticsearch.
-fn by_hand(stack: &Stack, request: &str) -> String {
+pub fn by_hand(stack: &Stack, request: &str) -> String {
     let namespace = stack.namespace();
     format!("kubectl exec -i -n {namespace} data-lake-es-default-0 -c elasticsearch -- curl -ks -u elastic:PASSWORD {request}")
 }
@@ -96,7 +96,7 @@ impl Step for Index {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
-        let Some(live) = stack.elasticsearch().await?.index().await? else {
+        let Some(live) = stack.elasticsearch().await?.index(INDEX).await? else {
             return Ok(Observed::Missing(format!("index {INDEX}")));
         };
         if let Some(blocked) = blocked(stack, &live) {
@@ -112,8 +112,8 @@ impl Step for Index {
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
         let elasticsearch = stack.elasticsearch().await?;
         let wanted = definition(super::nodes(stack))?;
-        match elasticsearch.index().await? {
-            None => elasticsearch.create_index(&wanted).await?,
+        match elasticsearch.index(INDEX).await? {
+            None => elasticsearch.create_index(INDEX, &wanted).await?,
             Some(_) => update(&elasticsearch, &wanted, progress).await?,
         }
         let fields = wanted["mappings"]["properties"].as_object().map_or(0, serde_json::Map::len);
@@ -132,8 +132,8 @@ async fn update(elasticsearch: &Elasticsearch, wanted: &Value, progress: &Progre
     let in_place = async {
         // the limit first: the mapping may have more fields than before
         elasticsearch.put_settings(&Value::Object(settings.into_iter().collect())).await?;
-        elasticsearch.put_mapping(&wanted["mappings"]).await?;
-        let now = elasticsearch.index().await?.unwrap_or_default();
+        elasticsearch.put_mapping(INDEX, &wanted["mappings"]).await?;
+        let now = elasticsearch.index(INDEX).await?.unwrap_or_default();
         match difference(&now, wanted) {
             None => Ok(()),
             Some((path, from, to)) => Err(anyhow::anyhow!("{path} is {from}, should be {to}, and cannot be changed in place")),
@@ -146,12 +146,12 @@ async fn update(elasticsearch: &Elasticsearch, wanted: &Value, progress: &Progre
     }
     progress.say(&format!("index {INDEX} is empty and has another mapping: making it anew"));
     elasticsearch.delete_index().await?;
-    elasticsearch.create_index(wanted).await
+    elasticsearch.create_index(INDEX, wanted).await
 }
 
 /// The first thing that `wanted` says and `live` does not. Elasticsearch gives settings back as text, and what
 /// else is in the index is nobody's business.
-fn difference(live: &Value, wanted: &Value) -> Option<(String, String, String)> {
+pub fn difference(live: &Value, wanted: &Value) -> Option<(String, String, String)> {
     // a field says more than the number of fields
     ["mappings", "settings"].into_iter().find_map(|part| missing(part, live.get(part), &wanted[part]))
 }

@@ -31,7 +31,8 @@ const ELASTIC_SECRET: &str = "data-lake-es-elastic-user";
 const PODS: &str = "elasticsearch.k8s.elastic.co/cluster-name=data-lake";
 
 pub use accounts::user_secret;
-pub use resource::nodes;
+pub use index::{by_hand, difference};
+pub use resource::{body, nodes};
 
 pub struct Datalake;
 

@@ -119,6 +119,11 @@ pub async fn live(stack: &Stack) -> Result<Option<Live>> {
 
 /// The resource as it should be, with volumes as large as they were made.
 fn desired(stack: &Stack, live: Option<&Live>) -> Result<Desired> {
+    Desired::known(&stack.target.client, stack.namespace(), &super::kind(), body(stack, live.and_then(Live::storage))?)
+}
+
+/// What is asked of the operator; without the size that volumes have, with that of the profile.
+pub fn body(stack: &Stack, storage: Option<&Value>) -> Result<Value> {
     let mut body: Value = serde_saphyr::from_str(TEMPLATE).context("manifests/data-lake.yaml")?;
     let versions = stack.versions.of(Component::Datalake);
     let size = &stack.settings.profile().sizes().datalake;
@@ -139,13 +144,12 @@ fn desired(stack: &Stack, live: Option<&Live>) -> Result<Desired> {
         // no other node could take over the requests that this wait is for
         set["podTemplate"]["spec"]["containers"][0]["env"] = json!([{"name": "PRE_STOP_ADDITIONAL_WAIT_SECONDS", "value": "0"}]);
     }
-    set["volumeClaimTemplates"][0]["spec"]["resources"] =
-        json!({"requests": {"storage": live.and_then(Live::storage).map_or_else(|| json!(size.storage), Value::clone)}});
+    set["volumeClaimTemplates"][0]["spec"]["resources"] = json!({"requests": {"storage": storage.map_or_else(|| json!(size.storage), Value::clone)}});
     if let Some(over) = stack.settings.values.get(&Component::Datalake) {
         merge_values(&mut body["spec"], over);
         without_nulls(&mut body["spec"]);
     }
-    Desired::known(&stack.target.client, stack.namespace(), &super::kind(), body)
+    Ok(body)
 }
 
 /// Makes the volumes outlive the resource. The operator lets go of them in its own time, and until then they

@@ -1,9 +1,10 @@
-//! Superset, the dashboards: its accounts, its release, the connection to the data lake, the assets.
+//! Superset, the dashboards: its accounts, its release, the connection to the data lake, the assets, and the size that they show.
 
 mod accounts;
 mod answers;
 mod assets;
 pub mod database;
+pub mod size;
 mod superset;
 mod teacher;
 
@@ -11,7 +12,7 @@ use std::pin::pin;
 
 use anyhow::Result;
 use async_trait::async_trait;
-use futures::future::{Either, join, join3, select, try_join};
+use futures::future::{Either, join, join3, select, try_join3};
 use secrecy::SecretString;
 
 use crate::clients::helm::Install;
@@ -23,7 +24,7 @@ use crate::dashboards::bundle::Bundle;
 use crate::dashboards::standing::{Standing, compare};
 use crate::error::Failure;
 use crate::stack::Stack;
-use crate::stack::step::Step;
+use crate::stack::step::{Blocked, Step};
 use crate::stack::versions::Component;
 
 use super::postgresql::Database;
@@ -54,6 +55,7 @@ impl Part for Dataviz {
             Box::new(accounts::ACCOUNTS),
             Box::new(superset::SupersetRelease),
             Box::new(answers::Answers),
+            Box::new(size::Size),
             Box::new(database::Database),
             Box::new(assets::Assets),
             Box::new(teacher::Teacher),
@@ -114,7 +116,9 @@ async fn ask(stack: &Stack) -> Result<(Fact, Fact)> {
     let own = if sign_in(stack, "admin").await?.is_some() { "" } else { ", admin has a password of their own" };
     let answers = Fact::Good(format!("login ok{own}"));
     let bundle = Bundle::ours()?;
-    let (mut standings, fault) = try_join(compare(stack, &superset, &bundle), database::fault(stack, &superset)).await?;
+    let (mut standings, of_the_connection, of_the_size) =
+        try_join3(compare(stack, &superset, &bundle), database::fault(stack, &superset), size::fault(stack)).await?;
+    let fault = of_the_connection.or(of_the_size.map(|Blocked { why, hint }| format!("{why}; {hint}")));
     // the connection that is there has a step of its own, which tells whether it is as it should be
     standings.retain(|(asset, standing)| asset.kind != Kind::Database || *standing == Standing::Missing);
     let there = |kind| standings.iter().filter(|(asset, standing)| asset.kind == kind && standing.is_there()).count();

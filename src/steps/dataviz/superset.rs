@@ -4,12 +4,12 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
 use crate::clients::helm::Install;
-use crate::clients::pods::{self, Trouble};
+use crate::clients::jobs;
+use crate::clients::pods::Trouble;
 use crate::clients::secrets;
 use crate::clients::superset::Refusal;
 use crate::clients::wait::State;
@@ -60,30 +60,21 @@ impl SupersetRelease {
 /// The web server's pods wait for the Job, and the Job for the database: what keeps them is said by whichever it is.
 async fn rollout(stack: &Stack) -> Result<State> {
     let job = newest_job(stack).await?;
-    if let Some((job, why)) = failed(stack, job.as_ref()).await? {
+    if let Some((job, why)) = jobs::failed(stack, job.as_ref()).await? {
         let hint = format!("kubectl logs job/{job} -n {}; the next `kubectl lastack install` tries again", stack.namespace());
         return Ok(State::Fatal { why: format!("job {job}, which prepares Superset's database, failed: {why}"), hint });
     }
     let reason = match on_top(POSTGRESQL.look(stack).await?, deployments(stack).await?) {
         State::Waiting(reason) => reason,
         // the accounts are the last that the Job makes
-        State::Ready(_) if !job.as_ref().is_some_and(|job| is(job, "Complete")) => "the job that prepares database and accounts runs".into(),
+        State::Ready(_) if !job.as_ref().is_some_and(jobs::is_complete) => "the job that prepares database and accounts runs".into(),
         settled => return Ok(settled),
     };
     let Some(job) = job.and_then(|job| job.metadata.name) else { return Ok(State::Waiting(reason)) };
-    let pods: Vec<_> = pods_of(stack, &job).await?.into_iter().filter(|pod| !pods::is_done(pod)).collect();
-    let trouble = match pods.is_empty() {
-        true => pods::cannot_be_made(stack, "Job", &job).await,
-        false => pods::trouble(stack, &pods).await,
-    };
-    Ok(match trouble {
+    Ok(match jobs::trouble(stack, &job).await? {
         Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },
         _ => State::Waiting(reason),
     })
-}
-
-async fn pods_of(stack: &Stack, job: &str) -> kube::Result<Vec<Pod>> {
-    pods::list(stack, &format!("batch.kubernetes.io/job-name={job}")).await
 }
 
 /// Those of the web server, and of worker, scheduler and cache where there are any.
@@ -108,10 +99,6 @@ pub async fn behind_the_web_server(stack: &Stack) -> Result<Option<State>> {
     Ok(None)
 }
 
-fn is(job: &Job, condition: &str) -> bool {
-    job.status.iter().flat_map(|status| status.conditions.iter().flatten()).any(|c| c.type_ == condition && c.status == "True")
-}
-
 /// The Job of the release that was installed last; those before it are on their way out.
 async fn newest_job(stack: &Stack) -> Result<Option<Job>> {
     let jobs = stack.api::<Job>().list(&ListParams::default().labels(JOBS)).await?;
@@ -119,17 +106,9 @@ async fn newest_job(stack: &Stack) -> Result<Option<Job>> {
     Ok(there.max_by_key(|job| job.metadata.creation_timestamp.as_ref().map(|time| time.0)))
 }
 
-/// The name of a Job that gave up, with the last thing it said.
-async fn failed(stack: &Stack, job: Option<&Job>) -> Result<Option<(String, String)>> {
-    let Some(name) = job.filter(|job| is(job, "Failed")).and_then(|job| job.metadata.name.clone()) else { return Ok(None) };
-    let pods = pods_of(stack, &name).await?;
-    let words = pods::last_words_of(stack, &pods).await;
-    Ok(Some((name, words.unwrap_or_else(|| "it left no log".into()))))
-}
-
 /// Why the Job that prepares the database has to run again, though nothing it is made of changed.
 async fn reason_to_prepare_again(stack: &Stack) -> Result<Option<String>> {
-    if let Some((job, why)) = failed(stack, newest_job(stack).await?.as_ref()).await? {
+    if let Some((job, why)) = jobs::failed(stack, newest_job(stack).await?.as_ref()).await? {
         return Ok(Some(format!("job {job} failed: {why}")));
     }
     // not to be asked while web server or database are away, which is another trouble
@@ -167,8 +146,8 @@ impl Step for SupersetRelease {
         let install = Self::install(stack).await?;
         // a Job runs once: to run again it has to be made again
         if reason_to_prepare_again(stack).await?.is_some() {
-            let (jobs, selection) = (stack.api::<Job>(), ListParams::default().labels(JOBS));
-            jobs.delete_collection(&DeleteParams::background(), &selection).await.context("the jobs of the release")?;
+            let (api, selection) = (stack.api::<Job>(), ListParams::default().labels(JOBS));
+            api.delete_collection(&DeleteParams::background(), &selection).await.context("the jobs of the release")?;
         }
         let look = || async {
             release::replace_stuck(stack, POSTGRESQL.name).await?;

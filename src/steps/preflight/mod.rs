@@ -120,6 +120,8 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("patch", "apps", "statefulsets"),
     ("create", "batch", "jobs"),
     ("list", "batch", "jobs"),
+    ("create", "batch", "cronjobs"),
+    ("patch", "batch", "cronjobs"),
     ("create", "networking.k8s.io", "networkpolicies"),
     ("create", "elasticsearch.k8s.elastic.co", "elasticsearches"),
     ("patch", "elasticsearch.k8s.elastic.co", "elasticsearches"),

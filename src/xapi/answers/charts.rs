@@ -39,7 +39,7 @@ pub struct Chart {
 pub enum Content {
     /// In any order. Whole days are written `2026-02-23`.
     Rows(Rows),
-    /// Of a chart by the time of storing, which is not known here: what its columns add up to.
+    /// Of a chart by the time of storing or by what the data lake's disks hold, which is not known here: what its columns add up to.
     Sums(BTreeMap<&'static str, u64>),
 }
 
@@ -168,6 +168,7 @@ pub fn charts(collector: &Collector) -> Charts {
         ("events-by-source", rows(["context.platform", "actor.account.homePage", "events", "learners", "newest_minute"], sources(observed))),
         ("events-by-verb", rows(["verb_name", "events"], events_by_verb(collector))),
         ("hours-of-the-week", rows(["hour_of_day", "day_of_week", "events"], hours(collector))),
+        ("index-size", sums(["timestamp", "size"], [])),
         ("learners", rows(["learners"], single(json!(collector.cohorts.len())))),
         ("learners-per-course", rows(["activity_name", "learners"], courses(observed))),
         ("learners-per-day", rows(["timestamp", "learners"], learners_by(collector, |day| day))),
@@ -184,6 +185,7 @@ pub fn charts(collector: &Collector) -> Charts {
         ("odd-statements", rows(["events"], single(json!(0)))),
         ("odd-statements-list", rows(["stored", "id", "verb.id", "object.id"], Rows::new())),
         ("returning-learners", rows(["actor.account.name", "actor.name", "events", "first_seen", "last_seen"], returning(observed))),
+        ("room-left", sums(["timestamp", "room_left"], [])),
         ("video-completion-rate", rows(["completion_rate"], single(share(completions, viewings)))),
         ("video-learners", rows(["learners"], single(json!(started.len())))),
         ("video-stops", rows(["video_minute", "activity_name", "events"], stops(observed))),
