@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -110,6 +110,7 @@ pub async fn left(stack: &Stack, how: Retraction) -> Result<Vec<Found>> {
     } else {
         kinds.extend([kind::<Secret>(), kind::<PersistentVolumeClaim>()]);
     }
+    kinds.push(kind::<CronJob>());
     let found = try_join_all(kinds.into_iter().map(|kind| find(stack, kind, OF_A_STACK))).await?;
     let mut left = Vec::new();
     for object in found.into_iter().flatten() {

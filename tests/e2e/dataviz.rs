@@ -56,11 +56,6 @@ fn charts_of_arrival_times_show_what_elasticsearch_counts() {
     }});
     let found = data_lake("lastack", "statements/_search -H 'Content-Type: application/json' -d @-", &asked.to_string()).good().json();
     let found = &found["aggregations"];
-    // as the answers write times: without milliseconds, and a midnight as its date
-    let time = |value: &Value| {
-        let seconds = value.as_str().and_then(|text| text.get(..19)).unwrap_or_else(|| panic!("{value} should be a time"));
-        json!(seconds.strip_suffix("T00:00:00").map_or(format!("{seconds}Z"), str::to_string))
-    };
     let rows = |bucket: &str, row: &dyn Fn(&Value) -> Value| found[bucket]["buckets"].as_array().expect("buckets").iter().map(row).collect::<Value>();
     let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} should be a number"));
     let minute = |value: &Value| value["value_as_string"].as_str().expect("a time")[..16].to_string();
@@ -76,6 +71,47 @@ fn charts_of_arrival_times_show_what_elasticsearch_counts() {
     let file = stack().file("arrivals.json", &answers.to_string());
     let check = format!("dashboards check newest-arrival arrivals-per-minute delay-of-arrivals --answers {} --fail-on-error", file.display());
     stack().lastack(&check).good().says("3 of 3 charts are good");
+}
+
+/// No file can know that either: the CronJob's measurement is that of the index, and the charts show what it wrote down.
+#[test]
+fn charts_of_the_room_show_what_was_measured() {
+    known_statements();
+    // no run but this one
+    stack().kubectl(r#"patch cronjob data-lake-size -p {"spec":{"suspend":true}}"#);
+    stack().kubectl("create job --from=cronjob/data-lake-size by-hand");
+    stack().kubectl("wait --for=condition=complete job/by-hand --timeout=60s");
+    let measured: Value = serde_json::from_str(&stack().kubectl("logs job/by-hand")).expect("what it wrote down");
+    assert_eq!(measured["statements"], 22_000, "{measured}");
+    let stats = data_lake("lastack", "statements/_stats/store", "").good().json();
+    let bytes = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} should be bytes"));
+    // Elasticsearch tidies up meanwhile
+    let ratio = bytes(&measured["bytes"]) / bytes(&stats["_all"]["total"]["store"]["size_in_bytes"]);
+    assert!((0.5..2.0).contains(&ratio), "{measured} should be about {stats}");
+    let asked = json!({"size": 0, "aggs": {"hours": {
+        "date_histogram": {"field": "timestamp", "fixed_interval": "1h", "min_doc_count": 1},
+        "aggs": {"taken": {"max": {"field": "bytes"}}, "left": {"min": {"field": "free_bytes"}}},
+    }}});
+    let found = data_lake("dashboards", "data-lake-size/_search -H 'Content-Type: application/json' -d @-", &asked.to_string()).good().json();
+    let rows = |figure: &str| -> Value {
+        let hours = found["aggregations"]["hours"]["buckets"].as_array().expect("buckets");
+        hours.iter().map(|hour| json!([time(&hour["key_as_string"]), hour[figure]["value"]])).collect()
+    };
+    let answers = json!({"charts": {
+        "index-size": {"columns": ["timestamp", "size"], "rows": rows("taken")},
+        "room-left": {"columns": ["timestamp", "room_left"], "rows": rows("left")},
+    }});
+    let file = stack().file("room.json", &answers.to_string());
+    stack().lastack(&format!("dashboards check index-size room-left --answers {} --fail-on-error", file.display())).good();
+    stack().kubectl("delete job by-hand");
+    stack().lastack("install").good().says("nothing to change");
+    stack().kubectl(r#"patch cronjob data-lake-size -p {"spec":{"suspend":false}}"#);
+}
+
+/// As the answers write times: without milliseconds, and a midnight as its date.
+fn time(value: &Value) -> Value {
+    let seconds = value.as_str().and_then(|text| text.get(..19)).unwrap_or_else(|| panic!("{value} should be a time"));
+    json!(seconds.strip_suffix("T00:00:00").map_or(format!("{seconds}Z"), str::to_string))
 }
 
 #[test]
@@ -178,7 +214,7 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
     let dashboards: serde_json::Map<String, Value> = slugs.iter().map(|slug| (slug.to_string(), json!(charts_of(slug)))).collect();
     let asked = json!({
         "url": url, "user": "teacher", "password": password, "dashboards": dashboards,
-        "filters": {"is-the-course-alive": {"Course": "Cells and Life"}}, "screenshots": std::env::var("LASTACK_SCREENSHOTS").ok(),
+        "filters": {"is-the-course-alive": {"Course": "Cells and Life"}, "is-the-data-flowing": {"Course": "Cells and Life"}}, "screenshots": std::env::var("LASTACK_SCREENSHOTS").ok(),
     });
     let pages = stack().run("/usr/bin/python3", &["tests/e2e/dashboards.py"], &asked.to_string()).good().json();
     for slug in slugs {
@@ -204,6 +240,10 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
     // the statements of `data` whose parent is this course, and their actors
     shows("is-the-course-alive", "filtered", "Learners", "66");
     shows("is-the-course-alive", "filtered", "Events", "2,871");
+    shows("is-the-data-flowing", "filtered", "Events", "2,871");
+    let room = |when: &str| pages["is-the-data-flowing"][when]["How much room do the statements take?"].clone();
+    assert!(room("charts").as_str().is_some_and(|text| text.contains("MB")), "{}", room("charts"));
+    assert_eq!(room("filtered"), room("charts"), "a course is nothing that changes the room");
 
     may_not_change_anything(&password);
 }

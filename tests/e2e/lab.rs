@@ -144,8 +144,9 @@ impl Lab {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
         items
             .iter()
-            // a pod on its way out changes by itself
+            // a pod on its way out changes by itself, and runs of the CronJob come and go
             .filter(|item| item["metadata"]["deletionTimestamp"].is_null())
+            .filter(|item| item["metadata"]["labels"]["app.kubernetes.io/name"] != "data-lake-size")
             .map(|item| (format!("{}/{}", text(&item["kind"]), text(&item["metadata"]["name"])), text(&item["metadata"]["resourceVersion"])))
             .collect()
     }
