@@ -1,17 +1,7 @@
 //! Install, seed, prove, look.
 
-use serde_json::json;
-
 use crate::lab::Ended;
 use crate::stack;
-
-fn statements_in_elasticsearch() -> u64 {
-    // the tutorial's way: as `elastic`, from inside the pod
-    let script = r#"password=$(kubectl -n e2e get secret data-lake-es-elastic-user -o go-template='{{.data.elastic | base64decode}}')
-        kubectl -n e2e exec data-lake-es-default-0 --container elasticsearch -- curl -ks -u "elastic:$password" https://localhost:9200/statements/_count"#;
-    let answer = stack().shell(script).good().json();
-    answer["count"].as_u64().expect("a count")
-}
 
 #[test]
 fn a_second_install_changes_nothing() {
@@ -22,33 +12,6 @@ fn a_second_install_changes_nothing() {
         assert_eq!(after.get(object), Some(version), "{object} was changed by an install that had nothing to do");
     }
     assert_eq!(before.len(), after.len(), "an install that had nothing to do made objects");
-}
-
-#[test]
-fn every_statement_of_the_example_is_stored_once_however_often_it_is_sent() {
-    stack().lastack("seed").good().says("22,000 of 22,000 statements stored").says("each found in Elasticsearch by its id");
-    let stored = statements_in_elasticsearch();
-    let again = stack().lastack("seed data -o json").good().json();
-    assert_eq!(again["alreadyThere"], 22_000, "the files of data/ are the statements that seed makes: {again}");
-    assert_eq!(again["accepted"], 0);
-    assert_eq!(again["found"], 22_000);
-    assert_eq!(statements_in_elasticsearch(), stored, "the second seed stored something twice");
-}
-
-#[test]
-fn statements_from_standard_input_arrive_and_a_bad_one_keeps_no_good_one_out() {
-    let good = |n: u32| {
-        json!({
-            "id": format!("00000000-0000-4000-8000-00000000000{n}"), "timestamp": "2026-03-01T10:00:00Z",
-            "actor": {"account": {"homePage": "https://example.org", "name": "1"}},
-            "verb": {"id": "http://id.tincanapi.com/verb/viewed"}, "object": {"id": "https://example.org/1"},
-        })
-        .to_string()
-    };
-    let bad = good(9).replace(r#""homePage":"https://example.org","#, "");
-    let lines = format!("{}\n{bad}\n{}\n", good(1), good(2));
-    let ended = stack().run("kubectl-lastack", &["seed", "-"], &lines).exits(1);
-    ended.says("2 of 3 statements stored").says("refused: standard input: statement 2");
 }
 
 #[test]
@@ -90,4 +53,14 @@ fn the_passwords_that_creds_shows_open_the_lrs_and_only_when_asked_for() {
 #[test]
 fn a_chart_test_passes() {
     stack().run("helm", &["test", "lrs", "-n", "e2e"], "").good();
+}
+
+#[test]
+fn a_profile_and_a_value_that_do_not_fit_are_refused_before_anything_is_changed() {
+    let before = stack().versions();
+    stack().lastack("install --profile production").exits(1).says("preflight.room").says("choose a smaller `--profile`");
+    let values = stack().file("unknown.yaml", "replica: 2\n");
+    let refused = stack().lastack(&format!("install --values lms={}", values.display())).exits(1);
+    refused.says("preflight.values").says("the values for lms do not fit charts/moodle").says("replica");
+    assert_eq!(stack().versions(), before, "a refused install changes nothing, and remembers nothing of it");
 }

@@ -1,19 +1,12 @@
 //! Moodle without the other parts, in namespaces beside the shared stack: what breaks in its pods, and how `install` mends it.
 
-use std::sync::LazyLock;
-
-use crate::beside;
 use crate::lab::{Ended, Lab, Own, eventually};
 use crate::parts::{in_moodle, php_in_moodle};
+use crate::{beside, lab_beside};
 
 /// A Moodle, which from now on is this test's alone.
 fn moodle() -> &'static Lab {
-    static MOODLE: LazyLock<Lab> = LazyLock::new(|| {
-        let lab = Lab::new("e2e-lms", "4");
-        lab.lastack("install --only lms").good();
-        lab
-    });
-    beside(|| &MOODLE)
+    lab_beside("e2e-lms", "install --only lms --timeout 5m")
 }
 
 fn is_well() {

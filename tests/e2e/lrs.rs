@@ -1,0 +1,145 @@
+//! The LRS half of a stack, in a namespace beside the shared one: it is filled, what breaks is named, and install mends it.
+
+use std::io::{BufRead, BufReader};
+
+use serde_json::{Value, json};
+
+use crate::lab::{Ended, Lab};
+use crate::lab_beside;
+
+/// An LRS and its data lake, which from now on are this test's alone.
+fn lrs() -> &'static Lab {
+    lab_beside("e2e-lrs", "install --only lrs --timeout 5m")
+}
+
+fn statements_in_elasticsearch() -> u64 {
+    // the tutorial's way: as `elastic`, from inside the pod
+    let script = r#"password=$(kubectl -n e2e-lrs get secret data-lake-es-elastic-user -o go-template='{{.data.elastic | base64decode}}')
+        kubectl -n e2e-lrs exec data-lake-es-default-0 --container elasticsearch -- curl -ks -u "elastic:$password" https://localhost:9200/statements/_count"#;
+    let answer = lrs().shell(script).good().json();
+    answer["count"].as_u64().expect("a count")
+}
+
+#[test]
+fn every_statement_of_the_example_is_stored_once_however_often_it_is_sent() {
+    lrs().lastack("seed").good().says("22,000 of 22,000 statements stored").says("each found in Elasticsearch by its id");
+    let stored = statements_in_elasticsearch();
+    let again = lrs().lastack("seed data -o json").good().json();
+    assert_eq!(again["alreadyThere"], 22_000, "the files of data/ are the statements that seed makes: {again}");
+    assert_eq!(again["accepted"], 0);
+    assert_eq!(again["found"], 22_000);
+    assert_eq!(statements_in_elasticsearch(), stored, "the second seed stored something twice");
+}
+
+#[test]
+fn statements_from_standard_input_arrive_and_a_bad_one_keeps_no_good_one_out() {
+    let good = |n: u32| {
+        json!({
+            "id": format!("00000000-0000-4000-8000-00000000000{n}"), "timestamp": "2026-03-01T10:00:00Z",
+            "actor": {"account": {"homePage": "https://example.org", "name": "1"}},
+            "verb": {"id": "http://id.tincanapi.com/verb/viewed"}, "object": {"id": "https://example.org/1"},
+        })
+        .to_string()
+    };
+    let bad = good(9).replace(r#""homePage":"https://example.org","#, "");
+    let lines = format!("{}\n{bad}\n{}\n", good(1), good(2));
+    let ended = lrs().run("kubectl-lastack", &["seed", "-"], &lines).exits(1);
+    ended.says("2 of 3 statements stored").says("refused: standard input: statement 2");
+}
+
+#[test]
+fn a_deleted_service_and_a_scaled_deployment_show_in_status_and_are_mended() {
+    lrs().kubectl("delete service lrs-ralph");
+    lrs().kubectl("scale deployment lrs-ralph --replicas=0");
+    lrs().lastack("status").exits(3).says("ralph answers");
+    lrs().lastack("install").good();
+    lrs().lastack("status").good();
+}
+
+#[test]
+fn a_password_changed_in_its_secret_is_the_password_after_the_next_install() {
+    lrs().kubectl(r#"patch secret lrs-ralph -p {"stringData":{"password":"chosen-by-a-person"}}"#);
+    lrs().lastack("install").good();
+    lrs().lastack("status").good();
+    let shown = lrs().lastack("creds lrs -o json").good().json();
+    assert_eq!(shown["items"][0]["password"], "chosen-by-a-person", "a person's password is kept");
+}
+
+#[test]
+fn an_image_that_cannot_be_pulled_ends_the_install_and_leaves_the_old_revision_running() {
+    let values = lrs().file("bad.yaml", "image: {tag: 9.9.9}\n");
+    let none = lrs().file("none.yaml", "{}\n");
+    let install = |file: &std::path::Path| lrs().lastack(&format!("install --values lrs={}", file.display()));
+    install(&values).exits(1).says("cannot pull fundocker/ralph:9.9.9: not found in the registry").says("release lrs is back at what revision");
+    lrs().lastack("status").good();
+    install(&none).good();
+    lrs().lastack("install").good().says("nothing to change");
+}
+
+/// A helm that is killed, and the program that called it with it, once the release is marked as being worked on. It
+/// stands still while that is looked up, so that it cannot get away.
+const DYING_HELM: &str = r#"#!/bin/bash
+case " $* " in *" upgrade "*) ;; *) exec REAL "$@" ;; esac
+REAL "$@" &
+helm=$!
+while sleep 0.02 && kill -STOP $helm 2>/dev/null; do
+  if kubectl get secret -n e2e-lrs -l owner=helm,name=lrs,status=pending-upgrade -o name | grep -q .; then kill -9 $PPID $helm; exit 137; fi
+  kill -CONT $helm
+done
+wait $helm
+"#;
+
+#[test]
+fn an_install_that_was_killed_in_helm_is_finished_by_the_next() {
+    let real = lrs().shell("command -v helm").good().stdout.trim().to_string();
+    let directory = tempfile::tempdir().expect("a directory");
+    let helm = directory.path().join("helm");
+    std::fs::write(&helm, DYING_HELM.replace("REAL", &real)).expect("a script");
+    lrs().run("chmod", &["+x", &helm.to_string_lossy()], "").good();
+    let values = lrs().file("annotated.yaml", "podAnnotations: {lastack/test: killed}\n");
+    let none = lrs().file("none.yaml", "{}\n");
+    let path = lrs().shell("printf %s \"$PATH\"").good().stdout;
+    lrs().lastack(&format!("install --values lrs={}", none.display())).good();
+    let mut install = lrs().command("kubectl-lastack", &["install", "--values", &format!("lrs={}", values.display())]);
+    install.env("PATH", format!("{}:{path}", directory.path().display()));
+    Ended::of("install that is killed with its helm".into(), install.spawn().expect("the program starts")).exits(-1);
+    lrs().run("helm", &["status", "lrs", "-n", lrs().namespace], "").good().says("pending-upgrade");
+    lrs().lastack("install").good();
+    lrs().run("helm", &["status", "lrs", "-n", lrs().namespace], "").good().says("deployed");
+    let annotation = lrs().kubectl("get deployment lrs-ralph -o jsonpath={.spec.template.metadata.annotations.lastack/test}");
+    assert_eq!(annotation, "killed", "the install that was killed is the one that was finished");
+    lrs().lastack(&format!("install --values lrs={}", none.display())).good();
+}
+
+/// How many statements there are.
+fn stored() -> Value {
+    let status = lrs().lastack("status -o json").json();
+    let datalake = status["parts"].as_array().expect("parts").iter().find(|part| part["part"] == "datalake").expect("a data lake");
+    datalake["figures"]["statements"].clone()
+}
+
+#[test]
+fn an_lrs_that_dies_while_it_is_fed_loses_nothing_and_stores_nothing_twice() {
+    let before = stored();
+    // statements that no earlier run of this test has stored
+    let new = std::process::id();
+    let mut seed = lrs().start(&format!("seed --count 20000 --seed {new} --concurrency 2 -o json"));
+    while stored() == before {
+        assert!(seed.try_wait().expect("the seed can be asked").is_none(), "the seed ended before its LRS could die");
+    }
+    lrs().kubectl("delete pod -l app.kubernetes.io/instance=lrs --force --grace-period=0");
+    let report = Ended::of("seed while the LRS dies".into(), seed).good().json();
+    assert_eq!((&report["sent"], &report["found"], &report["refused"]), (&20_000.into(), &20_000.into(), &0.into()), "{report}");
+}
+
+#[test]
+fn an_interrupted_install_says_so_and_the_next_one_works() {
+    let mut install = lrs().start("install");
+    let mut said = BufReader::new(install.stderr.take().expect("a pipe")).lines();
+    assert!(said.next().is_some_and(|line| line.is_ok_and(|line| line.starts_with("Installing"))));
+    lrs().run("kill", &["-INT", &install.id().to_string()], "").good();
+    let said: Vec<String> = said.map_while(Result::ok).collect();
+    assert_eq!(install.wait().expect("it ends").code(), Some(130));
+    assert!(said.iter().any(|line| line.contains("interrupted")), "{said:?}");
+    lrs().lastack("install").good();
+}
