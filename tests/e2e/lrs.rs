@@ -1,15 +1,22 @@
 //! The LRS half of a stack, in a namespace beside the shared one: it is filled, what breaks is named, and install mends it.
 
 use std::io::{BufRead, BufReader};
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
 use crate::lab::{Ended, Lab};
-use crate::lab_beside;
+use crate::{WITH_DATA_LAKE, beside};
+
+static LRS: LazyLock<Lab> = LazyLock::new(|| {
+    let lab = Lab::new("e2e-lrs", "4");
+    lab.lastack("install --only lrs --timeout 5m").good();
+    lab
+});
 
 /// An LRS and its data lake, which from now on are this test's alone.
 fn lrs() -> &'static Lab {
-    lab_beside("e2e-lrs", "install --only lrs --timeout 5m")
+    beside(&WITH_DATA_LAKE, || &LRS)
 }
 
 fn statements_in_elasticsearch() -> u64 {
@@ -142,4 +149,11 @@ fn an_interrupted_install_says_so_and_the_next_one_works() {
     assert_eq!(install.wait().expect("it ends").code(), Some(130));
     assert!(said.iter().any(|line| line.contains("interrupted")), "{said:?}");
     lrs().lastack("install").good();
+}
+
+/// By its name the last of them.
+#[test]
+fn what_was_installed_only_in_part_goes_and_leaves_its_room_to_others() {
+    lrs().lastack("uninstall --yes").good().says("Gone in");
+    lrs().run("kubectl", &["get", "namespace", lrs().namespace], "").exits(1).says("NotFound");
 }

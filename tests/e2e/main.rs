@@ -16,7 +16,7 @@ mod permissions;
 mod turns;
 mod whole_life;
 
-use std::sync::{LazyLock, Mutex};
+use std::sync::LazyLock;
 
 use lab::Lab;
 use turns::Turns;
@@ -41,34 +41,12 @@ fn stack() -> &'static Lab {
     &STACK
 }
 
-/// From now on the room beside the shared stack, which has brought the operator, is this test's alone.
-fn beside<T>(lab: impl FnOnce() -> T) -> T {
-    static TURNS: Turns = Turns::new();
-    TURNS.take(|| _ = LazyLock::force(&STACK));
+/// Beside the shared stack the node has room for one lab with a data lake, and for one without.
+static WITH_DATA_LAKE: Turns = Turns::new();
+static WITHOUT: Turns = Turns::new();
+
+/// From now on this room, and what is in it, is this test's alone. The shared stack has brought the operator.
+fn beside<T>(room: &'static Turns, lab: impl FnOnce() -> T) -> T {
+    room.take(|| _ = LazyLock::force(&STACK));
     lab()
-}
-
-/// The lab there that several tests work on.
-static BESIDE: Mutex<Option<&'static Lab>> = Mutex::new(None);
-
-/// The same with this lab, installed by the first test that wants it.
-fn lab_beside(namespace: &'static str, install: &str) -> &'static Lab {
-    beside(|| {
-        let there = *BESIDE.lock().expect("the lab beside");
-        there.filter(|lab| lab.namespace == namespace).unwrap_or_else(|| {
-            make_room();
-            let lab: &Lab = Box::leak(Box::new(Lab::new(namespace, "4")));
-            lab.lastack(install).good();
-            *BESIDE.lock().expect("the lab beside") = Some(lab);
-            lab
-        })
-    })
-}
-
-/// Takes the lab away that is beside: there is room for one.
-fn make_room() {
-    let there = BESIDE.lock().expect("the lab beside").take();
-    if let Some(lab) = there {
-        lab.lastack("uninstall --yes").good().says("Gone in");
-    }
 }

@@ -1,12 +1,20 @@
 //! Moodle without the other parts, in namespaces beside the shared stack: what breaks in its pods, and how `install` mends it.
 
+use std::sync::LazyLock;
+
 use crate::lab::{Ended, Lab, Own, eventually};
 use crate::parts::{in_moodle, php_in_moodle};
-use crate::{beside, lab_beside};
+use crate::{WITHOUT, beside};
+
+static MOODLE: LazyLock<Lab> = LazyLock::new(|| {
+    let lab = Lab::new("e2e-lms", "4");
+    lab.lastack("install --only lms --timeout 5m").good();
+    lab
+});
 
 /// A Moodle, which from now on is this test's alone.
 fn moodle() -> &'static Lab {
-    lab_beside("e2e-lms", "install --only lms --timeout 5m")
+    beside(&WITHOUT, || &MOODLE)
 }
 
 fn is_well() {
@@ -43,7 +51,7 @@ fn an_address_that_somebody_gave_moodle_is_taken_back() {
 
 #[test]
 fn a_first_start_that_was_killed_half_way_begins_again_and_a_volume_that_is_full_is_named() {
-    let lab = beside(|| Own(Lab::new("e2e-half", "4")));
+    let lab = beside(&WITHOUT, || Own(Lab::new("e2e-half", "4")));
     let slow = "extraEnv: [{name: CONTRACT_INSTALL_SECONDS, value: \"10\"}]\npersistence: {size: 64Mi, storageClass: sized}\n";
     let slow = lab.file("slow.yaml", slow);
     let mut install = lab.start(&format!("install --only lms --values lms={}", slow.display()));

@@ -1,11 +1,10 @@
 //! From nothing to nothing with helm 3, in a namespace of its own; data that outlives its stack; keys that hurt; the ways
-//! into a stack from outside the cluster. Last by its name, so that it goes on beside tests of Moodle, which leave the cores to it, and not
-//! beside those of Superset.
+//! into a stack from outside the cluster. By its name after the tests of `lrs`, which leave it their room.
 
 use crate::lab::{Lab, eventually, repository};
 use crate::office::Office;
 use crate::parts::superset_as_admin;
-use crate::{beside, make_room};
+use crate::{WITH_DATA_LAKE, beside};
 
 const DOMAIN: &str = "lab.example.org";
 const PARTS: [&str; 3] = ["lms", "lrs", "dataviz"];
@@ -24,7 +23,6 @@ fn small(lab: &Lab, parts: &[&str]) -> String {
 
 /// A second stack, with helm 3 and behind a name.
 fn second() -> Lab {
-    make_room();
     let lab = Lab::new("e2e-helm3", "3");
     let folder = lab.folder("tls");
     lab.certify(&folder, &format!("*.{DOMAIN}"));
@@ -42,7 +40,7 @@ fn second() -> Lab {
 /// Steps of one life, in order: each needs the one before.
 #[test]
 fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
-    let lab = &beside(second);
+    let lab = &beside(&WITH_DATA_LAKE, second);
     let version = lab.run("helm", &["version", "--template", "{{.Version}}"], "").good();
     assert!(version.stdout.starts_with("v3."), "this life is lived with helm 3, not {}", version.stdout);
     let before = lab.versions();
