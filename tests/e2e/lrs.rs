@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
+use crate::beside;
 use crate::lab::{Ended, Lab};
-use crate::{WITH_DATA_LAKE, beside};
 
 static LRS: LazyLock<Lab> = LazyLock::new(|| {
     let lab = Lab::new("e2e-lrs", "4");
@@ -16,7 +16,7 @@ static LRS: LazyLock<Lab> = LazyLock::new(|| {
 
 /// An LRS and its data lake, which from now on are this test's alone.
 fn lrs() -> &'static Lab {
-    beside(&WITH_DATA_LAKE, || &LRS)
+    beside(|| &LRS)
 }
 
 fn statements_in_elasticsearch() -> u64 {

@@ -41,12 +41,10 @@ fn stack() -> &'static Lab {
     &STACK
 }
 
-/// Beside the shared stack the node has room for one lab with a data lake, and for one without.
-static WITH_DATA_LAKE: Turns = Turns::new();
-static WITHOUT: Turns = Turns::new();
-
-/// From now on this room, and what is in it, is this test's alone. The shared stack has brought the operator.
-fn beside<T>(room: &'static Turns, lab: impl FnOnce() -> T) -> T {
-    room.take(|| _ = LazyLock::force(&STACK));
+/// From now on the room beside the shared stack, which has brought the operator, is this test's alone. The two together
+/// keep two cores busy, so there is one such room.
+fn beside<T>(lab: impl FnOnce() -> T) -> T {
+    static TURNS: Turns = Turns::new();
+    TURNS.take(|| _ = LazyLock::force(&STACK));
     lab()
 }

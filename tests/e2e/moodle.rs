@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
+use crate::beside;
 use crate::lab::{Ended, Lab, Own, eventually};
 use crate::parts::{in_moodle, php_in_moodle};
-use crate::{WITHOUT, beside};
 
 static MOODLE: LazyLock<Lab> = LazyLock::new(|| {
     let lab = Lab::new("e2e-lms", "4");
@@ -14,7 +14,7 @@ static MOODLE: LazyLock<Lab> = LazyLock::new(|| {
 
 /// A Moodle, which from now on is this test's alone.
 fn moodle() -> &'static Lab {
-    beside(&WITHOUT, || &MOODLE)
+    beside(|| &MOODLE)
 }
 
 fn is_well() {
@@ -51,7 +51,7 @@ fn an_address_that_somebody_gave_moodle_is_taken_back() {
 
 #[test]
 fn a_first_start_that_was_killed_half_way_begins_again_and_a_volume_that_is_full_is_named() {
-    let lab = beside(&WITHOUT, || Own(Lab::new("e2e-half", "4")));
+    let lab = beside(|| Own(Lab::new("e2e-half", "4")));
     let slow = "extraEnv: [{name: CONTRACT_INSTALL_SECONDS, value: \"10\"}]\npersistence: {size: 64Mi, storageClass: sized}\n";
     let slow = lab.file("slow.yaml", slow);
     let mut install = lab.start(&format!("install --only lms --values lms={}", slow.display()));

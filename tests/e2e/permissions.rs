@@ -1,7 +1,7 @@
 //! What each verb needs is what docs/permissions.md says: a ServiceAccount with just that can do it.
 
 use crate::lab::{Lab, Own};
-use crate::{WITHOUT, beside, lms, stack};
+use crate::{beside, lms, stack};
 
 /// Applies a role of `manifests/rbac/` for a new ServiceAccount and gives the flags to be it.
 fn account_with(role: &str, lab: &Lab) -> String {
@@ -57,7 +57,7 @@ fn a_user_of_one_namespace_can_install_repair_and_seed_there() {
 
 #[test]
 fn a_user_of_one_namespace_can_make_the_first_stack_there_and_take_it_away() {
-    let lab = beside(&WITHOUT, || Own(Lab::new("e2e-own", "4")));
+    let lab = beside(|| Own(Lab::new("e2e-own", "4")));
     lab.run("kubectl", &["create", "namespace", lab.namespace], "").good();
     let user = account_with("install", &lab);
     lab.lastack(&format!("install --only lms --no-wait {user}")).good().says("started  lms.release");

@@ -1,10 +1,10 @@
 //! From nothing to nothing with helm 3, in a namespace of its own; data that outlives its stack; keys that hurt; the ways
 //! into a stack from outside the cluster. By its name after the tests of `lrs`, which leave it their room.
 
+use crate::beside;
 use crate::lab::{Lab, eventually, repository};
 use crate::office::Office;
 use crate::parts::superset_as_admin;
-use crate::{WITH_DATA_LAKE, beside};
 
 const DOMAIN: &str = "lab.example.org";
 const PARTS: [&str; 3] = ["lms", "lrs", "dataviz"];
@@ -40,7 +40,7 @@ fn second() -> Lab {
 /// Steps of one life, in order: each needs the one before.
 #[test]
 fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
-    let lab = &beside(&WITH_DATA_LAKE, second);
+    let lab = &beside(second);
     let version = lab.run("helm", &["version", "--template", "{{.Version}}"], "").good();
     assert!(version.stdout.starts_with("v3."), "this life is lived with helm 3, not {}", version.stdout);
     let before = lab.versions();
