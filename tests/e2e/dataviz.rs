@@ -79,9 +79,7 @@ fn charts_of_the_room_show_what_was_measured() {
     known_statements();
     // no run but this one
     stack().kubectl(r#"patch cronjob data-lake-size -p {"spec":{"suspend":true}}"#);
-    stack().kubectl("create job --from=cronjob/data-lake-size by-hand");
-    stack().kubectl("wait --for=condition=complete job/by-hand --timeout=60s");
-    let measured: Value = serde_json::from_str(&stack().kubectl("logs job/by-hand")).expect("what it wrote down");
+    let measured = measure();
     assert_eq!(measured["statements"], 22_000, "{measured}");
     let stats = data_lake("lastack", "statements/_stats/store", "").good().json();
     let bytes = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} should be bytes"));
@@ -103,9 +101,17 @@ fn charts_of_the_room_show_what_was_measured() {
     }});
     let file = stack().file("room.json", &answers.to_string());
     stack().lastack(&format!("dashboards check index-size room-left --answers {} --fail-on-error", file.display())).good();
-    stack().kubectl("delete job by-hand");
     stack().lastack("install").good().says("nothing to change");
     stack().kubectl(r#"patch cronjob data-lake-size -p {"spec":{"suspend":false}}"#);
+}
+
+/// Lets the CronJob run now; what it wrote down.
+fn measure() -> Value {
+    stack().kubectl("create job --from=cronjob/data-lake-size by-hand");
+    stack().kubectl("wait --for=condition=complete job/by-hand --timeout=60s");
+    let measured = stack().kubectl("logs job/by-hand");
+    stack().kubectl("delete job by-hand");
+    serde_json::from_str(&measured).expect("a document")
 }
 
 /// As the answers write times: without milliseconds, and a midnight as its date.
@@ -200,6 +206,7 @@ fn passwords_and_keys_that_change_are_mended() {
 #[test]
 fn a_teacher_sees_every_chart_and_may_change_nothing() {
     known_statements();
+    measure();
     let url = stack().lastack("open dataviz --print").good().stdout;
     let url = url
         .trim()
