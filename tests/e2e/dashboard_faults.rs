@@ -173,6 +173,19 @@ fn a_broken_or_hostile_bundle_changes_nothing() {
 }
 
 #[test]
+fn drivers_that_cannot_be_installed_end_the_install_and_the_old_pod_goes_on() {
+    known_statements();
+    let nowhere = stack().file("nowhere.yaml", "drivers: {indexUrl: \"https://127.0.0.1:9/simple\"}\n");
+    let none = stack().file("none.yaml", "{}\n");
+    let install = |values: &PathBuf| stack().lastack(&format!("install --values dataviz={}", values.display()));
+    install(&nowhere).exits(1).says("container drivers of pod dataviz-superset-").says("127.0.0.1:9");
+    one_chart_is_good();
+    install(&none).good();
+    one_chart_is_good();
+    stack().lastack("install").good().says("nothing to change");
+}
+
+#[test]
 fn postgresql_that_is_down_is_named_with_its_pod_and_mended() {
     known_statements();
     stack().kubectl("scale statefulset dataviz-postgresql --replicas=0");
