@@ -220,6 +220,32 @@ fn a_new_authority_is_waited_for_until_the_data_lake_has_a_certificate_of_it() {
         .says("there    datalake.index");
 }
 
+/// As after a restart of its node: the operator tells of it what it saw before.
+#[test]
+fn a_data_lake_that_comes_back_is_waited_for() {
+    const POD: &str = "/api/v1/namespaces/alice/pods/data-lake-es-default-0";
+    let lab = Lab::installed();
+    let ready = lab.kubernetes.object(POD).expect("the pod");
+    let mut starts = ready.clone();
+    starts["status"]["conditions"][0]["status"] = json!("False");
+    lab.kubernetes.put([starts]);
+    let mut looks = 0;
+    lab.kubernetes.reacts(Method::GET, DATA_LAKE, move |world, _| {
+        looks += 1;
+        if looks > 5 {
+            world.put(ready.clone());
+        }
+        None
+    });
+    lab.machine
+        .run("install")
+        .exits(0)
+        .says("working  datalake.cluster")
+        .says("service data-lake-es-http has no ready pod")
+        .says("ok       datalake.cluster")
+        .says("there    datalake.index");
+}
+
 #[test]
 fn certificates_that_the_operator_does_not_make_are_named_at_the_deadline() {
     let lab = lab_without_certificates(data_lake_pod(json!({"reason": "ContainerCreating"}), 0));

@@ -3,9 +3,10 @@
 use anyhow::Result;
 use async_trait::async_trait;
 
-use crate::clients::http;
 use crate::clients::pods::{self, Trouble};
 use crate::clients::wait::{self, State};
+use crate::clients::{elasticsearch, http};
+use crate::error;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::step::{Converged, Observed, Step, StepId};
@@ -22,14 +23,16 @@ async fn why_red(stack: &Stack, live: &Live) -> String {
     asked.await.ok().flatten().map(|why| format!(": {why}")).unwrap_or_default()
 }
 
-/// The operator tells of the nodes what it saw last: a new authority is in its Secret up to minutes before a node has read its own
-/// certificate again.
-async fn is_of_old_authority(stack: &Stack) -> bool {
+/// The operator tells of the nodes what it saw last. After a restart they are not there yet, and a new authority is in its Secret up to
+/// minutes before a node has read its own certificate again. None when Elasticsearch answers, or this user may not ask it.
+async fn why_silent(stack: &Stack) -> Option<String> {
     let asked = async { super::client(stack).await?.health().await };
-    asked.await.is_err_and(|error| http::is_untrusted(&error))
+    match asked.await {
+        Err(error) if http::is_untrusted(&error) => Some("Elasticsearch has no certificate of the new authority yet".into()),
+        Err(error) if error::forbidden(&error).is_none() && !elasticsearch::is_refusal(&error) => Some(error::one_line(&error)),
+        _ => None,
+    }
 }
-
-const OF_OLD_AUTHORITY: &str = "Elasticsearch has no certificate of the new authority yet";
 
 pub struct Cluster;
 
@@ -48,8 +51,8 @@ impl Step for Cluster {
         let nodes = nodes(stack);
         Ok(if !live.is_ready(nodes) {
             Observed::drifted("the data lake", live.describe(nodes), "ready")
-        } else if is_of_old_authority(stack).await {
-            Observed::drifted("the data lake", OF_OLD_AUTHORITY, "trusted by its clients")
+        } else if let Some(why) = why_silent(stack).await {
+            Observed::drifted("the data lake", why, "answering its clients")
         } else {
             Observed::Ok(format!("Elasticsearch {}, {}", live.version(), live.health()))
         })
@@ -59,10 +62,10 @@ impl Step for Cluster {
         let wanted = nodes(stack);
         wait::until(stack, &format!("elasticsearch {NAME}"), progress, || async {
             let Some(live) = live(stack).await? else { return Ok(State::Waiting("the resource is gone".into())) };
-            if live.is_ready(wanted) && is_of_old_authority(stack).await {
-                return Ok(State::Waiting(OF_OLD_AUTHORITY.into()));
-            }
             if live.is_ready(wanted) {
+                if let Some(why) = why_silent(stack).await {
+                    return Ok(State::Waiting(why));
+                }
                 return Ok(State::Ready(format!("Elasticsearch {}, {}, {}", live.version(), counted(wanted), live.health())));
             }
             if let Some(fatal) = live.refused() {
