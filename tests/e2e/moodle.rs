@@ -6,11 +6,7 @@ use crate::beside;
 use crate::lab::{Ended, Lab, Own, eventually};
 use crate::parts::{in_moodle, php_in_moodle};
 
-static MOODLE: LazyLock<Lab> = LazyLock::new(|| {
-    let lab = Lab::new("e2e-lms", "4");
-    lab.lastack("install --only lms --timeout 5m").good();
-    lab
-});
+static MOODLE: LazyLock<Lab> = LazyLock::new(|| Lab::with("e2e-lms", "lms"));
 
 /// A Moodle, which from now on is this test's alone.
 fn moodle() -> &'static Lab {

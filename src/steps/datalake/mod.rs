@@ -32,7 +32,7 @@ const PODS: &str = "elasticsearch.k8s.elastic.co/cluster-name=data-lake";
 
 pub use accounts::user_secret;
 pub use index::{by_hand, difference};
-pub use resource::{body, nodes};
+pub use resource::{body, nodes, own_image};
 
 pub struct Datalake;
 

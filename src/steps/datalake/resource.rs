@@ -122,6 +122,11 @@ fn desired(stack: &Stack, live: Option<&Live>) -> Result<Desired> {
     Desired::known(&stack.target.client, stack.namespace(), &super::kind(), body(stack, live.and_then(Live::storage))?)
 }
 
+/// The image that the operator takes for this version by itself, from where images of this stack come.
+pub fn own_image(stack: &Stack) -> String {
+    stack.image(stack.versions.of(Component::Datalake).image("elasticsearch"))
+}
+
 /// What is asked of the operator; without the size that volumes have, with that of the profile.
 pub fn body(stack: &Stack, storage: Option<&Value>) -> Result<Value> {
     let mut body: Value = serde_saphyr::from_str(TEMPLATE).context("manifests/data-lake.yaml")?;
@@ -130,7 +135,7 @@ pub fn body(stack: &Stack, storage: Option<&Value>) -> Result<Value> {
     body["metadata"]["labels"] = stack.labels("elasticsearch", NAME);
     body["spec"]["version"] = json!(versions.version);
     if stack.settings.image_registry.is_some() {
-        body["spec"]["image"] = json!(stack.image(versions.image("elasticsearch")));
+        body["spec"]["image"] = json!(own_image(stack));
     }
     let set = &mut body["spec"]["nodeSets"][0];
     set["count"] = json!(size.nodes);

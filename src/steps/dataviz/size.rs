@@ -21,7 +21,6 @@ use crate::output::age::age;
 use crate::output::progress::Progress;
 use crate::stack::Stack;
 use crate::stack::step::{Blocked, Converged, Observed, Retracted, Retraction, Step, StepId};
-use crate::stack::versions::Component;
 use crate::steps::datalake::{self, by_hand, difference};
 
 const MANIFEST: &str = include_str!("../../../manifests/data-lake-size.yaml");
@@ -41,8 +40,7 @@ fn desired(stack: &Stack) -> Result<Desired> {
     let mut body: Value = serde_saphyr::from_str(MANIFEST).context("manifests/data-lake-size.yaml")?;
     let labels = stack.labels("data-lake-size", NAME);
     let data_lake = datalake::body(stack, None)?;
-    let image = data_lake["spec"]["image"].as_str().map(str::to_string);
-    let image = image.unwrap_or_else(|| stack.image(stack.versions.of(Component::Datalake).image("elasticsearch")));
+    let image = data_lake["spec"]["image"].as_str().map_or_else(|| datalake::own_image(stack), str::to_string);
     body["metadata"]["labels"] = labels.clone();
     let job = &mut body["spec"]["jobTemplate"];
     job["metadata"]["labels"] = labels.clone();
