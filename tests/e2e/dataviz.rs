@@ -207,6 +207,8 @@ fn passwords_and_keys_that_change_are_mended() {
 fn a_teacher_sees_every_chart_and_may_change_nothing() {
     known_statements();
     measure();
+    // Superset shows for a minute what it has; a check asks anew
+    stack().lastack("dashboards check index-size").good();
     let url = stack().lastack("open dataviz --print").good().stdout;
     let url = url
         .trim()
