@@ -1,4 +1,4 @@
-//! The LRS half of a stack, in a namespace beside the shared one: it is filled, what breaks is named, and install mends it.
+//! The LRS half of a stack, in a namespace beside the shared one: what breaks is named, and install mends it.
 
 use std::io::{BufRead, BufReader};
 use std::sync::LazyLock;
@@ -13,25 +13,6 @@ static LRS: LazyLock<Lab> = LazyLock::new(|| Lab::with("e2e-lrs", "lrs"));
 /// An LRS and its data lake, which from now on are this test's alone.
 fn lrs() -> &'static Lab {
     beside(|| &LRS)
-}
-
-fn statements_in_elasticsearch() -> u64 {
-    // the tutorial's way: as `elastic`, from inside the pod
-    let script = r#"password=$(kubectl -n e2e-lrs get secret data-lake-es-elastic-user -o go-template='{{.data.elastic | base64decode}}')
-        kubectl -n e2e-lrs exec data-lake-es-default-0 --container elasticsearch -- curl -ks -u "elastic:$password" https://localhost:9200/statements/_count"#;
-    let answer = lrs().shell(script).good().json();
-    answer["count"].as_u64().expect("a count")
-}
-
-#[test]
-fn every_statement_of_the_example_is_stored_once_however_often_it_is_sent() {
-    lrs().lastack("seed").good().says("22,000 of 22,000 statements stored").says("each found in Elasticsearch by its id");
-    let stored = statements_in_elasticsearch();
-    let again = lrs().lastack("seed data -o json").good().json();
-    assert_eq!(again["alreadyThere"], 22_000, "the files of data/ are the statements that seed makes: {again}");
-    assert_eq!(again["accepted"], 0);
-    assert_eq!(again["found"], 22_000);
-    assert_eq!(statements_in_elasticsearch(), stored, "the second seed stored something twice");
 }
 
 #[test]
@@ -126,13 +107,13 @@ fn an_lrs_that_dies_while_it_is_fed_loses_nothing_and_stores_nothing_twice() {
     let before = stored();
     // statements that no earlier run of this test has stored
     let new = std::process::id();
-    let mut seed = lrs().start(&format!("seed --count 20000 --seed {new} --concurrency 2 -o json"));
+    let mut seed = lrs().start(&format!("seed --count 8000 --seed {new} --concurrency 2 -o json"));
     while stored() == before {
         assert!(seed.try_wait().expect("the seed can be asked").is_none(), "the seed ended before its LRS could die");
     }
     lrs().kubectl("delete pod -l app.kubernetes.io/instance=lrs --force --grace-period=0");
     let report = Ended::of("seed while the LRS dies".into(), seed).good().json();
-    assert_eq!((&report["sent"], &report["found"], &report["refused"]), (&20_000.into(), &20_000.into(), &0.into()), "{report}");
+    assert_eq!((&report["sent"], &report["found"], &report["refused"]), (&8_000.into(), &8_000.into(), &0.into()), "{report}");
 }
 
 #[test]

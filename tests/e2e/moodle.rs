@@ -1,16 +1,47 @@
-//! Moodle without the other parts, in namespaces beside the shared stack: what breaks in its pods, and how `install` mends it.
+//! Moodle without the other parts, in a namespace beside the shared stack: what breaks in its pods, and how `install` mends it.
 
+use std::path::PathBuf;
+use std::process::Child;
 use std::sync::LazyLock;
 
 use crate::beside;
-use crate::lab::{Ended, Lab, Own, eventually};
+use crate::lab::{Ended, Lab, eventually};
 use crate::parts::{in_moodle, php_in_moodle};
 
-static MOODLE: LazyLock<Lab> = LazyLock::new(|| Lab::with("e2e-lms", "lms"));
+/// The Moodle of these tests: on a small volume, and installed although its pod was killed while it did that.
+static MOODLE: LazyLock<Lab> = LazyLock::new(|| {
+    let lab = Lab::new("e2e-lms", "4");
+    // one that was kept
+    lab.run("kubectl", &["delete", "namespace", lab.namespace, "--ignore-not-found"], "").good();
+    let install = lab.start(&format!("install --only lms --values lms={}", slow(&lab, "INSTALL").display()));
+    killed_when(&lab, install, "Moodle installs itself", || logs(&lab).contains("-->System"));
+    lab
+});
 
-/// A Moodle, which from now on is this test's alone.
+/// Values with which it takes some seconds more for this, so that it can be killed meanwhile.
+fn slow(lab: &Lab, what: &str) -> PathBuf {
+    let values = format!("extraEnv: [{{name: CONTRACT_{what}_SECONDS, value: \"10\"}}]\npersistence: {{size: 64Mi, storageClass: sized}}\n");
+    lab.file("slow.yaml", &values)
+}
+
+/// It, which from now on is this test's alone.
 fn moodle() -> &'static Lab {
     beside(|| &MOODLE)
+}
+
+/// Kills Moodle's pod while a command is at work there, which has to end well all the same.
+fn killed_when(lab: &Lab, mut command: Child, what: &str, is_so: impl Fn() -> bool) {
+    eventually(what, || {
+        assert!(command.try_wait().expect("a child").is_none(), "install ended before Moodle began");
+        is_so()
+    });
+    lab.kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --grace-period=1");
+    Ended::of("install while its pod is killed".into(), command).good();
+}
+
+/// What Moodle's container has said, also when there is none yet.
+fn logs(lab: &Lab) -> String {
+    lab.run("kubectl", &["-n", lab.namespace, "logs", "deploy/lms-moodle", "-c", "moodle"], "").stdout
 }
 
 fn is_well() {
@@ -45,43 +76,30 @@ fn an_address_that_somebody_gave_moodle_is_taken_back() {
     is_well();
 }
 
+/// By its name the first of them, as another pod has another log.
 #[test]
-fn a_first_start_that_was_killed_half_way_begins_again_and_a_volume_that_is_full_is_named() {
-    let lab = beside(|| Own(Lab::new("e2e-half", "4")));
-    let slow = "extraEnv: [{name: CONTRACT_INSTALL_SECONDS, value: \"10\"}]\npersistence: {size: 64Mi, storageClass: sized}\n";
-    let slow = lab.file("slow.yaml", slow);
-    let mut install = lab.start(&format!("install --only lms --values lms={}", slow.display()));
-    eventually("Moodle has begun to install itself", || {
-        assert!(install.try_wait().expect("a child").is_none(), "install ended before Moodle began");
-        lab.run("kubectl", &["-n", "e2e-half", "logs", "deploy/lms-moodle", "-c", "moodle"], "").stdout.contains("-->System")
-    });
-    lab.kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --grace-period=1");
-    Ended::of("install while its pod is killed".into(), install).good();
-    let log = lab.kubectl("logs deploy/lms-moodle -c moodle");
+fn a_beginning_that_was_killed_half_way_is_made_again() {
+    let log = logs(moodle());
     assert!(log.contains("an installation was stopped half-way"), "{log}");
+    is_well();
+}
 
-    lab.lastack("status").good();
-    in_moodle(&lab, "dd if=/dev/zero of=/var/www/moodledata/filler bs=1M").exits(1).says("No space left on device");
-    lab.lastack("status").exits(3).says("the volume with Moodle's files is full, 0 B are left");
-    in_moodle(&lab, "rm /var/www/moodledata/filler").good();
-    lab.lastack("status").good();
-    lab.lastack("uninstall --yes").good();
+#[test]
+fn a_volume_that_is_full_is_named() {
+    in_moodle(moodle(), "dd if=/dev/zero of=/var/www/moodledata/filler bs=1M").exits(1).says("No space left on device");
+    moodle().lastack("status").exits(3).says("the volume with Moodle's files is full, 0 B are left");
+    in_moodle(moodle(), "rm /var/www/moodledata/filler").good();
+    is_well();
 }
 
 #[test]
 fn an_upgrade_that_was_killed_half_way_goes_on() {
     php_in_moodle(moodle(), "set_config('allversionshash', '');");
-    let slow = moodle().file("slow.yaml", "extraEnv: [{name: CONTRACT_UPGRADE_SECONDS, value: \"20\"}]\n");
-    let mut install = moodle().start(&format!("install --values lms={}", slow.display()));
-    eventually("Moodle upgrades the plugin", || {
-        assert!(install.try_wait().expect("a child").is_none(), "install ended before Moodle began");
+    let install = moodle().start(&format!("install --values lms={}", slow(moodle(), "UPGRADE").display()));
+    killed_when(moodle(), install, "Moodle upgrades the plugin", || {
         in_moodle(moodle(), "php admin/cli/cfg.php --name=version").stdout.contains("Site is being upgraded")
     });
-    moodle().kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --grace-period=1");
-    Ended::of("install while its pod is killed".into(), install).good();
-    let log = moodle().kubectl("logs deploy/lms-moodle -c moodle");
+    let log = logs(moodle());
     assert!(log.contains("an upgrade was stopped half-way"), "{log}");
     is_well();
-    let none = moodle().file("none.yaml", "{}\n");
-    moodle().lastack(&format!("install --values lms={}", none.display())).good();
 }

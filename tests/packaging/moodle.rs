@@ -223,7 +223,9 @@ fn mounts_every_file_and_the_plugin_from_the_cluster() {
 }
 
 #[test]
-fn replays_only_what_a_plugin_can_have_left() {
+fn replays_as_often_as_asked_and_only_what_a_plugin_can_have_left() {
+    let often = moodle(&json!({"plugin": {"configMap": "lms-plugin"}, "replay": {"everySeconds": 10}}));
+    assert_eq!(environment(container(&often, "moodle"))["LASTACK_REPLAY_SECONDS"], "10");
     for values in [json!({}), json!({"plugin": {"configMap": "lms-plugin"}, "replay": {"enabled": false}})] {
         let objects = moodle(&values);
         let volumes = deployment(&objects)["template"]["spec"]["volumes"].as_array().unwrap();
