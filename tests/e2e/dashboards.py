@@ -10,20 +10,23 @@ import sys
 
 import chromium
 from chromium import PATIENCE
-from selenium.common.exceptions import TimeoutException
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.expected_conditions import element_to_be_clickable
 from selenium.webdriver.support.ui import WebDriverWait
 
-# Notes are held as charts are, but have no title. A chart that is still loading has an indicator instead of what it shows.
-# Whether all are there is asked often, so it reads no text: that would make the browser lay out the page each time.
+# Notes are held as charts are, but have no title. A chart that is still loading has an indicator instead of what it shows, and one
+# whose own script is still on its way has nothing at all.
+# Whether all are there is asked often, so it reads no text as it is laid out: the browser would have to lay out the page each time.
 CHARTS = """
 const charts = [...document.querySelectorAll('.dashboard-component-chart-holder')].map(holder => ({
   holder, title: (holder.querySelector('[data-test="editable-title"], .header-title') || {}).textContent || '',
 })).filter(chart => chart.title)
-const isDrawn = ({holder}) =>
-  holder.querySelector('.slice_container') && !holder.querySelector('[data-test="loading-indicator"], .loading')
+const isDrawn = ({holder}) => {
+  const slice = holder.querySelector('.slice_container')
+  return slice && !holder.querySelector('[data-test="loading-indicator"], .loading') && (slice.textContent || slice.querySelector('canvas, svg'))
+}
 """
 SHOWN = f"{CHARTS} return charts.length === arguments[0] && charts.every(isDrawn)"
 TEXTS = f"""{CHARTS}
@@ -49,10 +52,17 @@ def sign_in(page, asked):
 
 def select(page, name, value):
     """Types a value into a filter of the bar and applies it."""
-    patient = WebDriverWait(page, PATIENCE)
-    control = f"//*[@data-test='filter-control-name'][normalize-space()='{name}']/ancestor::*[.//input[@role='combobox']][1]"
-    patient.until(lambda p: p.find_element(By.XPATH, f"{control}//input[@role='combobox']")).send_keys(value)
-    patient.until(element_to_be_clickable((By.CSS_SELECTOR, f".ant-select-item-option[title='{value}']"))).click()
+    patient = WebDriverWait(page, PATIENCE, ignored_exceptions=[StaleElementReferenceException])
+    field = f"//*[@data-test='filter-control-name'][normalize-space()='{name}']/ancestor::*[.//input[@role='combobox']][1]//input[@role='combobox']"
+
+    def offered(p):
+        control = p.find_element(By.XPATH, field)
+        if not control.get_attribute("value"):
+            # also once more: while the page starts the bar is drawn anew, and what was typed is gone
+            control.send_keys(value)
+        return element_to_be_clickable((By.CSS_SELECTOR, f".ant-select-item-option[title='{value}']"))(p)
+
+    patient.until(offered).click()
     patient.until(lambda p: p.find_element(By.CSS_SELECTOR, "[data-test='filter-bar__apply-button']:enabled")).click()
 
 

@@ -189,9 +189,10 @@ fn a_dashboard_that_a_person_renamed_is_exported_kept_and_only_overwritten_when_
 #[test]
 fn passwords_and_keys_that_change_are_mended() {
     known_statements();
-    const CHANGED: &str = "changed-by-the-test-of-dataviz-01";
+    // none that an earlier run of this test has set
+    let changed = format!("changed-by-the-test-of-dataviz-{}", std::process::id());
     let patch = |secret: &str, key: &str| {
-        let value = format!(r#"{{"stringData":{{"{key}":"{CHANGED}"}}}}"#);
+        let value = format!(r#"{{"stringData":{{"{key}":"{changed}"}}}}"#);
         stack().run("kubectl", &["-n", "e2e", "patch", "secret", secret, "-p", &value], "").good();
     };
     patch("data-lake-user-dashboards", "password");
@@ -200,12 +201,12 @@ fn passwords_and_keys_that_change_are_mended() {
 
     // a key that is changed by the book: what the old one can still read is kept, and so is what nobody changed
     let secret = stack().kubectl("get secret dataviz-superset -o jsonpath={.data.secret-key}");
-    let both = format!(r#"{{"data":{{"previous-secret-key":"{secret}"}},"stringData":{{"secret-key":"another-key-of-the-test-of-dataviz"}}}}"#);
+    let both = format!(r#"{{"data":{{"previous-secret-key":"{secret}"}},"stringData":{{"secret-key":"another-key-{changed}"}}}}"#);
     stack().run("kubectl", &["-n", "e2e", "patch", "secret", "dataviz-superset", "-p", &both], "").good();
     patch("dataviz-superset", "teacher-password");
     stack().lastack("install").good().says("there    dataviz.database");
     one_chart_is_good();
-    superset(stack(), "teacher", CHANGED, "get me/").good();
+    superset(stack(), "teacher", &changed, "get me/").good();
 
     // what Superset stored cannot be read with the new key; the tool's own account has a password that nobody knows
     patch("dataviz-superset", "secret-key");
