@@ -37,7 +37,7 @@ check: machine ## format, clippy, licences, shell scripts, the sandbox's own pro
 unit: ## tests that need no cluster; helm renders the charts
 	command -v helm >/dev/null || sandbox/up --build-only
 	# most of them wait for an answer most of the time
-	cargo test --locked -- --test-threads=$$(( 2 * $$(nproc) ))
+	cargo test --locked -- --test-threads=$$(( 4 * $$(nproc) ))
 
 e2e: machine ## tests on the sandbox, with helm 3 and helm 4, and in a browser
 	command -v chromedriver >/dev/null && /usr/bin/python3 -c 'import selenium' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq chromium chromium-driver python3-selenium; }
