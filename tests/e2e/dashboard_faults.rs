@@ -46,7 +46,7 @@ fn deleted_dashboards_stay_away_until_two_who_want_them_bring_them_at_once() {
     }
     let list = stack().lastack("dashboards list").good();
     assert_eq!(list.stdout.matches("as in this program").count(), 3, "{}", list.stdout);
-    one_chart_is_good();
+    stack().lastack(CHECK).good();
     stack().lastack("install").good().says("nothing to change");
 }
 
@@ -75,7 +75,7 @@ fn charts_that_somebody_deleted_take_no_others_with_them_in_an_upgrade() {
     stack().lastack("install").good().says("nothing to change");
     stack().lastack("dashboards apply --overwrite").good().says("charts/odd-statements.yaml applied").says("2 applied");
     assert_eq!(shown(), "12");
-    stack().lastack("dashboards check odd-statements --answers data/answers.json --fail-on-error").good();
+    stack().lastack(CHECK).good();
 }
 
 #[test]

@@ -25,7 +25,7 @@ const charts = [...document.querySelectorAll('.dashboard-component-chart-holder'
 })).filter(chart => chart.title)
 const isDrawn = ({holder}) => {
   const slice = holder.querySelector('.slice_container')
-  return slice && !holder.querySelector('[data-test="loading-indicator"], .loading') && (slice.textContent || slice.querySelector('canvas, svg'))
+  return slice && !holder.querySelector('[data-test="loading-indicator"], .loading') && (slice.textContent !== '' || slice.querySelector('canvas, svg') !== null)
 }
 """
 SHOWN = f"{CHARTS} return charts.length === arguments[0] && charts.every(isDrawn)"

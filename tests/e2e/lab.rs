@@ -54,13 +54,6 @@ impl Lab {
         lab
     }
 
-    /// With these components installed in it.
-    pub fn with(namespace: &'static str, components: &str) -> Self {
-        let lab = Self::new(namespace, "4");
-        lab.lastack(&format!("install --only {components} --timeout 5m")).good();
-        lab
-    }
-
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.extra.push((name.into(), value.into()));
         self

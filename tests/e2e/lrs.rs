@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 use crate::beside;
 use crate::lab::{Ended, Lab};
 
-static LRS: LazyLock<Lab> = LazyLock::new(|| Lab::with("e2e-lrs", "lrs"));
+static LRS: LazyLock<Lab> = LazyLock::new(|| {
+    let lab = Lab::new("e2e-lrs", "4");
+    lab.lastack("install --only lrs --timeout 5m").good();
+    lab
+});
 
 /// An LRS and its data lake, which from now on are this test's alone.
 fn lrs() -> &'static Lab {

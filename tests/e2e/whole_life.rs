@@ -34,7 +34,7 @@ fn second() -> Lab {
     let settings = format!("{entries}cacert = \"{}\"\n", folder.join("tls.crt").display());
     std::fs::write(folder.join(".curlrc"), settings).expect("a temporary file");
     let lab = lab.env("CURL_HOME", folder.to_str().expect("a path that is text"));
-    let install = format!("{INSTALL} --only lms,lrs --expose nodeport{}", small(&lab, &BEGINNING));
+    let install = format!("{INSTALL} --only {} --expose nodeport{}", BEGINNING.join(","), small(&lab, &BEGINNING));
     lab.lastack(&install).good().says("there    operator.release").says("ok       namespace");
     lab
 }
