@@ -28,6 +28,8 @@ test: check unit e2e ## every check and every test
 check: machine ## format, clippy, licences, shell scripts, the sandbox's own programs
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	# which is only a target when it is named
+	cargo clippy --locked --test e2e -- -D warnings
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@$(CARGO_DENY_VERSION)
 	cargo deny check bans licenses sources
 	command -v shellcheck >/dev/null || { apt-get update -qq && apt-get install -y -qq shellcheck; }
