@@ -188,6 +188,7 @@ fn a_dashboard_that_a_person_renamed_is_exported_kept_and_only_overwritten_when_
 #[test]
 fn passwords_and_keys_that_change_are_mended() {
     known_statements();
+    metadata("superset", "INSERT INTO logs (action, dttm) VALUES ('of long ago', now() - interval '400 days')");
     // none that an earlier run of this test has set
     let changed = format!("changed-by-the-test-of-dataviz-{}", std::process::id());
     let patch = |secret: &str, key: &str| {
@@ -215,6 +216,8 @@ fn passwords_and_keys_that_change_are_mended() {
     stack().lastack("install").good();
     one_chart_is_good();
     stack().lastack("install").good().says("nothing to change");
+    // the Job, which ran for each of these keys, forgets what nobody looks at any more
+    assert_eq!(metadata("superset", "SELECT count(*) FROM logs WHERE action = 'of long ago'"), "0\n");
 }
 
 #[test]
@@ -239,7 +242,16 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
         "url": url, "user": "teacher", "password": password, "dashboards": dashboards,
         "filters": {"is-the-course-alive": {"Course": "Cells and Life"}, "is-the-data-flowing": {"Course": "Cells and Life"}}, "screenshots": std::env::var("LASTACK_SCREENSHOTS").ok(),
     });
+    let newest = metadata("superset", "SELECT max(id) FROM logs").trim().to_string();
+    let began = jiff::Timestamp::now();
     let pages = stack().run("/usr/bin/python3", &["tests/e2e/dashboards.py"], &asked.to_string()).good().json();
+    let log = metadata("superset", &format!("SELECT action FROM logs WHERE id > {newest}"));
+    assert_eq!(log.lines().filter(|action| *action == "dashboard").count(), slugs.len(), "who opened what is written down: {log}");
+    // a view is a handful of rows, and was ninety
+    assert!(log.lines().count() < 40, "what a chart asks is not: {log}");
+    // what a page finds out about the colours of its labels it saves when it is left, after it drew all charts again for it
+    let requests = stack().kubectl(&format!("logs deployment/dataviz-superset --since-time={began}"));
+    assert!(requests.contains("POST /api/v1/chart/data") && !requests.contains("/colors"), "{requests}");
     for slug in slugs {
         let charts = pages[slug]["charts"].as_object().unwrap_or_else(|| panic!("{slug} should be on a page: {pages}"));
         for (title, text) in charts {

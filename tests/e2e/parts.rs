@@ -40,10 +40,10 @@ pub fn superset_as_admin(lab: &Lab, script: &str) -> Ended {
     superset(lab, "admin", &password_of(lab, "admin"), script)
 }
 
-/// A statement of SQL in the PostgreSQL of Superset.
-pub fn metadata(database: &str, statement: &str) {
-    let psql = ["psql", "--quiet", "--username=superset", "--dbname", database, "--command", statement];
-    stack().run("kubectl", &[&["-n", "e2e", "exec", "dataviz-postgresql-0", "--"], &psql[..]].concat(), "").good();
+/// What the PostgreSQL of Superset answers to a statement of SQL, a line for each row.
+pub fn metadata(database: &str, statement: &str) -> String {
+    let psql = ["psql", "--quiet", "--tuples-only", "--no-align", "--username=superset", "--dbname", database, "--command", statement];
+    stack().run("kubectl", &[&["-n", "e2e", "exec", "dataviz-postgresql-0", "--"], &psql[..]].concat(), "").good().stdout
 }
 
 /// Of an account of Superset, as `creds` tells it.

@@ -1,4 +1,5 @@
-"""Migrates the metadata database, keeps its secrets readable, then makes Superset's roles, the role Teacher and the accounts.
+"""Migrates the metadata database, keeps its secrets readable, then makes Superset's roles, the role Teacher and the accounts,
+and forgets what is older than the log is to be.
 
 Every part can be repeated, and PostgreSQL undoes a migration that was killed. The last line of a failed run says why.
 """
@@ -82,6 +83,10 @@ def main():
 
         with app.app_context():
             accounts.make()
+            from superset.commands.logs.prune import LogPruneCommand
+
+            # beat does it each day, where there is one
+            LogPruneCommand(app.config["LOG_DAYS"]).run()
     print("Superset's database, roles and accounts are there")
 
 

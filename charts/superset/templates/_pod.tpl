@@ -155,6 +155,8 @@ securityContext:
     items:
       - key: superset_config.py
         path: superset_config.py
+      - key: lastack_lean.py
+        path: lastack_lean.py
       - key: settings.json
         path: settings.json
 - name: scripts
