@@ -29,6 +29,17 @@ SCROLL = f"{CHARTS} charts[arguments[0]].holder.scrollIntoView()"
 DRAWN = f"{CHARTS} return isDrawn(charts[arguments[0]])"
 
 
+def rest(page):
+    """Until the page after the login asks for nothing more: it would take the first dashboard's time, and nobody types an address that fast."""
+    asked = [-1]
+
+    def is_quiet(p):
+        asked.append(p.execute_script("return performance.getEntriesByType('resource').length"))
+        return asked[-1] == asked[-2]
+
+    WebDriverWait(page, PATIENCE, poll_frequency=1).until(is_quiet)
+
+
 def look(page, url, charts):
     wait = WebDriverWait(page, PATIENCE, poll_frequency=0.05)
     begun = time.monotonic()
@@ -45,6 +56,7 @@ def main():
     asked = json.load(sys.stdin)
     with chromium.page(A_PERSONS, window=WINDOW) as page:
         sign_in(page, asked)
+        rest(page)
 
         def round_of_all():
             return {slug: look(page, f"{asked['url']}/superset/dashboard/{slug}/", charts) for slug, charts in asked["dashboards"].items()}
