@@ -27,9 +27,8 @@ test: check unit e2e ## every check and every test
 
 check: machine ## format, clippy, licences, shell scripts, the sandbox's own programs
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
-	# which is only a target when it is named
-	cargo clippy --locked --test e2e -- -D warnings
+	# e2e is only a target when it is named
+	cargo clippy --locked --lib --bins --tests --benches --test e2e -- -D warnings
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@$(CARGO_DENY_VERSION)
 	cargo deny check bans licenses sources
 	command -v shellcheck >/dev/null || { apt-get update -qq && apt-get install -y -qq shellcheck; }
@@ -43,7 +42,8 @@ unit: ## tests that need no cluster; helm renders the charts
 
 e2e: machine ## tests on the sandbox, with helm 3 and helm 4, and in a browser
 	command -v chromedriver >/dev/null && /usr/bin/python3 -c 'import selenium' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq chromium chromium-driver python3-selenium; }
-	sandbox/up
+	# the tests bring the cluster up themselves
+	sandbox/up --build-only
 	# all at once: two of them work, one on the shared stack and one beside it, and the others wait for their turn
 	cargo test --locked --test e2e -- --test-threads=64
 
