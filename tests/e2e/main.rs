@@ -1,9 +1,8 @@
 //! The main job on a real cluster, as a person types it. Needs the sandbox (`sandbox/up` starts it), so it runs only by
 //! its name (`cargo test --test e2e`). Most tests share a stack and take turns there; those with a namespace of their own
-//! go on beside them, which needs as many threads as there are tests.
+//! go on beside them, which needs as many threads as there are tests. Both take their turns in the order of their names:
+//! those of Superset, which compute most, last, as they keep both cores busy also when the others have ended.
 
-mod dashboard_faults;
-mod dataviz;
 mod helm_plugin;
 mod lab;
 mod lms;
@@ -13,6 +12,8 @@ mod moodle;
 mod office;
 mod parts;
 mod permissions;
+mod repairs;
+mod superset;
 mod turns;
 mod whole_life;
 

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::dataviz::{CHECK, known_statements, one_chart_is_good};
 use crate::lab::{Ended, eventually};
 use crate::parts::{data_lake, metadata, password_of, superset, superset_as_admin};
 use crate::stack;
+use crate::superset::{CHECK, known_statements, one_chart_is_good};
 
 /// By its name before the tests that need the known statements, which would have to be stored again.
 #[test]
