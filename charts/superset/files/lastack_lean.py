@@ -23,7 +23,7 @@ class Visits(DBEventLogger):
     """
 
     def log_with_context(self, *args, **kwargs):
-        if not (only_reads() and request.path.startswith("/api/") and not request.path.endswith("/export/")):
+        if not (only_reads() and request.path.startswith("/api/") and "/export/" not in request.path):
             super().log_with_context(*args, **kwargs)
 
     def log(self, *args, records, **kwargs):
