@@ -26,8 +26,10 @@ class Visits(DBEventLogger):
         if not (only_reads() and request.path.startswith("/api/") and "/export/" not in request.path):
             super().log_with_context(*args, **kwargs)
 
-    def log(self, *args, records, **kwargs):
-        if kept := [record for record in records if record.get("event_name") not in DRAWING]:
+    def log(self, *args, records=(), **kwargs):
+        kept = [record for record in records if record.get("event_name") not in DRAWING]
+        # an event without records says what it has in another argument
+        if kept or not records:
             super().log(*args, records=kept, **kwargs)
 
 
