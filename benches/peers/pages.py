@@ -27,11 +27,11 @@ return charts.length === arguments[0] && charts.filter(inSight).every(isDrawn)
 """
 # In the page, as a question from here for each chart would take longer than what it asks about
 SCROLL = f"""
-const charts = () => {{ {CHARTS} return charts.map(chart => ({{...chart, isDrawn: isDrawn(chart)}})) }}
+const chart = nth => {{ {CHARTS} return {{holder: charts[nth].holder, isDrawn: isDrawn(charts[nth])}} }}
 const goOn = async told => {{
   for (let nth = 0; nth < arguments[0]; nth++) {{
-    charts()[nth].holder.scrollIntoView()
-    while (!charts()[nth].isDrawn) await new Promise(requestAnimationFrame)
+    chart(nth).holder.scrollIntoView()
+    while (!chart(nth).isDrawn) await new Promise(requestAnimationFrame)
   }}
   told()
 }}
