@@ -1,4 +1,4 @@
-//! The main job on a real cluster, as a person types it. Needs the sandbox (`sandbox/up` starts it), so it runs only by
+//! The main job on a real cluster, as a person types it. Needs the sandbox (`sandbox/up --build-only` builds it), so it runs only by
 //! its name (`cargo test --test e2e`). Most tests share a stack and take turns there; those with a namespace of their own
 //! go on beside them, which needs as many threads as there are tests. Both take their turns in the order of their names:
 //! those of Superset, which compute most, last, as they keep both cores busy also when the others have ended.

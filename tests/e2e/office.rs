@@ -1,6 +1,7 @@
 //! Who runs databases for the whole house: one PostgreSQL, with TLS, that is part of no stack and outlives every one.
 
 use crate::lab::{Lab, Own};
+use crate::parts::sql;
 
 pub struct Office(Own);
 
@@ -32,10 +33,8 @@ impl Office {
         format!("postgresql: {{enabled: false}}\nexternalDatabase: {{{access}}}\n")
     }
 
-    fn asked(&self, sql: &str) -> String {
-        let psql = ["psql", "--username=superset", "--tuples-only", "--no-align", "--command", sql];
-        let pod = format!("deployment/{}", Self::NAME);
-        self.0.run("kubectl", &[&["-n", Self::NAME, "exec", &pod, "--"], &psql[..]].concat(), "").good().stdout.trim().to_string()
+    fn asked(&self, statement: &str) -> String {
+        sql(&self.0, &format!("deployment/{}", Self::NAME), "superset", statement).trim().to_string()
     }
 
     /// Superset's data is here and nowhere else, and nobody can read it on its way.

@@ -42,8 +42,13 @@ pub fn superset_as_admin(lab: &Lab, script: &str) -> Ended {
 
 /// What the PostgreSQL of Superset answers to a statement of SQL, a line for each row.
 pub fn metadata(database: &str, statement: &str) -> String {
+    sql(stack(), "dataviz-postgresql-0", database, statement)
+}
+
+/// The same of a PostgreSQL in any pod of a lab.
+pub fn sql(lab: &Lab, pod: &str, database: &str, statement: &str) -> String {
     let psql = ["psql", "--quiet", "--tuples-only", "--no-align", "--username=superset", "--dbname", database, "--command", statement];
-    stack().run("kubectl", &[&["-n", "e2e", "exec", "dataviz-postgresql-0", "--"], &psql[..]].concat(), "").good().stdout
+    lab.run("kubectl", &[&["-n", lab.namespace, "exec", pod, "--"], &psql[..]].concat(), "").good().stdout
 }
 
 /// Of an account of Superset, as `creds` tells it.
