@@ -24,7 +24,9 @@ fn main() {
     let lines: Vec<Vec<u8>> = vec![arrays.iter().flat_map(|array| lines(array)).collect()];
     let packed: Vec<Vec<u8>> = arrays.iter().map(|array| gzip(array)).collect();
     let size = arrays.iter().map(Vec::len).sum::<usize>() as u64 / TERM_STATEMENTS;
-    println!("statements of {size} bytes on average, batches of {BATCH}, the fastest of {rounds} rounds of {TERM_STATEMENTS}");
+    println!(
+        "statements of {size} bytes on average, batches of {BATCH}, the fastest of {rounds} rounds of {TERM_STATEMENTS}"
+    );
 
     report("generate", rounds, || {
         let mut source = Generated::new(DEFAULT_SEED, TERM_STATEMENTS, BATCH);
@@ -56,13 +58,17 @@ fn drain(source: &mut impl Source) {
 }
 
 fn read(files: &[Vec<u8>]) -> Duration {
-    let inputs = files.iter().map(|file| Input::Stream("file".into(), Box::new(Cursor::new(file.clone())))).collect();
+    let inputs = files
+        .iter()
+        .map(|file| Input::Stream("file".into(), Box::new(Cursor::new(file.clone()))))
+        .collect();
     let mut reader = Reader::new(inputs, Limits::default(), Timestamp::UNIX_EPOCH);
     time(|| drain(&mut reader))
 }
 
 fn gunzip(file: &[u8]) {
-    std::io::copy(&mut GzDecoder::new(file), &mut black_box(std::io::sink())).expect("the file is sound");
+    std::io::copy(&mut GzDecoder::new(file), &mut black_box(std::io::sink()))
+        .expect("the file is sound");
 }
 
 fn arrays() -> Vec<Vec<u8>> {
@@ -76,7 +82,8 @@ fn arrays() -> Vec<Vec<u8>> {
 
 /// The statements of an array, one a line.
 fn lines(array: &[u8]) -> Vec<u8> {
-    let statements: Vec<&serde_json::value::RawValue> = serde_json::from_slice(array).expect("a batch is an array");
+    let statements: Vec<&serde_json::value::RawValue> =
+        serde_json::from_slice(array).expect("a batch is an array");
     statements.iter().flat_map(|statement| statement.get().bytes().chain([b'\n'])).collect()
 }
 

@@ -20,7 +20,9 @@ pub struct Limits {
 impl Limits {
     pub fn check_file(&self, what: &str, bytes: u64) -> Result<()> {
         match bytes > self.file {
-            true => Err(Failure::usage(format!("{what} is larger than {} MB", self.file >> 20)).into()),
+            true => {
+                Err(Failure::usage(format!("{what} is larger than {} MB", self.file >> 20)).into())
+            }
             false => Ok(()),
         }
     }
@@ -28,16 +30,25 @@ impl Limits {
 
 /// The files whose names `wanted` takes. Names that point out of the archive are refused even if they are not
 /// wanted, because whoever made them meant no good.
-pub fn unzip(archive: impl Read + Seek, shown: &str, limits: &Limits, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, Vec<u8>>> {
+pub fn unzip(
+    archive: impl Read + Seek,
+    shown: &str,
+    limits: &Limits,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<BTreeMap<String, Vec<u8>>> {
     let fault = |what: String| Failure::usage(format!("{shown} {what}"));
-    let mut archive = ZipArchive::new(archive).map_err(|error| fault(format!("is not a zip archive that can be read: {error}")))?;
+    let mut archive = ZipArchive::new(archive)
+        .map_err(|error| fault(format!("is not a zip archive that can be read: {error}")))?;
     if archive.len() > limits.files {
-        return Err(fault(format!("holds {} files, more than {}", archive.len(), limits.files)).into());
+        return Err(
+            fault(format!("holds {} files, more than {}", archive.len(), limits.files)).into()
+        );
     }
     let mut files = BTreeMap::new();
     let mut total = 0;
     for index in 0..archive.len() {
-        let entry = archive.by_index(index).map_err(|error| fault(format!("is broken: {error}")))?;
+        let entry =
+            archive.by_index(index).map_err(|error| fault(format!("is broken: {error}")))?;
         let name = entry.name().map_err(|error| fault(format!("is broken: {error}")))?.into_owned();
         if name.starts_with(['/', '\\']) || entry.enclosed_name().is_none() || entry.is_symlink() {
             return Err(fault(format!("holds `{name}`, which points out of the archive")).into());
@@ -47,7 +58,10 @@ pub fn unzip(archive: impl Read + Seek, shown: &str, limits: &Limits, wanted: im
         }
         let mut bytes = Vec::new();
         // the size that the archive claims is not to be trusted
-        entry.take(limits.file + 1).read_to_end(&mut bytes).map_err(|error| fault(format!("is broken at `{name}`: {error}")))?;
+        entry
+            .take(limits.file + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| fault(format!("is broken at `{name}`: {error}")))?;
         limits.check_file(&format!("{name} in {shown}"), bytes.len() as u64)?;
         total += bytes.len() as u64;
         if total > limits.total {

@@ -93,7 +93,8 @@ impl KubeFlags {
     /// The flags that lead to the same namespace of the same cluster as the same user, a space before each. Not the token,
     /// which belongs on no screen.
     pub fn repeated(&self, namespace: &str) -> String {
-        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let path =
+            |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
         let is_the_usual = self.namespace.is_none() && namespace == "default";
         let named = [
             ("-n", (!is_the_usual).then(|| namespace.to_string())),
@@ -107,8 +108,13 @@ impl KubeFlags {
             ("--certificate-authority", path(&self.certificate_authority)),
             ("--tls-server-name", self.tls_server_name.clone()),
         ];
-        let groups = self.impersonate_groups.iter().map(|group| ("--as-group", Some(group.clone())));
-        let mut flags: String = named.into_iter().chain(groups).filter_map(|(flag, value)| Some(format!(" {flag} {}", quoted(&value?)))).collect();
+        let groups =
+            self.impersonate_groups.iter().map(|group| ("--as-group", Some(group.clone())));
+        let mut flags: String = named
+            .into_iter()
+            .chain(groups)
+            .filter_map(|(flag, value)| Some(format!(" {flag} {}", quoted(&value?))))
+            .collect();
         if self.insecure_skip_tls_verify {
             flags.push_str(" --insecure-skip-tls-verify");
         }
@@ -119,7 +125,11 @@ impl KubeFlags {
 /// A word as a shell reads it.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) { word.into() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 /// Nobody waits longer, and no clock can be asked for the end of all that can be typed.
@@ -129,9 +139,14 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub fn duration(text: &str) -> Result<Duration, String> {
     let typed = match text.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
-        Err(_) => text.parse::<jiff::SignedDuration>().ok().and_then(|typed| Duration::try_from(typed).ok()),
+        Err(_) => text
+            .parse::<jiff::SignedDuration>()
+            .ok()
+            .and_then(|typed| Duration::try_from(typed).ok()),
     };
-    typed.map(|typed| typed.min(LONGEST)).ok_or_else(|| "expected a duration such as 90s, 10m or 1h30m".to_string())
+    typed
+        .map(|typed| typed.min(LONGEST))
+        .ok_or_else(|| "expected a duration such as 90s, 10m or 1h30m".to_string())
 }
 
 #[cfg(test)]
@@ -146,7 +161,11 @@ mod tests {
 
     #[test]
     fn kubectl_flags_are_taken_before_and_after_the_verb() {
-        for line in ["lastack -n a --context c status", "lastack status --context c -n a", "lastack --context c status -n a"] {
+        for line in [
+            "lastack -n a --context c status",
+            "lastack status --context c -n a",
+            "lastack --context c status -n a",
+        ] {
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             assert_eq!(cli.kube.namespace.as_deref(), Some("a"), "{line}");
             assert_eq!(cli.kube.context.as_deref(), Some("c"), "{line}");
@@ -161,10 +180,8 @@ mod tests {
         let line = "lastack -n default --context it's --as bob --as-group a --as-group b --token secret --insecure-skip-tls-verify";
         let repeated = r" -n default --context 'it'\''s' --as bob --as-group a --as-group b --insecure-skip-tls-verify";
         assert_eq!(typed(line).repeated("default"), repeated);
-        let line =
-            "lastack --kubeconfig ~/lab --cluster c --user u --server https://a:6443 --as-uid 1 --certificate-authority ca.crt --tls-server-name a";
-        let repeated =
-            " --kubeconfig '~/lab' --cluster c --user u --server https://a:6443 --as-uid 1 --certificate-authority ca.crt --tls-server-name a";
+        let line = "lastack --kubeconfig ~/lab --cluster c --user u --server https://a:6443 --as-uid 1 --certificate-authority ca.crt --tls-server-name a";
+        let repeated = " --kubeconfig '~/lab' --cluster c --user u --server https://a:6443 --as-uid 1 --certificate-authority ca.crt --tls-server-name a";
         assert_eq!(typed(line).repeated("default"), repeated);
     }
 

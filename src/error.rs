@@ -126,10 +126,18 @@ pub fn one_line(error: &anyhow::Error) -> String {
 }
 
 fn hints(error: &anyhow::Error) -> Vec<String> {
-    let mut hints: Vec<String> = error.chain().filter_map(|cause| cause.downcast_ref::<Failure>()).flat_map(|f| f.hints.iter().cloned()).collect();
-    let unreachable = error.chain().any(|cause| cause.downcast_ref::<kube::Error>().is_some_and(|e| kube_kind(e) == Kind::Unreachable));
+    let mut hints: Vec<String> = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<Failure>())
+        .flat_map(|f| f.hints.iter().cloned())
+        .collect();
+    let unreachable = error.chain().any(|cause| {
+        cause.downcast_ref::<kube::Error>().is_some_and(|e| kube_kind(e) == Kind::Unreachable)
+    });
     if unreachable && forbidden(error).is_none() && hints.is_empty() {
-        hints.push("check `kubectl cluster-info`, or choose another cluster with `--context`".into());
+        hints.push(
+            "check `kubectl cluster-info`, or choose another cluster with `--context`".into(),
+        );
     }
     hints
 }
@@ -137,7 +145,9 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
 fn kube_kind(error: &kube::Error) -> Kind {
     match error {
         kube::Error::Api(status) if matches!(status.code, 401 | 403) => Kind::Unreachable,
-        kube::Error::Api(_) | kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) => Kind::Failed,
+        kube::Error::Api(_) | kube::Error::SerdeError(_) | kube::Error::BuildRequest(_) => {
+            Kind::Failed
+        }
         _ => Kind::Unreachable,
     }
 }
@@ -157,15 +167,23 @@ pub fn forbidden(error: &anyhow::Error) -> Option<&str> {
 
 fn kube_message(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) if status.code == 401 => "the API server does not accept the credentials of this kubeconfig user".into(),
+        kube::Error::Api(status) if status.code == 401 => {
+            "the API server does not accept the credentials of this kubeconfig user".into()
+        }
         // what stands before the API server and is not well answers in words of its own
         kube::Error::Api(status) if status.code >= 500 && !status.message.is_empty() => {
             format!("the API server answered {}: {}", status.code, status.message)
         }
-        kube::Error::Api(status) if status.message.is_empty() => format!("the API server answered {}", status.code),
+        kube::Error::Api(status) if status.message.is_empty() => {
+            format!("the API server answered {}", status.code)
+        }
         kube::Error::Api(status) => status.message.clone(),
-        kube::Error::InferConfig(_) | kube::Error::InferKubeconfig(_) => format!("no usable kubeconfig: {}", root(error)),
-        kube::Error::SerdeError(cause) => format!("an answer of the API server could not be read: {cause}"),
+        kube::Error::InferConfig(_) | kube::Error::InferKubeconfig(_) => {
+            format!("no usable kubeconfig: {}", root(error))
+        }
+        kube::Error::SerdeError(cause) => {
+            format!("an answer of the API server could not be read: {cause}")
+        }
         other => format!("cannot reach the API server: {}", root(other)),
     }
 }
@@ -185,7 +203,9 @@ mod tests {
 
     #[test]
     fn the_kind_survives_context_and_hints_follow_the_message() {
-        let error = Err::<(), _>(Failure::new(Kind::TimedOut, "not ready").hint("wait longer")).context("data-lake").unwrap_err();
+        let error = Err::<(), _>(Failure::new(Kind::TimedOut, "not ready").hint("wait longer"))
+            .context("data-lake")
+            .unwrap_err();
         assert_eq!(kind(&error), Kind::TimedOut);
         assert_eq!(render(&error), "data-lake: not ready\n  hint: wait longer");
     }
@@ -198,7 +218,11 @@ mod tests {
 
     #[test]
     fn a_forbidden_answer_is_the_servers_own_sentence_and_exit_code_4() {
-        let status = kube::core::Status::failure("secrets is forbidden: User \"bob\" cannot list resource", "Forbidden").with_code(403);
+        let status = kube::core::Status::failure(
+            "secrets is forbidden: User \"bob\" cannot list resource",
+            "Forbidden",
+        )
+        .with_code(403);
         let error = anyhow::Error::from(kube::Error::Api(Box::new(status)));
         assert_eq!(kind(&error).exit_code(), 4);
         assert_eq!(render(&error), "secrets is forbidden: User \"bob\" cannot list resource");

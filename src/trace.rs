@@ -18,7 +18,8 @@ use crate::stack::step::{Converged, StepId};
 use crate::steps::lms;
 
 /// The hops in the order in which an event passes them.
-pub const HOPS: [StepId; 5] = ["moodle.event", "moodle.queue", "moodle.sent", "lrs.statement", "datalake.document"];
+pub const HOPS: [StepId; 5] =
+    ["moodle.event", "moodle.queue", "moodle.sent", "lrs.statement", "datalake.document"];
 
 /// What became of the event at one hop.
 pub struct Hop {
@@ -72,7 +73,8 @@ const TIDYING: Duration = Duration::from_secs(10);
 pub async fn run(stack: &Stack, course: &str, keep: bool, report: &dyn Report) -> Result<Trace> {
     // listens from the beginning, so that the one that comes while the event is made is heard after it
     let mut interrupt = tokio::spawn(tokio::signal::ctrl_c());
-    let mut journey = Journey { stack, course, moodle: None, event: None, is_sent: false, statement: None };
+    let mut journey =
+        Journey { stack, course, moodle: None, event: None, is_sent: false, statement: None };
     let mut trace = Trace { hops: Vec::new(), left: Vec::new(), interrupted: false };
     let mut goes_on = true;
     for id in HOPS {
@@ -95,9 +97,12 @@ pub async fn run(stack: &Stack, course: &str, keep: bool, report: &dyn Report) -
     if !keep {
         trace.left = match trace.interrupted {
             false => journey.forget().await,
-            true => tokio::time::timeout(TIDYING, journey.forget())
-                .await
-                .unwrap_or_else(|_| vec![format!("the event in course {course} and its statement: no answer within {} s", TIDYING.as_secs())]),
+            true => tokio::time::timeout(TIDYING, journey.forget()).await.unwrap_or_else(|_| {
+                vec![format!(
+                    "the event in course {course} and its statement: no answer within {} s",
+                    TIDYING.as_secs()
+                )]
+            }),
         };
     }
     Ok(trace)
@@ -144,9 +149,11 @@ impl Journey<'_> {
         let moodle = self.moodle.insert(lms::client(self.stack).await?);
         let event = self.event.insert(moodle.make_event(self.course).await?);
         if event.log.is_none() {
-            return Err(Failure::failed("Moodle did not log the event: its own log store is not enabled")
-                .hint("`kubectl lastack configure lms` enables it")
-                .into());
+            return Err(Failure::failed(
+                "Moodle did not log the event: its own log store is not enabled",
+            )
+            .hint("`kubectl lastack configure lms` enables it")
+            .into());
         }
         Ok(format!("{} viewed course {}", event.learner, self.course))
     }
@@ -157,10 +164,13 @@ impl Journey<'_> {
             Whereabouts { sent, .. } if sent > 0 => Ok("sent at once".into()),
             Whereabouts { failed: Some(_), .. } => Ok("tried at once".into()),
             _ => {
-                let why = lms::why_nothing_is_sent(self.stack, &self.moodle()?.state().await?).await?;
+                let why =
+                    lms::why_nothing_is_sent(self.stack, &self.moodle()?.state().await?).await?;
                 let why =
                     why.unwrap_or_else(|| "the plugin did not take the event, or lost it: sending at once it keeps no trace of what fails".into());
-                Err(Failure::failed(why).hint("`kubectl lastack configure lms` puts the settings right").into())
+                Err(Failure::failed(why)
+                    .hint("`kubectl lastack configure lms` puts the settings right")
+                    .into())
             }
         }
     }
@@ -174,9 +184,14 @@ impl Journey<'_> {
                 Some(refusal) => {
                     let said = text::excerpt(&refusal.response, 200);
                     let said = if said.is_empty() { said } else { format!(" and said: {said}") };
-                    State::Fatal { why: format!("{}{said}", refusal.cause()), hint: refusal.cure().into() }
+                    State::Fatal {
+                        why: format!("{}{said}", refusal.cause()),
+                        hint: refusal.cure().into(),
+                    }
                 }
-                None if place.waiting => State::Waiting("waits for the cron, which sends every minute".into()),
+                None if place.waiting => {
+                    State::Waiting("waits for the cron, which sends every minute".into())
+                }
                 None => State::Fatal {
                     why: "the event is no longer in the plugin's queue, and it was not sent".into(),
                     hint: "somebody emptied the queue meanwhile; try again".into(),
@@ -186,7 +201,12 @@ impl Journey<'_> {
         match waited.await {
             Err(error) if error::kind(&error) == error::Kind::TimedOut => {
                 match lms::why_nothing_is_sent(self.stack, &self.moodle()?.state().await?).await? {
-                    Some(why) => Err(Failure::failed(why).hint(format!("cron runs in pod of deployment {}: look at its log", lms::NAME)).into()),
+                    Some(why) => Err(Failure::failed(why)
+                        .hint(format!(
+                            "cron runs in pod of deployment {}: look at its log",
+                            lms::NAME
+                        ))
+                        .into()),
                     None => Err(error),
                 }
             }
@@ -240,26 +260,49 @@ impl Journey<'_> {
             None => async { statement_of(event, &self.stack.ralph().await?).await }.await,
         };
         let gone = match statement {
-            Ok(Some(id)) => async { self.stack.elasticsearch().await?.delete(id).await.with_context(|| format!("id {id}")) }.await,
+            Ok(Some(id)) => {
+                async {
+                    self.stack
+                        .elasticsearch()
+                        .await?
+                        .delete(id)
+                        .await
+                        .with_context(|| format!("id {id}"))
+                }
+                .await
+            }
             // what has not left Moodle is no statement
             Ok(None) | Err(_) if !self.is_sent => Ok(()),
-            Ok(None) => Err(Failure::failed("the LRS took it and does not give it back yet").into()),
+            Ok(None) => {
+                Err(Failure::failed("the LRS took it and does not give it back yet").into())
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = gone {
             let time = moment(event.time).map(|time| format!(" at {time}")).unwrap_or_default();
-            left.push(format!("the statement of {} about {}{time}: {}", event.learner, event.activity, error::one_line(&error)));
+            left.push(format!(
+                "the statement of {} about {}{time}: {}",
+                event.learner,
+                event.activity,
+                error::one_line(&error)
+            ));
         }
         left
     }
 }
 
-async fn until<F, Fut>(stack: &Stack, object: &str, progress: &Progress<'_>, look: F) -> Result<String>
+async fn until<F, Fut>(
+    stack: &Stack,
+    object: &str,
+    progress: &Progress<'_>,
+    look: F,
+) -> Result<String>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<State>>,
 {
-    let (Converged::Done(detail) | Converged::Started(detail)) = wait::until(stack, object, progress, look).await?;
+    let (Converged::Done(detail) | Converged::Started(detail)) =
+        wait::until(stack, object, progress, look).await?;
     Ok(detail)
 }
 
@@ -291,9 +334,12 @@ struct Head {
 impl Head {
     fn is_of(&self, event: &MoodleEvent, at: jiff::Timestamp) -> bool {
         // a learner is sent as number, user name or address, whatever the settings say
-        let is_learner = match (self.actor["account"]["name"].as_str(), self.actor["mbox"].as_str()) {
+        let is_learner = match (self.actor["account"]["name"].as_str(), self.actor["mbox"].as_str())
+        {
             (Some(name), _) => name == event.user.to_string() || name == event.learner,
-            (None, Some(mbox)) => mbox.strip_prefix("mailto:").is_some_and(|address| address.eq_ignore_ascii_case(&event.email)),
+            (None, Some(mbox)) => mbox
+                .strip_prefix("mailto:")
+                .is_some_and(|address| address.eq_ignore_ascii_case(&event.email)),
             (None, None) => false,
         };
         self.timestamp.as_second() == at.as_second() && is_learner
@@ -312,13 +358,23 @@ mod tests {
         }))
         .unwrap();
         let at = moment(event.time).unwrap();
-        let is_of = |actor: Value, at: jiff::Timestamp| Head { id: Uuid::nil(), timestamp: at, actor }.is_of(&event, moment(event.time).unwrap());
-        let account = |name: &str| json!({"account": {"homePage": "https://lms.example.org", "name": name}});
+        let is_of = |actor: Value, at: jiff::Timestamp| {
+            Head { id: Uuid::nil(), timestamp: at, actor }
+                .is_of(&event, moment(event.time).unwrap())
+        };
+        let account =
+            |name: &str| json!({"account": {"homePage": "https://lms.example.org", "name": name}});
         for ours in [account("3"), account("ada"), json!({"mbox": "mailto:Ada@example.org"})] {
             assert!(is_of(ours.clone(), at), "{ours}");
             assert!(!is_of(ours.clone(), moment(event.time + 1).unwrap()), "{ours} a second later");
         }
-        for other in [account("4"), account("4711"), account("grace"), json!({"mbox": "mailto:grace@example.org"}), json!({})] {
+        for other in [
+            account("4"),
+            account("4711"),
+            account("grace"),
+            json!({"mbox": "mailto:grace@example.org"}),
+            json!({}),
+        ] {
             assert!(!is_of(other.clone(), at), "{other}");
         }
     }

@@ -20,14 +20,23 @@ fn fields() -> Map<String, Value> {
 fn any_key_may_hold_anything() {
     let mappings = mappings();
     assert_eq!(mappings["subobjects"], false);
-    assert_eq!(mappings["dynamic"], "runtime", "objects in arrays, such as parents, are only looked into where fields may be added");
+    assert_eq!(
+        mappings["dynamic"], "runtime",
+        "objects in arrays, such as parents, are only looked into where fields may be added"
+    );
     let settings = &serde_json::from_str::<Value>(INDEX).unwrap()["settings"];
     assert_eq!(settings["index.mapping.ignore_malformed"], true);
-    assert_eq!(settings["index.mapping.ignore_above"], 8191, "32,766 bytes at four bytes a character");
+    assert_eq!(
+        settings["index.mapping.ignore_above"], 8191,
+        "32,766 bytes at four bytes a character"
+    );
     for (name, field) in fields() {
         assert!(field.get("copy_to").is_none(), "{name}: copy_to refuses objects");
         let kind = field["type"].as_str().unwrap();
-        assert!(["keyword", "date", "double", "integer", "boolean", "alias"].contains(&kind), "{name}: {kind} is no column");
+        assert!(
+            ["keyword", "date", "double", "integer", "boolean", "alias"].contains(&kind),
+            "{name}: {kind} is no column"
+        );
     }
 }
 
@@ -35,13 +44,19 @@ fn any_key_may_hold_anything() {
 fn ralph_finds_the_fields_it_filters_on() {
     let mut names = vec!["verb.id".to_string(), "object.id".to_string()];
     for whose in ["actor", "authority"] {
-        names.extend(["mbox", "mbox_sha1sum", "openid", "account.name", "account.homePage"].map(|name| format!("{whose}.{name}")));
+        names.extend(
+            ["mbox", "mbox_sha1sum", "openid", "account.name", "account.homePage"]
+                .map(|name| format!("{whose}.{name}")),
+        );
     }
     for name in names {
         assert_eq!(fields()[&name]["fields"]["keyword"]["type"], "keyword", "{name}.keyword");
     }
     assert_eq!(fields()["timestamp"]["type"], "date");
-    assert!(fields()["timestamp"]["format"].as_str().unwrap().contains("epoch_millis"), "Ralph pages by that number");
+    assert!(
+        fields()["timestamp"]["format"].as_str().unwrap().contains("epoch_millis"),
+        "Ralph pages by that number"
+    );
 }
 
 #[test]
@@ -49,8 +64,14 @@ fn an_alias_stands_for_a_column_and_cannot_be_a_key_of_xapi() {
     let fields = fields();
     for (name, field) in fields.iter().filter(|(_, field)| field["type"] == "alias") {
         let path = field["path"].as_str().unwrap();
-        assert!(fields.get(path).is_some_and(|target| target["type"] != "alias"), "{name}: {path} is not mapped");
-        assert!(name.starts_with("la_"), "{name}: a statement with that key at its top would be refused");
+        assert!(
+            fields.get(path).is_some_and(|target| target["type"] != "alias"),
+            "{name}: {path} is not mapped"
+        );
+        assert!(
+            name.starts_with("la_"),
+            "{name}: a statement with that key at its top would be refused"
+        );
     }
 }
 
@@ -70,7 +91,8 @@ struct Actor {
 fn hostile_statements_are_one_a_line_with_an_id_and_a_reason_each() {
     let mut ids = HashSet::new();
     for line in HOSTILE.lines() {
-        let head: Head = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:.80}"));
+        let head: Head =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:.80}"));
         assert!(!head.actor.name.is_empty(), "{line:.80}");
         assert!(ids.insert(head.id), "the id of \"{}\" is there twice", head.actor.name);
     }

@@ -61,7 +61,8 @@ mod plugin {
     }
 
     fn plugin() -> Plugin {
-        serde_saphyr::from_str(&read("plugin.yaml")).expect("plugin.yaml has the fields that helm 3.14 knows")
+        serde_saphyr::from_str(&read("plugin.yaml"))
+            .expect("plugin.yaml has the fields that helm 3.14 knows")
     }
 
     #[test]
@@ -79,7 +80,8 @@ mod plugin {
         let systems: BTreeSet<_> = commands.iter().map(|command| command.os.as_str()).collect();
         assert_eq!(systems, BTreeSet::from(["darwin", "linux", "windows"]));
         for command in commands.iter().filter(|command| command.os != "windows") {
-            let script = command.command.strip_prefix("$HELM_PLUGIN_DIR/").expect("a file of the plugin");
+            let script =
+                command.command.strip_prefix("$HELM_PLUGIN_DIR/").expect("a file of the plugin");
             assert!(root().join(script).is_file(), "{script}");
         }
     }
@@ -90,7 +92,12 @@ mod plugin {
     }
 
     fn run_script(script: &str, words: &[&str], plugin: &Path, path: &Path) -> Output {
-        Command::new(root().join(script)).args(words).env("HELM_PLUGIN_DIR", plugin).env("PATH", path).output().unwrap()
+        Command::new(root().join(script))
+            .args(words)
+            .env("HELM_PLUGIN_DIR", plugin)
+            .env("PATH", path)
+            .output()
+            .unwrap()
     }
 
     /// Copied by another process: a file that a test of another thread could still hold open for writing when it
@@ -103,13 +110,21 @@ mod plugin {
     #[test]
     fn runs_the_program_beside_it_then_the_built_one_then_the_one_on_path() {
         let scratch = tempfile::tempdir().unwrap();
-        let [plugin, path, source] = ["plug in", "path", "source"].map(|name| scratch.path().join(name));
+        let [plugin, path, source] =
+            ["plug in", "path", "source"].map(|name| scratch.path().join(name));
         fs::write(&source, "#!/bin/sh\necho \"$0 $*\"\nexit 3\n").unwrap();
         fs::set_permissions(&source, fs::Permissions::from_mode(0o755)).unwrap();
-        for place in [path.join("kubectl-lastack"), plugin.join("target/release/kubectl-lastack"), plugin.join("bin/kubectl-lastack")] {
+        for place in [
+            path.join("kubectl-lastack"),
+            plugin.join("target/release/kubectl-lastack"),
+            plugin.join("bin/kubectl-lastack"),
+        ] {
             program(&source, &place);
             let output = run(&plugin, &path);
-            assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{} status -o json\n", place.display()));
+            assert_eq!(
+                String::from_utf8_lossy(&output.stdout),
+                format!("{} status -o json\n", place.display())
+            );
             assert_eq!(output.status.code(), Some(3), "the program's exit code is the script's");
         }
     }
@@ -118,10 +133,14 @@ mod plugin {
     fn is_completed_by_the_same_program_and_says_nothing_where_there_is_none() {
         let scratch = tempfile::tempdir().unwrap();
         let (plugin, tools) = (scratch.path().join("plugin"), Path::new("/usr/bin"));
-        let complete = || run_script("plugin.complete", &["install", "--profile", "c"], &plugin, tools);
+        let complete =
+            || run_script("plugin.complete", &["install", "--profile", "c"], &plugin, tools);
         let without = complete();
         assert_eq!((without.stdout.as_slice(), without.stderr.as_slice()), (&b""[..], &b""[..]));
-        program(Path::new(env!("CARGO_BIN_EXE_kubectl-lastack")), &plugin.join("bin/kubectl-lastack"));
+        program(
+            Path::new(env!("CARGO_BIN_EXE_kubectl-lastack")),
+            &plugin.join("bin/kubectl-lastack"),
+        );
         let offered = String::from_utf8(complete().stdout).unwrap();
         assert!(offered.starts_with("classroom") && offered.ends_with("\n:4\n"), "{offered}");
     }
@@ -214,19 +233,33 @@ mod krew {
         assert!(!short.is_empty() && short.len() <= 50, "{short:?} has at most 50 characters");
         assert!(!short.contains('\n') && !short.ends_with('.'));
         for word in ["kubernetes", "kubectl"] {
-            assert!(!short.to_lowercase().contains(word), "{short:?} says what goes without saying: {word}");
+            assert!(
+                !short.to_lowercase().contains(word),
+                "{short:?} says what goes without saying: {word}"
+            );
         }
         for line in spec.description.lines().chain(spec.caveats.lines()) {
             assert!(line.len() <= 80, "{line:?} has at most 80 characters");
-            assert!(!line.contains("kubectl lastack"), "{line:?} shows usage, which belongs in --help");
+            assert!(
+                !line.contains("kubectl lastack"),
+                "{line:?} shows usage, which belongs in --help"
+            );
         }
         lint_platforms(&spec.platforms, version);
     }
 
     fn lint_platforms(platforms: &[Platform], version: &str) {
-        let selected: Vec<_> =
-            platforms.iter().map(|platform| (platform.selector.match_labels.os.as_str(), platform.selector.match_labels.arch.as_str())).collect();
-        let wanted = ["linux", "darwin", "windows"].map(|os| [(os, "amd64"), (os, "arm64")]).concat();
+        let selected: Vec<_> = platforms
+            .iter()
+            .map(|platform| {
+                (
+                    platform.selector.match_labels.os.as_str(),
+                    platform.selector.match_labels.arch.as_str(),
+                )
+            })
+            .collect();
+        let wanted =
+            ["linux", "darwin", "windows"].map(|os| [(os, "amd64"), (os, "arm64")]).concat();
         assert_eq!(selected, wanted, "each platform once");
 
         for Platform { selector, uri, sha256, files, bin } in platforms {
@@ -235,12 +268,25 @@ mod krew {
                 "windows" => ("zip", "kubectl-lastack.exe"),
                 _ => ("tar.gz", "kubectl-lastack"),
             };
-            let archive = format!("/download/v{version}/kubectl-lastack-v{version}-{os}-{arch}.{ending}");
-            assert!(uri.starts_with("https://") && uri.ends_with(&archive), "{uri} ends with {archive}");
-            assert!(sha256.len() == 64 && sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')), "{sha256}");
+            let archive =
+                format!("/download/v{version}/kubectl-lastack-v{version}-{os}-{arch}.{ending}");
+            assert!(
+                uri.starts_with("https://") && uri.ends_with(&archive),
+                "{uri} ends with {archive}"
+            );
+            assert!(
+                sha256.len() == 64
+                    && sha256.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')),
+                "{sha256}"
+            );
             assert_eq!(bin, program);
-            let taken: Vec<_> = files.iter().map(|file| (file.from.as_str(), file.to.as_str())).collect();
-            assert_eq!(taken, [(program, "."), ("LICENSE", ".")], "the program and the licence are installed");
+            let taken: Vec<_> =
+                files.iter().map(|file| (file.from.as_str(), file.to.as_str())).collect();
+            assert_eq!(
+                taken,
+                [(program, "."), ("LICENSE", ".")],
+                "the program and the licence are installed"
+            );
         }
     }
 
@@ -267,7 +313,8 @@ mod krew {
         lint(&manifest, "9.8.7");
         for platform in manifest.spec.platforms {
             let name = platform.uri.rsplit('/').next().unwrap();
-            let sum: String = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
+            let sum: String =
+                Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
             assert_eq!(platform.sha256, sum, "{name}");
         }
     }
@@ -287,10 +334,12 @@ mod chart {
     pub const OURS: [&str; 3] = ["moodle", "ralph", "superset"];
 
     /// A chart of ours, and the component of the stack that it installs.
-    const CHARTS: [(&str, &str); 3] = [("ralph", "lrs"), ("moodle", "lms"), ("superset", "dataviz")];
+    const CHARTS: [(&str, &str); 3] =
+        [("ralph", "lrs"), ("moodle", "lms"), ("superset", "dataviz")];
 
     fn schema(chart: &str) -> Value {
-        serde_json::from_str(&read(&format!("charts/{chart}/values.schema.json"))).unwrap_or_else(|error| panic!("schema of {chart}: {error}"))
+        serde_json::from_str(&read(&format!("charts/{chart}/values.schema.json")))
+            .unwrap_or_else(|error| panic!("schema of {chart}: {error}"))
     }
 
     fn image(values: &Value, default_tag: &str) -> String {
@@ -301,19 +350,29 @@ mod chart {
     #[test]
     fn is_made_for_what_the_stack_installs() {
         for (name, component) in CHARTS {
-            let (chart, component) = (yaml(&format!("charts/{name}/Chart.yaml")), &yaml("manifests/versions.yaml")["components"][component]);
+            let (chart, component) = (
+                yaml(&format!("charts/{name}/Chart.yaml")),
+                &yaml("manifests/versions.yaml")["components"][component],
+            );
             assert_eq!(chart["name"], component["chart"]["name"]);
             assert_eq!(chart["appVersion"], component["version"], "{name}");
             let values = yaml(&format!("charts/{name}/values.yaml"));
             // the images of Moodle are tagged as Moodle's own releases are
-            let default = format!("{}{}", if name == "moodle" { "v" } else { "" }, chart["appVersion"].as_str().unwrap());
+            let default = format!(
+                "{}{}",
+                if name == "moodle" { "v" } else { "" },
+                chart["appVersion"].as_str().unwrap()
+            );
             assert_eq!(component["images"][name], image(&values["image"], &default));
         }
     }
 
     #[test]
     fn brings_the_database_and_the_cache_that_the_stack_names() {
-        let (values, images) = (yaml("charts/superset/values.yaml"), &yaml("manifests/versions.yaml")["components"]["dataviz"]["images"]);
+        let (values, images) = (
+            yaml("charts/superset/values.yaml"),
+            &yaml("manifests/versions.yaml")["components"]["dataviz"]["images"],
+        );
         assert_eq!(images["postgresql"], image(&values["postgresql"]["image"], ""));
         assert_eq!(images["valkey"], image(&values["cache"]["image"], ""));
     }
@@ -321,18 +380,36 @@ mod chart {
     /// Follows a reference to one of the schema's definitions.
     fn resolved<'a>(schema: &'a Value, root: &'a Value) -> &'a Value {
         match schema["$ref"].as_str() {
-            Some(path) => root.pointer(path.trim_start_matches('#')).unwrap_or_else(|| panic!("{path} is defined")),
+            Some(path) => root
+                .pointer(path.trim_start_matches('#'))
+                .unwrap_or_else(|| panic!("{path} is defined")),
             None => schema,
         }
     }
 
     /// Names of values, as far as the schema lists them.
-    fn listed(values: &Value, schema: &Value, root: &Value, prefix: &str, out: &mut BTreeSet<(String, bool)>) {
+    fn listed(
+        values: &Value,
+        schema: &Value,
+        root: &Value,
+        prefix: &str,
+        out: &mut BTreeSet<(String, bool)>,
+    ) {
         let Some(properties) = resolved(schema, root)["properties"].as_object() else { return };
-        let keys: BTreeSet<_> = values.as_object().into_iter().flatten().map(|(key, _)| key).collect();
+        let keys: BTreeSet<_> =
+            values.as_object().into_iter().flatten().map(|(key, _)| key).collect();
         for key in keys.iter().copied().chain(properties.keys()).collect::<BTreeSet<_>>() {
-            out.insert((format!("{prefix}{key}"), keys.contains(key) && properties.contains_key(key)));
-            listed(&values[key], properties.get(key).unwrap_or(&Value::Null), root, &format!("{prefix}{key}."), out);
+            out.insert((
+                format!("{prefix}{key}"),
+                keys.contains(key) && properties.contains_key(key),
+            ));
+            listed(
+                &values[key],
+                properties.get(key).unwrap_or(&Value::Null),
+                root,
+                &format!("{prefix}{key}."),
+                out,
+            );
         }
     }
 
@@ -341,13 +418,24 @@ mod chart {
         for chart in OURS {
             let schema = schema(chart);
             let mut values = BTreeSet::new();
-            listed(&yaml(&format!("charts/{chart}/values.yaml")), &schema, &schema, "", &mut values);
+            listed(
+                &yaml(&format!("charts/{chart}/values.yaml")),
+                &schema,
+                &schema,
+                "",
+                &mut values,
+            );
             let odd: Vec<_> = values
                 .iter()
-                .filter(|(name, both)| !both && name != "global" && !name.ends_with("resources.claims"))
+                .filter(|(name, both)| {
+                    !both && name != "global" && !name.ends_with("resources.claims")
+                })
                 .map(|(name, _)| name.as_str())
                 .collect();
-            assert_eq!(odd, [""; 0], "{chart}: only what helm and Kubernetes add stands in one of the two");
+            assert_eq!(
+                odd, [""; 0],
+                "{chart}: only what helm and Kubernetes add stands in one of the two"
+            );
         }
     }
 
@@ -356,10 +444,19 @@ mod chart {
     fn pins_the_drivers_by_version_and_hash() {
         let name = |line: &str| line.split(['=', '>', '<', ' ']).next().unwrap().to_owned();
         let entries = |text: &str| -> Vec<String> {
-            text.replace("\\\n", " ").lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned).collect()
+            text.replace("\\\n", " ")
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty() && !line.starts_with('#'))
+                .map(str::to_owned)
+                .collect()
         };
-        let [wanted, pinned] = ["in", "txt"].map(|kind| entries(&read(&format!("charts/superset/files/requirements.{kind}"))));
-        assert_eq!(pinned.iter().map(|line| name(line)).collect::<BTreeSet<_>>(), wanted.iter().map(|line| name(line)).collect::<BTreeSet<_>>());
+        let [wanted, pinned] = ["in", "txt"]
+            .map(|kind| entries(&read(&format!("charts/superset/files/requirements.{kind}"))));
+        assert_eq!(
+            pinned.iter().map(|line| name(line)).collect::<BTreeSet<_>>(),
+            wanted.iter().map(|line| name(line)).collect::<BTreeSet<_>>()
+        );
         for line in &pinned {
             assert!(line.contains("==") && line.contains("--hash=sha256:"), "{line}");
         }
@@ -378,13 +475,18 @@ fn the_account_of_a_package_index_stays_out_of_the_log() {
     let home = tempfile::tempdir().unwrap();
     let ended = Command::new("python3")
         .arg(root().join("charts/superset/files/drivers.py"))
-        .envs([("LASTACK_DRIVERS_INSTALL", "true"), ("UV_DEFAULT_INDEX", "https://user:hidden@index.example.org/simple")])
+        .envs([
+            ("LASTACK_DRIVERS_INSTALL", "true"),
+            ("UV_DEFAULT_INDEX", "https://user:hidden@index.example.org/simple"),
+        ])
         .env("LASTACK_DRIVERS", home.path())
         // without uv, whose own log goes the same way
         .env("PATH", "/usr/bin:/bin")
         .output()
         .expect("python3 runs");
-    let log = [ended.stdout, ended.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    let log = [ended.stdout, ended.stderr]
+        .map(|text| String::from_utf8_lossy(&text).into_owned())
+        .concat();
     assert!(log.contains("installing from https://index.example.org/simple"), "{log}");
     assert!(!log.contains("hidden"), "{log}");
 }

@@ -23,13 +23,21 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
         return Ok(());
     };
     if let Some(tool) = missing_tool() {
-        say(&format!("left out: seed and status in a cluster, as {tool} of the tutorial's pipeline is not there"));
+        say(&format!(
+            "left out: seed and status in a cluster, as {tool} of the tutorial's pipeline is not there"
+        ));
         return Ok(());
     }
-    with_stack(args, context, ("`install --only lrs`", &["--only", "lrs"]), table, |place, table| {
-        seeds(args, place, table)?;
-        statuses(args, place, table)
-    })
+    with_stack(
+        args,
+        context,
+        ("`install --only lrs`", &["--only", "lrs"]),
+        table,
+        |place, table| {
+            seeds(args, place, table)?;
+            statuses(args, place, table)
+        },
+    )
 }
 
 /// Installs a stack, measures, and removes it whatever came of that.
@@ -40,9 +48,17 @@ pub fn with_stack(
     table: &mut Table,
     measure: impl FnOnce(&Place, &mut Table) -> Result<()>,
 ) -> Result<()> {
-    let place = Place { program: &args.program, context, namespace: &args.namespace, kubectl: &args.kubectl };
+    let place = Place {
+        program: &args.program,
+        context,
+        namespace: &args.namespace,
+        kubectl: &args.kubectl,
+    };
     if place.has_stack()? {
-        bail!("namespace {} of context {context} has a stack, which stays as it is; --namespace names another one", args.namespace);
+        bail!(
+            "namespace {} of context {context} has a stack, which stays as it is; --namespace names another one",
+            args.namespace
+        );
     }
     let measured = place.install(what, how, table).and_then(|()| measure(&place, table));
     let removed = measure::run(place.lastack(&["uninstall"]).arg("--yes"));
@@ -75,7 +91,8 @@ impl Place<'_> {
     fn has_stack(&self) -> Result<bool> {
         // status ends with 3 where there is no stack
         let answer = self.lastack(&["status", "-o", "json"]).output()?;
-        let status: Value = serde_json::from_slice(&answer.stdout).with_context(|| String::from_utf8_lossy(&answer.stderr).into_owned())?;
+        let status: Value = serde_json::from_slice(&answer.stdout)
+            .with_context(|| String::from_utf8_lossy(&answer.stderr).into_owned())?;
         Ok(status["installed"].as_bool().unwrap_or(true))
     }
 
@@ -91,17 +108,39 @@ impl Place<'_> {
         let (chain, _) = chain.context("install does not tell its longest chain")?;
         let chain = lastack::cli::duration(chain).map_err(anyhow::Error::msg)?;
         let once = |time: Duration| Samples::new([time.as_secs_f64()]);
-        table.compare(what, "s", &once(took), ("its longest chain of steps", &once(chain)), "at most 1.05");
+        table.compare(
+            what,
+            "s",
+            &once(took),
+            ("its longest chain of steps", &once(chain)),
+            "at most 1.05",
+        );
         Ok(())
     }
 
     /// Where the LRS is reached from here, and as whom.
     fn lrs(&self) -> Result<(String, String, String)> {
-        let address = output(&mut self.kubectl(&["get", "service", "lrs-ralph", "-o", "jsonpath={.status.loadBalancer.ingress[0]}"]))?;
-        let address: Value = serde_json::from_str(&address).context("the LRS has no address outside the cluster")?;
-        let host = address["ip"].as_str().or_else(|| address["hostname"].as_str()).context("the LRS has no address outside the cluster")?;
-        let accounts: Value = serde_json::from_str(&output(&mut self.lastack(&["creds", "lrs", "-o", "json"]))?)?;
-        let text = |key: &str| accounts["items"][0][key].as_str().map(str::to_string).with_context(|| format!("creds gave no {key}"));
+        let address = output(&mut self.kubectl(&[
+            "get",
+            "service",
+            "lrs-ralph",
+            "-o",
+            "jsonpath={.status.loadBalancer.ingress[0]}",
+        ]))?;
+        let address: Value =
+            serde_json::from_str(&address).context("the LRS has no address outside the cluster")?;
+        let host = address["ip"]
+            .as_str()
+            .or_else(|| address["hostname"].as_str())
+            .context("the LRS has no address outside the cluster")?;
+        let accounts: Value =
+            serde_json::from_str(&output(&mut self.lastack(&["creds", "lrs", "-o", "json"]))?)?;
+        let text = |key: &str| {
+            accounts["items"][0][key]
+                .as_str()
+                .map(str::to_string)
+                .with_context(|| format!("creds gave no {key}"))
+        };
         Ok((format!("http://{host}/xAPI"), text("user")?, text("password")?))
     }
 }
@@ -115,31 +154,63 @@ fn seeds(args: &Args, place: &Place, table: &mut Table) -> Result<()> {
         seed.set(seed.get() + 1);
         let seed = seed.get().to_string();
         let data = folder.path().join(&seed);
-        output(Command::new(place.program).args(["seed", "--write"]).arg(&data).args(["--seed", &seed, "--count", &STATEMENTS.to_string()]))?;
+        output(Command::new(place.program).args(["seed", "--write"]).arg(&data).args([
+            "--seed",
+            &seed,
+            "--count",
+            &STATEMENTS.to_string(),
+        ]))?;
         fs::remove_file(data.join("answers.json"))?;
         Ok(data)
     };
     let ours = || measure::run(place.lastack(&["seed"]).arg(next()?));
-    let peer = || measure::run(&mut Pipeline::new(&next()?, &endpoint, &user, &password)?.command());
+    let peer =
+        || measure::run(&mut Pipeline::new(&next()?, &endpoint, &user, &password)?.command());
     let [ours, theirs] = measure::in_turns(args.rounds, ours, peer)?;
     let name = "xargs, gunzip, curl, without proof";
-    table.compare("22 gzip files to Ralph, with proof", "s", &wall(&ours), (name, &wall(&theirs)), "at most 1");
+    table.compare(
+        "22 gzip files to Ralph, with proof",
+        "s",
+        &wall(&ours),
+        (name, &wall(&theirs)),
+        "at most 1",
+    );
     Ok(())
 }
 
 /// What a person would ask one after the other to know as much.
 fn statuses(args: &Args, place: &Place, table: &mut Table) -> Result<()> {
-    let heartbeat = format!("/api/v1/namespaces/{}/services/lrs-ralph:80/proxy/__heartbeat__", place.namespace);
-    let calls: [&[&str]; 5] =
-        [&["get", "pods"], &["get", "deployments"], &["get", "services"], &["get", "elasticsearch", "data-lake"], &["get", "--raw", &heartbeat]];
+    let heartbeat =
+        format!("/api/v1/namespaces/{}/services/lrs-ralph:80/proxy/__heartbeat__", place.namespace);
+    let calls: [&[&str]; 5] = [
+        &["get", "pods"],
+        &["get", "deployments"],
+        &["get", "services"],
+        &["get", "elasticsearch", "data-lake"],
+        &["get", "--raw", &heartbeat],
+    ];
     let five = || {
-        let runs = calls.iter().map(|call| measure::run(&mut place.kubectl(call))).collect::<Result<Vec<_>>>()?;
-        Ok(Usage { wall: runs.iter().map(|run| run.wall).sum(), cpu: runs.iter().map(|run| run.cpu).sum(), peak: 0 })
+        let runs = calls
+            .iter()
+            .map(|call| measure::run(&mut place.kubectl(call)))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Usage {
+            wall: runs.iter().map(|run| run.wall).sum(),
+            cpu: runs.iter().map(|run| run.cpu).sum(),
+            peak: 0,
+        })
     };
-    let [ours, theirs] = measure::in_turns(args.rounds, || measure::run(&mut place.lastack(&["status"])), five)?;
+    let [ours, theirs] =
+        measure::in_turns(args.rounds, || measure::run(&mut place.lastack(&["status"])), five)?;
     table.compare("`status`", "s", &wall(&ours), ("five kubectl calls", &wall(&theirs)), "below 1");
     let cpu = |runs: &[Usage]| Samples::new(runs.iter().map(|run| run.cpu.as_secs_f64() * 1e3));
-    table.compare("`status`, CPU", "ms", &cpu(&ours), ("five kubectl calls", &cpu(&theirs)), "below 1");
+    table.compare(
+        "`status`, CPU",
+        "ms",
+        &cpu(&ours),
+        ("five kubectl calls", &cpu(&theirs)),
+        "below 1",
+    );
     Ok(())
 }
 

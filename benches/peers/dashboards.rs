@@ -12,7 +12,8 @@ use super::measure::{self, output};
 use super::table::{Samples, Table};
 use super::{Args, say};
 
-const SLUGS: [&str; 3] = ["is-the-course-alive", "how-do-learners-watch-the-videos", "is-the-data-flowing"];
+const SLUGS: [&str; 3] =
+    ["is-the-course-alive", "how-do-learners-watch-the-videos", "is-the-data-flowing"];
 /// What `pages.py` tells of a dashboard.
 const VIEWS: [(&str, &str); 4] = [
     ("/first/sight", "new browser, what is in sight"),
@@ -34,7 +35,9 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
             return Ok(());
         }
     }
-    with_stack(args, context, ("`install` of all parts", &[]), table, |place, table| pages(args, place, table))
+    with_stack(args, context, ("`install` of all parts", &[]), table, |place, table| {
+        pages(args, place, table)
+    })
 }
 
 fn pages(args: &Args, place: &Place, table: &mut Table) -> Result<()> {
@@ -42,15 +45,34 @@ fn pages(args: &Args, place: &Place, table: &mut Table) -> Result<()> {
     measure::run(&mut place.lastack(&["seed", "--count", &args.statements.to_string()]))?;
     // whatever has to be read once, such as an index that nobody has asked for anything, is read here: of a large one, too late for the first charts
     place.lastack(&["dashboards", "check"]).output()?;
-    let checked: Value = serde_json::from_str(&output(&mut place.lastack(&["dashboards", "check", "--fail-on-error", "-o", "json"]))?)?;
+    let checked: Value = serde_json::from_str(&output(&mut place.lastack(&[
+        "dashboards",
+        "check",
+        "--fail-on-error",
+        "-o",
+        "json",
+    ]))?)?;
     let asked = asked(place)?;
     views(args, &asked, "", table)?;
     let mut values = tempfile::NamedTempFile::new()?;
     values.write_all(UNCACHED.as_bytes())?;
-    measure::run(&mut place.lastack(&["install", "--values", &format!("dataviz={}", values.path().display())]))?;
+    measure::run(&mut place.lastack(&[
+        "install",
+        "--values",
+        &format!("dataviz={}", values.path().display()),
+    ]))?;
     views(args, &asked, ", no cache", table)?;
-    let queries = checked["items"].as_array().context("no charts were checked")?.iter().filter_map(|item| item["milliseconds"].as_f64());
-    table.alone("a chart's query, four at a time", "s", &Samples::new(queries.map(|ms| ms / 1e3)), "");
+    let queries = checked["items"]
+        .as_array()
+        .context("no charts were checked")?
+        .iter()
+        .filter_map(|item| item["milliseconds"].as_f64());
+    table.alone(
+        "a chart's query, four at a time",
+        "s",
+        &Samples::new(queries.map(|ms| ms / 1e3)),
+        "",
+    );
     Ok(())
 }
 
@@ -61,8 +83,15 @@ fn views(args: &Args, asked: &str, stack: &str, table: &mut Table) -> Result<()>
     let target = if args.statements <= 22_000 { "below 5 s" } else { "below 10 s" };
     for slug in SLUGS {
         for (view, what) in VIEWS {
-            let seconds = looks.iter().map(|seen| seen[slug].pointer(view).and_then(Value::as_f64).context("the browser gave no time"));
-            table.alone(&format!("`{slug}`{stack}, {what}"), "s", &Samples::new(seconds.collect::<Result<Vec<f64>>>()?), target);
+            let seconds = looks.iter().map(|seen| {
+                seen[slug].pointer(view).and_then(Value::as_f64).context("the browser gave no time")
+            });
+            table.alone(
+                &format!("`{slug}`{stack}, {what}"),
+                "s",
+                &Samples::new(seconds.collect::<Result<Vec<f64>>>()?),
+                target,
+            );
         }
     }
     Ok(())
@@ -72,11 +101,18 @@ fn views(args: &Args, asked: &str, stack: &str, table: &mut Table) -> Result<()>
 fn asked(place: &Place) -> Result<String> {
     let address = output(&mut place.lastack(&["open", "dataviz", "--print"]))?;
     let url = address.split("/superset/").next().unwrap_or_default();
-    let accounts: Value = serde_json::from_str(&output(&mut place.lastack(&["creds", "dataviz", "-o", "json"]))?)?;
-    let teacher = accounts["items"].as_array().into_iter().flatten().find(|item| item["user"] == "teacher").context("there is no teacher")?;
+    let accounts: Value =
+        serde_json::from_str(&output(&mut place.lastack(&["creds", "dataviz", "-o", "json"]))?)?;
+    let teacher = accounts["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|item| item["user"] == "teacher")
+        .context("there is no teacher")?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let charts = SLUGS.iter().map(|slug| {
-        let file = std::fs::read_to_string(root.join(format!("dashboards/dashboards/{slug}.yaml")))?;
+        let file =
+            std::fs::read_to_string(root.join(format!("dashboards/dashboards/{slug}.yaml")))?;
         Ok(((*slug).to_string(), json!(file.matches("type: CHART").count())))
     });
     let dashboards = charts.collect::<Result<Map<String, Value>>>()?;
@@ -85,7 +121,11 @@ fn asked(place: &Place) -> Result<String> {
 
 fn look(asked: &str) -> Result<Value> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/pages.py");
-    let mut child = Command::new("/usr/bin/python3").arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut child = Command::new("/usr/bin/python3")
+        .arg(script)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
     child.stdin.take().context("a pipe")?.write_all(asked.as_bytes())?;
     let ended = child.wait_with_output()?;
     ensure!(ended.status.success(), "the browser did not get to see every dashboard");

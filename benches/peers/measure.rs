@@ -24,7 +24,13 @@ pub fn run(command: &mut Command) -> Result<Usage> {
     let mut child = command.spawn().with_context(|| format!("cannot start {}", name(command)))?;
     let ended = child.wait4()?;
     let wall = begun.elapsed();
-    ensure!(ended.status.success(), "{} ended with {}: {}", name(command), ended.status, text(&mut errors)?);
+    ensure!(
+        ended.status.success(),
+        "{} ended with {}: {}",
+        name(command),
+        ended.status,
+        text(&mut errors)?
+    );
     Ok(Usage { wall, cpu: ended.rusage.utime + ended.rusage.stime, peak: ended.rusage.maxrss })
 }
 
@@ -33,7 +39,11 @@ pub fn run_many(times: u32, mut command: impl FnMut() -> Command) -> Result<Usag
     let mut sum = Usage { wall: Duration::ZERO, cpu: Duration::ZERO, peak: 0 };
     for _ in 0..times {
         let usage = run(&mut command())?;
-        sum = Usage { wall: sum.wall + usage.wall, cpu: sum.cpu + usage.cpu, peak: sum.peak.max(usage.peak) };
+        sum = Usage {
+            wall: sum.wall + usage.wall,
+            cpu: sum.cpu + usage.cpu,
+            peak: sum.peak.max(usage.peak),
+        };
     }
     Ok(Usage { wall: sum.wall / times, cpu: sum.cpu / times, ..sum })
 }
@@ -41,12 +51,22 @@ pub fn run_many(times: u32, mut command: impl FnMut() -> Command) -> Result<Usag
 /// What a program prints.
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot start {}", name(command)))?;
-    ensure!(output.status.success(), "{} ended with {}: {}", name(command), output.status, String::from_utf8_lossy(&output.stderr).trim());
+    ensure!(
+        output.status.success(),
+        "{} ended with {}: {}",
+        name(command),
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
     Ok(String::from_utf8(output.stdout)?)
 }
 
 /// Two programs in turns, so that what else the machine does falls on both alike. One run of each before is not counted.
-pub fn in_turns(rounds: u32, mut ours: impl FnMut() -> Result<Usage>, mut peer: impl FnMut() -> Result<Usage>) -> Result<[Vec<Usage>; 2]> {
+pub fn in_turns(
+    rounds: u32,
+    mut ours: impl FnMut() -> Result<Usage>,
+    mut peer: impl FnMut() -> Result<Usage>,
+) -> Result<[Vec<Usage>; 2]> {
     ours()?;
     peer()?;
     let mut runs = [Vec::new(), Vec::new()];

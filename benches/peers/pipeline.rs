@@ -30,8 +30,10 @@ impl Pipeline {
              {endpoint}/statements -d @-",
             account.display()
         );
-        let line =
-            format!("set -o pipefail; ls {}/statements* | xargs -P10 -I{{}} bash -c 'set -o pipefail; gunzip -c {{}} | {curl}'", data.display());
+        let line = format!(
+            "set -o pipefail; ls {}/statements* | xargs -P10 -I{{}} bash -c 'set -o pipefail; gunzip -c {{}} | {curl}'",
+            data.display()
+        );
         Ok(Self { line, _folder: folder })
     }
 
@@ -43,7 +45,8 @@ impl Pipeline {
 
     /// The most memory that all its processes have together at one time, in bytes: pages they share count once.
     pub fn peak_memory(&self) -> Result<u64> {
-        let mut child = self.command().process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        let mut child =
+            self.command().process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
         let mut peak = 0;
         let status = loop {
             if let Some(status) = child.try_wait()? {
@@ -65,9 +68,12 @@ fn memory_of_group(group: u32) -> Result<u64> {
         let path = entry?.path();
         let Ok(stat) = fs::read_to_string(path.join("stat")) else { continue };
         // the fields after the name: state, parent, group
-        let of_group = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(2)) == Some(&group.to_string());
+        let of_group = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(2))
+            == Some(&group.to_string());
         if of_group && let Ok(rollup) = fs::read_to_string(path.join("smaps_rollup")) {
-            let kib = rollup.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+            let kib = rollup.lines().find_map(|line| {
+                line.strip_prefix("Pss:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+            });
             sum += kib.unwrap_or_default() << 10;
         }
     }

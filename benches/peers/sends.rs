@@ -35,7 +35,13 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
 
     let files = || checked(&sink, TERM_STATEMENTS, bytes, seed().arg(data()));
     let [ours, theirs] = measure::in_turns(args.rounds, files, peer)?;
-    compare(table, "22 gzip files", (&ours, TERM_STATEMENTS), &theirs, ["at most 0.20", "at least 3"]);
+    compare(
+        table,
+        "22 gzip files",
+        (&ours, TERM_STATEMENTS),
+        &theirs,
+        ["at most 0.20", "at least 3"],
+    );
     let small_files = peak(&ours);
 
     let made = || delivered(&sink, args.generated, seed().args(count_of(args.generated)));
@@ -50,16 +56,31 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
 
     let pipeline_memory = Samples::new([pipeline.peak_memory()? as f64 / MEGABYTE]);
     sink.take();
-    table.compare("22 gzip files, peak memory", "MB", &small_files, (PIPELINE, &pipeline_memory), "below 32 MB");
-    let small = (0..args.rounds).map(|_| delivered(&sink, TERM_STATEMENTS, seed().args(count_of(TERM_STATEMENTS)))).collect::<Result<Vec<_>>>()?;
+    table.compare(
+        "22 gzip files, peak memory",
+        "MB",
+        &small_files,
+        (PIPELINE, &pipeline_memory),
+        "below 32 MB",
+    );
+    let small = (0..args.rounds)
+        .map(|_| delivered(&sink, TERM_STATEMENTS, seed().args(count_of(TERM_STATEMENTS))))
+        .collect::<Result<Vec<_>>>()?;
     table.alone("22,000 generated, peak memory", "MB", &peak(&small), "below 32 MB");
     let large = delivered(&sink, args.large, seed().args(count_of(args.large)))?;
-    table.alone(&format!("{} generated, peak memory", lastack::output::age::count(args.large)), "MB", &peak(&[large]), "below 32 MB, the same");
+    table.alone(
+        &format!("{} generated, peak memory", lastack::output::age::count(args.large)),
+        "MB",
+        &peak(&[large]),
+        "below 32 MB, the same",
+    );
 
     let itself = std::env::current_exe()?;
-    let runs =
-        (0..args.rounds).map(|_| measure::run(Command::new(&itself).args(["--make", &args.generated.to_string()]))).collect::<Result<Vec<_>>>()?;
-    let rate = Samples::new(runs.iter().map(|usage| args.generated as f64 / usage.cpu.as_secs_f64()));
+    let runs = (0..args.rounds)
+        .map(|_| measure::run(Command::new(&itself).args(["--make", &args.generated.to_string()])))
+        .collect::<Result<Vec<_>>>()?;
+    let rate =
+        Samples::new(runs.iter().map(|usage| args.generated as f64 / usage.cpu.as_secs_f64()));
     table.alone("generator alone, one core", "statements/s", &rate, "at least 400,000");
     Ok(())
 }
@@ -89,14 +110,23 @@ fn delivered(sink: &Sink, statements: u64, command: &mut Command) -> Result<Usag
 fn checked(sink: &Sink, statements: u64, bytes: u64, command: &mut Command) -> Result<Usage> {
     let (usage, delivery) = deliver(sink, statements, command)?;
     // curl takes the line ends out
-    ensure!(delivery.bytes.abs_diff(bytes) <= bytes / 100, "{} bytes were sent, not {bytes}", delivery.bytes);
+    ensure!(
+        delivery.bytes.abs_diff(bytes) <= bytes / 100,
+        "{} bytes were sent, not {bytes}",
+        delivery.bytes
+    );
     Ok(usage)
 }
 
 fn deliver(sink: &Sink, statements: u64, command: &mut Command) -> Result<(Usage, Delivery)> {
     let usage = measure::run(command)?;
     let delivery = sink.take();
-    ensure!(delivery.requests == statements.div_ceil(1000), "{} requests came, not {}", delivery.requests, statements.div_ceil(1000));
+    ensure!(
+        delivery.requests == statements.div_ceil(1000),
+        "{} requests came, not {}",
+        delivery.requests,
+        statements.div_ceil(1000)
+    );
     Ok((usage, delivery))
 }
 
@@ -110,12 +140,34 @@ fn expected_bytes() -> u64 {
     bytes
 }
 
-fn compare(table: &mut Table, what: &str, ours: (&[Usage], u64), peer: &[Usage], targets: [&str; 2]) {
-    let cpu = |runs: &[Usage], count: u64| Samples::new(runs.iter().map(|usage| usage.cpu.as_secs_f64() * 1e6 / count as f64));
-    let rate = |runs: &[Usage], count: u64| Samples::new(runs.iter().map(|usage| count as f64 / usage.wall.as_secs_f64()));
+fn compare(
+    table: &mut Table,
+    what: &str,
+    ours: (&[Usage], u64),
+    peer: &[Usage],
+    targets: [&str; 2],
+) {
+    let cpu = |runs: &[Usage], count: u64| {
+        Samples::new(runs.iter().map(|usage| usage.cpu.as_secs_f64() * 1e6 / count as f64))
+    };
+    let rate = |runs: &[Usage], count: u64| {
+        Samples::new(runs.iter().map(|usage| count as f64 / usage.wall.as_secs_f64()))
+    };
     let (runs, count) = ours;
-    table.compare(&format!("{what}, CPU a statement"), "µs", &cpu(runs, count), (PIPELINE, &cpu(peer, TERM_STATEMENTS)), targets[0]);
-    table.compare(&format!("{what}, statements a second"), "/s", &rate(runs, count), (PIPELINE, &rate(peer, TERM_STATEMENTS)), targets[1]);
+    table.compare(
+        &format!("{what}, CPU a statement"),
+        "µs",
+        &cpu(runs, count),
+        (PIPELINE, &cpu(peer, TERM_STATEMENTS)),
+        targets[0],
+    );
+    table.compare(
+        &format!("{what}, statements a second"),
+        "/s",
+        &rate(runs, count),
+        (PIPELINE, &rate(peer, TERM_STATEMENTS)),
+        targets[1],
+    );
 }
 
 fn peak(runs: &[Usage]) -> Samples {

@@ -52,7 +52,10 @@ impl Sink {
     }
 
     pub fn take(&self) -> Delivery {
-        Delivery { requests: self.received.requests.swap(0, Ordering::SeqCst), bytes: self.received.bytes.swap(0, Ordering::SeqCst) }
+        Delivery {
+            requests: self.received.requests.swap(0, Ordering::SeqCst),
+            bytes: self.received.bytes.swap(0, Ordering::SeqCst),
+        }
     }
 }
 

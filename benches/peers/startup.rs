@@ -25,14 +25,32 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
         (&["completion", "bash"], helm, &["completion", "bash"]),
     ] {
         let Some(peer) = peer else { continue };
-        let [ours_runs, peer_runs] = measure::in_turns(args.rounds, || start(&args.program, ours), || start(peer, theirs))?;
-        let name = format!("{} {}", peer.file_name().unwrap_or_default().to_string_lossy(), theirs.join(" "));
+        let [ours_runs, peer_runs] =
+            measure::in_turns(args.rounds, || start(&args.program, ours), || start(peer, theirs))?;
+        let name = format!(
+            "{} {}",
+            peer.file_name().unwrap_or_default().to_string_lossy(),
+            theirs.join(" ")
+        );
         let what = format!("`{}`, CPU", ours.join(" "));
-        table.compare(&what, "ms", &cpu(&ours_runs), (&format!("`{name}`"), &cpu(&peer_runs)), "below 1, below 10 ms");
+        table.compare(
+            &what,
+            "ms",
+            &cpu(&ours_runs),
+            (&format!("`{name}`"), &cpu(&peer_runs)),
+            "below 1, below 10 ms",
+        );
     }
     if let Some(helm) = helm {
-        let (ours, theirs) = (Samples::new([megabytes(&args.program)?]), Samples::new([megabytes(helm)?]));
-        table.compare("size of the program", "MB", &ours, ("helm", &theirs), "at most 0.25, below 15 MB");
+        let (ours, theirs) =
+            (Samples::new([megabytes(&args.program)?]), Samples::new([megabytes(helm)?]));
+        table.compare(
+            "size of the program",
+            "MB",
+            &ours,
+            ("helm", &theirs),
+            "at most 0.25, below 15 MB",
+        );
     }
     Ok(())
 }

@@ -16,7 +16,11 @@ impl Samples {
 
     pub fn median(&self) -> f64 {
         let middle = self.0.len() / 2;
-        if self.0.len() % 2 == 1 { self.0[middle] } else { f64::midpoint(self.0[middle - 1], self.0[middle]) }
+        if self.0.len() % 2 == 1 {
+            self.0[middle]
+        } else {
+            f64::midpoint(self.0[middle - 1], self.0[middle])
+        }
     }
 
     /// `4.21 µs (4.10 to 4.40)`, or the value alone when there is but one.
@@ -39,9 +43,23 @@ impl Table {
     }
 
     /// A row with a peer: `ratio` is ours divided by the peer's.
-    pub fn compare(&mut self, what: &str, unit: &str, ours: &Samples, peer: (&str, &Samples), target: &str) {
+    pub fn compare(
+        &mut self,
+        what: &str,
+        unit: &str,
+        ours: &Samples,
+        peer: (&str, &Samples),
+        target: &str,
+    ) {
         let (name, values) = peer;
-        self.add(what, ours.show(unit), name, values.show(unit), format!("{:.3}", ours.median() / values.median()), target);
+        self.add(
+            what,
+            ours.show(unit),
+            name,
+            values.show(unit),
+            format!("{:.3}", ours.median() / values.median()),
+            target,
+        );
     }
 
     /// A row that stands for itself.
@@ -49,7 +67,15 @@ impl Table {
         self.add(what, ours.show(unit), "", String::new(), String::new(), target);
     }
 
-    fn add(&mut self, what: &str, ours: String, name: &str, peer: String, ratio: String, target: &str) {
+    fn add(
+        &mut self,
+        what: &str,
+        ours: String,
+        name: &str,
+        peer: String,
+        ratio: String,
+        target: &str,
+    ) {
         super::say(&format!("{what}: {ours} {name} {peer} {ratio}"));
         self.lines.push([what.into(), ours, name.into(), peer, ratio, target.into()]);
     }
@@ -57,7 +83,8 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = ["what", "kubectl lastack", "peer", "peer's", "ratio", "target"].map(String::from);
+        let head =
+            ["what", "kubectl lastack", "peer", "peer's", "ratio", "target"].map(String::from);
         let rule = ["---"; 6].map(String::from);
         for line in [&head, &rule].into_iter().chain(&self.lines) {
             writeln!(f, "| {} |", line.join(" | "))?;
@@ -80,7 +107,10 @@ fn short(value: f64) -> String {
 pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1)).unwrap_or(std::env::consts::ARCH);
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1))
+        .unwrap_or(std::env::consts::ARCH);
     let kernel = output(std::process::Command::new("uname").arg("-sr")).unwrap_or_default();
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split(' ').next().unwrap_or("unknown");

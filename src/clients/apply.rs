@@ -15,7 +15,11 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 
 /// Whether this program made the object, which is what its label says.
 pub fn is_ours(metadata: &ObjectMeta) -> bool {
-    metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|manager| manager == FIELD_MANAGER)
+    metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(MANAGED_BY))
+        .is_some_and(|manager| manager == FIELD_MANAGER)
 }
 
 /// What to do about an object of others that bears the name of one of ours.
@@ -39,7 +43,11 @@ pub async fn delete_ours<K>(api: &Api<K>, name: &str) -> Result<()>
 where
     K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
-    if is_there(api, name).await? { delete(api, name, &DeleteParams::default()).await } else { Ok(()) }
+    if is_there(api, name).await? {
+        delete(api, name, &DeleteParams::default()).await
+    } else {
+        Ok(())
+    }
 }
 
 /// How a live object compares to what it should be.
@@ -62,14 +70,26 @@ impl Desired {
     /// For a manifest with `apiVersion`, `kind` and `metadata.name`; a namespaced kind without a namespace goes
     /// into the given one. Asks the API server what the kind's resource is called.
     pub async fn discover(client: &Client, namespace: &str, body: Value) -> Result<Self> {
-        let text = |path: &str| body.pointer(path).and_then(Value::as_str).with_context(|| format!("a manifest without {path}"));
-        let (api_version, kind, name) = (text("/apiVersion")?.to_string(), text("/kind")?.to_string(), text("/metadata/name")?.to_string());
+        let text = |path: &str| {
+            body.pointer(path)
+                .and_then(Value::as_str)
+                .with_context(|| format!("a manifest without {path}"))
+        };
+        let (api_version, kind, name) = (
+            text("/apiVersion")?.to_string(),
+            text("/kind")?.to_string(),
+            text("/metadata/name")?.to_string(),
+        );
         let (group, version) = api_version.rsplit_once('/').unwrap_or(("", &api_version));
-        let (resource, capabilities) = pinned_kind(client, &GroupVersionKind::gvk(group, version, &kind)).await?;
+        let (resource, capabilities) =
+            pinned_kind(client, &GroupVersionKind::gvk(group, version, &kind)).await?;
         let api = match capabilities.scope {
             Scope::Cluster => Api::all_with(client.clone(), &resource),
             Scope::Namespaced => {
-                let namespace = body.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or(namespace);
+                let namespace = body
+                    .pointer("/metadata/namespace")
+                    .and_then(Value::as_str)
+                    .unwrap_or(namespace);
                 Api::namespaced_with(client.clone(), namespace, &resource)
             }
         };
@@ -77,8 +97,16 @@ impl Desired {
     }
 
     /// For a namespaced kind whose resource is known.
-    pub fn known(client: &Client, namespace: &str, resource: &ApiResource, body: Value) -> Result<Self> {
-        let Some(name) = body.pointer("/metadata/name").and_then(Value::as_str).map(str::to_string) else { bail!("a manifest without a name") };
+    pub fn known(
+        client: &Client,
+        namespace: &str,
+        resource: &ApiResource,
+        body: Value,
+    ) -> Result<Self> {
+        let Some(name) = body.pointer("/metadata/name").and_then(Value::as_str).map(str::to_string)
+        else {
+            bail!("a manifest without a name")
+        };
         let api = Api::namespaced_with(client.clone(), namespace, resource);
         Ok(Self { api, kind: resource.kind.clone(), name, body })
     }
@@ -89,20 +117,27 @@ impl Desired {
     }
 
     pub async fn compare(&self) -> Result<Comparison> {
-        let Some(live) = self.api.get_opt(&self.name).await.with_context(|| self.label())? else { return Ok(Comparison::Missing) };
+        let Some(live) = self.api.get_opt(&self.name).await.with_context(|| self.label())? else {
+            return Ok(Comparison::Missing);
+        };
         let wanted = self.patch(true).await?;
         let (live, wanted) = (essence(&live)?, essence(&wanted)?);
         Ok(match first_difference("", &live, &wanted) {
             None => Comparison::Same,
             Some((path, from, to)) => {
-                let hidden = self.kind == "Secret" && (path.starts_with(".data") || path.starts_with(".stringData"));
+                let hidden = self.kind == "Secret"
+                    && (path.starts_with(".data") || path.starts_with(".stringData"));
                 let show = |value: Option<&Value>| match value {
                     None => "absent".to_string(),
                     Some(_) if hidden => "(hidden)".to_string(),
                     Some(Value::String(text)) => text.clone(),
                     Some(other) => other.to_string(),
                 };
-                Comparison::Differs(Drift { what: format!("{} {path}", self.label()), from: show(from), to: show(to) })
+                Comparison::Differs(Drift {
+                    what: format!("{} {path}", self.label()),
+                    from: show(from),
+                    to: show(to),
+                })
             }
         })
     }
@@ -113,7 +148,10 @@ impl Desired {
 
     async fn patch(&self, dry_run: bool) -> Result<DynamicObject> {
         let params = PatchParams { dry_run, ..PatchParams::apply(FIELD_MANAGER).force() };
-        self.api.patch(&self.name, &params, &Patch::Apply(&self.body)).await.with_context(|| self.label())
+        self.api
+            .patch(&self.name, &params, &Patch::Apply(&self.body))
+            .await
+            .with_context(|| self.label())
     }
 }
 
@@ -174,7 +212,9 @@ fn first_difference<'a>(path: &str, live: &'a Value, wanted: &'a Value) -> Optio
             .next()
         }
         (Value::Array(live), Value::Array(wanted)) if live.len() == wanted.len() => {
-            live.iter().zip(wanted).enumerate().find_map(|(i, (live, wanted))| first_difference(&format!("{path}[{i}]"), live, wanted))
+            live.iter().zip(wanted).enumerate().find_map(|(i, (live, wanted))| {
+                first_difference(&format!("{path}[{i}]"), live, wanted)
+            })
         }
         (live, wanted) if live == wanted => None,
         (live, wanted) => Some((path.to_string(), Some(live), Some(wanted))),
@@ -191,13 +231,18 @@ mod tests {
         let live = json!({"spec": {"replicas": 1, "ports": [{"port": 80}]}});
         let wanted = json!({"spec": {"replicas": 1, "ports": [{"port": 8080}]}});
         let (path, from, to) = first_difference("", &live, &wanted).unwrap();
-        assert_eq!((path.as_str(), from, to), (".spec.ports[0].port", Some(&json!(80)), Some(&json!(8080))));
+        assert_eq!(
+            (path.as_str(), from, to),
+            (".spec.ports[0].port", Some(&json!(80)), Some(&json!(8080)))
+        );
         assert!(first_difference("", &live, &live.clone()).is_none());
     }
 
     #[test]
     fn a_field_on_one_side_only_is_a_difference() {
-        let (path, from, to) = first_difference("", &json!({"a": 1}), &json!({})).map(|(p, f, t)| (p, f.cloned(), t.cloned())).unwrap();
+        let (path, from, to) = first_difference("", &json!({"a": 1}), &json!({}))
+            .map(|(p, f, t)| (p, f.cloned(), t.cloned()))
+            .unwrap();
         assert_eq!((path.as_str(), from, to), (".a", Some(json!(1)), None));
     }
 }

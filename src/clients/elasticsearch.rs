@@ -51,9 +51,18 @@ impl Elasticsearch {
             return Ok(None);
         }
         let found: Value = expect_success("GET", "/_cluster/allocation/explain", answer)?.json()?;
-        let deciders = found["node_allocation_decisions"].as_array().into_iter().flatten().flat_map(|node| node["deciders"].as_array());
-        let refusal = deciders.flatten().find(|decider| decider["decision"] == "NO").and_then(|decider| decider["explanation"].as_str());
-        Ok(refusal.map(|why| format!("index {} cannot be placed: {why}", found["index"].as_str().unwrap_or("?"))))
+        let deciders = found["node_allocation_decisions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|node| node["deciders"].as_array());
+        let refusal = deciders
+            .flatten()
+            .find(|decider| decider["decision"] == "NO")
+            .and_then(|decider| decider["explanation"].as_str());
+        Ok(refusal.map(|why| {
+            format!("index {} cannot be placed: {why}", found["index"].as_str().unwrap_or("?"))
+        }))
     }
 
     /// Settings (by their full names) and mapping of an index. None when there is no such index.
@@ -88,26 +97,36 @@ impl Elasticsearch {
     }
 
     pub async fn count(&self) -> Result<u64> {
-        let answer: Value = self.ask(Method::GET, &format!("/{INDEX}/_count"), None).await?.json()?;
+        let answer: Value =
+            self.ask(Method::GET, &format!("/{INDEX}/_count"), None).await?.json()?;
         answer["count"].as_u64().context("`_count` gave no count")
     }
 
     pub async fn contents(&self) -> Result<Contents> {
         let search = json!({"size": 0, "track_total_hits": true, "aggs": {"newest": {"max": {"field": "stored"}}}});
-        let (search_path, stats_path) = (format!("/{INDEX}/_search"), format!("/{INDEX}/_stats/store"));
-        let (found, stats) = tokio::try_join!(self.ask(Method::POST, &search_path, Some(&search)), self.ask(Method::GET, &stats_path, None))?;
+        let (search_path, stats_path) =
+            (format!("/{INDEX}/_search"), format!("/{INDEX}/_stats/store"));
+        let (found, stats) = tokio::try_join!(
+            self.ask(Method::POST, &search_path, Some(&search)),
+            self.ask(Method::GET, &stats_path, None)
+        )?;
         let (found, stats): (Value, Value) = (found.json()?, stats.json()?);
         Ok(Contents {
-            statements: found["hits"]["total"]["value"].as_u64().context("a search gave no total")?,
+            statements: found["hits"]["total"]["value"]
+                .as_u64()
+                .context("a search gave no total")?,
             bytes: stats["_all"]["total"]["store"]["size_in_bytes"].as_u64().unwrap_or_default(),
-            newest_stored: found["aggregations"]["newest"]["value"].as_f64().and_then(|ms| jiff::Timestamp::from_millisecond(ms as i64).ok()),
+            newest_stored: found["aggregations"]["newest"]["value"]
+                .as_f64()
+                .and_then(|ms| jiff::Timestamp::from_millisecond(ms as i64).ok()),
         })
     }
 
     /// How many of these statements a search finds.
     pub async fn count_of(&self, ids: &[Uuid]) -> Result<u64> {
         let query = json!({"query": {"ids": {"values": ids}}});
-        let answer: Value = self.ask(Method::POST, &format!("/{INDEX}/_count"), Some(&query)).await?.json()?;
+        let answer: Value =
+            self.ask(Method::POST, &format!("/{INDEX}/_count"), Some(&query)).await?.json()?;
         answer["count"].as_u64().context("`_count` gave no count")
     }
 
@@ -119,7 +138,8 @@ impl Elasticsearch {
     /// Those of these statements (at most 10,000) that a search finds.
     pub async fn find(&self, ids: &[Uuid]) -> Result<Vec<Uuid>> {
         let query = json!({"query": {"ids": {"values": ids}}, "size": ids.len(), "_source": false});
-        let answer: Value = self.ask(Method::POST, &format!("/{INDEX}/_search"), Some(&query)).await?.json()?;
+        let answer: Value =
+            self.ask(Method::POST, &format!("/{INDEX}/_search"), Some(&query)).await?.json()?;
         let hits = answer["hits"]["hits"].as_array().context("a search gave no hits")?;
         Ok(hits.iter().filter_map(|hit| hit["_id"].as_str()?.parse().ok()).collect())
     }
@@ -160,6 +180,7 @@ struct Refusal {
 /// Whether the same question would be refused again: not by one that is only busy.
 pub fn is_refusal(error: &anyhow::Error) -> bool {
     let refusal = error.chain().find_map(|cause| cause.downcast_ref::<Refusal>());
-    let is_busy = |status| matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+    let is_busy =
+        |status| matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
     refusal.is_some_and(|refusal| refusal.status.is_client_error() && !is_busy(refusal.status))
 }

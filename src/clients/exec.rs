@@ -21,11 +21,21 @@ pub struct Output {
 
 /// Runs a command to its end. What goes to its standard input is in no argument list and no log. The command should read it
 /// all: the API server hangs up on who still writes when a command ends.
-pub async fn run(pods: &Api<Pod>, pod: &str, container: &str, command: &[&str], input: &[u8]) -> Result<Output> {
+pub async fn run(
+    pods: &Api<Pod>,
+    pod: &str,
+    container: &str,
+    command: &[&str],
+    input: &[u8],
+) -> Result<Output> {
     let attach = AttachParams::default().container(container).stdin(true).stdout(true).stderr(true);
-    let mut process = pods.exec(pod, command.iter().copied(), &attach).await.with_context(|| format!("exec in pod {pod}"))?;
+    let mut process = pods
+        .exec(pod, command.iter().copied(), &attach)
+        .await
+        .with_context(|| format!("exec in pod {pod}"))?;
     let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
-    let mut ended = Box::pin(process.take_status().context("the API server reports no end of a command")?);
+    let mut ended =
+        Box::pin(process.take_status().context("the API server reports no end of a command")?);
     let write = async {
         let mut stdin = stdin.context("the API server gave no standard input")?;
         // a command that ended without reading is no error of ours: its status says why
@@ -57,8 +67,11 @@ fn exit_code(status: &Status) -> i32 {
     if status.status.as_deref() == Some("Success") {
         return 0;
     }
-    let causes = status.details.as_ref().and_then(|details| details.causes.as_ref()).into_iter().flatten();
-    let code = causes.filter(|cause| cause.reason.as_deref() == Some("ExitCode")).find_map(|cause| cause.message.as_deref()?.parse().ok());
+    let causes =
+        status.details.as_ref().and_then(|details| details.causes.as_ref()).into_iter().flatten();
+    let code = causes
+        .filter(|cause| cause.reason.as_deref() == Some("ExitCode"))
+        .find_map(|cause| cause.message.as_deref()?.parse().ok());
     code.unwrap_or(1)
 }
 
@@ -71,7 +84,12 @@ mod tests {
     fn the_exit_code_of_a_command_is_read_from_its_status() {
         let status = |value| exit_code(&serde_json::from_value(value).unwrap());
         assert_eq!(status(json!({"status": "Success"})), 0);
-        assert_eq!(status(json!({"status": "Failure", "details": {"causes": [{"reason": "ExitCode", "message": "130"}]}})), 130);
+        assert_eq!(
+            status(
+                json!({"status": "Failure", "details": {"causes": [{"reason": "ExitCode", "message": "130"}]}})
+            ),
+            130
+        );
         assert_eq!(status(json!({"status": "Failure", "message": "container not found"})), 1);
     }
 }

@@ -16,7 +16,8 @@ const DATA: u8 = 0;
 const MESSAGE: usize = 64 << 10;
 
 pub async fn open(client: &Client, namespace: &str, pod: &str, port: u16) -> Result<DuplexStream> {
-    let request = kube::core::Request::new(Pod::url_path(&(), Some(namespace))).portforward(pod, &[port])?;
+    let request =
+        kube::core::Request::new(Pod::url_path(&(), Some(namespace))).portforward(pod, &[port])?;
     let (sink, source) = client.connect(request).await?.into_stream().split();
     let (ours, theirs) = tokio::io::duplex(2 * MESSAGE);
     let (reader, writer) = tokio::io::split(theirs);
@@ -30,7 +31,10 @@ pub async fn open(client: &Client, namespace: &str, pod: &str, port: u16) -> Res
     Ok(ours)
 }
 
-async fn to_pod(mut reader: ReadHalf<DuplexStream>, mut sink: impl Sink<Message, Error = tungstenite::Error> + Unpin) -> Result<()> {
+async fn to_pod(
+    mut reader: ReadHalf<DuplexStream>,
+    mut sink: impl Sink<Message, Error = tungstenite::Error> + Unpin,
+) -> Result<()> {
     loop {
         let mut message = BytesMut::with_capacity(MESSAGE);
         message.put_u8(DATA);
@@ -42,7 +46,10 @@ async fn to_pod(mut reader: ReadHalf<DuplexStream>, mut sink: impl Sink<Message,
 }
 
 /// Ends at the first error that the other end reports.
-async fn from_pod(mut source: impl Stream<Item = tungstenite::Result<Message>> + Unpin, mut writer: WriteHalf<DuplexStream>) -> Result<()> {
+async fn from_pod(
+    mut source: impl Stream<Item = tungstenite::Result<Message>> + Unpin,
+    mut writer: WriteHalf<DuplexStream>,
+) -> Result<()> {
     // each channel begins with the number of its port
     let mut begun = [false; 2];
     while let Some(message) = source.next().await.transpose()? {

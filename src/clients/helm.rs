@@ -110,10 +110,16 @@ impl ChartRef {
     pub fn new(source: &ChartSource, given: Option<&String>) -> Result<Self> {
         Ok(match (given, &source.repository) {
             (Some(given), _) => Self::Given(given.clone()),
-            (None, Some(repository)) => {
-                Self::Repository { name: source.name.clone(), repository: repository.clone(), version: source.version.clone() }
-            }
-            (None, None) => Self::Embedded(CHARTS.get_dir(&source.name).with_context(|| format!("no chart {} in this program", source.name))?),
+            (None, Some(repository)) => Self::Repository {
+                name: source.name.clone(),
+                repository: repository.clone(),
+                version: source.version.clone(),
+            },
+            (None, None) => Self::Embedded(
+                CHARTS
+                    .get_dir(&source.name)
+                    .with_context(|| format!("no chart {} in this program", source.name))?,
+            ),
         })
     }
 
@@ -122,7 +128,9 @@ impl ChartRef {
         Ok(match self {
             Self::Embedded(dir) => {
                 let chart = scratch.join(dir.path());
-                std::fs::create_dir_all(&chart).and_then(|()| dir.extract(scratch)).context("cannot write the chart for helm")?;
+                std::fs::create_dir_all(&chart)
+                    .and_then(|()| dir.extract(scratch))
+                    .context("cannot write the chart for helm")?;
                 vec![chart.to_string_lossy().into_owned()]
             }
             Self::Repository { name, repository, version } => {
@@ -133,7 +141,10 @@ impl ChartRef {
                 arguments
             }
             // helm runs elsewhere, so a path must not depend on where
-            Self::Given(place) => vec![std::fs::canonicalize(place).map_or_else(|_| place.clone(), |path| path.to_string_lossy().into_owned())],
+            Self::Given(place) => vec![
+                std::fs::canonicalize(place)
+                    .map_or_else(|_| place.clone(), |path| path.to_string_lossy().into_owned()),
+            ],
         })
     }
 
@@ -142,7 +153,10 @@ impl ChartRef {
         match self {
             Self::Embedded(dir) => format!("charts/{}", dir.path().display()),
             Self::Repository { name, repository, version } => {
-                let version = version.as_ref().map(|version| format!(" --version {version}")).unwrap_or_default();
+                let version = version
+                    .as_ref()
+                    .map(|version| format!(" --version {version}"))
+                    .unwrap_or_default();
                 format!("{name} --repo {repository}{version}")
             }
             Self::Given(place) => place.clone(),
@@ -192,26 +206,50 @@ impl Install {
     }
 
     pub fn explain(&self) -> String {
-        format!("helm upgrade --install {} {} -n {} -f values.yaml", self.release, self.chart.shown(), self.namespace)
+        format!(
+            "helm upgrade --install {} {} -n {} -f values.yaml",
+            self.release,
+            self.chart.shown(),
+            self.namespace
+        )
     }
 }
 
 impl Helm {
     /// The `helm` on PATH; under helm itself, the helm that runs us.
     pub fn find(target: &Target, deadline: Option<Instant>) -> Self {
-        let caller = std::env::var_os("HELM_PLUGIN_NAME").and_then(|_| std::env::var_os("HELM_BIN")).filter(|bin| !bin.is_empty());
-        let program = caller.and_then(|bin| which::which(bin).ok()).or_else(|| which::which("helm").ok());
-        let context = target.helm.context.iter().flat_map(|context| ["--kube-context".to_string(), context.clone()]);
-        let kubeconfig = target.helm.kubeconfig.clone().map(OsString::from).or_else(|| std::env::var_os("KUBECONFIG"));
+        let caller = std::env::var_os("HELM_PLUGIN_NAME")
+            .and_then(|_| std::env::var_os("HELM_BIN"))
+            .filter(|bin| !bin.is_empty());
+        let program =
+            caller.and_then(|bin| which::which(bin).ok()).or_else(|| which::which("helm").ok());
+        let context = target
+            .helm
+            .context
+            .iter()
+            .flat_map(|context| ["--kube-context".to_string(), context.clone()]);
+        let kubeconfig = target
+            .helm
+            .kubeconfig
+            .clone()
+            .map(OsString::from)
+            .or_else(|| std::env::var_os("KUBECONFIG"));
         let kubeconfig = kubeconfig.and_then(|list| absolute(&list));
-        Self { program, connection: context.collect(), kubeconfig, deadline, version: OnceCell::new() }
+        Self {
+            program,
+            connection: context.collect(),
+            kubeconfig,
+            deadline,
+            version: OnceCell::new(),
+        }
     }
 
     pub async fn version(&self) -> Result<&semver::Version> {
         let asked = self.version.get_or_try_init(|| async {
             let text = self.look(&["version", "--template", "{{.Version}}"]).await?;
             let text = text.trim();
-            semver::Version::parse(text.trim_start_matches('v')).with_context(|| format!("`helm version` answered `{text}`"))
+            semver::Version::parse(text.trim_start_matches('v'))
+                .with_context(|| format!("`helm version` answered `{text}`"))
         });
         asked.await
     }
@@ -219,7 +257,11 @@ impl Helm {
     /// What makes helm put back a field that a person set with kubectl. From helm 4 on the field is the person's, and
     /// helm gives up; before, helm does so anyway.
     async fn taking_over(&self) -> Result<&'static [&'static str]> {
-        Ok(if self.version().await?.major < 4 { &[] } else { &["--server-side=true", "--force-conflicts"] })
+        Ok(if self.version().await?.major < 4 {
+            &[]
+        } else {
+            &["--server-side=true", "--force-conflicts"]
+        })
     }
 
     /// None when there is no such release.
@@ -246,8 +288,9 @@ impl Helm {
         // helm may print other lines before the document
         let json = text.find('{').map_or("", |start| &text[start..]);
         // the document holds values and manifests: an error must not quote it
-        let status: Status =
-            serde_json::from_str(json).map_err(|error| anyhow!("`helm status {release}` gave no readable JSON (line {})", error.line()))?;
+        let status: Status = serde_json::from_str(json).map_err(|error| {
+            anyhow!("`helm status {release}` gave no readable JSON (line {})", error.line())
+        })?;
         let made_by = match digest_in(&status.info.description) {
             None if !self.is_labelled(release, namespace).await? => MadeBy::Others,
             digest => MadeBy::Us { digest },
@@ -263,11 +306,18 @@ impl Helm {
 
     /// Whether there is such a release and somebody else made it.
     pub async fn is_others(&self, release: &str, namespace: &str) -> Result<bool> {
-        Ok(self.status(release, namespace).await?.is_some_and(|release| release.made_by == MadeBy::Others))
+        Ok(self
+            .status(release, namespace)
+            .await?
+            .is_some_and(|release| release.made_by == MadeBy::Others))
     }
 
     async fn is_labelled(&self, release: &str, namespace: &str) -> Result<bool> {
-        Ok(self.select(namespace, &["--selector", LABEL]).await?.iter().any(|listed| listed.name == release))
+        Ok(self
+            .select(namespace, &["--selector", LABEL])
+            .await?
+            .iter()
+            .any(|listed| listed.name == release))
     }
 
     /// All releases of a namespace, whatever their status.
@@ -276,7 +326,17 @@ impl Helm {
     }
 
     async fn select(&self, namespace: &str, selection: &[&str]) -> Result<Vec<Listed>> {
-        let all = ["list", "-n", namespace, "-o", "json", "--deployed", "--failed", "--pending", "--uninstalling"];
+        let all = [
+            "list",
+            "-n",
+            namespace,
+            "-o",
+            "json",
+            "--deployed",
+            "--failed",
+            "--pending",
+            "--uninstalling",
+        ];
         let text = self.look(&[&all, selection].concat()).await?;
         let json = text.find('[').map_or("[]", |start| &text[start..]);
         serde_json::from_str(json).context("`helm list` gave no readable JSON")
@@ -289,8 +349,10 @@ impl Helm {
 
     /// Installs or upgrades, without waiting for what was applied.
     pub async fn upgrade(&self, install: &Install) -> Result<()> {
-        let description = format!("kubectl-lastack {}, {DIGEST}{}", env!("CARGO_PKG_VERSION"), install.digest());
-        let mut options = vec!["--history-max", "5", "--labels", LABEL, "--description", &description];
+        let description =
+            format!("kubectl-lastack {}, {DIGEST}{}", env!("CARGO_PKG_VERSION"), install.digest());
+        let mut options =
+            vec!["--history-max", "5", "--labels", LABEL, "--description", &description];
         if install.brings_namespace {
             options.push("--create-namespace");
         }
@@ -299,7 +361,12 @@ impl Helm {
     }
 
     /// A verb that takes a release, its chart and the values.
-    async fn run_with_chart(&self, verb: &[&str], install: &Install, options: &[&str]) -> Result<()> {
+    async fn run_with_chart(
+        &self,
+        verb: &[&str],
+        install: &Install,
+        options: &[&str],
+    ) -> Result<()> {
         let scratch = tempfile::tempdir().context("no place for helm's files")?;
         let chart = install.chart.arguments(scratch.path())?;
         let mut arguments = [verb, &[install.release]].concat();
@@ -310,7 +377,12 @@ impl Helm {
     }
 
     /// Back to a revision, or to the one before the last.
-    pub async fn rollback(&self, release: &str, namespace: &str, revision: Option<u64>) -> Result<()> {
+    pub async fn rollback(
+        &self,
+        release: &str,
+        namespace: &str,
+        revision: Option<u64>,
+    ) -> Result<()> {
         let revision = revision.map(|revision| revision.to_string());
         let mut arguments = vec!["rollback", release];
         arguments.extend(revision.as_deref());
@@ -333,18 +405,30 @@ impl Helm {
 
     /// Lets helm do something. A helm that is in the middle of it when the user breaks off ends it by itself.
     async fn change(&self, arguments: &[&str], stdin: Option<String>) -> Result<()> {
-        let left = |deadline: Instant| deadline.saturating_duration_since(Instant::now()).max(SHORTEST_CHANGE);
-        run(self.command(arguments)?, arguments, stdin, self.deadline.map_or(CHANGE, left)).await.map(drop)
+        let left = |deadline: Instant| {
+            deadline.saturating_duration_since(Instant::now()).max(SHORTEST_CHANGE)
+        };
+        run(self.command(arguments)?, arguments, stdin, self.deadline.map_or(CHANGE, left))
+            .await
+            .map(drop)
     }
 
     fn command(&self, arguments: &[&str]) -> Result<Command> {
         let Some(program) = &self.program else {
-            return Err(Failure::failed("there is no `helm` on PATH").hint("install helm 3 or 4: https://helm.sh/docs/intro/install").into());
+            return Err(Failure::failed("there is no `helm` on PATH")
+                .hint("install helm 3 or 4: https://helm.sh/docs/intro/install")
+                .into());
         };
         let mut command = Command::new(program);
         // helm takes a folder of the working directory for the chart of the same name
         command.args(&self.connection).args(arguments).current_dir(std::env::temp_dir());
-        let line = self.connection.iter().map(String::as_str).chain(arguments.iter().copied()).collect::<Vec<_>>().join(" ");
+        let line = self
+            .connection
+            .iter()
+            .map(String::as_str)
+            .chain(arguments.iter().copied())
+            .collect::<Vec<_>>()
+            .join(" ");
         printer::debug(&format!("helm {line}"));
         for (variable, _) in std::env::vars_os().filter(|(variable, _)| is_not_for_helm(variable)) {
             command.env_remove(variable);
@@ -357,10 +441,18 @@ impl Helm {
 }
 
 /// Runs helm to its end, or until it has taken too long, and gives its stdout.
-async fn run(mut command: Command, arguments: &[&str], stdin: Option<String>, limit: Duration) -> Result<String> {
+async fn run(
+    mut command: Command,
+    arguments: &[&str],
+    stdin: Option<String>,
+    limit: Duration,
+) -> Result<String> {
     let verb = arguments.first().unwrap_or(&"");
     let failed = format!("cannot run {}", command.as_std().get_program().display());
-    command.stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| failed.clone())?;
     let (pipe, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let write = async {
@@ -395,7 +487,8 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> 
 /// The paths of a KUBECONFIG list, made independent of the working directory.
 fn absolute(list: &OsStr) -> Option<OsString> {
     let paths = std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty());
-    let paths: Vec<PathBuf> = paths.map(|path| std::path::absolute(&path).unwrap_or(path)).collect();
+    let paths: Vec<PathBuf> =
+        paths.map(|path| std::path::absolute(&path).unwrap_or(path)).collect();
     if paths.is_empty() { None } else { std::env::join_paths(paths).ok() }
 }
 
@@ -406,9 +499,14 @@ fn digest_in(description: &str) -> Option<String> {
 /// What helm says went wrong, without its warnings.
 fn reason(stderr: &str) -> String {
     let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let from = lines.iter().position(|line| line.starts_with("Error:") || line.starts_with("error:"));
+    let from =
+        lines.iter().position(|line| line.starts_with("Error:") || line.starts_with("error:"));
     let told = from.map_or(lines.as_slice(), |from| &lines[from..]);
-    if told.is_empty() { "it did not say why".into() } else { told.join(" ").trim_start_matches("Error: ").to_string() }
+    if told.is_empty() {
+        "it did not say why".into()
+    } else {
+        told.join(" ").trim_start_matches("Error: ").to_string()
+    }
 }
 
 #[cfg(test)]
@@ -436,7 +534,11 @@ mod tests {
             install(&chart.path().to_string_lossy(), 1).digest()
         };
         assert_eq!(with("kind: Deployment"), with("kind: Deployment"));
-        assert_ne!(with("kind: Deployment"), with("kind: StatefulSet"), "a chart that somebody works on");
+        assert_ne!(
+            with("kind: Deployment"),
+            with("kind: StatefulSet"),
+            "a chart that somebody works on"
+        );
     }
 
     #[cfg(unix)]
@@ -444,7 +546,8 @@ mod tests {
     async fn a_helm_that_does_not_come_to_an_end_is_ended() {
         let mut hangs = Command::new("sh");
         hangs.args(["-c", "exec sleep 600"]);
-        let error = run(hangs, &["status", "lrs"], None, Duration::from_millis(200)).await.unwrap_err();
+        let error =
+            run(hangs, &["status", "lrs"], None, Duration::from_millis(200)).await.unwrap_err();
         assert!(error.to_string().starts_with("`helm status` did not end within "), "{error:#}");
         assert_eq!(crate::error::kind(&error), Kind::TimedOut);
     }

@@ -61,7 +61,8 @@ impl HttpClient {
     /// For an address outside the cluster.
     pub fn direct(base: &str) -> Result<Self> {
         // reading the machine's authorities takes longer than sending a batch
-        let tls = if base.starts_with("http:") { trusting(&[])? } else { trusting_like_the_machine()? };
+        let tls =
+            if base.starts_with("http:") { trusting(&[])? } else { trusting_like_the_machine()? };
         Self::new(Connector::direct(), base, tls)
     }
 
@@ -69,13 +70,17 @@ impl HttpClient {
         base.parse::<Uri>().with_context(|| format!("`{base}` is not an address"))?;
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
         let connector = builder.https_or_http().enable_http1().wrap_connector(connector);
-        let client = legacy::Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
+        let client =
+            legacy::Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
         Ok(Self { client, base: base.trim_end_matches('/').to_string(), headers: Vec::new() })
     }
 
     pub fn with_account(self, account: &Account) -> Result<Self> {
         let pair = format!("{}:{}", account.user, account.password.expose_secret());
-        let mut value = HeaderValue::from_str(&format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair)))?;
+        let mut value = HeaderValue::from_str(&format!(
+            "Basic {}",
+            base64::engine::general_purpose::STANDARD.encode(pair)
+        ))?;
         value.set_sensitive(true);
         Ok(self.with_header(AUTHORIZATION, value))
     }
@@ -99,20 +104,33 @@ impl HttpClient {
     }
 
     /// Sends a body of any type.
-    pub async fn send_as(&self, content_type: &str, method: Method, path: &str, body: Bytes) -> Result<Answer> {
+    pub async fn send_as(
+        &self,
+        content_type: &str,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Answer> {
         let mut request = self.request(method, path);
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, content_type);
         }
-        let request = request.body(Full::new(body)).with_context(|| format!("`{path}` cannot be asked for"))?;
+        let request = request
+            .body(Full::new(body))
+            .with_context(|| format!("`{path}` cannot be asked for"))?;
         let exchange = async {
             let response = self.client.request(request).await?;
             let (status, headers) = (response.status(), response.headers().clone());
-            let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await.map_err(anyhow::Error::from_boxed)?.to_bytes();
+            let body = Limited::new(response.into_body(), LONGEST_ANSWER)
+                .collect()
+                .await
+                .map_err(anyhow::Error::from_boxed)?
+                .to_bytes();
             Ok(Answer { status, headers, body })
         };
-        let answer: Result<Answer> =
-            tokio::time::timeout(TIMEOUT, exchange).await.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {} s", TIMEOUT.as_secs())));
+        let answer: Result<Answer> = tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {} s", TIMEOUT.as_secs())));
         answer.with_context(|| self.base.clone())
     }
 
@@ -122,13 +140,27 @@ impl HttpClient {
     }
 
     /// Reads a body that may be long; `arrived` is told how many bytes came until now.
-    pub async fn download(&self, path: &str, limit: u64, arrived: &(dyn Fn(u64) + Sync)) -> Result<Answer> {
-        let request = self.request(Method::GET, path).body(Full::default()).with_context(|| format!("`{path}` cannot be asked for"))?;
+    pub async fn download(
+        &self,
+        path: &str,
+        limit: u64,
+        arrived: &(dyn Fn(u64) + Sync),
+    ) -> Result<Answer> {
+        let request = self
+            .request(Method::GET, path)
+            .body(Full::default())
+            .with_context(|| format!("`{path}` cannot be asked for"))?;
         let quiet = || anyhow::anyhow!("nothing came for {} s", TIMEOUT.as_secs());
-        let response = tokio::time::timeout(TIMEOUT, self.client.request(request)).await.map_err(|_| quiet())??;
+        let response = tokio::time::timeout(TIMEOUT, self.client.request(request))
+            .await
+            .map_err(|_| quiet())??;
         let (head, mut incoming) = response.into_parts();
         let mut body = BytesMut::new();
-        while let Some(frame) = tokio::time::timeout(TIMEOUT, incoming.frame()).await.map_err(|_| quiet())?.transpose()? {
+        while let Some(frame) = tokio::time::timeout(TIMEOUT, incoming.frame())
+            .await
+            .map_err(|_| quiet())?
+            .transpose()?
+        {
             body.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()));
             if body.len() as u64 > limit {
                 return Err(Failure::failed(format!("it is larger than {} MB", limit >> 20)).into());
@@ -141,7 +173,9 @@ impl HttpClient {
 
 impl Answer {
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
-        serde_json::from_slice(&self.body).with_context(|| format!("an answer ({}) is not the JSON that was expected", self.status))
+        serde_json::from_slice(&self.body).with_context(|| {
+            format!("an answer ({}) is not the JSON that was expected", self.status)
+        })
     }
 
     /// The beginning of the body, for an error message.
@@ -152,11 +186,15 @@ impl Answer {
 
 /// Whether the other side showed a certificate that is not of the trusted authority.
 pub fn is_untrusted(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| matches!(innermost(cause).downcast_ref(), Some(rustls::Error::InvalidCertificate(_))))
+    error.chain().any(|cause| {
+        matches!(innermost(cause).downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
+    })
 }
 
 /// An input or output error names the source of what it carries as its own, and so leaves that out of every chain.
-fn innermost<'a>(error: &'a (dyn std::error::Error + 'static)) -> &'a (dyn std::error::Error + 'static) {
+fn innermost<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> &'a (dyn std::error::Error + 'static) {
     match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
         Some(carried) => innermost(carried),
         None => error,
@@ -177,7 +215,9 @@ fn trusting_like_the_machine() -> Result<rustls::ClientConfig> {
 fn trusting(authority_pem: &[u8]) -> Result<rustls::ClientConfig> {
     let mut roots = rustls::RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(authority_pem) {
-        roots.add(certificate.context("the certificate authority is not PEM")?).context("the certificate authority is not usable")?;
+        roots
+            .add(certificate.context("the certificate authority is not PEM")?)
+            .context("the certificate authority is not usable")?;
     }
     Ok(rustls::ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?

@@ -9,7 +9,10 @@ use crate::stack::Stack;
 use super::pods::{self, Trouble};
 
 fn is(job: &Job, condition: &str) -> bool {
-    job.status.iter().flat_map(|status| status.conditions.iter().flatten()).any(|c| c.type_ == condition && c.status == "True")
+    job.status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten())
+        .any(|c| c.type_ == condition && c.status == "True")
 }
 
 pub fn is_complete(job: &Job) -> bool {
@@ -18,7 +21,10 @@ pub fn is_complete(job: &Job) -> bool {
 
 /// The name of a Job that gave up, with the last thing it said.
 pub async fn failed(stack: &Stack, job: Option<&Job>) -> Result<Option<(String, String)>> {
-    let Some(name) = job.filter(|job| is(job, "Failed")).and_then(|job| job.metadata.name.clone()) else { return Ok(None) };
+    let Some(name) = job.filter(|job| is(job, "Failed")).and_then(|job| job.metadata.name.clone())
+    else {
+        return Ok(None);
+    };
     let pods = pods_of(stack, &name).await?;
     let words = pods::last_words_of(stack, &pods).await;
     Ok(Some((name, words.unwrap_or_else(|| "it left no log".into()))))
@@ -26,7 +32,8 @@ pub async fn failed(stack: &Stack, job: Option<&Job>) -> Result<Option<(String, 
 
 /// What keeps a Job from getting on.
 pub async fn trouble(stack: &Stack, job: &str) -> Result<Option<Trouble>> {
-    let pods: Vec<Pod> = pods_of(stack, job).await?.into_iter().filter(|pod| !pods::is_done(pod)).collect();
+    let pods: Vec<Pod> =
+        pods_of(stack, job).await?.into_iter().filter(|pod| !pods::is_done(pod)).collect();
     Ok(match pods.is_empty() {
         true => pods::cannot_be_made(stack, "Job", job).await,
         false => pods::trouble(stack, &pods).await,

@@ -107,15 +107,23 @@ impl Failed {
     }
 
     pub fn cause(&self) -> String {
-        if self.alone { format!("the LRS refuses them ({})", self.refusal.errortype) } else { self.refusal.cause() }
+        if self.alone {
+            format!("the LRS refuses them ({})", self.refusal.errortype)
+        } else {
+            self.refusal.cause()
+        }
     }
 }
 
 impl Refusal {
     pub fn cure(&self) -> &'static str {
         match self.errortype {
-            0 => "look at the LRS first: `kubectl lastack status`; if it is well, `kubectl lastack configure lms` gives the plugin its address again",
-            401 | 403 | 404 => "`kubectl lastack configure lms` gives the plugin address and password again",
+            0 => {
+                "look at the LRS first: `kubectl lastack status`; if it is well, `kubectl lastack configure lms` gives the plugin its address again"
+            }
+            401 | 403 | 404 => {
+                "`kubectl lastack configure lms` gives the plugin address and password again"
+            }
             500.. => "look at the LRS and the data lake: `kubectl lastack status`",
             _ => "`kubectl lastack replay` tells what the LRS says to each",
         }
@@ -125,7 +133,9 @@ impl Refusal {
         match self.errortype {
             0 => "the LRS could not be reached".into(),
             TRANSFORM => "no statement can be made of them, such as visits without a login".into(),
-            401 | 403 => format!("the LRS answered {}: it does not know the account", self.errortype),
+            401 | 403 => {
+                format!("the LRS answered {}: it does not know the account", self.errortype)
+            }
             404 => "the LRS answered 404: the endpoint is wrong".into(),
             code => format!("the LRS answered {code}"),
         }
@@ -181,7 +191,12 @@ struct Changed {
 
 impl Moodle {
     pub fn in_pod(stack: &Stack, pod: String) -> Self {
-        Self { pods: stack.streams(), pod, question: stack.target.script_timeout, deadline: stack.deadline }
+        Self {
+            pods: stack.streams(),
+            pod,
+            question: stack.target.script_timeout,
+            deadline: stack.deadline,
+        }
     }
 
     pub async fn state(&self) -> Result<State> {
@@ -189,10 +204,15 @@ impl Moodle {
     }
 
     /// Sets what differs and gives the names of what was changed.
-    pub async fn configure(&self, settings: &BTreeMap<&str, String>, password: &SecretString) -> Result<Vec<String>> {
+    pub async fn configure(
+        &self,
+        settings: &BTreeMap<&str, String>,
+        password: &SecretString,
+    ) -> Result<Vec<String>> {
         let mut settings = json!(settings);
         settings["password"] = password.expose_secret().into();
-        let changed: Changed = self.call("configure", &json!({"settings": settings, "routes": true})).await?;
+        let changed: Changed =
+            self.call("configure", &json!({"settings": settings, "routes": true})).await?;
         Ok(changed.changed)
     }
 
@@ -205,7 +225,13 @@ impl Moodle {
         self.call("course", &json!({"look": true, "shortname": shortname})).await
     }
 
-    pub async fn make_course(&self, shortname: &str, fullname: &str, size: &str, password: &SecretString) -> Result<Course> {
+    pub async fn make_course(
+        &self,
+        shortname: &str,
+        fullname: &str,
+        size: &str,
+        password: &SecretString,
+    ) -> Result<Course> {
         let asked = json!({"shortname": shortname, "fullname": fullname, "size": size, "password": password.expose_secret()});
         self.work("course", &asked).await
     }
@@ -231,30 +257,52 @@ impl Moodle {
 
     /// A script that is done in a moment.
     async fn call<T: DeserializeOwned>(&self, script: &str, input: &Value) -> Result<T> {
-        self.run(script, input, self.question, "give Moodle more time with `--request-timeout`").await
+        self.run(script, input, self.question, "give Moodle more time with `--request-timeout`")
+            .await
     }
 
     /// A script that takes as long as there is to do.
     async fn work<T: DeserializeOwned>(&self, script: &str, input: &Value) -> Result<T> {
-        let left = self.deadline.map_or(WORK_TIMEOUT, |deadline| deadline.saturating_duration_since(Instant::now()));
-        self.run(script, input, left.max(self.question), "look at what it came to before you run it again").await
+        let left = self
+            .deadline
+            .map_or(WORK_TIMEOUT, |deadline| deadline.saturating_duration_since(Instant::now()));
+        self.run(
+            script,
+            input,
+            left.max(self.question),
+            "look at what it came to before you run it again",
+        )
+        .await
     }
 
-    async fn run<T: DeserializeOwned>(&self, script: &str, input: &Value, limit: Duration, hint: &str) -> Result<T> {
+    async fn run<T: DeserializeOwned>(
+        &self,
+        script: &str,
+        input: &Value,
+        limit: Duration,
+        hint: &str,
+    ) -> Result<T> {
         let command = command(script);
         let words: Vec<&str> = command.split(' ').collect();
         let input = input.to_string();
         let ended = exec::run(&self.pods, &self.pod, CONTAINER, &words, input.as_bytes());
         let Ok(output) = tokio::time::timeout(limit, ended).await else {
-            let why = format!("Moodle did not end {script}.php within {}; it may still run in pod {}", took(limit), self.pod);
+            let why = format!(
+                "Moodle did not end {script}.php within {}; it may still run in pod {}",
+                took(limit),
+                self.pod
+            );
             return Err(Failure::new(Kind::TimedOut, why).hint(hint).into());
         };
         let output = output?;
         if output.code != 0 {
-            let why = complaint(&output.stdout).or_else(|| complaint(&output.stderr)).unwrap_or_else(|| format!("it ended with {}", output.code));
+            let why = complaint(&output.stdout)
+                .or_else(|| complaint(&output.stderr))
+                .unwrap_or_else(|| format!("it ended with {}", output.code));
             return Err(Failure::failed(format!("Moodle could not run {script}.php: {why}")).into());
         }
-        answer(&output.stdout).with_context(|| format!("the answer of {script}.php in pod {}", self.pod))
+        answer(&output.stdout)
+            .with_context(|| format!("the answer of {script}.php in pod {}", self.pod))
     }
 }
 
@@ -266,13 +314,16 @@ fn command(script: &str) -> String {
 /// Moodle may say something of its own before the last line.
 fn answer<T: DeserializeOwned>(stdout: &str) -> Result<T> {
     let line = stdout.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    serde_json::from_str(line).with_context(|| format!("`{}` is not what was expected", line.chars().take(200).collect::<String>()))
+    serde_json::from_str(line).with_context(|| {
+        format!("`{}` is not what was expected", line.chars().take(200).collect::<String>())
+    })
 }
 
 /// Moodle's own sentence, which it writes between exclamation marks, or the last line there is.
 fn complaint(text: &str) -> Option<String> {
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let marked = lines().find_map(|line| Some(line.strip_prefix("!!!")?.strip_suffix("!!!")?.trim().to_string()));
+    let marked = lines()
+        .find_map(|line| Some(line.strip_prefix("!!!")?.strip_suffix("!!!")?.trim().to_string()));
     let sentence = marked.or_else(|| lines().next_back().map(str::to_string))?;
     Some(sentence.replace("<p>", "").replace("</p>", "").chars().take(300).collect())
 }
@@ -283,14 +334,23 @@ mod tests {
 
     #[test]
     fn the_answer_is_the_last_line_whatever_moodle_says_before() {
-        let changed: Value = answer("++ Notice: something ++\n\n{\"changed\":[\"endpoint\"]}\n").unwrap();
+        let changed: Value =
+            answer("++ Notice: something ++\n\n{\"changed\":[\"endpoint\"]}\n").unwrap();
         assert_eq!(changed["changed"][0], "endpoint");
-        assert!(answer::<Value>("Site is being upgraded").unwrap_err().to_string().contains("Site is being upgraded"));
+        assert!(
+            answer::<Value>("Site is being upgraded")
+                .unwrap_err()
+                .to_string()
+                .contains("Site is being upgraded")
+        );
     }
 
     #[test]
     fn moodles_own_sentence_is_what_is_said_of_a_failure() {
-        assert_eq!(complaint("\n!!! <p>Error: Database connection failed</p> !!!\n").as_deref(), Some("Error: Database connection failed"));
+        assert_eq!(
+            complaint("\n!!! <p>Error: Database connection failed</p> !!!\n").as_deref(),
+            Some("Error: Database connection failed")
+        );
         assert_eq!(complaint("PHP Fatal error: a\nthrown in b\n").as_deref(), Some("thrown in b"));
         assert_eq!(complaint("\n"), None);
     }

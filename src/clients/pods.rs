@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Event, KeyToPath, Pod, Secret, Volume};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, ContainerStatus, Event, KeyToPath, Pod, Secret, Volume,
+};
 use kube::api::{ListParams, LogParams};
 use kube::{Api, Resource};
 
@@ -32,11 +34,11 @@ impl Trouble {
 
 pub fn is_ready(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_none()
-        && pod
-            .status
-            .as_ref()
-            .and_then(|s| s.conditions.as_ref())
-            .is_some_and(|conditions| conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+        && pod.status.as_ref().and_then(|s| s.conditions.as_ref()).is_some_and(|conditions| {
+            conditions
+                .iter()
+                .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        })
 }
 
 /// Ended and never to run again, as the pod of a Job is.
@@ -53,7 +55,10 @@ pub fn is_broken(pod: &Pod) -> bool {
 /// The number of a container port by its name.
 pub fn container_port(pod: &Pod, name: &str) -> Option<u16> {
     let containers = &pod.spec.as_ref()?.containers;
-    let port = containers.iter().flat_map(|c| c.ports.iter().flatten()).find(|port| port.name.as_deref() == Some(name))?;
+    let port = containers
+        .iter()
+        .flat_map(|c| c.ports.iter().flatten())
+        .find(|port| port.name.as_deref() == Some(name))?;
     u16::try_from(port.container_port).ok()
 }
 
@@ -64,23 +69,36 @@ pub async fn all(stack: &Stack, selector: &str) -> kube::Result<Vec<Pod>> {
 
 /// The same without those that are on their way out.
 pub async fn list(stack: &Stack, selector: &str) -> kube::Result<Vec<Pod>> {
-    Ok(all(stack, selector).await?.into_iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()).collect())
+    Ok(all(stack, selector)
+        .await?
+        .into_iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .collect())
 }
 
 /// What keeps these pods from being ready; the worst first. None when all are.
 pub async fn trouble(stack: &Stack, pods: &[Pod]) -> Option<Trouble> {
     let mut waiting = None;
     for pod in pods.iter().filter(|pod| !is_ready(pod)) {
-        let because = |what: String, words: Option<String>| words.map_or(what.clone(), |words| format!("{what}: {words}"));
+        let because = |what: String, words: Option<String>| {
+            words.map_or(what.clone(), |words| format!("{what}: {words}"))
+        };
         match blocked(pod) {
             Some((container, Trouble::Fatal { why, hint })) => {
-                let words = if is_crashing(container) { last_words(stack, pod, container).await } else { None };
+                let words = if is_crashing(container) {
+                    last_words(stack, pod, container).await
+                } else {
+                    None
+                };
                 return Some(Trouble::Fatal { why: because(why, words), hint });
             }
             _ => match missing_mount(stack, pod).await {
                 Some(missing) => return Some(missing),
                 None if waiting.is_none() => {
-                    waiting = Some(Trouble::Waiting(because(diagnose(pod).why().into(), failing_probe(stack, pod).await)));
+                    waiting = Some(Trouble::Waiting(because(
+                        diagnose(pod).why().into(),
+                        failing_probe(stack, pod).await,
+                    )));
                 }
                 None => {}
             },
@@ -91,33 +109,50 @@ pub async fn trouble(stack: &Stack, pods: &[Pod]) -> Option<Trouble> {
 
 /// Why a container keeps crashing: the probe for which the kubelet kills it, or the last line that it wrote.
 async fn last_words(stack: &Stack, pod: &Pod, crashed: &ContainerStatus) -> Option<String> {
-    let began = crashed.last_state.as_ref().and_then(|state| state.terminated.as_ref()).and_then(|ended| ended.started_at.as_ref());
+    let began = crashed
+        .last_state
+        .as_ref()
+        .and_then(|state| state.terminated.as_ref())
+        .and_then(|ended| ended.started_at.as_ref());
     let events = events_of_pod(stack, pod, began.map(|time| time.0)).await;
     for probe in ["startup", "liveness"] {
         let killing = format!("Container {} failed {probe} probe", crashed.name);
         if messages(&events, "Killing").any(|message| message.contains(&killing)) {
-            return newest_unhealthy(&events, &[probe]).map(|failure| format!("the kubelet kills it, {failure}"));
+            return newest_unhealthy(&events, &[probe])
+                .map(|failure| format!("the kubelet kills it, {failure}"));
         }
     }
-    let params = LogParams { container: Some(crashed.name.clone()), previous: true, ..Default::default() };
+    let params =
+        LogParams { container: Some(crashed.name.clone()), previous: true, ..Default::default() };
     last_line(&beside(stack, pod), pod, params).await
 }
 
 /// The probe that keeps a container from being ready that has run for a while.
 async fn failing_probe(stack: &Stack, pod: &Pod) -> Option<String> {
-    let began = |status: &ContainerStatus| Some(status.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0);
-    let began = statuses(pod).filter(|status| !status.ready).find_map(began).filter(|began| age_of(*began) > SETTLED)?;
+    let began = |status: &ContainerStatus| {
+        Some(status.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0)
+    };
+    let began = statuses(pod)
+        .filter(|status| !status.ready)
+        .find_map(began)
+        .filter(|began| age_of(*began) > SETTLED)?;
     // a startup probe fails until the start is over
     newest_unhealthy(&events_of_pod(stack, pod, Some(began)).await, &["readiness", "liveness"])
 }
 
 fn newest_unhealthy(events: &[Event], probes: &[&str]) -> Option<String> {
-    let mut failures = messages(events, "Unhealthy").filter(|message| probes.iter().any(|probe| message.to_lowercase().starts_with(probe)));
-    failures.next_back().map(|message| format!("its {}", uncapitalized(message.lines().next().unwrap_or_default())))
+    let mut failures = messages(events, "Unhealthy")
+        .filter(|message| probes.iter().any(|probe| message.to_lowercase().starts_with(probe)));
+    failures
+        .next_back()
+        .map(|message| format!("its {}", uncapitalized(message.lines().next().unwrap_or_default())))
 }
 
 fn messages<'a>(events: &'a [Event], reason: &'a str) -> impl DoubleEndedIterator<Item = &'a str> {
-    events.iter().filter(move |event| event.reason.as_deref() == Some(reason)).filter_map(|event| event.message.as_deref())
+    events
+        .iter()
+        .filter(move |event| event.reason.as_deref() == Some(reason))
+        .filter_map(|event| event.message.as_deref())
 }
 
 fn uncapitalized(text: &str) -> String {
@@ -128,14 +163,21 @@ fn uncapitalized(text: &str) -> String {
 /// What was said of a pod since then, the newest last.
 async fn events_of_pod(stack: &Stack, pod: &Pod, since: Option<jiff::Timestamp>) -> Vec<Event> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let mut events = events(&beside(stack, pod), &format!("involvedObject.kind=Pod,involvedObject.name={name}")).await;
-    events.retain(|event| since.is_none_or(|since| time_of(event).is_some_and(|time| time >= since)));
+    let mut events =
+        events(&beside(stack, pod), &format!("involvedObject.kind=Pod,involvedObject.name={name}"))
+            .await;
+    events
+        .retain(|event| since.is_none_or(|since| time_of(event).is_some_and(|time| time >= since)));
     events
 }
 
 /// The newest last. Who may not look at events is told without them.
 async fn events(api: &Api<Event>, fields: &str) -> Vec<Event> {
-    let mut events = api.list(&ListParams::default().fields(fields)).await.map(|list| list.items).unwrap_or_default();
+    let mut events = api
+        .list(&ListParams::default().fields(fields))
+        .await
+        .map(|list| list.items)
+        .unwrap_or_default();
     events.sort_by_key(time_of);
     events
 }
@@ -160,17 +202,23 @@ fn namespace_of<'a>(stack: &'a Stack, pod: &'a Pod) -> &'a str {
 /// A Secret or ConfigMap that a pod needs before it can start, and that is not there. The kubelet says so in an event
 /// only, and tries for ever.
 async fn missing_mount(stack: &Stack, pod: &Pod) -> Option<Trouble> {
-    let starts = statuses(pod).any(|status| matches!(waiting_reason(status), Some("PodInitializing" | "ContainerCreating")));
-    let is_new = pod.metadata.creation_timestamp.as_ref().is_some_and(|made| age_of(made.0) < SETTLED);
+    let starts = statuses(pod).any(|status| {
+        matches!(waiting_reason(status), Some("PodInitializing" | "ContainerCreating"))
+    });
+    let is_new =
+        pod.metadata.creation_timestamp.as_ref().is_some_and(|made| age_of(made.0) < SETTLED);
     if !starts || is_new {
         return None;
     }
     for mount in pod.spec.as_ref()?.volumes.iter().flatten().flat_map(Mount::of) {
         if let Some(lack) = mount.lack(stack, pod).await.ok()? {
-            let (name, namespace) = (pod.metadata.name.as_deref().unwrap_or("?"), namespace_of(stack, pod));
+            let (name, namespace) =
+                (pod.metadata.name.as_deref().unwrap_or("?"), namespace_of(stack, pod));
             return Some(Trouble::Fatal {
                 why: format!("pod {name} cannot start without {lack}, which is not there"),
-                hint: format!("make {lack} in namespace {namespace}, or correct the value that names it"),
+                hint: format!(
+                    "make {lack} in namespace {namespace}, or correct the value that names it"
+                ),
             });
         }
     }
@@ -185,16 +233,23 @@ enum Mount<'a> {
 
 impl<'a> Mount<'a> {
     fn of(volume: &'a Volume) -> Vec<Self> {
-        let keys = |items: &'a Option<Vec<KeyToPath>>| items.iter().flatten().map(|item| item.key.as_str()).collect();
+        let keys = |items: &'a Option<Vec<KeyToPath>>| {
+            items.iter().flatten().map(|item| item.key.as_str()).collect()
+        };
         let mut found = Vec::new();
-        if let Some(secret) = volume.secret.as_ref().filter(|secret| secret.optional != Some(true)) {
-            found.extend(secret.secret_name.as_deref().map(|name| Self::Secret(name, keys(&secret.items))));
+        if let Some(secret) = volume.secret.as_ref().filter(|secret| secret.optional != Some(true))
+        {
+            found.extend(
+                secret.secret_name.as_deref().map(|name| Self::Secret(name, keys(&secret.items))),
+            );
         }
         if let Some(map) = volume.config_map.as_ref().filter(|map| map.optional != Some(true)) {
             found.push(Self::ConfigMap(&map.name, keys(&map.items)));
         }
         for source in volume.projected.iter().flat_map(|projected| &projected.sources).flatten() {
-            if let Some(secret) = source.secret.as_ref().filter(|secret| secret.optional != Some(true)) {
+            if let Some(secret) =
+                source.secret.as_ref().filter(|secret| secret.optional != Some(true))
+            {
                 found.push(Self::Secret(&secret.name, keys(&secret.items)));
             }
             if let Some(map) = source.config_map.as_ref().filter(|map| map.optional != Some(true)) {
@@ -209,19 +264,33 @@ impl<'a> Mount<'a> {
         let (kind, name, wanted, there) = match self {
             Self::Secret(name, wanted) => {
                 let found = beside::<Secret>(stack, pod).get_opt(name).await?;
-                ("secret", name, wanted, found.map(|secret| secret.data.unwrap_or_default().into_keys().collect::<Vec<_>>()))
+                (
+                    "secret",
+                    name,
+                    wanted,
+                    found.map(|secret| {
+                        secret.data.unwrap_or_default().into_keys().collect::<Vec<_>>()
+                    }),
+                )
             }
             Self::ConfigMap(name, wanted) => {
                 let found = beside::<ConfigMap>(stack, pod).get_opt(name).await?;
                 let keys = |map: ConfigMap| {
-                    map.data.into_iter().flatten().map(|(key, _)| key).chain(map.binary_data.into_iter().flatten().map(|(key, _)| key))
+                    map.data
+                        .into_iter()
+                        .flatten()
+                        .map(|(key, _)| key)
+                        .chain(map.binary_data.into_iter().flatten().map(|(key, _)| key))
                 };
                 ("configmap", name, wanted, found.map(|map| keys(map).collect()))
             }
         };
         Ok(match there {
             None => Some(format!("{kind} {name}")),
-            Some(there) => wanted.iter().find(|key| !there.iter().any(|other| other == *key)).map(|key| format!("key {key} of {kind} {name}")),
+            Some(there) => wanted
+                .iter()
+                .find(|key| !there.iter().any(|other| other == *key))
+                .map(|key| format!("key {key} of {kind} {name}")),
         })
     }
 }
@@ -229,14 +298,22 @@ impl<'a> Mount<'a> {
 /// Why the controller of a StatefulSet or Job that has no pod cannot make one: a quota, or a policy of the namespace.
 /// An event that is not of this moment may be about what has been mended since.
 pub async fn cannot_be_made(stack: &Stack, kind: &str, name: &str) -> Option<Trouble> {
-    let of_object = format!("involvedObject.kind={kind},involvedObject.name={name},reason=FailedCreate");
+    let of_object =
+        format!("involvedObject.kind={kind},involvedObject.name={name},reason=FailedCreate");
     let event = events(&stack.api(), &of_object).await.pop()?;
     let message = event.message.as_deref().unwrap_or("no reason given");
     let why = message.split_once(" is forbidden: ").map_or(message, |(_, why)| why);
     let why = format!("{} {name} cannot make its pods: {why}", kind.to_lowercase());
     let is_now = time_of(&event).is_some_and(|time| age_of(time) < JUST_NOW);
     Some(if is_now && message.contains(" is forbidden: ") {
-        Trouble::Fatal { why, hint: format!("kubectl describe {} {name} -n {}", kind.to_lowercase(), stack.namespace()) }
+        Trouble::Fatal {
+            why,
+            hint: format!(
+                "kubectl describe {} {name} -n {}",
+                kind.to_lowercase(),
+                stack.namespace()
+            ),
+        }
     } else {
         Trouble::Waiting(why)
     })
@@ -248,7 +325,9 @@ fn age_of(time: jiff::Timestamp) -> Duration {
 
 /// The last line that the newest of these pods wrote, in the container that failed.
 pub async fn last_words_of(stack: &Stack, pods: &[Pod]) -> Option<String> {
-    let pod = pods.iter().max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0))?;
+    let pod = pods
+        .iter()
+        .max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0))?;
     let failed = |status: &&ContainerStatus| {
         let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
         ended.is_some_and(|ended| ended.exit_code != 0)
@@ -258,8 +337,15 @@ pub async fn last_words_of(stack: &Stack, pods: &[Pod]) -> Option<String> {
 }
 
 async fn last_line(api: &Api<Pod>, pod: &Pod, params: LogParams) -> Option<String> {
-    let log = api.logs(pod.metadata.name.as_deref()?, &LogParams { tail_lines: Some(5), ..params }).await.ok()?;
-    log.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(|line| line.chars().take(300).collect())
+    let log = api
+        .logs(pod.metadata.name.as_deref()?, &LogParams { tail_lines: Some(5), ..params })
+        .await
+        .ok()?;
+    log.lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .map(|line| line.chars().take(300).collect())
 }
 
 fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
@@ -286,10 +372,16 @@ fn blocked(pod: &Pod) -> Option<(&ContainerStatus, Trouble)> {
     let name = pod.metadata.name.as_deref().unwrap_or("?");
     let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
     for status in statuses(pod) {
-        let message = status.state.as_ref().and_then(|s| s.waiting.as_ref()).and_then(|w| w.message.as_deref()).unwrap_or_default();
+        let message = status
+            .state
+            .as_ref()
+            .and_then(|s| s.waiting.as_ref())
+            .and_then(|w| w.message.as_deref())
+            .unwrap_or_default();
         match waiting_reason(status) {
             Some(reason @ ("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName")) => {
-                let why = format!("pod {name} cannot pull {}: {}", status.image, pull_failure(message));
+                let why =
+                    format!("pod {name} cannot pull {}: {}", status.image, pull_failure(message));
                 // the first failure of a pull may be a hiccup, unless the registry was clear
                 if reason != "ErrImagePull" || is_final_pull_failure(message) {
                     let hint = "check `--image-registry`, or `kubectl lastack version --images` for the tags that go together".into();
@@ -299,11 +391,29 @@ fn blocked(pod: &Pod) -> Option<(&ContainerStatus, Trouble)> {
             }
             Some("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => {
                 let why = format!("pod {name} cannot start container {}: {message}", status.name);
-                return Some((status, Trouble::Fatal { why, hint: format!("kubectl describe pod {name} -n {namespace}") }));
+                return Some((
+                    status,
+                    Trouble::Fatal {
+                        why,
+                        hint: format!("kubectl describe pod {name} -n {namespace}"),
+                    },
+                ));
             }
             Some("CrashLoopBackOff") if status.restart_count >= 2 => {
-                let why = format!("container {} of pod {name} keeps crashing ({} restarts)", status.name, status.restart_count);
-                return Some((status, Trouble::Fatal { why, hint: format!("kubectl logs {name} -c {} -n {namespace} --previous", status.name) }));
+                let why = format!(
+                    "container {} of pod {name} keeps crashing ({} restarts)",
+                    status.name, status.restart_count
+                );
+                return Some((
+                    status,
+                    Trouble::Fatal {
+                        why,
+                        hint: format!(
+                            "kubectl logs {name} -c {} -n {namespace} --previous",
+                            status.name
+                        ),
+                    },
+                ));
             }
             _ => {}
         }
@@ -314,13 +424,21 @@ fn blocked(pod: &Pod) -> Option<(&ContainerStatus, Trouble)> {
 /// What a pod that is not broken is busy with.
 fn stage(pod: &Pod, name: &str) -> String {
     let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
-    let unscheduled = conditions.into_iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
+    let unscheduled =
+        conditions.into_iter().flatten().find(|c| c.type_ == "PodScheduled" && c.status == "False");
     if let Some(condition) = unscheduled {
-        return format!("pod {name} cannot be scheduled: {}", condition.message.as_deref().unwrap_or("no reason given"));
+        return format!(
+            "pod {name} cannot be scheduled: {}",
+            condition.message.as_deref().unwrap_or("no reason given")
+        );
     }
-    match statuses(pod).find(|status| !status.ready && status.state.as_ref().is_none_or(|s| s.terminated.is_none())) {
+    match statuses(pod).find(|status| {
+        !status.ready && status.state.as_ref().is_none_or(|s| s.terminated.is_none())
+    }) {
         Some(status) => match waiting_reason(status) {
-            Some("PodInitializing" | "ContainerCreating") => format!("pod {name} is starting, image {}", short_image(&status.image)),
+            Some("PodInitializing" | "ContainerCreating") => {
+                format!("pod {name} is starting, image {}", short_image(&status.image))
+            }
             Some(reason) => format!("pod {name}: {reason}"),
             None => format!("{} of pod {name} runs and is not ready yet", status.name),
         },
@@ -334,7 +452,9 @@ pub fn short_image(image: &str) -> &str {
 }
 
 fn is_final_pull_failure(message: &str) -> bool {
-    ["not found", "denied", "unauthorized", "manifest unknown", "invalid reference"].iter().any(|sign| message.contains(sign))
+    ["not found", "denied", "unauthorized", "manifest unknown", "invalid reference"]
+        .iter()
+        .any(|sign| message.contains(sign))
 }
 
 fn pull_failure(message: &str) -> &str {
@@ -363,13 +483,19 @@ mod tests {
     }
 
     fn waiting(reason: &str, message: &str, restarts: u32) -> Pod {
-        pod(json!({"name": "ralph", "image": "fundocker/ralph:9", "imageID": "", "ready": false, "restartCount": restarts,
-                   "state": {"waiting": {"reason": reason, "message": message}}}))
+        pod(
+            json!({"name": "ralph", "image": "fundocker/ralph:9", "imageID": "", "ready": false, "restartCount": restarts,
+                   "state": {"waiting": {"reason": reason, "message": message}}}),
+        )
     }
 
     #[test]
     fn a_tag_that_is_not_there_ends_the_wait_at_the_first_failure() {
-        let Trouble::Fatal { why, .. } = diagnose(&waiting("ErrImagePull", "failed to resolve: docker.io/fundocker/ralph:9: not found", 0)) else {
+        let Trouble::Fatal { why, .. } = diagnose(&waiting(
+            "ErrImagePull",
+            "failed to resolve: docker.io/fundocker/ralph:9: not found",
+            0,
+        )) else {
             panic!("a missing image must be fatal")
         };
         assert_eq!(why, "pod lrs-ralph-0 cannot pull fundocker/ralph:9: not found in the registry");
@@ -377,13 +503,22 @@ mod tests {
 
     #[test]
     fn a_network_hiccup_while_pulling_is_waited_for_until_the_kubelet_backs_off() {
-        assert!(matches!(diagnose(&waiting("ErrImagePull", "dial tcp: i/o timeout", 0)), Trouble::Waiting(_)));
-        assert!(matches!(diagnose(&waiting("ImagePullBackOff", "dial tcp: i/o timeout", 0)), Trouble::Fatal { .. }));
+        assert!(matches!(
+            diagnose(&waiting("ErrImagePull", "dial tcp: i/o timeout", 0)),
+            Trouble::Waiting(_)
+        ));
+        assert!(matches!(
+            diagnose(&waiting("ImagePullBackOff", "dial tcp: i/o timeout", 0)),
+            Trouble::Fatal { .. }
+        ));
     }
 
     #[test]
     fn a_missing_secret_and_a_crash_loop_are_fatal_a_first_crash_is_not() {
-        assert!(matches!(diagnose(&waiting("CreateContainerConfigError", "secret \"x\" not found", 0)), Trouble::Fatal { .. }));
+        assert!(matches!(
+            diagnose(&waiting("CreateContainerConfigError", "secret \"x\" not found", 0)),
+            Trouble::Fatal { .. }
+        ));
         assert!(matches!(diagnose(&waiting("CrashLoopBackOff", "", 1)), Trouble::Waiting(_)));
         assert!(matches!(diagnose(&waiting("CrashLoopBackOff", "", 2)), Trouble::Fatal { .. }));
     }

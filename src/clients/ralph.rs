@@ -53,7 +53,9 @@ impl Ralph {
     }
 
     fn with_path(http: HttpClient, account: &Account, statements: &'static str) -> Result<Self> {
-        let http = http.with_account(account)?.with_header(XAPI_VERSION, HeaderValue::from_static("1.0.3"));
+        let http = http
+            .with_account(account)?
+            .with_header(XAPI_VERSION, HeaderValue::from_static("1.0.3"));
         Ok(Self { http, statements })
     }
 
@@ -85,7 +87,11 @@ impl Ralph {
         let answer = self.http.get(&path).await?;
         if !answer.status.is_success() {
             let status = answer.status.as_u16();
-            return Err(Failure::failed(format!("the LRS answered {status} to a query: {}", reason(&answer))).into());
+            return Err(Failure::failed(format!(
+                "the LRS answered {status} to a query: {}",
+                reason(&answer)
+            ))
+            .into());
         }
         let page: Page = answer.json()?;
         Ok((page.statements, page.more.filter(|more| !more.is_empty()).map(Place::More)))
@@ -118,7 +124,9 @@ fn judge(answer: &Answer) -> Verdict {
             Ok(ids) => Verdict::Stored { new: ids.len() },
             Err(error) => Verdict::Unclear { status, reason: format!("{error:#}") },
         },
-        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Verdict::Unclear { status, reason: reason(answer) },
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+            Verdict::Unclear { status, reason: reason(answer) }
+        }
         code if code.is_client_error() => Verdict::Refused { status, reason: reason(answer) },
         _ => Verdict::Unclear { status, reason: reason(answer) },
     }
@@ -130,8 +138,12 @@ fn reason(answer: &Answer) -> String {
     match &body["detail"] {
         Value::String(detail) => detail.clone(),
         Value::Array(errors) => errors.first().map_or_else(String::new, |error| {
-            let place: Vec<String> =
-                error["loc"].as_array().into_iter().flatten().map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_string)).collect();
+            let place: Vec<String> = error["loc"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_string))
+                .collect();
             format!("{} at {}", error["msg"].as_str().unwrap_or("invalid"), place.join("."))
         }),
         _ => answer.excerpt(),
@@ -143,14 +155,21 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &'static str) -> Answer {
-        Answer { status: StatusCode::from_u16(status).unwrap(), headers: Default::default(), body: Bytes::from_static(body.as_bytes()) }
+        Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: Default::default(),
+            body: Bytes::from_static(body.as_bytes()),
+        }
     }
 
     #[test]
     fn each_answer_of_the_lrs_is_read_for_what_it_means() {
         assert_eq!(judge(&answer(200, r#"["a","b"]"#)), Verdict::Stored { new: 2 });
         assert_eq!(judge(&answer(204, "")), Verdict::Stored { new: 0 });
-        assert!(matches!(judge(&answer(409, r#"{"detail":"Differing statements already exist"}"#)), Verdict::Refused { status: 409, .. }));
+        assert!(matches!(
+            judge(&answer(409, r#"{"detail":"Differing statements already exist"}"#)),
+            Verdict::Refused { status: 409, .. }
+        ));
         assert!(matches!(judge(&answer(500, "oops")), Verdict::Unclear { status: 500, .. }));
         assert!(matches!(judge(&answer(429, "")), Verdict::Unclear { .. }));
         assert!(matches!(judge(&answer(200, "<html>a proxy's page")), Verdict::Unclear { .. }));
@@ -159,6 +178,9 @@ mod tests {
     #[test]
     fn a_validation_error_is_shown_without_the_echo_of_the_batch() {
         let body = r#"{"detail":[{"type":"missing","loc":["body",3,"verb"],"msg":"Field required","input":{"secret":"x"}}]}"#;
-        assert_eq!(judge(&answer(422, body)), Verdict::Refused { status: 422, reason: "Field required at body.3.verb".into() });
+        assert_eq!(
+            judge(&answer(422, body)),
+            Verdict::Refused { status: 422, reason: "Field required at body.3.verb".into() }
+        );
     }
 }

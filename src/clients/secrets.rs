@@ -39,16 +39,20 @@ pub async fn read(api: &Api<Secret>, name: &str) -> Result<Option<Data>> {
 /// One key of a Secret as text.
 pub async fn value(stack: &Stack, name: &str, key: &str) -> Result<SecretString> {
     optional(stack, name, key).await?.ok_or_else(|| {
-        Failure::failed(format!("secret {name} of namespace {} is not there or has no key {key}", stack.namespace()))
-            .hint("`kubectl lastack install` makes it")
-            .into()
+        Failure::failed(format!(
+            "secret {name} of namespace {} is not there or has no key {key}",
+            stack.namespace()
+        ))
+        .hint("`kubectl lastack install` makes it")
+        .into()
     })
 }
 
 pub async fn optional(stack: &Stack, name: &str, key: &str) -> Result<Option<SecretString>> {
     let Some(mut data) = read(&stack.api(), name).await? else { return Ok(None) };
     let Some(bytes) = data.remove(key) else { return Ok(None) };
-    let text = String::from_utf8(bytes).map_err(|_| Failure::failed(format!("key {key} of secret {name} is not text")))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::failed(format!("key {key} of secret {name} is not text")))?;
     Ok(Some(text.into()))
 }
 
@@ -109,7 +113,10 @@ impl Keep {
         } else {
             let (name, namespace) = (self.name, stack.namespace());
             Found::Others(Blocked {
-                why: format!("secret {name} of namespace {namespace} was not made by this tool, and lacks what is needed: {}", keys(&repairs)),
+                why: format!(
+                    "secret {name} of namespace {namespace} was not made by this tool, and lacks what is needed: {}",
+                    keys(&repairs)
+                ),
                 hint: apply::others_hint("secret", name, namespace),
             })
         })
@@ -141,7 +148,11 @@ impl Keep {
         Ok(match self.look(stack).await? {
             Found::Nothing => Observed::Missing(secret),
             Found::AsItShouldBe => Observed::Ok(secret),
-            Found::Wrong(repairs) => Observed::drifted(secret, format!("wrong in {}", keys(&repairs)), "as this tool makes it"),
+            Found::Wrong(repairs) => Observed::drifted(
+                secret,
+                format!("wrong in {}", keys(&repairs)),
+                "as this tool makes it",
+            ),
             Found::Others(blocked) => Observed::Blocked(blocked),
         })
     }
@@ -151,16 +162,26 @@ impl Keep {
         loop {
             let missing = match self.look(stack).await? {
                 Found::AsItShouldBe => return Ok(()),
-                Found::Others(Blocked { why, hint }) => return Err(Failure::failed(why).hint(hint).into()),
+                Found::Others(Blocked { why, hint }) => {
+                    return Err(Failure::failed(why).hint(hint).into());
+                }
                 Found::Wrong(repairs) => {
                     let patch = serde_json::json!({"data": bytes(repairs)});
-                    let params = PatchParams { field_manager: Some(apply::FIELD_MANAGER.into()), ..Default::default() };
-                    api.patch(self.name, &params, &Patch::Merge(&patch)).await.with_context(|| format!("secret {}", self.name))?;
+                    let params = PatchParams {
+                        field_manager: Some(apply::FIELD_MANAGER.into()),
+                        ..Default::default()
+                    };
+                    api.patch(self.name, &params, &Patch::Merge(&patch))
+                        .await
+                        .with_context(|| format!("secret {}", self.name))?;
                     return Ok(());
                 }
                 Found::Nothing => self.fresh()?,
             };
-            let params = PostParams { field_manager: Some(apply::FIELD_MANAGER.into()), ..Default::default() };
+            let params = PostParams {
+                field_manager: Some(apply::FIELD_MANAGER.into()),
+                ..Default::default()
+            };
             match api.create(&params, &missing).await {
                 Ok(_) => return Ok(()),
                 // somebody made it in between: theirs counts, look again
@@ -216,7 +237,13 @@ mod tests {
         let keys = vec![
             ("username", Key::Fixed("admin".into())),
             ("password", Key::Password),
-            ("copy", Key::Derived { fits: |data, value| data["password"] == value, make: |data| Ok(data["password"].clone()) }),
+            (
+                "copy",
+                Key::Derived {
+                    fits: |data, value| data["password"] == value,
+                    make: |data| Ok(data["password"].clone()),
+                },
+            ),
         ];
         Keep { name: "s", kind: "Opaque", labels: serde_json::json!({}), keys }
     }

@@ -120,7 +120,9 @@ impl Superset {
     /// Signs in. None when Superset does not accept the password.
     pub async fn login(http: HttpClient, account: &Account) -> Result<Option<Self>> {
         let credentials = json!({"username": account.user, "password": account.password.expose_secret(), "provider": "db", "refresh": false});
-        let answer = http.send(Method::POST, "/api/v1/security/login", Bytes::from(credentials.to_string())).await?;
+        let answer = http
+            .send(Method::POST, "/api/v1/security/login", Bytes::from(credentials.to_string()))
+            .await?;
         if answer.status == StatusCode::UNAUTHORIZED {
             return Ok(None);
         }
@@ -131,25 +133,42 @@ impl Superset {
         let http = http.with_header(AUTHORIZATION, bearer);
 
         // what changes something needs this token and the session it was given to
-        let answer = expect_success("the request for a CSRF token", http.get("/api/v1/security/csrf_token/").await?)?;
-        let cookie =
-            answer.headers.get_all(SET_COOKIE).iter().filter_map(|value| value.to_str().ok()?.split(';').next()).collect::<Vec<_>>().join("; ");
+        let answer = expect_success(
+            "the request for a CSRF token",
+            http.get("/api/v1/security/csrf_token/").await?,
+        )?;
+        let cookie = answer
+            .headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok()?.split(';').next())
+            .collect::<Vec<_>>()
+            .join("; ");
         let csrf: Value = answer.json()?;
         let csrf = csrf["result"].as_str().context("Superset gave no CSRF token")?;
-        let http = http.with_header(COOKIE, HeaderValue::from_str(&cookie)?).with_header(CSRF, HeaderValue::from_str(csrf)?);
+        let http = http
+            .with_header(COOKIE, HeaderValue::from_str(&cookie)?)
+            .with_header(CSRF, HeaderValue::from_str(csrf)?);
         Ok(Some(Self { http }))
     }
 
     /// The name that Superset gives for what this account changed.
     pub async fn me(&self) -> Result<String> {
-        let mut found: Value = expect_success("/api/v1/me/", self.http.get("/api/v1/me/").await?)?.json()?;
+        let mut found: Value =
+            expect_success("/api/v1/me/", self.http.get("/api/v1/me/").await?)?.json()?;
         Ok(full_name(&found["result"].take()))
     }
 
     /// All assets of a kind that this account may see.
     pub async fn list(&self, kind: Kind) -> Result<Vec<Listed>> {
         let mut listed = Vec::new();
-        for row in self.pages(&format!("/api/v1/{}/", kind.word()), &format!("order_column:{},order_direction:asc", kind.title_key())).await? {
+        for row in self
+            .pages(
+                &format!("/api/v1/{}/", kind.word()),
+                &format!("order_column:{},order_direction:asc", kind.title_key()),
+            )
+            .await?
+        {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
             let uuid = |value: &Value| value.as_str().and_then(|uuid| uuid.parse().ok());
             listed.push(Listed {
@@ -161,7 +180,11 @@ impl Superset {
                 database: uuid(&row["database"]["uuid"]),
                 catalog: row["catalog"].as_str().map(str::to_string),
                 schema: row["schema"].as_str().map(str::to_string),
-                changed_on: row["changed_on_utc"].as_str().or(row["changed_on"].as_str()).unwrap_or_default().to_string(),
+                changed_on: row["changed_on_utc"]
+                    .as_str()
+                    .or(row["changed_on"].as_str())
+                    .unwrap_or_default()
+                    .to_string(),
                 changed_by: full_name(&row["changed_by"]),
             });
         }
@@ -188,9 +211,12 @@ impl Superset {
 
     /// One page of a list resource, and whether it is the last.
     async fn page(&self, path: &str, order: &str, number: usize) -> Result<(Vec<Value>, bool)> {
-        let answer = self.http.get(&format!("{path}?q=({order},page:{number},page_size:{PAGE})")).await?;
+        let answer =
+            self.http.get(&format!("{path}?q=({order},page:{number},page_size:{PAGE})")).await?;
         let mut found: Value = expect_success(path, answer)?.json()?;
-        let Value::Array(rows) = found["result"].take() else { anyhow::bail!("{path} gave no list") };
+        let Value::Array(rows) = found["result"].take() else {
+            anyhow::bail!("{path} gave no list")
+        };
         let is_last = rows.len() < PAGE;
         Ok((rows, is_last))
     }
@@ -214,7 +240,10 @@ impl Superset {
         body.put(bundle);
         body.put(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
         let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
-        let answer = self.http.send_as(&content_type, Method::POST, "/api/v1/assets/import/", body.freeze()).await?;
+        let answer = self
+            .http
+            .send_as(&content_type, Method::POST, "/api/v1/assets/import/", body.freeze())
+            .await?;
         expect_success("the import of assets", answer).map(drop)
     }
 
@@ -227,10 +256,14 @@ impl Superset {
 
     /// Runs the queries of a query context. A query that fails is a row with its error, not an error of this call.
     pub async fn query(&self, context: &Value) -> Result<Vec<Rows>> {
-        let answer = self.http.send(Method::POST, "/api/v1/chart/data", Bytes::from(context.to_string())).await?;
+        let answer = self
+            .http
+            .send(Method::POST, "/api/v1/chart/data", Bytes::from(context.to_string()))
+            .await?;
         if answer.status.is_success() {
             let mut found: Value = answer.json()?;
-            return serde_json::from_value(found["result"].take()).context("the result of a chart's query is not as expected");
+            return serde_json::from_value(found["result"].take())
+                .context("the result of a chart's query is not as expected");
         }
         if matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
             return Err(expect_success("a chart's query", answer).map(drop).unwrap_err());
@@ -249,7 +282,10 @@ impl Superset {
     /// Lists the tables of a database with the account and the password that Superset keeps. None when that works,
     /// else why not.
     pub async fn reach(&self, database: u64) -> Result<Option<String>> {
-        let answer = self.http.get(&format!("/api/v1/database/{database}/tables/?q=(schema_name:default,force:!t)")).await?;
+        let answer = self
+            .http
+            .get(&format!("/api/v1/database/{database}/tables/?q=(schema_name:default,force:!t)"))
+            .await?;
         Ok((!answer.status.is_success()).then(|| reason(&answer)))
     }
 
@@ -262,20 +298,37 @@ impl Superset {
 
     /// A role's id and the ids of its permissions. None when there is no such role.
     pub async fn role(&self, name: &str) -> Result<Option<(u64, Vec<u64>)>> {
-        let roles = self.pages("/api/v1/security/roles/", "order_column:id,order_direction:asc").await?;
-        let Some(id) = roles.iter().find(|role| role["name"] == name).and_then(|role| role["id"].as_u64()) else { return Ok(None) };
+        let roles =
+            self.pages("/api/v1/security/roles/", "order_column:id,order_direction:asc").await?;
+        let Some(id) =
+            roles.iter().find(|role| role["name"] == name).and_then(|role| role["id"].as_u64())
+        else {
+            return Ok(None);
+        };
         let path = format!("/api/v1/security/roles/{id}/permissions/");
         let found: Value = expect_success(&path, self.http.get(&path).await?)?.json()?;
-        let permissions = found["result"].as_array().context("a role has no list of permissions")?;
-        Ok(Some((id, permissions.iter().filter_map(|permission| permission["id"].as_u64()).collect())))
+        let permissions =
+            found["result"].as_array().context("a role has no list of permissions")?;
+        Ok(Some((
+            id,
+            permissions.iter().filter_map(|permission| permission["id"].as_u64()).collect(),
+        )))
     }
 
     /// The id of a permission on a resource, such as `database_access` on `[Data lake].(id:1)`.
     pub async fn permission(&self, permission: &str, resource: &str) -> Result<Option<u64>> {
         // the newest first: those of assets come after those of Superset itself
         for number in 0.. {
-            let (page, is_last) = self.page("/api/v1/security/permissions-resources/", "order_column:id,order_direction:desc", number).await?;
-            let found = page.iter().find(|row| row["permission"]["name"] == permission && row["view_menu"]["name"] == resource);
+            let (page, is_last) = self
+                .page(
+                    "/api/v1/security/permissions-resources/",
+                    "order_column:id,order_direction:desc",
+                    number,
+                )
+                .await?;
+            let found = page.iter().find(|row| {
+                row["permission"]["name"] == permission && row["view_menu"]["name"] == resource
+            });
             if found.is_some() || is_last {
                 return Ok(found.and_then(|row| row["id"].as_u64()));
             }
@@ -292,7 +345,10 @@ impl Superset {
 }
 
 fn full_name(person: &Value) -> String {
-    let names = ["first_name", "last_name"].into_iter().filter_map(|key| person[key].as_str()).filter(|name| !name.is_empty());
+    let names = ["first_name", "last_name"]
+        .into_iter()
+        .filter_map(|key| person[key].as_str())
+        .filter(|name| !name.is_empty());
     names.collect::<Vec<_>>().join(" ")
 }
 
@@ -313,11 +369,19 @@ fn reason(answer: &Answer) -> String {
     let Ok(body) = answer.json::<Value>() else { return answer.excerpt() };
     let errors = body["errors"].as_array().into_iter().flatten().map(|error| {
         let message = error["message"].as_str().unwrap_or_default();
-        let files = error["extra"].as_object().into_iter().flatten().filter(|(key, _)| key.contains('.'));
+        let files =
+            error["extra"].as_object().into_iter().flatten().filter(|(key, _)| key.contains('.'));
         let files: Vec<String> = files.map(|(file, fault)| format!("{file}: {fault}")).collect();
-        if files.is_empty() { message.to_string() } else { format!("{message} ({})", files.join("; ")) }
+        if files.is_empty() {
+            message.to_string()
+        } else {
+            format!("{message} ({})", files.join("; "))
+        }
     });
-    let texts: Vec<String> = errors.chain(body["message"].as_str().map(str::to_string)).filter(|text| !text.is_empty()).collect();
+    let texts: Vec<String> = errors
+        .chain(body["message"].as_str().map(str::to_string))
+        .filter(|text| !text.is_empty())
+        .collect();
     match texts.is_empty() {
         true if body["message"].is_object() => body["message"].to_string(),
         true => answer.excerpt(),
@@ -330,16 +394,26 @@ mod tests {
     use super::*;
 
     fn answer(body: &'static str) -> Answer {
-        Answer { status: StatusCode::UNPROCESSABLE_ENTITY, headers: Default::default(), body: Bytes::from_static(body.as_bytes()) }
+        Answer {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            headers: Default::default(),
+            body: Bytes::from_static(body.as_bytes()),
+        }
     }
 
     #[test]
     fn the_reason_is_found_in_each_shape_of_superset_s_errors() {
         let bundle = r#"{"errors":[{"message":"Error importing assets","error_type":"GENERIC_COMMAND_ERROR","level":"warning",
             "extra":{"charts/a.yaml":{"viz_type":["Missing data for required field."]},"issue_codes":[]}}]}"#;
-        assert_eq!(reason(&answer(bundle)), r#"Error importing assets (charts/a.yaml: {"viz_type":["Missing data for required field."]})"#);
+        assert_eq!(
+            reason(&answer(bundle)),
+            r#"Error importing assets (charts/a.yaml: {"viz_type":["Missing data for required field."]})"#
+        );
         assert_eq!(reason(&answer(r#"{"message":"Not authorized"}"#)), "Not authorized");
-        assert_eq!(reason(&answer(r#"{"message":{"json_metadata":["bad"]}}"#)), r#"{"json_metadata":["bad"]}"#);
+        assert_eq!(
+            reason(&answer(r#"{"message":{"json_metadata":["bad"]}}"#)),
+            r#"{"json_metadata":["bad"]}"#
+        );
         assert_eq!(reason(&answer("<html>proxy")), "<html>proxy");
     }
 }

@@ -40,9 +40,12 @@ impl Connector {
 
     async fn connect(self, uri: Uri) -> Result<Link> {
         let host = uri.host().context("no host in the address")?.trim_matches(['[', ']']);
-        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let port =
+            uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
         match (&self.cluster, host.strip_suffix(".svc").and_then(|name| name.split_once('.'))) {
-            (Some(_), Some((service, namespace))) => self.to_service(namespace, service, port).await,
+            (Some(_), Some((service, namespace))) => {
+                self.to_service(namespace, service, port).await
+            }
             _ => {
                 let stream = TcpStream::connect((host, port)).await?;
                 stream.set_nodelay(true)?;
@@ -59,25 +62,40 @@ impl Connector {
 }
 
 async fn to_service(client: &Client, namespace: &str, service: &str, port: u16) -> Result<Link> {
-    let found = Api::<Service>::namespaced(client.clone(), namespace).get(service).await.with_context(|| format!("service {service}"))?;
+    let found = Api::<Service>::namespaced(client.clone(), namespace)
+        .get(service)
+        .await
+        .with_context(|| format!("service {service}"))?;
     let spec = found.spec.unwrap_or_default();
     let selector = spec.selector.unwrap_or_default();
-    let selector = selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
+    let selector =
+        selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",");
     let api = Api::<Pod>::namespaced(client.clone(), namespace);
-    let pods = api.list(&ListParams::default().labels(&selector)).await.with_context(|| format!("pods of service {service}"))?;
+    let pods = api
+        .list(&ListParams::default().labels(&selector))
+        .await
+        .with_context(|| format!("pods of service {service}"))?;
     let Some(pod) = pods.items.iter().find(|pod| pods::is_ready(pod)) else {
         return Err(Failure::failed(format!("service {service} has no ready pod"))
             .hint(format!("kubectl get pods -n {namespace} -l {selector}"))
             .into());
     };
-    let target = spec.ports.unwrap_or_default().into_iter().find(|p| p.port == i32::from(port)).and_then(|p| p.target_port);
+    let target = spec
+        .ports
+        .unwrap_or_default()
+        .into_iter()
+        .find(|p| p.port == i32::from(port))
+        .and_then(|p| p.target_port);
     let port = match target {
         Some(IntOrString::Int(number)) => u16::try_from(number)?,
-        Some(IntOrString::String(name)) => pods::container_port(pod, &name).with_context(|| format!("service {service} has no port {name}"))?,
+        Some(IntOrString::String(name)) => pods::container_port(pod, &name)
+            .with_context(|| format!("service {service} has no port {name}"))?,
         None => port,
     };
     let name = pod.metadata.name.as_deref().unwrap_or_default();
-    let stream = forward::open(client, namespace, name, port).await.with_context(|| format!("port-forward to pod {name}"))?;
+    let stream = forward::open(client, namespace, name, port)
+        .await
+        .with_context(|| format!("port-forward to pod {name}"))?;
     Ok(Link::Forwarded(stream))
 }
 
@@ -97,18 +115,30 @@ macro_rules! each {
 }
 
 impl AsyncRead for Link {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         each!(self, stream => Pin::new(stream).poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Link {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         each!(self, stream => Pin::new(stream).poll_write(cx, buf))
     }
 
     // without these two, hyper copies every body into a buffer of its own before it writes
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         each!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
     }
 

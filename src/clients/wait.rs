@@ -47,7 +47,12 @@ fn is_outage(error: &anyhow::Error) -> bool {
 }
 
 /// Asks until there is an answer. An error is the reason why there is none yet, unless it is that the user may not ask.
-pub async fn until_answered<F, Fut>(stack: &Stack, object: &str, progress: &Progress<'_>, mut ask: F) -> Result<Converged>
+pub async fn until_answered<F, Fut>(
+    stack: &Stack,
+    object: &str,
+    progress: &Progress<'_>,
+    mut ask: F,
+) -> Result<Converged>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<String>>,
@@ -66,7 +71,12 @@ where
 }
 
 /// Looks until `look` finds nothing any more; until then it tells what is left.
-pub async fn until_gone<F, Fut>(stack: &Stack, object: &str, progress: &Progress<'_>, mut look: F) -> Result<()>
+pub async fn until_gone<F, Fut>(
+    stack: &Stack,
+    object: &str,
+    progress: &Progress<'_>,
+    mut look: F,
+) -> Result<()>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<Option<String>>>,
@@ -79,7 +89,12 @@ where
 }
 
 /// Looks until `look` says ready. Without a deadline (`--no-wait`) it looks once.
-pub async fn until<F, Fut>(stack: &Stack, object: &str, progress: &Progress<'_>, mut look: F) -> Result<Converged>
+pub async fn until<F, Fut>(
+    stack: &Stack,
+    object: &str,
+    progress: &Progress<'_>,
+    mut look: F,
+) -> Result<Converged>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<State>>,
@@ -91,19 +106,27 @@ where
     loop {
         let reason = match until_deadline(stack, look()).await {
             Some(Ok(State::Ready(detail))) => return Ok(Converged::Done(detail)),
-            Some(Ok(State::Fatal { why, hint })) => return Err(Failure::failed(why).hint(hint).into()),
+            Some(Ok(State::Fatal { why, hint })) => {
+                return Err(Failure::failed(why).hint(hint).into());
+            }
             Some(Ok(State::Waiting(reason))) => {
                 unreachable_since = None;
                 reason
             }
-            Some(Err(error)) if is_outage(&error) && unreachable_since.get_or_insert_with(Instant::now).elapsed() < OUTAGE => error::one_line(&error),
+            Some(Err(error))
+                if is_outage(&error)
+                    && unreachable_since.get_or_insert_with(Instant::now).elapsed() < OUTAGE =>
+            {
+                error::one_line(&error)
+            }
             Some(Err(error)) => return Err(error),
             None => format!("{last}, and the last look at it got no answer"),
         };
         progress.say(&reason);
         let Some(deadline) = stack.deadline else { return Ok(Converged::Started(reason)) };
         if Instant::now() >= deadline {
-            let message = format!("{object} is not ready after {}: {reason}", took(begun.elapsed()));
+            let message =
+                format!("{object} is not ready after {}: {reason}", took(begun.elapsed()));
             return Err(Failure::new(Kind::TimedOut, message)
                 .hint("give it more time with `--timeout`; the same command goes on where this run stopped")
                 .into());

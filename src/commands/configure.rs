@@ -47,12 +47,20 @@ pub async fn run(flags: &KubeFlags, args: ConfigureArgs) -> Result<Outcome> {
     let remember = !lms.is_empty();
     let asked = Settings { lms, ..Default::default() };
     let stack = Stack::open(flags.resolve().await?, asked, Some(args.timeout)).await?;
-    let is_wanted = |component| if args.components.is_empty() { stack.settings.has(component) } else { args.components.contains(&component) };
+    let is_wanted = |component| {
+        if args.components.is_empty() {
+            stack.settings.has(component)
+        } else {
+            args.components.contains(&component)
+        }
+    };
     let wanted = |id| Component::of(id).is_some_and(is_wanted);
     let graph = steps::graph()?;
     let configuring: Vec<_> = graph
         .steps()
-        .filter(|step| step.configures() && wanted(step.id()) || remember && step.id() == steps::SETTINGS)
+        .filter(|step| {
+            step.configures() && wanted(step.id()) || remember && step.id() == steps::SETTINGS
+        })
         .map(|step| step.id())
         .collect();
     let graph = graph.without(|id| !configuring.contains(&id));

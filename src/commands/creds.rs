@@ -40,7 +40,9 @@ pub async fn run(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {
         let component = part.component();
         if args.component.is_none_or(|wanted| wanted == component) {
             match part.credentials(&stack).await {
-                Ok(credentials) => found.extend(credentials.into_iter().map(|credential| (component, credential))),
+                Ok(credentials) => {
+                    found.extend(credentials.into_iter().map(|credential| (component, credential)))
+                }
                 Err(error) if forbidden(&error).is_some() => hidden.push((component, error)),
                 Err(error) => return Err(error),
             }
@@ -50,20 +52,30 @@ pub async fn run(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {
         return Err(hidden.swap_remove(0).1);
     }
     if found.is_empty() {
-        let what = args.component.map_or_else(|| "accounts".to_string(), |component| format!("accounts of {component}"));
-        return Err(Failure::failed(format!("there are no {what} in namespace {}", stack.namespace()))
-            .hint("`kubectl lastack install` makes them")
-            .into());
+        let what = args
+            .component
+            .map_or_else(|| "accounts".to_string(), |component| format!("accounts of {component}"));
+        return Err(Failure::failed(format!(
+            "there are no {what} in namespace {}",
+            stack.namespace()
+        ))
+        .hint("`kubectl lastack install` makes them")
+        .into());
     }
     let shown = args.component.is_some();
     match args.output {
         Format::Table => printer::data(&render(&found, &hidden, shown))?,
         Format::Env => printer::data(
-            &found.iter().map(|one| env(one, found.iter().filter(|(component, _)| *component == one.0).count() > 1)).collect::<String>(),
+            &found
+                .iter()
+                .map(|one| {
+                    env(one, found.iter().filter(|(component, _)| *component == one.0).count() > 1)
+                })
+                .collect::<String>(),
         )?,
-        Format::Json => {
-            printer::json(&json!({"apiVersion": "lastack/v1", "kind": "Credentials", "items": found.iter().map(item).collect::<Vec<_>>()}))?
-        }
+        Format::Json => printer::json(
+            &json!({"apiVersion": "lastack/v1", "kind": "Credentials", "items": found.iter().map(item).collect::<Vec<_>>()}),
+        )?,
     }
     if args.output == Format::Table && !shown {
         printer::note("passwords are shown for a component: `kubectl lastack creds lrs`");
@@ -79,7 +91,11 @@ pub async fn run(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {
     }
 }
 
-fn render(found: &[(Component, Credential)], hidden: &[(Component, anyhow::Error)], shown: bool) -> String {
+fn render(
+    found: &[(Component, Credential)],
+    hidden: &[(Component, anyhow::Error)],
+    shown: bool,
+) -> String {
     let rows = found.iter().map(|(component, credential)| {
         let password = if shown { credential.password.expose_secret() } else { "********" };
         [
@@ -91,7 +107,9 @@ fn render(found: &[(Component, Credential)], hidden: &[(Component, anyhow::Error
             credential.url.clone(),
         ]
     });
-    let unknown = hidden.iter().map(|(component, _)| [component.as_str(), "unknown", "", "", "", ""].map(str::to_string));
+    let unknown = hidden
+        .iter()
+        .map(|(component, _)| [component.as_str(), "unknown", "", "", "", ""].map(str::to_string));
     table(["COMPONENT", "USER", "PASSWORD", "FOR", "SECRET/KEY", "WHERE"], rows.chain(unknown))
 }
 

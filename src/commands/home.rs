@@ -29,7 +29,12 @@ pub async fn run(flags: &KubeFlags) -> Result<Outcome> {
         && let Ok(rows) = status::look(&stack).await
         && status::is_installed(&rows)
     {
-        printer::data(&format!("\nIn namespace {} of context {}:\n{}", stack.namespace(), stack.target.context, status::render(&rows)))?;
+        printer::data(&format!(
+            "\nIn namespace {} of context {}:\n{}",
+            stack.namespace(),
+            stack.target.context,
+            status::render(&rows)
+        ))?;
     }
     Ok(Outcome::Good)
 }

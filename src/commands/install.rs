@@ -87,13 +87,17 @@ pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
         flags.namespace = Some(new_namespace());
     }
     let graph = graph(&args)?;
-    let mut stack = Stack::open(flags.resolve().await?, asked, (!args.no_wait).then_some(args.timeout)).await?;
+    let mut stack =
+        Stack::open(flags.resolve().await?, asked, (!args.no_wait).then_some(args.timeout)).await?;
     stack.settings.check()?;
     let all: Vec<StepId> = graph.steps().map(|step| step.id()).collect();
     let graph = of_components(graph, &args, &stack);
     stack.settings.components = consists_of(&graph, &all, &args, &stack);
     if !args.ingress.is_empty() && stack.settings.expose() != Expose::Ingress {
-        return Err(Failure::usage("`--domain`, `--ingress-class` and `--tls-secret` are only for `--expose ingress`").into());
+        return Err(Failure::usage(
+            "`--domain`, `--ingress-class` and `--tls-secret` are only for `--expose ingress`",
+        )
+        .into());
     }
     if args.explain {
         return explain(&graph, &stack);
@@ -116,9 +120,11 @@ pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
 fn settings(args: &InstallArgs) -> Result<Settings> {
     let mut settings = args.file.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
     for (component, file) in &args.values {
-        let text = std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
-        let values =
-            serde_saphyr::from_str(&text).map_err(|error| Failure::usage(format!("{} is not YAML: {}", file.display(), yaml_fault(&error))))?;
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
+        let values = serde_saphyr::from_str(&text).map_err(|error| {
+            Failure::usage(format!("{} is not YAML: {}", file.display(), yaml_fault(&error)))
+        })?;
         settings.values.insert(*component, values);
     }
     let typed = Settings {
@@ -141,7 +147,8 @@ fn graph(args: &InstallArgs) -> Result<Graph> {
     let ids: Vec<StepId> = graph.steps().map(|step| step.id()).collect();
     for skip in &args.skip {
         if !skip.starts_with("preflight.") || !ids.contains(&skip.as_str()) {
-            let checks: Vec<_> = ids.iter().filter(|id| id.starts_with("preflight.")).copied().collect();
+            let checks: Vec<_> =
+                ids.iter().filter(|id| id.starts_with("preflight.")).copied().collect();
             return Err(Failure::usage(format!("`{skip}` is not a check that can be skipped"))
                 .hint(format!("there are {}", checks.join(", ")))
                 .into());
@@ -167,10 +174,18 @@ fn is_of_a_stack(components: &BTreeSet<Component>) -> bool {
 }
 
 /// What the stack consists of from now on: a component of which only an account is needed is not there. None: of everything.
-fn consists_of(graph: &Graph, all: &[StepId], args: &InstallArgs, stack: &Stack) -> Option<BTreeSet<Component>> {
+fn consists_of(
+    graph: &Graph,
+    all: &[StepId],
+    args: &InstallArgs,
+    stack: &Stack,
+) -> Option<BTreeSet<Component>> {
     let is_taken = |id: &StepId| graph.steps().any(|step| step.id() == *id);
-    let is_whole = |component: &&Component| all.iter().filter(|id| Component::of(id) == Some(**component)).all(is_taken);
-    let mut components: BTreeSet<Component> = Component::value_variants().iter().filter(is_whole).copied().collect();
+    let is_whole = |component: &&Component| {
+        all.iter().filter(|id| Component::of(id) == Some(**component)).all(is_taken)
+    };
+    let mut components: BTreeSet<Component> =
+        Component::value_variants().iter().filter(is_whole).copied().collect();
     match &stack.settings.components {
         _ if args.all => return None,
         // a whole stack of which only some components are looked after now
@@ -178,12 +193,20 @@ fn consists_of(graph: &Graph, all: &[StepId], args: &InstallArgs, stack: &Stack)
         None => {}
         Some(before) => components.extend(before),
     }
-    Component::value_variants().iter().any(|component| !components.contains(component)).then_some(components)
+    Component::value_variants()
+        .iter()
+        .any(|component| !components.contains(component))
+        .then_some(components)
 }
 
 fn new_namespace() -> String {
     let user = std::env::var("USER").or_else(|_| std::env::var("USERNAME")).unwrap_or_default();
-    let name: String = user.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+    let name: String = user
+        .to_lowercase()
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(40)
+        .collect();
     let name = name.trim_matches('-');
     let name = if name.is_empty() { "lastack" } else { name };
     format!("{name}-{}", rand::random_range(1000..=32767))
@@ -224,7 +247,11 @@ async fn plan(graph: &Graph, stack: &Stack) -> Result<Outcome> {
         text.push_str(&format!("  {word:<8} {:<22}  {detail}\n", planned.step.id()));
     }
     printer::data(&text)?;
-    printer::note(&if changes == 0 { "Nothing to do".to_string() } else { format!("{changes} steps to do; nothing was changed") });
+    printer::note(&if changes == 0 {
+        "Nothing to do".to_string()
+    } else {
+        format!("{changes} steps to do; nothing was changed")
+    });
     Ok(if blocked { Outcome::Fault } else { Outcome::Good })
 }
 
@@ -238,9 +265,16 @@ fn conclude(stack: &Stack, summary: &Summary) {
     let chain = format!("(longest chain {})", took(summary.longest_chain));
     let done = if summary.changed.is_empty() { "Ready, nothing to change," } else { "Ready" };
     printer::note(&format!("{done} in {} {}", took(summary.took), paint(FAINT, &chain)));
-    let left_out: Vec<&str> = Component::value_variants().iter().filter(|component| !stack.settings.has(**component)).map(|c| c.as_str()).collect();
+    let left_out: Vec<&str> = Component::value_variants()
+        .iter()
+        .filter(|component| !stack.settings.has(**component))
+        .map(|c| c.as_str())
+        .collect();
     if !left_out.is_empty() {
-        printer::note(&format!("This stack is without {}: `kubectl lastack install{flags} --all` brings them", left_out.join(", ")));
+        printer::note(&format!(
+            "This stack is without {}: `kubectl lastack install{flags} --all` brings them",
+            left_out.join(", ")
+        ));
     }
     let hints = [
         (Some(Component::Lrs), "seed", "fill it with 22,000 example statements"),
@@ -248,7 +282,10 @@ fn conclude(stack: &Stack, summary: &Summary) {
         (None, "status", "look at it hop by hop"),
         (None, "creds", "user names and passwords"),
     ];
-    for (_, command, purpose) in hints.into_iter().filter(|(of, ..)| of.is_none_or(|component| stack.settings.has(component))) {
+    for (_, command, purpose) in hints
+        .into_iter()
+        .filter(|(of, ..)| of.is_none_or(|component| stack.settings.has(component)))
+    {
         printer::note(&format!("  {:<36} {purpose}", format!("kubectl lastack {command}{flags}")));
     }
 }

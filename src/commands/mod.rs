@@ -52,7 +52,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let [_, verb, words @ ..] = arguments.as_slice()
         && verb == "__complete"
     {
-        let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let words: Vec<String> =
+            words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         let _ = printer::data(&completion::candidates::complete(&words));
         return ExitCode::SUCCESS;
     }
@@ -104,7 +105,10 @@ async fn second_ctrl_c() -> io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-fn block_on_until(interrupt: impl Future<Output = io::Result<()>>, command: impl Future<Output = Result<Outcome>>) -> Result<Outcome> {
+fn block_on_until(
+    interrupt: impl Future<Output = io::Result<()>>,
+    command: impl Future<Output = Result<Outcome>>,
+) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         tokio::select! {
@@ -142,7 +146,10 @@ async fn open_to_wait(flags: &KubeFlags, wait: Option<Duration>) -> Result<Stack
     let (stack, unknown) = Stack::as_it_is(flags.resolve().await?, wait).await?;
     if !unknown.is_empty() {
         let place = format!("ConfigMap {SETTINGS} of namespace {}", stack.namespace());
-        printer::warning(&format!("{place} has settings that this version of kubectl-lastack does not know: {}", unknown.join(", ")));
+        printer::warning(&format!(
+            "{place} has settings that this version of kubectl-lastack does not know: {}",
+            unknown.join(", ")
+        ));
     }
     Ok(stack)
 }

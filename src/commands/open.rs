@@ -68,10 +68,14 @@ pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {
             .into());
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).await.map_err(|error| {
-        Failure::failed(format!("port {wanted} of this machine cannot be used: {error}")).hint(match args.part {
-            Openable::Lms => "Moodle knows itself by this port: end what else uses it, or expose Moodle",
-            _ => "choose another with `--port`, or none to take a free one",
-        })
+        Failure::failed(format!("port {wanted} of this machine cannot be used: {error}")).hint(
+            match args.part {
+                Openable::Lms => {
+                    "Moodle knows itself by this port: end what else uses it, or expose Moodle"
+                }
+                _ => "choose another with `--port`, or none to take a free one",
+            },
+        )
     })?;
     let forward = Forward {
         connector: Connector::to_cluster(stack.target.streams.clone()),
@@ -81,7 +85,11 @@ pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {
     };
     // a service without pods is said now, not at the browser's first request
     forward.open().await?;
-    let host = if args.part == Openable::Lms { format!("localhost:{wanted}") } else { listener.local_addr()?.to_string() };
+    let host = if args.part == Openable::Lms {
+        format!("localhost:{wanted}")
+    } else {
+        listener.local_addr()?.to_string()
+    };
     show(&format!("http://{host}{path}"), args.print)?;
     printer::note("forwarding until Ctrl-C");
     forward.serve(listener).await
@@ -90,9 +98,13 @@ pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {
 /// The address of the dashboard to look at first, else, when a person deleted it, of the list of all.
 async fn first_dashboard(stack: &Stack) -> Result<String> {
     let ours = Bundle::ours()?;
-    let first = ours.find(Kind::Dashboard, |asset| asset.name == FIRST).context("dashboards/ has no first dashboard")?;
+    let first = ours
+        .find(Kind::Dashboard, |asset| asset.name == FIRST)
+        .context("dashboards/ has no first dashboard")?;
     let listed = dataviz::client(stack).await?.find(Kind::Dashboard, first.uuid).await?;
-    Ok(listed.map_or("/dashboard/list/".into(), |listed| format!("/superset/dashboard/{}/", listed.slug.unwrap_or(listed.id.to_string()))))
+    Ok(listed.map_or("/dashboard/list/".into(), |listed| {
+        format!("/superset/dashboard/{}/", listed.slug.unwrap_or(listed.id.to_string()))
+    }))
 }
 
 fn show(url: &str, print_only: bool) -> Result<()> {
@@ -124,7 +136,9 @@ impl Forward {
             tokio::spawn(async move {
                 match forward.open().await {
                     // either end may hang up whenever it likes
-                    Ok(mut pod) => drop(tokio::io::copy_bidirectional(&mut browser, &mut pod).await),
+                    Ok(mut pod) => {
+                        drop(tokio::io::copy_bidirectional(&mut browser, &mut pod).await)
+                    }
                     Err(error) => printer::note(&one_line(&error)),
                 }
             });

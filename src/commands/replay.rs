@@ -40,12 +40,16 @@ pub async fn run(flags: &KubeFlags, args: ReplayArgs) -> Result<Outcome> {
     let moodle = lms::client(&stack).await?;
     let state = moodle.state().await?;
     let Some(queue) = state.queue else {
-        return Err(Failure::failed(format!("the plugin that sends events is not installed in Moodle {}", state.release))
-            .hint("`kubectl lastack install` installs it")
-            .into());
+        return Err(Failure::failed(format!(
+            "the plugin that sends events is not installed in Moodle {}",
+            state.release
+        ))
+        .hint("`kubectl lastack install` installs it")
+        .into());
     };
     let is_wanted = |failed: &Failed| failed.is_due() || (args.refused && failed.alone);
-    let due: u64 = queue.failed.iter().filter(|failed| is_wanted(failed)).map(|failed| failed.events).sum();
+    let due: u64 =
+        queue.failed.iter().filter(|failed| is_wanted(failed)).map(|failed| failed.events).sum();
     let replayed = if due == 0 || args.dry_run {
         None
     } else {
@@ -53,9 +57,12 @@ pub async fn run(flags: &KubeFlags, args: ReplayArgs) -> Result<Outcome> {
             printer::data(&render(&queue.failed, state.now, args.refused))?;
         }
         let confirmed = args.yes
-            || printer::confirm(&format!("Send {} events again?", count(due)))
-                .await
-                .ok_or_else(|| Failure::usage("nobody is there to confirm this").hint("say `--yes`, or `--dry-run` to look only"))?;
+            || printer::confirm(&format!("Send {} events again?", count(due))).await.ok_or_else(
+                || {
+                    Failure::usage("nobody is there to confirm this")
+                        .hint("say `--yes`, or `--dry-run` to look only")
+                },
+            )?;
         if !confirmed {
             return Err(Failure::failed("not confirmed, nothing was sent").into());
         }
@@ -65,15 +72,25 @@ pub async fn run(flags: &KubeFlags, args: ReplayArgs) -> Result<Outcome> {
         TableOrJson::Json => printer::json(&json!({
             "apiVersion": "lastack/v1", "kind": "Replay", "failed": queue.failed.iter().map(item).collect::<Vec<_>>(), "replayed": replayed,
         }))?,
-        TableOrJson::Table if replayed.is_none() && !queue.failed.is_empty() => printer::data(&render(&queue.failed, state.now, args.refused))?,
+        TableOrJson::Table if replayed.is_none() && !queue.failed.is_empty() => {
+            printer::data(&render(&queue.failed, state.now, args.refused))?
+        }
         TableOrJson::Table => {}
     }
     let Some(replayed) = replayed else {
-        printer::note(&if due == 0 { "There is nothing to send again".to_string() } else { format!("{} events would be sent again", count(due)) });
+        printer::note(&if due == 0 {
+            "There is nothing to send again".to_string()
+        } else {
+            format!("{} events would be sent again", count(due))
+        });
         return Ok(Outcome::Good);
     };
     printer::note(&summary(due, &replayed));
-    Ok(if replayed.stopped.is_some() || replayed.refused > 0 { Outcome::Fault } else { Outcome::Good })
+    Ok(if replayed.stopped.is_some() || replayed.refused > 0 {
+        Outcome::Fault
+    } else {
+        Outcome::Good
+    })
 }
 
 /// What becomes of events with this cause.
@@ -88,7 +105,13 @@ fn fate(failed: &Failed, refused_too: bool) -> &'static str {
 fn render(failed: &[Failed], now: i64, refused_too: bool) -> String {
     let rows = failed.iter().map(|one| {
         let oldest = Duration::from_secs(u64::try_from(now - one.oldest).unwrap_or_default());
-        [count(one.events), age(oldest), fate(one, refused_too).to_string(), one.cause(), text::excerpt(&one.refusal.response, 80)]
+        [
+            count(one.events),
+            age(oldest),
+            fate(one, refused_too).to_string(),
+            one.cause(),
+            text::excerpt(&one.refusal.response, 80),
+        ]
     });
     table(["EVENTS", "OLDEST", "SENT", "CAUSE", "THE LRS SAID"], rows)
 }
@@ -98,8 +121,16 @@ fn item(failed: &Failed) -> serde_json::Value {
 }
 
 fn summary(due: u64, replayed: &Replayed) -> String {
-    let mut text = format!("{} of {} events sent again, {} were there already", count(replayed.sent), count(due), count(replayed.already));
-    for (events, what) in [(replayed.refused, "are refused by the LRS even by themselves"), (replayed.never, "can make no statement any more")] {
+    let mut text = format!(
+        "{} of {} events sent again, {} were there already",
+        count(replayed.sent),
+        count(due),
+        count(replayed.already)
+    );
+    for (events, what) in [
+        (replayed.refused, "are refused by the LRS even by themselves"),
+        (replayed.never, "can make no statement any more"),
+    ] {
         if events > 0 {
             text.push_str(&format!(", {} {what}", count(events)));
         }

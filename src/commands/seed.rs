@@ -65,7 +65,9 @@ enum Format {
 
 fn endpoint(text: &str) -> Result<String, String> {
     match text.parse::<http::Uri>() {
-        Ok(uri) if uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https")) => Ok(text.into()),
+        Ok(uri) if uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https")) => {
+            Ok(text.into())
+        }
         _ => Err("expected an address such as https://lrs.example.org/xAPI".into()),
     }
 }
@@ -101,11 +103,16 @@ impl SeedArgs {
 
     fn statements(&self) -> Result<Statements> {
         if self.files.is_empty() {
-            return Ok(Statements::Made(Box::new(Generated::new(self.seed(), self.count(), self.batch as usize))));
+            return Ok(Statements::Made(Box::new(Generated::new(
+                self.seed(),
+                self.count(),
+                self.batch as usize,
+            ))));
         }
         let mut inputs = Vec::new();
         for file in &self.files {
-            inputs.extend(Input::from_path(file).map_err(|fault| Failure::usage(fault.to_string()))?);
+            inputs
+                .extend(Input::from_path(file).map_err(|fault| Failure::usage(fault.to_string()))?);
         }
         let limits = Limits { statements: self.batch as usize, ..Limits::default() };
         Ok(Statements::Read(Box::new(Reader::new(inputs, limits, jiff::Timestamp::now()))))
@@ -121,7 +128,9 @@ pub async fn run(flags: &KubeFlags, args: SeedArgs) -> Result<Outcome> {
     }
     let statements = args.statements()?;
     let (ralph, stack) = match (&args.endpoint, &args.credentials) {
-        (Some(endpoint), Some(credentials)) => (Ralph::at(HttpClient::direct(endpoint)?, &account(credentials)?)?, None),
+        (Some(endpoint), Some(credentials)) => {
+            (Ralph::at(HttpClient::direct(endpoint)?, &account(credentials)?)?, None)
+        }
         _ => {
             let stack = open(flags).await?;
             (stack.ralph().await?, Some(stack))
@@ -141,7 +150,11 @@ pub async fn run(flags: &KubeFlags, args: SeedArgs) -> Result<Outcome> {
         },
         retrying: {
             let (bar, said) = (bar.clone(), Once::new());
-            Box::new(move |reason| said.call_once(|| bar.suspend(|| printer::warning(&format!("{reason}; trying again")))))
+            Box::new(move |reason| {
+                said.call_once(|| {
+                    bar.suspend(|| printer::warning(&format!("{reason}; trying again")))
+                })
+            })
         },
     };
     let report = seeding::run(statements, ralph, elasticsearch, plan).await;
@@ -156,19 +169,25 @@ pub async fn run(flags: &KubeFlags, args: SeedArgs) -> Result<Outcome> {
 }
 
 fn write(dir: &Path, args: &SeedArgs) -> Result<Outcome> {
-    dataset::write(dir, args.seed(), args.count()).with_context(|| format!("the data set could not be written to {}", dir.display()))?;
-    printer::note(&format!("{} statements of seed {} and their figures written to {}", count(args.count()), args.seed(), dir.display()));
+    dataset::write(dir, args.seed(), args.count())
+        .with_context(|| format!("the data set could not be written to {}", dir.display()))?;
+    printer::note(&format!(
+        "{} statements of seed {} and their figures written to {}",
+        count(args.count()),
+        args.seed(),
+        dir.display()
+    ));
     Ok(Outcome::Good)
 }
 
 /// `user:password` on the first line of a file: argv and the environment are no place for it.
 fn account(file: &Path) -> Result<Account> {
-    let text = std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
-    let (user, password) = text
-        .lines()
-        .next()
-        .and_then(|line| line.split_once(':'))
-        .ok_or_else(|| Failure::usage(format!("the first line of {} is not `user:password`", file.display())))?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
+    let (user, password) =
+        text.lines().next().and_then(|line| line.split_once(':')).ok_or_else(|| {
+            Failure::usage(format!("the first line of {} is not `user:password`", file.display()))
+        })?;
     Ok(Account { user: user.to_string(), password: password.to_string().into() })
 }
 
@@ -181,7 +200,9 @@ fn bar(total: Option<u64>) -> ProgressBar {
         None => "  sending  {spinner} {human_pos}  {per_sec:0}  {elapsed}",
     };
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-    bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+    bar.with_style(
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    )
 }
 
 fn conclude(report: &Report, output: Format) -> Result<Outcome> {
@@ -190,7 +211,10 @@ fn conclude(report: &Report, output: Format) -> Result<Outcome> {
     }
     say_more(report.unreadable, report.faults.len(), "faults of the input");
     for refusal in &report.refusals {
-        printer::warning(&format!("refused: {} (id {}): {} {}", refusal.place, refusal.id, refusal.status, refusal.reason));
+        printer::warning(&format!(
+            "refused: {} (id {}): {} {}",
+            refusal.place, refusal.id, refusal.status, refusal.reason
+        ));
     }
     say_more(report.refused, report.refusals.len(), "refused statements");
     let proof = report.proof.as_ref().and_then(|proof| proof.as_ref().ok());
@@ -221,7 +245,12 @@ fn say_more(all: u64, shown: usize, what: &str) {
 
 /// One line that says what became of everything.
 fn sentence(report: &Report) -> String {
-    let mut counts = format!("{} sent, {} already there, {} refused", count(report.sent), count(report.already_there), count(report.refused));
+    let mut counts = format!(
+        "{} sent, {} already there, {} refused",
+        count(report.sent),
+        count(report.already_there),
+        count(report.refused)
+    );
     if report.unreadable > 0 {
         counts.push_str(&format!(", {} could not be read", count(report.unreadable)));
     }
@@ -230,30 +259,55 @@ fn sentence(report: &Report) -> String {
         Some(Ok(proof)) => {
             // an id that came twice is one stored statement, and both are there
             let stored = report.sent - report.refused - (proof.expected - proof.found);
-            let proven = if proof.is_complete() { "each found".to_string() } else { format!("{} not found", count(proof.expected - proof.found)) };
-            return format!("{} of {all} statements stored: {counts}, {proven} in Elasticsearch by its id   {}", count(stored), took(report.took));
+            let proven = if proof.is_complete() {
+                "each found".to_string()
+            } else {
+                format!("{} not found", count(proof.expected - proof.found))
+            };
+            return format!(
+                "{} of {all} statements stored: {counts}, {proven} in Elasticsearch by its id   {}",
+                count(stored),
+                took(report.took)
+            );
         }
         Some(Err(_)) => "the data lake could not be asked",
         None => "another LRS cannot be looked into",
     };
     let taken = count(report.sent - report.refused);
-    format!("{taken} of {all} statements taken: {counts}; not proven, {why_unproven}   {}", took(report.took))
+    format!(
+        "{taken} of {all} statements taken: {counts}; not proven, {why_unproven}   {}",
+        took(report.took)
+    )
 }
 
 fn incomplete(report: &Report) -> anyhow::Error {
     if let Some(Err(error)) = &report.proof {
-        return Failure::new(error::kind(error), format!("the proof could not be made: {}", one_line(error)))
-            .hint("the same command makes it; what is stored is not stored twice")
-            .into();
+        return Failure::new(
+            error::kind(error),
+            format!("the proof could not be made: {}", one_line(error)),
+        )
+        .hint("the same command makes it; what is stored is not stored twice")
+        .into();
     }
     if let Some(Ok(proof)) = &report.proof
         && !proof.is_complete()
     {
         let ids: Vec<String> = proof.missing.iter().map(ToString::to_string).collect();
-        let message =
-            format!("{} statements that the LRS took are not in Elasticsearch, among them {}", count(proof.expected - proof.found), ids.join(", "));
-        return Failure::new(Kind::Failed, message).hint("the same command sends them again").into();
+        let message = format!(
+            "{} statements that the LRS took are not in Elasticsearch, among them {}",
+            count(proof.expected - proof.found),
+            ids.join(", ")
+        );
+        return Failure::new(Kind::Failed, message)
+            .hint("the same command sends them again")
+            .into();
     }
-    let message = format!("not everything is stored: {} refused, {} could not be read", count(report.refused), count(report.unreadable));
-    Failure::failed(message).hint("the reasons are above; the same command sends the rest after a correction").into()
+    let message = format!(
+        "not everything is stored: {} refused, {} could not be read",
+        count(report.refused),
+        count(report.unreadable)
+    );
+    Failure::failed(message)
+        .hint("the reasons are above; the same command sends the rest after a correction")
+        .into()
 }

@@ -53,15 +53,22 @@ enum Format {
 
 fn agent(text: &str) -> Result<String, String> {
     if text.starts_with('{') {
-        let agent: Value = serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
+        let agent: Value =
+            serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
         return Ok(agent.to_string());
     }
-    let agent = match text.split_once(',') {
-        Some((name, home)) if home.contains("://") => json!({"account": {"name": name, "homePage": home}}),
-        _ if text.starts_with("mailto:") => json!({"mbox": text}),
-        _ if text.contains('@') => json!({"mbox": format!("mailto:{text}")}),
-        _ => return Err("expected an e-mail address, NAME,HOMEPAGE (3,https://moodle.example.org), or JSON".into()),
-    };
+    let agent =
+        match text.split_once(',') {
+            Some((name, home)) if home.contains("://") => {
+                json!({"account": {"name": name, "homePage": home}})
+            }
+            _ if text.starts_with("mailto:") => json!({"mbox": text}),
+            _ if text.contains('@') => json!({"mbox": format!("mailto:{text}")}),
+            _ => return Err(
+                "expected an e-mail address, NAME,HOMEPAGE (3,https://moodle.example.org), or JSON"
+                    .into(),
+            ),
+        };
     Ok(agent.to_string())
 }
 
@@ -77,17 +84,24 @@ fn time(text: &str) -> Result<jiff::Timestamp, String> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }
-    let ago = text.parse::<jiff::SignedDuration>().map_err(|_| "expected a time such as 2026-03-01T08:00:00Z, or a duration such as 2h")?;
+    let ago = text
+        .parse::<jiff::SignedDuration>()
+        .map_err(|_| "expected a time such as 2026-03-01T08:00:00Z, or a duration such as 2h")?;
     jiff::Timestamp::now().checked_sub(ago).map_err(|error| error.to_string())
 }
 
 pub async fn run(flags: &KubeFlags, args: StatementsArgs) -> Result<Outcome> {
     let stack = open(flags).await?;
     let ralph = stack.ralph().await?;
-    let mut pages = Pages { ralph, next: Some(Place::Query(query(&args))), left: if args.all { u64::MAX } else { args.limit } };
+    let mut pages = Pages {
+        ralph,
+        next: Some(Place::Query(query(&args))),
+        left: if args.all { u64::MAX } else { args.limit },
+    };
     if args.output == Format::Ndjson {
         while let Some(page) = pages.next().await? {
-            let lines: String = page.iter().map(|statement| format!("{}\n", statement.get())).collect();
+            let lines: String =
+                page.iter().map(|statement| format!("{}\n", statement.get())).collect();
             if printer::more_data(&lines)?.is_break() {
                 break;
             }
@@ -99,7 +113,9 @@ pub async fn run(flags: &KubeFlags, args: StatementsArgs) -> Result<Outcome> {
         found.extend(page);
     }
     match args.output {
-        Format::Json => printer::json(&json!({"apiVersion": "lastack/v1", "kind": "Statements", "items": found}))?,
+        Format::Json => printer::json(
+            &json!({"apiVersion": "lastack/v1", "kind": "Statements", "items": found}),
+        )?,
         _ if found.is_empty() => printer::note("The LRS has no such statement"),
         _ => printer::data(&render(&found)?)?,
     }
@@ -111,7 +127,8 @@ fn query(args: &StatementsArgs) -> String {
     let texts = [("agent", &args.agent), ("verb", &args.verb), ("activity", &args.activity)];
     let times = [("since", args.since), ("until", args.until)];
     query.extend_pairs(texts.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?))));
-    query.extend_pairs(times.into_iter().filter_map(|(key, value)| Some((key, value?.to_string()))));
+    query
+        .extend_pairs(times.into_iter().filter_map(|(key, value)| Some((key, value?.to_string()))));
     // the LRS gives a hundred at most, whatever is asked for
     query.append_pair("limit", &(if args.all { 100 } else { args.limit.min(100) }).to_string());
     // Ralph takes any text for yes, `false` too
@@ -143,15 +160,28 @@ fn render(statements: &[Box<RawValue>]) -> Result<String> {
     for statement in statements {
         let statement: Value = serde_json::from_str(statement.get())?;
         let time = statement["timestamp"].as_str().unwrap_or_default();
-        let time = time.parse::<jiff::Timestamp>().map_or_else(|_| time.to_string(), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string());
-        rows.push([time, who(&statement["actor"]), named(&statement["verb"], "/display"), named(&statement["object"], "/definition/name")]);
+        let time = time.parse::<jiff::Timestamp>().map_or_else(
+            |_| time.to_string(),
+            |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        );
+        rows.push([
+            time,
+            who(&statement["actor"]),
+            named(&statement["verb"], "/display"),
+            named(&statement["object"], "/definition/name"),
+        ]);
     }
     Ok(table(["TIME", "ACTOR", "VERB", "OBJECT"], rows))
 }
 
 /// The shortest that tells one agent from another.
 fn who(actor: &Value) -> String {
-    let known = [actor["account"]["name"].as_str(), actor["mbox"].as_str(), actor["openid"].as_str(), actor["mbox_sha1sum"].as_str()];
+    let known = [
+        actor["account"]["name"].as_str(),
+        actor["mbox"].as_str(),
+        actor["openid"].as_str(),
+        actor["mbox_sha1sum"].as_str(),
+    ];
     let id = known.into_iter().flatten().next().unwrap_or_default();
     match actor["name"].as_str().filter(|name| *name != id) {
         Some(name) if !id.is_empty() => format!("{name} ({id})"),
@@ -162,7 +192,10 @@ fn who(actor: &Value) -> String {
 
 /// A name in any language, or the end of the IRI.
 fn named(part: &Value, names: &str) -> String {
-    let name = part.pointer(names).and_then(Value::as_object).and_then(|names| names.values().next()?.as_str());
+    let name = part
+        .pointer(names)
+        .and_then(Value::as_object)
+        .and_then(|names| names.values().next()?.as_str());
     let id = part["id"].as_str().unwrap_or_default();
     text::one_line(name.unwrap_or_else(|| id.rsplit('/').next().unwrap_or(id)))
 }
@@ -174,8 +207,14 @@ mod tests {
     #[test]
     fn an_agent_is_taken_in_the_ways_people_know_it() {
         assert_eq!(agent("a@example.org").unwrap(), r#"{"mbox":"mailto:a@example.org"}"#);
-        assert_eq!(agent("3,http://localhost:8080").unwrap(), r#"{"account":{"homePage":"http://localhost:8080","name":"3"}}"#);
-        assert_eq!(agent(r#"{"openid": "http://a.example.org"}"#).unwrap(), r#"{"openid":"http://a.example.org"}"#);
+        assert_eq!(
+            agent("3,http://localhost:8080").unwrap(),
+            r#"{"account":{"homePage":"http://localhost:8080","name":"3"}}"#
+        );
+        assert_eq!(
+            agent(r#"{"openid": "http://a.example.org"}"#).unwrap(),
+            r#"{"openid":"http://a.example.org"}"#
+        );
         assert!(agent("somebody").is_err() && agent("{broken").is_err());
     }
 
@@ -185,6 +224,9 @@ mod tests {
             "verb": {"id": "http://id.tincanapi.com/verb/viewed"}, "object": {"id": "http://m/c?id=2", "definition": {"name": {"en": "Chemistry  1"}}}});
         let raw = serde_json::value::to_raw_value(&statement).unwrap();
         let text = render(&[raw]).unwrap();
-        assert!(text.ends_with("2026-03-01 08:00:00Z   Ada (3)   viewed   Chemistry 1\n"), "{text}");
+        assert!(
+            text.ends_with("2026-03-01 08:00:00Z   Ada (3)   viewed   Chemistry 1\n"),
+            "{text}"
+        );
     }
 }

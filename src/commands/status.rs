@@ -54,13 +54,19 @@ pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
     match args.output {
         Format::Json => printer::json(&document(&stack, &rows))?,
         Format::Yaml => printer::data(&yaml(&document(&stack, &rows))?)?,
-        Format::Table | Format::Wide if is_installed(&rows) => printer::data(&shown(&rows, args.output))?,
+        Format::Table | Format::Wide if is_installed(&rows) => {
+            printer::data(&shown(&rows, args.output))?
+        }
         Format::Table | Format::Wide => {
             printer::note(&absent(&stack));
             printer::note("  kubectl lastack install   makes one");
         }
     }
-    Ok(if rows.iter().any(|(_, status)| has_fault(status)) { Outcome::Fault } else { Outcome::Good })
+    Ok(if rows.iter().any(|(_, status)| has_fault(status)) {
+        Outcome::Fault
+    } else {
+        Outcome::Good
+    })
 }
 
 async fn watch(mut stack: Stack, output: Format) -> Result<Outcome> {
@@ -88,7 +94,9 @@ async fn watch(mut stack: Stack, output: Format) -> Result<Outcome> {
         let text = match output {
             Format::Json => format!("{}\n", document(&stack, &rows)),
             Format::Yaml => format!("---\n{}", yaml(&document(&stack, &rows))?),
-            Format::Table | Format::Wide if printer::clear_screen() || before.is_none() => table_or_absent(&stack, &rows, output),
+            Format::Table | Format::Wide if printer::clear_screen() || before.is_none() => {
+                table_or_absent(&stack, &rows, output)
+            }
             Format::Table | Format::Wide if !has_changed => String::new(),
             Format::Table | Format::Wide => format!("\n{}", table_or_absent(&stack, &rows, output)),
         };
@@ -103,11 +111,25 @@ async fn watch(mut stack: Stack, output: Format) -> Result<Outcome> {
 /// What of the rows does not change by the passing of time.
 fn gist(rows: &[Row]) -> Vec<(&'static str, Fact, Fact, Option<Fact>, Fact)> {
     let answers = |fact: &Fact| (!matches!(fact, Fact::Good(_))).then(|| fact.clone());
-    rows.iter().map(|(part, status)| (*part, status.runs.clone(), status.pods.clone(), answers(&status.answers), status.data.clone())).collect()
+    rows.iter()
+        .map(|(part, status)| {
+            (
+                *part,
+                status.runs.clone(),
+                status.pods.clone(),
+                answers(&status.answers),
+                status.data.clone(),
+            )
+        })
+        .collect()
 }
 
 fn absent(stack: &Stack) -> String {
-    format!("There is no stack in namespace {} of context {}", stack.namespace(), stack.target.context)
+    format!(
+        "There is no stack in namespace {} of context {}",
+        stack.namespace(),
+        stack.target.context
+    )
 }
 
 fn table_or_absent(stack: &Stack, rows: &[Row], output: Format) -> String {
@@ -126,9 +148,17 @@ fn yaml(document: &Value) -> Result<String> {
 pub async fn look(stack: &Stack) -> Result<Vec<Row>> {
     stack.target.client.apiserver_version().await?;
     let parts = steps::parts();
-    let rows = join_all(parts.iter().map(|part| async move { (part.component(), (part.name(), part.status(stack).await)) })).await;
+    let rows =
+        join_all(parts.iter().map(|part| async move {
+            (part.component(), (part.name(), part.status(stack).await))
+        }))
+        .await;
     // a component that was left out on purpose is no fault
-    Ok(rows.into_iter().filter(|(component, (_, status))| stack.settings.has(*component) || is_there(status)).map(|(_, row)| row).collect())
+    Ok(rows
+        .into_iter()
+        .filter(|(component, (_, status))| stack.settings.has(*component) || is_there(status))
+        .map(|(_, row)| row)
+        .collect())
 }
 
 fn is_there(status: &PartStatus) -> bool {
@@ -141,7 +171,12 @@ pub fn is_installed(rows: &[Row]) -> bool {
 }
 
 fn facts(status: &PartStatus) -> [(&'static str, &Fact); 4] {
-    [("runs", &status.runs), ("pods", &status.pods), ("answers", &status.answers), ("data", &status.data)]
+    [
+        ("runs", &status.runs),
+        ("pods", &status.pods),
+        ("answers", &status.answers),
+        ("data", &status.data),
+    ]
 }
 
 fn has_fault(status: &PartStatus) -> bool {
@@ -149,17 +184,23 @@ fn has_fault(status: &PartStatus) -> bool {
 }
 
 fn age_of(time: Option<jiff::Timestamp>) -> String {
-    let since = |time| jiff::Timestamp::now().duration_since(time).max(jiff::SignedDuration::ZERO).unsigned_abs();
+    let since = |time| {
+        jiff::Timestamp::now().duration_since(time).max(jiff::SignedDuration::ZERO).unsigned_abs()
+    };
     time.map(|time| age::age(since(time))).unwrap_or_default()
 }
 
 pub fn render(rows: &[Row]) -> String {
-    lay_out(rows, ["PART", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "URL"], |status| [age_of(status.newest), address(&status.url)])
+    lay_out(rows, ["PART", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "URL"], |status| {
+        [age_of(status.newest), address(&status.url)]
+    })
 }
 
 fn render_wide(rows: &[Row]) -> String {
     let header = ["PART", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "SENT", "URL", "INSIDE"];
-    lay_out(rows, header, |status| [age_of(status.newest), age_of(status.sent), address(&status.url), address(&status.inside)])
+    lay_out(rows, header, |status| {
+        [age_of(status.newest), age_of(status.sent), address(&status.url), address(&status.inside)]
+    })
 }
 
 fn address(address: &Option<String>) -> String {
@@ -167,7 +208,11 @@ fn address(address: &Option<String>) -> String {
 }
 
 /// The name of the part, its facts, and further columns; and below what does not fit into them.
-fn lay_out<const N: usize, const M: usize>(rows: &[Row], header: [&str; N], further: impl Fn(&PartStatus) -> [String; M]) -> String {
+fn lay_out<const N: usize, const M: usize>(
+    rows: &[Row],
+    header: [&str; N],
+    further: impl Fn(&PartStatus) -> [String; M],
+) -> String {
     let mut notes = Vec::new();
     let cells = rows.iter().map(|(part, status)| {
         let facts = facts(status).map(|(what, fact)| cell(part, what, fact, &mut notes));

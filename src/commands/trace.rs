@@ -98,7 +98,12 @@ fn render(trace: &Trace) -> String {
         } else {
             text
         };
-        [hop.id.to_string(), word.to_string(), duration.map(took).unwrap_or_default(), detail.to_string()]
+        [
+            hop.id.to_string(),
+            word.to_string(),
+            duration.map(took).unwrap_or_default(),
+            detail.to_string(),
+        ]
     });
     let rows: Vec<_> = rows.collect();
     table(["HOP", "RESULT", "TOOK", "WHAT WAS SEEN"], rows) + &notes

@@ -59,8 +59,16 @@ pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
     if args.dry_run {
         return Ok(Outcome::Good);
     }
-    let question = if args.keep_data { "Remove it?" } else { "Remove it, all statements, courses and dashboards included?" };
-    match args.yes || printer::confirm(question).await.ok_or_else(|| Failure::usage("nobody is there to confirm this").hint("say `--yes`"))? {
+    let question = if args.keep_data {
+        "Remove it?"
+    } else {
+        "Remove it, all statements, courses and dashboards included?"
+    };
+    match args.yes
+        || printer::confirm(question)
+            .await
+            .ok_or_else(|| Failure::usage("nobody is there to confirm this").hint("say `--yes`"))?
+    {
         true => {}
         false => return Err(Failure::failed("not confirmed, nothing was removed").into()),
     }
@@ -97,7 +105,13 @@ async fn nothing_is_left(stack: &Stack, how: Retraction) -> Result<()> {
         return Ok(());
     }
     let namespace = stack.namespace();
-    Err(Failure::failed(format!("left of the stack in namespace {namespace}, and known to no step: {}", objects::names(&left, ", ")))
-        .hint(format!("look whether you need it, else: kubectl delete -n {namespace} {}", objects::names(&left, " ")))
-        .into())
+    Err(Failure::failed(format!(
+        "left of the stack in namespace {namespace}, and known to no step: {}",
+        objects::names(&left, ", ")
+    ))
+    .hint(format!(
+        "look whether you need it, else: kubectl delete -n {namespace} {}",
+        objects::names(&left, " ")
+    ))
+    .into())
 }

@@ -29,15 +29,34 @@ pub fn run(args: &VersionArgs) -> Result<Outcome> {
         let components: serde_json::Map<_, _> = versions
             .components
             .iter()
-            .map(|(component, release)| (component.to_string(), json!({"version": release.version, "images": release.images})))
+            .map(|(component, release)| {
+                (
+                    component.to_string(),
+                    json!({"version": release.version, "images": release.images}),
+                )
+            })
             .collect();
-        printer::json(&json!({"apiVersion": "lastack/v1", "kind": "Version", "version": env!("CARGO_PKG_VERSION"), "components": components}))?;
+        printer::json(
+            &json!({"apiVersion": "lastack/v1", "kind": "Version", "version": env!("CARGO_PKG_VERSION"), "components": components}),
+        )?;
     } else if args.images {
-        let images: String = versions.components.values().flat_map(|release| release.images.values()).map(|image| format!("{image}\n")).collect();
+        let images: String = versions
+            .components
+            .values()
+            .flat_map(|release| release.images.values())
+            .map(|image| format!("{image}\n"))
+            .collect();
         printer::data(&images)?;
     } else {
-        let rows = versions.components.iter().map(|(component, release)| [component.to_string(), release.version.clone()]);
-        printer::data(&format!("kubectl-lastack {}\n\n{}", env!("CARGO_PKG_VERSION"), table(["COMPONENT", "VERSION"], rows)))?;
+        let rows = versions
+            .components
+            .iter()
+            .map(|(component, release)| [component.to_string(), release.version.clone()]);
+        printer::data(&format!(
+            "kubectl-lastack {}\n\n{}",
+            env!("CARGO_PKG_VERSION"),
+            table(["COMPONENT", "VERSION"], rows)
+        ))?;
     }
     Ok(Outcome::Good)
 }

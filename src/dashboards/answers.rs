@@ -33,9 +33,12 @@ pub struct Answer {
 impl Answers {
     pub fn read(path: &Path) -> Result<Self> {
         let fault = |why: String| Failure::usage(format!("{} {why}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| fault(format!("cannot be read: {error}")))?;
         serde_json::from_str(&text).map_err(|error| {
-            fault(format!("is no file of known answers: {error}")).hint("`kubectl lastack seed --write DIR` makes one as DIR/answers.json").into()
+            fault(format!("is no file of known answers: {error}"))
+                .hint("`kubectl lastack seed --write DIR` makes one as DIR/answers.json")
+                .into()
         })
     }
 }
@@ -43,7 +46,8 @@ impl Answers {
 impl Answers {
     /// Only the answers of the charts that were asked for; all when none was.
     pub fn about(mut self, wanted: &[String], charts: &[Live]) -> Self {
-        self.charts.retain(|name, _| wanted.is_empty() || charts.iter().any(|chart| chart.name == *name));
+        self.charts
+            .retain(|name, _| wanted.is_empty() || charts.iter().any(|chart| chart.name == *name));
         self
     }
 }
@@ -51,8 +55,15 @@ impl Answers {
 impl Answer {
     /// What is wrong with the rows, in one sentence. None when nothing is.
     pub fn judge(&self, rows: &Rows) -> Option<String> {
-        let columns: Vec<&str> = self.columns.iter().map(String::as_str).chain(self.sums.keys().map(String::as_str)).collect();
-        if let Some(missing) = columns.iter().find(|name| !rows.colnames.iter().any(|column| column == *name)) {
+        let columns: Vec<&str> = self
+            .columns
+            .iter()
+            .map(String::as_str)
+            .chain(self.sums.keys().map(String::as_str))
+            .collect();
+        if let Some(missing) =
+            columns.iter().find(|name| !rows.colnames.iter().any(|column| column == *name))
+        {
             return Some(format!("has no column `{missing}`, but {}", quoted(&rows.colnames)));
         }
         for (column, wanted) in &self.sums {
@@ -65,7 +76,11 @@ impl Answer {
         if let Some(more) = rows.colnames.iter().find(|column| !self.columns.contains(column)) {
             return Some(format!("has a column `{more}` that nobody expects"));
         }
-        let mut found: Vec<Vec<Value>> = rows.data.iter().map(|row| self.columns.iter().map(|name| cell(rows, row, name)).collect()).collect();
+        let mut found: Vec<Vec<Value>> = rows
+            .data
+            .iter()
+            .map(|row| self.columns.iter().map(|name| cell(rows, row, name)).collect())
+            .collect();
         let mut unmet = None;
         for row in wanted {
             match found.iter().position(|other| same_row(other, row)) {
@@ -86,8 +101,14 @@ impl Answer {
 /// A cell as the answers write it: a time as its date, or with its hour where it has one.
 fn cell(rows: &Rows, row: &Map<String, Value>, name: &str) -> Value {
     let value = row.get(name).cloned().unwrap_or_default();
-    let temporal = rows.colnames.iter().position(|column| column == name).and_then(|at| rows.coltypes.get(at)) == Some(&TEMPORAL);
-    match value.as_f64().filter(|_| temporal).and_then(|ms| jiff::Timestamp::from_millisecond(ms as i64).ok()) {
+    let temporal =
+        rows.colnames.iter().position(|column| column == name).and_then(|at| rows.coltypes.get(at))
+            == Some(&TEMPORAL);
+    match value
+        .as_f64()
+        .filter(|_| temporal)
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms as i64).ok())
+    {
         None => value,
         Some(time) => {
             let text = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -154,18 +175,36 @@ mod tests {
     #[test]
     fn a_wrong_number_a_missing_row_one_too_many_and_another_column_are_named() {
         let fault = |wanted| answer(wanted).judge(&rows()).unwrap();
-        assert_eq!(fault(json!([["2026-02-24", 29], ["2026-02-23", 24]])), "shows (2026-02-24, 28), expected (2026-02-24, 29)");
-        assert_eq!(fault(json!([["2026-02-23", 24]])), "shows (2026-02-24, 28), which is not expected");
-        assert_eq!(fault(json!([["2026-02-23", 24], ["2026-02-24", 28], ["2026-02-25", 1]])), "lacks (2026-02-25, 1)");
+        assert_eq!(
+            fault(json!([["2026-02-24", 29], ["2026-02-23", 24]])),
+            "shows (2026-02-24, 28), expected (2026-02-24, 29)"
+        );
+        assert_eq!(
+            fault(json!([["2026-02-23", 24]])),
+            "shows (2026-02-24, 28), which is not expected"
+        );
+        assert_eq!(
+            fault(json!([["2026-02-23", 24], ["2026-02-24", 28], ["2026-02-25", 1]])),
+            "lacks (2026-02-25, 1)"
+        );
         let renamed = Answer { columns: vec!["Day".into(), "People".into()], ..Answer::default() };
-        assert_eq!(renamed.judge(&rows()).unwrap(), "has no column `People`, but `Day`, `Learners`");
-        let fewer = Answer { columns: vec!["Learners".into()], rows: Some(Vec::new()), ..Answer::default() };
+        assert_eq!(
+            renamed.judge(&rows()).unwrap(),
+            "has no column `People`, but `Day`, `Learners`"
+        );
+        let fewer = Answer {
+            columns: vec!["Learners".into()],
+            rows: Some(Vec::new()),
+            ..Answer::default()
+        };
         assert_eq!(fewer.judge(&rows()).unwrap(), "has a column `Day` that nobody expects");
     }
 
     #[test]
     fn a_chart_of_arrival_times_is_judged_by_its_sum() {
-        let sums = |sum: u64| serde_json::from_value::<Answer>(json!({"sums": {"Learners": sum}})).unwrap();
+        let sums = |sum: u64| {
+            serde_json::from_value::<Answer>(json!({"sums": {"Learners": sum}})).unwrap()
+        };
         assert_eq!(sums(52).judge(&rows()), None);
         assert_eq!(sums(53).judge(&rows()).unwrap(), "`Learners` adds up to 52, not 53");
     }

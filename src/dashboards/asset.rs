@@ -39,11 +39,17 @@ impl Asset {
         };
         let version = content.get("version").and_then(Value::as_str).unwrap_or(FORMAT);
         if version.split('.').next() != FORMAT.split('.').next() {
-            return Err(fault(format!("is of format {version}, and this program knows {FORMAT}")).into());
+            return Err(
+                fault(format!("is of format {version}, and this program knows {FORMAT}")).into()
+            );
         }
         let uuid = content.get("uuid").and_then(Value::as_str).and_then(|uuid| uuid.parse().ok());
-        let uuid = uuid.ok_or_else(|| fault("has no uuid, by which Superset would know it again".into()).hint("`uuidgen` makes one"))?;
-        let name = Path::new(file).file_stem().and_then(|stem| stem.to_str()).unwrap_or(file).to_string();
+        let uuid = uuid.ok_or_else(|| {
+            fault("has no uuid, by which Superset would know it again".into())
+                .hint("`uuidgen` makes one")
+        })?;
+        let name =
+            Path::new(file).file_stem().and_then(|stem| stem.to_str()).unwrap_or(file).to_string();
         Ok(Self { kind, name, uuid, content })
     }
 
@@ -59,7 +65,8 @@ impl Asset {
             Kind::Database | Kind::Dashboard => return Ok(None),
         };
         let uuid = self.content.get(key).and_then(Value::as_str).and_then(|uuid| uuid.parse().ok());
-        uuid.map(|uuid| Some((kind, uuid))).ok_or_else(|| Failure::usage(format!("{} has no {key}", self.path())).into())
+        uuid.map(|uuid| Some((kind, uuid)))
+            .ok_or_else(|| Failure::usage(format!("{} has no {key}", self.path())).into())
     }
 
     /// Where it lies in a bundle.
@@ -80,14 +87,20 @@ impl Asset {
             collect_uuids(value, &mut found);
         }
         for key in ["dataset_uuid", "database_uuid"] {
-            found.extend(self.content.get(key).and_then(Value::as_str).and_then(|uuid| uuid.parse::<Uuid>().ok()));
+            found.extend(
+                self.content
+                    .get(key)
+                    .and_then(Value::as_str)
+                    .and_then(|uuid| uuid.parse::<Uuid>().ok()),
+            );
         }
         found
     }
 }
 
 pub(super) fn read_file(file: &str, text: &str) -> Result<Map<String, Value>> {
-    let content = serde_saphyr::from_str(text).map_err(|error| Failure::usage(format!("{file} is not YAML: {}", yaml_fault(&error))))?;
+    let content = serde_saphyr::from_str(text)
+        .map_err(|error| Failure::usage(format!("{file} is not YAML: {}", yaml_fault(&error))))?;
     match content {
         Value::Object(content) => Ok(content),
         _ => Err(Failure::usage(format!("{file} holds no asset of Superset")).into()),
@@ -115,7 +128,11 @@ fn collect_uuids(value: &Value, found: &mut Vec<Uuid>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
-                match value.as_str().filter(|_| matches!(key.as_str(), "uuid" | "datasetUuid")).and_then(|text| text.parse().ok()) {
+                match value
+                    .as_str()
+                    .filter(|_| matches!(key.as_str(), "uuid" | "datasetUuid"))
+                    .and_then(|text| text.parse().ok())
+                {
                     Some(uuid) => found.push(uuid),
                     None => collect_uuids(value, found),
                 }

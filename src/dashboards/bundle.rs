@@ -46,7 +46,8 @@ impl Bundle {
     /// A folder with any layout below it, a zip archive that Superset exported, or the file of one asset.
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
-        let unreadable = |error: std::io::Error| Failure::usage(format!("cannot read {shown}: {error}"));
+        let unreadable =
+            |error: std::io::Error| Failure::usage(format!("cannot read {shown}: {error}"));
         if path.is_dir() {
             let mut files = BTreeMap::new();
             collect_folder(path, path, &mut files)?;
@@ -70,7 +71,10 @@ impl Bundle {
             Ok(text) => Ok((name, text)),
             Err(_) => Err(Failure::usage(format!("{shown} holds `{name}`, which is not text"))),
         };
-        let files = archive::unzip(archive, shown, &LIMITS, is_yaml)?.into_iter().map(text).collect::<Result<_, _>>()?;
+        let files = archive::unzip(archive, shown, &LIMITS, is_yaml)?
+            .into_iter()
+            .map(text)
+            .collect::<Result<_, _>>()?;
         Self::from_files(files)
     }
 
@@ -90,12 +94,19 @@ impl Bundle {
             }
             let asset = Asset::of(file, content)?;
             if let Some(twin) = assets.iter().find(|other| other.uuid == asset.uuid) {
-                return Err(Failure::usage(format!("{file} and {} have the same uuid {}", twin.path(), asset.uuid)).into());
+                return Err(Failure::usage(format!(
+                    "{file} and {} have the same uuid {}",
+                    twin.path(),
+                    asset.uuid
+                ))
+                .into());
             }
             assets.push(asset);
         }
         if assets.is_empty() {
-            return Err(Failure::usage("there is no dashboard, chart, dataset or database in it").into());
+            return Err(
+                Failure::usage("there is no dashboard, chart, dataset or database in it").into()
+            );
         }
         assets.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
         Ok(Self { assets, origin: Origin::Person, left_out: passed_over })
@@ -127,7 +138,12 @@ impl Bundle {
             let mut path = asset.path();
             // two folders may have files of one name; and Superset passes over those whose name begins like this
             if !taken.insert(path.clone()) || asset.name.starts_with(['.', '_']) {
-                path = format!("{}/{}-{}.yaml", asset.kind.folder(), asset.name.trim_start_matches(['.', '_']), asset.uuid);
+                path = format!(
+                    "{}/{}-{}.yaml",
+                    asset.kind.folder(),
+                    asset.name.trim_start_matches(['.', '_']),
+                    asset.uuid
+                );
             }
             archive.start_file(format!("bundle/{path}"), options)?;
             let mut content = asset.content.clone();
@@ -142,12 +158,15 @@ impl Bundle {
 }
 
 fn check_metadata(file: &str, text: &str) -> Result<()> {
-    let metadata: Value = serde_saphyr::from_str(text).map_err(|error| Failure::usage(format!("{file} is not YAML: {}", yaml_fault(&error))))?;
+    let metadata: Value = serde_saphyr::from_str(text)
+        .map_err(|error| Failure::usage(format!("{file} is not YAML: {}", yaml_fault(&error))))?;
     let version = metadata["version"].as_str().unwrap_or("?");
     if version.split('.').next() != FORMAT.split('.').next() {
-        return Err(Failure::usage(format!("{file} says format {version}, and this program knows {FORMAT}"))
-            .hint("export it again from a Superset of version 4 to 6")
-            .into());
+        return Err(Failure::usage(format!(
+            "{file} says format {version}, and this program knows {FORMAT}"
+        ))
+        .hint("export it again from a Superset of version 4 to 6")
+        .into());
     }
     Ok(())
 }
@@ -167,7 +186,9 @@ fn collect_embedded(folder: &Dir<'_>, files: &mut BTreeMap<String, String>) {
 }
 
 fn collect_folder(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) -> Result<()> {
-    let unreadable = |path: &Path, error: std::io::Error| Failure::usage(format!("cannot read {}: {error}", path.display()));
+    let unreadable = |path: &Path, error: std::io::Error| {
+        Failure::usage(format!("cannot read {}: {error}", path.display()))
+    };
     for entry in std::fs::read_dir(folder).map_err(|error| unreadable(folder, error))? {
         let path = entry.map_err(|error| unreadable(folder, error))?.path();
         let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
@@ -177,9 +198,17 @@ fn collect_folder(root: &Path, folder: &Path, files: &mut BTreeMap<String, Strin
             let length = path.metadata().map_err(|error| unreadable(&path, error))?.len();
             LIMITS.check_file(&name, length)?;
             if files.len() >= LIMITS.files {
-                return Err(Failure::usage(format!("{} holds more than {} files", root.display(), LIMITS.files)).into());
+                return Err(Failure::usage(format!(
+                    "{} holds more than {} files",
+                    root.display(),
+                    LIMITS.files
+                ))
+                .into());
             }
-            files.insert(name, std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?);
+            files.insert(
+                name,
+                std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?,
+            );
         }
     }
     Ok(())
@@ -206,11 +235,20 @@ mod tests {
 
     #[test]
     fn a_bundle_survives_being_packed_and_read() {
-        let bundle = Bundle::from_files(BTreeMap::from([("charts/how-many.yaml".into(), CHART.into())])).unwrap();
+        let bundle =
+            Bundle::from_files(BTreeMap::from([("charts/how-many.yaml".into(), CHART.into())]))
+                .unwrap();
         let mut again = Bundle::from_zip(Cursor::new(bundle.to_zip().unwrap()), "b.zip").unwrap();
-        assert_eq!(again.assets[0].content.remove("query_context"), Some(Value::Null), "a query that somebody saved is taken out of Superset");
+        assert_eq!(
+            again.assets[0].content.remove("query_context"),
+            Some(Value::Null),
+            "a query that somebody saved is taken out of Superset"
+        );
         assert_eq!(bundle.assets, again.assets);
-        assert_eq!((again.assets[0].kind, again.assets[0].name.as_str(), again.assets[0].title()), (Kind::Chart, "how-many", "How many?"));
+        assert_eq!(
+            (again.assets[0].kind, again.assets[0].name.as_str(), again.assets[0].title()),
+            (Kind::Chart, "how-many", "How many?")
+        );
     }
 
     #[test]
@@ -218,51 +256,90 @@ mod tests {
         let other = CHART.replace("000001", "000002").replace("many", "few");
         let hidden = CHART.replace("000001", "000003");
         let files = [("a/chart.yaml", CHART), ("b/chart.yaml", &other), ("c/_draft.yaml", &hidden)];
-        let bundle = Bundle::from_files(files.map(|(name, text)| (name.into(), text.into())).into()).unwrap();
+        let bundle =
+            Bundle::from_files(files.map(|(name, text)| (name.into(), text.into())).into())
+                .unwrap();
         let again = Bundle::from_zip(Cursor::new(bundle.to_zip().unwrap()), "b.zip").unwrap();
         let mut names: Vec<_> = again.assets.iter().map(|asset| asset.name.as_str()).collect();
         names.sort_unstable();
-        assert_eq!(names, ["chart", "chart-6f3a3b5e-0000-4000-8000-000000000002", "draft-6f3a3b5e-0000-4000-8000-000000000003"]);
+        assert_eq!(
+            names,
+            [
+                "chart",
+                "chart-6f3a3b5e-0000-4000-8000-000000000002",
+                "draft-6f3a3b5e-0000-4000-8000-000000000003"
+            ]
+        );
     }
 
     #[test]
     fn an_archive_that_means_no_good_is_refused_with_the_reason() {
-        assert!(refused(&[("../../etc/cron.d/a.yaml", CHART.as_bytes())]).contains("points out of the archive"));
-        assert!(refused(&[("/etc/a.yaml", CHART.as_bytes())]).contains("points out of the archive"));
+        assert!(
+            refused(&[("../../etc/cron.d/a.yaml", CHART.as_bytes())])
+                .contains("points out of the archive")
+        );
+        assert!(
+            refused(&[("/etc/a.yaml", CHART.as_bytes())]).contains("points out of the archive")
+        );
         let bomb = vec![b' '; 3 << 20];
         assert!(refused(&[("b/charts/a.yaml", &bomb)]).contains("larger than 2 MB"));
-        let many: Vec<(String, Vec<u8>)> = (0..20).map(|i| (format!("b/{i}.yaml"), [CHART.as_bytes(), &vec![b'\n'; 2_000_000]].concat())).collect();
-        let many: Vec<(&str, &[u8])> = many.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect();
+        let many: Vec<(String, Vec<u8>)> = (0..20)
+            .map(|i| (format!("b/{i}.yaml"), [CHART.as_bytes(), &vec![b'\n'; 2_000_000]].concat()))
+            .collect();
+        let many: Vec<(&str, &[u8])> =
+            many.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect();
         assert!(refused(&many).contains("unpacks to more than 32 MB"));
         assert!(refused(&[("b/charts/a.yaml", b"\xff\xfe")]).contains("not text"));
-        assert!(Bundle::from_zip(Cursor::new(b"PK\x03\x04 broken".to_vec()), "b.zip").unwrap_err().to_string().contains("zip archive"));
+        assert!(
+            Bundle::from_zip(Cursor::new(b"PK\x03\x04 broken".to_vec()), "b.zip")
+                .unwrap_err()
+                .to_string()
+                .contains("zip archive")
+        );
     }
 
     #[test]
     fn a_file_that_is_no_asset_is_refused_with_its_name_and_the_reason() {
-        let fault = |file: &str, text: &str| Bundle::from_files(BTreeMap::from([(file.into(), text.into())])).unwrap_err().to_string();
+        let fault = |file: &str, text: &str| {
+            Bundle::from_files(BTreeMap::from([(file.into(), text.into())]))
+                .unwrap_err()
+                .to_string()
+        };
         assert!(fault("a.yaml", "slice_name: a\nversion: 1.0.0\n").contains("a.yaml has no uuid"));
         assert!(fault("a.yaml", &CHART.replace("1.0.0", "2.0.0")).contains("format 2.0.0"));
         assert!(fault("x/metadata.yaml", "version: 0.9\n").contains("x/metadata.yaml says format"));
         assert!(fault("a.yaml", "a: b: c").contains("is not YAML"));
-        assert!(fault("a.yaml", "label: saved query").contains("is no dashboard, chart, dataset or database"));
-        let twice = BTreeMap::from([("a.yaml".into(), CHART.into()), ("b.yaml".into(), CHART.into())]);
+        assert!(
+            fault("a.yaml", "label: saved query")
+                .contains("is no dashboard, chart, dataset or database")
+        );
+        let twice =
+            BTreeMap::from([("a.yaml".into(), CHART.into()), ("b.yaml".into(), CHART.into())]);
         assert!(Bundle::from_files(twice).unwrap_err().to_string().contains("the same uuid"));
     }
 
     #[test]
     fn what_superset_exports_beside_dashboards_is_left_out_and_named() {
         let files = [
-            ("export/themes/corporate.yaml", "theme_name: Corporate\njson_data: {}\nuuid: 6f3a3b5e-0000-4000-8000-000000000007\nversion: 1.0.0\n"),
+            (
+                "export/themes/corporate.yaml",
+                "theme_name: Corporate\njson_data: {}\nuuid: 6f3a3b5e-0000-4000-8000-000000000007\nversion: 1.0.0\n",
+            ),
             ("export/tags.yaml", "tags:\n- {tag_name: x, description: null}\n"),
-            ("export/queries/a/b.yaml", "label: b\nsql: SELECT 1\nuuid: 6f3a3b5e-0000-4000-8000-000000000008\nversion: 1.0.0\n"),
+            (
+                "export/queries/a/b.yaml",
+                "label: b\nsql: SELECT 1\nuuid: 6f3a3b5e-0000-4000-8000-000000000008\nversion: 1.0.0\n",
+            ),
             ("export/charts/a.yaml", CHART),
         ];
         let zip = zip(&files.map(|(name, text)| (name, text.as_bytes())));
         let bundle = Bundle::from_zip(zip, "b.zip").unwrap();
         assert_eq!(bundle.assets.len(), 1);
-        let [query, tags, theme] =
-            ["queries/a/b.yaml, which holds a saved query", "tags.yaml, which holds tags", "themes/corporate.yaml, which holds a theme"];
+        let [query, tags, theme] = [
+            "queries/a/b.yaml, which holds a saved query",
+            "tags.yaml, which holds tags",
+            "themes/corporate.yaml, which holds a theme",
+        ];
         assert_eq!(bundle.left_out, [query, tags, theme].map(|file| format!("export/{file}")));
     }
 
@@ -270,7 +347,12 @@ mod tests {
     fn references_are_the_charts_of_a_layout_and_the_datasets_of_filters() {
         let text = "dashboard_title: a\nuuid: 6f3a3b5e-0000-4000-8000-000000000002\nposition:\n  CHART-1: {type: CHART, meta: {uuid: 6f3a3b5e-0000-4000-8000-000000000001}}\n\
                     metadata:\n  native_filter_configuration:\n  - targets: [{datasetUuid: 6f3a3b5e-0000-4000-8000-000000000003}]\n";
-        let mut references: Vec<_> = Asset::parse("d.yaml", text).unwrap().references().iter().map(|uuid| uuid.as_u128() & 0xf).collect();
+        let mut references: Vec<_> = Asset::parse("d.yaml", text)
+            .unwrap()
+            .references()
+            .iter()
+            .map(|uuid| uuid.as_u128() & 0xf)
+            .collect();
         references.sort_unstable();
         assert_eq!(references, [1, 3]);
     }
@@ -280,14 +362,24 @@ mod tests {
         let bundle = Bundle::ours().unwrap();
         for asset in &bundle.assets {
             for uuid in asset.references() {
-                assert!(bundle.assets.iter().any(|other| other.uuid == uuid), "{} refers to {uuid}, which is not there", asset.path());
+                assert!(
+                    bundle.assets.iter().any(|other| other.uuid == uuid),
+                    "{} refers to {uuid}, which is not there",
+                    asset.path()
+                );
             }
         }
         for chart in bundle.of_kind(Kind::Chart) {
-            let shown = bundle.of_kind(Kind::Dashboard).any(|dashboard| dashboard.references().contains(&chart.uuid));
+            let shown = bundle
+                .of_kind(Kind::Dashboard)
+                .any(|dashboard| dashboard.references().contains(&chart.uuid));
             assert!(shown, "{} is on no dashboard", chart.path());
             assert!(
-                chart.content.get("description").and_then(Value::as_str).is_some_and(|text| !text.is_empty()),
+                chart
+                    .content
+                    .get("description")
+                    .and_then(Value::as_str)
+                    .is_some_and(|text| !text.is_empty()),
                 "{} is not described",
                 chart.path()
             );

@@ -35,12 +35,24 @@ pub fn query_context(viz_type: &str, params: &Value, dataset: u64) -> Option<Val
 pub fn columns(params: &Value) -> Vec<String> {
     let mut names = Vec::new();
     for key in ["x_axis", "groupby", "columns", "all_columns"] {
-        names.extend(list(&params[key]).iter().filter_map(|column| column.as_str()).map(str::to_string));
+        names.extend(
+            list(&params[key]).iter().filter_map(|column| column.as_str()).map(str::to_string),
+        );
     }
     for key in ["metric", "metrics"] {
-        names.extend(list(&params[key]).iter().filter_map(|metric| metric["column"]["column_name"].as_str()).map(str::to_string));
+        names.extend(
+            list(&params[key])
+                .iter()
+                .filter_map(|metric| metric["column"]["column_name"].as_str())
+                .map(str::to_string),
+        );
     }
-    names.extend(list(&params["adhoc_filters"]).iter().filter_map(|filter| filter["subject"].as_str()).map(str::to_string));
+    names.extend(
+        list(&params["adhoc_filters"])
+            .iter()
+            .filter_map(|filter| filter["subject"].as_str())
+            .map(str::to_string),
+    );
     names.sort();
     names.dedup();
     names
@@ -52,8 +64,11 @@ fn metrics(params: &Value) -> Vec<String> {
     if params["query_mode"] == "raw" {
         return Vec::new();
     }
-    let metrics = ["metric", "metrics", "timeseries_limit_metric"].into_iter().flat_map(|key| list(&params[key]));
-    let mut names: Vec<String> = metrics.filter_map(|metric| metric.as_str().map(str::to_string)).collect();
+    let metrics = ["metric", "metrics", "timeseries_limit_metric"]
+        .into_iter()
+        .flat_map(|key| list(&params[key]));
+    let mut names: Vec<String> =
+        metrics.filter_map(|metric| metric.as_str().map(str::to_string)).collect();
     names.sort();
     names.dedup();
     names
@@ -62,9 +77,17 @@ fn metrics(params: &Value) -> Vec<String> {
 /// The columns and the saved metrics that a chart asks for and a data set does not have, in words. The data set is as
 /// its file or Superset's API tells it.
 pub fn lacks(params: &Value, dataset: &Value) -> Vec<String> {
-    let has = |kind: &str, key: &str, name: &str| dataset[kind].as_array().into_iter().flatten().any(|entry| entry[key] == name);
-    let columns = columns(params).into_iter().filter(|name| !has("columns", "column_name", name)).map(|name| format!("column `{name}`"));
-    let metrics = metrics(params).into_iter().filter(|name| !has("metrics", "metric_name", name)).map(|name| format!("metric `{name}`"));
+    let has = |kind: &str, key: &str, name: &str| {
+        dataset[kind].as_array().into_iter().flatten().any(|entry| entry[key] == name)
+    };
+    let columns = columns(params)
+        .into_iter()
+        .filter(|name| !has("columns", "column_name", name))
+        .map(|name| format!("column `{name}`"));
+    let metrics = metrics(params)
+        .into_iter()
+        .filter(|name| !has("metrics", "metric_name", name))
+        .map(|name| format!("metric `{name}`"));
     columns.chain(metrics).collect()
 }
 
@@ -72,20 +95,29 @@ pub fn lacks(params: &Value, dataset: &Value) -> Vec<String> {
 /// columns, of saved metrics and of the chart itself name. `dataset` is as Superset's API tells it.
 pub fn fields(params: &Value, dataset: &Value) -> Vec<String> {
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_string();
-    let known = |kind: &str, key: &str, name: &str| dataset[kind].as_array().into_iter().flatten().find(|entry| entry[key] == name).cloned();
+    let known = |kind: &str, key: &str, name: &str| {
+        dataset[kind].as_array().into_iter().flatten().find(|entry| entry[key] == name).cloned()
+    };
     let mut expressions = Vec::new();
     let mut found = Vec::new();
     for column in columns(params) {
-        match known("columns", "column_name", &column).map(|column| text(&column, "expression")).filter(|expression| !expression.is_empty()) {
+        match known("columns", "column_name", &column)
+            .map(|column| text(&column, "expression"))
+            .filter(|expression| !expression.is_empty())
+        {
             Some(expression) => expressions.push(expression),
             None => found.push(column),
         }
     }
     for metric in ["metric", "metrics"].into_iter().flat_map(|key| list(&params[key])) {
-        let saved = metric.as_str().and_then(|name| known("metrics", "metric_name", name)).map(|metric| text(&metric, "expression"));
+        let saved = metric
+            .as_str()
+            .and_then(|name| known("metrics", "metric_name", name))
+            .map(|metric| text(&metric, "expression"));
         expressions.push(saved.unwrap_or_else(|| text(&metric, "sqlExpression")));
     }
-    expressions.extend(list(&params["adhoc_filters"]).iter().map(|filter| text(filter, "sqlExpression")));
+    expressions
+        .extend(list(&params["adhoc_filters"]).iter().map(|filter| text(filter, "sqlExpression")));
     found.extend(expressions.iter().flat_map(|expression| quoted(expression)));
     found.sort();
     found.dedup();
@@ -117,24 +149,35 @@ impl Chart<'_> {
             "pie" => {
                 let metric = list(&self.params["metric"]);
                 let sorted = self.params["sort_by_metric"] == true;
-                let order = if sorted { metric.iter().map(|metric| json!([metric, false])).collect() } else { Vec::new() };
+                let order = if sorted {
+                    metric.iter().map(|metric| json!([metric, false])).collect()
+                } else {
+                    Vec::new()
+                };
                 json!({"columns": list(&self.params["groupby"]), "metrics": metric, "orderby": order})
             }
             "heatmap_v2" => self.heatmap(),
             "table" if self.params["query_mode"] == "raw" => {
-                let order: Vec<Value> =
-                    list(&self.params["order_by_cols"]).iter().filter_map(|text| serde_json::from_str(text.as_str()?).ok()).collect();
+                let order: Vec<Value> = list(&self.params["order_by_cols"])
+                    .iter()
+                    .filter_map(|text| serde_json::from_str(text.as_str()?).ok())
+                    .collect();
                 json!({"columns": list(&self.params["all_columns"]), "orderby": order})
             }
             "table" => {
                 let order = self.order(&metrics, ascending);
-                let columns: Vec<Value> = list(&self.params["groupby"]).iter().map(|column| self.grained(column)).collect();
+                let columns: Vec<Value> = list(&self.params["groupby"])
+                    .iter()
+                    .map(|column| self.grained(column))
+                    .collect();
                 json!({"columns": columns, "metrics": metrics, "orderby": order})
             }
             _ => {
                 let series = list(&self.params["groupby"]);
-                let columns: Vec<Value> = self.x_axis().into_iter().chain(series.iter().cloned()).collect();
-                let shaped = self.pivot(&metrics, &series, self.params["show_empty_columns"] != true);
+                let columns: Vec<Value> =
+                    self.x_axis().into_iter().chain(series.iter().cloned()).collect();
+                let shaped =
+                    self.pivot(&metrics, &series, self.params["show_empty_columns"] != true);
                 let order = self.order(&metrics, ascending);
                 json!({"columns": columns, "metrics": metrics, "series_columns": series, "orderby": order, "post_processing": shaped})
             }
@@ -145,18 +188,23 @@ impl Chart<'_> {
 
     /// By the metric that was chosen for it, else by the first.
     fn order(&self, metrics: &[Value], ascending: bool) -> Vec<Value> {
-        let by = Some(&self.params["timeseries_limit_metric"]).filter(|metric| !metric.is_null()).or(metrics.first());
+        let by = Some(&self.params["timeseries_limit_metric"])
+            .filter(|metric| !metric.is_null())
+            .or(metrics.first());
         by.map(|metric| json!([metric, ascending])).into_iter().collect()
     }
 
     /// A column for each series, which Superset makes after the query.
     fn pivot(&self, metrics: &[Value], series: &[Value], drop_missing: bool) -> Vec<Value> {
-        let aggregates: Map<String, Value> = metrics.iter().map(|metric| (label(metric), json!({"operator": "mean"}))).collect();
+        let aggregates: Map<String, Value> =
+            metrics.iter().map(|metric| (label(metric), json!({"operator": "mean"}))).collect();
         let index: Vec<Value> = self.x_axis().iter().map(|axis| axis["label"].clone()).collect();
         let columns: Vec<String> = series.iter().map(label).collect();
         let pivot = json!({"index": index, "columns": columns, "aggregates": aggregates, "drop_missing_columns": drop_missing});
         let mut steps = vec![json!({"operation": "pivot", "options": pivot})];
-        if let ([metric], true, true) = (metrics, !series.is_empty(), self.params["truncate_metric"] == true) {
+        if let ([metric], true, true) =
+            (metrics, !series.is_empty(), self.params["truncate_metric"] == true)
+        {
             let renamed = Map::from_iter([(label(metric), Value::Null)]);
             steps.push(json!({"operation": "rename", "options": {"columns": renamed, "level": 0, "inplace": true}}));
         }
@@ -230,7 +278,9 @@ impl Chart<'_> {
 
     /// A column of a table, cut into grains when it is one of time.
     fn grained(&self, column: &Value) -> Value {
-        let temporal = column.as_str().is_some_and(|name| self.params["temporal_columns_lookup"][name] == true);
+        let temporal = column
+            .as_str()
+            .is_some_and(|name| self.params["temporal_columns_lookup"][name] == true);
         if !temporal || !self.params["time_grain_sqla"].is_string() {
             return column.clone();
         }
@@ -250,13 +300,18 @@ impl Chart<'_> {
             let by = if sort.starts_with("value") { metric.first() } else { column };
             Some(json!([by?, sort.ends_with("asc")]))
         };
-        let orders: Vec<Value> =
-            [order("sort_x_axis", Some(&self.params["x_axis"]).filter(|axis| !axis.is_null())), order("sort_y_axis", rows.first())]
-                .into_iter()
-                .flatten()
-                .collect();
-        let ranked: Vec<Value> =
-            metric.first().map(|metric| json!({"operation": "rank", "options": {"metric": label(metric)}})).into_iter().collect();
+        let orders: Vec<Value> = [
+            order("sort_x_axis", Some(&self.params["x_axis"]).filter(|axis| !axis.is_null())),
+            order("sort_y_axis", rows.first()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let ranked: Vec<Value> = metric
+            .first()
+            .map(|metric| json!({"operation": "rank", "options": {"metric": label(metric)}}))
+            .into_iter()
+            .collect();
         json!({"columns": columns, "metrics": metric, "orderby": orders, "post_processing": ranked})
     }
 }
@@ -293,7 +348,12 @@ mod tests {
     /// What the two may differ in without asking for anything else: what is empty, and what Superset itself fills in.
     fn essence(query: &Value) -> Value {
         let left_out = ["series_limit", "group_others_when_limit_reached", "series_limit_metric"];
-        let says = |value: &Value| !matches!(value, Value::Null) && value != &json!([]) && value != &json!({}) && value != &json!("");
+        let says = |value: &Value| {
+            !matches!(value, Value::Null)
+                && value != &json!([])
+                && value != &json!({})
+                && value != &json!("")
+        };
         Value::Object(
             query
                 .as_object()
@@ -308,10 +368,18 @@ mod tests {
     #[test]
     fn the_query_of_each_chart_is_the_one_that_superset_s_own_pages_send() {
         for chart in Bundle::ours().unwrap().of_kind(Kind::Chart) {
-            let path = format!("{}/tests/fixtures/query-contexts/{}.json", env!("CARGO_MANIFEST_DIR"), chart.name);
-            let recorded: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))).unwrap();
+            let path = format!(
+                "{}/tests/fixtures/query-contexts/{}.json",
+                env!("CARGO_MANIFEST_DIR"),
+                chart.name
+            );
+            let recorded: Value = serde_json::from_str(
+                &std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")),
+            )
+            .unwrap();
             let viz_type = chart.content["viz_type"].as_str().unwrap();
-            let built = query_context(viz_type, &chart.content["params"], 1).unwrap_or_else(|| panic!("{}: {viz_type} is not known", chart.name));
+            let built = query_context(viz_type, &chart.content["params"], 1)
+                .unwrap_or_else(|| panic!("{}: {viz_type} is not known", chart.name));
             let mut built = essence(&built["queries"][0]);
             if recorded["row_limit"].is_null() {
                 built.as_object_mut().unwrap().remove("row_limit");
@@ -322,7 +390,9 @@ mod tests {
 
     /// The data set of a chart, as its file tells it.
     fn dataset_of(bundle: &Bundle, chart: &Asset) -> Value {
-        let dataset = bundle.find(Kind::Dataset, |dataset| chart.content["dataset_uuid"] == json!(dataset.uuid)).unwrap();
+        let dataset = bundle
+            .find(Kind::Dataset, |dataset| chart.content["dataset_uuid"] == json!(dataset.uuid))
+            .unwrap();
         Value::Object(dataset.content.clone())
     }
 
@@ -338,7 +408,11 @@ mod tests {
             let fields = fields(&chart.content["params"], &dataset);
             assert!(!fields.is_empty(), "{} reads nothing", chart.name);
             for field in fields {
-                assert!(explain::maps(mapping, &field), "{} reads `{field}`, which is not in the mapping", chart.name);
+                assert!(
+                    explain::maps(mapping, &field),
+                    "{} reads `{field}`, which is not in the mapping",
+                    chart.name
+                );
             }
         }
     }
@@ -347,14 +421,28 @@ mod tests {
     fn what_a_data_set_lacks_is_named() {
         let bundle = Bundle::ours().unwrap();
         for chart in bundle.of_kind(Kind::Chart) {
-            assert_eq!(lacks(&chart.content["params"], &dataset_of(&bundle, chart)), [""; 0], "{}", chart.name);
+            assert_eq!(
+                lacks(&chart.content["params"], &dataset_of(&bundle, chart)),
+                [""; 0],
+                "{}",
+                chart.name
+            );
         }
         let statements = bundle.find(Kind::Dataset, |dataset| dataset.title() == INDEX).unwrap();
         let mut dataset = Value::Object(statements.content.clone());
-        dataset["metrics"].as_array_mut().unwrap().retain(|metric| metric["metric_name"] != "learners");
+        dataset["metrics"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|metric| metric["metric_name"] != "learners");
         let params = json!({"x_axis": "timestamp", "groupby": ["age"], "metrics": ["learners", "events", {"sqlExpression": "MAX(1)", "label": "m"}]});
         assert_eq!(lacks(&params, &dataset), ["column `age`", "metric `learners`"]);
-        assert_eq!(lacks(&json!({"query_mode": "raw", "all_columns": ["timestamp"], "metrics": ["learners"]}), &dataset), [""; 0]);
+        assert_eq!(
+            lacks(
+                &json!({"query_mode": "raw", "all_columns": ["timestamp"], "metrics": ["learners"]}),
+                &dataset
+            ),
+            [""; 0]
+        );
     }
 
     #[test]
@@ -363,6 +451,9 @@ mod tests {
                                          {"column_name": "timestamp", "expression": null}],
                              "metrics": [{"metric_name": "viewings", "expression": "COUNT(DISTINCT \"la_video_session\")"}]});
         let params = json!({"x_axis": "verb_name", "groupby": ["timestamp"], "metrics": ["viewings", {"sqlExpression": "MAX(\"stored\")"}]});
-        assert_eq!(fields(&params, &dataset), ["la_video_session", "stored", "timestamp", "verb.id"]);
+        assert_eq!(
+            fields(&params, &dataset),
+            ["la_video_session", "stored", "timestamp", "verb.id"]
+        );
     }
 }

@@ -43,7 +43,12 @@ impl Explanation {
         self.links.push(Link { name, found: found.into(), cure: None });
     }
 
-    fn broken(mut self, name: &'static str, found: impl Into<String>, cure: impl Into<String>) -> Self {
+    fn broken(
+        mut self,
+        name: &'static str,
+        found: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Self {
         self.links.push(Link { name, found: found.into(), cure: Some(cure.into()) });
         self
     }
@@ -52,11 +57,23 @@ impl Explanation {
 /// A chart of ours that is not in Superset.
 pub async fn absent(stack: &Stack, name: &str) -> Result<Option<Explanation>> {
     let ours = Bundle::ours()?;
-    let Some(asset) = ours.find(Kind::Chart, |asset| asset.name == name || asset.title().eq_ignore_ascii_case(name)) else { return Ok(None) };
+    let Some(asset) = ours
+        .find(Kind::Chart, |asset| asset.name == name || asset.title().eq_ignore_ascii_case(name))
+    else {
+        return Ok(None);
+    };
     let explanation = Explanation::default();
     Ok(Some(match Record::load(stack).await?.applied.contains_key(&asset.uuid) {
-        true => explanation.broken("chart", "a person deleted it in Superset", "`kubectl lastack dashboards apply --overwrite` brings it back"),
-        false => explanation.broken("chart", "it was never brought into Superset", "`kubectl lastack configure dataviz` brings it"),
+        true => explanation.broken(
+            "chart",
+            "a person deleted it in Superset",
+            "`kubectl lastack dashboards apply --overwrite` brings it back",
+        ),
+        false => explanation.broken(
+            "chart",
+            "it was never brought into Superset",
+            "`kubectl lastack configure dataviz` brings it",
+        ),
     }))
 }
 
@@ -65,42 +82,63 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
     walk.good("chart", format!("`{}`, a {}", chart.listed.title, chart.viz_type));
 
     let Some(dataset) = chart.dataset() else {
-        return Ok(walk.broken("dataset", "the chart has none", "choose one in Superset, or `kubectl lastack dashboards apply --overwrite`"));
+        return Ok(walk.broken(
+            "dataset",
+            "the chart has none",
+            "choose one in Superset, or `kubectl lastack dashboards apply --overwrite`",
+        ));
     };
     let dataset = match superset.get(Kind::Dataset, dataset).await {
         Ok(found) => found,
         Err(error) => {
-            return Ok(walk.broken("dataset", one_line(&error), "`kubectl lastack dashboards apply --overwrite` brings the data set back"));
+            return Ok(walk.broken(
+                "dataset",
+                one_line(&error),
+                "`kubectl lastack dashboards apply --overwrite` brings the data set back",
+            ));
         }
     };
     let table = dataset["table_name"].as_str().unwrap_or_default();
     let known = dataset["columns"].as_array().map_or(0, Vec::len);
     let used = chart::columns(&chart.params);
     if let Some(lacking) = chart::lacks(&chart.params, &dataset).first() {
-        let cure = "add it to the data set in Superset, or `kubectl lastack dashboards apply --overwrite`";
+        let cure =
+            "add it to the data set in Superset, or `kubectl lastack dashboards apply --overwrite`";
         return Ok(walk.broken("dataset", format!("`{table}` has no {lacking}"), cure));
     }
     walk.good("dataset", format!("`{table}`, {known} columns, {} of them used", used.len()));
 
     // a person's own connection leads to what this program knows nothing about
     let is_data_lake = dataset["database"]["uuid"] == json!(database::ours()?.uuid);
-    if is_data_lake && let Some(Blocked { why, hint }) = database::without_driver(stack, superset).await? {
+    if is_data_lake
+        && let Some(Blocked { why, hint }) = database::without_driver(stack, superset).await?
+    {
         return Ok(walk.broken("driver", why, hint));
     }
     let database = dataset["database"]["id"].as_u64().unwrap_or_default();
     match (superset.reach(database).await?, is_data_lake) {
-        (None, true) => walk.good("database", "Superset reaches the data lake with its own account"),
+        (None, true) => {
+            walk.good("database", "Superset reaches the data lake with its own account")
+        }
         (None, false) => walk.good("database", "Superset reaches it; it is not the data lake"),
         (Some(fault), true) => {
             let cure = "`kubectl lastack configure dataviz` brings account, password and certificate together again";
             return Ok(walk.broken("database", fault, cure));
         }
         (Some(fault), false) => {
-            return Ok(walk.broken("database", fault, "it is a person's: see Settings, Database Connections in Superset"));
+            return Ok(walk.broken(
+                "database",
+                fault,
+                "it is a person's: see Settings, Database Connections in Superset",
+            ));
         }
     }
     if is_data_lake {
-        let link = if table == SIZES { sizes(stack).await? } else { index(stack, chart, &dataset).await? };
+        let link = if table == SIZES {
+            sizes(stack).await?
+        } else {
+            index(stack, chart, &dataset).await?
+        };
         walk.links.push(link);
         if walk.is_broken() {
             return Ok(walk);
@@ -124,8 +162,15 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
     if !is_data_lake {
         return Ok(walk.broken("filters", found, format!("no row passes {filter}: widen it")));
     }
-    let stopped = hop_before(stack).await.map(|why| format!("; nothing new comes, because {why}")).unwrap_or_default();
-    Ok(walk.broken("filters", found, format!("no statement passes {filter}: widen it, or send statements that do{stopped}")))
+    let stopped = hop_before(stack)
+        .await
+        .map(|why| format!("; nothing new comes, because {why}"))
+        .unwrap_or_default();
+    Ok(walk.broken(
+        "filters",
+        found,
+        format!("no statement passes {filter}: widen it, or send statements that do{stopped}"),
+    ))
 }
 
 /// What the index has for a chart.
@@ -133,14 +178,17 @@ async fn index(stack: &Stack, chart: &Live, dataset: &Value) -> Result<Link> {
     let broken = |found: String, cure: String| Link { name: "index", found, cure: Some(cure) };
     let elasticsearch = stack.elasticsearch().await?;
     let Some(index) = elasticsearch.index(INDEX).await? else {
-        return Ok(broken("there is no index of statements".into(), "`kubectl lastack install` makes it".into()));
+        return Ok(broken(
+            "there is no index of statements".into(),
+            "`kubectl lastack install` makes it".into(),
+        ));
     };
     // one of SQL has columns that are no fields
-    let is_the_index = dataset["table_name"] == INDEX && dataset["sql"].as_str().unwrap_or_default().is_empty();
+    let is_the_index =
+        dataset["table_name"] == INDEX && dataset["sql"].as_str().unwrap_or_default().is_empty();
     let fields = if is_the_index { chart::fields(&chart.params, dataset) } else { Vec::new() };
     if let Some(field) = fields.iter().find(|field| !maps(&index["mappings"], field)) {
-        let cure =
-            "`kubectl lastack install --only datalake` brings the mapping up to date; statements that are stored already stay without the field";
+        let cure = "`kubectl lastack install --only datalake` brings the mapping up to date; statements that are stored already stay without the field";
         return Ok(broken(format!("the mapping has no field `{field}`"), cure.into()));
     }
     let contents = elasticsearch.contents().await?;
@@ -151,9 +199,16 @@ async fn index(stack: &Stack, chart: &Live, dataset: &Value) -> Result<Link> {
         };
         return Ok(broken("it is empty".into(), cure));
     }
-    let newest = contents.newest_stored.map(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs());
-    let newest = newest.map(|since| format!(", the newest stored {} ago", age::age(since))).unwrap_or_default();
-    Ok(Link { name: "index", found: format!("{} statements{newest}", age::count(contents.statements)), cure: None })
+    let newest =
+        contents.newest_stored.map(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs());
+    let newest = newest
+        .map(|since| format!(", the newest stored {} ago", age::age(since)))
+        .unwrap_or_default();
+    Ok(Link {
+        name: "index",
+        found: format!("{} statements{newest}", age::count(contents.statements)),
+        cure: None,
+    })
 }
 
 /// Whether what measures the data lake does.
@@ -169,8 +224,13 @@ fn cure(stack: &Stack, error: &str) -> String {
     if !error.contains("Data too large") {
         return "the chart asks for something that Elasticsearch SQL cannot do: see docs/dashboards.md".into();
     }
-    let more = stack.settings.profile().larger().map(|larger| format!(", or give it more: `kubectl lastack install --profile {}`", larger.name()));
-    format!("it needs more memory than the data lake has for one request: filter for a shorter period{}", more.unwrap_or_default())
+    let more = stack.settings.profile().larger().map(|larger| {
+        format!(", or give it more: `kubectl lastack install --profile {}`", larger.name())
+    });
+    format!(
+        "it needs more memory than the data lake has for one request: filter for a shorter period{}",
+        more.unwrap_or_default()
+    )
 }
 
 /// What keeps statements from coming, where the parts before the data lake know it.
@@ -209,20 +269,28 @@ async fn first_empty_filter(superset: &Superset, query: &Value) -> Result<(Strin
         }
         let rows = superset.query(&some).await?.into_iter().next().unwrap_or_default();
         if !has_data(&rows.data) {
-            let filter = taken.checked_sub(1).map_or("the query itself".into(), |at| shown(&filters[at]));
-            let found = before.map_or("no rows even without filters".into(), |rows| format!("{rows} rows without it, none with it"));
+            let filter =
+                taken.checked_sub(1).map_or("the query itself".into(), |at| shown(&filters[at]));
+            let found = before.map_or("no rows even without filters".into(), |rows| {
+                format!("{rows} rows without it, none with it")
+            });
             return Ok((filter, found));
         }
         before = Some(rows.data.len());
     }
     let extras = &query["queries"][0]["extras"];
-    let conditions = [&extras["where"], &extras["having"]].map(|text| text.as_str().unwrap_or_default().to_string());
-    Ok((format!("`{}`", conditions.join(" ").trim()), format!("{} rows without it, none with it", before.unwrap_or_default())))
+    let conditions = [&extras["where"], &extras["having"]]
+        .map(|text| text.as_str().unwrap_or_default().to_string());
+    Ok((
+        format!("`{}`", conditions.join(" ").trim()),
+        format!("{} rows without it, none with it", before.unwrap_or_default()),
+    ))
 }
 
 fn shown(filter: &Value) -> String {
     let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_string);
-    let value = if filter["val"].is_null() { String::new() } else { format!(" {}", word(&filter["val"])) };
+    let value =
+        if filter["val"].is_null() { String::new() } else { format!(" {}", word(&filter["val"])) };
     format!("`{} {}{value}`", word(&filter["col"]), word(&filter["op"]))
 }
 

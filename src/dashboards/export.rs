@@ -13,8 +13,16 @@ use super::bundle::Bundle;
 use super::{chart, layout};
 
 /// Keys that say where or when something was exported, or repeat what is said elsewhere.
-const OF_THIS_SUPERSET: [&str; 8] =
-    ["slice_id", "datasource", "dashboards", "dashboardId", "chartsInScope", "tabsInScope", "shared_label_colors", "map_label_colors"];
+const OF_THIS_SUPERSET: [&str; 8] = [
+    "slice_id",
+    "datasource",
+    "dashboards",
+    "dashboardId",
+    "chartsInScope",
+    "tabsInScope",
+    "shared_label_colors",
+    "map_label_colors",
+];
 
 /// The files to write, by their path, and what was left out.
 pub struct Exported {
@@ -24,14 +32,21 @@ pub struct Exported {
 
 /// `exported` is what Superset gave, `ours` gives the names of files that this program knows. An asset that is as in this
 /// program's file is written as that says it, so that who applies it makes no change.
-pub fn export(exported: Bundle, ours: &Bundle, is_as_ours: impl Fn(&Asset) -> bool) -> Result<Exported> {
+pub fn export(
+    exported: Bundle,
+    ours: &Bundle,
+    is_as_ours: impl Fn(&Asset) -> bool,
+) -> Result<Exported> {
     let mut files = BTreeMap::new();
     let mut left_out = exported.left_out;
     let mut taken = BTreeSet::new();
     for mut asset in exported.assets {
         if asset.kind == Kind::Database {
             if !ours.assets.iter().any(|other| other.uuid == asset.uuid) {
-                left_out.push(format!("database `{}`: its address and password stay in Superset", asset.title()));
+                left_out.push(format!(
+                    "database `{}`: its address and password stay in Superset",
+                    asset.title()
+                ));
             }
             continue;
         }
@@ -42,13 +57,17 @@ pub fn export(exported: Bundle, ours: &Bundle, is_as_ours: impl Fn(&Asset) -> bo
         }
         files.insert(asset.path(), serde_saphyr::to_string(&asset.content)?);
     }
-    files.insert("metadata.yaml".into(), serde_saphyr::to_string(&json!({"version": "1.0.0", "type": "assets"}))?);
+    files.insert(
+        "metadata.yaml".into(),
+        serde_saphyr::to_string(&json!({"version": "1.0.0", "type": "assets"}))?,
+    );
     Ok(Exported { files, left_out })
 }
 
 /// The file's name: the one we know, or the title in small letters.
 fn name(asset: &Asset, ours: &Bundle, taken: &mut BTreeSet<(Kind, String)>) -> String {
-    let known = ours.assets.iter().find(|other| other.uuid == asset.uuid).map(|other| other.name.clone());
+    let known =
+        ours.assets.iter().find(|other| other.uuid == asset.uuid).map(|other| other.name.clone());
     let slug = asset.content.get("slug").and_then(Value::as_str).filter(|slug| !slug.is_empty());
     // an import takes any text for a slug, `../..` too
     let base = known.unwrap_or_else(|| slugify(slug.unwrap_or(asset.title())));
@@ -63,12 +82,20 @@ fn name(asset: &Asset, ours: &Bundle, taken: &mut BTreeSet<(Kind, String)>) -> S
 }
 
 fn slugify(title: &str) -> String {
-    let words: Vec<String> = title.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
+    let words: Vec<String> = title
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect();
     if words.is_empty() { "untitled".into() } else { words.join("-") }
 }
 
 fn clean(asset: &mut Asset) {
-    let known = asset.content.get("viz_type").and_then(Value::as_str).is_some_and(|viz_type| chart::KNOWN.contains(&viz_type));
+    let known = asset
+        .content
+        .get("viz_type")
+        .and_then(Value::as_str)
+        .is_some_and(|viz_type| chart::KNOWN.contains(&viz_type));
     if known {
         // made again from `params`
         asset.content.remove("query_context");
@@ -114,13 +141,23 @@ mod tests {
         let chart = format!(
             "slice_name: Who watches?\nuuid: {ONE}\nviz_type: table\ncache_timeout:\nparams: {{datasource: 12__table, slice_id: 17, metrics: [count]}}\nquery_context: '{{\"datasource\":{{\"id\":12}}}}'\n"
         );
-        let database = format!("database_name: Theirs\nuuid: {TWO}\nsqlalchemy_uri: postgresql://me:XXXXXXXXXX@db.internal/x\n");
-        let exported = export(Bundle { assets: vec![asset(&chart), asset(&database)], ..Bundle::default() }, &Bundle::default(), |_| false).unwrap();
+        let database = format!(
+            "database_name: Theirs\nuuid: {TWO}\nsqlalchemy_uri: postgresql://me:XXXXXXXXXX@db.internal/x\n"
+        );
+        let exported = export(
+            Bundle { assets: vec![asset(&chart), asset(&database)], ..Bundle::default() },
+            &Bundle::default(),
+            |_| false,
+        )
+        .unwrap();
         let text = &exported.files["charts/who-watches.yaml"];
         for gone in ["12", "17", "cache_timeout", "query_context", "db.internal"] {
             assert!(!text.replace(ONE, "").contains(gone), "{gone} is still in\n{text}");
         }
-        assert_eq!(exported.left_out, ["database `Theirs`: its address and password stay in Superset"]);
+        assert_eq!(
+            exported.left_out,
+            ["database `Theirs`: its address and password stay in Superset"]
+        );
         assert!(!exported.files.keys().any(|path| path.starts_with("databases")));
     }
 
@@ -135,17 +172,35 @@ mod tests {
         let content = Value::Object(dashboard.content);
         assert_eq!(content["position"]["B"]["meta"]["chartId"], 1);
         assert_eq!(content["position"]["A"]["meta"]["chartId"], 2);
-        assert_eq!(content["metadata"]["chart_configuration"], json!({"2": {"id": 2, "crossFilters": {"scope": {"excluded": [1]}}}}));
-        assert_eq!(content["metadata"]["native_filter_configuration"], json!([{"scope": {"excluded": [2]}}]));
+        assert_eq!(
+            content["metadata"]["chart_configuration"],
+            json!({"2": {"id": 2, "crossFilters": {"scope": {"excluded": [1]}}}})
+        );
+        assert_eq!(
+            content["metadata"]["native_filter_configuration"],
+            json!([{"scope": {"excluded": [2]}}])
+        );
     }
 
     #[test]
     fn a_file_lies_in_its_folder_whatever_the_slug_says() {
-        let dashboard = |slug: &str| asset(&format!("dashboard_title: D\nuuid: {ONE}\nslug: '{slug}'\nposition: {{}}\n"));
-        for (slug, path) in [("../../etc/x", "etc-x"), ("/etc/x", "etc-x"), ("..", "untitled"), ("my-own", "my-own"), ("", "d")] {
+        let dashboard = |slug: &str| {
+            asset(&format!("dashboard_title: D\nuuid: {ONE}\nslug: '{slug}'\nposition: {{}}\n"))
+        };
+        for (slug, path) in [
+            ("../../etc/x", "etc-x"),
+            ("/etc/x", "etc-x"),
+            ("..", "untitled"),
+            ("my-own", "my-own"),
+            ("", "d"),
+        ] {
             let bundle = Bundle { assets: vec![dashboard(slug)], ..Bundle::default() };
             let exported = export(bundle, &Bundle::default(), |_| false).unwrap();
-            assert!(exported.files.contains_key(&format!("dashboards/{path}.yaml")), "{slug}: {:?}", exported.files.keys());
+            assert!(
+                exported.files.contains_key(&format!("dashboards/{path}.yaml")),
+                "{slug}: {:?}",
+                exported.files.keys()
+            );
         }
     }
 
@@ -161,8 +216,17 @@ mod tests {
 
     #[test]
     fn two_charts_of_one_title_are_two_files() {
-        let chart = |uuid: &str| asset(&format!("slice_name: A & b\nuuid: {uuid}\nviz_type: table\n"));
-        let exported = export(Bundle { assets: vec![chart(ONE), chart(TWO)], ..Bundle::default() }, &Bundle::default(), |_| false).unwrap();
-        assert_eq!(exported.files.keys().collect::<Vec<_>>(), ["charts/a-b-2.yaml", "charts/a-b.yaml", "metadata.yaml"]);
+        let chart =
+            |uuid: &str| asset(&format!("slice_name: A & b\nuuid: {uuid}\nviz_type: table\n"));
+        let exported = export(
+            Bundle { assets: vec![chart(ONE), chart(TWO)], ..Bundle::default() },
+            &Bundle::default(),
+            |_| false,
+        )
+        .unwrap();
+        assert_eq!(
+            exported.files.keys().collect::<Vec<_>>(),
+            ["charts/a-b-2.yaml", "charts/a-b.yaml", "metadata.yaml"]
+        );
     }
 }

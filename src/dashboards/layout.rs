@@ -9,15 +9,28 @@ use uuid::Uuid;
 /// and what comes after it loses its link to the dashboard.
 pub fn keep(content: &mut Map<String, Value>, is_there: impl Fn(Uuid) -> bool) {
     if let Some(Value::Object(position)) = content.get_mut("position") {
-        let gone = |child: &Value| uuid_at(&child["meta"]["uuid"]).is_some_and(|uuid| !is_there(uuid));
-        let gone: BTreeSet<String> = position.iter().filter(|(_, child)| gone(child)).map(|(id, _)| id.clone()).collect();
+        let gone =
+            |child: &Value| uuid_at(&child["meta"]["uuid"]).is_some_and(|uuid| !is_there(uuid));
+        let gone: BTreeSet<String> =
+            position.iter().filter(|(_, child)| gone(child)).map(|(id, _)| id.clone()).collect();
         remove(position, gone);
     }
-    if let Some(Value::Array(filters)) = content.get_mut("metadata").and_then(|metadata| metadata.get_mut("native_filter_configuration")) {
-        filters
-            .retain(|filter| filter["targets"].as_array().into_iter().flatten().all(|target| uuid_at(&target["datasetUuid"]).is_none_or(&is_there)));
+    if let Some(Value::Array(filters)) = content
+        .get_mut("metadata")
+        .and_then(|metadata| metadata.get_mut("native_filter_configuration"))
+    {
+        filters.retain(|filter| {
+            filter["targets"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .all(|target| uuid_at(&target["datasetUuid"]).is_none_or(&is_there))
+        });
         let kept: Vec<Value> = filters.iter().map(|filter| filter["id"].clone()).collect();
-        for parents in filters.iter_mut().filter_map(|filter| filter.get_mut("cascadeParentIds")?.as_array_mut()) {
+        for parents in filters
+            .iter_mut()
+            .filter_map(|filter| filter.get_mut("cascadeParentIds")?.as_array_mut())
+        {
             parents.retain(|parent| kept.contains(parent));
         }
     }
@@ -27,7 +40,9 @@ pub fn keep(content: &mut Map<String, Value>, is_there: impl Fn(Uuid) -> bool) {
 /// What the layout calls a chart.
 pub fn title(content: &Map<String, Value>, chart: Uuid) -> Option<&str> {
     let parts = content.get("position")?.as_object()?.values();
-    parts.filter(|part| uuid_at(&part["meta"]["uuid"]) == Some(chart)).find_map(|part| part["meta"]["sliceName"].as_str())
+    parts
+        .filter(|part| uuid_at(&part["meta"]["uuid"]) == Some(chart))
+        .find_map(|part| part["meta"]["sliceName"].as_str())
 }
 
 /// Takes parts out of a layout, with the rows and columns in which nothing is left.
@@ -36,16 +51,24 @@ fn remove(position: &mut Map<String, Value>, mut gone: BTreeSet<String>) {
         let children = |part: &Value| part["children"].as_array().cloned().unwrap_or_default();
         let is_emptied = |part: &Value| {
             let children = children(part);
-            matches!(part["type"].as_str(), Some("ROW" | "COLUMN")) && !children.is_empty() && children.iter().all(|child| is_among(&gone, child))
+            matches!(part["type"].as_str(), Some("ROW" | "COLUMN"))
+                && !children.is_empty()
+                && children.iter().all(|child| is_among(&gone, child))
         };
-        let emptied: Vec<String> = position.iter().filter(|(id, part)| !gone.contains(*id) && is_emptied(part)).map(|(id, _)| id.clone()).collect();
+        let emptied: Vec<String> = position
+            .iter()
+            .filter(|(id, part)| !gone.contains(*id) && is_emptied(part))
+            .map(|(id, _)| id.clone())
+            .collect();
         if emptied.is_empty() {
             break;
         }
         gone.extend(emptied);
     }
     position.retain(|id, _| !gone.contains(id));
-    for children in position.values_mut().filter_map(|part| part.get_mut("children")?.as_array_mut()) {
+    for children in
+        position.values_mut().filter_map(|part| part.get_mut("children")?.as_array_mut())
+    {
         children.retain(|child| !is_among(&gone, child));
     }
 }
@@ -63,7 +86,12 @@ fn uuid_at(value: &Value) -> Option<Uuid> {
 pub fn renumber(content: &mut Map<String, Value>) {
     let numbers = numbers(content);
     let new = |old: &Value| old.as_u64().and_then(|old| numbers.get(&old)).map(|new| json!(new));
-    for child in content.get_mut("position").and_then(Value::as_object_mut).into_iter().flat_map(|position| position.values_mut()) {
+    for child in content
+        .get_mut("position")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flat_map(|position| position.values_mut())
+    {
         if let Some(meta) = child.get_mut("meta").and_then(Value::as_object_mut)
             && let Some(number) = meta.get("chartId").and_then(new)
         {
@@ -90,8 +118,11 @@ pub fn renumber(content: &mut Map<String, Value>) {
 fn numbers(content: &Map<String, Value>) -> BTreeMap<u64, u64> {
     let position = content.get("position").and_then(Value::as_object);
     let charts = position.into_iter().flat_map(|position| position.values());
-    let by_uuid: BTreeMap<Uuid, u64> =
-        charts.filter_map(|child| Some((uuid_at(&child["meta"]["uuid"])?, child["meta"]["chartId"].as_u64()?))).collect();
+    let by_uuid: BTreeMap<Uuid, u64> = charts
+        .filter_map(|child| {
+            Some((uuid_at(&child["meta"]["uuid"])?, child["meta"]["chartId"].as_u64()?))
+        })
+        .collect();
     by_uuid.into_values().zip(1..).collect()
 }
 
@@ -101,7 +132,12 @@ fn renumber_lists(value: &mut Value, new: &impl Fn(&Value) -> Option<Value>) {
         Value::Object(map) => {
             for (key, value) in map {
                 match value {
-                    Value::Array(list) if matches!(key.as_str(), "excluded" | "immune" | "timed_refresh_immune_slices") => {
+                    Value::Array(list)
+                        if matches!(
+                            key.as_str(),
+                            "excluded" | "immune" | "timed_refresh_immune_slices"
+                        ) =>
+                    {
                         *list = list.iter().filter_map(new).collect();
                     }
                     other => renumber_lists(other, new),
@@ -153,23 +189,39 @@ metadata:
         let content = Value::Object(content);
         assert!(!content.to_string().contains(GONE), "{content}");
         let position = &content["position"];
-        assert_eq!(position["GRID_ID"]["children"], json!(["ROW-1", "TABS-1"]), "a row without charts is gone, an empty tab is not");
+        assert_eq!(
+            position["GRID_ID"]["children"],
+            json!(["ROW-1", "TABS-1"]),
+            "a row without charts is gone, an empty tab is not"
+        );
         assert_eq!(position["ROW-1"]["children"], json!(["A"]));
         assert!(position.get("COLUMN-1").is_none());
         let metadata = &content["metadata"];
         assert_eq!(metadata["timed_refresh_immune_slices"], json!([1]));
         assert_eq!(metadata["expanded_slices"], json!({}));
-        assert_eq!(metadata["chart_configuration"], json!({"1": {"id": 1, "crossFilters": {"scope": {"excluded": []}}}}));
+        assert_eq!(
+            metadata["chart_configuration"],
+            json!({"1": {"id": 1, "crossFilters": {"scope": {"excluded": []}}}})
+        );
         let filters = metadata["native_filter_configuration"].as_array().unwrap();
-        assert_eq!(filters.iter().map(|filter| filter["id"].as_str().unwrap()).collect::<Vec<_>>(), ["one", "three"]);
-        assert_eq!((&filters[0]["scope"]["excluded"], &filters[0]["cascadeParentIds"]), (&json!([]), &json!([])));
+        assert_eq!(
+            filters.iter().map(|filter| filter["id"].as_str().unwrap()).collect::<Vec<_>>(),
+            ["one", "three"]
+        );
+        assert_eq!(
+            (&filters[0]["scope"]["excluded"], &filters[0]["cascadeParentIds"]),
+            (&json!([]), &json!([]))
+        );
     }
 
     #[test]
     fn a_layout_of_which_all_is_there_keeps_all() {
         let mut content = dashboard();
         keep(&mut content, |_| true);
-        assert_eq!(content["position"].as_object().unwrap().len(), dashboard()["position"].as_object().unwrap().len());
+        assert_eq!(
+            content["position"].as_object().unwrap().len(),
+            dashboard()["position"].as_object().unwrap().len()
+        );
         assert_eq!(content["metadata"]["timed_refresh_immune_slices"], json!([2, 1]));
     }
 }

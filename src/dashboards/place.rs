@@ -57,7 +57,12 @@ impl<'a> Place<'a> {
         match (self, other) {
             (
                 Self::Table { name, database, catalog, schema },
-                Self::Table { name: their_name, database: their_database, catalog: their_catalog, schema: their_schema },
+                Self::Table {
+                    name: their_name,
+                    database: their_database,
+                    catalog: their_catalog,
+                    schema: their_schema,
+                },
             ) => {
                 (name, database) == (their_name, their_database)
                     && (catalog.is_none() || catalog == their_catalog)
@@ -71,16 +76,23 @@ impl<'a> Place<'a> {
     pub fn cure(&self) -> &'static str {
         match self {
             Self::Address(_) => "give the file another slug",
-            Self::Table { .. } => "leave the file out and give its charts the dataset_uuid of that one",
+            Self::Table { .. } => {
+                "leave the file out and give its charts the dataset_uuid of that one"
+            }
             Self::Name(_) => "give the file another name",
         }
     }
 }
 
 /// The asset that an import of this one would replace, though it is another.
-pub fn occupant<'a>(asset: &Asset, listed: impl IntoIterator<Item = &'a Listed>) -> Option<&'a Listed> {
+pub fn occupant<'a>(
+    asset: &Asset,
+    listed: impl IntoIterator<Item = &'a Listed>,
+) -> Option<&'a Listed> {
     let place = Place::of(asset)?;
-    listed.into_iter().find(|other| other.uuid != asset.uuid && Place::taken_by(other).is_some_and(|taken| place.finds(&taken)))
+    listed.into_iter().find(|other| {
+        other.uuid != asset.uuid && Place::taken_by(other).is_some_and(|taken| place.finds(&taken))
+    })
 }
 
 /// Whether Superset would keep only one of two assets.
@@ -105,12 +117,18 @@ mod tests {
 
     #[test]
     fn a_table_is_found_in_every_schema_unless_the_file_names_one() {
-        let place = |schema| Place::Table { name: "statements", database: Uuid::nil(), catalog: None, schema };
+        let place = |schema| Place::Table {
+            name: "statements",
+            database: Uuid::nil(),
+            catalog: None,
+            schema,
+        };
         assert!(place(None).finds(&place(Some("default"))));
         assert!(place(Some("default")).finds(&place(Some("default"))));
         assert!(!place(Some("default")).finds(&place(None)));
         assert!(!Place::Name("statements").finds(&place(None)));
-        let elsewhere = Place::Table { name: "statements", database: Uuid::max(), catalog: None, schema: None };
+        let elsewhere =
+            Place::Table { name: "statements", database: Uuid::max(), catalog: None, schema: None };
         assert!(!place(None).finds(&elsewhere));
     }
 }

@@ -47,10 +47,20 @@ pub struct Record {
 impl Record {
     /// An entry that cannot be read is one that was never made.
     pub async fn load(stack: &Stack) -> Result<Self> {
-        let map = stack.api::<ConfigMap>().get_opt(NAME).await.with_context(|| format!("configmap {NAME}"))?;
-        let version = map.as_ref().map(|map| map.metadata.resource_version.clone().unwrap_or_default());
+        let map = stack
+            .api::<ConfigMap>()
+            .get_opt(NAME)
+            .await
+            .with_context(|| format!("configmap {NAME}"))?;
+        let version =
+            map.as_ref().map(|map| map.metadata.resource_version.clone().unwrap_or_default());
         let data = map.and_then(|map| map.data).unwrap_or_default();
-        let applied = data.iter().filter_map(|(uuid, entry)| Some((uuid.parse().ok()?, serde_json::from_str(entry).ok()?))).collect();
+        let applied = data
+            .iter()
+            .filter_map(|(uuid, entry)| {
+                Some((uuid.parse().ok()?, serde_json::from_str(entry).ok()?))
+            })
+            .collect();
         Ok(Self { applied, version })
     }
 
@@ -59,18 +69,31 @@ impl Record {
         if entries.is_empty() {
             return Ok(true);
         }
-        let data: BTreeMap<String, String> =
-            entries.iter().map(|(uuid, applied)| Ok((uuid.to_string(), serde_json::to_string(applied)?))).collect::<Result<_>>()?;
+        let data: BTreeMap<String, String> = entries
+            .iter()
+            .map(|(uuid, applied)| Ok((uuid.to_string(), serde_json::to_string(applied)?)))
+            .collect::<Result<_>>()?;
         let api = stack.api::<ConfigMap>();
-        let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+        let params =
+            PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
         let outcome = match &self.version {
             Some(version) => {
-                let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "data": data}));
+                let patch =
+                    Patch::Merge(json!({"metadata": {"resourceVersion": version}, "data": data}));
                 api.patch(NAME, &params, &patch).await
             }
             None => {
-                let map = serde_json::from_value(json!({"metadata": {"name": NAME, "labels": stack.labels("superset", "dataviz")}, "data": data}))?;
-                api.create(&PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() }, &map).await
+                let map = serde_json::from_value(
+                    json!({"metadata": {"name": NAME, "labels": stack.labels("superset", "dataviz")}, "data": data}),
+                )?;
+                api.create(
+                    &PostParams {
+                        field_manager: Some(FIELD_MANAGER.into()),
+                        ..PostParams::default()
+                    },
+                    &map,
+                )
+                .await
             }
         };
         match outcome {
@@ -91,9 +114,14 @@ mod tests {
 
     #[test]
     fn what_was_written_down_before_there_were_origins_is_of_this_program() {
-        let old: Applied = serde_json::from_str(r#"{"digest":"0a","changed_on":"monday"}"#).unwrap();
-        assert_eq!(old, Applied { digest: "0a".into(), changed_on: "monday".into(), origin: Origin::Program });
-        let text = serde_json::to_string(&Applied { origin: Origin::Person, ..old.clone() }).unwrap();
+        let old: Applied =
+            serde_json::from_str(r#"{"digest":"0a","changed_on":"monday"}"#).unwrap();
+        assert_eq!(
+            old,
+            Applied { digest: "0a".into(), changed_on: "monday".into(), origin: Origin::Program }
+        );
+        let text =
+            serde_json::to_string(&Applied { origin: Origin::Person, ..old.clone() }).unwrap();
         assert_eq!(serde_json::from_str::<Applied>(&text).unwrap().origin, Origin::Person);
     }
 }

@@ -36,15 +36,23 @@ pub enum Standing {
 
 impl Standing {
     /// `digests` are those by which the record may know what the file says today.
-    fn of(digests: &[String], origin: Origin, listed: Option<&Listed>, applied: Option<&Applied>, us: &str) -> Self {
+    fn of(
+        digests: &[String],
+        origin: Origin,
+        listed: Option<&Listed>,
+        applied: Option<&Applied>,
+        us: &str,
+    ) -> Self {
         match (listed, applied) {
             (None, None) => Self::Missing,
             (None, Some(_)) => Self::Deleted,
-            (Some(there), Some(applied)) if there.changed_on == applied.changed_on => match (applied.origin, origin) {
-                _ if digests.contains(&applied.digest) => Self::Same,
-                (Origin::Person, Origin::Program) => Self::FromFile,
-                _ => Self::Outdated,
-            },
+            (Some(there), Some(applied)) if there.changed_on == applied.changed_on => {
+                match (applied.origin, origin) {
+                    _ if digests.contains(&applied.digest) => Self::Same,
+                    (Origin::Person, Origin::Program) => Self::FromFile,
+                    _ => Self::Outdated,
+                }
+            }
             // an import that was killed before it could be written down
             (Some(there), _) if there.changed_by == us => Self::Outdated,
             (Some(there), _) => Self::Changed { by: there.changed_by.clone() },
@@ -87,10 +95,17 @@ impl Live {
     }
 
     /// The same, and what is in the data sets that an import of the bundle leaves as a person made them.
-    pub async fn look_for(superset: &Superset, bundle: &Bundle, record: &Record, overwrite: bool) -> Result<Self> {
+    pub async fn look_for(
+        superset: &Superset,
+        bundle: &Bundle,
+        record: &Record,
+        overwrite: bool,
+    ) -> Result<Self> {
         let mut live = Self::look(superset).await?;
         let standings = Plan::of(bundle, record, &live, overwrite).standings;
-        for (asset, _) in standings.iter().filter(|(asset, standing)| asset.kind == Kind::Dataset && standing.keeps_another(overwrite)) {
+        for (asset, _) in standings.iter().filter(|(asset, standing)| {
+            asset.kind == Kind::Dataset && standing.keeps_another(overwrite)
+        }) {
             if let Some(listed) = live.get(asset.uuid) {
                 let dataset = superset.get(Kind::Dataset, listed.id).await?;
                 live.kept.insert(asset.uuid, dataset);
@@ -105,7 +120,11 @@ impl Live {
 }
 
 /// Each asset of the bundle with its standing.
-pub async fn compare<'a>(stack: &Stack, superset: &Superset, bundle: &'a Bundle) -> Result<Vec<(&'a Asset, Standing)>> {
+pub async fn compare<'a>(
+    stack: &Stack,
+    superset: &Superset,
+    bundle: &'a Bundle,
+) -> Result<Vec<(&'a Asset, Standing)>> {
     let record = Record::load(stack).await?;
     let live = Live::look_for(superset, bundle, &record, false).await?;
     Ok(Plan::of(bundle, &record, &live, false).standings)
@@ -121,14 +140,17 @@ pub(super) struct Plan<'a> {
 
 impl<'a> Plan<'a> {
     pub fn of(bundle: &'a Bundle, record: &Record, live: &Live, overwrite: bool) -> Self {
-        let mut plan = Plan { standings: Vec::new(), there: live.listed.keys().copied().collect(), overwrite };
+        let mut plan =
+            Plan { standings: Vec::new(), there: live.listed.keys().copied().collect(), overwrite };
         // they get numbers of their own, which those that refer to them have to learn
         let mut anew = BTreeSet::new();
         for asset in &bundle.assets {
             let (listed, applied) = (live.get(asset.uuid), record.applied.get(&asset.uuid));
             let digests = [asset.digest(), plan.cut(asset).digest()];
             let mut standing = Standing::of(&digests, bundle.origin, listed, applied, &live.us);
-            if standing == Standing::Same && asset.references().iter().any(|uuid| anew.contains(uuid)) {
+            if standing == Standing::Same
+                && asset.references().iter().any(|uuid| anew.contains(uuid))
+            {
                 standing = Standing::Outdated;
             }
             if standing.is_due(overwrite) {
@@ -153,24 +175,35 @@ impl<'a> Plan<'a> {
         if let Ok(Some((kind @ Kind::Dataset, parent))) = asset.parent()
             && !self.there.contains(&parent)
         {
-            let name = bundle.find(kind, |other| other.uuid == parent).map_or_else(|| parent.to_string(), |other| other.title().to_string());
+            let name = bundle
+                .find(kind, |other| other.uuid == parent)
+                .map_or_else(|| parent.to_string(), |other| other.title().to_string());
             return Some(format!("needs dataset `{name}`, which is not in Superset"));
         }
         if let Some(why) = lacking(asset, bundle, live) {
             return Some(why);
         }
-        let twin = place::occupant(asset, live.listed.values()).filter(|_| asset.kind == Kind::Dataset && self.there.contains(&asset.uuid))?;
-        Some(format!("cannot be brought while there is another dataset on the table `{}`, made by {}", twin.title, twin.changed_by))
+        let twin = place::occupant(asset, live.listed.values())
+            .filter(|_| asset.kind == Kind::Dataset && self.there.contains(&asset.uuid))?;
+        Some(format!(
+            "cannot be brought while there is another dataset on the table `{}`, made by {}",
+            twin.title, twin.changed_by
+        ))
     }
 
     pub fn due(&self) -> impl Iterator<Item = &'a Asset> {
-        self.standings.iter().filter(|(_, standing)| standing.is_due(self.overwrite)).map(|(asset, _)| *asset)
+        self.standings
+            .iter()
+            .filter(|(_, standing)| standing.is_due(self.overwrite))
+            .map(|(asset, _)| *asset)
     }
 
     /// A dashboard without the charts and filters that Superset could not find anything for; all else as it is.
     pub fn cut(&self, asset: &Asset) -> Asset {
         let mut asset = asset.clone();
-        if asset.kind == Kind::Dashboard && asset.references().iter().any(|uuid| !self.there.contains(uuid)) {
+        if asset.kind == Kind::Dashboard
+            && asset.references().iter().any(|uuid| !self.there.contains(uuid))
+        {
             layout::keep(&mut asset.content, |uuid| self.there.contains(&uuid));
         }
         asset
@@ -181,26 +214,42 @@ impl<'a> Plan<'a> {
         if asset.kind != Kind::Dashboard {
             return Vec::new();
         }
-        let gone: BTreeSet<Uuid> = asset.references().into_iter().filter(|uuid| !self.there.contains(uuid)).collect();
+        let gone: BTreeSet<Uuid> =
+            asset.references().into_iter().filter(|uuid| !self.there.contains(uuid)).collect();
         let known = |uuid: &Uuid| bundle.assets.iter().find(|other| other.uuid == *uuid);
-        let words = gone.iter().map(|uuid| match (known(uuid), layout::title(&asset.content, *uuid)) {
-            (Some(other), _) => format!("{} `{}`", other.kind.word(), other.title()),
-            (None, Some(title)) => format!("chart `{title}`"),
-            (None, None) => format!("{uuid}"),
-        });
-        words.map(|what| format!("dashboard `{}` comes without {what}, which is not in Superset", asset.title())).collect()
+        let words =
+            gone.iter().map(|uuid| match (known(uuid), layout::title(&asset.content, *uuid)) {
+                (Some(other), _) => format!("{} `{}`", other.kind.word(), other.title()),
+                (None, Some(title)) => format!("chart `{title}`"),
+                (None, None) => format!("{uuid}"),
+            });
+        words
+            .map(|what| {
+                format!(
+                    "dashboard `{}` comes without {what}, which is not in Superset",
+                    asset.title()
+                )
+            })
+            .collect()
     }
 }
 
 /// What a chart asks for that its data set has in its file and not in Superset, where a person made something else of it.
 fn lacking(chart: &Asset, bundle: &Bundle, live: &Live) -> Option<String> {
     let (_, parent) = chart.parent().ok()?.filter(|_| chart.kind == Kind::Chart)?;
-    let (dataset, kept) = (bundle.find(Kind::Dataset, |asset| asset.uuid == parent)?, live.kept.get(&parent)?);
+    let (dataset, kept) =
+        (bundle.find(Kind::Dataset, |asset| asset.uuid == parent)?, live.kept.get(&parent)?);
     let params = chart.content.get("params")?;
     let never_had = chart::lacks(params, &Value::Object(dataset.content.clone()));
-    let lacking: Vec<String> = chart::lacks(params, kept).into_iter().filter(|what| !never_had.contains(what)).collect();
+    let lacking: Vec<String> =
+        chart::lacks(params, kept).into_iter().filter(|what| !never_had.contains(what)).collect();
     let title = dataset.title();
-    (!lacking.is_empty()).then(|| format!("needs {}, which dataset `{title}` as people made it does not have", lacking.join(" and ")))
+    (!lacking.is_empty()).then(|| {
+        format!(
+            "needs {}, which dataset `{title}` as people made it does not have",
+            lacking.join(" and ")
+        )
+    })
 }
 
 #[cfg(test)]
@@ -213,37 +262,64 @@ mod tests {
     /// A dashboard with one chart on one data set.
     fn bundle() -> Bundle {
         let asset = |file: &str, text: String| Asset::parse(file, &text).unwrap();
-        let dataset = format!("table_name: t\nuuid: {DATASET}\ndatabase_uuid: 6f3a3b5e-0000-4000-8000-0000000000db\n");
+        let dataset = format!(
+            "table_name: t\nuuid: {DATASET}\ndatabase_uuid: 6f3a3b5e-0000-4000-8000-0000000000db\n"
+        );
         let chart = format!("slice_name: c\nuuid: {CHART}\ndataset_uuid: {DATASET}\n");
         let dashboard = format!(
             "dashboard_title: d\nuuid: 6f3a3b5e-0000-4000-8000-0000000000da\nposition: {{C: {{type: CHART, meta: {{uuid: {CHART}, chartId: 1}}}}}}\n"
         );
-        let assets = vec![asset("t.yaml", dataset), asset("c.yaml", chart), asset("d.yaml", dashboard)];
+        let assets =
+            vec![asset("t.yaml", dataset), asset("c.yaml", chart), asset("d.yaml", dashboard)];
         Bundle { assets, ..Bundle::default() }
     }
 
     fn listed(asset: &Asset) -> Listed {
-        let database = asset.content.get("database_uuid").and_then(|uuid| uuid.as_str()?.parse().ok());
-        Listed { kind: asset.kind, uuid: asset.uuid, title: asset.title().into(), database, ..there("monday", "us").unwrap() }
+        let database =
+            asset.content.get("database_uuid").and_then(|uuid| uuid.as_str()?.parse().ok());
+        Listed {
+            kind: asset.kind,
+            uuid: asset.uuid,
+            title: asset.title().into(),
+            database,
+            ..there("monday", "us").unwrap()
+        }
     }
 
     /// Superset and record after an import of all, without the assets of these uuids.
     fn after_an_import(bundle: &Bundle, deleted: &[&str]) -> (Record, Live) {
-        let record = bundle.assets.iter().map(|asset| (asset.uuid, applied(&asset.digest()).unwrap())).collect();
-        let stayed = bundle.assets.iter().filter(|asset| !deleted.contains(&asset.uuid.to_string().as_str()));
+        let record = bundle
+            .assets
+            .iter()
+            .map(|asset| (asset.uuid, applied(&asset.digest()).unwrap()))
+            .collect();
+        let stayed = bundle
+            .assets
+            .iter()
+            .filter(|asset| !deleted.contains(&asset.uuid.to_string().as_str()));
         let listed = stayed.map(listed).map(|listed| (listed.uuid, listed)).collect();
-        (Record { applied: record, ..Record::default() }, Live { listed, us: "us".into(), kept: BTreeMap::new() })
+        (
+            Record { applied: record, ..Record::default() },
+            Live { listed, us: "us".into(), kept: BTreeMap::new() },
+        )
     }
 
     fn standings(bundle: &Bundle, record: &Record, live: &Live, overwrite: bool) -> Vec<Standing> {
-        Plan::of(bundle, record, live, overwrite).standings.into_iter().map(|(_, standing)| standing).collect()
+        Plan::of(bundle, record, live, overwrite)
+            .standings
+            .into_iter()
+            .map(|(_, standing)| standing)
+            .collect()
     }
 
     #[test]
     fn a_dashboard_whose_chart_was_deleted_is_brought_without_it_and_again_with_it() {
         let bundle = bundle();
         let (mut record, live) = after_an_import(&bundle, &[CHART]);
-        assert_eq!(standings(&bundle, &record, &live, false), [Standing::Same, Standing::Deleted, Standing::Same]);
+        assert_eq!(
+            standings(&bundle, &record, &live, false),
+            [Standing::Same, Standing::Deleted, Standing::Same]
+        );
 
         // an upgrade brings the dashboard
         record.applied.insert(bundle.assets[2].uuid, applied("of an older file").unwrap());
@@ -251,15 +327,25 @@ mod tests {
         assert_eq!(plan.due().map(Asset::title).collect::<Vec<_>>(), ["d"]);
         let cut = plan.cut(&bundle.assets[2]);
         assert!(cut.references().is_empty());
-        assert_eq!(plan.lacking(&bundle.assets[2], &bundle), ["dashboard `d` comes without chart `c`, which is not in Superset"]);
+        assert_eq!(
+            plan.lacking(&bundle.assets[2], &bundle),
+            ["dashboard `d` comes without chart `c`, which is not in Superset"]
+        );
         record.applied.insert(cut.uuid, applied(&cut.digest()).unwrap());
-        assert_eq!(standings(&bundle, &record, &live, false)[2], Standing::Same, "it is not brought again and again");
+        assert_eq!(
+            standings(&bundle, &record, &live, false)[2],
+            Standing::Same,
+            "it is not brought again and again"
+        );
 
         // and with the chart the dashboard has to be brought, to know its number
         let whole = &bundle.assets[2];
         for brought in [&cut, whole] {
             record.applied.insert(whole.uuid, applied(&brought.digest()).unwrap());
-            assert_eq!(Plan::of(&bundle, &record, &live, true).due().map(Asset::title).collect::<Vec<_>>(), ["c", "d"]);
+            assert_eq!(
+                Plan::of(&bundle, &record, &live, true).due().map(Asset::title).collect::<Vec<_>>(),
+                ["c", "d"]
+            );
         }
     }
 
@@ -268,10 +354,19 @@ mod tests {
         let bundle = bundle();
         let (mut record, live) = after_an_import(&bundle, &[DATASET]);
         record.applied.insert(bundle.assets[1].uuid, applied("of an older file").unwrap());
-        let held = Standing::Held { why: "needs dataset `t`, which is not in Superset".into(), is_there: true };
-        assert_eq!(standings(&bundle, &record, &live, false), [Standing::Deleted, held, Standing::Same]);
+        let held = Standing::Held {
+            why: "needs dataset `t`, which is not in Superset".into(),
+            is_there: true,
+        };
+        assert_eq!(
+            standings(&bundle, &record, &live, false),
+            [Standing::Deleted, held, Standing::Same]
+        );
         record.applied.insert(bundle.assets[1].uuid, applied(&bundle.assets[1].digest()).unwrap());
-        assert_eq!(Plan::of(&bundle, &record, &live, true).due().map(Asset::title).collect::<Vec<_>>(), ["t", "c"]);
+        assert_eq!(
+            Plan::of(&bundle, &record, &live, true).due().map(Asset::title).collect::<Vec<_>>(),
+            ["t", "c"]
+        );
     }
 
     #[test]
@@ -279,23 +374,41 @@ mod tests {
         let bundle = bundle();
         let (_, mut live) = after_an_import(&bundle, &[]);
         live.listed.clear();
-        assert!(standings(&bundle, &Record::default(), &live, false).iter().all(|standing| *standing == Standing::Missing));
+        assert!(
+            standings(&bundle, &Record::default(), &live, false)
+                .iter()
+                .all(|standing| *standing == Standing::Missing)
+        );
     }
 
     #[test]
     fn a_data_set_beside_another_on_its_table_is_held_back() {
         let bundle = bundle();
         let (mut record, mut live) = after_an_import(&bundle, &[]);
-        let other = Listed { uuid: Uuid::nil(), schema: Some("default".into()), changed_by: "Ada".into(), ..listed(&bundle.assets[0]) };
+        let other = Listed {
+            uuid: Uuid::nil(),
+            schema: Some("default".into()),
+            changed_by: "Ada".into(),
+            ..listed(&bundle.assets[0])
+        };
         live.listed.insert(other.uuid, other);
-        assert!(standings(&bundle, &record, &live, false).iter().all(|standing| *standing == Standing::Same));
+        assert!(
+            standings(&bundle, &record, &live, false)
+                .iter()
+                .all(|standing| *standing == Standing::Same)
+        );
         record.applied.insert(bundle.assets[0].uuid, applied("of an older file").unwrap());
-        let why = "cannot be brought while there is another dataset on the table `t`, made by Ada".into();
-        assert_eq!(standings(&bundle, &record, &live, false)[0], Standing::Held { why, is_there: true });
+        let why =
+            "cannot be brought while there is another dataset on the table `t`, made by Ada".into();
+        assert_eq!(
+            standings(&bundle, &record, &live, false)[0],
+            Standing::Held { why, is_there: true }
+        );
     }
 
     fn asset() -> Asset {
-        Asset::parse("a.yaml", "slice_name: a\nuuid: 6f3a3b5e-0000-4000-8000-000000000001\n").unwrap()
+        Asset::parse("a.yaml", "slice_name: a\nuuid: 6f3a3b5e-0000-4000-8000-000000000001\n")
+            .unwrap()
     }
 
     fn there(changed_on: &str, changed_by: &str) -> Option<Listed> {
@@ -316,19 +429,35 @@ mod tests {
     }
 
     fn applied(digest: &str) -> Option<Applied> {
-        Some(Applied { digest: digest.into(), changed_on: "monday".into(), origin: Origin::Program })
+        Some(Applied {
+            digest: digest.into(),
+            changed_on: "monday".into(),
+            origin: Origin::Program,
+        })
     }
 
     #[test]
     fn what_a_person_did_is_told_from_what_is_old() {
         let standing = |listed: Option<Listed>, applied: Option<Applied>| {
-            Standing::of(&[asset().digest()], Origin::Program, listed.as_ref(), applied.as_ref(), "us")
+            Standing::of(
+                &[asset().digest()],
+                Origin::Program,
+                listed.as_ref(),
+                applied.as_ref(),
+                "us",
+            )
         };
         let digest = asset().digest();
         assert_eq!(standing(None, None), Standing::Missing);
         assert_eq!(standing(there("monday", "us"), applied(&digest)), Standing::Same);
-        assert_eq!(standing(there("monday", "us"), applied("of an older file")), Standing::Outdated);
-        assert_eq!(standing(there("tuesday", "Ada"), applied(&digest)), Standing::Changed { by: "Ada".into() });
+        assert_eq!(
+            standing(there("monday", "us"), applied("of an older file")),
+            Standing::Outdated
+        );
+        assert_eq!(
+            standing(there("tuesday", "Ada"), applied(&digest)),
+            Standing::Changed { by: "Ada".into() }
+        );
         assert_eq!(standing(None, applied(&digest)), Standing::Deleted);
         // killed between the import and writing it down
         assert_eq!(standing(there("monday", "us"), None), Standing::Outdated);
@@ -339,7 +468,13 @@ mod tests {
     fn what_a_person_applied_is_theirs_until_it_says_what_ours_says() {
         let standing = |origin, digest: &str| {
             let applied = Applied { origin: Origin::Person, ..applied(digest).unwrap() };
-            Standing::of(&[asset().digest()], origin, there("monday", "us").as_ref(), Some(&applied), "us")
+            Standing::of(
+                &[asset().digest()],
+                origin,
+                there("monday", "us").as_ref(),
+                Some(&applied),
+                "us",
+            )
         };
         assert_eq!(standing(Origin::Program, "of their file"), Standing::FromFile);
         assert_eq!(standing(Origin::Person, "of their file before"), Standing::Outdated);

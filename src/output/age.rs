@@ -25,7 +25,11 @@ pub fn age(duration: Duration) -> String {
 
 /// How long something took: `0.4s`, `12s`, `3m5s`.
 pub fn took(duration: Duration) -> String {
-    if duration < Duration::from_millis(9_950) { format!("{:.1}s", duration.as_secs_f64()) } else { age(duration) }
+    if duration < Duration::from_millis(9_950) {
+        format!("{:.1}s", duration.as_secs_f64())
+    } else {
+        age(duration)
+    }
 }
 
 /// A count with thousands set apart: `22,312`.
@@ -46,7 +50,11 @@ pub fn bytes(n: u64) -> String {
     let mut value = n as f64;
     for unit in ["B", "kB", "MB", "GB"] {
         if value < 1000.0 {
-            return if unit == "B" || value >= 9.95 { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") };
+            return if unit == "B" || value >= 9.95 {
+                format!("{value:.0} {unit}")
+            } else {
+                format!("{value:.1} {unit}")
+            };
         }
         value /= 1000.0;
     }
@@ -84,7 +92,13 @@ mod tests {
     fn durations_counts_and_sizes_are_short() {
         assert_eq!(took(Duration::from_millis(432)), "0.4s");
         assert_eq!(took(Duration::from_millis(12_400)), "12s");
-        assert_eq!([count(7), count(999), count(1_000), count(22_000), count(1_234_567)], ["7", "999", "1,000", "22,000", "1,234,567"]);
-        assert_eq!([bytes(12), bytes(1_500), bytes(31_200_000), bytes(2_000_000_000)], ["12 B", "1.5 kB", "31 MB", "2.0 GB"]);
+        assert_eq!(
+            [count(7), count(999), count(1_000), count(22_000), count(1_234_567)],
+            ["7", "999", "1,000", "22,000", "1,234,567"]
+        );
+        assert_eq!(
+            [bytes(12), bytes(1_500), bytes(31_200_000), bytes(2_000_000_000)],
+            ["12 B", "1.5 kB", "31 MB", "2.0 GB"]
+        );
     }
 }

@@ -46,7 +46,8 @@ pub fn debug(text: &str) {
 }
 
 fn is_debugging() -> bool {
-    std::env::var_os("HELM_PLUGIN_NAME").is_some() && std::env::var_os("HELM_DEBUG").is_some_and(|value| value == "true")
+    std::env::var_os("HELM_PLUGIN_NAME").is_some()
+        && std::env::var_os("HELM_DEBUG").is_some_and(|value| value == "true")
 }
 
 pub fn error(text: &str) {

@@ -74,22 +74,47 @@ impl Rows {
     pub fn new(ids: impl Iterator<Item = StepId>) -> Self {
         let ids: Vec<StepId> = ids.collect();
         let width = ids.iter().map(|id| id.len()).max().unwrap_or_default();
-        let live = printer::is_live().then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
+        let live = printer::is_live()
+            .then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10)));
         Self { live, ids, width, rows: Mutex::default() }
     }
 
     /// A new redrawn row, below those of the steps that come before.
-    fn add_bar(&self, multi: &MultiProgress, rows: &BTreeMap<StepId, Row>, id: StepId) -> ProgressBar {
-        let above = self.ids.iter().take_while(|other| **other != id).filter_map(|other| rows.get(other)?.bar.as_ref()).last();
+    fn add_bar(
+        &self,
+        multi: &MultiProgress,
+        rows: &BTreeMap<StepId, Row>,
+        id: StepId,
+    ) -> ProgressBar {
+        let above = self
+            .ids
+            .iter()
+            .take_while(|other| **other != id)
+            .filter_map(|other| rows.get(other)?.bar.as_ref())
+            .last();
         match above {
             Some(above) => multi.insert_after(above, ProgressBar::new_spinner()),
             None => multi.insert(0, ProgressBar::new_spinner()),
         }
     }
 
-    fn line(&self, id: StepId, word: &str, style: Style, detail: &str, took: Option<Duration>) -> String {
-        let time = took.filter(|took| *took >= Duration::from_millis(50)).map(|d| format!("   {}", paint(FAINT, &self::took(d)))).unwrap_or_default();
-        format!("  {} {id:width$}  {detail}{time}", paint(style, &format!("{word:<8}")), width = self.width)
+    fn line(
+        &self,
+        id: StepId,
+        word: &str,
+        style: Style,
+        detail: &str,
+        took: Option<Duration>,
+    ) -> String {
+        let time = took
+            .filter(|took| *took >= Duration::from_millis(50))
+            .map(|d| format!("   {}", paint(FAINT, &self::took(d))))
+            .unwrap_or_default();
+        format!(
+            "  {} {id:width$}  {detail}{time}",
+            paint(style, &format!("{word:<8}")),
+            width = self.width
+        )
     }
 }
 
@@ -102,7 +127,9 @@ impl Report for Rows {
         }
         let Some(row) = rows.get_mut(id) else { return };
         let (word, style, detail, done) = match event {
-            Event::Waiting { needs } => ("waiting", FAINT, format!("needs {}", needs.join(", ")), false),
+            Event::Waiting { needs } => {
+                ("waiting", FAINT, format!("needs {}", needs.join(", ")), false)
+            }
             Event::Working(detail) => ("working", BUSY, detail.to_string(), false),
             Event::There(detail) => ("there", FAINT, detail.to_string(), true),
             Event::Done(detail) => ("ok", GOOD, detail.to_string(), true),
@@ -111,8 +138,12 @@ impl Report for Rows {
             Event::Kept(detail) => ("kept", FAINT, detail.to_string(), true),
             Event::Unknown(permission) => ("unknown", WARN, permission.to_string(), true),
             Event::Failed(why) => ("failed", BAD, why.to_string(), true),
-            Event::Skipped { need, pending: true } => ("later", WARN, format!("after {need}"), true),
-            Event::Skipped { need, pending: false } => ("skipped", WARN, format!("needs {need}"), true),
+            Event::Skipped { need, pending: true } => {
+                ("later", WARN, format!("after {need}"), true)
+            }
+            Event::Skipped { need, pending: false } => {
+                ("skipped", WARN, format!("needs {need}"), true)
+            }
         };
         if matches!(event, Event::Working(_)) && row.begun.is_none() {
             row.begun = Some(Instant::now());
@@ -127,8 +158,10 @@ impl Report for Rows {
         let took = row.begun.filter(|_| done).map(|begun| begun.elapsed());
         match &row.bar {
             Some(bar) => {
-                let live_time = if matches!(event, Event::Working(_)) { "   {elapsed}" } else { "" };
-                if let Ok(style) = ProgressStyle::with_template(&format!("{{wide_msg}}{live_time}")) {
+                let live_time =
+                    if matches!(event, Event::Working(_)) { "   {elapsed}" } else { "" };
+                if let Ok(style) = ProgressStyle::with_template(&format!("{{wide_msg}}{live_time}"))
+                {
                     bar.set_style(style);
                 }
                 bar.set_message(self.line(id, word, style, &detail, took));

@@ -3,7 +3,10 @@
 use tabled::builder::Builder;
 use tabled::settings::{Padding, Style};
 
-pub fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+pub fn table<const N: usize>(
+    header: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
     let mut builder = Builder::default();
     builder.push_record(header);
     for row in rows {
@@ -19,7 +22,10 @@ mod tests {
 
     #[test]
     fn a_table_looks_like_kubectls() {
-        let text = table(["PART", "PODS"], [["ralph".to_string(), "1/1".to_string()], ["é".to_string(), String::new()]]);
+        let text = table(
+            ["PART", "PODS"],
+            [["ralph".to_string(), "1/1".to_string()], ["é".to_string(), String::new()]],
+        );
         assert_eq!(text, "PART    PODS\nralph   1/1\né       -\n");
     }
 }

@@ -83,7 +83,9 @@ pub struct Refusal {
 impl Report {
     /// True when every statement of the input is stored, as far as was asked.
     pub fn is_complete(&self) -> bool {
-        self.refused == 0 && self.unreadable == 0 && self.proof.as_ref().is_none_or(|proof| proof.as_ref().is_ok_and(Proof::is_complete))
+        self.refused == 0
+            && self.unreadable == 0
+            && self.proof.as_ref().is_none_or(|proof| proof.as_ref().is_ok_and(Proof::is_complete))
     }
 
     fn add(&mut self, sent: Sent) {
@@ -97,7 +99,12 @@ impl Report {
 }
 
 /// Sends everything the source has. Ends at the first batch that the LRS neither takes nor refuses.
-pub async fn run(source: impl Source + Send + 'static, ralph: Ralph, elasticsearch: Option<Elasticsearch>, plan: Plan) -> Result<Report> {
+pub async fn run(
+    source: impl Source + Send + 'static,
+    ralph: Ralph,
+    elasticsearch: Option<Elasticsearch>,
+    plan: Plan,
+) -> Result<Report> {
     let started = Instant::now();
     // one batch waits while the next is made: more would take memory and no time off
     let (batches, queue) = mpsc::channel::<Batch>(1);
@@ -111,7 +118,8 @@ pub async fn run(source: impl Source + Send + 'static, ralph: Ralph, elasticsear
     let failed = Arc::new(watch::Sender::new(false));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..plan.concurrency {
-        let (queue, sender, results, recycle) = (Arc::clone(&queue), Arc::clone(&sender), results.clone(), recycle.clone());
+        let (queue, sender, results, recycle) =
+            (Arc::clone(&queue), Arc::clone(&sender), results.clone(), recycle.clone());
         let (failed, mut failure) = (Arc::clone(&failed), failed.subscribe());
         tasks.spawn(async move {
             loop {
@@ -153,9 +161,10 @@ pub async fn run(source: impl Source + Send + 'static, ralph: Ralph, elasticsear
         }
     }
     if let Some(error) = failure {
-        return Err(
-            error.context(format!("stopped after {} statements were stored", crate::output::age::count(report.accepted + report.already_there)))
-        );
+        return Err(error.context(format!(
+            "stopped after {} statements were stored",
+            crate::output::age::count(report.accepted + report.already_there)
+        )));
     }
     (report.unreadable, report.faults) = reading.await.context("reading the statements failed")?;
     report.proof = match prover {
@@ -167,7 +176,11 @@ pub async fn run(source: impl Source + Send + 'static, ralph: Ralph, elasticsear
 }
 
 /// Fills batches until the source has none left or nobody takes them. Gives the number of faults and the first of them.
-fn read(mut source: impl Source, batches: mpsc::Sender<Batch>, mut empty: mpsc::UnboundedReceiver<Batch>) -> (u64, Vec<String>) {
+fn read(
+    mut source: impl Source,
+    batches: mpsc::Sender<Batch>,
+    mut empty: mpsc::UnboundedReceiver<Batch>,
+) -> (u64, Vec<String>) {
     let (mut count, mut faults) = (0, Vec::new());
     loop {
         let mut batch = empty.try_recv().unwrap_or_default();

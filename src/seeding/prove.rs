@@ -59,7 +59,8 @@ impl Prover {
             self.proof.expected += ids.len() as u64;
             self.proof.found += found;
             if found < ids.len() as u64 && self.proof.missing.len() < KEPT {
-                let there: HashSet<Uuid> = self.ask(|| self.elasticsearch.find(ids)).await?.into_iter().collect();
+                let there: HashSet<Uuid> =
+                    self.ask(|| self.elasticsearch.find(ids)).await?.into_iter().collect();
                 let room = KEPT - self.proof.missing.len();
                 self.proof.missing.extend(ids.iter().filter(|id| !there.contains(id)).take(room));
             }

@@ -20,7 +20,11 @@ pub struct Patience {
 impl Default for Patience {
     /// An LRS that restarts is back within this time.
     fn default() -> Self {
-        Self { tries: 11, first_pause: Duration::from_millis(250), longest_pause: Duration::from_secs(10) }
+        Self {
+            tries: 11,
+            first_pause: Duration::from_millis(250),
+            longest_pause: Duration::from_secs(10),
+        }
     }
 }
 
@@ -32,21 +36,35 @@ pub struct Retry {
 
 impl Retry {
     /// Tries until there is an answer, or an error that no further try will change. `missing` says what has not come after the last.
-    pub async fn until_decided<T, F, Fut>(&self, missing: &str, is_final: impl Fn(&anyhow::Error) -> bool, attempt: F) -> Result<T>
+    pub async fn until_decided<T, F, Fut>(
+        &self,
+        missing: &str,
+        is_final: impl Fn(&anyhow::Error) -> bool,
+        attempt: F,
+    ) -> Result<T>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T>>,
     {
         let Patience { tries, first_pause, longest_pause } = self.patience;
-        let pauses = ExponentialBuilder::default().with_min_delay(first_pause).with_max_delay(longest_pause).with_max_times(tries - 1).with_jitter();
+        let pauses = ExponentialBuilder::default()
+            .with_min_delay(first_pause)
+            .with_max_delay(longest_pause)
+            .with_max_times(tries - 1)
+            .with_jitter();
         // what the user may not do, no try will change
         let is_final = |error: &anyhow::Error| forbidden(error).is_some() || is_final(error);
         let notify = |error: &anyhow::Error, _| (self.notify)(&one_line(error));
-        attempt.retry(pauses).when(|error| !is_final(error)).notify(notify).await.map_err(|error| match is_final(&error) {
-            true => error,
-            false => Failure::new(kind(&error), format!("{missing} after {tries} tries: {}", one_line(&error)))
+        attempt.retry(pauses).when(|error| !is_final(error)).notify(notify).await.map_err(|error| {
+            match is_final(&error) {
+                true => error,
+                false => Failure::new(
+                    kind(&error),
+                    format!("{missing} after {tries} tries: {}", one_line(&error)),
+                )
                 .hint("the same command goes on where this one stopped")
                 .into(),
+            }
         })
     }
 }

@@ -63,30 +63,50 @@ impl Sender {
         let mut open = Vec::from([whole]);
         let mut refused = vec![false; batch.len()];
         while let Some(range) = open.pop() {
-            let body = if range.len() == batch.len() { Bytes::from_owner(Body(Arc::clone(batch))) } else { batch.array(range.clone()).into() };
+            let body = if range.len() == batch.len() {
+                Bytes::from_owner(Body(Arc::clone(batch)))
+            } else {
+                batch.array(range.clone()).into()
+            };
             match self.store(body).await.with_context(|| describe(batch, &range))? {
                 Verdict::Stored { new } => {
                     let new = new.min(range.len()) as u64;
                     sent.accepted += new;
                     sent.already_there += range.len() as u64 - new;
                 }
-                Verdict::Refused { status: status @ (401 | 403 | 404 | 405), reason } => return Err(self.wrong_door(status, &reason)),
+                Verdict::Refused { status: status @ (401 | 403 | 404 | 405), reason } => {
+                    return Err(self.wrong_door(status, &reason));
+                }
                 Verdict::Refused { .. } if range.len() > 1 => {
                     let middle = range.start + range.len() / 2;
                     open.extend([middle..range.end, range.start..middle]);
                 }
                 // stored by an earlier run under that run's time
-                Verdict::Refused { status: 409, .. } if self.is_there(batch, range.start).await => sent.already_there += 1,
+                Verdict::Refused { status: 409, .. } if self.is_there(batch, range.start).await => {
+                    sent.already_there += 1
+                }
                 Verdict::Refused { status, reason } => {
                     refused[range.start] = true;
-                    sent.refusals.push(Refusal { place: batch.place(range.start), id: batch.entries()[range.start].id, status, reason });
+                    sent.refusals.push(Refusal {
+                        place: batch.place(range.start),
+                        id: batch.entries()[range.start].id,
+                        status,
+                        reason,
+                    });
                 }
                 Verdict::Unclear { status, reason } => {
-                    return Err(anyhow!("the LRS answered {status}: {reason}")).with_context(|| describe(batch, &range));
+                    return Err(anyhow!("the LRS answered {status}: {reason}"))
+                        .with_context(|| describe(batch, &range));
                 }
             }
         }
-        sent.stored = batch.entries().iter().zip(refused).filter(|(_, refused)| !refused).map(|(entry, _)| entry.id).collect();
+        sent.stored = batch
+            .entries()
+            .iter()
+            .zip(refused)
+            .filter(|(_, refused)| !refused)
+            .map(|(entry, _)| entry.id)
+            .collect();
         Ok(sent)
     }
 
@@ -94,7 +114,9 @@ impl Sender {
     async fn store(&self, body: Bytes) -> Result<Verdict> {
         let attempt = || async {
             match self.ralph.store(body.clone()).await? {
-                Verdict::Unclear { status, reason } => Err(anyhow!("the LRS answered {status}: {reason}")),
+                Verdict::Unclear { status, reason } => {
+                    Err(anyhow!("the LRS answered {status}: {reason}"))
+                }
                 verdict => Ok(verdict),
             }
         };
@@ -118,7 +140,8 @@ impl Sender {
     }
 
     fn wrong_door(&self, status: u16, reason: &str) -> anyhow::Error {
-        let failure = Failure::failed(format!("{} answered {status}: {reason}", self.ralph.address()));
+        let failure =
+            Failure::failed(format!("{} answered {status}: {reason}", self.ralph.address()));
         match status {
             401 | 403 => failure.hint("the account or its scopes are wrong; `kubectl lastack install` repairs those of the stack"),
             _ => failure.hint("the address must be that of an xAPI endpoint, such as https://lrs.example.org/xAPI"),

@@ -73,10 +73,15 @@ impl Graph {
         let mut placed = BTreeSet::new();
         let mut left = steps;
         while !left.is_empty() {
-            let (ready, later): (Vec<_>, Vec<_>) = left.into_iter().partition(|step| step.needs().iter().all(|need| placed.contains(need)));
+            let (ready, later): (Vec<_>, Vec<_>) = left
+                .into_iter()
+                .partition(|step| step.needs().iter().all(|need| placed.contains(need)));
             if ready.is_empty() {
                 let stuck: Vec<_> = later.iter().map(|step| step.id()).collect();
-                return Err(anyhow!("steps {} need steps that are not there or each other", stuck.join(", ")));
+                return Err(anyhow!(
+                    "steps {} need steps that are not there or each other",
+                    stuck.join(", ")
+                ));
             }
             placed.extend(ready.iter().map(|step| step.id()));
             ordered.extend(ready);
@@ -123,9 +128,20 @@ impl Graph {
     }
 
     /// Undoes every step, those that need others first.
-    pub async fn retract(&self, stack: &Stack, how: Retraction, report: &dyn Report) -> Result<Summary> {
-        let dependents = |step: &dyn Step| self.steps().filter(|other| other.needs().contains(&step.id())).map(|other| other.id()).collect();
-        self.walk(report, dependents, |step, _| Box::pin(retract_one(step, stack, how, report))).await
+    pub async fn retract(
+        &self,
+        stack: &Stack,
+        how: Retraction,
+        report: &dyn Report,
+    ) -> Result<Summary> {
+        let dependents = |step: &dyn Step| {
+            self.steps()
+                .filter(|other| other.needs().contains(&step.id()))
+                .map(|other| other.id())
+                .collect()
+        };
+        self.walk(report, dependents, |step, _| Box::pin(retract_one(step, stack, how, report)))
+            .await
     }
 
     /// Looks at every step that can be looked at, and changes nothing.
@@ -134,7 +150,9 @@ impl Graph {
         let plan = async {
             let mut plan: Vec<Planned<'a>> = Vec::new();
             for step in self.steps() {
-                let open = step.needs().iter().find(|need| plan.iter().any(|p| p.step.id() == **need && !p.finding.lets_go_on()));
+                let open = step.needs().iter().find(|need| {
+                    plan.iter().any(|p| p.step.id() == **need && !p.finding.lets_go_on())
+                });
                 let finding = match open {
                     Some(need) => Finding::After(need),
                     None => Finding::Seen(sight(step, stack, seen.remove(step.id())).await?),
@@ -148,7 +166,10 @@ impl Graph {
 
     /// Looks at all steps at the same time, because most of them are true most of the time. What one sees counts as long
     /// as no step before it has been changed.
-    fn look<'a>(&'a self, stack: &'a Stack) -> (impl Future<Output = ()> + 'a, BTreeMap<StepId, Early>) {
+    fn look<'a>(
+        &'a self,
+        stack: &'a Stack,
+    ) -> (impl Future<Output = ()> + 'a, BTreeMap<StepId, Early>) {
         let (looks, seen): (Vec<_>, BTreeMap<_, _>) = self
             .steps()
             .map(|step| {
@@ -187,7 +208,8 @@ impl Graph {
             waiting.retain(|step| {
                 let mut before = comes_after(*step);
                 before.retain(|id| known.contains(id));
-                let stopper = before.iter().find(|id| ended.get(*id).is_some_and(|end| *end != End::True));
+                let stopper =
+                    before.iter().find(|id| ended.get(*id).is_some_and(|end| *end != End::True));
                 if let Some(id) = stopper {
                     let pending = ended[id] == End::Pending;
                     report.step(step.id(), Event::Skipped { need: id, pending });
@@ -198,12 +220,14 @@ impl Graph {
                     settled = false;
                     return false;
                 }
-                let open: Vec<StepId> = before.iter().copied().filter(|id| !ended.contains_key(id)).collect();
+                let open: Vec<StepId> =
+                    before.iter().copied().filter(|id| !ended.contains_key(id)).collect();
                 if !open.is_empty() {
                     report.step(step.id(), Event::Waiting { needs: &open });
                     return true;
                 }
-                let longest_before = before.iter().filter_map(|id| chain.get(id)).max().copied().unwrap_or_default();
+                let longest_before =
+                    before.iter().filter_map(|id| chain.get(id)).max().copied().unwrap_or_default();
                 let id = step.id();
                 let is_as_it_was = before.iter().all(|id| !touched.contains(id));
                 if !is_as_it_was {
@@ -279,7 +303,12 @@ async fn sight(step: &dyn Step, stack: &Stack, early: Option<Early>) -> Result<O
     }
 }
 
-async fn converge_one(step: &dyn Step, stack: &Stack, report: &dyn Report, early: Option<Early>) -> Result<(End, bool)> {
+async fn converge_one(
+    step: &dyn Step,
+    stack: &Stack,
+    report: &dyn Report,
+    early: Option<Early>,
+) -> Result<(End, bool)> {
     let progress = Progress::new(step.id(), report);
     progress.say("looking");
     match sight(step, stack, early).await? {
@@ -287,11 +316,18 @@ async fn converge_one(step: &dyn Step, stack: &Stack, report: &dyn Report, early
             report.step(step.id(), Event::There(&detail));
             return Ok((End::True, false));
         }
-        Observed::Blocked(blocked) => return Err(Failure::failed(blocked.why).hint(blocked.hint).into()),
-        Observed::Forbidden(blocked) => return Err(Failure::new(Kind::Unreachable, blocked.why).hint(blocked.hint).into()),
+        Observed::Blocked(blocked) => {
+            return Err(Failure::failed(blocked.why).hint(blocked.hint).into());
+        }
+        Observed::Forbidden(blocked) => {
+            return Err(Failure::new(Kind::Unreachable, blocked.why).hint(blocked.hint).into());
+        }
         // beyond the namespace others see to it; what is in a part of the stack, nobody has proven then
-        Observed::Unknown { permission } if Component::of(step.id()).is_some_and(|part| part != Component::Operator) => {
-            let hint = format!("ask who runs the cluster for that in namespace {}", stack.namespace());
+        Observed::Unknown { permission }
+            if Component::of(step.id()).is_some_and(|part| part != Component::Operator) =>
+        {
+            let hint =
+                format!("ask who runs the cluster for that in namespace {}", stack.namespace());
             return Err(Failure::new(Kind::Unreachable, permission).hint(hint).into());
         }
         Observed::Unknown { permission } => {
@@ -313,7 +349,12 @@ async fn converge_one(step: &dyn Step, stack: &Stack, report: &dyn Report, early
     }
 }
 
-async fn retract_one(step: &dyn Step, stack: &Stack, how: Retraction, report: &dyn Report) -> Result<(End, bool)> {
+async fn retract_one(
+    step: &dyn Step,
+    stack: &Stack,
+    how: Retraction,
+    report: &dyn Report,
+) -> Result<(End, bool)> {
     let progress = Progress::new(step.id(), report);
     match retractable(step, stack, how).await? {
         Retracted::Nothing => Ok((End::True, false)),
@@ -372,19 +413,26 @@ mod tests {
     fn each_step_comes_after_all_it_needs() {
         let ids: Vec<_> = graph().steps().map(|step| step.id()).collect();
         let at = |id| ids.iter().position(|other| *other == id).unwrap();
-        assert!(at("operator") < at("datalake.index") && at("datalake.index") < at("lrs.release") && at("lrs.credentials") < at("lrs.release"));
+        assert!(
+            at("operator") < at("datalake.index")
+                && at("datalake.index") < at("lrs.release")
+                && at("lrs.credentials") < at("lrs.release")
+        );
     }
 
     #[test]
     fn a_circle_and_a_need_that_is_not_there_are_named() {
-        let circle = Graph::new(vec![Box::new(Named("a", &["b"])), Box::new(Named("b", &["a"]))]).err().unwrap();
+        let circle = Graph::new(vec![Box::new(Named("a", &["b"])), Box::new(Named("b", &["a"]))])
+            .err()
+            .unwrap();
         assert!(circle.to_string().contains("a, b"), "{circle}");
         assert!(Graph::new(vec![Box::new(Named("a", &["ghost"]))]).is_err());
     }
 
     #[test]
     fn only_keeps_what_the_wanted_steps_need() {
-        let ids: Vec<_> = graph().only(|id| id.starts_with("datalake")).steps().map(|step| step.id()).collect();
+        let ids: Vec<_> =
+            graph().only(|id| id.starts_with("datalake")).steps().map(|step| step.id()).collect();
         assert_eq!(ids, ["operator", "datalake.index"]);
     }
 
@@ -416,6 +464,9 @@ mod tests {
             .await
             .unwrap_err();
         assert_eq!(error::one_line(&error), "datalake.index: broken");
-        assert!(!seen.lock().unwrap().contains(&"lrs.release"), "a step ran although one it needs had failed");
+        assert!(
+            !seen.lock().unwrap().contains(&"lrs.release"),
+            "a step ran although one it needs had failed"
+        );
     }
 }

@@ -64,13 +64,26 @@ impl Stack {
         (self.deadline, self.helm.deadline) = (deadline, deadline);
     }
 
-    async fn with(target: Target, asked: Settings, wait: Option<Duration>, read: impl FnOnce(&ConfigMap) -> Result<Settings>) -> Result<Self> {
+    async fn with(
+        target: Target,
+        asked: Settings,
+        wait: Option<Duration>,
+        read: impl FnOnce(&ConfigMap) -> Result<Settings>,
+    ) -> Result<Self> {
         let deadline = wait.map(|wait| Instant::now() + wait);
         let helm = Helm::find(&target, deadline);
         let stored = stored_settings(&target, read).await?;
         let is_new = stored.is_none();
         let settings = stored.unwrap_or_default().overridden_by(asked);
-        Ok(Self { target, helm, settings, versions: Versions::get(), deadline, is_new, releases: OnceCell::new() })
+        Ok(Self {
+            target,
+            helm,
+            settings,
+            versions: Versions::get(),
+            deadline,
+            is_new,
+            releases: OnceCell::new(),
+        })
     }
 
     pub fn namespace(&self) -> &str {
@@ -115,7 +128,9 @@ impl Stack {
     pub fn image(&self, image: &str) -> String {
         match &self.settings.image_registry {
             None => image.to_string(),
-            Some(registry) => format!("{}/{}", registry.trim_end_matches('/'), versions::without_registry(image)),
+            Some(registry) => {
+                format!("{}/{}", registry.trim_end_matches('/'), versions::without_registry(image))
+            }
         }
     }
 
@@ -135,7 +150,10 @@ impl Stack {
     }
 }
 
-async fn stored_settings(target: &Target, read: impl FnOnce(&ConfigMap) -> Result<Settings>) -> Result<Option<Settings>> {
+async fn stored_settings(
+    target: &Target,
+    read: impl FnOnce(&ConfigMap) -> Result<Settings>,
+) -> Result<Option<Settings>> {
     let api: Api<ConfigMap> = Api::namespaced(target.client.clone(), &target.namespace);
     match api.get_opt(SETTINGS).await.map_err(anyhow::Error::from) {
         Ok(Some(map)) => read(&map).map(Some),

@@ -12,7 +12,9 @@ use super::resources::Resources;
 use super::settings::TestCourse;
 use super::versions::Component;
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ValueEnum)]
+#[derive(
+    Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// One small node of everything
@@ -103,7 +105,8 @@ fn resources(cpu: &Quantity, memory: &Quantity) -> Value {
 impl Profile {
     pub fn sizes(self) -> &'static Sizes {
         static PROFILES: LazyLock<BTreeMap<Profile, Sizes>> = LazyLock::new(|| {
-            serde_saphyr::from_str(include_str!("../../manifests/profiles.yaml")).expect("manifests/profiles.yaml is checked by a test")
+            serde_saphyr::from_str(include_str!("../../manifests/profiles.yaml"))
+                .expect("manifests/profiles.yaml is checked by a test")
         });
         PROFILES.get(&self).expect("manifests/profiles.yaml names every profile")
     }
@@ -135,7 +138,11 @@ impl Sizes {
             (Component::Lrs, of(&lrs.cpu, &lrs.memory), lrs.replicas),
             (Component::Lms, of(&lms.web.cpu, &lms.web.memory), lms.web.replicas),
             (Component::Lms, of(&lms.postgresql.cpu, &lms.postgresql.memory), 1),
-            (Component::Dataviz, of(&dataviz.web.cpu, &dataviz.web.memory), dataviz.web.replicas + dataviz.workers),
+            (
+                Component::Dataviz,
+                of(&dataviz.web.cpu, &dataviz.web.memory),
+                dataviz.web.replicas + dataviz.workers,
+            ),
             (Component::Dataviz, of(&dataviz.postgresql.cpu, &dataviz.postgresql.memory), 1),
         ]
     }
@@ -149,8 +156,17 @@ mod tests {
     fn every_profile_has_sizes_and_a_data_lake_that_keeps_its_quorum() {
         for profile in Profile::value_variants() {
             let sizes = profile.sizes();
-            assert!([1, 3].contains(&sizes.datalake.nodes), "{}: two nodes lose their quorum with one", profile.name());
-            assert!(sizes.pods().iter().all(|(_, requests, count)| *requests > Resources::default() && *count > 0));
+            assert!(
+                [1, 3].contains(&sizes.datalake.nodes),
+                "{}: two nodes lose their quorum with one",
+                profile.name()
+            );
+            assert!(
+                sizes
+                    .pods()
+                    .iter()
+                    .all(|(_, requests, count)| *requests > Resources::default() && *count > 0)
+            );
         }
     }
 }

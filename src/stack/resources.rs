@@ -15,10 +15,15 @@ pub struct Resources {
 impl Resources {
     /// A quantity that is absent or unreadable counts as nothing.
     pub fn of(cpu: Option<&Quantity>, memory: Option<&Quantity>) -> Self {
-        let parse = |quantity: Option<&Quantity>| quantity.and_then(|q| ParsedQuantity::try_from(q).ok());
+        let parse =
+            |quantity: Option<&Quantity>| quantity.and_then(|q| ParsedQuantity::try_from(q).ok());
         Self {
-            millicores: parse(cpu).and_then(|cpu| cpu.to_bytes_f64()).map_or(0, |cores| (cores * 1000.0).round() as i64),
-            memory_bytes: parse(memory).and_then(|memory| memory.to_bytes_i64()).unwrap_or_default(),
+            millicores: parse(cpu)
+                .and_then(|cpu| cpu.to_bytes_f64())
+                .map_or(0, |cores| (cores * 1000.0).round() as i64),
+            memory_bytes: parse(memory)
+                .and_then(|memory| memory.to_bytes_i64())
+                .unwrap_or_default(),
         }
     }
 
@@ -30,21 +35,30 @@ impl Resources {
 impl Add for Resources {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self { millicores: self.millicores + other.millicores, memory_bytes: self.memory_bytes + other.memory_bytes }
+        Self {
+            millicores: self.millicores + other.millicores,
+            memory_bytes: self.memory_bytes + other.memory_bytes,
+        }
     }
 }
 
 impl Sub for Resources {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        Self { millicores: self.millicores - other.millicores, memory_bytes: self.memory_bytes - other.memory_bytes }
+        Self {
+            millicores: self.millicores - other.millicores,
+            memory_bytes: self.memory_bytes - other.memory_bytes,
+        }
     }
 }
 
 impl Mul<u32> for Resources {
     type Output = Self;
     fn mul(self, n: u32) -> Self {
-        Self { millicores: self.millicores * i64::from(n), memory_bytes: self.memory_bytes * i64::from(n) }
+        Self {
+            millicores: self.millicores * i64::from(n),
+            memory_bytes: self.memory_bytes * i64::from(n),
+        }
     }
 }
 
@@ -70,7 +84,10 @@ mod tests {
     fn quantities_in_any_unit_add_up() {
         let quantity = |text: &str| Quantity(text.into());
         let of = |cpu, memory| Resources::of(Some(&quantity(cpu)), Some(&quantity(memory)));
-        assert_eq!(of("500m", "1536Mi") + of("2", "1G"), Resources { millicores: 2500, memory_bytes: 1536 * 1024 * 1024 + 1_000_000_000 });
+        assert_eq!(
+            of("500m", "1536Mi") + of("2", "1G"),
+            Resources { millicores: 2500, memory_bytes: 1536 * 1024 * 1024 + 1_000_000_000 }
+        );
         assert_eq!(of("0.1", "128974848").millicores, 100);
         assert_eq!((of("500m", "512Mi") * 3).to_string(), "1.5 cores and 1.5 Gi");
         assert!(!of("1", "3Gi").fits_into(of("2", "2Gi")));

@@ -184,15 +184,21 @@ impl IngressSettings {
         let domain = self.domain.as_deref().unwrap_or_default();
         let is_label = |label: &str| {
             let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-            !label.is_empty() && label.len() <= 63 && label.chars().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+            !label.is_empty()
+                && label.len() <= 63
+                && label.chars().all(inner)
+                && !label.starts_with('-')
+                && !label.ends_with('-')
         };
-        (!domain.split('.').all(is_label) || domain.len() > 240).then(|| format!("`{domain}` is not the name of a domain"))
+        (!domain.split('.').all(is_label) || domain.len() > 240)
+            .then(|| format!("`{domain}` is not the name of a domain"))
     }
 }
 
 impl Settings {
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
         let mut settings: Self = serde_saphyr::from_str(&text).map_err(|error| {
             Failure::usage(format!("{} is not a lastack.yaml: {}", path.display(), yaml_fault(&error)))
                 .hint("it may have the keys components, profile, expose, ingress, imageRegistry, charts, values and lms")
@@ -221,7 +227,8 @@ impl Settings {
         if let Ok(settings) = Self::from_config_map(map) {
             return (settings, Vec::new());
         }
-        let mut document: serde_json::Map<String, Value> = serde_saphyr::from_str(remembered(map)).unwrap_or_default();
+        let mut document: serde_json::Map<String, Value> =
+            serde_saphyr::from_str(remembered(map)).unwrap_or_default();
         let mut unknown = Vec::new();
         document.retain(|key, value| keep_understood(key, value, &mut unknown));
         if unknown.is_empty() {
@@ -232,7 +239,10 @@ impl Settings {
 
     /// The data of the ConfigMap that remembers these settings.
     pub fn to_data(&self) -> Result<BTreeMap<String, String>> {
-        Ok(BTreeMap::from([(KEY.to_string(), serde_saphyr::to_string(self).context("settings cannot be written as YAML")?)]))
+        Ok(BTreeMap::from([(
+            KEY.to_string(),
+            serde_saphyr::to_string(self).context("settings cannot be written as YAML")?,
+        )]))
     }
 
     /// These settings, with everything that `other` says put over them.
@@ -241,12 +251,16 @@ impl Settings {
         self.profile = other.profile.or(self.profile);
         self.expose = other.expose.or(self.expose);
         self.ingress = self.ingress.overridden_by(other.ingress);
-        self.image_registry = other.image_registry.or(self.image_registry).filter(|registry| !registry.is_empty());
+        self.image_registry =
+            other.image_registry.or(self.image_registry).filter(|registry| !registry.is_empty());
         self.charts.extend(other.charts);
         self.charts.retain(|_, place| !place.is_empty());
         self.values.extend(other.values);
         // a key with nothing after it, as YAML has it when all that was below is commented out
-        self.values.values_mut().filter(|values| values.is_null()).for_each(|values| *values = json!({}));
+        self.values
+            .values_mut()
+            .filter(|values| values.is_null())
+            .for_each(|values| *values = json!({}));
         self.lms = self.lms.overridden_by(other.lms);
         self.plugin = other.plugin.filter(|place| !place.is_empty()).or(self.plugin);
         self
@@ -303,7 +317,8 @@ fn remembered(map: &ConfigMap) -> &str {
 
 /// Takes out of a key what no setting can be made of, and says whether anything is left of it.
 fn keep_understood(key: &str, value: &mut Value, unknown: &mut Vec<String>) -> bool {
-    let is_understood = |value: Value| serde_json::from_value::<Settings>(json!({key: value})).is_ok();
+    let is_understood =
+        |value: Value| serde_json::from_value::<Settings>(json!({key: value})).is_ok();
     let mut keep = |is_kept: bool, name: String| {
         if !is_kept {
             unknown.push(name);
@@ -312,10 +327,12 @@ fn keep_understood(key: &str, value: &mut Value, unknown: &mut Vec<String>) -> b
     };
     match value {
         value if is_understood(value.clone()) => {}
-        Value::Object(map) if is_understood(json!({})) => {
-            map.retain(|name, inner| keep(is_understood(json!({name: inner})), format!("{key}.{name}")))
+        Value::Object(map) if is_understood(json!({})) => map.retain(|name, inner| {
+            keep(is_understood(json!({name: inner})), format!("{key}.{name}"))
+        }),
+        Value::Array(list) if is_understood(json!([])) => {
+            list.retain(|item| keep(is_understood(json!([item])), format!("{item} in {key}")))
         }
-        Value::Array(list) if is_understood(json!([])) => list.retain(|item| keep(is_understood(json!([item])), format!("{item} in {key}"))),
         _ => return keep(false, key.to_string()),
     }
     true
@@ -358,9 +375,17 @@ mod tests {
 
     #[test]
     fn a_later_install_without_flags_keeps_what_was_asked_before() {
-        let stored = Settings { profile: Some(Profile::Production), image_registry: Some("r".into()), ..Default::default() };
+        let stored = Settings {
+            profile: Some(Profile::Production),
+            image_registry: Some("r".into()),
+            ..Default::default()
+        };
         assert_eq!(stored.clone().overridden_by(Settings::default()), stored);
-        let asked = Settings { profile: Some(Profile::Laptop), image_registry: Some(String::new()), ..Default::default() };
+        let asked = Settings {
+            profile: Some(Profile::Laptop),
+            image_registry: Some(String::new()),
+            ..Default::default()
+        };
         let settings = stored.overridden_by(asked);
         assert_eq!((settings.profile(), settings.image_registry), (Profile::Laptop, None));
     }
@@ -372,7 +397,8 @@ mod tests {
             values: BTreeMap::from([(Component::Lrs, json!({"replicas": 2}))]),
             ..Default::default()
         };
-        let settings = stored.overridden_by(serde_saphyr::from_str("charts: {lrs: ''}\nvalues: {lrs: }\n").unwrap());
+        let settings = stored
+            .overridden_by(serde_saphyr::from_str("charts: {lrs: ''}\nvalues: {lrs: }\n").unwrap());
         assert_eq!(settings.charts, BTreeMap::new());
         let mut values = json!({"replicas": 1});
         merge_values(&mut values, &settings.values[&Component::Lrs]);
@@ -383,8 +409,16 @@ mod tests {
     fn settings_survive_the_config_map() {
         let settings = Settings {
             profile: Some(Profile::Classroom),
-            lms: LmsSettings { course: Some(TestCourse::M), sending: Some(Sending::Immediate), send_names: Some(true), ..Default::default() },
-            values: BTreeMap::from([(Component::Lrs, json!({"resources": {"limits": {"memory": "1Gi"}}, "list": [1, "a"]}))]),
+            lms: LmsSettings {
+                course: Some(TestCourse::M),
+                sending: Some(Sending::Immediate),
+                send_names: Some(true),
+                ..Default::default()
+            },
+            values: BTreeMap::from([(
+                Component::Lrs,
+                json!({"resources": {"limits": {"memory": "1Gi"}}, "list": [1, "a"]}),
+            )]),
             ..Default::default()
         };
         let map = ConfigMap { data: Some(settings.to_data().unwrap()), ..Default::default() };
@@ -400,7 +434,10 @@ mod tests {
         let newer = "profile: classroom\ncolour: {of: sky}\ncomponents: [lrs, portfolio]\nlms: {course: M, sendGrades: true}\n";
         let (settings, unknown) = understood(newer);
         assert_eq!(unknown, ["colour", "\"portfolio\" in components", "lms.sendGrades"]);
-        assert_eq!((settings.profile(), settings.test_course()), (Profile::Classroom, TestCourse::M));
+        assert_eq!(
+            (settings.profile(), settings.test_course()),
+            (Profile::Classroom, TestCourse::M)
+        );
         assert_eq!(settings.components, Some(BTreeSet::from([Component::Lrs])));
         assert_eq!(understood("profile: laptop\n").1, Vec::<String>::new());
         assert_eq!(understood("profile: [\n"), (Settings::default(), vec![KEY.to_string()]));
@@ -410,21 +447,36 @@ mod tests {
     fn every_part_has_a_name_of_its_own_under_the_domain_and_a_domain_is_needed() {
         let ingress = |domain: Option<&str>| Settings {
             expose: Some(Expose::Ingress),
-            ingress: IngressSettings { domain: domain.map(str::to_string), tls_secret: Some("wild".into()), ..Default::default() },
+            ingress: IngressSettings {
+                domain: domain.map(str::to_string),
+                tls_secret: Some("wild".into()),
+                ..Default::default()
+            },
             ..Default::default()
         };
         let of = |component| ingress(Some("la.example.org")).exposure(component);
-        assert_eq!(of(Component::Lms)["ingress"], json!({"enabled": true, "host": "lms.la.example.org", "className": "", "tlsSecret": "wild"}));
+        assert_eq!(
+            of(Component::Lms)["ingress"],
+            json!({"enabled": true, "host": "lms.la.example.org", "className": "", "tlsSecret": "wild"})
+        );
         assert_eq!(of(Component::Dataviz)["ingress"]["host"], "dataviz.la.example.org");
         assert_eq!(of(Component::Lrs)["service"]["type"], "ClusterIP");
         assert!(ingress(Some("la.example.org")).check().is_ok());
-        for (domain, says) in [(None, "needs the domain"), (Some("https://la.example.org"), "not the name of a domain"), (Some(""), "not the name")] {
+        for (domain, says) in [
+            (None, "needs the domain"),
+            (Some("https://la.example.org"), "not the name of a domain"),
+            (Some(""), "not the name"),
+        ] {
             let error = format!("{:#}", ingress(domain).check().unwrap_err());
             assert!(error.contains(says), "{error}");
         }
         // asked for once, and no longer
-        let over = ingress(Some("la.example.org")).overridden_by(Settings { expose: Some(Expose::None), ..Default::default() });
-        assert_eq!(over.exposure(Component::Lms), json!({"service": {"type": "ClusterIP"}, "ingress": {"enabled": false}}));
+        let over = ingress(Some("la.example.org"))
+            .overridden_by(Settings { expose: Some(Expose::None), ..Default::default() });
+        assert_eq!(
+            over.exposure(Component::Lms),
+            json!({"service": {"type": "ClusterIP"}, "ingress": {"enabled": false}})
+        );
     }
 
     #[test]
@@ -439,7 +491,11 @@ mod tests {
     fn values_merge_as_helm_merges_them() {
         let mut values = json!({"a": {"b": 1, "c": 2}, "d": [1, 2]});
         merge_values(&mut values, &json!({"a": {"b": 3, "c": null}, "d": [4], "e": {"f": 5}}));
-        assert_eq!(values, json!({"a": {"b": 3, "c": null}, "d": [4], "e": {"f": 5}}), "helm gives the default of a chart for what is not there");
+        assert_eq!(
+            values,
+            json!({"a": {"b": 3, "c": null}, "d": [4], "e": {"f": 5}}),
+            "helm gives the default of a chart for what is not there"
+        );
         without_nulls(&mut values);
         assert_eq!(values, json!({"a": {"b": 3}, "d": [4], "e": {"f": 5}}));
     }

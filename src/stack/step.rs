@@ -41,7 +41,11 @@ pub struct Blocked {
 }
 
 impl Observed {
-    pub fn drifted(what: impl Into<String>, from: impl Into<String>, to: impl Into<String>) -> Self {
+    pub fn drifted(
+        what: impl Into<String>,
+        from: impl Into<String>,
+        to: impl Into<String>,
+    ) -> Self {
         Self::Drifted(Drift { what: what.into(), from: from.into(), to: to.into() })
     }
 

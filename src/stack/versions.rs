@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::step::StepId;
 
 /// A component of the stack, by the name its steps begin with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Component {
     Operator,
@@ -101,7 +103,8 @@ pub struct ChartSource {
 impl Versions {
     pub fn get() -> &'static Self {
         static VERSIONS: LazyLock<Versions> = LazyLock::new(|| {
-            serde_saphyr::from_str(include_str!("../../manifests/versions.yaml")).expect("manifests/versions.yaml is checked by a test")
+            serde_saphyr::from_str(include_str!("../../manifests/versions.yaml"))
+                .expect("manifests/versions.yaml is checked by a test")
         });
         &VERSIONS
     }
@@ -113,15 +116,22 @@ impl Versions {
 
 impl Release {
     pub fn image(&self, role: &str) -> &str {
-        self.images.get(role).map(String::as_str).expect("manifests/versions.yaml names every image")
+        self.images
+            .get(role)
+            .map(String::as_str)
+            .expect("manifests/versions.yaml names every image")
     }
 
     pub fn plugin(&self) -> &PluginSource {
-        self.plugin.as_ref().expect("manifests/versions.yaml names a plugin where a step installs one")
+        self.plugin
+            .as_ref()
+            .expect("manifests/versions.yaml names a plugin where a step installs one")
     }
 
     pub fn chart(&self) -> &ChartSource {
-        self.chart.as_ref().expect("manifests/versions.yaml names a chart where a step installs one")
+        self.chart
+            .as_ref()
+            .expect("manifests/versions.yaml names a chart where a step installs one")
     }
 }
 
@@ -129,7 +139,9 @@ impl Release {
 /// Docker Hub is written without one.
 pub fn without_registry(image: &str) -> &str {
     match image.split_once('/') {
-        Some((host, rest)) if host.contains('.') || host.contains(':') || host == "localhost" => rest,
+        Some((host, rest)) if host.contains('.') || host.contains(':') || host == "localhost" => {
+            rest
+        }
         _ => image,
     }
 }
@@ -143,17 +155,32 @@ mod tests {
         let versions = Versions::get();
         for component in Component::value_variants() {
             let release = versions.of(*component);
-            let tags: Vec<_> = release.images.values().map(|image| image.rsplit_once(':').map(|(_, tag)| tag.trim_start_matches('v'))).collect();
-            assert_eq!(tags.iter().filter(|tag| **tag == Some(&release.version)).count(), 1, "{component}: one image is version {}", release.version);
+            let tags: Vec<_> = release
+                .images
+                .values()
+                .map(|image| image.rsplit_once(':').map(|(_, tag)| tag.trim_start_matches('v')))
+                .collect();
+            assert_eq!(
+                tags.iter().filter(|tag| **tag == Some(&release.version)).count(),
+                1,
+                "{component}: one image is version {}",
+                release.version
+            );
             let is_version = |tag: &&str| tag.starts_with(|c: char| c.is_ascii_digit());
-            assert!(tags.iter().all(|tag| tag.is_some_and(|tag| is_version(&tag))), "{component} has an image without a version");
+            assert!(
+                tags.iter().all(|tag| tag.is_some_and(|tag| is_version(&tag))),
+                "{component} has an image without a version"
+            );
         }
         semver::Version::parse(&format!("{}.0", versions.kubernetes.minimum)).unwrap();
     }
 
     #[test]
     fn only_a_registry_is_taken_off_an_image() {
-        assert_eq!(without_registry("docker.elastic.co/eck/eck-operator:3.5.0"), "eck/eck-operator:3.5.0");
+        assert_eq!(
+            without_registry("docker.elastic.co/eck/eck-operator:3.5.0"),
+            "eck/eck-operator:3.5.0"
+        );
         assert_eq!(without_registry("fundocker/ralph:5.0.1"), "fundocker/ralph:5.0.1");
         assert_eq!(without_registry("localhost:5000/a:1"), "a:1");
         assert_eq!(without_registry("postgres:17"), "postgres:17");

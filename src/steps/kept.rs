@@ -35,9 +35,14 @@ impl Kept {
     /// The volume claims of the release, unless somebody else made it from the same chart.
     async fn claims(&self, stack: &Stack) -> Result<Vec<String>> {
         let labels = release::objects_of(self.release);
-        let claims = stack.api::<PersistentVolumeClaim>().list_metadata(&ListParams::default().labels(&labels)).await?;
-        let names: Vec<String> = claims.items.into_iter().filter_map(|claim| claim.metadata.name).collect();
-        let is_others = !names.is_empty() && stack.helm.is_others(self.release, stack.namespace()).await?;
+        let claims = stack
+            .api::<PersistentVolumeClaim>()
+            .list_metadata(&ListParams::default().labels(&labels))
+            .await?;
+        let names: Vec<String> =
+            claims.items.into_iter().filter_map(|claim| claim.metadata.name).collect();
+        let is_others =
+            !names.is_empty() && stack.helm.is_others(self.release, stack.namespace()).await?;
         Ok(if is_others { Vec::new() } else { names })
     }
 }
@@ -75,7 +80,9 @@ impl Step for Accounts {
                 there.push(format!("configmap {name}"));
             }
         }
-        there.extend(kept.claims(stack).await?.into_iter().map(|name| format!("volume claim {name}")));
+        there.extend(
+            kept.claims(stack).await?.into_iter().map(|name| format!("volume claim {name}")),
+        );
         Ok(if there.is_empty() {
             Retracted::Nothing
         } else if how.keep_data {
@@ -94,12 +101,14 @@ impl Step for Accounts {
             apply::delete_ours(&stack.api::<ConfigMap>(), name).await?;
         }
         for claim in kept.claims(stack).await? {
-            apply::delete(&stack.api::<PersistentVolumeClaim>(), &claim, &DeleteParams::default()).await?;
+            apply::delete(&stack.api::<PersistentVolumeClaim>(), &claim, &DeleteParams::default())
+                .await?;
         }
         // a claim stays while a pod holds it, and an install would take it for the one it needs
         wait::until_gone(stack, "the end of the volume claims", progress, || async {
             let held = kept.claims(stack).await?;
-            Ok((!held.is_empty()).then(|| format!("volume claim {} is being removed", held.join(", "))))
+            Ok((!held.is_empty())
+                .then(|| format!("volume claim {} is being removed", held.join(", "))))
         })
         .await
     }
@@ -108,7 +117,12 @@ impl Step for Accounts {
         let file = |(key, _): &(&str, _)| format!("--from-file={key}=FILE");
         let command = |secret: &Keep| {
             let keys: Vec<String> = secret.keys.iter().map(file).collect();
-            format!("kubectl create secret generic {} -n {} {}", secret.name, stack.namespace(), keys.join(" "))
+            format!(
+                "kubectl create secret generic {} -n {} {}",
+                secret.name,
+                stack.namespace(),
+                keys.join(" ")
+            )
         };
         (self.kept)(stack).secrets.iter().map(command).collect()
     }

@@ -52,8 +52,13 @@ impl Part for Lrs {
 
     async fn status(&self, stack: &Stack) -> PartStatus {
         let mut status = PartStatus::default();
-        let (runs, pods, answers, closed) =
-            join4(release::runs(stack, RELEASE), release::pods(stack, NAME), probe(stack), datalake::why_nothing_is_stored(stack)).await;
+        let (runs, pods, answers, closed) = join4(
+            release::runs(stack, RELEASE),
+            release::pods(stack, NAME),
+            probe(stack),
+            datalake::why_nothing_is_stored(stack),
+        )
+        .await;
         let Some(runs) = runs else {
             status.runs = Fact::Bad("not installed".into());
             return status;
@@ -76,7 +81,9 @@ impl Part for Lrs {
 
     async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>> {
         // Moodle's account is nobody's to sign in with
-        let Some(password) = secrets::optional(stack, NAME, "password").await? else { return Ok(Vec::new()) };
+        let Some(password) = secrets::optional(stack, NAME, "password").await? else {
+            return Ok(Vec::new());
+        };
         let outside = release::url(stack, NAME).await.ok().flatten();
         Ok(vec![Credential {
             user: USER.into(),
@@ -114,11 +121,15 @@ pub async fn probe(stack: &Stack) -> Result<String> {
     let (who, heart) = tokio::try_join!(ralph.whoami(), ralph.heartbeat())?;
     if !who.status.is_success() {
         let why = format!("Ralph answered {} to /whoami as {USER}", who.status.as_u16());
-        return Err(Failure::failed(why).hint("`kubectl lastack install` brings secret, accounts file and pods together again").into());
+        return Err(Failure::failed(why)
+            .hint("`kubectl lastack install` brings secret, accounts file and pods together again")
+            .into());
     }
     if !heart.status.is_success() {
         let why = format!("Ralph's heartbeat says {}: {}", heart.status.as_u16(), heart.excerpt());
-        return Err(Failure::failed(why).hint("it asks Elasticsearch: look at the data lake first").into());
+        return Err(Failure::failed(why)
+            .hint("it asks Elasticsearch: look at the data lake first")
+            .into());
     }
     Ok("heartbeat ok".into())
 }
@@ -134,7 +145,11 @@ struct AccountOf {
 /// People and this tool; and Moodle, which may ask only for what it sent itself.
 const ACCOUNTS: [AccountOf; 2] = [
     AccountOf { user: USER, key: "password", scopes: &["all"] },
-    AccountOf { user: MOODLE, key: MOODLE_KEY, scopes: &["statements/write", "statements/read/mine"] },
+    AccountOf {
+        user: MOODLE,
+        key: MOODLE_KEY,
+        scopes: &["statements/write", "statements/read/mine"],
+    },
 ];
 
 fn credentials(stack: &Stack) -> Keep {
@@ -171,8 +186,15 @@ fn make_accounts(data: &Data) -> Result<Vec<u8>> {
         let agent = format!("mailto:{}@lrs.example.org", ours.user);
         accounts.push(json!({"username": ours.user, "hash": hash, "scopes": ours.scopes, "agent": {"mbox": agent}}));
     }
-    let there = data.get("auth.json").and_then(|file| serde_json::from_slice::<Vec<Value>>(file).ok()).unwrap_or_default();
-    accounts.extend(there.into_iter().filter(|account| ACCOUNTS.iter().all(|ours| account["username"] != ours.user)));
+    let there = data
+        .get("auth.json")
+        .and_then(|file| serde_json::from_slice::<Vec<Value>>(file).ok())
+        .unwrap_or_default();
+    accounts.extend(
+        there
+            .into_iter()
+            .filter(|account| ACCOUNTS.iter().all(|ours| account["username"] != ours.user)),
+    );
     Ok(serde_json::to_vec(&accounts)?)
 }
 
@@ -205,7 +227,9 @@ impl Step for Credentials {
     async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {
         Ok(match apply::is_there(&stack.api::<Secret>(), NAME).await? {
             false => Retracted::Nothing,
-            true if how.keep_data => Retracted::Kept(format!("secret {NAME}: clients of the LRS know its password")),
+            true if how.keep_data => {
+                Retracted::Kept(format!("secret {NAME}: clients of the LRS know its password"))
+            }
             true => Retracted::Removed(format!("secret {NAME}")),
         })
     }
@@ -307,7 +331,10 @@ impl Step for Answers {
     }
 
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
-        wait::until_answered(stack, "the LRS", progress, || async { Ok(format!("whoami and {}", probe(stack).await?)) }).await
+        wait::until_answered(stack, "the LRS", progress, || async {
+            Ok(format!("whoami and {}", probe(stack).await?))
+        })
+        .await
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {
@@ -324,18 +351,33 @@ mod tests {
 
     #[test]
     fn the_accounts_file_follows_the_password_and_keeps_other_accounts() {
-        let mut data = Data::from([("password".to_string(), b"one".to_vec()), (MOODLE_KEY.to_string(), b"three".to_vec())]);
+        let mut data = Data::from([
+            ("password".to_string(), b"one".to_vec()),
+            (MOODLE_KEY.to_string(), b"three".to_vec()),
+        ]);
         let first = make_accounts(&data).unwrap();
         assert!(accounts_fit(&data, &first));
         let mut accounts: Vec<Value> = serde_json::from_slice(&first).unwrap();
-        assert_eq!(accounts[1]["scopes"], json!(["statements/write", "statements/read/mine"]), "Moodle must not read what others sent");
-        accounts.push(json!({"username": "h5p", "hash": "x", "scopes": ["statements/write"], "agent": {}}));
+        assert_eq!(
+            accounts[1]["scopes"],
+            json!(["statements/write", "statements/read/mine"]),
+            "Moodle must not read what others sent"
+        );
+        accounts.push(
+            json!({"username": "h5p", "hash": "x", "scopes": ["statements/write"], "agent": {}}),
+        );
         data.insert("auth.json".into(), serde_json::to_vec(&accounts).unwrap());
         data.insert("password".into(), b"two".to_vec());
-        assert!(!accounts_fit(&data, &data["auth.json"]), "the file still opens with the old password");
+        assert!(
+            !accounts_fit(&data, &data["auth.json"]),
+            "the file still opens with the old password"
+        );
         let second = make_accounts(&data).unwrap();
         assert!(accounts_fit(&data, &second));
         assert!(String::from_utf8_lossy(&second).contains("h5p"));
-        assert!(!String::from_utf8_lossy(&second).contains("two"), "the file holds a hash, never the password");
+        assert!(
+            !String::from_utf8_lossy(&second).contains("two"),
+            "the file holds a hash, never the password"
+        );
     }
 }

@@ -53,7 +53,13 @@ pub trait Part: Send + Sync {
 
 /// The parts in the order in which data flows.
 pub fn parts() -> Vec<Box<dyn Part>> {
-    vec![Box::new(lms::Lms), Box::new(lrs::Lrs), Box::new(datalake::Datalake), Box::new(dataviz::Dataviz), Box::new(operator::Operator)]
+    vec![
+        Box::new(lms::Lms),
+        Box::new(lrs::Lrs),
+        Box::new(datalake::Datalake),
+        Box::new(dataviz::Dataviz),
+        Box::new(operator::Operator),
+    ]
 }
 
 /// Everything that must be true for the whole stack.
@@ -91,7 +97,10 @@ impl Fact {
         if ready >= wanted {
             return Self::Good(format!("{ready}/{wanted}"));
         }
-        let reason = pods::trouble(stack, pods).await.map(|trouble| format!(": {}", trouble.why())).unwrap_or_default();
+        let reason = pods::trouble(stack, pods)
+            .await
+            .map(|trouble| format!(": {}", trouble.why()))
+            .unwrap_or_default();
         Self::Bad(format!("{ready}/{wanted}{reason}"))
     }
 }

@@ -4,7 +4,9 @@ use anyhow::{Context, Result};
 use async_trait::async_trait;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret, Service,
+};
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
@@ -21,7 +23,8 @@ use super::{datalake, preflight};
 
 const PART_OF: &str = "app.kubernetes.io/part-of";
 /// ConfigMaps that Kubernetes, OpenShift and Istio put into every namespace, and put back.
-const OF_THE_CLUSTER: [&str; 3] = ["kube-root-ca.crt", "openshift-service-ca.crt", "istio-ca-root-cert"];
+const OF_THE_CLUSTER: [&str; 3] =
+    ["kube-root-ca.crt", "openshift-service-ca.crt", "istio-ca-root-cert"];
 
 pub fn steps() -> Vec<Box<dyn Step>> {
     vec![Box::new(OfTheStack), Box::new(Remembered)]
@@ -50,7 +53,10 @@ impl Step for OfTheStack {
         Ok(match Self::api(stack).get_opt(name).await? {
             None => Observed::Missing(format!("namespace {name}")),
             Some(namespace) if namespace.metadata.deletion_timestamp.is_some() => {
-                Observed::blocked(format!("namespace {name} is being deleted"), "wait until it is gone, or choose another with `-n`")
+                Observed::blocked(
+                    format!("namespace {name} is being deleted"),
+                    "wait until it is gone, or choose another with `-n`",
+                )
             }
             Some(_) => Observed::Ok(name.to_string()),
         })
@@ -63,13 +69,18 @@ impl Step for OfTheStack {
             "metadata": {"name": name, "labels": stack.labels("namespace", name)},
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        Self::api(stack).patch(name, &params, &Patch::Apply(&namespace)).await.with_context(|| format!("namespace {name}"))?;
+        Self::api(stack)
+            .patch(name, &params, &Patch::Apply(&namespace))
+            .await
+            .with_context(|| format!("namespace {name}"))?;
         Ok(Converged::Done(format!("{name}, new")))
     }
 
     async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {
         let name = stack.namespace();
-        let Some(namespace) = Self::api(stack).get_opt(name).await? else { return Ok(Retracted::Nothing) };
+        let Some(namespace) = Self::api(stack).get_opt(name).await? else {
+            return Ok(Retracted::Nothing);
+        };
         if !apply::is_ours(&namespace.metadata) {
             return Ok(Retracted::Nothing);
         }
@@ -77,16 +88,24 @@ impl Step for OfTheStack {
             return Ok(Retracted::Kept(format!("namespace {name}: it holds the data")));
         }
         Ok(match foreign_object(stack).await? {
-            Some(object) => Retracted::Kept(format!("namespace {name}: it holds {object}, which is not ours")),
+            Some(object) => {
+                Retracted::Kept(format!("namespace {name}: it holds {object}, which is not ours"))
+            }
             None => Retracted::Removed(format!("namespace {name}")),
         })
     }
 
     async fn retract(&self, stack: &Stack, _: Retraction, progress: &Progress) -> Result<()> {
         let name = stack.namespace();
-        Self::api(stack).delete(name, &DeleteParams::default()).await.with_context(|| format!("namespace {name}"))?;
+        Self::api(stack)
+            .delete(name, &DeleteParams::default())
+            .await
+            .with_context(|| format!("namespace {name}"))?;
         wait::until_gone(stack, &format!("the end of namespace {name}"), progress, || async {
-            Ok(Self::api(stack).get_opt(name).await?.map(|_| format!("namespace {name} is being deleted")))
+            Ok(Self::api(stack)
+                .get_opt(name)
+                .await?
+                .map(|_| format!("namespace {name} is being deleted")))
         })
         .await
     }
@@ -100,7 +119,10 @@ impl Step for OfTheStack {
 async fn foreign_object(stack: &Stack) -> Result<Option<String>> {
     async fn find<K>(stack: &Stack, kind: &str) -> Result<Option<String>>
     where
-        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned,
     {
         let objects = stack.api::<K>().list_metadata(&ListParams::default()).await?;
         Ok(objects.items.iter().find_map(|object| stranger(kind, &object.metadata)))
@@ -118,17 +140,21 @@ async fn foreign_object(stack: &Stack) -> Result<Option<String>> {
         find::<Secret>(stack, "secret"),
         find::<ConfigMap>(stack, "configmap"),
     )?;
-    let (deployment, stateful, daemon, cron, job, pod, claim, service, ingress, secret, config) = found;
-    let all = [deployment, stateful, daemon, cron, job, pod, claim, service, ingress, secret, config];
+    let (deployment, stateful, daemon, cron, job, pod, claim, service, ingress, secret, config) =
+        found;
+    let all =
+        [deployment, stateful, daemon, cron, job, pod, claim, service, ingress, secret, config];
     Ok(all.into_iter().flatten().next())
 }
 
 /// What an object tells of somebody else: its own name, or that of the custom resource it was made for.
 fn stranger(kind: &str, metadata: &ObjectMeta) -> Option<String> {
-    let label = |key: &str| metadata.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
+    let label =
+        |key: &str| metadata.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
     let name = metadata.name.as_deref().unwrap_or_default();
     // what the operator makes of our Elasticsearch resource goes with it
-    let is_ours = label(PART_OF) == Some("lastack") || label("elasticsearch.k8s.elastic.co/cluster-name") == Some(datalake::NAME);
+    let is_ours = label(PART_OF) == Some("lastack")
+        || label("elasticsearch.k8s.elastic.co/cluster-name") == Some(datalake::NAME);
     if is_ours || OF_THE_CLUSTER.contains(&name) {
         return None;
     }
@@ -165,7 +191,11 @@ impl Step for Remembered {
         Ok(if map.data == Some(stack.settings.to_data()?) {
             Observed::Ok(format!("profile {profile}"))
         } else {
-            Observed::drifted(format!("configmap {SETTINGS}"), "what was asked before", "what was asked now")
+            Observed::drifted(
+                format!("configmap {SETTINGS}"),
+                "what was asked before",
+                "what was asked now",
+            )
         })
     }
 
@@ -176,14 +206,20 @@ impl Step for Remembered {
             "data": stack.settings.to_data()?,
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        stack.api::<ConfigMap>().patch(SETTINGS, &params, &Patch::Apply(&map)).await.with_context(|| format!("configmap {SETTINGS}"))?;
+        stack
+            .api::<ConfigMap>()
+            .patch(SETTINGS, &params, &Patch::Apply(&map))
+            .await
+            .with_context(|| format!("configmap {SETTINGS}"))?;
         Ok(Converged::Done(format!("profile {}", stack.settings.profile().name())))
     }
 
     async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {
         Ok(match apply::is_there(&stack.api::<ConfigMap>(), SETTINGS).await? {
             false => Retracted::Nothing,
-            true if how.keep_data => Retracted::Kept("the settings: the next install needs them for the same data".into()),
+            true if how.keep_data => Retracted::Kept(
+                "the settings: the next install needs them for the same data".into(),
+            ),
             true => Retracted::Removed(format!("configmap {SETTINGS}")),
         })
     }
@@ -199,7 +235,9 @@ mod tests {
 
     #[test]
     fn a_stranger_in_the_namespace_is_told_from_what_is_made_for_the_stack() {
-        let found = |metadata: serde_json::Value| stranger("secret", &serde_json::from_value(metadata).unwrap());
+        let found = |metadata: serde_json::Value| {
+            stranger("secret", &serde_json::from_value(metadata).unwrap())
+        };
         let cluster = |name: &str| json!({"elasticsearch.k8s.elastic.co/cluster-name": name, "common.k8s.elastic.co/type": "elasticsearch"});
         let owner = |version: &str, kind: &str, name: &str| json!([{"apiVersion": version, "kind": kind, "name": name, "uid": "u"}]);
         for ours in [
@@ -214,10 +252,16 @@ mod tests {
             assert_eq!(found(ours.clone()), None, "{ours}");
         }
         assert_eq!(found(json!({"name": "theirs"})), Some("secret theirs".into()));
-        assert_eq!(found(json!({"name": "sh.helm.release.v1.lms.v1", "labels": {"name": "lms"}})), Some("release lms".into()));
+        assert_eq!(
+            found(json!({"name": "sh.helm.release.v1.lms.v1", "labels": {"name": "lms"}})),
+            Some("release lms".into())
+        );
         let search = json!({"name": "search-es-default", "labels": cluster("search"),
             "ownerReferences": owner("elasticsearch.k8s.elastic.co/v1", "Elasticsearch", "search")});
         assert_eq!(found(search), Some("Elasticsearch search".into()));
-        assert_eq!(found(json!({"name": "search-es-elastic-user", "labels": cluster("search")})), Some("secret search-es-elastic-user".into()));
+        assert_eq!(
+            found(json!({"name": "search-es-elastic-user", "labels": cluster("search")})),
+            Some("secret search-es-elastic-user".into())
+        );
     }
 }

@@ -8,7 +8,9 @@ use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
+};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -74,7 +76,9 @@ impl Found {
     }
 
     pub async fn delete(&self, stack: &Stack) -> Result<()> {
-        apply::delete(&api(stack, &self.kind), self.name(), &DeleteParams::background()).await.with_context(|| self.to_string())
+        apply::delete(&api(stack, &self.kind), self.name(), &DeleteParams::background())
+            .await
+            .with_context(|| self.to_string())
     }
 }
 
@@ -88,8 +92,15 @@ fn api(stack: &Stack, kind: &ApiResource) -> Api<DynamicObject> {
 }
 
 async fn find(stack: &Stack, kind: ApiResource, labels: &str) -> Result<Vec<Found>> {
-    let objects = api(stack, &kind).list_metadata(&ListParams::default().labels(labels)).await.with_context(|| kind.plural.clone())?;
-    Ok(objects.items.into_iter().map(|object| Found { kind: kind.clone(), metadata: object.metadata }).collect())
+    let objects = api(stack, &kind)
+        .list_metadata(&ListParams::default().labels(labels))
+        .await
+        .with_context(|| kind.plural.clone())?;
+    Ok(objects
+        .items
+        .into_iter()
+        .map(|object| Found { kind: kind.clone(), metadata: object.metadata })
+        .collect())
 }
 
 /// What helm made for a release of the stack, without its volume claims. Who may not see a kind has made none of it.
@@ -115,7 +126,8 @@ pub async fn left(stack: &Stack, how: Retraction) -> Result<Vec<Found>> {
     let mut left = Vec::new();
     for object in found.into_iter().flatten() {
         // what has an owner goes with it
-        let is_made_by_us = apply::is_ours(&object.metadata) || object.label(apply::MANAGED_BY) == Some(HELM);
+        let is_made_by_us =
+            apply::is_ours(&object.metadata) || object.label(apply::MANAGED_BY) == Some(HELM);
         if is_made_by_us && !object.has_owner() && !is_of_others(stack, &object).await? {
             left.push(object);
         }

@@ -29,7 +29,8 @@ const API_GROUP: &str = "elasticsearch.k8s.elastic.co";
 const API_GROUPS: &str = ".k8s.elastic.co";
 
 /// How installations of the operator label it: its chart, and Elastic's plain manifests.
-const SELECTORS: [&str; 2] = ["app.kubernetes.io/name=elastic-operator", "control-plane=elastic-operator"];
+const SELECTORS: [&str; 2] =
+    ["app.kubernetes.io/name=elastic-operator", "control-plane=elastic-operator"];
 
 pub struct Operator;
 
@@ -86,10 +87,18 @@ struct Found {
 impl Found {
     /// As Elastic's chart and manifests install it.
     fn from_set(set: StatefulSet) -> Self {
-        let labelled = set.metadata.labels.as_ref().and_then(|labels| labels.get("app.kubernetes.io/version")).cloned();
-        let count = |number: Option<i32>| usize::try_from(number.unwrap_or_default()).unwrap_or_default();
+        let labelled = set
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get("app.kubernetes.io/version"))
+            .cloned();
+        let count =
+            |number: Option<i32>| usize::try_from(number.unwrap_or_default()).unwrap_or_default();
         Self {
-            version: labelled.or_else(|| version(set.spec.as_ref()?.template.spec.as_ref())).unwrap_or_else(unknown),
+            version: labelled
+                .or_else(|| version(set.spec.as_ref()?.template.spec.as_ref()))
+                .unwrap_or_else(unknown),
             ready: count(set.status.as_ref().and_then(|status| status.ready_replicas)),
             wanted: count(set.spec.as_ref().and_then(|spec| spec.replicas).or(Some(1))),
             namespace: set.metadata.namespace.unwrap_or_default(),
@@ -148,16 +157,39 @@ async fn served(stack: &Stack) -> Result<bool> {
 async fn foreign_object(stack: &Stack) -> Result<Option<String>> {
     let client = &stack.target.client;
     let groups = client.list_api_groups().await.context("the API groups of the cluster")?.groups;
-    let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).filter(|name| name.ends_with(API_GROUPS)).collect();
-    let served = Discovery::new(client.clone()).filter(&names).run().await.context("the kinds of the ECK operator")?;
-    for (kind, _) in served.groups_alphabetical().into_iter().flat_map(|group| group.resources_by_stability()) {
+    let names: Vec<&str> = groups
+        .iter()
+        .map(|group| group.name.as_str())
+        .filter(|name| name.ends_with(API_GROUPS))
+        .collect();
+    let served = Discovery::new(client.clone())
+        .filter(&names)
+        .run()
+        .await
+        .context("the kinds of the ECK operator")?;
+    for (kind, _) in
+        served.groups_alphabetical().into_iter().flat_map(|group| group.resources_by_stability())
+    {
         let objects: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
-        let objects = objects.list_metadata(&ListParams::default()).await.with_context(|| kind.plural.clone())?;
-        let foreign = objects.items.iter().find(|object| kind.kind != datalake::kind().kind || !is_our_data_lake(stack, &object.metadata));
+        let objects = objects
+            .list_metadata(&ListParams::default())
+            .await
+            .with_context(|| kind.plural.clone())?;
+        let foreign = objects.items.iter().find(|object| {
+            kind.kind != datalake::kind().kind || !is_our_data_lake(stack, &object.metadata)
+        });
         if let Some(object) = foreign {
             let metadata = &object.metadata;
-            let place = metadata.namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
-            return Ok(Some(format!("{} {}{place}", kind.kind, metadata.name.as_deref().unwrap_or_default())));
+            let place = metadata
+                .namespace
+                .as_ref()
+                .map(|namespace| format!(" in namespace {namespace}"))
+                .unwrap_or_default();
+            return Ok(Some(format!(
+                "{} {}{place}",
+                kind.kind,
+                metadata.name.as_deref().unwrap_or_default()
+            )));
         }
     }
     Ok(None)
@@ -185,16 +217,30 @@ impl Step for OperatorRelease {
         let found = match find(stack).await {
             Ok(found) => found,
             // a user of one namespace cannot see the operator, but sees that its kinds are served
-            Err(_) if served => return Ok(Observed::Ok("ECK, in a namespace that you may not see".into())),
+            Err(_) if served => {
+                return Ok(Observed::Ok("ECK, in a namespace that you may not see".into()));
+            }
             Err(error) => return Err(error),
         };
         if let Some(found) = &found
             && served
         {
             let name = found.shown();
-            return Ok(if found.is_ready() { Observed::Ok(name) } else { Observed::drifted(name, "not ready", "ready") });
+            return Ok(if found.is_ready() {
+                Observed::Ok(name)
+            } else {
+                Observed::drifted(name, "not ready", "ready")
+            });
         }
-        if !preflight::may(stack, None, "create", "apiextensions.k8s.io", "customresourcedefinitions").await? {
+        if !preflight::may(
+            stack,
+            None,
+            "create",
+            "apiextensions.k8s.io",
+            "customresourcedefinitions",
+        )
+        .await?
+        {
             return Ok(Observed::forbidden(
                 "the ECK operator is not in this cluster, and you may not install it: it needs create customresourcedefinitions.apiextensions.k8s.io",
                 format!("ask who runs the cluster for: {}", install(stack)?.explain()),
@@ -203,8 +249,12 @@ impl Step for OperatorRelease {
         // what is there of it may hold the definitions of kinds that others have objects of
         if stack.helm.is_others(RELEASE, NAMESPACE).await? {
             return Ok(Observed::blocked(
-                format!("release {RELEASE} in namespace {NAMESPACE} was not made by this tool, and no operator of it works"),
-                format!("ask who made it to bring it up again: helm status {RELEASE} -n {NAMESPACE}"),
+                format!(
+                    "release {RELEASE} in namespace {NAMESPACE} was not made by this tool, and no operator of it works"
+                ),
+                format!(
+                    "ask who made it to bring it up again: helm status {RELEASE} -n {NAMESPACE}"
+                ),
             ));
         }
         Ok(Observed::Missing(install(stack)?.chart.shown()))
@@ -216,7 +266,9 @@ impl Step for OperatorRelease {
             release::converge(stack, &install(stack)?, progress).await?;
         }
         wait::until(stack, "the ECK operator", progress, || async {
-            let Some(found) = find(stack).await? else { return Ok(State::Waiting("being created".into())) };
+            let Some(found) = find(stack).await? else {
+                return Ok(State::Waiting("being created".into()));
+            };
             if found.is_ready() && served(stack).await? {
                 return Ok(State::Ready(found.shown()));
             }
@@ -235,7 +287,10 @@ impl Step for OperatorRelease {
         let found = match release::retractable(stack, RELEASE, NAMESPACE).await {
             // it stays: who may not look into its namespace needs not to
             Ok(Retracted::Removed(_)) | Err(_) if !how.operator => {
-                return Ok(Retracted::Kept("the ECK operator: it serves the whole cluster (`--operator` removes it)".into()));
+                return Ok(Retracted::Kept(
+                    "the ECK operator: it serves the whole cluster (`--operator` removes it)"
+                        .into(),
+                ));
             }
             found => found?,
         };
@@ -260,8 +315,13 @@ impl Step for OperatorRelease {
 fn install(stack: &Stack) -> Result<Install> {
     let mut values: Value = json!({});
     if let Some(registry) = &stack.settings.image_registry {
-        let image = without_registry(stack.versions.of(Component::Operator).image("operator")).split(':').next().unwrap_or_default().to_string();
-        values = json!({"image": {"repository": format!("{}/{image}", registry.trim_end_matches('/'))}});
+        let image = without_registry(stack.versions.of(Component::Operator).image("operator"))
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .to_string();
+        values =
+            json!({"image": {"repository": format!("{}/{image}", registry.trim_end_matches('/'))}});
     }
     release::install(stack, Component::Operator, RELEASE, NAMESPACE, values)
 }

@@ -28,8 +28,16 @@ impl Database {
 
     /// The Secret with its password, which a person's values may name.
     pub fn secret<'a>(&'a self, stack: &'a Stack) -> &'a str {
-        let place = if self.is_ours(stack) { "/postgresql/existingSecret" } else { "/externalDatabase/existingSecret" };
-        let named = stack.settings.values.get(&self.component).and_then(|values| values.pointer(place)?.as_str());
+        let place = if self.is_ours(stack) {
+            "/postgresql/existingSecret"
+        } else {
+            "/externalDatabase/existingSecret"
+        };
+        let named = stack
+            .settings
+            .values
+            .get(&self.component)
+            .and_then(|values| values.pointer(place)?.as_str());
         named.filter(|name| !name.is_empty()).unwrap_or(self.name)
     }
 
@@ -43,23 +51,39 @@ impl Database {
 
     /// How much its volume holds: what it was made with, which Kubernetes lets nobody change, or what a new one shall.
     pub async fn storage(&self, stack: &Stack, wanted: &Quantity) -> Result<Quantity> {
-        let set = stack.api::<StatefulSet>().get_opt(self.name).await.with_context(|| format!("statefulset {}", self.name))?;
-        let made_with = set.and_then(|set| release::requested(set.spec?.volume_claim_templates?.into_iter().next()?.spec?.resources?));
+        let set = stack
+            .api::<StatefulSet>()
+            .get_opt(self.name)
+            .await
+            .with_context(|| format!("statefulset {}", self.name))?;
+        let made_with = set.and_then(|set| {
+            release::requested(
+                set.spec?.volume_claim_templates?.into_iter().next()?.spec?.resources?,
+            )
+        });
         Ok(made_with.unwrap_or_else(|| wanted.clone()))
     }
 
     /// Why it is not there. None when it is, or cannot be looked at.
     pub async fn fault(&self, stack: &Stack) -> Option<anyhow::Error> {
-        let Ok(Some(State::Waiting(why) | State::Fatal { why, .. })) = self.look(stack).await else { return None };
+        let Ok(Some(State::Waiting(why) | State::Fatal { why, .. })) = self.look(stack).await
+        else {
+            return None;
+        };
         let hint = "`kubectl lastack install` brings it back to what it was installed as, or says why it cannot";
-        Some(Failure::failed(format!("{}'s PostgreSQL is down: {why}", self.part)).hint(hint).into())
+        Some(
+            Failure::failed(format!("{}'s PostgreSQL is down: {why}", self.part)).hint(hint).into(),
+        )
     }
 
     /// An error of the part, which a database that nobody can look at may have caused.
     pub fn may_have_caused(&self, stack: &Stack, error: anyhow::Error) -> anyhow::Error {
         match self.is_ours(stack) {
             true => error,
-            false => error.context(format!("{}'s PostgreSQL is not part of this stack, and may be the cause", self.part)),
+            false => error.context(format!(
+                "{}'s PostgreSQL is not part of this stack, and may be the cause",
+                self.part
+            )),
         }
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod, PodSpec, Service, VolumeResourceRequirements};
+use k8s_openapi::api::core::v1::{
+    Node, PersistentVolumeClaim, Pod, PodSpec, Service, VolumeResourceRequirements,
+};
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -34,17 +36,29 @@ const STALE: Duration = Duration::from_secs(30);
 const LAST_SECONDS: u32 = 5;
 
 /// One of our charts as the settings ask for it.
-pub fn install_part(stack: &Stack, component: Component, release: &'static str, mut values: Value) -> Result<Install> {
+pub fn install_part(
+    stack: &Stack,
+    component: Component,
+    release: &'static str,
+    mut values: Value,
+) -> Result<Install> {
     merge_values(&mut values, &stack.settings.exposure(component));
     install(stack, component, release, stack.namespace(), values)
 }
 
 /// A chart as the settings ask for it: our values, and over them those that a person gave.
-pub fn install(stack: &Stack, component: Component, release: &'static str, namespace: &str, mut values: Value) -> Result<Install> {
+pub fn install(
+    stack: &Stack,
+    component: Component,
+    release: &'static str,
+    namespace: &str,
+    mut values: Value,
+) -> Result<Install> {
     if let Some(over) = stack.settings.values.get(&component) {
         merge_values(&mut values, over);
     }
-    let chart = ChartRef::new(stack.versions.of(component).chart(), stack.settings.charts.get(&component))?;
+    let chart =
+        ChartRef::new(stack.versions.of(component).chart(), stack.settings.charts.get(&component))?;
     // the stack's own namespace is a step of its own
     let brings_namespace = namespace != stack.namespace();
     Ok(Install { release, namespace: namespace.into(), brings_namespace, chart, values })
@@ -59,20 +73,32 @@ pub fn image(stack: &Stack, component: Component, role: &str) -> Result<Value> {
 
 pub async fn observe(stack: &Stack, install: &Install) -> Result<Observed> {
     let Some(release) = stack.helm.status(install.release, &install.namespace).await? else {
-        return Ok(Observed::Missing(format!("release {} of {}", install.release, install.chart.shown())));
+        return Ok(Observed::Missing(format!(
+            "release {} of {}",
+            install.release,
+            install.chart.shown()
+        )));
     };
     let what = format!("release {}", install.release);
     let from = match &release.made_by {
         MadeBy::Others => {
             return Ok(Observed::blocked(
-                format!("release {} in namespace {} was not made by this tool", install.release, install.namespace),
-                format!("use another namespace with `-n`, or remove it: helm uninstall {} -n {}", install.release, install.namespace),
+                format!(
+                    "release {} in namespace {} was not made by this tool",
+                    install.release, install.namespace
+                ),
+                format!(
+                    "use another namespace with `-n`, or remove it: helm uninstall {} -n {}",
+                    install.release, install.namespace
+                ),
             ));
         }
         MadeBy::Us { .. } if release.status != "deployed" => Some(release.status.clone()),
         MadeBy::Us { digest: None } => Some(format!("revision {}, rolled back", release.revision)),
         MadeBy::Us { digest: Some(digest) } if *digest == install.digest() => None,
-        MadeBy::Us { .. } => Some(format!("revision {} of other values or another chart", release.revision)),
+        MadeBy::Us { .. } => {
+            Some(format!("revision {} of other values or another chart", release.revision))
+        }
     };
     if let Some(from) = from {
         return Ok(Observed::drifted(what, from, "as asked for"));
@@ -117,11 +143,17 @@ async fn clear_pending(stack: &Stack, install: &Install, progress: &Progress<'_>
         })
     };
     let look = || async { settled(stack.helm.status(name, namespace).await?).await };
-    if let Converged::Started(busy) = wait::until(stack, &format!("release {name}"), progress, look).await? {
-        return Err(Failure::failed(busy).hint("without `--no-wait`, `kubectl lastack install` waits for it").into());
+    if let Converged::Started(busy) =
+        wait::until(stack, &format!("release {name}"), progress, look).await?
+    {
+        return Err(Failure::failed(busy)
+            .hint("without `--no-wait`, `kubectl lastack install` waits for it")
+            .into());
     }
     match stack.helm.status(name, namespace).await? {
-        Some(release) if release.status == "pending-install" || release.status == "uninstalling" => {
+        Some(release)
+            if release.status == "pending-install" || release.status == "uninstalling" =>
+        {
             progress.say("removing what a killed helm left");
             stack.helm.uninstall(name, namespace).await
         }
@@ -134,11 +166,19 @@ async fn clear_pending(stack: &Stack, install: &Install, progress: &Progress<'_>
 }
 
 fn is_stale(release: &Release) -> bool {
-    release.deployed_at.is_none_or(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs() > STALE)
+    release
+        .deployed_at
+        .is_none_or(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs() > STALE)
 }
 
 /// Installs or upgrades and waits until `rollout` says ready; goes back when it cannot get there.
-pub async fn upgrade<F, Fut>(stack: &Stack, install: &Install, deployment: &str, progress: &Progress<'_>, rollout: F) -> Result<Converged>
+pub async fn upgrade<F, Fut>(
+    stack: &Stack,
+    install: &Install,
+    deployment: &str,
+    progress: &Progress<'_>,
+    rollout: F,
+) -> Result<Converged>
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Result<State>>,
@@ -153,25 +193,51 @@ where
         // it may be in the middle of changing its database, and the next run goes on with it
         Err(error) if error::kind(&error) == Kind::TimedOut => Err(error),
         // it may be well: only that nobody could see
-        Err(error) if error::of_api_server(&error).is_some() => {
-            Err(error.context(format!("release {} is upgraded and left so; whether it works could not be seen", install.release)))
-        }
+        Err(error) if error::of_api_server(&error).is_some() => Err(error.context(format!(
+            "release {} is upgraded and left so; whether it works could not be seen",
+            install.release
+        ))),
         Err(error) => Err(restore(stack, install, before.as_ref(), error).await),
     }
 }
 
 /// Goes back to the revision that worked, so that a failed upgrade does not take the service with it.
-async fn restore(stack: &Stack, install: &Install, before: Option<&Release>, failure: anyhow::Error) -> anyhow::Error {
-    let Some(before) = before.filter(|release| release.status == "deployed") else { return failure };
+async fn restore(
+    stack: &Stack,
+    install: &Install,
+    before: Option<&Release>,
+    failure: anyhow::Error,
+) -> anyhow::Error {
+    let Some(before) = before.filter(|release| release.status == "deployed") else {
+        return failure;
+    };
     // a helm that was refused, or that another helm was ahead of, made no revision to go back from
     match stack.helm.status(install.release, &install.namespace).await {
-        Ok(Some(now)) if now.revision == before.revision || now.status.starts_with("pending-") && !is_stale(&now) => return failure,
+        Ok(Some(now))
+            if now.revision == before.revision
+                || now.status.starts_with("pending-") && !is_stale(&now) =>
+        {
+            return failure;
+        }
         Ok(_) => {}
-        Err(_) => return failure.context(format!("release {} is left as it is; helm cannot say how", install.release)),
+        Err(_) => {
+            return failure.context(format!(
+                "release {} is left as it is; helm cannot say how",
+                install.release
+            ));
+        }
     }
-    let outcome = match stack.helm.rollback(install.release, &install.namespace, Some(before.revision)).await {
-        Ok(()) => format!("release {} is back at what revision {} was", install.release, before.revision),
-        Err(error) => format!("release {} could not be rolled back: {}", install.release, one_line(&error)),
+    let outcome = match stack
+        .helm
+        .rollback(install.release, &install.namespace, Some(before.revision))
+        .await
+    {
+        Ok(()) => {
+            format!("release {} is back at what revision {} was", install.release, before.revision)
+        }
+        Err(error) => {
+            format!("release {} could not be rolled back: {}", install.release, one_line(&error))
+        }
     };
     failure.context(outcome)
 }
@@ -180,23 +246,39 @@ async fn restore(stack: &Stack, install: &Install, before: Option<&Release>, fai
 pub fn observed(found: Observed, deployment: &str, rollout: State) -> Observed {
     match rollout {
         State::Ready(_) => found,
-        State::Waiting(reason) | State::Fatal { why: reason, .. } => Observed::drifted(format!("deployment {deployment}"), reason, "ready"),
+        State::Waiting(reason) | State::Fatal { why: reason, .. } => {
+            Observed::drifted(format!("deployment {deployment}"), reason, "ready")
+        }
     }
 }
 
 pub async fn rollout(stack: &Stack, name: &str) -> Result<State> {
-    let deployment = stack.api::<Deployment>().get(name).await.with_context(|| format!("deployment {name}"))?;
+    let deployment =
+        stack.api::<Deployment>().get(name).await.with_context(|| format!("deployment {name}"))?;
     let generation = deployment.metadata.generation;
     let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let status = deployment.status.clone().unwrap_or_default();
-    let (updated, ready) = (status.updated_replicas.unwrap_or_default(), status.available_replicas.unwrap_or_default());
-    if status.observed_generation == generation && updated == wanted && ready >= wanted && status.replicas.unwrap_or_default() == wanted {
+    let (updated, ready) = (
+        status.updated_replicas.unwrap_or_default(),
+        status.available_replicas.unwrap_or_default(),
+    );
+    if status.observed_generation == generation
+        && updated == wanted
+        && ready >= wanted
+        && status.replicas.unwrap_or_default() == wanted
+    {
         return Ok(State::Ready(format!("{ready} of {wanted} pods ready")));
     }
     for condition in status.conditions.iter().flatten() {
         if condition.type_ == "ReplicaFailure" && condition.status == "True" {
-            let why = format!("deployment {name} cannot create pods: {}", condition.message.as_deref().unwrap_or("no reason given"));
-            return Ok(State::Fatal { why, hint: format!("kubectl describe deployment {name} -n {}", stack.namespace()) });
+            let why = format!(
+                "deployment {name} cannot create pods: {}",
+                condition.message.as_deref().unwrap_or("no reason given")
+            );
+            return Ok(State::Fatal {
+                why,
+                hint: format!("kubectl describe deployment {name} -n {}", stack.namespace()),
+            });
         }
     }
     // pods of the template before are on their way out, whatever ails them
@@ -204,8 +286,12 @@ pub async fn rollout(stack: &Stack, name: &str) -> Result<State> {
     pods.retain(|pod| is_of_template(pod, &deployment));
     Ok(match pods::trouble(stack, &pods).await {
         Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },
-        Some(Trouble::Waiting(reason)) => State::Waiting(format!("{ready} of {wanted} pods ready: {reason}")),
-        None => State::Waiting(format!("{ready} of {wanted} pods ready, {updated} of the newest template")),
+        Some(Trouble::Waiting(reason)) => {
+            State::Waiting(format!("{ready} of {wanted} pods ready: {reason}"))
+        }
+        None => State::Waiting(format!(
+            "{ready} of {wanted} pods ready, {updated} of the newest template"
+        )),
     })
 }
 
@@ -215,23 +301,36 @@ fn is_of_template(pod: &Pod, deployment: &Deployment) -> bool {
     let Some(template) = deployment.spec.as_ref().map(|spec| &spec.template) else { return true };
     let wanted = template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
     let there = pod.metadata.annotations.as_ref();
-    let annotated = wanted.into_iter().flatten().all(|(key, value)| there.and_then(|there| there.get(key)) == Some(value));
+    let annotated = wanted
+        .into_iter()
+        .flatten()
+        .all(|(key, value)| there.and_then(|there| there.get(key)) == Some(value));
     let images = |spec: Option<&PodSpec>| {
-        let images = spec.iter().flat_map(|spec| &spec.containers).filter_map(|container| container.image.as_deref());
+        let images = spec
+            .iter()
+            .flat_map(|spec| &spec.containers)
+            .filter_map(|container| container.image.as_deref());
         images.map(|image| pods::short_image(image).to_string()).collect::<Vec<_>>()
     };
-    annotated && template.spec.as_ref().is_none_or(|spec| images(Some(spec)) == images(pod.spec.as_ref()))
+    annotated
+        && template.spec.as_ref().is_none_or(|spec| images(Some(spec)) == images(pod.spec.as_ref()))
 }
 
 /// The same of a StatefulSet, such as a part's own database.
 pub async fn stateful_rollout(stack: &Stack, name: &str) -> Result<State> {
-    let Some(set) = stack.api::<StatefulSet>().get_opt(name).await.with_context(|| format!("statefulset {name}"))? else {
+    let Some(set) = stack
+        .api::<StatefulSet>()
+        .get_opt(name)
+        .await
+        .with_context(|| format!("statefulset {name}"))?
+    else {
         return Ok(State::Waiting(format!("statefulset {name} is gone")));
     };
     let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let status = set.status.clone().unwrap_or_default();
     // Kubernetes leaves a 0 out; it goes on counting the pods of the newest template once all are of it
-    let (updated, ready) = (status.updated_replicas.unwrap_or_default(), status.ready_replicas.unwrap_or_default());
+    let (updated, ready) =
+        (status.updated_replicas.unwrap_or_default(), status.ready_replicas.unwrap_or_default());
     if wanted == 0 {
         return Ok(State::Waiting(format!("statefulset {name} is scaled to 0 pods")));
     }
@@ -247,23 +346,41 @@ pub async fn stateful_rollout(stack: &Stack, name: &str) -> Result<State> {
     {
         return Ok(trouble.into());
     }
-    let (old, new): (Vec<Pod>, Vec<Pod>) = pods.into_iter().partition(|pod| is_of_earlier_template(pod, &set));
+    let (old, new): (Vec<Pod>, Vec<Pod>) =
+        pods.into_iter().partition(|pod| is_of_earlier_template(pod, &set));
     Ok(match (pods::trouble(stack, &new).await, pods::trouble(stack, &old).await) {
         (Some(Trouble::Fatal { why, hint }), _) => State::Fatal { why, hint },
-        (Some(Trouble::Waiting(reason)), _) | (None, Some(Trouble::Waiting(reason) | Trouble::Fatal { why: reason, .. })) => {
-            State::Waiting(format!("statefulset {name} has {ready} of {wanted} pods ready: {reason}"))
+        (Some(Trouble::Waiting(reason)), _)
+        | (None, Some(Trouble::Waiting(reason) | Trouble::Fatal { why: reason, .. })) => {
+            State::Waiting(format!(
+                "statefulset {name} has {ready} of {wanted} pods ready: {reason}"
+            ))
         }
-        (None, None) => State::Waiting(format!("statefulset {name} has {ready} of {wanted} pods ready, {updated} of the newest template")),
+        (None, None) => State::Waiting(format!(
+            "statefulset {name} has {ready} of {wanted} pods ready, {updated} of the newest template"
+        )),
     })
 }
 
 /// Deletes pods that an earlier template broke: Kubernetes waits for ever for them to become ready before it makes them
 /// of the template that is there now.
 pub async fn replace_stuck(stack: &Stack, name: &str) -> Result<()> {
-    let Some(set) = stack.api::<StatefulSet>().get_opt(name).await.with_context(|| format!("statefulset {name}"))? else { return Ok(()) };
+    let Some(set) = stack
+        .api::<StatefulSet>()
+        .get_opt(name)
+        .await
+        .with_context(|| format!("statefulset {name}"))?
+    else {
+        return Ok(());
+    };
     for pod in pods_of(stack, &set).await? {
         if is_of_earlier_template(&pod, &set) && pods::is_broken(&pod) {
-            apply::delete(&stack.api::<Pod>(), pod.metadata.name.as_deref().unwrap_or_default(), &DeleteParams::default()).await?;
+            apply::delete(
+                &stack.api::<Pod>(),
+                pod.metadata.name.as_deref().unwrap_or_default(),
+                &DeleteParams::default(),
+            )
+            .await?;
         }
     }
     Ok(())
@@ -275,13 +392,18 @@ async fn pods_of(stack: &Stack, set: &StatefulSet) -> Result<Vec<Pod>> {
 
 fn is_of_earlier_template(pod: &Pod, set: &StatefulSet) -> bool {
     let newest = set.status.as_ref().and_then(|status| status.update_revision.as_ref());
-    let own = pod.metadata.labels.as_ref().and_then(|labels| labels.get("controller-revision-hash"));
+    let own =
+        pod.metadata.labels.as_ref().and_then(|labels| labels.get("controller-revision-hash"));
     matches!((own, newest), (Some(own), Some(newest)) if own != newest)
 }
 
 /// How much a claim that is there asks for. Most storage cannot grow, and none can shrink.
 pub async fn claimed(stack: &Stack, claim: &str) -> Result<Option<Quantity>> {
-    let claim = stack.api::<PersistentVolumeClaim>().get_opt(claim).await.with_context(|| format!("volume claim {claim}"))?;
+    let claim = stack
+        .api::<PersistentVolumeClaim>()
+        .get_opt(claim)
+        .await
+        .with_context(|| format!("volume claim {claim}"))?;
     Ok(claim.and_then(|claim| requested(claim.spec?.resources?)))
 }
 
@@ -295,7 +417,12 @@ pub fn selector(deployment: &Deployment) -> String {
 
 fn labels(selector: Option<&LabelSelector>) -> String {
     let labels = selector.and_then(|selector| selector.match_labels.as_ref());
-    labels.into_iter().flatten().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+    labels
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect::<Vec<_>>()
+        .join(",")
 }
 
 /// What helm says of a release of the stack's namespace. None when there is none.
@@ -303,7 +430,11 @@ pub async fn runs(stack: &Stack, release: &str) -> Option<Fact> {
     match stack.releases().await {
         Ok(rows) => rows.iter().find(|row| row.name == release).map(|row| {
             let text = format!("{}, chart {}", row.app_version, chart_version(&row.chart));
-            if row.status == "deployed" { Fact::Good(text) } else { Fact::Bad(format!("{text}, {}", row.status)) }
+            if row.status == "deployed" {
+                Fact::Good(text)
+            } else {
+                Fact::Bad(format!("{text}, {}", row.status))
+            }
         }),
         Err(error) => Some(Fact::from_error(&error)),
     }
@@ -312,7 +443,11 @@ pub async fn runs(stack: &Stack, release: &str) -> Option<Fact> {
 /// How many pods of a Deployment are ready, of how many.
 pub async fn pods(stack: &Stack, deployment: &str) -> Fact {
     let counted = async {
-        let deployment = stack.api::<Deployment>().get(deployment).await.with_context(|| format!("deployment {deployment}"))?;
+        let deployment = stack
+            .api::<Deployment>()
+            .get(deployment)
+            .await
+            .with_context(|| format!("deployment {deployment}"))?;
         let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         let pods = pods::list(stack, &selector(&deployment)).await?;
         Ok(Fact::of_pods(stack, &pods, usize::try_from(wanted).unwrap_or_default()).await)
@@ -322,7 +457,11 @@ pub async fn pods(stack: &Stack, deployment: &str) -> Fact {
 
 /// The port of a part's Service, which a person's values may have chosen.
 pub fn port(stack: &Stack, component: Component) -> u16 {
-    let own = stack.settings.values.get(&component).and_then(|values| values.pointer("/service/port")?.as_u64());
+    let own = stack
+        .settings
+        .values
+        .get(&component)
+        .and_then(|values| values.pointer("/service/port")?.as_u64());
     own.and_then(|port| u16::try_from(port).ok()).unwrap_or(80)
 }
 
@@ -338,7 +477,9 @@ fn port_suffix(port: u16) -> String {
 /// Where a part can be reached from outside the cluster, when it can.
 pub async fn url(stack: &Stack, part: &str) -> Result<Option<String>> {
     let spec = stack.api::<Ingress>().get_opt(part).await?.and_then(|ingress| ingress.spec);
-    let host = spec.as_ref().and_then(|spec| spec.rules.iter().flatten().find_map(|rule| rule.host.as_deref()));
+    let host = spec
+        .as_ref()
+        .and_then(|spec| spec.rules.iter().flatten().find_map(|rule| rule.host.as_deref()));
     let has_tls = spec.as_ref().is_some_and(|spec| spec.tls.iter().flatten().next().is_some());
     match host {
         Some(host) => Ok(Some(host_url(host, has_tls))),
@@ -360,22 +501,41 @@ pub async fn service_url(stack: &Stack, service: &str) -> Result<Option<String>>
     let Some(service) = stack.api::<Service>().get_opt(service).await? else { return Ok(None) };
     let spec = service.spec.unwrap_or_default();
     let port = spec.ports.into_iter().flatten().next();
-    let balancer = service.status.and_then(|status| status.load_balancer).and_then(|balancer| balancer.ingress).unwrap_or_default();
+    let balancer = service
+        .status
+        .and_then(|status| status.load_balancer)
+        .and_then(|balancer| balancer.ingress)
+        .unwrap_or_default();
     if let Some(host) = balancer.into_iter().find_map(|point| point.ip.or(point.hostname)) {
         let own_port = port.and_then(|port| u16::try_from(port.port).ok());
-        return Ok(Some(format!("http://{}{}", in_url(&host), port_suffix(own_port.unwrap_or(80)))));
+        return Ok(Some(format!(
+            "http://{}{}",
+            in_url(&host),
+            port_suffix(own_port.unwrap_or(80))
+        )));
     }
     match (spec.type_.as_deref(), port.and_then(|port| port.node_port)) {
-        (Some("NodePort"), Some(port)) => Ok(node_address(stack).await?.map(|node| format!("http://{}:{port}", in_url(&node)))),
+        (Some("NodePort"), Some(port)) => {
+            Ok(node_address(stack).await?.map(|node| format!("http://{}:{port}", in_url(&node))))
+        }
         _ => Ok(None),
     }
 }
 
 /// The address of any node, by which all NodePorts can be reached.
 async fn node_address(stack: &Stack) -> Result<Option<String>> {
-    let nodes = Api::<Node>::all(stack.target.client.clone()).list(&ListParams::default()).await.context("the nodes' addresses")?;
-    let addresses: Vec<_> = nodes.items.into_iter().filter_map(|node| node.status?.addresses).flatten().collect();
-    let of = |kind: &str| addresses.iter().find(|address| address.type_ == kind).map(|address| address.address.clone());
+    let nodes = Api::<Node>::all(stack.target.client.clone())
+        .list(&ListParams::default())
+        .await
+        .context("the nodes' addresses")?;
+    let addresses: Vec<_> =
+        nodes.items.into_iter().filter_map(|node| node.status?.addresses).flatten().collect();
+    let of = |kind: &str| {
+        addresses
+            .iter()
+            .find(|address| address.type_ == kind)
+            .map(|address| address.address.clone())
+    };
     Ok(of("ExternalIP").or_else(|| of("InternalIP")))
 }
 
@@ -383,7 +543,9 @@ async fn node_address(stack: &Stack) -> Result<Option<String>> {
 pub async fn retractable(stack: &Stack, release: &str, namespace: &str) -> Result<Retracted> {
     Ok(match stack.helm.status(release, namespace).await? {
         None => Retracted::Nothing,
-        Some(found) if found.made_by == MadeBy::Others => Retracted::Kept(format!("release {release}: not made by this tool")),
+        Some(found) if found.made_by == MadeBy::Others => {
+            Retracted::Kept(format!("release {release}: not made by this tool"))
+        }
         Some(_) => Retracted::Removed(format!("release {release}")),
     })
 }
@@ -395,7 +557,14 @@ pub async fn retractable_part(stack: &Stack, release: &str) -> Result<Retracted>
         return Ok(found);
     }
     let left = objects::of_release(stack, release).await?;
-    Ok(if left.is_empty() { found } else { Retracted::Removed(format!("what is left of release {release}: {}", objects::names(&left, ", "))) })
+    Ok(if left.is_empty() {
+        found
+    } else {
+        Retracted::Removed(format!(
+            "what is left of release {release}: {}",
+            objects::names(&left, ", ")
+        ))
+    })
 }
 
 /// Finds what a release consists of: its workloads, their pods and their volumes.
@@ -405,21 +574,48 @@ pub fn objects_of(release: &str) -> String {
 
 /// Takes a release of the stack away, its pods before what they have mounted. When their data goes, too, they get little
 /// time: a container that still starts hears no signal, and a database has minutes to write what nobody needs any more.
-pub async fn retract(stack: &Stack, release: &str, how: Retraction, progress: &Progress<'_>) -> Result<()> {
+pub async fn retract(
+    stack: &Stack,
+    release: &str,
+    how: Retraction,
+    progress: &Progress<'_>,
+) -> Result<()> {
     let of_release = objects_of(release);
     let with_pods = DeleteParams::background();
     // a pod that is asked to stop gets no shorter time afterwards, so nobody else may ask it first
-    let without_pods = DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
+    let without_pods = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Orphan),
+        ..DeleteParams::default()
+    };
     apply::delete_all(&stack.api::<Job>(), &of_release, &with_pods).await?;
-    apply::delete_all(&stack.api::<StatefulSet>(), &of_release, if how.keep_data { &with_pods } else { &without_pods }).await?;
+    apply::delete_all(
+        &stack.api::<StatefulSet>(),
+        &of_release,
+        if how.keep_data { &with_pods } else { &without_pods },
+    )
+    .await?;
     apply::delete_all(&stack.api::<Deployment>(), &of_release, &with_pods).await?;
     if !how.keep_data {
-        apply::delete_all(&stack.api::<Pod>(), &of_release, &DeleteParams::default().grace_period(LAST_SECONDS)).await?;
+        apply::delete_all(
+            &stack.api::<Pod>(),
+            &of_release,
+            &DeleteParams::default().grace_period(LAST_SECONDS),
+        )
+        .await?;
     }
-    wait::until_gone(stack, &format!("the end of the pods of release {release}"), progress, || async {
-        let left = pods::all(stack, &of_release).await?.iter().filter(|pod| !pods::is_done(pod)).count();
-        Ok((left > 0).then(|| format!("{left} pods are being removed")))
-    })
+    wait::until_gone(
+        stack,
+        &format!("the end of the pods of release {release}"),
+        progress,
+        || async {
+            let left = pods::all(stack, &of_release)
+                .await?
+                .iter()
+                .filter(|pod| !pods::is_done(pod))
+                .count();
+            Ok((left > 0).then(|| format!("{left} pods are being removed")))
+        },
+    )
     .await?;
     if stack.helm.status(release, stack.namespace()).await?.is_some() {
         stack.helm.uninstall(release, stack.namespace()).await?;
@@ -436,7 +632,9 @@ pub async fn retract(stack: &Stack, release: &str, how: Retraction, progress: &P
 
 /// The parts of a chart's version that `helm list` joins: `ralph-0.1.0` gives `0.1.0`.
 pub fn chart_version(chart: &str) -> &str {
-    let start = chart.match_indices('-').find(|(i, _)| chart[i + 1..].starts_with(|c: char| c.is_ascii_digit()));
+    let start = chart
+        .match_indices('-')
+        .find(|(i, _)| chart[i + 1..].starts_with(|c: char| c.is_ascii_digit()));
     start.map_or(chart, |(i, _)| &chart[i + 1..])
 }
 
@@ -454,8 +652,12 @@ mod tests {
     #[test]
     fn a_pod_of_the_template_before_is_told_by_its_annotations_or_its_image() {
         let template = |checksum: &str, image: &str| json!({"metadata": {"annotations": {"checksum": checksum}}, "spec": {"containers": [{"name": "a", "image": image}]}});
-        let deployment = serde_json::from_value(json!({"spec": {"selector": {}, "template": template("2", "a:2")}})).unwrap();
-        let is_new = |pod: Value| is_of_template(&serde_json::from_value(pod).unwrap(), &deployment);
+        let deployment = serde_json::from_value(
+            json!({"spec": {"selector": {}, "template": template("2", "a:2")}}),
+        )
+        .unwrap();
+        let is_new =
+            |pod: Value| is_of_template(&serde_json::from_value(pod).unwrap(), &deployment);
         assert!(is_new(template("2", "a:2")));
         assert!(!is_new(template("1", "a:2")), "another checksum");
         assert!(!is_new(template("2", "a:1")), "another image");
@@ -464,7 +666,11 @@ mod tests {
     #[test]
     fn a_manifest_of_several_documents_is_read_and_empty_ones_are_left_out() {
         let text = "---\n# Source: a\nkind: Service\n---\n---\nkind: Deployment\n";
-        let kinds: Vec<_> = manifests(text).unwrap().iter().map(|d| d["kind"].as_str().unwrap().to_string()).collect();
+        let kinds: Vec<_> = manifests(text)
+            .unwrap()
+            .iter()
+            .map(|d| d["kind"].as_str().unwrap().to_string())
+            .collect();
         assert_eq!(kinds, ["Service", "Deployment"]);
     }
 }

@@ -119,7 +119,8 @@ impl Batch {
         let mut array = b"[".to_vec();
         let entries = &self.entries[entries];
         if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
-            array.extend_from_slice(&self.body[first.range.start as usize..last.range.end as usize]);
+            array
+                .extend_from_slice(&self.body[first.range.start as usize..last.range.end as usize]);
         }
         array.push(b']');
         array
@@ -139,7 +140,13 @@ impl Batch {
     }
 
     /// Appends the statement that `write` writes. [`Batch::begin_source`] comes first.
-    pub(super) fn push(&mut self, id: Uuid, position: Position, added: Added, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn push(
+        &mut self,
+        id: Uuid,
+        position: Position,
+        added: Added,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
         self.body.pop();
         if !self.entries.is_empty() {
             self.body.push(b',');
@@ -179,7 +186,9 @@ mod tests {
         batch.begin_source(&Arc::from("input.json"));
         for (index, statement) in statements.iter().enumerate() {
             let position = Position { statement: index as u64 + 1, byte: Some(7) };
-            batch.push(Uuid::from_u128(index as u128), position, Added::default(), |body| body.extend_from_slice(statement.as_bytes()));
+            batch.push(Uuid::from_u128(index as u128), position, Added::default(), |body| {
+                body.extend_from_slice(statement.as_bytes())
+            });
         }
         batch
     }
@@ -216,7 +225,9 @@ mod tests {
     fn a_place_names_the_source_and_the_statement() {
         let mut batch = batch(&["{}"]);
         batch.begin_source(&Arc::from("generated"));
-        batch.push(Uuid::nil(), Position { statement: 3, byte: None }, Added::default(), |body| body.extend_from_slice(b"{}"));
+        batch.push(Uuid::nil(), Position { statement: 3, byte: None }, Added::default(), |body| {
+            body.extend_from_slice(b"{}")
+        });
         assert_eq!(batch.place(0), "input.json: statement 1 (byte 7)");
         assert_eq!(batch.place(1), "generated: statement 3");
     }

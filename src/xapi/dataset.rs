@@ -34,7 +34,8 @@ pub enum WriteError {
 /// A directory with other statement files is refused, because reading it would mix two data sets.
 pub fn write(directory: &Path, seed: u64, count: u64) -> Result<Vec<PathBuf>, WriteError> {
     let names = file_names(count);
-    fs::create_dir_all(directory).map_err(|source| WriteError::Io { path: directory.to_owned(), source })?;
+    fs::create_dir_all(directory)
+        .map_err(|source| WriteError::Io { path: directory.to_owned(), source })?;
     refuse_strangers(directory, &names)?;
 
     let mut generator = Generator::new(seed);
@@ -45,7 +46,9 @@ pub fn write(directory: &Path, seed: u64, count: u64) -> Result<Vec<PathBuf>, Wr
     for name in &names {
         let statements = left.min(FILE_STATEMENTS);
         left -= statements;
-        generator.fill_and_observe(&mut batch, statements as usize, |event, learner| collector.observe(event, learner));
+        generator.fill_and_observe(&mut batch, statements as usize, |event, learner| {
+            collector.observe(event, learner)
+        });
         written.push(write_whole(directory, name, |file| write_gzip(file, batch.body()))?);
     }
     let answers = collector.answers(seed);
@@ -68,7 +71,10 @@ fn refuse_strangers(directory: &Path, names: &[String]) -> Result<(), WriteError
     for entry in fs::read_dir(directory).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && names.iter().all(|known| *known != name) {
+        if name.starts_with(PREFIX)
+            && name.ends_with(SUFFIX)
+            && names.iter().all(|known| *known != name)
+        {
             return Err(WriteError::Stranger(path));
         }
     }
@@ -84,7 +90,11 @@ fn write_gzip(file: &mut impl Write, body: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn write_whole(directory: &Path, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<PathBuf, WriteError> {
+fn write_whole(
+    directory: &Path,
+    name: &str,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<PathBuf, WriteError> {
     let path = directory.join(name);
     let partial = directory.join(format!(".{name}.partial"));
     let result = File::create(&partial)
@@ -125,7 +135,10 @@ mod tests {
     }
 
     fn names(directory: &Path) -> Vec<String> {
-        let mut names: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -136,11 +149,20 @@ mod tests {
         let mut batch = Batch::new();
         let mut expected = file_names(DEFAULT_COUNT);
         for name in &expected {
-            generator.fill_and_observe(&mut batch, FILE_STATEMENTS as usize, |event, learner| collector.observe(event, learner));
-            assert!(unpacked(&Path::new(CHECKED_IN).join(name)) == [batch.body(), b"\n"].concat(), "data/{name} has other statements");
+            generator.fill_and_observe(&mut batch, FILE_STATEMENTS as usize, |event, learner| {
+                collector.observe(event, learner)
+            });
+            assert!(
+                unpacked(&Path::new(CHECKED_IN).join(name)) == [batch.body(), b"\n"].concat(),
+                "data/{name} has other statements"
+            );
         }
-        let answers = serde_json::to_string_pretty(&collector.answers(DEFAULT_SEED)).unwrap() + "\n";
-        assert!(fs::read_to_string(Path::new(CHECKED_IN).join(ANSWERS_FILE)).unwrap() == answers, "data/{ANSWERS_FILE} has other figures");
+        let answers =
+            serde_json::to_string_pretty(&collector.answers(DEFAULT_SEED)).unwrap() + "\n";
+        assert!(
+            fs::read_to_string(Path::new(CHECKED_IN).join(ANSWERS_FILE)).unwrap() == answers,
+            "data/{ANSWERS_FILE} has other figures"
+        );
         expected.splice(0..0, ["README.md".to_owned(), ANSWERS_FILE.to_owned()]);
         assert_eq!(names(Path::new(CHECKED_IN)), expected);
     }
@@ -149,7 +171,10 @@ mod tests {
     fn a_written_data_set_is_read_back_as_it_was_made() {
         let directory = tempfile::tempdir().unwrap();
         let written = write(directory.path(), 7, 1500).unwrap();
-        assert_eq!(names(directory.path()), ["answers.json", "statements-00.json.gz", "statements-01.json.gz"]);
+        assert_eq!(
+            names(directory.path()),
+            ["answers.json", "statements-00.json.gz", "statements-01.json.gz"]
+        );
         assert_eq!(written.len(), 3);
         let inputs = Input::from_path(directory.path()).unwrap();
         let mut read = Reader::new(inputs, Limits::default(), jiff::Timestamp::UNIX_EPOCH);
@@ -167,7 +192,10 @@ mod tests {
         assert_eq!(file_names(1), ["statements-00.json.gz"]);
         assert_eq!(file_names(22_000).last().unwrap(), "statements-21.json.gz");
         let many = file_names(100_001);
-        assert_eq!((many[0].as_str(), many.len(), many.is_sorted()), ("statements-000.json.gz", 101, true));
+        assert_eq!(
+            (many[0].as_str(), many.len(), many.is_sorted()),
+            ("statements-000.json.gz", 101, true)
+        );
     }
 
     #[test]

@@ -49,8 +49,10 @@ pub mod moodle {
     pub const FORUM: &str = "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/forum";
     pub const DISCUSSION: &str = "http://id.tincanapi.com/activitytype/discussion";
     pub const REPLY: &str = "http://id.tincanapi.com/activitytype/forum-reply";
-    pub const ASSIGNMENT: &str = "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/assignment";
-    pub const SUBMISSION: &str = "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/submission";
+    pub const ASSIGNMENT: &str =
+        "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/assignment";
+    pub const SUBMISSION: &str =
+        "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/submission";
     pub const QUIZ: &str = "http://adlnet.gov/expapi/activities/assessment";
     pub const ATTEMPT: &str = "http://adlnet.gov/expapi/activities/attempt";
     /// What the plugin calls an external tool, such as the video player.
@@ -65,11 +67,21 @@ mod tests {
     #[test]
     fn the_mapping_has_a_column_for_each_extension_of_this_project() {
         const INDEX: &str = include_str!("../../manifests/statements.json");
-        let extensions =
-            [context::COURSE_ID, context::COURSE_NAME, context::COHORT, context::ACTIVITY_KIND, context::VIDEO_POSITION, context::VIDEO_MINUTE];
+        let extensions = [
+            context::COURSE_ID,
+            context::COURSE_NAME,
+            context::COHORT,
+            context::ACTIVITY_KIND,
+            context::VIDEO_POSITION,
+            context::VIDEO_MINUTE,
+        ];
         for iri in extensions {
             assert!(INDEX.contains(&format!(r#""context.extensions.{iri}": {{"#)), "{iri}");
         }
-        assert_eq!(INDEX.matches(r#""context.extensions.https://lastack.example.org/"#).count(), 2 * extensions.len(), "each with its alias");
+        assert_eq!(
+            INDEX.matches(r#""context.extensions.https://lastack.example.org/"#).count(),
+            2 * extensions.len(),
+            "each with its alias"
+        );
     }
 }

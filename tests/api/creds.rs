@@ -11,8 +11,21 @@ use super::install::secret;
 fn passwords_are_hidden_until_a_component_is_named() {
     let lab = Lab::installed();
     let password = &secret(&lab, "lrs-ralph")["password"];
-    lab.machine.run("creds").exits(0).prints("admin").prints("elastic").prints("********").says("creds lrs").never_shows(password);
-    lab.machine.run("creds lrs").exits(0).says_nothing().prints(password).prints("lrs-ralph/password").never_shows("password-of-elastic");
+    lab.machine
+        .run("creds")
+        .exits(0)
+        .prints("admin")
+        .prints("elastic")
+        .prints("********")
+        .says("creds lrs")
+        .never_shows(password);
+    lab.machine
+        .run("creds lrs")
+        .exits(0)
+        .says_nothing()
+        .prints(password)
+        .prints("lrs-ralph/password")
+        .never_shows("password-of-elastic");
 }
 
 #[test]
@@ -27,9 +40,23 @@ fn programs_get_lines_or_a_document() {
         .prints("LASTACK_LRS_USER='admin'\n");
     let document = lab.machine.run("creds -o json").exits(0).json();
     assert_eq!(document["kind"], "Credentials");
-    let accounts: Vec<String> =
-        document["items"].as_array().unwrap().iter().map(|item| format!("{}/{}", item["component"], item["user"]).replace('"', "")).collect();
-    assert_eq!(accounts, ["lms/user", "lms/tool_generator_000001", "lrs/admin", "datalake/elastic", "dataviz/admin", "dataviz/teacher"]);
+    let accounts: Vec<String> = document["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| format!("{}/{}", item["component"], item["user"]).replace('"', ""))
+        .collect();
+    assert_eq!(
+        accounts,
+        [
+            "lms/user",
+            "lms/tool_generator_000001",
+            "lrs/admin",
+            "datalake/elastic",
+            "dataviz/admin",
+            "dataviz/teacher"
+        ]
+    );
     assert_eq!(document["items"][2]["password"], password.as_str());
 }
 
@@ -37,12 +64,18 @@ fn programs_get_lines_or_a_document() {
 fn where_to_use_them_is_outside_the_cluster_when_the_part_is_there() {
     let lab = Lab::installed();
     for (service, address) in [("lrs-ralph", "192.0.2.7"), ("dataviz-superset", "192.0.2.8")] {
-        let mut object = lab.kubernetes.object(&format!("/api/v1/namespaces/alice/services/{service}")).expect("the service");
+        let mut object = lab
+            .kubernetes
+            .object(&format!("/api/v1/namespaces/alice/services/{service}"))
+            .expect("the service");
         object["status"] = json!({"loadBalancer": {"ingress": [{"ip": address}]}});
         lab.kubernetes.put([object]);
     }
     lab.machine.run("creds lrs").exits(0).prints("http://192.0.2.7/xAPI").never_shows("svc");
-    lab.machine.run("creds dataviz -o env").exits(0).prints("LASTACK_DATAVIZ_ADMIN_URL='http://192.0.2.8'\n");
+    lab.machine
+        .run("creds dataviz -o env")
+        .exits(0)
+        .prints("LASTACK_DATAVIZ_ADMIN_URL='http://192.0.2.8'\n");
     lab.machine.run("creds datalake").exits(0).prints("https://data-lake-es-http.alice.svc:9200");
 }
 
@@ -50,9 +83,17 @@ fn where_to_use_them_is_outside_the_cluster_when_the_part_is_there() {
 fn a_part_goes_by_the_name_that_status_shows_too() {
     let lab = Lab::installed();
     for (shown, name) in [("moodle", "lms"), ("ralph", "lrs"), ("superset", "dataviz")] {
-        assert_eq!(lab.machine.run(&format!("creds {shown}")).exits(0).stdout, lab.machine.run(&format!("creds {name}")).stdout);
+        assert_eq!(
+            lab.machine.run(&format!("creds {shown}")).exits(0).stdout,
+            lab.machine.run(&format!("creds {name}")).stdout
+        );
     }
-    lab.machine.run("install --only ralph,superset --dry-run").exits(0).prints("lrs.release").prints("dataviz.release").never_shows("lms.release");
+    lab.machine
+        .run("install --only ralph,superset --dry-run")
+        .exits(0)
+        .prints("lrs.release")
+        .prints("dataviz.release")
+        .never_shows("lms.release");
 }
 
 #[test]
@@ -74,7 +115,17 @@ fn a_secret_that_the_user_may_not_read_costs_its_row_and_names_the_permission() 
     lab.kubernetes.forbids(Method::GET, "/api/v1/namespaces/alice/secrets/lrs-ralph", sentence);
     lab.machine.run("creds lrs").exits(4).prints_nothing().says(sentence);
     let ended = lab.machine.run("creds");
-    ended.exits(4).prints("elastic").prints("teacher").prints("lrs         unknown").says(&format!("warning: lrs: secret lrs-ralph: {sentence}"));
+    ended
+        .exits(4)
+        .prints("elastic")
+        .prints("teacher")
+        .prints("lrs         unknown")
+        .says(&format!("warning: lrs: secret lrs-ralph: {sentence}"));
     ended.says("error: not all accounts could be read");
-    lab.machine.run("creds -o env").exits(4).prints("LASTACK_DATALAKE_USER='elastic'\n").never_shows("unknown").says(sentence);
+    lab.machine
+        .run("creds -o env")
+        .exits(4)
+        .prints("LASTACK_DATALAKE_USER='elastic'\n")
+        .never_shows("unknown")
+        .says(sentence);
 }

@@ -15,9 +15,19 @@ fn install_brings_the_connection_and_the_dashboards() {
     let lab = Lab::installed();
     assert_eq!(lab.superset.titles("databases"), ["Data lake"]);
     assert_eq!(lab.superset.titles("dashboards").len(), 3);
-    let values = lab.helm.calls_of("upgrade").into_iter().find(|call| call.line().contains("dataviz")).expect("the release").values();
+    let values = lab
+        .helm
+        .calls_of("upgrade")
+        .into_iter()
+        .find(|call| call.line().contains("dataviz"))
+        .expect("the release")
+        .values();
     assert_eq!(values["existingSecret"], "dataviz-superset");
-    lab.machine.run("dashboards list").exits(0).prints("is-the-course-alive").prints("as in this program");
+    lab.machine
+        .run("dashboards list")
+        .exits(0)
+        .prints("is-the-course-alive")
+        .prints("as in this program");
 }
 
 #[test]
@@ -43,7 +53,11 @@ fn an_import_that_superset_refuses_is_an_error_that_names_the_file() {
     for _ in 0..3 {
         lab.superset.fails_import(Answer::Json(422, refusal.clone()));
     }
-    lab.machine.run("install --all").exits(1).says("dataviz.database: Superset answered 422 to the import of assets").says("charts/videos.yaml");
+    lab.machine
+        .run("install --all")
+        .exits(1)
+        .says("dataviz.database: Superset answered 422 to the import of assets")
+        .says("charts/videos.yaml");
     lab.machine.run("install --all").exits(1);
     lab.machine.run("install --all").exits(1);
     lab.machine.run("install --all").exits(0);
@@ -76,18 +90,29 @@ fn a_password_that_superset_no_longer_has_right_is_brought_again() {
 fn what_a_person_sets_of_the_connection_stays_and_where_it_leads_does_not() {
     let lab = Lab::installed();
     let imports = lab.superset.imports();
-    lab.superset.person_edits("Data lake", |lake| (lake["cache_timeout"], lake["database_name"]) = (json!(60), json!("Our lake")));
+    lab.superset.person_edits("Data lake", |lake| {
+        (lake["cache_timeout"], lake["database_name"]) = (json!(60), json!("Our lake"))
+    });
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
     assert_eq!(lab.superset.imports(), imports);
 
     lab.superset.person_edits("Our lake", |lake| {
-        let uri = lake["sqlalchemy_uri"].as_str().expect("an address").replace("verify_certs=True", "verify_certs=False");
+        let uri = lake["sqlalchemy_uri"]
+            .as_str()
+            .expect("an address")
+            .replace("verify_certs=True", "verify_certs=False");
         lake["sqlalchemy_uri"] = json!(uri);
     });
     lab.machine.run("install").exits(0).says("ok       dataviz.database");
     let lake = lab.superset.content("Our lake");
-    assert!(lake["sqlalchemy_uri"].as_str().expect("an address").contains("verify_certs=True"), "{lake}");
-    assert_eq!((&lake["cache_timeout"], &lake["extra"]["allows_virtual_table_explore"]), (&json!(60), &json!(true)));
+    assert!(
+        lake["sqlalchemy_uri"].as_str().expect("an address").contains("verify_certs=True"),
+        "{lake}"
+    );
+    assert_eq!(
+        (&lake["cache_timeout"], &lake["extra"]["allows_virtual_table_explore"]),
+        (&json!(60), &json!(true))
+    );
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
 }
 
@@ -98,7 +123,11 @@ fn a_password_of_a_person_is_no_fault_and_one_of_the_tool_is() {
     lab.machine.run("status").exits(0).prints("login ok, admin has a password of their own");
     lab.superset.refuses("lastack");
     lab.machine.run("status").exits(3).prints("does not accept the password of account lastack");
-    lab.machine.run("dashboards list").exits(1).says("does not accept the password of account lastack").says("hint: `kubectl lastack install`");
+    lab.machine
+        .run("dashboards list")
+        .exits(1)
+        .says("does not accept the password of account lastack")
+        .says("hint: `kubectl lastack install`");
 }
 
 #[test]
@@ -109,18 +138,38 @@ fn a_database_that_is_down_is_named_with_its_pod_and_the_reason() {
     let mut down = well.clone();
     down["status"]["readyReplicas"] = json!(0);
     let waiting = json!({"reason": "ImagePullBackOff", "message": "not found"});
-    lab.kubernetes.put([down.clone(), stuck_pod("dataviz-postgresql-0", NAMESPACE, dataviz_database_labels(), "postgres:99", waiting, 0)]);
+    lab.kubernetes.put([
+        down.clone(),
+        stuck_pod(
+            "dataviz-postgresql-0",
+            NAMESPACE,
+            dataviz_database_labels(),
+            "postgres:99",
+            waiting,
+            0,
+        ),
+    ]);
     lab.superset.loses_its_database(true);
     let why = "Superset's PostgreSQL is down: pod dataviz-postgresql-0 cannot pull postgres:99: not found in the registry";
     lab.machine.run("status").exits(3).prints(&format!("superset answers: {why}"));
     lab.machine.run("dashboards check").exits(1).says(why).says("hint: `kubectl lastack install`");
-    lab.machine.run("install").exits(1).says("dataviz.release: ").says("pod dataviz-postgresql-0 cannot pull postgres:99");
+    lab.machine
+        .run("install")
+        .exits(1)
+        .says("dataviz.release: ")
+        .says("pod dataviz-postgresql-0 cannot pull postgres:99");
 
     down["spec"]["replicas"] = json!(0);
     lab.kubernetes.put([down]);
-    lab.machine.run("status").exits(3).prints("PostgreSQL is down: statefulset dataviz-postgresql is scaled to 0 pods");
+    lab.machine
+        .run("status")
+        .exits(3)
+        .prints("PostgreSQL is down: statefulset dataviz-postgresql is scaled to 0 pods");
     lab.kubernetes.remove(path);
-    lab.machine.run("status").exits(3).prints("PostgreSQL is down: statefulset dataviz-postgresql is gone");
+    lab.machine
+        .run("status")
+        .exits(3)
+        .prints("PostgreSQL is down: statefulset dataviz-postgresql is gone");
     lab.kubernetes.put([well]);
     lab.machine.run("status").exits(3).prints("Superset answered 500 to the login: Fatal error");
 }
@@ -133,7 +182,15 @@ fn a_database_of_somebody_else_is_not_looked_for() {
     lab.kubernetes.remove("/apis/apps/v1/namespaces/alice/statefulsets/dataviz-postgresql");
     lab.machine.run(&format!("install --values dataviz={}", file.display())).exits(0);
     // its password is somebody else's to change, and pods read it only when they start
-    let told = || lab.helm.calls_of("upgrade").into_iter().rfind(|call| call.is("dataviz")).expect("the release").values()["secretChecksum"].clone();
+    let told = || {
+        lab.helm
+            .calls_of("upgrade")
+            .into_iter()
+            .rfind(|call| call.is("dataviz"))
+            .expect("the release")
+            .values()["secretChecksum"]
+            .clone()
+    };
     let before = told();
     lab.kubernetes
         .put([json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": NAMESPACE}, "data": {"password": "bmV3"}})]);
@@ -157,11 +214,26 @@ fn a_data_lake_that_superset_does_not_reach_is_a_fault_of_status_and_the_link_th
     let lab = Lab::installed();
     lab.superset.cannot_reach_the_data_lake("unable to authenticate user [dashboards]");
     let why = "unable to authenticate user [dashboards]";
-    lab.machine.run("status").exits(3).prints(&format!("superset data: Superset does not reach the data lake: {why}"));
-    lab.machine.run("dashboards explain learners").exits(3).prints("broken  database").prints(why).prints("configure dataviz");
+    lab.machine
+        .run("status")
+        .exits(3)
+        .prints(&format!("superset data: Superset does not reach the data lake: {why}"));
+    lab.machine
+        .run("dashboards explain learners")
+        .exits(3)
+        .prints("broken  database")
+        .prints(why)
+        .prints("configure dataviz");
     lab.superset.has_no_driver();
-    lab.machine.run("status").exits(3).prints("superset data: Superset cannot import the driver for Elasticsearch");
-    lab.machine.run("dashboards explain learners").exits(3).prints("broken  driver").prints("-c drivers -n alice");
+    lab.machine
+        .run("status")
+        .exits(3)
+        .prints("superset data: Superset cannot import the driver for Elasticsearch");
+    lab.machine
+        .run("dashboards explain learners")
+        .exits(3)
+        .prints("broken  driver")
+        .prints("-c drivers -n alice");
 }
 
 #[test]
@@ -170,10 +242,18 @@ fn a_query_that_the_data_lake_refuses_is_told_from_one_that_is_too_large_for_it(
     lab.machine.run("seed --count 10").exits(0);
     let explain = |error: &str| {
         lab.superset.gives_rows(json!({"colnames": [], "data": [], "error": error}));
-        lab.machine.run("dashboards explain learners").exits(3).prints("broken  query").prints(error).stdout.clone()
+        lab.machine
+            .run("dashboards explain learners")
+            .exits(3)
+            .prints("broken  query")
+            .prints(error)
+            .stdout
+            .clone()
     };
     assert!(explain("line 1:8: Unknown function [MEDIAN]").contains("docs/dashboards.md"));
-    let large = explain("[request] Data too large, data for [<agg [groupby]>] would be larger than the limit");
+    let large = explain(
+        "[request] Data too large, data for [<agg [groupby]>] would be larger than the limit",
+    );
     assert!(large.contains("filter for a shorter period, or give it more: `kubectl lastack install --profile classroom`"), "{large}");
 }
 
@@ -182,30 +262,57 @@ fn a_chart_is_checked_against_its_answer() {
     let lab = Lab::installed();
     let rows = |learners: u64| json!({"colnames": ["learners"], "coltypes": [0], "data": [{"learners": learners}]});
     let answers = lab.machine.path("answers.json");
-    fs::write(&answers, json!({"charts": {"learners": {"columns": ["learners"], "rows": [[283]]}}}).to_string()).unwrap();
-    let check = format!("dashboards check learners --fail-on-error --answers {}", answers.display());
+    fs::write(
+        &answers,
+        json!({"charts": {"learners": {"columns": ["learners"], "rows": [[283]]}}}).to_string(),
+    )
+    .unwrap();
+    let check =
+        format!("dashboards check learners --fail-on-error --answers {}", answers.display());
 
     lab.superset.gives_rows(rows(283));
-    lab.machine.run(&check).exits(0).prints("learners").prints("good").says("1 of 1 charts are good");
+    lab.machine
+        .run(&check)
+        .exits(0)
+        .prints("learners")
+        .prints("good")
+        .says("1 of 1 charts are good");
     let checked = lab.machine.run(&format!("{check} --slow 0 -o json")).exits(3).json();
-    assert_eq!((&checked["items"][0]["name"], &checked["items"][0]["result"]), (&json!("learners"), &json!("slow")));
+    assert_eq!(
+        (&checked["items"][0]["name"], &checked["items"][0]["result"]),
+        (&json!("learners"), &json!("slow"))
+    );
     lab.superset.gives_rows(rows(284));
     lab.machine.run(&check).exits(3).prints("wrong: learners shows (284), expected (283)");
     lab.machine.run(&check.replace("--fail-on-error", "")).exits(0).prints("wrong");
     lab.superset.gives_rows(json!({"error": "Unknown column [x]"}));
     let junit = lab.machine.path("junit.xml");
-    lab.machine.run(&format!("{check} --junit {}", junit.display())).exits(3).prints("error: learners Unknown column [x]");
+    lab.machine
+        .run(&format!("{check} --junit {}", junit.display()))
+        .exits(3)
+        .prints("error: learners Unknown column [x]");
     assert!(fs::read_to_string(junit).unwrap().contains("Unknown column [x]"));
-    lab.machine.run("dashboards check nobody").exits(1).says("there is no chart `nobody` in Superset");
+    lab.machine
+        .run("dashboards check nobody")
+        .exits(1)
+        .says("there is no chart `nobody` in Superset");
 }
 
 #[test]
 fn a_connection_that_breaks_is_the_trouble_of_one_chart() {
     let lab = Lab::installed();
     lab.superset.fails_query(Answer::Json(403, json!({"message": "Forbidden"})));
-    lab.machine.run("dashboards check --fail-on-error").exits(3).prints("Superset answered 403").says("30 of 31 charts are good");
+    lab.machine
+        .run("dashboards check --fail-on-error")
+        .exits(3)
+        .prints("Superset answered 403")
+        .says("30 of 31 charts are good");
     lab.superset.fails_query(Answer::Cut);
-    lab.machine.run("dashboards check --fail-on-error").exits(3).prints("error: ").says("30 of 31 charts are good");
+    lab.machine
+        .run("dashboards check --fail-on-error")
+        .exits(3)
+        .prints("error: ")
+        .says("30 of 31 charts are good");
 }
 
 #[test]
@@ -213,8 +320,15 @@ fn a_chart_that_cannot_be_checked_is_not_good_and_wrong_when_it_has_an_answer() 
     let lab = Lab::installed();
     lab.superset.person_edits("Learners", |chart| chart["viz_type"] = json!("sunburst"));
     let told = "learners is a sunburst without a saved query";
-    lab.machine.run("dashboards check --fail-on-error").exits(0).prints(told).says("30 of 31 charts are good, 1 cannot be checked");
-    let answers = lab.machine.write("answers.json", json!({"charts": {"learners": {"columns": ["learners"], "rows": [[283]]}}}).to_string());
+    lab.machine
+        .run("dashboards check --fail-on-error")
+        .exits(0)
+        .prints(told)
+        .says("30 of 31 charts are good, 1 cannot be checked");
+    let answers = lab.machine.write(
+        "answers.json",
+        json!({"charts": {"learners": {"columns": ["learners"], "rows": [[283]]}}}).to_string(),
+    );
     lab.machine
         .run(&format!("dashboards check learners --fail-on-error --answers {}", answers.display()))
         .exits(3)
@@ -225,10 +339,17 @@ fn a_chart_that_cannot_be_checked_is_not_good_and_wrong_when_it_has_an_answer() 
 #[test]
 fn a_query_that_a_person_saved_goes_with_what_else_is_overwritten() {
     let lab = Lab::installed();
-    lab.superset.person_edits("Learners", |chart| chart["query_context"] = json!(r#"{"queries": [{"metrics": ["saved"]}]}"#));
+    lab.superset.person_edits("Learners", |chart| {
+        chart["query_context"] = json!(r#"{"queries": [{"metrics": ["saved"]}]}"#)
+    });
     let asked = || {
         lab.machine.run("dashboards check learners").exits(0);
-        let request = lab.superset.server.requests().into_iter().rfind(|request| request.path == "/api/v1/chart/data");
+        let request = lab
+            .superset
+            .server
+            .requests()
+            .into_iter()
+            .rfind(|request| request.path == "/api/v1/chart/data");
         request.expect("a query").json()["queries"][0]["metrics"].clone()
     };
     assert_eq!(asked(), json!(["saved"]));
@@ -246,37 +367,63 @@ fn a_chart_on_another_database_is_not_explained_by_the_data_lake() {
     let chart = |title: &str, uuid: &str, params: Value| json!({"slice_name": title, "uuid": uuid, "dataset_uuid": dataset, "viz_type": "table", "params": params});
     lab.superset.person_makes("charts", chart("Grades", &grades, json!({"groupby": ["grade"]})));
     lab.superset.gives_rows(json!({"colnames": ["grade"], "data": [{"grade": 3}]}));
-    lab.machine.run("dashboards explain Grades").exits(0).prints("not the data lake").prints("the chart is not empty").never_shows("index");
+    lab.machine
+        .run("dashboards explain Grades")
+        .exits(0)
+        .prints("not the data lake")
+        .prints("the chart is not empty")
+        .never_shows("index");
     lab.superset.cannot_reach_the_data_lake("no route").has_no_driver();
-    lab.machine.run("dashboards explain Grades").exits(3).prints("broken  database  no route").never_shows("configure dataviz");
+    lab.machine
+        .run("dashboards explain Grades")
+        .exits(3)
+        .prints("broken  database  no route")
+        .never_shows("configure dataviz");
 }
 
 #[test]
 fn a_chart_that_was_deleted_is_missed_by_its_answer() {
     let lab = Lab::installed();
     let answers = lab.machine.path("answers.json");
-    fs::write(&answers, json!({"charts": {"learners": {"columns": ["learners"], "rows": []}}}).to_string()).unwrap();
+    fs::write(
+        &answers,
+        json!({"charts": {"learners": {"columns": ["learners"], "rows": []}}}).to_string(),
+    )
+    .unwrap();
     lab.superset.person_deletes("Learners");
     lab.machine
         .run(&format!("dashboards check --fail-on-error --answers {}", answers.display()))
         .exits(3)
         .prints("wrong: learners is not in Superset");
-    lab.machine.run("dashboards explain learners").exits(3).prints("a person deleted it").prints("dashboards apply --overwrite");
+    lab.machine
+        .run("dashboards explain learners")
+        .exits(3)
+        .prints("a person deleted it")
+        .prints("dashboards apply --overwrite");
 }
 
 #[test]
 fn open_prints_the_address_of_the_first_dashboard() {
     let lab = Lab::installed();
-    let mut service = lab.kubernetes.object("/api/v1/namespaces/alice/services/dataviz-superset").expect("the service");
+    let mut service = lab
+        .kubernetes
+        .object("/api/v1/namespaces/alice/services/dataviz-superset")
+        .expect("the service");
     service["status"] = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}});
     lab.kubernetes.put([service]);
-    lab.machine.run("open dataviz --print").exits(0).prints("http://192.0.2.7/superset/dashboard/is-the-course-alive/\n");
+    lab.machine
+        .run("open dataviz --print")
+        .exits(0)
+        .prints("http://192.0.2.7/superset/dashboard/is-the-course-alive/\n");
 }
 
 #[test]
 fn an_address_of_ipv6_stands_in_brackets() {
     let lab = Lab::installed();
-    let mut service = lab.kubernetes.object("/api/v1/namespaces/alice/services/dataviz-superset").expect("the service");
+    let mut service = lab
+        .kubernetes
+        .object("/api/v1/namespaces/alice/services/dataviz-superset")
+        .expect("the service");
     service["status"] = json!({"loadBalancer": {"ingress": [{"ip": "2001:db8::7"}]}});
     lab.kubernetes.put([service.clone()]);
     lab.machine.run("open dataviz --print").exits(0).prints("http://[2001:db8::7]/superset/");
@@ -293,7 +440,12 @@ fn an_address_of_ipv6_stands_in_brackets() {
 #[test]
 fn creds_names_an_account_for_people_who_look_and_one_for_people_who_change() {
     let lab = Lab::installed();
-    lab.machine.run("creds dataviz").exits(0).prints("admin").prints("teacher").prints(&format!("http://dataviz-superset.{NAMESPACE}.svc"));
+    lab.machine
+        .run("creds dataviz")
+        .exits(0)
+        .prints("admin")
+        .prints("teacher")
+        .prints(&format!("http://dataviz-superset.{NAMESPACE}.svc"));
     let lines = lab.machine.run("creds dataviz -o env").exits(0).stdout.clone();
     for name in ["LASTACK_DATAVIZ_ADMIN_PASSWORD", "LASTACK_DATAVIZ_TEACHER_PASSWORD"] {
         assert!(lines.contains(name), "{name} should be in\n{lines}");

@@ -30,7 +30,12 @@ fn what_a_person_changed_or_deleted_stays_until_overwrite() {
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
     lab.machine.run("configure").exits(0).says("2 left as people made them");
     assert!(lab.superset.titles("dashboards").contains(&"Ours".to_string()));
-    lab.machine.run("dashboards list").exits(0).prints("changed by a person").prints("deleted by a person").prints("Ada");
+    lab.machine
+        .run("dashboards list")
+        .exits(0)
+        .prints("changed by a person")
+        .prints("deleted by a person")
+        .prints("Ada");
     lab.machine.run("status").exits(0).prints("2 dashboards, 31 charts, 2 changed by people");
     lab.machine
         .run("dashboards apply")
@@ -38,14 +43,19 @@ fn what_a_person_changed_or_deleted_stays_until_overwrite() {
         .says("left alone: dashboard `Is the course alive?` was changed by Ada")
         .says("was deleted in Superset")
         .says("0 applied, 34 unchanged, 2 left alone");
-    lab.machine.run("dashboards apply --overwrite").exits(0).prints("dashboards/is-the-course-alive.yaml applied").says("2 applied, 34 unchanged");
+    lab.machine
+        .run("dashboards apply --overwrite")
+        .exits(0)
+        .prints("dashboards/is-the-course-alive.yaml applied")
+        .says("2 applied, 34 unchanged");
     assert!(lab.superset.titles("dashboards").contains(&ALIVE.to_string()));
     lab.machine.run("dashboards apply").exits(0).says("0 applied, 36 unchanged, 0 left alone");
 }
 
 /// One of our files as somebody who changes it has it.
 fn file(lab: &Lab, name: &str, replace: &[(&str, &str)]) -> String {
-    let text = fs::read_to_string(format!("{}/dashboards/{name}", env!("CARGO_MANIFEST_DIR"))).expect("one of our files");
+    let text = fs::read_to_string(format!("{}/dashboards/{name}", env!("CARGO_MANIFEST_DIR")))
+        .expect("one of our files");
     let text = replace.iter().fold(text, |text, (from, to)| {
         assert!(text.contains(from), "{name} should have {from}");
         text.replace(from, to)
@@ -68,7 +78,10 @@ fn what_a_person_applied_from_a_file_stays_until_overwrite() {
     lab.machine.run("configure").exits(0).says("1 left as people made them");
     lab.machine.run("status").exits(0).prints("1 changed by people");
     lab.machine.run("dashboards list").exits(0).prints("applied from a file");
-    lab.machine.run("dashboards apply").exits(0).says("left alone: dashboard `Is the course alive?` was applied from a file");
+    lab.machine
+        .run("dashboards apply")
+        .exits(0)
+        .says("left alone: dashboard `Is the course alive?` was applied from a file");
     assert!(lab.superset.titles("dashboards").contains(&"Theirs".to_string()));
 
     // the file goes on
@@ -90,7 +103,11 @@ fn what_is_exported_can_be_applied_and_only_what_was_changed_is_a_persons() {
         .says("left out: dashboard_export/themes/Corporate.yaml, which holds a theme");
     lab.machine.run("dashboards apply --overwrite").exits(0).says("1 applied");
     lab.machine.write("theirs/tags.yaml", "tags: []");
-    lab.machine.run("dashboards apply theirs").exits(0).says("left out: tags.yaml, which holds tags").says("1 applied, 35 unchanged, 0 left alone");
+    lab.machine
+        .run("dashboards apply theirs")
+        .exits(0)
+        .says("left out: tags.yaml, which holds tags")
+        .says("1 applied, 35 unchanged, 0 left alone");
     lab.machine.run("status").exits(0).prints("1 changed by people");
     assert!(lab.superset.titles("dashboards").contains(&"Theirs".to_string()));
 }
@@ -114,10 +131,18 @@ fn what_a_person_changed_stays_when_this_program_has_a_newer_file() {
     let lab = Lab::installed();
     lab.superset.person_renames(ALIVE, "Ours").person_deletes("Is the data flowing?");
     brought_other_files(&lab, &[OF_ALIVE, OF_FLOWING, OF_STATEMENTS]);
-    lab.machine.run("dashboards list").exits(0).prints("changed by a person").prints("deleted by a person");
+    lab.machine
+        .run("dashboards list")
+        .exits(0)
+        .prints("changed by a person")
+        .prints("deleted by a person");
     lab.machine.run("install").exits(0).says("2 left as people made them");
     let titles = lab.superset.titles("dashboards");
-    assert!(titles.contains(&"Ours".to_string()) && !titles.contains(&"Is the data flowing?".to_string()), "{titles:?}");
+    assert!(
+        titles.contains(&"Ours".to_string())
+            && !titles.contains(&"Is the data flowing?".to_string()),
+        "{titles:?}"
+    );
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
 }
 
@@ -131,7 +156,11 @@ fn a_chart_that_a_person_deleted_does_not_take_others_with_it_in_an_upgrade() {
     lab.machine.run("install").exits(0);
     assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 11);
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
-    lab.machine.run("dashboards apply --overwrite").exits(0).prints("charts/odd-statements.yaml applied").says("2 applied");
+    lab.machine
+        .run("dashboards apply --overwrite")
+        .exits(0)
+        .prints("charts/odd-statements.yaml applied")
+        .says("2 applied");
     assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 12);
 }
 
@@ -145,7 +174,10 @@ fn a_data_set_that_a_person_deleted_holds_back_what_is_made_on_it() {
         .exits(0)
         .says("1 left as people made them; held back: chart `Learners` needs dataset `statements`, which is not in Superset");
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
-    lab.machine.run("status").exits(0).prints("3 dashboards, 31 charts, 1 changed by people, 1 held back");
+    lab.machine
+        .run("status")
+        .exits(0)
+        .prints("3 dashboards, 31 charts, 1 changed by people, 1 held back");
     lab.machine
         .run("dashboards apply")
         .exits(0)
@@ -161,12 +193,20 @@ fn a_dashboard_of_a_file_whose_chart_is_nowhere_comes_without_it() {
     let part = |name: &str, uuid: &str| json!({"type": "CHART", "meta": {"uuid": uuid, "chartId": 1, "sliceName": name}});
     let dashboard = json!({"dashboard_title": "Mine", "uuid": COPY, "position": {"A": part("Learners", OF_LEARNERS), "B": part("Lost", OF_LOST)}});
     lab.machine.write("mine/dashboard.yaml", dashboard.to_string());
-    lab.machine.run("dashboards apply mine").exits(0).says("dashboard `Mine` comes without chart `Lost`, which is not in Superset").says("1 applied");
+    lab.machine
+        .run("dashboards apply mine")
+        .exits(0)
+        .says("dashboard `Mine` comes without chart `Lost`, which is not in Superset")
+        .says("1 applied");
     assert_eq!(lab.superset.charts_of("Mine"), ["Learners"]);
     let lost = json!({"slice_name": "Lost", "uuid": OF_LOST, "dataset_uuid": OF_STATEMENTS, "viz_type": "table", "params": {}});
     lab.machine.write("lost.yaml", lost.to_string());
     lab.machine.run("dashboards apply lost.yaml").exits(0).says("1 applied");
-    lab.machine.run("dashboards apply mine").exits(0).says("1 applied").never_shows("comes without");
+    lab.machine
+        .run("dashboards apply mine")
+        .exits(0)
+        .says("1 applied")
+        .never_shows("comes without");
     assert_eq!(lab.superset.charts_of("Mine"), ["Learners", "Lost"]);
 }
 
@@ -174,26 +214,43 @@ fn a_dashboard_of_a_file_whose_chart_is_nowhere_comes_without_it() {
 fn a_newer_chart_waits_for_a_metric_that_the_data_set_of_a_person_lacks() {
     let lab = Lab::installed();
     lab.superset.person_edits("statements", |dataset| {
-        dataset["metrics"].as_array_mut().expect("metrics").retain(|metric| metric["metric_name"] != "learners");
+        dataset["metrics"]
+            .as_array_mut()
+            .expect("metrics")
+            .retain(|metric| metric["metric_name"] != "learners");
     });
     // which nobody asks for: the others are as good as ever
     brought_other_files(&lab, &[OF_LEARNERS, OF_EVENTS]);
     let why = "chart `Learners` needs metric `learners`, which dataset `statements` as people made it does not have";
-    lab.machine.run("install").exits(0).says(&format!("1 left as people made them; held back: {why}"));
+    lab.machine
+        .run("install")
+        .exits(0)
+        .says(&format!("1 left as people made them; held back: {why}"));
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
     lab.machine.run("status").exits(0).prints("31 charts, 1 changed by people, 1 held back");
     lab.machine.run("dashboards apply").exits(0).says(&format!("held back: {why}"));
-    let broken = lab.machine.run("dashboards explain learners").exits(3).prints("`statements` has no metric `learners`").stdout.clone();
+    let broken = lab
+        .machine
+        .run("dashboards explain learners")
+        .exits(3)
+        .prints("`statements` has no metric `learners`")
+        .stdout
+        .clone();
     assert!(broken.contains("apply --overwrite"), "{broken}");
 
-    lab.machine.run("dashboards apply --overwrite").exits(0).prints("charts/learners.yaml applied").says("2 applied, 34 unchanged, 0 left alone");
+    lab.machine
+        .run("dashboards apply --overwrite")
+        .exits(0)
+        .prints("charts/learners.yaml applied")
+        .says("2 applied, 34 unchanged, 0 left alone");
 }
 
 /// As if these assets had been brought by another version of this program, with other files.
 fn brought_other_files(lab: &Lab, uuids: &[&str]) {
     let mut map = lab.kubernetes.object(RECORD).expect("the record");
     for uuid in uuids {
-        let mut applied: Value = serde_json::from_str(map["data"][uuid].as_str().expect("an entry")).expect("JSON");
+        let mut applied: Value =
+            serde_json::from_str(map["data"][uuid].as_str().expect("an entry")).expect("JSON");
         applied["digest"] = json!("of another file");
         // which did not write down where it had them from
         applied.as_object_mut().expect("an entry").remove("origin");
@@ -206,7 +263,8 @@ fn brought_other_files(lab: &Lab, uuids: &[&str]) {
 fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
     let lab = Lab::installed();
     let (imports, ours) = (lab.superset.imports(), lab.superset.titles("dashboards"));
-    let folder = file(&lab, "dashboards/is-the-course-alive.yaml", &[(OF_ALIVE, COPY), (ALIVE, "A copy")]);
+    let folder =
+        file(&lab, "dashboards/is-the-course-alive.yaml", &[(OF_ALIVE, COPY), (ALIVE, "A copy")]);
     lab.machine
         .run(&format!("dashboards apply {folder}"))
         .exits(1)
@@ -225,10 +283,15 @@ fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
 
     // of what is new no two may have one place either
     let lab = Lab::installed();
-    let new = |slug: &str, uuid: &str| format!("dashboard_title: New\nslug: {slug}\nuuid: {uuid}\nposition: {{}}\n");
+    let new = |slug: &str, uuid: &str| {
+        format!("dashboard_title: New\nslug: {slug}\nuuid: {uuid}\nposition: {{}}\n")
+    };
     lab.machine.write("two/a.yaml", new("new", COPY));
     lab.machine.write("two/b.yaml", new("new", &COPY.replace('c', "d")));
-    lab.machine.run("dashboards apply two").exits(2).says("dashboards/a.yaml and dashboards/b.yaml both have the address `new`");
+    lab.machine
+        .run("dashboards apply two")
+        .exits(2)
+        .says("dashboards/a.yaml and dashboards/b.yaml both have the address `new`");
     lab.machine.write("two/b.yaml", new("newer", &COPY.replace('c', "d")));
     lab.machine.run("dashboards apply two").exits(0).says("2 applied");
 }
@@ -240,7 +303,10 @@ fn what_another_import_may_have_changed_meanwhile_is_brought_again_before_it_is_
     let imports = lab.superset.imports();
     let mut others = 1;
     lab.kubernetes.reacts(Method::PATCH, RECORD, move |_, request| {
-        assert!(request.json()["metadata"]["resourceVersion"].is_string(), "{request} should say what it knows");
+        assert!(
+            request.json()["metadata"]["resourceVersion"].is_string(),
+            "{request} should say what it knows"
+        );
         (others > 0).then(|| {
             others -= 1;
             failure(409, "Conflict", "the object has been modified")
@@ -260,6 +326,9 @@ fn a_hostile_archive_never_reaches_superset() {
     archive.start_file("../../charts/a.yaml", SimpleFileOptions::default()).unwrap();
     archive.write_all(b"slice_name: a\n").unwrap();
     archive.finish().unwrap();
-    lab.machine.run(&format!("dashboards apply {}", file.display())).exits(2).says("points out of the archive");
+    lab.machine
+        .run(&format!("dashboards apply {}", file.display()))
+        .exits(2)
+        .says("points out of the archive");
     assert_eq!(lab.superset.imports(), imports);
 }

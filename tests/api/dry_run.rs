@@ -20,18 +20,28 @@ fn a_dry_run_in_an_empty_cluster_tells_what_would_be_made_and_makes_nothing() {
         .prints("later    datalake.index          after datalake.cluster")
         .says("nothing was changed");
     assert_eq!(lab.kubernetes.changes(), Vec::<String>::new());
-    assert!(lab.helm.calls().iter().all(|call| call.is("version") || call.is("status")), "{:?}", lab.helm.calls());
+    assert!(
+        lab.helm.calls().iter().all(|call| call.is("version") || call.is("status")),
+        "{:?}",
+        lab.helm.calls()
+    );
 }
 
 #[test]
 fn a_dry_run_over_a_stack_has_nothing_to_do() {
     let lab = Lab::installed();
     let changes = lab.kubernetes.changes();
-    lab.machine.run("install --dry-run").exits(0).says("Nothing to do").never_shows("make ").never_shows("change ");
+    lab.machine
+        .run("install --dry-run")
+        .exits(0)
+        .says("Nothing to do")
+        .never_shows("make ")
+        .never_shows("change ");
     assert_eq!(lab.kubernetes.changes(), changes);
 }
 
-const SERVICE: &str = "apiVersion: v1\nkind: Service\nmetadata:\n  name: lrs-ralph\nspec:\n  type: ClusterIP\n";
+const SERVICE: &str =
+    "apiVersion: v1\nkind: Service\nmetadata:\n  name: lrs-ralph\nspec:\n  type: ClusterIP\n";
 
 #[test]
 fn an_object_that_somebody_changed_or_removed_is_named() {
@@ -42,14 +52,24 @@ fn an_object_that_somebody_changed_or_removed_is_named() {
     let mut service = lab.kubernetes.object(path).unwrap();
     for (kind, finding) in [
         ("ClusterIP", "there    lrs.release"),
-        ("LoadBalancer", "change   lrs.release             service/lrs-ralph .spec.type is LoadBalancer, should be ClusterIP"),
+        (
+            "LoadBalancer",
+            "change   lrs.release             service/lrs-ralph .spec.type is LoadBalancer, should be ClusterIP",
+        ),
     ] {
         service["spec"]["type"] = kind.into();
         lab.kubernetes.put([service.clone()]);
         lab.machine.run("install --dry-run").exits(0).prints(finding);
     }
-    lab.kubernetes.answers(Method::GET, path, failure(404, "NotFound", "services \"lrs-ralph\" not found"));
-    lab.machine.run("install --dry-run").exits(0).prints("service/lrs-ralph is gone, should be there");
+    lab.kubernetes.answers(
+        Method::GET,
+        path,
+        failure(404, "NotFound", "services \"lrs-ralph\" not found"),
+    );
+    lab.machine
+        .run("install --dry-run")
+        .exits(0)
+        .prints("service/lrs-ralph is gone, should be there");
 }
 
 #[test]
@@ -85,7 +105,12 @@ fn explain_shows_commands_without_a_secret() {
 fn explained_lines_are_commands_or_headings() {
     let ended = Lab::empty().machine.run("install --explain");
     for line in ended.stdout.lines() {
-        assert!(["# ", "kubectl ", "helm ", "curl ", "unzip "].iter().any(|start| line.starts_with(start)), "no command: {line}");
+        assert!(
+            ["# ", "kubectl ", "helm ", "curl ", "unzip "]
+                .iter()
+                .any(|start| line.starts_with(start)),
+            "no command: {line}"
+        );
     }
 }
 
@@ -109,7 +134,12 @@ fn what_the_user_may_not_look_at_keeps_nothing_else_from_being_looked_at() {
     let lab = Lab::installed();
     let sentence = "storageclasses.storage.k8s.io is forbidden: User \"alice\" cannot list resource \"storageclasses\"";
     lab.kubernetes.forbids(Method::GET, "/apis/storage.k8s.io/v1/storageclasses", sentence);
-    lab.machine.run("install --dry-run").exits(0).prints("unknown  preflight.storage").prints("there    lrs.answers").says("Nothing to do");
+    lab.machine
+        .run("install --dry-run")
+        .exits(0)
+        .prints("unknown  preflight.storage")
+        .prints("there    lrs.answers")
+        .says("Nothing to do");
     lab.machine.run("install").exits(0).says("nothing to change");
 }
 
@@ -118,5 +148,10 @@ fn a_plugin_in_a_pod_that_the_user_may_not_look_at_is_not_called_missing() {
     let lab = Lab::installed();
     let sentence = lab.hides_pods();
     lab.machine.run("install --dry-run").exits(0).prints("unknown  lms.installed");
-    lab.machine.run("configure lms").exits(4).says("failed   lms.settings").says(sentence).says("hint: ask who runs the cluster for that");
+    lab.machine
+        .run("configure lms")
+        .exits(4)
+        .says("failed   lms.settings")
+        .says(sentence)
+        .says("hint: ask who runs the cluster for that");
 }

@@ -13,12 +13,21 @@ const SECRETS: &str = "/api/v1/namespaces/alice/secrets";
 
 /// The data of a Secret, decoded.
 pub fn secret(lab: &Lab, name: &str) -> BTreeMap<String, String> {
-    let secret = lab.kubernetes.object(&format!("{SECRETS}/{name}")).unwrap_or_else(|| panic!("there should be a secret {name}"));
+    let secret = lab
+        .kubernetes
+        .object(&format!("{SECRETS}/{name}"))
+        .unwrap_or_else(|| panic!("there should be a secret {name}"));
     let decode = |value: &Value| {
-        let bytes = base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap()).unwrap();
+        let bytes =
+            base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap()).unwrap();
         String::from_utf8(bytes).unwrap()
     };
-    secret["data"].as_object().unwrap().iter().map(|(key, value)| (key.clone(), decode(value))).collect()
+    secret["data"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(key, value)| (key.clone(), decode(value)))
+        .collect()
 }
 
 /// All passwords that an install made.
@@ -29,13 +38,18 @@ pub fn passwords(lab: &Lab) -> Vec<String> {
         ("data-lake-user-dashboards", &["password"]),
         ("data-lake-user-size", &["password"]),
         ("data-lake-user-lastack", &["password"]),
-        ("dataviz-superset", &["admin-password", "teacher-password", "lastack-password", "secret-key"]),
+        (
+            "dataviz-superset",
+            &["admin-password", "teacher-password", "lastack-password", "secret-key"],
+        ),
         ("dataviz-postgresql", &["password"]),
         ("dataviz-valkey", &["password"]),
         ("lms-moodle", &["moodle-password", "learner-password"]),
         ("lms-postgresql", &["password"]),
     ];
-    KEYS.iter().flat_map(|(name, keys)| keys.iter().map(|key| secret(lab, name)[*key].clone())).collect()
+    KEYS.iter()
+        .flat_map(|(name, keys)| keys.iter().map(|key| secret(lab, name)[*key].clone()))
+        .collect()
 }
 
 #[test]
@@ -63,7 +77,9 @@ fn an_empty_cluster_becomes_a_stack_that_answers() {
 #[test]
 fn a_stack_of_some_components_stays_one_until_all_are_asked_for() {
     let lab = Lab::empty();
-    lab.machine.run("install --only lrs").exits(0).says("This stack is without lms, dataviz: `kubectl lastack install -n alice --all` brings them");
+    lab.machine.run("install --only lrs").exits(0).says(
+        "This stack is without lms, dataviz: `kubectl lastack install -n alice --all` brings them",
+    );
     lab.helm.lists(json!([{"name": "lrs", "status": "deployed", "chart": "ralph-0.1.0", "app_version": "5.0.1"}]));
     lab.machine.run("install").exits(0).says("nothing to change").never_shows("lms.");
     lab.machine.run("status").exits(0).prints("heartbeat ok").never_shows("moodle");
@@ -100,18 +116,27 @@ fn what_to_type_next_leads_to_the_cluster_and_as_the_user_that_were_typed() {
 fn a_file_says_what_a_stack_consists_of() {
     let lab = Lab::empty();
     lab.machine.write("lastack.yaml", "components: [lrs]\nprofile: classroom\n");
-    lab.machine.run("install -f lastack.yaml").exits(0).says("profile classroom").says("lrs.release").never_shows("dataviz.");
+    lab.machine
+        .run("install -f lastack.yaml")
+        .exits(0)
+        .says("profile classroom")
+        .says("lrs.release")
+        .never_shows("dataviz.");
     assert_eq!(lab.helm.calls_of("upgrade").len(), 2, "operator and lrs");
 }
 
 #[test]
 fn an_operator_that_is_no_statefulset_is_not_installed_a_second_time() {
     let lab = Lab::empty();
-    let mut pod = pod("elastic-operator-7d9f", json!({"control-plane": "elastic-operator"}), ("https", 9443));
+    let mut pod =
+        pod("elastic-operator-7d9f", json!({"control-plane": "elastic-operator"}), ("https", 9443));
     pod["metadata"]["namespace"] = json!("operators");
     pod["spec"]["containers"][0]["image"] = json!("docker.elastic.co/eck/eck-operator-ubi:3.4.0");
     lab.kubernetes.put([operator()[0].clone(), pod]);
-    lab.machine.run("install").exits(0).says("there    operator.release       ECK 3.4.0 in operators");
+    lab.machine
+        .run("install")
+        .exits(0)
+        .says("there    operator.release       ECK 3.4.0 in operators");
     assert!(lab.helm.calls_of("upgrade").iter().all(|call| !call.is("elastic-operator")));
 }
 
@@ -120,7 +145,11 @@ fn a_second_install_changes_nothing() {
     let lab = Lab::installed();
     let (changes, passwords) = (lab.kubernetes.changes(), passwords(&lab));
     lab.machine.run("install").exits(0).says("Ready, nothing to change, in ").never_shows("  ok ");
-    assert_eq!(lab.kubernetes.changes(), changes, "no request of the second run should change anything");
+    assert_eq!(
+        lab.kubernetes.changes(),
+        changes,
+        "no request of the second run should change anything"
+    );
     assert_eq!(self::passwords(&lab), passwords);
     assert_eq!(lab.helm.calls_of("upgrade").len(), 4, "operator, lms, lrs and dataviz, once each");
     assert_eq!(lab.superset.imports(), 2, "the connection and the dashboards, once each");
@@ -137,7 +166,11 @@ fn settings_of_an_earlier_install_stay() {
 #[test]
 fn everything_of_ours_is_labelled() {
     let lab = Lab::installed();
-    for path in ["/api/v1/namespaces/alice/secrets/lrs-ralph", "/api/v1/namespaces/alice/configmaps/lastack-settings", DATA_LAKE] {
+    for path in [
+        "/api/v1/namespaces/alice/secrets/lrs-ralph",
+        "/api/v1/namespaces/alice/configmaps/lastack-settings",
+        DATA_LAKE,
+    ] {
         let labels = &lab.kubernetes.object(path).unwrap()["metadata"]["labels"];
         assert_eq!(labels["app.kubernetes.io/part-of"], "lastack", "{path}");
         assert_eq!(labels["app.kubernetes.io/managed-by"], "kubectl-lastack", "{path}");
@@ -148,7 +181,8 @@ fn everything_of_ours_is_labelled() {
 fn a_namespace_that_is_not_there_is_made() {
     let lab = Lab::empty();
     lab.machine.run("install -n bob --only lrs --timeout 0").says("bob, new");
-    let namespace = lab.kubernetes.object("/api/v1/namespaces/bob").expect("the namespace should be made");
+    let namespace =
+        lab.kubernetes.object("/api/v1/namespaces/bob").expect("the namespace should be made");
     assert_eq!(namespace["metadata"]["labels"]["app.kubernetes.io/managed-by"], "kubectl-lastack");
 }
 
@@ -156,14 +190,18 @@ fn a_namespace_that_is_not_there_is_made() {
 fn a_new_namespace_is_named_after_the_user() {
     let lab = Lab::empty();
     let machine = lab.machine.env("USER", "Bob.O'Hara");
-    machine.run("install --new-namespace --dry-run").exits(0).says("Installing into namespace bob-o-hara-");
+    machine
+        .run("install --new-namespace --dry-run")
+        .exits(0)
+        .says("Installing into namespace bob-o-hara-");
 }
 
 #[test]
 fn only_the_wanted_parts_and_what_they_need_are_installed() {
     let lab = Lab::empty();
     lab.machine.run("install --only datalake").exits(0).says("datalake.index").never_shows("lrs.");
-    let installed: Vec<String> = lab.helm.calls_of("upgrade").iter().map(|call| call.line()).collect();
+    let installed: Vec<String> =
+        lab.helm.calls_of("upgrade").iter().map(|call| call.line()).collect();
     assert!(installed.len() == 1 && installed[0].contains("elastic-operator"), "{installed:?}");
 }
 
@@ -208,7 +246,10 @@ fn a_password_that_a_person_chose_is_kept_and_the_accounts_follow_it() {
     lab.machine.run("install").exits(0).says("lrs.credentials").never_shows("chosen by a person");
     let after = secret(&lab, "lrs-ralph");
     assert_eq!(after["password"], "chosen by a person");
-    assert_ne!(after["auth.json"], before["auth.json"], "the accounts file should open with the new password");
+    assert_ne!(
+        after["auth.json"], before["auth.json"],
+        "the accounts file should open with the new password"
+    );
     assert_eq!(lab.helm.calls_of("upgrade").len(), 5, "the pods should start anew with it");
 }
 
@@ -217,5 +258,7 @@ fn an_operator_that_is_there_is_used_and_never_a_second_one_installed() {
     let lab = Lab::empty();
     lab.kubernetes.put(crate::support::stack::operator());
     lab.machine.run("install").exits(0).says("ECK 3.5.0 in elastic-system");
-    assert!(lab.helm.calls_of("upgrade").iter().all(|call| !call.line().contains("elastic-operator")));
+    assert!(
+        lab.helm.calls_of("upgrade").iter().all(|call| !call.line().contains("elastic-operator"))
+    );
 }

@@ -14,48 +14,93 @@ use crate::support::stack::Lab;
 use super::install::secret;
 
 fn values(lab: &Lab) -> Value {
-    lab.helm.calls_of("upgrade").into_iter().rfind(|call| call.line().contains(" lms ")).expect("the release of Moodle").values()
+    lab.helm
+        .calls_of("upgrade")
+        .into_iter()
+        .rfind(|call| call.line().contains(" lms "))
+        .expect("the release of Moodle")
+        .values()
 }
 
 pub fn called(lab: &Lab, script: &str) -> Vec<Value> {
-    lab.moodle.world().called.iter().filter(|(name, _)| name == script).map(|(_, input)| input.clone()).collect()
+    lab.moodle
+        .world()
+        .called
+        .iter()
+        .filter(|(name, _)| name == script)
+        .map(|(_, input)| input.clone())
+        .collect()
 }
 
 #[test]
 fn install_wires_moodle_to_the_lrs_and_shows_no_password() {
     let lab = Lab::empty();
     let ended = lab.machine.run("install");
-    ended.exits(0).says("at http://localhost:8080").says("to http://lrs-ralph.alice.svc/xAPI").says("lastack-S, learner tool_generator_000001");
+    ended
+        .exits(0)
+        .says("at http://localhost:8080")
+        .says("to http://lrs-ralph.alice.svc/xAPI")
+        .says("lastack-S, learner tool_generator_000001");
     let world = lab.moodle.world();
     let password = secret(&lab, "lrs-ralph")["moodle-password"].clone();
-    assert_eq!((world.settings["username"].as_str(), &world.settings["password"]), ("moodle", &password));
+    assert_eq!(
+        (world.settings["username"].as_str(), &world.settings["password"]),
+        ("moodle", &password)
+    );
     assert_eq!(world.stores, ["logstore_standard", "logstore_xapi"]);
-    for (name, value) in
-        [("backgroundmode", "1"), ("maxbatchsize", "1000"), ("send_name", "0"), ("mbox", "0"), ("send_username", "0"), ("logguests", "0")]
-    {
+    for (name, value) in [
+        ("backgroundmode", "1"),
+        ("maxbatchsize", "1000"),
+        ("send_name", "0"),
+        ("mbox", "0"),
+        ("send_username", "0"),
+        ("logguests", "0"),
+    ] {
         assert_eq!(world.settings[name], value, "{name}");
     }
     drop(world);
     ended.never_shows(&password);
     assert!(!values(&lab).to_string().contains(&password));
-    let plugin = lab.kubernetes.object("/api/v1/namespaces/alice/configmaps/lms-plugin").expect("the plugin in the cluster");
-    assert_eq!(plugin["metadata"]["annotations"]["lastack/plugin-source"], "plugin.zip", "where it lay on the machine is nobody's business");
-    assert_eq!(values(&lab)["plugin"]["checksum"], plugin["metadata"]["annotations"]["lastack/plugin-sha256"]);
+    let plugin = lab
+        .kubernetes
+        .object("/api/v1/namespaces/alice/configmaps/lms-plugin")
+        .expect("the plugin in the cluster");
+    assert_eq!(
+        plugin["metadata"]["annotations"]["lastack/plugin-source"], "plugin.zip",
+        "where it lay on the machine is nobody's business"
+    );
+    assert_eq!(
+        values(&lab)["plugin"]["checksum"],
+        plugin["metadata"]["annotations"]["lastack/plugin-sha256"]
+    );
 }
 
 #[test]
 fn an_address_of_the_cloud_is_known_before_moodle_starts_for_the_first_time() {
     let lab = Lab::empty();
-    lab.kubernetes.reacts(Method::GET, "/api/v1/namespaces/alice/services/lms-moodle", |world, _| {
-        let mut service = world.object("/api/v1/namespaces/alice/services/lms-moodle")?;
-        service["status"] = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.9"}]}});
-        world.put(service);
-        None
-    });
+    lab.kubernetes.reacts(
+        Method::GET,
+        "/api/v1/namespaces/alice/services/lms-moodle",
+        |world, _| {
+            let mut service = world.object("/api/v1/namespaces/alice/services/lms-moodle")?;
+            service["status"] = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.9"}]}});
+            world.put(service);
+            None
+        },
+    );
     lab.moodle.world().site = "http://192.0.2.9".into();
     lab.machine.run("install --expose loadbalancer").exits(0).says("at http://192.0.2.9");
-    let calls: Vec<Value> = lab.helm.calls_of("upgrade").into_iter().filter(|call| call.line().contains(" lms ")).map(|call| call.values()).collect();
-    assert_eq!((&calls[0]["replicas"], &calls[1]["replicas"], &calls[1]["siteUrl"]), (&json!(0), &json!(1), &json!("http://192.0.2.9")));
+    let calls: Vec<Value> = lab
+        .helm
+        .calls_of("upgrade")
+        .into_iter()
+        .filter(|call| call.line().contains(" lms "))
+        .map(|call| call.values())
+        .collect();
+    assert_eq!(
+        (&calls[0]["replicas"], &calls[1]["replicas"], &calls[1]["siteUrl"]),
+        (&json!(0), &json!(1), &json!("http://192.0.2.9"))
+    );
     lab.machine.run("install").exits(0).says("nothing to change");
 }
 
@@ -64,8 +109,16 @@ fn each_setting_that_somebody_changed_is_named_and_brought_back() {
     let lab = Lab::installed();
     lab.machine.run("status").exits(0).prints("312 events, 0 waiting");
     for (name, value, says) in [
-        ("endpoint", "http://elsewhere/xAPI", "logstore_xapi/endpoint is http://elsewhere/xAPI, should be http://lrs-ralph.alice.svc/xAPI"),
-        ("password", "guessed", "logstore_xapi/password is another, should be that of the LRS account"),
+        (
+            "endpoint",
+            "http://elsewhere/xAPI",
+            "logstore_xapi/endpoint is http://elsewhere/xAPI, should be http://lrs-ralph.alice.svc/xAPI",
+        ),
+        (
+            "password",
+            "guessed",
+            "logstore_xapi/password is another, should be that of the LRS account",
+        ),
         ("routes", "", "logstore_xapi/routes is empty"),
         ("send_name", "1", "logstore_xapi/send_name is 1, should be 0"),
         ("maxbatchsize", "30", "logstore_xapi/maxbatchsize is 30, should be 1000"),
@@ -76,9 +129,16 @@ fn each_setting_that_somebody_changed_is_named_and_brought_back() {
         lab.machine.run("configure lms").exits(0).says("Nothing to change");
     }
     lab.moodle.world().stores = vec!["logstore_legacy".into(), "logstore_xapi".into()];
-    lab.machine.run("status").exits(3).prints("tool_log/enabled_stores is logstore_legacy,logstore_xapi");
+    lab.machine
+        .run("status")
+        .exits(3)
+        .prints("tool_log/enabled_stores is logstore_legacy,logstore_xapi");
     lab.machine.run("configure moodle").exits(0);
-    assert_eq!(lab.moodle.world().stores, ["logstore_standard", "logstore_legacy", "logstore_xapi"], "another store must not be lost");
+    assert_eq!(
+        lab.moodle.world().stores,
+        ["logstore_standard", "logstore_legacy", "logstore_xapi"],
+        "another store must not be lost"
+    );
 }
 
 #[test]
@@ -92,14 +152,20 @@ fn what_config_php_holds_fast_is_said_and_not_tried() {
 #[test]
 fn configure_remembers_what_it_was_asked_for() {
     let lab = Lab::installed();
-    lab.machine.run("configure moodle --course M --immediate --send-names").exits(0).says("lastack-M");
+    lab.machine
+        .run("configure moodle --course M --immediate --send-names")
+        .exits(0)
+        .says("lastack-M");
     let world = |name: &str| lab.moodle.world().settings[name].clone();
     assert_eq!((world("backgroundmode").as_str(), world("send_name").as_str()), ("0", "1"));
     lab.machine.run("install").exits(0).says("nothing to change");
     lab.machine.run("configure --send-names=false").exits(0);
     assert_eq!((world("backgroundmode").as_str(), world("send_name").as_str()), ("0", "0"));
     let password = secret(&lab, "lms-moodle")["learner-password"].clone();
-    assert!(called(&lab, "course").iter().any(|input| input["password"] == password), "the learner gets the password of the Secret");
+    assert!(
+        called(&lab, "course").iter().any(|input| input["password"] == password),
+        "the learner gets the password of the Secret"
+    );
 }
 
 #[test]
@@ -107,7 +173,10 @@ fn a_hop_that_is_broken_is_a_fault_with_its_reason() {
     let lab = Lab::installed();
     let row = |code: u32, events: u64, alone: bool| json!({"errortype": code, "alone": alone, "events": events, "oldest": EVENT, "response": "no"});
     lab.moodle.world().cron = Some(900);
-    lab.machine.run("status").exits(3).prints("Moodle's cron sent last 15m ago, and is due every minute");
+    lab.machine
+        .run("status")
+        .exits(3)
+        .prints("Moodle's cron sent last 15m ago, and is due every minute");
     lab.moodle.world().cron = None;
     lab.machine.run("status").exits(3).prints("Moodle's cron has never run");
     lab.moodle.world().cron = Some(20);
@@ -115,13 +184,26 @@ fn a_hop_that_is_broken_is_a_fault_with_its_reason() {
     lab.machine.run("status").exits(3).prints("312 events, 40 waiting; the oldest waits since 20m");
     lab.moodle.world().waiting = 0;
     lab.moodle.world().failed = vec![row(401, 12, false), row(10_000, 5, false)];
-    lab.machine.run("status").exits(3).prints("12 not delivered: the LRS answered 401: it does not know the account");
+    lab.machine
+        .run("status")
+        .exits(3)
+        .prints("12 not delivered: the LRS answered 401: it does not know the account");
     let status = lab.machine.run("status -o json").exits(3).json();
     let failed = status["parts"][0]["figures"]["failed"].clone();
-    assert_eq!((&failed[0]["events"], &failed[0]["sentAgain"]), (&json!(12), &json!(true)), "each cause has its figures: {failed}");
-    assert_eq!((&failed[1]["events"], &failed[1]["sentAgain"]), (&json!(5), &json!(false)), "{failed}");
+    assert_eq!(
+        (&failed[0]["events"], &failed[0]["sentAgain"]),
+        (&json!(12), &json!(true)),
+        "each cause has its figures: {failed}"
+    );
+    assert_eq!(
+        (&failed[1]["events"], &failed[1]["sentAgain"]),
+        (&json!(5), &json!(false)),
+        "{failed}"
+    );
     lab.moodle.world().failed = vec![row(404, 3, false), row(422, 2, true)];
-    lab.machine.run("status").exits(3).prints("2 refused by the LRS; 3 not delivered: the LRS answered 404: the endpoint is wrong");
+    lab.machine.run("status").exits(3).prints(
+        "2 refused by the LRS; 3 not delivered: the LRS answered 404: the endpoint is wrong",
+    );
     lab.moodle.world().failed = vec![row(10_000, 5, false), row(422, 2, true)];
     lab.machine.run("status").exits(0).prints("312 events, 0 waiting, 2 refused by the LRS");
     lab.moodle.world().free_bytes = 1 << 20;
@@ -129,7 +211,10 @@ fn a_hop_that_is_broken_is_a_fault_with_its_reason() {
     lab.moodle.world().free_bytes = 1 << 30;
     lab.moodle.world().installed = false;
     lab.machine.run("status").exits(3).prints("the plugin that sends events is not installed");
-    lab.machine.run("configure lms").exits(1).says("`kubectl lastack install` puts it there and restarts Moodle");
+    lab.machine
+        .run("configure lms")
+        .exits(1)
+        .says("`kubectl lastack install` puts it there and restarts Moodle");
 }
 
 #[test]
@@ -137,11 +222,19 @@ fn a_moodle_that_answers_no_page_says_what_its_page_says() {
     let lab = Lab::installed();
     lab.moodle.world().login = 500;
     lab.moodle.world().complains = ("<p>Error: Database connection failed</p>".into(), u32::MAX);
-    lab.machine.run("status").exits(3).prints("Moodle answered 500 to its login page: Error: Database connection failed");
-    lab.machine.run("trace").exits(3).prints("stopped: moodle.event: Moodle could not run event.php: Error: Database connection failed");
+    lab.machine
+        .run("status")
+        .exits(3)
+        .prints("Moodle answered 500 to its login page: Error: Database connection failed");
+    lab.machine.run("trace").exits(3).prints(
+        "stopped: moodle.event: Moodle could not run event.php: Error: Database connection failed",
+    );
     lab.kubernetes.remove("/api/v1/namespaces/alice/pods/lms-moodle-0");
     let ended = lab.machine.run("trace");
-    ended.exits(3).prints("stopped: moodle.event: no pod of Moodle runs in namespace alice").prints("datalake.document");
+    ended
+        .exits(3)
+        .prints("stopped: moodle.event: no pod of Moodle runs in namespace alice")
+        .prints("datalake.document");
 }
 
 #[test]
@@ -158,10 +251,16 @@ fn a_moodle_whose_database_is_only_just_back_is_waited_for_and_not_restarted() {
     // each of the five steps that ask Moodle looks when the run begins; the first of them looks again
     lab.moodle.world().complains = ("Error: Database connection failed".into(), 6);
     let ended = lab.machine.run("install");
-    ended.exits(0).says("Moodle could not run state.php: Error: Database connection failed").says("ok       lms.installed");
+    ended
+        .exits(0)
+        .says("Moodle could not run state.php: Error: Database connection failed")
+        .says("ok       lms.installed");
     assert!(!ended.stderr.contains("restarting Moodle"), "{}", ended.stderr);
     lab.moodle.world().complains.1 = u32::MAX;
-    lab.machine.run("install --timeout 1s").exits(124).says("deployment lms-moodle is not ready after");
+    lab.machine
+        .run("install --timeout 1s")
+        .exits(124)
+        .says("deployment lms-moodle is not ready after");
 }
 
 #[test]
@@ -176,12 +275,20 @@ fn a_plugin_for_another_moodle_is_refused_before_anything_is_installed() {
         .says("hint: name a release that goes with it");
     assert!(lab.helm.calls_of("upgrade").iter().all(|call| !call.line().contains(" lms ")));
     let other = lab.machine.path("other.zip");
-    fs::write(&other, moodle::plugin("5.0.1", "[403, 501]").iter().rev().copied().collect::<Vec<u8>>()).unwrap();
-    lab.machine.run(&format!("install --plugin {}", other.display())).exits(2).says("is not a zip archive that can be read");
+    fs::write(
+        &other,
+        moodle::plugin("5.0.1", "[403, 501]").iter().rev().copied().collect::<Vec<u8>>(),
+    )
+    .unwrap();
+    lab.machine
+        .run(&format!("install --plugin {}", other.display()))
+        .exits(2)
+        .says("is not a zip archive that can be read");
     lab.machine.run("install --plugin /nowhere.zip").exits(2).says("cannot read /nowhere.zip");
     // nobody names a plugin: the released one, which needs no download for that, and then one that is kept
     lab.machine.write("newer.yaml", "image: {tag: v5.2.0}\n");
-    let misfit = "logstore_xapi 5.0.1 is made for Moodle 4.3 to 5.1, and this stack has Moodle v5.2.0";
+    let misfit =
+        "logstore_xapi 5.0.1 is made for Moodle 4.3 to 5.1, and this stack has Moodle v5.2.0";
     lab.machine.run("install --plugin= --values lms=newer.yaml").exits(1).says(misfit);
     let lab = Lab::installed();
     lab.machine.write("newer.yaml", "image: {tag: v5.2.0}\n");
@@ -191,50 +298,87 @@ fn a_plugin_for_another_moodle_is_refused_before_anything_is_installed() {
 #[test]
 fn a_plugin_is_downloaded_through_redirects_and_bad_moments_and_not_when_it_is_refused() {
     let lab = Lab::empty();
-    let moments = Mutex::new(vec![Answer::Bytes(moodle::plugin("5.0.3", "[403, 501]").into()), Answer::Cut, Answer::text(503, "")]);
-    let server = Server::start(move |request| match request.path.split('?').next().unwrap_or_default() {
-        "/latest" => Answer::Redirect("/x.zip".into()),
-        "/private" if request.headers.contains_key("authorization") => Answer::text(200, "<html>Sign in</html>"),
-        "/large" => Answer::Bytes(vec![0; 33 << 20].into()),
-        "/x.zip" => moments.lock().unwrap().pop().expect("no further try is needed"),
-        _ => Answer::text(404, ""),
-    });
-    let install = |path: &str| lab.machine.run(&format!("install --only lms --plugin {}{path}", server.url()));
+    let moments = Mutex::new(vec![
+        Answer::Bytes(moodle::plugin("5.0.3", "[403, 501]").into()),
+        Answer::Cut,
+        Answer::text(503, ""),
+    ]);
+    let server =
+        Server::start(move |request| match request.path.split('?').next().unwrap_or_default() {
+            "/latest" => Answer::Redirect("/x.zip".into()),
+            "/private" if request.headers.contains_key("authorization") => {
+                Answer::text(200, "<html>Sign in</html>")
+            }
+            "/large" => Answer::Bytes(vec![0; 33 << 20].into()),
+            "/x.zip" => moments.lock().unwrap().pop().expect("no further try is needed"),
+            _ => Answer::text(404, ""),
+        });
+    let install = |path: &str| {
+        lab.machine.run(&format!("install --only lms --plugin {}{path}", server.url()))
+    };
     install("/nowhere").exits(1).says("answered 404");
     install("/large").exits(1).says("larger than 32 MB");
     let plugin = || lab.kubernetes.object("/api/v1/namespaces/alice/configmaps/lms-plugin");
     assert!(plugin().is_none());
     let place = server.url().replace("//", "//user:pass%40word@");
-    let private = lab.machine.run(&format!("install --only lms --plugin {place}/private?token=hidden"));
-    private.exits(2).says("/private is not a zip archive").never_shows("hidden").never_shows("pass%40word");
-    let asked = server.requests().into_iter().rfind(|request| request.path.starts_with("/private")).expect("the account is sent at once");
+    let private =
+        lab.machine.run(&format!("install --only lms --plugin {place}/private?token=hidden"));
+    private
+        .exits(2)
+        .says("/private is not a zip archive")
+        .never_shows("hidden")
+        .never_shows("pass%40word");
+    let asked = server
+        .requests()
+        .into_iter()
+        .rfind(|request| request.path.starts_with("/private"))
+        .expect("the account is sent at once");
     assert_eq!(asked.headers["authorization"], "Basic dXNlcjpwYXNzQHdvcmQ=");
     install("/nowhere?token=hidden").exits(1).says("answered 404").never_shows("hidden");
     install("/latest?token=hidden").exits(0).says("logstore_xapi 5.0.3");
     let kept = plugin().unwrap();
     assert_eq!(kept["metadata"]["annotations"]["lastack/plugin-release"], "5.0.3");
-    assert!(!kept.to_string().contains("hidden"), "an address may hold a password: {}", kept["metadata"]);
+    assert!(
+        !kept.to_string().contains("hidden"),
+        "an address may hold a password: {}",
+        kept["metadata"]
+    );
     lab.machine.run("install --only lms --plugin=").exits(0);
-    assert_eq!(plugin().unwrap(), kept, "what was asked for by its address stays until another is named");
+    assert_eq!(
+        plugin().unwrap(),
+        kept,
+        "what was asked for by its address stays until another is named"
+    );
 }
 
 #[test]
 fn another_release_of_the_plugin_restarts_moodle_and_the_same_one_does_not() {
     let lab = Lab::installed();
-    let upgrades = |lab: &Lab| lab.helm.calls_of("upgrade").iter().filter(|call| call.line().contains(" lms ")).count();
+    let upgrades = |lab: &Lab| {
+        lab.helm.calls_of("upgrade").iter().filter(|call| call.line().contains(" lms ")).count()
+    };
     let before = upgrades(&lab);
     let next = lab.machine.path("next.zip");
     fs::write(&next, moodle::plugin("5.0.2", "[403, 501]")).unwrap();
-    lab.machine.run(&format!("install --plugin {}", next.display())).exits(0).says("logstore_xapi 5.0.2");
+    lab.machine
+        .run(&format!("install --plugin {}", next.display()))
+        .exits(0)
+        .says("logstore_xapi 5.0.2");
     assert_eq!(upgrades(&lab), before + 1);
-    lab.machine.run(&format!("install --plugin {}", next.display())).exits(0).says("nothing to change");
+    lab.machine
+        .run(&format!("install --plugin {}", next.display()))
+        .exits(0)
+        .says("nothing to change");
 }
 
 #[test]
 fn a_moodle_that_others_made_is_not_touched() {
     let lab = Lab::empty();
     lab.helm.has_release("lms", "deployed", "Upgrade complete");
-    lab.machine.run("install").exits(1).says("release lms in namespace alice was not made by this tool");
+    lab.machine
+        .run("install")
+        .exits(1)
+        .says("release lms in namespace alice was not made by this tool");
 }
 
 #[test]
@@ -270,7 +414,10 @@ fn a_trace_follows_the_event_to_the_data_lake_and_takes_it_away_again() {
     let junit = lab.machine.path("junit.xml");
     let ended = lab.machine.run(&format!("trace --keep -o json --junit {}", junit.display()));
     ended.exits(0);
-    assert_eq!((&ended.json()["arrived"], &ended.json()["hops"][4]["result"]), (&json!(true), &json!("passed")));
+    assert_eq!(
+        (&ended.json()["arrived"], &ended.json()["hops"][4]["result"]),
+        (&json!(true), &json!("passed"))
+    );
     assert!(fs::read_to_string(&junit).unwrap().contains("datalake.document"));
     assert!(called(&lab, "event").iter().all(|input| input["do"] != "forget"));
     lab.machine.run("trace").exits(0).prints("found by its id");
@@ -283,7 +430,11 @@ fn what_failed_is_listed_by_cause_and_sent_again_only_when_confirmed() {
     let lab = Lab::installed();
     let row = |code: u32, events: u64, alone: bool, response: &str| json!({"errortype": code, "alone": alone, "events": events, "oldest": EVENT, "response": response});
     lab.machine.run("replay").exits(0).says("There is nothing to send again");
-    lab.moodle.world().failed = vec![row(0, 40, false, ""), row(422, 1, true, "sent by itself and refused: bad verb"), row(10_000, 7, false, "{}")];
+    lab.moodle.world().failed = vec![
+        row(0, 40, false, ""),
+        row(422, 1, true, "sent by itself and refused: bad verb"),
+        row(10_000, 7, false, "{}"),
+    ];
     lab.machine
         .run("replay --dry-run")
         .exits(0)
@@ -293,8 +444,12 @@ fn what_failed_is_listed_by_cause_and_sent_again_only_when_confirmed() {
         .says("40 events would be sent again");
     lab.machine.run("replay").exits(2).says("say `--yes`");
     assert!(called(&lab, "replay").is_empty());
-    lab.moodle.world().replayed = json!({"due": 40, "sent": 38, "already": 2, "refused": 0, "never": 0, "stopped": null});
-    lab.machine.run("replay --yes").exits(0).says("38 of 40 events sent again, 2 were there already");
+    lab.moodle.world().replayed =
+        json!({"due": 40, "sent": 38, "already": 2, "refused": 0, "never": 0, "stopped": null});
+    lab.machine
+        .run("replay --yes")
+        .exits(0)
+        .says("38 of 40 events sent again, 2 were there already");
     lab.moodle.world().replayed = json!({"due": 41, "sent": 3, "already": 0, "refused": 0, "never": 0, "stopped": "the LRS cannot be reached"});
     lab.machine.run("replay --yes --refused").exits(3).says("stopped: the LRS cannot be reached");
     assert_eq!(called(&lab, "replay").last().unwrap()["refused"], true);
@@ -310,25 +465,56 @@ fn statements_are_shown_page_by_page_and_by_what_is_asked_for() {
     assert_eq!(newest["items"].as_array().unwrap().len(), 3);
     lab.machine.run("statements --limit 2").exits(0).prints("TIME").prints("VERB");
     lab.machine.run("statements --agent somebody").exits(2).says("expected an e-mail address");
-    let asked = lab.lrs.server.requests().into_iter().rfind(|request| request.method == Method::GET && request.path == "/xAPI/statements").unwrap();
-    assert!(asked.query.contains("limit=2") && !asked.query.contains("ascending"), "{asked}: Ralph takes ascending=false for yes");
+    let asked = lab
+        .lrs
+        .server
+        .requests()
+        .into_iter()
+        .rfind(|request| request.method == Method::GET && request.path == "/xAPI/statements")
+        .unwrap();
+    assert!(
+        asked.query.contains("limit=2") && !asked.query.contains("ascending"),
+        "{asked}: Ralph takes ascending=false for yes"
+    );
     lab.machine.run("statements --agent 3,https://moodle.example.org --until 2026-03-01T08:00:00Z --ascending").exits(0);
-    let asked = lab.lrs.server.requests().into_iter().rfind(|request| request.method == Method::GET && request.path == "/xAPI/statements").unwrap();
-    let query: BTreeMap<_, _> = form_urlencoded::parse(asked.query.as_bytes()).into_owned().collect();
+    let asked = lab
+        .lrs
+        .server
+        .requests()
+        .into_iter()
+        .rfind(|request| request.method == Method::GET && request.path == "/xAPI/statements")
+        .unwrap();
+    let query: BTreeMap<_, _> =
+        form_urlencoded::parse(asked.query.as_bytes()).into_owned().collect();
     let agent: Value = serde_json::from_str(&query["agent"]).expect("an agent as the LRS takes it");
     assert_eq!(agent, json!({"account": {"name": "3", "homePage": "https://moodle.example.org"}}));
-    assert_eq!((query["until"].as_str(), query["ascending"].as_str()), ("2026-03-01T08:00:00Z", "true"));
+    assert_eq!(
+        (query["until"].as_str(), query["ascending"].as_str()),
+        ("2026-03-01T08:00:00Z", "true")
+    );
 }
 
 #[test]
 fn statements_that_nobody_reads_any_more_are_not_asked_for() {
     let lab = Lab::installed();
     lab.machine.run("seed --count 250").exits(0);
-    let asked = || lab.lrs.server.requests().iter().filter(|request| request.method == Method::GET && request.path == "/xAPI/statements").count();
+    let asked = || {
+        lab.lrs
+            .server
+            .requests()
+            .iter()
+            .filter(|request| request.method == Method::GET && request.path == "/xAPI/statements")
+            .count()
+    };
     let before = asked();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = lab.machine.command(&["statements", "--all", "-o", "ndjson"]).stdout(writer).output().unwrap();
+    let output = lab
+        .machine
+        .command(&["statements", "--all", "-o", "ndjson"])
+        .stdout(writer)
+        .output()
+        .unwrap();
     lab.machine.ended("statements --all -o ndjson", output).exits(0).says_nothing();
     assert_eq!(asked() - before, 1, "the first of its pages");
 }

@@ -8,9 +8,11 @@ use crate::support::stack::Lab;
 
 /// What a browser would get.
 fn fetch(address: &str) -> String {
-    let (host, path) = address.trim_start_matches("http://").split_once('/').expect("an address with a path");
+    let (host, path) =
+        address.trim_start_matches("http://").split_once('/').expect("an address with a path");
     let mut stream = TcpStream::connect(host).expect("the port of the forward");
-    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").expect("a request");
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+        .expect("a request");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     answer
@@ -18,9 +20,12 @@ fn fetch(address: &str) -> String {
 
 /// `open lrs` with its address, which it prints first.
 fn opened(lab: &Lab) -> (Child, String) {
-    let mut child = lab.machine.command(&["open", "lrs", "--print"]).spawn().expect("the program runs");
+    let mut child =
+        lab.machine.command(&["open", "lrs", "--print"]).spawn().expect("the program runs");
     let mut address = String::new();
-    BufReader::new(child.stdout.as_mut().expect("a pipe")).read_line(&mut address).expect("an address");
+    BufReader::new(child.stdout.as_mut().expect("a pipe"))
+        .read_line(&mut address)
+        .expect("an address");
     (child, address)
 }
 
@@ -28,7 +33,10 @@ fn opened(lab: &Lab) -> (Child, String) {
 fn a_part_without_an_address_is_reached_through_a_forward_that_stays_up() {
     let lab = Lab::installed();
     let (mut child, address) = opened(&lab);
-    assert!(address.starts_with("http://127.0.0.1:") && address.ends_with("/__heartbeat__\n"), "{address}");
+    assert!(
+        address.starts_with("http://127.0.0.1:") && address.ends_with("/__heartbeat__\n"),
+        "{address}"
+    );
     for _ in 0..2 {
         let answer = fetch(address.trim());
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
@@ -40,7 +48,8 @@ fn a_part_without_an_address_is_reached_through_a_forward_that_stays_up() {
 #[test]
 fn a_service_with_a_port_of_its_own_is_reached_by_it() {
     let lab = Lab::installed();
-    let mut service = lab.kubernetes.object("/api/v1/namespaces/alice/services/lrs-ralph").expect("the Service");
+    let mut service =
+        lab.kubernetes.object("/api/v1/namespaces/alice/services/lrs-ralph").expect("the Service");
     service["spec"]["ports"][0]["port"] = 8081.into();
     lab.kubernetes.put([service]);
     let values = lab.machine.path("values.yaml");
@@ -55,5 +64,9 @@ fn a_service_with_a_port_of_its_own_is_reached_by_it() {
 fn a_service_without_pods_is_said_before_the_browser_asks() {
     let lab = Lab::installed();
     lab.kubernetes.remove("/api/v1/namespaces/alice/pods/lrs-ralph-0");
-    lab.machine.run("open lrs --print").exits(1).prints_nothing().says("service lrs-ralph has no ready pod");
+    lab.machine
+        .run("open lrs --print")
+        .exits(1)
+        .prints_nothing()
+        .says("service lrs-ralph has no ready pod");
 }

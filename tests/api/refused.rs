@@ -21,8 +21,15 @@ fn is_refused_with(code: i32, lab: &Lab, line: &str, sentences: &[&str]) {
         ended.says(sentence);
     }
     let changes = lab.kubernetes.changes();
-    assert!(changes.is_empty(), "a refused install should change nothing, but sent {changes:?}\n{ended}");
-    assert_eq!(lab.helm.calls_of("upgrade").len(), 0, "a refused install should not run helm\n{ended}");
+    assert!(
+        changes.is_empty(),
+        "a refused install should change nothing, but sent {changes:?}\n{ended}"
+    );
+    assert_eq!(
+        lab.helm.calls_of("upgrade").len(),
+        0,
+        "a refused install should not run helm\n{ended}"
+    );
 }
 
 #[test]
@@ -32,7 +39,10 @@ fn a_cluster_that_is_too_old() {
     is_refused(
         &lab,
         "install",
-        &["error: preflight.cluster: this cluster runs Kubernetes v1.29.3, the stack needs 1.32 or newer", "hint: upgrade the cluster"],
+        &[
+            "error: preflight.cluster: this cluster runs Kubernetes v1.29.3, the stack needs 1.32 or newer",
+            "hint: upgrade the cluster",
+        ],
     );
 }
 
@@ -50,7 +60,10 @@ fn no_default_storage_class() {
     is_refused(
         &lab,
         "install",
-        &["error: preflight.storage: the cluster has no default storage class", "make one the default: kubectl patch storageclass standard"],
+        &[
+            "error: preflight.storage: the cluster has no default storage class",
+            "make one the default: kubectl patch storageclass standard",
+        ],
     );
 }
 
@@ -77,14 +90,35 @@ fn no_default_storage_class_is_needed_where_all_volumes_are_there() {
 fn no_ingress_controller_that_would_serve_what_is_asked_for() {
     let lab = Lab::empty();
     let install = "install --expose ingress --domain la.example.org";
-    is_refused(&lab, install, &["error: preflight.exposure: the cluster has no default IngressClass", "install an Ingress controller first"]);
+    is_refused(
+        &lab,
+        install,
+        &[
+            "error: preflight.exposure: the cluster has no default IngressClass",
+            "install an Ingress controller first",
+        ],
+    );
 
     lab.kubernetes.put([json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"}})]);
-    is_refused(&lab, install, &["the cluster has no default IngressClass", "it has nginx: name one with `--ingress-class`"]);
-    is_refused(&lab, &format!("{install} --ingress-class ngnix"), &["the cluster has no IngressClass `ngnix`", "it has nginx"]);
+    is_refused(
+        &lab,
+        install,
+        &[
+            "the cluster has no default IngressClass",
+            "it has nginx: name one with `--ingress-class`",
+        ],
+    );
+    is_refused(
+        &lab,
+        &format!("{install} --ingress-class ngnix"),
+        &["the cluster has no IngressClass `ngnix`", "it has nginx"],
+    );
 
     let good = format!("{install} --ingress-class nginx --tls-secret wild --dry-run");
-    lab.machine.run(&good).exits(0).prints("by Ingresses of class nginx under la.example.org; secret wild is not there yet");
+    lab.machine
+        .run(&good)
+        .exits(0)
+        .prints("by Ingresses of class nginx under la.example.org; secret wild is not there yet");
 }
 
 #[test]
@@ -110,7 +144,10 @@ fn not_enough_room() {
     is_refused(
         &lab,
         "install",
-        &["error: preflight.room: profile laptop needs 0.9 cores and 3.5 Gi, the cluster has 0.5 cores and 16.0 Gi left", "--skip preflight.room"],
+        &[
+            "error: preflight.room: profile laptop needs 0.9 cores and 3.5 Gi, the cluster has 0.5 cores and 16.0 Gi left",
+            "--skip preflight.room",
+        ],
     );
     lab.machine.run("install --only operator").exits(0);
     lab.machine.run("install --skip preflight.room").exits(0);
@@ -119,19 +156,32 @@ fn not_enough_room() {
 #[test]
 fn a_permission_that_is_missing() {
     let lab = Lab::empty();
-    lab.kubernetes.denies("create secrets").denies("get pods/portforward").denies("create poddisruptionbudgets");
+    lab.kubernetes
+        .denies("create secrets")
+        .denies("get pods/portforward")
+        .denies("create poddisruptionbudgets");
     is_refused_with(
         4,
         &lab,
         "install",
-        &["error: preflight.permissions: you may not create secrets, get pods/portforward in namespace alice", "hint: ask who runs the cluster"],
+        &[
+            "error: preflight.permissions: you may not create secrets, get pods/portforward in namespace alice",
+            "hint: ask who runs the cluster",
+        ],
     );
-    is_refused_with(4, &lab, "install --profile classroom", &["get pods/portforward, create poddisruptionbudgets.policy in namespace alice"]);
+    is_refused_with(
+        4,
+        &lab,
+        "install --profile classroom",
+        &["get pods/portforward, create poddisruptionbudgets.policy in namespace alice"],
+    );
 }
 
 #[test]
 fn either_half_of_the_permission_for_a_connection_into_a_pod() {
-    for half in ["get pods/exec", "create pods/exec", "get pods/portforward", "create pods/portforward"] {
+    for half in
+        ["get pods/exec", "create pods/exec", "get pods/portforward", "create pods/portforward"]
+    {
         let lab = Lab::empty();
         lab.kubernetes.denies(half);
         is_refused_with(4, &lab, "install", &[&format!("you may not {half} in namespace alice")]);
@@ -140,12 +190,21 @@ fn either_half_of_the_permission_for_a_connection_into_a_pod() {
 
 #[test]
 fn a_part_that_the_user_may_not_ask_is_not_waited_for() {
-    for (pod, step) in [("lrs-ralph-0", "lrs.answers"), ("lms-moodle-0", "lms.answers"), ("dataviz-superset-0", "dataviz.answers")] {
-        let sentence = format!("pods \"{pod}\" is forbidden: User \"alice\" cannot get resource \"pods/portforward\" in API group \"\"");
+    for (pod, step) in [
+        ("lrs-ralph-0", "lrs.answers"),
+        ("lms-moodle-0", "lms.answers"),
+        ("dataviz-superset-0", "dataviz.answers"),
+    ] {
+        let sentence = format!(
+            "pods \"{pod}\" is forbidden: User \"alice\" cannot get resource \"pods/portforward\" in API group \"\""
+        );
         let forward = format!("/api/v1/namespaces/alice/pods/{pod}/portforward");
         let lab = Lab::installed();
         lab.kubernetes.forbids(Method::GET, &forward, &sentence);
-        lab.machine.run("install --dry-run").prints(&format!("unknown  {step:<22}  ")).prints(&sentence);
+        lab.machine
+            .run("install --dry-run")
+            .prints(&format!("unknown  {step:<22}  "))
+            .prints(&sentence);
         lab.machine.run("install").exits(4).says(&format!("error: {step}: ")).says(&sentence);
 
         // the permission goes between the look and the wait
@@ -170,7 +229,9 @@ fn an_operator_that_the_user_may_not_install() {
         .exits(4)
         .says("operator.release: the ECK operator is not in this cluster, and you may not install it")
         .says("helm upgrade --install elastic-operator eck-operator --repo https://helm.elastic.co --version 3.5.0");
-    let of_what_needs_it = |line: String| ["elastic-operator", " lrs ", " dataviz "].iter().any(|release| line.contains(release));
+    let of_what_needs_it = |line: String| {
+        ["elastic-operator", " lrs ", " dataviz "].iter().any(|release| line.contains(release))
+    };
     assert!(lab.helm.calls_of("upgrade").iter().all(|call| !of_what_needs_it(call.line())));
 }
 
@@ -180,14 +241,24 @@ fn an_operator_of_somebody_else_that_is_down() {
         let lab = Lab::empty();
         lab.helm.has_release("elastic-operator", status, "Install complete");
         // its kinds are served, and nothing of it runs
-        lab.kubernetes.answers(Method::GET, "/apis/apps/v1/statefulsets", Answer::ok(json!({"metadata": {}, "items": []})));
+        lab.kubernetes.answers(
+            Method::GET,
+            "/apis/apps/v1/statefulsets",
+            Answer::ok(json!({"metadata": {}, "items": []})),
+        );
         let ended = lab.machine.run("install");
         ended
             .exits(1)
             .says("operator.release: release elastic-operator in namespace elastic-system was not made by this tool")
             .says("hint: ask who made it to bring it up again: helm status elastic-operator -n elastic-system");
-        let changes = |verb| lab.helm.calls_of(verb).iter().filter(|call| call.is("elastic-operator")).count();
-        assert_eq!((changes("upgrade"), changes("uninstall")), (0, 0), "a release that is {status} should be left as it is\n{ended}");
+        let changes = |verb| {
+            lab.helm.calls_of(verb).iter().filter(|call| call.is("elastic-operator")).count()
+        };
+        assert_eq!(
+            (changes("upgrade"), changes("uninstall")),
+            (0, 0),
+            "a release that is {status} should be left as it is\n{ended}"
+        );
     }
 }
 
@@ -196,7 +267,11 @@ fn a_namespace_that_is_being_deleted() {
     let lab = Lab::empty();
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "deletionTimestamp": "2026-03-02T08:00:00Z"}});
     lab.kubernetes.put(operator()).put([namespace]);
-    is_refused(&lab, "install", &["error: namespace: namespace alice is being deleted", "hint: wait until it is gone"]);
+    is_refused(
+        &lab,
+        "install",
+        &["error: namespace: namespace alice is being deleted", "hint: wait until it is gone"],
+    );
 }
 
 #[test]
@@ -210,7 +285,11 @@ fn an_elasticsearch_of_somebody_else() {
         .exits(1)
         .says("datalake.resource: namespace alice has an Elasticsearch data-lake that this tool did not make")
         .says("app.kubernetes.io/managed-by=kubectl-lastack");
-    assert_eq!(lab.kubernetes.object(crate::support::stack::DATA_LAKE), Some(theirs), "it should be left as it is");
+    assert_eq!(
+        lab.kubernetes.object(crate::support::stack::DATA_LAKE),
+        Some(theirs),
+        "it should be left as it is"
+    );
 }
 
 #[test]
@@ -218,15 +297,23 @@ fn a_release_of_somebody_else() {
     let lab = Lab::empty();
     lab.helm.has_release("lrs", "deployed", "Install complete");
     let ended = lab.machine.run("install");
-    ended.exits(1).says("lrs.release: release lrs in namespace alice was not made by this tool").says("hint: use another namespace with `-n`");
-    assert!(lab.helm.calls().iter().all(|call| !(call.is("lrs") && (call.is("upgrade") || call.is("uninstall")))), "it should be left as it is");
+    ended
+        .exits(1)
+        .says("lrs.release: release lrs in namespace alice was not made by this tool")
+        .says("hint: use another namespace with `-n`");
+    assert!(
+        lab.helm
+            .calls()
+            .iter()
+            .all(|call| !(call.is("lrs") && (call.is("upgrade") || call.is("uninstall")))),
+        "it should be left as it is"
+    );
 }
 
 #[test]
 fn a_secret_of_somebody_else_that_lacks_what_is_needed() {
     let lab = Lab::empty();
-    let theirs =
-        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "lrs-ralph", "namespace": NAMESPACE}, "data": {"password": "dGhlaXJz"}});
+    let theirs = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "lrs-ralph", "namespace": NAMESPACE}, "data": {"password": "dGhlaXJz"}});
     lab.kubernetes.put([theirs.clone()]);
     let ended = lab.machine.run("install");
     ended
@@ -234,7 +321,11 @@ fn a_secret_of_somebody_else_that_lacks_what_is_needed() {
         .says("secret lrs-ralph of namespace alice was not made by this tool, and lacks what is needed: auth.json, moodle-password, username")
         .says("kubectl label secret lrs-ralph -n alice app.kubernetes.io/managed-by=kubectl-lastack");
     lab.machine.run("uninstall --yes").exits(0).never_shows("secret lrs-ralph");
-    assert_eq!(lab.kubernetes.object("/api/v1/namespaces/alice/secrets/lrs-ralph"), Some(theirs), "it should be left as it is");
+    assert_eq!(
+        lab.kubernetes.object("/api/v1/namespaces/alice/secrets/lrs-ralph"),
+        Some(theirs),
+        "it should be left as it is"
+    );
 }
 
 #[test]
@@ -245,7 +336,10 @@ fn a_secret_that_a_person_made_beforehand_is_used_and_theirs() {
     lab.kubernetes.put([theirs.clone()]);
     lab.machine.run("install").exits(0);
     lab.machine.run("uninstall --yes").exits(0).never_shows("secret lms-postgresql");
-    assert_eq!(lab.kubernetes.object("/api/v1/namespaces/alice/secrets/lms-postgresql"), Some(theirs));
+    assert_eq!(
+        lab.kubernetes.object("/api/v1/namespaces/alice/secrets/lms-postgresql"),
+        Some(theirs)
+    );
 }
 
 #[test]

@@ -18,7 +18,8 @@ pub fn machine() -> Machine {
 
 /// Sends to another LRS than the stack's.
 pub fn seed(machine: &Machine, lrs: &Lrs, arguments: &str) -> Ended {
-    let ended = machine.run(&format!("seed {arguments} --endpoint {} --credentials account", lrs.endpoint()));
+    let ended = machine
+        .run(&format!("seed {arguments} --endpoint {} --credentials account", lrs.endpoint()));
     ended.never_shows(PASSWORD);
     ended
 }
@@ -47,9 +48,16 @@ fn every_form_of_input_arrives_whole_and_once() {
     for (name, content) in forms {
         let (machine, lrs) = (machine(), Lrs::start());
         machine.write(name, content);
-        seed(&machine, &lrs, name).exits(0).says_nothing().prints("2,500 of 2,500 statements taken: 2,500 sent, 0 already there, 0 refused");
+        seed(&machine, &lrs, name)
+            .exits(0)
+            .says_nothing()
+            .prints("2,500 of 2,500 statements taken: 2,500 sent, 0 already there, 0 refused");
         assert!(sent(&lrs) == ids(2500), "{name}: every statement should be sent once");
-        assert_eq!(lrs.stored()[&id(7)], statement(7), "{name}: statements should arrive as they are");
+        assert_eq!(
+            lrs.stored()[&id(7)],
+            statement(7),
+            "{name}: statements should arrive as they are"
+        );
     }
 }
 
@@ -57,7 +65,10 @@ fn every_form_of_input_arrives_whole_and_once() {
 fn standard_input_is_read_to_its_end() {
     let (machine, lrs) = (machine(), Lrs::start());
     let line = format!("seed - --endpoint {} --credentials account", lrs.endpoint());
-    machine.feed(&line, lines(&statements(1200))).exits(0).prints("1,200 of 1,200 statements taken");
+    machine
+        .feed(&line, lines(&statements(1200)))
+        .exits(0)
+        .prints("1,200 of 1,200 statements taken");
     assert_eq!(sent(&lrs), ids(1200));
 }
 
@@ -110,7 +121,9 @@ fn a_second_run_finds_everything_there() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(1500)));
     seed(&machine, &lrs, "a.json").exits(0).prints("1,500 sent, 0 already there");
-    seed(&machine, &lrs, "a.json").exits(0).prints("1,500 of 1,500 statements taken: 1,500 sent, 1,500 already there, 0 refused");
+    seed(&machine, &lrs, "a.json")
+        .exits(0)
+        .prints("1,500 of 1,500 statements taken: 1,500 sent, 1,500 already there, 0 refused");
     assert_eq!(lrs.stored().len(), 1500);
 }
 
@@ -136,7 +149,10 @@ fn a_statement_without_id_and_time_is_there_when_it_comes_again() {
     machine.write("bare.json", array(&bare));
     seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 0 already there, 0 refused");
     let first = lrs.stored();
-    assert!(first.values().all(|statement| statement["timestamp"].is_string()), "each gets the time of the run: {first:?}");
+    assert!(
+        first.values().all(|statement| statement["timestamp"].is_string()),
+        "each gets the time of the run: {first:?}"
+    );
     seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 3 already there, 0 refused");
     assert_eq!(lrs.stored(), first);
 }
@@ -144,11 +160,16 @@ fn a_statement_without_id_and_time_is_there_when_it_comes_again() {
 #[test]
 fn generated_statements_are_the_same_in_every_run() {
     let (machine, lrs) = (machine(), Lrs::start());
-    seed(&machine, &lrs, "--count 2345 --seed 3").exits(0).prints("2,345 of 2,345 statements taken: 2,345 sent, 0 already there");
+    seed(&machine, &lrs, "--count 2345 --seed 3")
+        .exits(0)
+        .prints("2,345 of 2,345 statements taken: 2,345 sent, 0 already there");
     seed(&machine, &lrs, "--count 2345 --seed 3").exits(0).prints("2,345 already there");
     assert_eq!(lrs.stored().len(), 2345);
     let fields: BTreeSet<&str> = ["id", "timestamp", "actor", "verb", "object"].into();
-    let odd = lrs.stored().into_values().find(|statement| !fields.iter().all(|field| statement.get(field).is_some()));
+    let odd = lrs
+        .stored()
+        .into_values()
+        .find(|statement| !fields.iter().all(|field| statement.get(field).is_some()));
     assert!(odd.is_none(), "a generated statement should be whole: {odd:?}");
 }
 
@@ -174,7 +195,10 @@ fn in_a_stack_every_statement_is_looked_for_in_the_data_lake() {
         .exits(0)
         .says_nothing()
         .prints("1,200 of 1,200 statements stored: 1,200 sent, 0 already there, 0 refused, each found in Elasticsearch by its id");
-    lab.machine.run("seed --count 1200").exits(0).prints("1,200 sent, 1,200 already there, 0 refused, each found");
+    lab.machine
+        .run("seed --count 1200")
+        .exits(0)
+        .prints("1,200 sent, 1,200 already there, 0 refused, each found");
     assert_eq!(lab.lrs.stored().len(), 1200);
 }
 

@@ -18,11 +18,18 @@ use super::seed::{machine, seed};
 
 #[test]
 fn a_server_error_is_tried_again_and_nothing_is_lost() {
-    for fault in [Answer::text(500, "oops"), Answer::text(502, "bad gateway"), Answer::text(503, ""), Answer::text(429, "slow down")] {
+    for fault in [
+        Answer::text(500, "oops"),
+        Answer::text(502, "bad gateway"),
+        Answer::text(503, ""),
+        Answer::text(429, "slow down"),
+    ] {
         let (machine, lrs) = (machine(), Lrs::start());
         machine.write("a.json", array(&statements(10)));
         lrs.next([fault.clone()]);
-        seed(&machine, &lrs, "a.json").exits(0).prints("10 of 10 statements taken: 10 sent, 0 already there");
+        seed(&machine, &lrs, "a.json")
+            .exits(0)
+            .prints("10 of 10 statements taken: 10 sent, 0 already there");
         assert_eq!(lrs.batches().len(), 2, "after {fault:?} the batch should be sent once more");
         assert_eq!(lrs.stored().len(), 10);
     }
@@ -58,10 +65,17 @@ fn at(endpoint: &str) -> impl FnOnce(&Account) -> Ralph {
 fn give_up_soon(statements: usize, ralph: impl FnOnce(&Account) -> Ralph) -> anyhow::Error {
     let account = Account { user: USER.into(), password: PASSWORD.to_string().into() };
     let source = Generated::new(1, statements as u64, 10);
-    let patience = Patience { tries: 3, first_pause: Duration::from_millis(1), longest_pause: Duration::from_millis(2) };
-    let plan = Plan { concurrency: 1, patience, progress: Box::new(|_| {}), retrying: Box::new(|_| {}) };
+    let patience = Patience {
+        tries: 3,
+        first_pause: Duration::from_millis(1),
+        longest_pause: Duration::from_millis(2),
+    };
+    let plan =
+        Plan { concurrency: 1, patience, progress: Box::new(|_| {}), retrying: Box::new(|_| {}) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async { seeding::run(source, ralph(&account), None, plan).await }).expect_err("an LRS that stays away is a failure")
+    runtime
+        .block_on(async { seeding::run(source, ralph(&account), None, plan).await })
+        .expect_err("an LRS that stays away is a failure")
 }
 
 #[test]
@@ -75,14 +89,22 @@ fn an_lrs_that_stays_away_ends_the_run_with_what_was_stored() {
          not taken after 3 tries: the LRS answered 503: no backend\n  \
          hint: the same command goes on where this one stopped"
     );
-    assert_eq!(lrs.batches().len(), 1 + 3, "the second batch is given up after 3 tries, the third is not sent");
+    assert_eq!(
+        lrs.batches().len(),
+        1 + 3,
+        "the second batch is given up after 3 tries, the third is not sent"
+    );
 }
 
 #[test]
 fn an_endpoint_that_is_not_there_is_named() {
     let address = nobody();
     let text = error::render(&give_up_soon(1, at(&address)));
-    assert!(text.contains(&format!("not taken after 3 tries: {address}: ")) && text.contains("Connection refused"), "{text}");
+    assert!(
+        text.contains(&format!("not taken after 3 tries: {address}: "))
+            && text.contains("Connection refused"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -90,7 +112,8 @@ fn a_cluster_that_is_lost_is_another_end_than_an_lrs_that_is() {
     let cluster = nobody();
     let in_cluster = |account: &Account| {
         let client = kube::Client::try_from(kube::Config::new(cluster.parse().unwrap())).unwrap();
-        Ralph::new(HttpClient::in_cluster(client, "http://lrs-ralph.alice.svc").unwrap(), account).unwrap()
+        Ralph::new(HttpClient::in_cluster(client, "http://lrs-ralph.alice.svc").unwrap(), account)
+            .unwrap()
     };
     let error = give_up_soon(1, in_cluster);
     assert_eq!(error::kind(&error).exit_code(), 4, "{}", error::render(&error));
@@ -99,8 +122,11 @@ fn a_cluster_that_is_lost_is_another_end_than_an_lrs_that_is() {
 
 #[test]
 fn a_wrong_door_is_knocked_at_once() {
-    let cases =
-        [(401, "the account or its scopes are wrong"), (403, "the account or its scopes are wrong"), (404, "must be that of an xAPI endpoint")];
+    let cases = [
+        (401, "the account or its scopes are wrong"),
+        (403, "the account or its scopes are wrong"),
+        (404, "must be that of an xAPI endpoint"),
+    ];
     for (status, hint) in cases {
         let (machine, lrs) = (machine(), Lrs::start());
         machine.write("a.json", array(&statements(100)));
@@ -108,7 +134,10 @@ fn a_wrong_door_is_knocked_at_once() {
         let ended = seed(&machine, &lrs, "a.json --batch 10 --concurrency 2");
         ended.exits(1).prints_nothing().says(&format!("answered {status}: no")).says(hint);
         let requests = lrs.server.requests().len();
-        assert!(requests <= 2, "after {status} each of the two workers should stop, but {requests} requests came\n{ended}");
+        assert!(
+            requests <= 2,
+            "after {status} each of the two workers should stop, but {requests} requests came\n{ended}"
+        );
     }
 }
 
@@ -129,23 +158,41 @@ fn an_index_that_takes_nothing_is_named_beside_what_the_lrs_says() {
     lab.elasticsearch.has_index(index);
     // not the 500 that Ralph has for it, which is tried again for a minute
     lab.lrs.always(Answer::Json(405, json!({"detail": "no"})));
-    let full = "warning: index statements takes no statements, because a disk of the data lake is full";
+    let full =
+        "warning: index statements takes no statements, because a disk of the data lake is full";
     lab.machine.run("seed --count 10").exits(1).says(full).says("after 0 statements were stored");
 }
 
 #[test]
 fn a_proof_that_is_interrupted_is_made_all_the_same() {
     let lab = Lab::installed();
-    lab.elasticsearch.next("/statements/_refresh", [Answer::Cut]).next("/statements/_count", [Answer::text(503, "busy"), Answer::text(429, "busy")]);
-    lab.machine.run("seed --count 10").exits(0).prints("10 of 10 statements stored: 10 sent").prints("each found").says("trying again");
+    lab.elasticsearch
+        .next("/statements/_refresh", [Answer::Cut])
+        .next("/statements/_count", [Answer::text(503, "busy"), Answer::text(429, "busy")]);
+    lab.machine
+        .run("seed --count 10")
+        .exits(0)
+        .prints("10 of 10 statements stored: 10 sent")
+        .prints("each found")
+        .says("trying again");
 }
 
 #[test]
 fn a_proof_that_cannot_be_made_leaves_the_report_of_what_was_sent() {
     let lab = Lab::installed();
-    let asked = || lab.elasticsearch.server.requests().iter().filter(|request| request.path == "/statements/_count").count();
+    let asked = || {
+        lab.elasticsearch
+            .server
+            .requests()
+            .iter()
+            .filter(|request| request.path == "/statements/_count")
+            .count()
+    };
     for status in [400, 401, 403] {
-        lab.elasticsearch.next("/statements/_count", [Answer::Json(status, json!({"error": {"reason": "not like this"}}))]);
+        lab.elasticsearch.next(
+            "/statements/_count",
+            [Answer::Json(status, json!({"error": {"reason": "not like this"}}))],
+        );
         let before = asked();
         lab.machine
             .run("seed --count 10")
@@ -158,14 +205,21 @@ fn a_proof_that_cannot_be_made_leaves_the_report_of_what_was_sent() {
     }
     lab.elasticsearch.next("/statements/_count", [Answer::text(400, "")]);
     let report = lab.machine.run("seed --count 10 -o json").exits(1).json();
-    assert_eq!((&report["sent"], &report["found"], &report["complete"]), (&json!(10), &json!(null), &json!(false)));
+    assert_eq!(
+        (&report["sent"], &report["found"], &report["complete"]),
+        (&json!(10), &json!(null), &json!(false))
+    );
 }
 
 #[test]
 fn a_wrong_password_is_not_shown() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("account", "teacher:another-password\n");
-    seed(&machine, &lrs, "--count 10").exits(1).says("answered 401").never_shows("another-password").never_shows(PASSWORD);
+    seed(&machine, &lrs, "--count 10")
+        .exits(1)
+        .says("answered 401")
+        .never_shows("another-password")
+        .never_shows(PASSWORD);
 }
 
 #[test]
@@ -193,7 +247,10 @@ fn many_invalid_statements_are_counted_and_some_are_shown() {
         lrs.finds_invalid(&id(number));
     }
     let ended = seed(&machine, &lrs, "a.json");
-    ended.exits(1).prints("30 of 60 statements taken").says("warning: and 10 more refused statements");
+    ended
+        .exits(1)
+        .prints("30 of 60 statements taken")
+        .says("warning: and 10 more refused statements");
     assert_eq!(ended.stderr.matches("warning: refused: ").count(), 20, "{ended}");
 }
 
@@ -205,7 +262,11 @@ fn a_statement_that_is_stored_with_other_content_is_refused_by_name() {
     lrs.has(&[other]);
     machine.write("a.json", array(&statements(10)));
     let ended = seed(&machine, &lrs, "a.json");
-    ended.exits(1).prints("9 of 10 statements taken").says("a.json: statement 4 (byte").says("409 Differing statements already exist");
+    ended
+        .exits(1)
+        .prints("9 of 10 statements taken")
+        .says("a.json: statement 4 (byte")
+        .says("409 Differing statements already exist");
     assert_eq!(lrs.stored().len(), 10);
 }
 
@@ -220,8 +281,12 @@ fn a_conflict_counts_as_there_only_when_the_same_statement_is_there() {
         })
         .collect();
     machine.write("a.json", array(&timeless));
-    seed(&machine, &lrs, "a.json").exits(0).prints("3 of 3 statements taken: 3 sent, 0 already there");
-    seed(&machine, &lrs, "a.json").exits(0).prints("3 of 3 statements taken: 3 sent, 3 already there");
+    seed(&machine, &lrs, "a.json")
+        .exits(0)
+        .prints("3 of 3 statements taken: 3 sent, 0 already there");
+    seed(&machine, &lrs, "a.json")
+        .exits(0)
+        .prints("3 of 3 statements taken: 3 sent, 3 already there");
 
     let mut other = statement(1);
     other["object"]["id"] = json!("https://example.org/another-course");
@@ -238,7 +303,9 @@ fn a_batch_that_is_too_large_is_sent_in_parts() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(100)));
     lrs.takes_at_most(5_000);
-    seed(&machine, &lrs, "a.json").exits(0).prints("100 of 100 statements taken: 100 sent, 0 already there, 0 refused");
+    seed(&machine, &lrs, "a.json")
+        .exits(0)
+        .prints("100 of 100 statements taken: 100 sent, 0 already there, 0 refused");
     assert_eq!(lrs.stored().len(), 100);
 }
 
@@ -248,7 +315,9 @@ fn refusals_are_never_sent_again_unchanged() {
         let (machine, lrs) = (machine(), Lrs::start());
         machine.write("a.json", array(&statements(4)));
         lrs.always(Answer::Json(status, json!({"detail": "no"})));
-        seed(&machine, &lrs, "a.json").exits(1).prints("0 of 4 statements taken: 4 sent, 0 already there, 4 refused");
+        seed(&machine, &lrs, "a.json")
+            .exits(1)
+            .prints("0 of 4 statements taken: 4 sent, 0 already there, 4 refused");
         let mut batches = lrs.batches();
         let sent = batches.len();
         batches.sort();
@@ -265,5 +334,9 @@ fn the_echo_of_a_refused_batch_is_not_shown() {
     lrs.always(Answer::Json(400, json!({"input": "x".repeat(1_000_000)})));
     let ended = seed(&machine, &lrs, "a.json");
     ended.exits(1).says("400");
-    assert!(ended.stderr.len() < 1000, "an error should be short, it has {} bytes", ended.stderr.len());
+    assert!(
+        ended.stderr.len() < 1000,
+        "an error should be short, it has {} bytes",
+        ended.stderr.len()
+    );
 }

@@ -11,7 +11,8 @@ const JOBS: &str = "/apis/batch/v1/namespaces/alice/jobs";
 
 fn pod_of_the_last_run(lab: &Lab, said: &str) {
     let labels = json!({"app.kubernetes.io/instance": "data-lake-size", "batch.kubernetes.io/job-name": "data-lake-size-now"});
-    let mut pod = stuck_pod("data-lake-size-now-1", "alice", labels, "elasticsearch:8.19.21", json!({}), 0);
+    let mut pod =
+        stuck_pod("data-lake-size-now-1", "alice", labels, "elasticsearch:8.19.21", json!({}), 0);
     pod["status"]["phase"] = json!("Failed");
     pod["status"]["containerStatuses"][0]["state"] = json!({"terminated": {"exitCode": 22}});
     lab.kubernetes.put([pod]).logs("data-lake-size-now-1", said);
@@ -27,18 +28,37 @@ fn standing_still(lab: &Lab) {
 #[test]
 fn it_runs_the_image_of_the_data_lake_where_and_as_the_data_lake_runs() {
     let lab = Lab::installed();
-    let pod = |lab: &Lab| lab.kubernetes.object(SIZE).expect("the CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"].clone();
-    assert_eq!(pod(&lab)["containers"][0]["image"], "docker.elastic.co/elasticsearch/elasticsearch:8.19.21");
-    assert_eq!(pod(&lab)["containers"][0]["env"][1]["value"], "https://data-lake-es-http.alice.svc:9200");
+    let pod = |lab: &Lab| {
+        lab.kubernetes.object(SIZE).expect("the CronJob")["spec"]["jobTemplate"]["spec"]["template"]
+            ["spec"]
+            .clone()
+    };
+    assert_eq!(
+        pod(&lab)["containers"][0]["image"],
+        "docker.elastic.co/elasticsearch/elasticsearch:8.19.21"
+    );
+    assert_eq!(
+        pod(&lab)["containers"][0]["env"][1]["value"],
+        "https://data-lake-es-http.alice.svc:9200"
+    );
     lab.machine.run("install --image-registry mirror.example.org").exits(0);
-    assert_eq!(pod(&lab)["containers"][0]["image"], "mirror.example.org/elasticsearch/elasticsearch:8.19.21");
+    assert_eq!(
+        pod(&lab)["containers"][0]["image"],
+        "mirror.example.org/elasticsearch/elasticsearch:8.19.21"
+    );
 
     let sets = json!([{"name": "default", "count": 1, "podTemplate": {"spec": {"imagePullSecrets": [{"name": "mirror"}], "nodeSelector": {"disk": "fast"}}}}]);
-    let values = lab.machine.write("values.yaml", json!({"image": "example.org/search:8", "nodeSets": sets}).to_string());
+    let values = lab.machine.write(
+        "values.yaml",
+        json!({"image": "example.org/search:8", "nodeSets": sets}).to_string(),
+    );
     lab.machine.run(&format!("install --values datalake={}", values.display())).exits(0);
     let pod = pod(&lab);
     assert_eq!(pod["containers"][0]["image"], "example.org/search:8");
-    assert_eq!((&pod["imagePullSecrets"], &pod["nodeSelector"]), (&json!([{"name": "mirror"}]), &json!({"disk": "fast"})));
+    assert_eq!(
+        (&pod["imagePullSecrets"], &pod["nodeSelector"]),
+        (&json!([{"name": "mirror"}]), &json!({"disk": "fast"}))
+    );
 }
 
 #[test]
@@ -46,11 +66,12 @@ fn runs_that_come_to_nothing_are_a_fault_and_the_next_install_tries_again() {
     let lab = Lab::installed();
     standing_still(&lab);
     pod_of_the_last_run(&lab, "curl: (22) The requested URL returned error: 401\n");
-    let why =
-        "how much room the statements take was not measured for 120m: curl: (22) The requested URL returned error: 401; `kubectl lastack install`";
+    let why = "how much room the statements take was not measured for 120m: curl: (22) The requested URL returned error: 401; `kubectl lastack install`";
     lab.machine.run("status").exits(3).prints("fault: superset data: ").prints(why);
     lab.machine.run("dashboards explain index-size").exits(3).prints("was not measured for 120m");
-    lab.machine.run("install --dry-run").exits(0).prints("the data lake's size is not measured for 120m, should be measured every 10 minutes");
+    lab.machine.run("install --dry-run").exits(0).prints(
+        "the data lake's size is not measured for 120m, should be measured every 10 minutes",
+    );
     lab.kubernetes.reacts(Method::POST, JOBS, |world, request| {
         let mut job = request.json();
         job["metadata"]["name"] = json!("data-lake-size-now");
@@ -72,7 +93,10 @@ fn a_run_of_the_moment_repairs_what_stood_still() {
     standing_still(&lab);
     lab.machine.run("install").exits(0).says("ok       dataviz.size");
     let job = lab.kubernetes.object(&format!("{JOBS}/data-lake-size-now")).expect("a run");
-    assert_eq!(job["metadata"]["ownerReferences"][0]["kind"], "CronJob", "its runs go with the CronJob: {job}");
+    assert_eq!(
+        job["metadata"]["ownerReferences"][0]["kind"], "CronJob",
+        "its runs go with the CronJob: {job}"
+    );
     lab.machine.run("status").exits(0);
     lab.machine.run("install").exits(0).says("nothing to change");
 }
@@ -81,16 +105,32 @@ fn a_run_of_the_moment_repairs_what_stood_still() {
 fn a_role_that_elasticsearch_learns_of_late_is_waited_for() {
     let lab = Lab::installed();
     lab.kubernetes.remove(SIZE);
-    let refused = || Answer::Json(403, json!({"error": {"reason": "action [indices:admin/get] is unauthorized for user [lastack]"}}));
+    let refused = || {
+        Answer::Json(
+            403,
+            json!({"error": {"reason": "action [indices:admin/get] is unauthorized for user [lastack]"}}),
+        )
+    };
     lab.elasticsearch.next("/data-lake-size", [refused(), refused()]);
-    lab.machine.run("status").exits(3).prints("cronjob data-lake-size is not there; `kubectl lastack install` repairs it");
-    lab.machine.run("install").exits(0).says("is unauthorized for user [lastack]").says("ok       dataviz.size");
+    lab.machine
+        .run("status")
+        .exits(3)
+        .prints("cronjob data-lake-size is not there; `kubectl lastack install` repairs it");
+    lab.machine
+        .run("install")
+        .exits(0)
+        .says("is unauthorized for user [lastack]")
+        .says("ok       dataviz.size");
 }
 
 #[test]
 fn who_may_not_see_it_is_not_told_of_a_fault_and_one_of_others_is_left_alone() {
     let lab = Lab::installed();
-    lab.kubernetes.answers(Method::GET, SIZE, failure(403, "Forbidden", "cronjobs.batch \"data-lake-size\" is forbidden"));
+    lab.kubernetes.answers(
+        Method::GET,
+        SIZE,
+        failure(403, "Forbidden", "cronjobs.batch \"data-lake-size\" is forbidden"),
+    );
     lab.machine.run("status").exits(0).prints("3 dashboards, 31 charts");
 
     let lab = Lab::installed();
@@ -98,7 +138,10 @@ fn who_may_not_see_it_is_not_told_of_a_fault_and_one_of_others_is_left_alone() {
     theirs["metadata"]["labels"] = json!({});
     theirs["spec"]["schedule"] = json!("0 0 * * *");
     lab.kubernetes.put([theirs.clone()]);
-    lab.machine.run("install").exits(1).says("namespace alice has a CronJob data-lake-size that this tool did not make");
+    lab.machine
+        .run("install")
+        .exits(1)
+        .says("namespace alice has a CronJob data-lake-size that this tool did not make");
     lab.machine.run("uninstall --yes").exits(0);
     assert_eq!(lab.kubernetes.object(SIZE), Some(theirs));
 }

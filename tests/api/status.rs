@@ -11,7 +11,11 @@ use crate::support::stack::{DATA_LAKE, Lab, lrs_labels, stuck_pod};
 
 /// A `status` that goes on, and the lines it prints.
 fn watch(lab: &Lab, line: &str) -> (Child, impl Iterator<Item = String>) {
-    let mut child = lab.machine.command(&line.split(' ').collect::<Vec<_>>()).spawn().expect("the program runs");
+    let mut child = lab
+        .machine
+        .command(&line.split(' ').collect::<Vec<_>>())
+        .spawn()
+        .expect("the program runs");
     let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
     (child, stdout.lines().map(|line| line.expect("text")))
 }
@@ -37,7 +41,12 @@ fn a_healthy_stack_is_a_table_and_exit_code_0() {
 #[test]
 fn without_arguments_the_state_of_the_stack_follows_the_page() {
     let lab = Lab::installed();
-    lab.machine.run("").exits(0).prints("kubectl lastack install").prints("\nIn namespace alice of context lab:\nPART").prints("heartbeat ok");
+    lab.machine
+        .run("")
+        .exits(0)
+        .prints("kubectl lastack install")
+        .prints("\nIn namespace alice of context lab:\nPART")
+        .prints("heartbeat ok");
 }
 
 #[test]
@@ -47,7 +56,12 @@ fn the_document_says_the_same_in_a_stable_form() {
     assert_eq!(document["kind"], "Status");
     assert_eq!((&document["context"], &document["namespace"]), (&"lab".into(), &"alice".into()));
     assert_eq!((&document["installed"], &document["healthy"]), (&true.into(), &true.into()));
-    let parts: Vec<&str> = document["parts"].as_array().unwrap().iter().map(|part| part["part"].as_str().unwrap()).collect();
+    let parts: Vec<&str> = document["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| part["part"].as_str().unwrap())
+        .collect();
     assert_eq!(parts, ["moodle", "ralph", "datalake", "superset", "operator"]);
     assert_eq!(document["parts"][0]["answers"]["state"], "good");
     assert_eq!(document["parts"][0]["figures"]["waiting"], 0, "{document:#}");
@@ -61,7 +75,10 @@ fn yaml_is_the_same_document_and_wide_has_the_addresses_inside() {
     let document: serde_json::Value = serde_saphyr::from_str(&yaml.exits(0).stdout).expect("YAML");
     assert_eq!((&document["kind"], &document["healthy"]), (&"Status".into(), &true.into()));
     let wide = lab.machine.run("status -o wide");
-    wide.exits(0).prints("SENT").prints("http://lrs-ralph.alice.svc/xAPI").prints("https://data-lake-es-http.alice.svc:9200");
+    wide.exits(0)
+        .prints("SENT")
+        .prints("http://lrs-ralph.alice.svc/xAPI")
+        .prints("https://data-lake-es-http.alice.svc:9200");
     lab.machine.run("status").never_shows("INSIDE");
 }
 
@@ -70,14 +87,23 @@ fn a_watch_that_is_no_terminal_gives_a_document_a_look_and_a_table_a_change() {
     let lab = Lab::installed();
     let (mut documents_child, mut documents) = watch(&lab, "status -w -o json");
     let (mut tables_child, mut tables) = watch(&lab, "status -w");
-    let healthy = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("a document a line")["healthy"].clone();
+    let healthy = |line: &str| {
+        serde_json::from_str::<serde_json::Value>(line).expect("a document a line")["healthy"]
+            .clone()
+    };
     for _ in 0..3 {
         assert_eq!(healthy(&documents.next().expect("a look")), true);
     }
     lab.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
     assert!(documents.by_ref().take(20).any(|line| healthy(&line) == false), "the fault is seen");
-    let seen: Vec<String> = tables.by_ref().take_while(|line| !line.starts_with("fault: ralph answers")).collect();
-    assert_eq!(seen.iter().filter(|line| line.starts_with("PART")).count(), 2, "a table at first and one for the change:\n{}", seen.join("\n"));
+    let seen: Vec<String> =
+        tables.by_ref().take_while(|line| !line.starts_with("fault: ralph answers")).collect();
+    assert_eq!(
+        seen.iter().filter(|line| line.starts_with("PART")).count(),
+        2,
+        "a table at first and one for the change:\n{}",
+        seen.join("\n")
+    );
     for child in [&mut documents_child, &mut tables_child] {
         child.kill().and_then(|()| child.wait()).expect("the program runs until it is ended");
     }
@@ -109,7 +135,8 @@ fn a_watch_goes_on_where_a_look_fails() {
     let (mut child, documents) = watch(&lab, "status -w -o json");
     assert_eq!(documents.take(2).count(), 2, "a look before and one after");
     child.kill().expect("the program runs until it is ended");
-    let ended = lab.machine.ended("status -w -o json", child.wait_with_output().expect("the program ends"));
+    let ended =
+        lab.machine.ended("status -w -o json", child.wait_with_output().expect("the program ends"));
     ended.says("warning: the API server answered 503: the server restarts; looking again\n");
     assert_eq!(ended.stderr.lines().count(), 1, "the same trouble is said once:\n{ended}");
 }
@@ -117,7 +144,12 @@ fn a_watch_goes_on_where_a_look_fails() {
 #[test]
 fn nothing_installed_is_said_and_a_fault() {
     let lab = Lab::empty();
-    lab.machine.run("status").exits(3).prints_nothing().says("There is no stack in namespace alice of context lab").says("kubectl lastack install");
+    lab.machine
+        .run("status")
+        .exits(3)
+        .prints_nothing()
+        .says("There is no stack in namespace alice of context lab")
+        .says("kubectl lastack install");
     let document = lab.machine.run("status -o json").exits(3).json();
     assert_eq!((&document["installed"], &document["healthy"]), (&false.into(), &false.into()));
 }
@@ -180,7 +212,11 @@ fn an_index_that_takes_nothing_is_a_fault_however_well_all_parts_say_they_are() 
 #[test]
 fn a_moodle_that_hangs_costs_one_cell() {
     let lab = Lab::installed();
-    lab.kubernetes.answers(Method::GET, "/api/v1/namespaces/alice/pods/lms-moodle-0/exec", Answer::Hang);
+    lab.kubernetes.answers(
+        Method::GET,
+        "/api/v1/namespaces/alice/pods/lms-moodle-0/exec",
+        Answer::Hang,
+    );
     lab.machine
         .run("status --request-timeout 5s")
         .exits(3)
@@ -191,7 +227,11 @@ fn a_moodle_that_hangs_costs_one_cell() {
 #[test]
 fn a_part_without_a_ready_pod_is_a_fault() {
     let lab = Lab::installed();
-    lab.kubernetes.answers(Method::GET, "/api/v1/namespaces/alice/pods", Answer::ok(serde_json::json!({"metadata": {}, "items": []})));
+    lab.kubernetes.answers(
+        Method::GET,
+        "/api/v1/namespaces/alice/pods",
+        Answer::ok(serde_json::json!({"metadata": {}, "items": []})),
+    );
     lab.machine.run("status").exits(3).prints("0/1").prints("service lrs-ralph has no ready pod");
 }
 
@@ -202,15 +242,24 @@ fn a_node_of_the_data_lake_that_has_no_pod_is_missed() {
     lake["spec"]["nodeSets"][0]["count"] = serde_json::json!(3);
     lab.kubernetes.put([lake]);
     let status = lab.machine.run("status -o json").exits(3).json();
-    assert_eq!(status["parts"][2]["pods"], serde_json::json!({"state": "bad", "detail": "1/3"}), "{status:#}");
+    assert_eq!(
+        status["parts"][2]["pods"],
+        serde_json::json!({"state": "bad", "detail": "1/3"}),
+        "{status:#}"
+    );
 }
 
 #[test]
 fn what_keeps_a_pod_from_being_ready_is_said_beside_their_number() {
     let lab = Lab::installed();
-    let waiting = serde_json::json!({"reason": "ImagePullBackOff", "message": "ralph:5.0.1: not found"});
+    let waiting =
+        serde_json::json!({"reason": "ImagePullBackOff", "message": "ralph:5.0.1: not found"});
     let pod = stuck_pod("lrs-ralph-1", "alice", lrs_labels(), "fundocker/ralph:5.0.1", waiting, 0);
-    lab.kubernetes.answers(Method::GET, "/api/v1/namespaces/alice/pods", Answer::ok(serde_json::json!({"metadata": {}, "items": [pod]})));
+    lab.kubernetes.answers(
+        Method::GET,
+        "/api/v1/namespaces/alice/pods",
+        Answer::ok(serde_json::json!({"metadata": {}, "items": [pod]})),
+    );
     lab.machine.run("status").exits(3).prints("fault: ralph pods: 0/1: pod lrs-ralph-1 cannot pull fundocker/ralph:5.0.1: not found in the registry");
 }
 
@@ -218,5 +267,10 @@ fn what_keeps_a_pod_from_being_ready_is_said_beside_their_number() {
 fn without_helm_the_rest_is_still_shown() {
     let lab = Lab::installed();
     std::fs::remove_file(lab.machine.path("bin/helm")).unwrap();
-    lab.machine.run("status").exits(3).prints("there is no `helm` on PATH").prints("8.19.21").prints("heartbeat ok");
+    lab.machine
+        .run("status")
+        .exits(3)
+        .prints("there is no `helm` on PATH")
+        .prints("8.19.21")
+        .prints("heartbeat ok");
 }

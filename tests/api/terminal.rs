@@ -28,9 +28,18 @@ fn install_draws_a_row_for_each_step_and_leaves_each_once() {
     for step in ["preflight.permissions", "datalake.index", "lrs.release", "lrs.answers"] {
         assert_eq!(screen.matches(step).count(), 1, "{step} should stand there once:\n{screen}");
     }
-    assert!(screen.lines().any(|line| line.trim_start().starts_with("ok") && line.contains("lrs.release")), "{screen}");
+    assert!(
+        screen
+            .lines()
+            .any(|line| line.trim_start().starts_with("ok") && line.contains("lrs.release")),
+        "{screen}"
+    );
     assert!(screen.contains("Ready in"), "{screen}");
-    assert!(terminal.drawn.contains("waiting"), "what has to wait says so meanwhile:\n{}", terminal.drawn);
+    assert!(
+        terminal.drawn.contains("waiting"),
+        "what has to wait says so meanwhile:\n{}",
+        terminal.drawn
+    );
     assert!(terminal.has_colour(), "{screen}");
 }
 
@@ -39,7 +48,11 @@ fn a_terminal_that_is_dumb_or_colourless_is_spared() {
     let lab = Lab::empty();
     let mut dumb = typed(&lab, "install --only lrs", &[("TERM", "dumb")]);
     assert_eq!(dumb.ends().code(), Some(0), "{}", dumb.screen());
-    assert!(!dumb.drawn.contains('\u{1b}'), "a dumb terminal shows what it cannot do:\n{}", dumb.drawn);
+    assert!(
+        !dumb.drawn.contains('\u{1b}'),
+        "a dumb terminal shows what it cannot do:\n{}",
+        dumb.drawn
+    );
     let mut plain = typed(&lab, "install --only lrs", &[("NO_COLOR", "1")]);
     assert_eq!(plain.ends().code(), Some(0), "{}", plain.screen());
     assert!(!plain.has_colour(), "{}", plain.screen());
@@ -62,7 +75,11 @@ fn ctrl_c_at_the_question_ends_and_nothing_is_removed() {
     let mut terminal = typed(&lab, "uninstall", &[]);
     terminal.until("[y/N]").interrupts();
     assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
-    assert!(terminal.screen().contains("\nerror: interrupted"), "the question has its own line:\n{}", terminal.screen());
+    assert!(
+        terminal.screen().contains("\nerror: interrupted"),
+        "the question has its own line:\n{}",
+        terminal.screen()
+    );
     assert_eq!(lab.kubernetes.changes(), changes);
     assert!(lab.helm.calls_of("uninstall").is_empty());
 }
@@ -70,7 +87,9 @@ fn ctrl_c_at_the_question_ends_and_nothing_is_removed() {
 #[test]
 fn ctrl_c_at_the_question_of_replay_ends_and_nothing_is_sent() {
     let lab = Lab::installed();
-    lab.moodle.world().failed = vec![json!({"errortype": 0, "alone": false, "events": 40, "oldest": 1_767_225_600, "response": ""})];
+    lab.moodle.world().failed = vec![
+        json!({"errortype": 0, "alone": false, "events": 40, "oldest": 1_767_225_600, "response": ""}),
+    ];
     let mut terminal = typed(&lab, "replay", &[]);
     terminal.until("[y/N]").interrupts();
     assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
@@ -92,7 +111,11 @@ fn the_time_at_the_question_is_not_taken_from_the_timeout() {
     let answered = Instant::now();
     terminal.types("y\n");
     assert_eq!(terminal.ends().code(), Some(124), "{}", terminal.screen());
-    assert!(answered.elapsed() >= TIMEOUT, "the pods should get their second:\n{}", terminal.screen());
+    assert!(
+        answered.elapsed() >= TIMEOUT,
+        "the pods should get their second:\n{}",
+        terminal.screen()
+    );
 }
 
 #[test]
@@ -102,7 +125,12 @@ fn status_is_drawn_anew_where_it_stands_until_ctrl_c() {
     terminal.until("heartbeat ok");
     lab.lrs.always(Answer::Json(500, json!({"database": "error"})));
     terminal.until("fault: ralph answers");
-    assert_eq!(terminal.screen().matches("PART").count(), 1, "one table, not one below the other:\n{}", terminal.screen());
+    assert_eq!(
+        terminal.screen().matches("PART").count(),
+        1,
+        "one table, not one below the other:\n{}",
+        terminal.screen()
+    );
     terminal.interrupts();
     assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
 }
@@ -117,7 +145,17 @@ fn a_trace_that_is_interrupted_takes_event_and_statement_away() {
     lab.lrs.has(&[statement_of_the_event()]);
     terminal.interrupts();
     assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
-    assert!(terminal.screen().contains("hint: the event is taken away again"), "{}", terminal.screen());
-    assert!(lab.moodle.world().called.iter().any(|(script, input)| script == "event" && input["do"] == "forget"));
+    assert!(
+        terminal.screen().contains("hint: the event is taken away again"),
+        "{}",
+        terminal.screen()
+    );
+    assert!(
+        lab.moodle
+            .world()
+            .called
+            .iter()
+            .any(|(script, input)| script == "event" && input["do"] == "forget")
+    );
     assert!(lab.lrs.stored().is_empty(), "the statement should be gone, too");
 }

@@ -31,20 +31,30 @@ fn each_verb(answer: &Answer, flags: &str, check: impl Fn(&Ended)) {
         ended.prints_nothing().never_shows("panicked").never_shows(TOKEN);
         check(&ended);
         let requests = kubernetes.server.requests().len();
-        assert!(requests <= 2, "an unwell server should not be asked again and again: {requests} requests\n{ended}");
+        assert!(
+            requests <= 2,
+            "an unwell server should not be asked again and again: {requests} requests\n{ended}"
+        );
     }
 }
 
 #[test]
 fn credentials_that_are_not_accepted() {
     each_verb(&failure(401, "Unauthorized", "Unauthorized"), "", |ended| {
-        ended.exits(4).says("error: the API server does not accept the credentials of this kubeconfig user\n");
+        ended.exits(4).says(
+            "error: the API server does not accept the credentials of this kubeconfig user\n",
+        );
     });
 }
 
 #[test]
 fn an_overloaded_server_is_not_asked_for_ever() {
-    for (code, reason) in [(429, "TooManyRequests"), (503, "ServiceUnavailable"), (504, "Timeout"), (500, "InternalError")] {
+    for (code, reason) in [
+        (429, "TooManyRequests"),
+        (503, "ServiceUnavailable"),
+        (504, "Timeout"),
+        (500, "InternalError"),
+    ] {
         each_verb(&failure(code, reason, "the server is busy with other things"), "", |ended| {
             ended.exits(1).says("the server is busy with other things");
         });
@@ -69,7 +79,11 @@ fn garbage_instead_of_json() {
 fn a_connection_that_is_cut() {
     for answer in [Answer::Cut, Answer::CutShort("{\"kind\": \"Conf")] {
         each_verb(&answer, "", |ended| {
-            ended.exits(4).says("error: ").says("cannot reach the API server: ").says("hint: check `kubectl cluster-info`");
+            ended
+                .exits(4)
+                .says("error: ")
+                .says("cannot reach the API server: ")
+                .says("hint: check `kubectl cluster-info`");
         });
     }
 }
@@ -85,7 +99,10 @@ fn a_server_that_hangs_is_left_after_the_request_timeout() {
 fn one_object_that_hangs_is_named() {
     let lab = Lab::installed();
     lab.kubernetes.answers(Method::GET, "/api/v1/namespaces/alice/secrets/lrs-ralph", Answer::Hang);
-    lab.machine.run("creds lrs --request-timeout 1s").exits(4).says("secret lrs-ralph: cannot reach the API server: ");
+    lab.machine
+        .run("creds lrs --request-timeout 1s")
+        .exits(4)
+        .says("secret lrs-ralph: cannot reach the API server: ");
 }
 
 #[test]

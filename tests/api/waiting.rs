@@ -10,7 +10,14 @@ use crate::support::stack::{DATA_LAKE, Lab, data_lake_labels, operator, stuck_po
 
 /// The data lake's only pod.
 fn data_lake_pod(waiting: Value, restarts: u32) -> Value {
-    stuck_pod("data-lake-es-default-0", "alice", data_lake_labels(), "docker.elastic.co/elasticsearch/elasticsearch:8.19.21", waiting, restarts)
+    stuck_pod(
+        "data-lake-es-default-0",
+        "alice",
+        data_lake_labels(),
+        "docker.elastic.co/elasticsearch/elasticsearch:8.19.21",
+        waiting,
+        restarts,
+    )
 }
 
 /// A cluster in which the data lake's only pod is as given, and stays so.
@@ -45,7 +52,9 @@ fn lab_without_certificates(object: Value) -> Lab {
 #[test]
 fn an_image_that_cannot_be_pulled_ends_the_wait_at_once() {
     let message = "failed to resolve reference \"docker.elastic.co/elasticsearch/elasticsearch:8.19.21\": not found";
-    let ended = lab_with_pod(json!({"reason": "ErrImagePull", "message": message}), 0).machine.run("install");
+    let ended = lab_with_pod(json!({"reason": "ErrImagePull", "message": message}), 0)
+        .machine
+        .run("install");
     ended
         .exits(1)
         .says("error: datalake.cluster: pod data-lake-es-default-0 cannot pull docker.elastic.co/elasticsearch/elasticsearch:8.19.21: not found in the registry")
@@ -55,7 +64,10 @@ fn an_image_that_cannot_be_pulled_ends_the_wait_at_once() {
 #[test]
 fn a_crash_loop_ends_the_wait_with_the_last_line_of_the_log() {
     let lab = lab_with_pod(json!({"reason": "CrashLoopBackOff", "message": "back-off 10s"}), 3);
-    lab.kubernetes.logs("data-lake-es-default-0", "starting\nmax virtual memory areas vm.max_map_count [65530] is too low\n\n");
+    lab.kubernetes.logs(
+        "data-lake-es-default-0",
+        "starting\nmax virtual memory areas vm.max_map_count [65530] is too low\n\n",
+    );
     lab.machine
         .run("install")
         .exits(1)
@@ -81,21 +93,40 @@ fn the_log_of_another_container_does_not_explain_an_image_that_cannot_be_pulled(
 /// What the kubelet says of a pod, some seconds ago.
 fn said_of_pod(pod: &str, seconds: i64, reason: &str, message: &str) -> [Value; 1] {
     let at = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
-    [json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": format!("{pod}.{seconds}"), "namespace": "alice"}, "type": "Warning",
-            "involvedObject": {"kind": "Pod", "name": pod}, "reason": reason, "lastTimestamp": at.to_string(), "message": message})]
+    [
+        json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": format!("{pod}.{seconds}"), "namespace": "alice"}, "type": "Warning",
+            "involvedObject": {"kind": "Pod", "name": pod}, "reason": reason, "lastTimestamp": at.to_string(), "message": message}),
+    ]
 }
 
 #[test]
 fn a_crash_loop_that_a_probe_makes_ends_the_wait_with_the_probe() {
-    let mut pod = data_lake_pod(json!({"reason": "CrashLoopBackOff", "message": "back-off 10s"}), 3);
+    let mut pod =
+        data_lake_pod(json!({"reason": "CrashLoopBackOff", "message": "back-off 10s"}), 3);
     let began = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(60);
-    pod["status"]["containerStatuses"][0]["lastState"] = json!({"terminated": {"exitCode": 0, "startedAt": began.to_string()}});
+    pod["status"]["containerStatuses"][0]["lastState"] =
+        json!({"terminated": {"exitCode": 0, "startedAt": began.to_string()}});
     let lab = lab_with(pod);
     let name = "data-lake-es-default-0";
-    lab.kubernetes.put(said_of_pod(name, 90, "Unhealthy", "Startup probe failed: connection refused"));
+    lab.kubernetes.put(said_of_pod(
+        name,
+        90,
+        "Unhealthy",
+        "Startup probe failed: connection refused",
+    ));
     lab.kubernetes.put(said_of_pod(name, 50, "Unhealthy", "Readiness probe failed: no"));
-    lab.kubernetes.put(said_of_pod(name, 11, "Unhealthy", "Startup probe failed: Get \"http://10.0.0.1/\": context deadline exceeded"));
-    lab.kubernetes.put(said_of_pod(name, 10, "Killing", "Container main failed startup probe, will be restarted"));
+    lab.kubernetes.put(said_of_pod(
+        name,
+        11,
+        "Unhealthy",
+        "Startup probe failed: Get \"http://10.0.0.1/\": context deadline exceeded",
+    ));
+    lab.kubernetes.put(said_of_pod(
+        name,
+        10,
+        "Killing",
+        "Container main failed startup probe, will be restarted",
+    ));
     lab.kubernetes.logs(name, "Finished server process");
     lab.machine.run("install").exits(1).says(
         "container main of pod data-lake-es-default-0 keeps crashing (3 restarts): the kubelet kills it, its startup probe failed: \
@@ -109,27 +140,53 @@ fn a_container_that_hangs_is_not_ready_for_the_probe_that_says_so() {
     let lab = || {
         let mut pod = data_lake_pod(json!(null), 0);
         let began = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(60);
-        pod["status"]["containerStatuses"][0]["state"] = json!({"running": {"startedAt": began.to_string()}});
+        pod["status"]["containerStatuses"][0]["state"] =
+            json!({"running": {"startedAt": began.to_string()}});
         let lab = lab_with(pod);
-        lab.kubernetes.put(said_of_pod(name, 90, "Unhealthy", "Readiness probe failed: of the run before"));
-        lab.kubernetes.put(said_of_pod(name, 20, "Unhealthy", "Startup probe failed: of the start"));
+        lab.kubernetes.put(said_of_pod(
+            name,
+            90,
+            "Unhealthy",
+            "Readiness probe failed: of the run before",
+        ));
+        lab.kubernetes.put(said_of_pod(
+            name,
+            20,
+            "Unhealthy",
+            "Startup probe failed: of the start",
+        ));
         lab
     };
     let why = format!("main of pod {name} runs and is not ready yet");
     let started = lab().machine.run("install --timeout 1s");
     started.exits(124).says(&why);
-    assert!(!started.stderr.contains("probe failed"), "what was before is over: {}", started.stderr);
+    assert!(
+        !started.stderr.contains("probe failed"),
+        "what was before is over: {}",
+        started.stderr
+    );
 
     let hangs = lab();
-    hangs.kubernetes.put(said_of_pod(name, 5, "Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 500"));
+    hangs.kubernetes.put(said_of_pod(
+        name,
+        5,
+        "Unhealthy",
+        "Readiness probe failed: HTTP probe failed with statuscode: 500",
+    ));
     let why = format!("{why}: its readiness probe failed: HTTP probe failed with statuscode: 500");
     hangs.machine.run("install --timeout 1s").exits(124).says(&why);
 }
 
 #[test]
 fn a_secret_that_a_pod_needs_and_is_not_there_ends_the_wait() {
-    let lab = lab_with_pod(json!({"reason": "CreateContainerConfigError", "message": "secret \"data-lake-roles\" not found"}), 0);
-    lab.machine.run("install").exits(1).says("cannot start container main: secret \"data-lake-roles\" not found");
+    let lab = lab_with_pod(
+        json!({"reason": "CreateContainerConfigError", "message": "secret \"data-lake-roles\" not found"}),
+        0,
+    );
+    lab.machine
+        .run("install")
+        .exits(1)
+        .says("cannot start container main: secret \"data-lake-roles\" not found");
 }
 
 #[test]
@@ -138,7 +195,11 @@ fn a_secret_that_a_volume_needs_and_is_not_there_ends_the_wait() {
     pod["spec"]["volumes"] = json!([{"name": "a", "secret": {"secretName": "data-lake-roles"}},
                                     {"name": "b", "secret": {"secretName": "later", "optional": true}},
                                     {"name": "c", "secret": {"secretName": "typo"}}]);
-    lab_with(pod).machine.run("install").exits(1).says("pod data-lake-es-default-0 cannot start without secret typo, which is not there");
+    lab_with(pod)
+        .machine
+        .run("install")
+        .exits(1)
+        .says("pod data-lake-es-default-0 cannot start without secret typo, which is not there");
 }
 
 #[test]
@@ -146,7 +207,11 @@ fn so_does_one_of_several_in_one_volume_or_a_key_that_it_lacks() {
     let lacks = |sources: Value, said: &str| {
         let mut pod = data_lake_pod(json!({"reason": "ContainerCreating"}), 0);
         pod["spec"]["volumes"] = json!([{"name": "a", "projected": {"sources": sources}}]);
-        lab_with(pod).machine.run("install").exits(1).says(&format!("cannot start without {said}, which is not there"));
+        lab_with(pod)
+            .machine
+            .run("install")
+            .exits(1)
+            .says(&format!("cannot start without {said}, which is not there"));
     };
     let roles = |key: &str| json!({"secret": {"name": "data-lake-roles", "items": [{"key": key, "path": "roles.yml"}]}});
     let later = json!({"secret": {"name": "later", "optional": true}});
@@ -164,8 +229,17 @@ fn a_quota_that_leaves_no_room_for_a_pod_ends_the_wait_and_one_of_yesterday_does
     };
     let why = "statefulset data-lake-es-default cannot make its pods: exceeded quota: seats, requested: memory=1536Mi";
     let now = jiff::Timestamp::now();
-    lab_with(event(now)).machine.run("install").exits(1).says(&format!("error: datalake.cluster: {why}")).says("kubectl describe statefulset");
-    lab_with(event(now - jiff::SignedDuration::from_hours(24))).machine.run("install --timeout 1s").exits(124).says(why);
+    lab_with(event(now))
+        .machine
+        .run("install")
+        .exits(1)
+        .says(&format!("error: datalake.cluster: {why}"))
+        .says("kubectl describe statefulset");
+    lab_with(event(now - jiff::SignedDuration::from_hours(24)))
+        .machine
+        .run("install --timeout 1s")
+        .exits(124)
+        .says(why);
 }
 
 #[test]
@@ -183,7 +257,11 @@ fn a_timeout_names_the_object_and_its_last_reason() {
 #[test]
 fn steps_that_need_a_failed_one_are_skipped_and_the_others_finished() {
     let lab = lab_with_pod(json!({"reason": "ErrImagePull", "message": "not found"}), 0);
-    lab.machine.run("install").exits(1).says("skipped  datalake.index         needs datalake.cluster").says("ok       lrs.credentials");
+    lab.machine
+        .run("install")
+        .exits(1)
+        .says("skipped  datalake.index         needs datalake.cluster")
+        .says("ok       lrs.credentials");
 }
 
 #[test]
@@ -205,13 +283,17 @@ fn a_new_authority_is_waited_for_until_the_data_lake_has_a_certificate_of_it() {
     let now = lab.elasticsearch.server.address();
     let mut connections = 0;
     let path = format!("/api/v1/namespaces/alice/pods/{POD}/portforward");
-    lab.kubernetes.forwards(POD, before.server.address()).reacts(Method::GET, &path, move |world, _| {
-        connections += 1;
-        if connections > 4 {
-            world.forward(POD, now);
-        }
-        None
-    });
+    lab.kubernetes.forwards(POD, before.server.address()).reacts(
+        Method::GET,
+        &path,
+        move |world, _| {
+            connections += 1;
+            if connections > 4 {
+                world.forward(POD, now);
+            }
+            None
+        },
+    );
     lab.machine
         .run("install")
         .exits(0)
@@ -275,8 +357,16 @@ fn without_waiting_what_can_be_applied_is_applied() {
 fn an_operator_that_stays_away_is_named_at_the_deadline() {
     let lab = Lab::empty();
     // helm installs it, and no object comes
-    lab.kubernetes.answers(Method::GET, "/apis/apps/v1/statefulsets", Answer::ok(json!({"metadata": {}, "items": []})));
-    lab.machine.run("install --timeout 1s").exits(124).says("error: operator.release: the ECK operator is not ready after ").says("being created");
+    lab.kubernetes.answers(
+        Method::GET,
+        "/apis/apps/v1/statefulsets",
+        Answer::ok(json!({"metadata": {}, "items": []})),
+    );
+    lab.machine
+        .run("install --timeout 1s")
+        .exits(124)
+        .says("error: operator.release: the ECK operator is not ready after ")
+        .says("being created");
 }
 
 #[test]
@@ -292,7 +382,14 @@ fn an_upgrade_that_cannot_start_is_rolled_back() {
     });
     let labels = json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs"});
     let waiting = json!({"reason": "ImagePullBackOff", "message": "not found"});
-    lab.kubernetes.put([stuck_pod("lrs-ralph-1", "alice", labels, "nowhere.example.org/fundocker/ralph:5.0.1", waiting, 0)]);
+    lab.kubernetes.put([stuck_pod(
+        "lrs-ralph-1",
+        "alice",
+        labels,
+        "nowhere.example.org/fundocker/ralph:5.0.1",
+        waiting,
+        0,
+    )]);
     lab.machine
         .run("install --only lrs --image-registry nowhere.example.org")
         .exits(1)
@@ -305,10 +402,14 @@ const LRS: &str = "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph";
 
 #[test]
 fn a_server_that_is_busy_for_a_moment_does_not_end_a_wait() {
-    for (code, reason) in [(429, "TooManyRequests"), (500, "InternalError"), (503, "ServiceUnavailable")] {
+    for (code, reason) in
+        [(429, "TooManyRequests"), (500, "InternalError"), (503, "ServiceUnavailable")]
+    {
         let lab = Lab::installed();
         let mut is_first = true;
-        lab.kubernetes.reacts(Method::GET, LRS, move |_, _| std::mem::take(&mut is_first).then(|| failure(code, reason, "try again later")));
+        lab.kubernetes.reacts(Method::GET, LRS, move |_, _| {
+            std::mem::take(&mut is_first).then(|| failure(code, reason, "try again later"))
+        });
         let ended = lab.machine.run("install --only lrs --image-registry registry.example.org");
         ended.exits(0).says("try again later").says("ok       lrs.release");
         assert_eq!(lab.helm.calls_of("rollback").len(), 0, "{ended}");
@@ -342,7 +443,10 @@ fn an_upgrade_that_can_no_longer_be_seen_is_left_and_not_rolled_back() {
 #[test]
 fn a_database_of_which_only_the_pod_before_is_ready_is_not_ready() {
     let lab = Lab::installed();
-    let mut set = lab.kubernetes.object("/apis/apps/v1/namespaces/alice/statefulsets/lms-postgresql").expect("the database");
+    let mut set = lab
+        .kubernetes
+        .object("/apis/apps/v1/namespaces/alice/statefulsets/lms-postgresql")
+        .expect("the database");
     set["status"].as_object_mut().expect("a status").remove("updatedReplicas");
     lab.kubernetes.put([set]);
     let why = "statefulset lms-postgresql has 1 of 1 pods ready, 0 of the newest template";
@@ -358,14 +462,26 @@ fn what_the_pod_of_the_operator_needs_is_looked_for_in_the_operators_namespace()
         operator[1]["status"] = json!({"replicas": 1, "readyReplicas": 0});
         let labels = operator[1]["metadata"]["labels"].clone();
         let waiting = json!({"reason": "ContainerCreating"});
-        let mut pod = stuck_pod("elastic-operator-0", "elastic-system", labels, "docker.elastic.co/eck/eck-operator:3.5.0", waiting, 0);
-        pod["spec"]["volumes"] = json!([{"name": "conf", "configMap": {"name": "elastic-operator"}}]);
+        let mut pod = stuck_pod(
+            "elastic-operator-0",
+            "elastic-system",
+            labels,
+            "docker.elastic.co/eck/eck-operator:3.5.0",
+            waiting,
+            0,
+        );
+        pod["spec"]["volumes"] =
+            json!([{"name": "conf", "configMap": {"name": "elastic-operator"}}]);
         lab.kubernetes.put(operator).put([pod]);
         lab
     };
     let pulls = lab();
     pulls.kubernetes.put([json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "elastic-operator", "namespace": "elastic-system"}})]);
-    pulls.machine.run("install --timeout 1s").exits(124).says("pod elastic-operator-0 is starting, image eck-operator:3.5.0");
+    pulls
+        .machine
+        .run("install --timeout 1s")
+        .exits(124)
+        .says("pod elastic-operator-0 is starting, image eck-operator:3.5.0");
     lab()
         .machine
         .run("install --timeout 1s")
@@ -388,11 +504,18 @@ fn an_upgrade_that_takes_longer_than_was_waited_for_goes_on() {
         .run("install --only lrs --image-registry slow.example.org --timeout 2s")
         .exits(124)
         .says("the same command goes on where this run stopped");
-    assert_eq!(lab.helm.calls_of("rollback").len(), 0, "it may be in the middle of changing its database");
+    assert_eq!(
+        lab.helm.calls_of("rollback").len(),
+        0,
+        "it may be in the middle of changing its database"
+    );
 }
 
 #[test]
 fn a_time_beyond_every_clock_is_a_long_one() {
     let lab = Lab::installed();
-    lab.machine.run("install --timeout 18446744073709551615 --request-timeout 9223372036854775807s").exits(0).says("nothing to change");
+    lab.machine
+        .run("install --timeout 18446744073709551615 --request-timeout 9223372036854775807s")
+        .exits(0)
+        .says("nothing to change");
 }

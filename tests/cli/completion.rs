@@ -9,14 +9,20 @@ use crate::support::machine::{Ended, Machine};
 /// With the program on PATH, as a link, which is how krew puts it there.
 fn machine() -> Machine {
     let machine = Machine::new();
-    symlink(env!("CARGO_BIN_EXE_kubectl-lastack"), machine.path("bin/kubectl-lastack")).expect("the program on PATH");
+    symlink(env!("CARGO_BIN_EXE_kubectl-lastack"), machine.path("bin/kubectl-lastack"))
+        .expect("the program on PATH");
     machine
 }
 
 /// What kubectl gets when somebody presses the tab key after these words.
 fn completed(machine: &Machine, words: &[&str]) -> Ended {
     let script = machine.path("bin/kubectl_complete-lastack");
-    let output = Command::new(script).args(words).env_clear().env("PATH", machine.path("bin")).output().expect("kubectl runs what was written");
+    let output = Command::new(script)
+        .args(words)
+        .env_clear()
+        .env("PATH", machine.path("bin"))
+        .output()
+        .expect("kubectl runs what was written");
     machine.ended(&words.join(" "), output)
 }
 
@@ -24,8 +30,17 @@ fn completed(machine: &Machine, words: &[&str]) -> Ended {
 fn kubectl_completes_after_it() {
     let machine = machine();
     let installed = machine.run("completion install");
-    installed.exits(0).prints_nothing().says("bin/kubectl_complete-lastack written\n").says("source <(kubectl completion bash)");
-    completed(&machine, &[""]).exits(0).says_nothing().prints("install\tBring the stack").prints("\n:4\n").never_shows("__complete");
+    installed
+        .exits(0)
+        .prints_nothing()
+        .says("bin/kubectl_complete-lastack written\n")
+        .says("source <(kubectl completion bash)");
+    completed(&machine, &[""])
+        .exits(0)
+        .says_nothing()
+        .prints("install\tBring the stack")
+        .prints("\n:4\n")
+        .never_shows("__complete");
     let after = |words: &[&str]| completed(&machine, words).stdout;
     assert_eq!(after(&["install", "--profile", "c"]).lines().last(), Some(":4"));
     assert!(after(&["install", "--profile", "c"]).starts_with("classroom"));
@@ -48,19 +63,30 @@ fn a_second_time_changes_nothing_and_an_older_one_is_brought_up_to_date() {
 fn a_file_of_somebody_else_stays() {
     let machine = machine();
     let file = machine.write("bin/kubectl_complete-lastack", "#!/bin/sh\necho mine\n");
-    machine.run("completion install").exits(1).says("was not written by this tool").says("hint: remove it");
+    machine
+        .run("completion install")
+        .exits(1)
+        .says("was not written by this tool")
+        .says("hint: remove it");
     assert_eq!(fs::read_to_string(file).unwrap(), "#!/bin/sh\necho mine\n");
 }
 
 #[test]
 fn a_directory_that_is_not_on_path_or_not_there_is_said() {
     let machine = machine();
-    machine.run("completion install --dir home").exits(0).says("warning: home is not on PATH, where kubectl looks for it");
+    machine
+        .run("completion install --dir home")
+        .exits(0)
+        .says("warning: home is not on PATH, where kubectl looks for it");
     machine.run("completion install --dir bin").exits(0).never_shows("warning");
     machine
         .run("completion install --dir absent")
         .exits(1)
         .says("cannot write absent/kubectl_complete-lastack")
         .says("hint: name a directory of PATH");
-    Machine::new().run("completion install").exits(1).says("kubectl-lastack is not on PATH").says("hint: put it there");
+    Machine::new()
+        .run("completion install")
+        .exits(1)
+        .says("kubectl-lastack is not on PATH")
+        .says("hint: put it there");
 }

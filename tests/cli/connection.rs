@@ -3,17 +3,36 @@
 use crate::support::machine::{Machine, TOKEN};
 use crate::support::server::{Answer, Server, nobody};
 
-const VERBS: [&str; 10] =
-    ["install", "status", "creds", "seed", "open lms", "configure", "statements", "trace", "dashboards list", "uninstall --yes"];
+const VERBS: [&str; 10] = [
+    "install",
+    "status",
+    "creds",
+    "seed",
+    "open lms",
+    "configure",
+    "statements",
+    "trace",
+    "dashboards list",
+    "uninstall --yes",
+];
 
 #[test]
 fn without_arguments_the_page_is_shown_even_without_a_kubeconfig() {
-    Machine::new().run("").exits(0).says_nothing().prints("kubectl lastack install").never_shows("In namespace");
+    Machine::new()
+        .run("")
+        .exits(0)
+        .says_nothing()
+        .prints("kubectl lastack install")
+        .never_shows("In namespace");
 }
 
 #[test]
 fn without_arguments_a_cluster_that_refuses_connections_is_no_error() {
-    Machine::with_cluster(&nobody()).run("").exits(0).says_nothing().prints("kubectl lastack install");
+    Machine::with_cluster(&nobody())
+        .run("")
+        .exits(0)
+        .says_nothing()
+        .prints("kubectl lastack install");
 }
 
 #[test]
@@ -30,7 +49,9 @@ fn every_verb_says_that_there_is_no_kubeconfig() {
 
 #[test]
 fn variables_of_a_pod_without_its_token_do_not_make_a_pod() {
-    let machine = Machine::new().env("KUBERNETES_SERVICE_HOST", "127.0.0.1").env("KUBERNETES_SERVICE_PORT", "9");
+    let machine = Machine::new()
+        .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        .env("KUBERNETES_SERVICE_PORT", "9");
     machine.run("status").exits(4).says("this is not a pod of a cluster");
 }
 
@@ -51,7 +72,10 @@ fn every_verb_says_that_the_cluster_cannot_be_reached() {
 
 #[test]
 fn a_name_that_does_not_resolve_is_unreachable() {
-    Machine::with_cluster("http://cluster.invalid").run("status").exits(4).says("cannot reach the API server");
+    Machine::with_cluster("http://cluster.invalid")
+        .run("status")
+        .exits(4)
+        .says("cannot reach the API server");
 }
 
 #[test]
@@ -73,8 +97,15 @@ fn an_unknown_cluster_and_an_unknown_user_are_named() {
 #[test]
 fn a_kubeconfig_without_a_current_context_is_told_how_to_get_one() {
     let machine = Machine::new();
-    machine.write("home/.kube/config", "{apiVersion: v1, kind: Config, contexts: [], clusters: [], users: []}");
-    machine.run("status").exits(4).says("the kubeconfig has no current context").says("--context NAME");
+    machine.write(
+        "home/.kube/config",
+        "{apiVersion: v1, kind: Config, contexts: [], clusters: [], users: []}",
+    );
+    machine
+        .run("status")
+        .exits(4)
+        .says("the kubeconfig has no current context")
+        .says("--context NAME");
 }
 
 #[test]
@@ -98,7 +129,12 @@ fn a_context_whose_cluster_is_not_there_is_an_error_about_that_context() {
 /// A server that answers nothing useful, asked so that its log tells which namespace was meant.
 fn namespace_asked_for(machine: Machine, server: &Server, line: &str) -> String {
     machine.run(line);
-    let path = server.requests().iter().map(|request| request.path.clone()).find(|path| path.contains("/namespaces/")).unwrap_or_default();
+    let path = server
+        .requests()
+        .iter()
+        .map(|request| request.path.clone())
+        .find(|path| path.contains("/namespaces/"))
+        .unwrap_or_default();
     path.split('/').nth(4).unwrap_or_default().to_owned()
 }
 
@@ -108,29 +144,53 @@ fn server() -> Server {
 
 #[test]
 fn the_namespace_is_the_flags_then_the_contexts_then_default() {
-    for (line, namespace) in [("status -n typed", "typed"), ("-n typed status", "typed"), ("status", "alice"), ("status --context other", "default")]
-    {
+    for (line, namespace) in [
+        ("status -n typed", "typed"),
+        ("-n typed status", "typed"),
+        ("status", "alice"),
+        ("status --context other", "default"),
+    ] {
         let server = server();
-        assert_eq!(namespace_asked_for(Machine::with_cluster(&server.url()), &server, line), namespace, "kubectl lastack {line}");
+        assert_eq!(
+            namespace_asked_for(Machine::with_cluster(&server.url()), &server, line),
+            namespace,
+            "kubectl lastack {line}"
+        );
     }
 }
 
 #[test]
 fn helms_variables_count_under_helm_only() {
-    let machine = |server: &Server| Machine::with_cluster(&server.url()).env("HELM_NAMESPACE", "of-helm").env("HELM_KUBECONTEXT", "");
+    let machine = |server: &Server| {
+        Machine::with_cluster(&server.url())
+            .env("HELM_NAMESPACE", "of-helm")
+            .env("HELM_KUBECONTEXT", "")
+    };
     let (stray, given, typed) = (server(), server(), server());
-    assert_eq!(namespace_asked_for(machine(&stray), &stray, "status"), "alice", "a stray variable must not move kubectl's plugin");
+    assert_eq!(
+        namespace_asked_for(machine(&stray), &stray, "status"),
+        "alice",
+        "a stray variable must not move kubectl's plugin"
+    );
     let under_helm = |server: &Server| machine(server).env("HELM_PLUGIN_NAME", "lastack");
     assert_eq!(namespace_asked_for(under_helm(&given), &given, "status"), "of-helm");
-    assert_eq!(namespace_asked_for(under_helm(&typed), &typed, "status -n typed"), "typed", "what is typed is above what helm gives");
+    assert_eq!(
+        namespace_asked_for(under_helm(&typed), &typed, "status -n typed"),
+        "typed",
+        "what is typed is above what helm gives"
+    );
 }
 
 #[test]
 fn helms_context_and_server_are_followed_under_helm() {
     let server = server();
-    let machine = Machine::with_cluster(&nobody()).env("HELM_PLUGIN_NAME", "lastack").env("HELM_KUBEAPISERVER", server.url());
+    let machine = Machine::with_cluster(&nobody())
+        .env("HELM_PLUGIN_NAME", "lastack")
+        .env("HELM_KUBEAPISERVER", server.url());
     assert_eq!(namespace_asked_for(machine, &server, "status"), "alice");
-    let machine = Machine::with_cluster(&nobody()).env("HELM_PLUGIN_NAME", "lastack").env("HELM_KUBECONTEXT", "gone");
+    let machine = Machine::with_cluster(&nobody())
+        .env("HELM_PLUGIN_NAME", "lastack")
+        .env("HELM_KUBECONTEXT", "gone");
     machine.run("status").exits(4).says("the kubeconfig has no context `gone`");
 }
 
@@ -140,10 +200,14 @@ fn a_cluster_that_no_proxy_names_is_reached_without_the_proxy() {
         let proxy = Server::start(|_| Answer::text(502, "no"));
         // by another name than the cluster's
         let address = format!("http://localhost:{}", proxy.address().port());
-        let machine = Machine::with_cluster("https://127.0.0.1:9").env("HTTPS_PROXY", &address).env("NO_PROXY", no_proxy);
+        let machine = Machine::with_cluster("https://127.0.0.1:9")
+            .env("HTTPS_PROXY", &address)
+            .env("NO_PROXY", no_proxy);
         if kubeconfig_names_it {
             let file = machine.path("home/.kube/config");
-            let named = std::fs::read_to_string(&file).expect("the kubeconfig").replace("server:", &format!("proxy-url: '{address}', server:"));
+            let named = std::fs::read_to_string(&file)
+                .expect("the kubeconfig")
+                .replace("server:", &format!("proxy-url: '{address}', server:"));
             std::fs::write(file, named).expect("the kubeconfig");
         }
         machine.run("status").exits(4);
@@ -153,7 +217,10 @@ fn a_cluster_that_no_proxy_names_is_reached_without_the_proxy() {
     assert!(goes_through_it("10.0.0.0/8,.example.org", false));
     assert!(!goes_through_it("10.0.0.0/8,127.0.0.1", false));
     assert!(!goes_through_it("127.0.0.0/8", false));
-    assert!(goes_through_it("127.0.0.1", true), "as kubectl, which asks nobody about a proxy of the kubeconfig");
+    assert!(
+        goes_through_it("127.0.0.1", true),
+        "as kubectl, which asks nobody about a proxy of the kubeconfig"
+    );
 }
 
 #[test]
@@ -161,8 +228,13 @@ fn flags_that_say_it_all_need_no_kubeconfig() {
     let typed = server();
     Machine::new().run(&format!("status -n alice --token typed-token --server {}", typed.url()));
     let given = server();
-    let under_helm = [("HELM_PLUGIN_NAME", "lastack"), ("HELM_NAMESPACE", "alice"), ("HELM_KUBETOKEN", "typed-token")];
-    let machine = under_helm.iter().fold(Machine::new(), |machine, (name, value)| machine.env(name, value));
+    let under_helm = [
+        ("HELM_PLUGIN_NAME", "lastack"),
+        ("HELM_NAMESPACE", "alice"),
+        ("HELM_KUBETOKEN", "typed-token"),
+    ];
+    let machine =
+        under_helm.iter().fold(Machine::new(), |machine, (name, value)| machine.env(name, value));
     machine.env("HELM_KUBEAPISERVER", given.url()).run("status");
     for server in [typed, given] {
         let requests = server.requests();
@@ -190,7 +262,10 @@ fn of_several_kubeconfigs_those_that_are_there_count() {
         let list = format!("absent:{}", machine.path("home/.kube/config").display());
         machine.env("KUBECONFIG", list)
     };
-    assert_eq!(namespace_asked_for(list(Machine::with_cluster(&server.url())), &server, "status"), "alice");
+    assert_eq!(
+        namespace_asked_for(list(Machine::with_cluster(&server.url())), &server, "status"),
+        "alice"
+    );
     list(Machine::new()).run("status").exits(4).says("error: there is no kubeconfig at absent:[MACHINE]/home/.kube/config, and this is not a pod");
 }
 
@@ -200,7 +275,14 @@ fn the_users_token_and_the_impersonated_user_reach_the_server() {
     let machine = Machine::with_cluster(&server.url());
     machine.run("status --as bob --as-group staff").never_shows(TOKEN);
     let requests = server.requests();
-    let header = |name: &str| requests[0].headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let header = |name: &str| {
+        requests[0]
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
+    };
     assert_eq!(header("authorization"), format!("Bearer {TOKEN}"));
     assert_eq!(header("impersonate-user"), "bob");
     assert_eq!(header("impersonate-group"), "staff");

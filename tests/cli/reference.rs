@@ -4,8 +4,21 @@ use snapbox::{assert_data_eq, file};
 
 use crate::support::machine::{Ended, Machine};
 
-const VERBS: [&str; 13] =
-    ["install", "status", "creds", "open", "seed", "statements", "trace", "replay", "configure", "dashboards", "uninstall", "version", "completion"];
+const VERBS: [&str; 13] = [
+    "install",
+    "status",
+    "creds",
+    "open",
+    "seed",
+    "statements",
+    "trace",
+    "replay",
+    "configure",
+    "dashboards",
+    "uninstall",
+    "version",
+    "completion",
+];
 const OF_DASHBOARDS: [&str; 5] = ["list", "apply", "export", "check", "explain"];
 
 #[test]
@@ -40,9 +53,16 @@ fn section(title: &str, help: &Ended) -> String {
 #[test]
 fn every_verb_of_the_program_is_in_the_reference() {
     let help = Machine::new().run("--help").stdout;
-    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let commands = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty());
     // a line that goes on is indented further
-    let verbs: Vec<&str> = commands.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).filter(|word| !word.is_empty()).collect();
+    let verbs: Vec<&str> = commands
+        .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
+        .filter(|word| !word.is_empty())
+        .collect();
     assert_eq!(verbs, VERBS);
 }
 
@@ -50,8 +70,13 @@ fn every_verb_of_the_program_is_in_the_reference() {
 fn the_short_help_is_shorter_and_leaves_out_rare_cluster_flags() {
     let machine = Machine::new();
     for verb in VERBS {
-        let (short, long) = (machine.run(&format!("{verb} -h")), machine.run(&format!("{verb} --help")));
-        short.exits(0).says_nothing().prints("--namespace").never_shows("--insecure-skip-tls-verify");
+        let (short, long) =
+            (machine.run(&format!("{verb} -h")), machine.run(&format!("{verb} --help")));
+        short
+            .exits(0)
+            .says_nothing()
+            .prints("--namespace")
+            .never_shows("--insecure-skip-tls-verify");
         assert!(short.stdout.len() < long.stdout.len(), "-h of {verb} should be the short form");
     }
 }

@@ -10,7 +10,8 @@ fn seed(name: &str, content: impl AsRef<[u8]>) -> (Ended, usize) {
     let (machine, lrs) = (Machine::new(), Lrs::start());
     machine.write("account", format!("{USER}:{PASSWORD}\n"));
     machine.write(name, content);
-    let ended = machine.run(&format!("seed {name} --endpoint {} --credentials account", lrs.endpoint()));
+    let ended =
+        machine.run(&format!("seed {name} --endpoint {} --credentials account", lrs.endpoint()));
     (ended, lrs.stored().len())
 }
 
@@ -61,7 +62,10 @@ fn a_file_that_is_named_and_not_there_stops_before_anything_is_sent() {
     let (machine, lrs) = (Machine::new(), Lrs::start());
     machine.write("account", format!("{USER}:{PASSWORD}\n"));
     machine.write("there.json", array(&statements(3)));
-    let ended = machine.run(&format!("seed there.json absent.json --endpoint {} --credentials account", lrs.endpoint()));
+    let ended = machine.run(&format!(
+        "seed there.json absent.json --endpoint {} --credentials account",
+        lrs.endpoint()
+    ));
     ended.exits(2).says("absent.json: cannot be opened");
     assert_eq!(lrs.server.requests().len(), 0, "nothing is sent when an input is missing");
 }

@@ -6,7 +6,10 @@ use std::path::Path;
 use crate::support::machine::Machine;
 
 fn names(directory: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -14,17 +17,30 @@ fn names(directory: &Path) -> Vec<String> {
 #[test]
 fn statements_and_their_figures_are_written_without_a_cluster() {
     let machine = Machine::new();
-    machine.run("seed --write out --count 1500").exits(0).prints_nothing().says("1,500 statements").says("out");
-    assert_eq!(names(&machine.path("out")), ["answers.json", "statements-00.json.gz", "statements-01.json.gz"]);
+    machine
+        .run("seed --write out --count 1500")
+        .exits(0)
+        .prints_nothing()
+        .says("1,500 statements")
+        .says("out");
+    assert_eq!(
+        names(&machine.path("out")),
+        ["answers.json", "statements-00.json.gz", "statements-01.json.gz"]
+    );
 }
 
 #[test]
 fn one_seed_gives_the_same_files_and_another_gives_others() {
     let machine = Machine::new();
-    for line in ["seed --write a --count 100 --seed 7", "seed --write b --count 100 --seed 7", "seed --write c --count 100 --seed 8"] {
+    for line in [
+        "seed --write a --count 100 --seed 7",
+        "seed --write b --count 100 --seed 7",
+        "seed --write c --count 100 --seed 8",
+    ] {
         machine.run(line).exits(0);
     }
-    let read = |directory: &str| fs::read(machine.path(directory).join("statements-00.json.gz")).unwrap();
+    let read =
+        |directory: &str| fs::read(machine.path(directory).join("statements-00.json.gz")).unwrap();
     assert_eq!(read("a"), read("b"), "the same seed, the same bytes");
     assert_ne!(read("a"), read("c"), "another seed, other statements");
 }
@@ -33,7 +49,12 @@ fn one_seed_gives_the_same_files_and_another_gives_others() {
 fn a_place_that_cannot_be_written_is_named() {
     let machine = Machine::new();
     machine.write("file", "");
-    machine.run("seed --write file --count 1").exits(1).prints_nothing().says("error: ").says("file");
+    machine
+        .run("seed --write file --count 1")
+        .exits(1)
+        .prints_nothing()
+        .says("error: ")
+        .says("file");
 }
 
 #[test]

@@ -9,7 +9,15 @@ use crate::support::server::{Answer, Server};
 #[test]
 fn a_reader_that_went_away_is_not_an_error() {
     let machine = Machine::new();
-    for line in ["version", "version --images", "version -o json", "completion bash", "--help", "install --help", ""] {
+    for line in [
+        "version",
+        "version --images",
+        "version -o json",
+        "completion bash",
+        "--help",
+        "install --help",
+        "",
+    ] {
         let (reader, writer) = pipe().unwrap();
         drop(reader);
         let arguments: Vec<&str> = line.split_whitespace().collect();
@@ -49,8 +57,16 @@ fn ctrl_c_ends_a_hanging_request_at_once() {
     let machine = Machine::with_cluster(&server.url());
     let child = machine.command(&["status"]).spawn().unwrap();
     server.wait_for_a_request();
-    let killed = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).stdin(Stdio::null()).status().unwrap();
+    let killed = Command::new("sh")
+        .args(["-c", &format!("kill -INT {}", child.id())])
+        .stdin(Stdio::null())
+        .status()
+        .unwrap();
     assert!(killed.success());
     let ended = machine.ended("status", child.wait_with_output().unwrap());
-    ended.exits(130).prints_nothing().says("error: interrupted").says("hint: nothing is undone; the same command goes on where this one stopped");
+    ended
+        .exits(130)
+        .prints_nothing()
+        .says("error: interrupted")
+        .says("hint: nothing is undone; the same command goes on where this one stopped");
 }

@@ -14,13 +14,17 @@ fn machine() -> Machine {
 }
 
 fn versions() -> Value {
-    serde_saphyr::from_str(include_str!("../../manifests/versions.yaml")).expect("the versions file")
+    serde_saphyr::from_str(include_str!("../../manifests/versions.yaml"))
+        .expect("the versions file")
 }
 
 #[test]
 fn version_tells_the_programs_own_and_each_components() {
     let ended = machine().run("version");
-    ended.exits(0).says_nothing().prints(&format!("kubectl-lastack {}\n", env!("CARGO_PKG_VERSION")));
+    ended
+        .exits(0)
+        .says_nothing()
+        .prints(&format!("kubectl-lastack {}\n", env!("CARGO_PKG_VERSION")));
     for (component, release) in versions()["components"].as_object().unwrap() {
         let version = release["version"].as_str().unwrap();
         let row = ended.stdout.lines().find(|line| line.starts_with(component)).unwrap_or_default();
@@ -31,7 +35,10 @@ fn version_tells_the_programs_own_and_each_components() {
 #[test]
 fn version_as_json_holds_the_same() {
     let document = machine().run("version -o json").json();
-    assert_eq!((&document["apiVersion"], &document["kind"]), (&"lastack/v1".into(), &"Version".into()));
+    assert_eq!(
+        (&document["apiVersion"], &document["kind"]),
+        (&"lastack/v1".into(), &"Version".into())
+    );
     assert_eq!(document["version"], env!("CARGO_PKG_VERSION"));
     for (component, release) in versions()["components"].as_object().unwrap() {
         assert_eq!(document["components"][component]["version"], release["version"], "{component}");
@@ -46,7 +53,9 @@ fn the_images_are_listed_one_a_line_for_mirroring() {
     let listed: BTreeSet<&str> = ended.stdout.lines().collect();
     let versions = versions();
     let components = versions["components"].as_object().unwrap().values();
-    let images = components.flat_map(|release| release["images"].as_object().unwrap().values().map(|image| image.as_str().unwrap()));
+    let images = components.flat_map(|release| {
+        release["images"].as_object().unwrap().values().map(|image| image.as_str().unwrap())
+    });
     assert_eq!(listed, images.collect());
 }
 

@@ -15,7 +15,8 @@ fn plugin(directory: &Path) -> String {
         fs::copy(repository().join(file), there).expect("a copy");
     }
     fs::create_dir(directory.join("bin")).expect("a directory");
-    symlink(env!("CARGO_BIN_EXE_kubectl-lastack"), directory.join("bin/kubectl-lastack")).expect("a link");
+    symlink(env!("CARGO_BIN_EXE_kubectl-lastack"), directory.join("bin/kubectl-lastack"))
+        .expect("a link");
     directory.to_string_lossy().into_owned()
 }
 
@@ -27,12 +28,27 @@ fn works_with(helm: &str) {
         .env("HELM_PLUGINS", &home.path().join("plugins").to_string_lossy());
     let plugin = plugin(&home.path().join("lastack"));
     lab.run("helm", &["plugin", "install", &plugin], "").good();
-    let status = lab.run("helm", &["lastack", "status", "-o", "json", "-n", "e2e", "--kube-context", "lastack-sandbox"], "").good().json();
-    assert_eq!((status["namespace"].as_str(), status["context"].as_str()), (Some("e2e"), Some("lastack-sandbox")));
-    let elsewhere = lab.run("helm", &["lastack", "status", "-o", "json", "-n", "default"], "").exits(3).json();
+    let status = lab
+        .run(
+            "helm",
+            &["lastack", "status", "-o", "json", "-n", "e2e", "--kube-context", "lastack-sandbox"],
+            "",
+        )
+        .good()
+        .json();
+    assert_eq!(
+        (status["namespace"].as_str(), status["context"].as_str()),
+        (Some("e2e"), Some("lastack-sandbox"))
+    );
+    let elsewhere =
+        lab.run("helm", &["lastack", "status", "-o", "json", "-n", "default"], "").exits(3).json();
     assert_eq!(elsewhere["namespace"], "default", "the namespace that helm was given counts");
     let offered = lab.run("helm", &["__complete", "lastack", "sta"], "").good();
-    assert!(offered.stdout.contains("status\t") && offered.stdout.contains("statements\t"), "{}", offered.stdout);
+    assert!(
+        offered.stdout.contains("status\t") && offered.stdout.contains("statements\t"),
+        "{}",
+        offered.stdout
+    );
 }
 
 #[test]

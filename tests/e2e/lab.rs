@@ -18,8 +18,14 @@ pub fn repository() -> &'static Path {
 
 /// Runs one of the sandbox's scripts to its end.
 pub fn sandbox(script: &str) {
-    let run = Command::new(repository().join("sandbox").join(script)).output().unwrap_or_else(|error| panic!("sandbox/{script}: {error}"));
-    assert!(run.status.success(), "sandbox/{script} failed:\n{}", String::from_utf8_lossy(&run.stderr));
+    let run = Command::new(repository().join("sandbox").join(script))
+        .output()
+        .unwrap_or_else(|error| panic!("sandbox/{script}: {error}"));
+    assert!(
+        run.status.success(),
+        "sandbox/{script} failed:\n{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
 }
 
 /// The sandbox seen with one of its helms, in one namespace.
@@ -44,13 +50,29 @@ impl Lab {
             "eval \"$({}/sandbox/env)\"; printf 'KUBECONFIG=%s\\nPATH=%s\\nLASTACK_PLUGIN=%s\\n' \"$KUBECONFIG\" \"$PATH\" \"$LASTACK_PLUGIN\"",
             repository().display()
         );
-        let printed = Command::new("bash").args(["-c", &script]).env("HELM", helm).output().expect("sandbox/env can be run");
-        assert!(printed.status.success(), "sandbox/env failed: {}", String::from_utf8_lossy(&printed.stderr));
+        let printed = Command::new("bash")
+            .args(["-c", &script])
+            .env("HELM", helm)
+            .output()
+            .expect("sandbox/env can be run");
+        assert!(
+            printed.status.success(),
+            "sandbox/env failed: {}",
+            String::from_utf8_lossy(&printed.stderr)
+        );
         let text = String::from_utf8(printed.stdout).expect("paths are text");
-        let environment = text.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        let environment = text
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(k, v)| (k.to_string(), v.to_string()))
+            .collect();
         let lab = Self { namespace, environment, extra: Vec::new() };
         let context = lab.run("kubectl", &["config", "current-context"], "");
-        assert_eq!(context.stdout.trim(), CONTEXT, "these tests change the cluster, so they run in the sandbox's only");
+        assert_eq!(
+            context.stdout.trim(),
+            CONTEXT,
+            "these tests change the cluster, so they run in the sandbox's only"
+        );
         lab
     }
 
@@ -61,10 +83,18 @@ impl Lab {
 
     pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(repository()).env_remove("HELM").envs(&self.environment).envs(self.extra.iter().cloned());
+        command
+            .args(arguments)
+            .current_dir(repository())
+            .env_remove("HELM")
+            .envs(&self.environment)
+            .envs(self.extra.iter().cloned());
         if program == "kubectl-lastack" {
             command = Command::new(env!("CARGO_BIN_EXE_kubectl-lastack"));
-            command.args(arguments).args(["-n", self.namespace, "--context", CONTEXT]).current_dir(repository());
+            command
+                .args(arguments)
+                .args(["-n", self.namespace, "--context", CONTEXT])
+                .current_dir(repository());
             command.env_remove("HELM").envs(&self.environment).envs(self.extra.iter().cloned());
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -73,12 +103,20 @@ impl Lab {
 
     pub fn run(&self, program: &str, arguments: &[&str], input: &str) -> Ended {
         let began = Instant::now();
-        let mut child = self.command(program, arguments).spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
+        let mut child = self
+            .command(program, arguments)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program}: {error}"));
         // a program that ends without reading closes the pipe
         let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
         let ended = Ended::of(format!("{program} {}", arguments.join(" ")), child);
         // what a test that fails did until then, and --nocapture shows what takes long
-        println!("{:6.1}s  exit {}  {}", began.elapsed().as_secs_f32(), ended.code, ended.line.lines().next().unwrap_or_default());
+        println!(
+            "{:6.1}s  exit {}  {}",
+            began.elapsed().as_secs_f32(),
+            ended.code,
+            ended.line.lines().next().unwrap_or_default()
+        );
         ended
     }
 
@@ -89,17 +127,21 @@ impl Lab {
 
     /// The same in the background.
     pub fn start(&self, line: &str) -> Child {
-        self.command("kubectl-lastack", &line.split_whitespace().collect::<Vec<_>>()).spawn().expect("the program starts")
+        self.command("kubectl-lastack", &line.split_whitespace().collect::<Vec<_>>())
+            .spawn()
+            .expect("the program starts")
     }
 
     /// kubectl in the lab's namespace; it must work.
     pub fn kubectl(&self, line: &str) -> String {
-        let arguments: Vec<&str> = ["-n", self.namespace].into_iter().chain(line.split_whitespace()).collect();
+        let arguments: Vec<&str> =
+            ["-n", self.namespace].into_iter().chain(line.split_whitespace()).collect();
         self.run("kubectl", &arguments, "").good().stdout
     }
 
     pub fn kubectl_json(&self, line: &str) -> Value {
-        serde_json::from_str(&self.kubectl(&format!("{line} -o json"))).expect("kubectl -o json gives JSON")
+        serde_json::from_str(&self.kubectl(&format!("{line} -o json")))
+            .expect("kubectl -o json gives JSON")
     }
 
     /// A line of the tutorial, typed into bash as it stands there.
@@ -147,7 +189,12 @@ impl Lab {
             // a pod on its way out changes by itself, and runs of the CronJob come and go
             .filter(|item| item["metadata"]["deletionTimestamp"].is_null())
             .filter(|item| item["metadata"]["labels"]["app.kubernetes.io/name"] != "data-lake-size")
-            .map(|item| (format!("{}/{}", text(&item["kind"]), text(&item["metadata"]["name"])), text(&item["metadata"]["resourceVersion"])))
+            .map(|item| {
+                (
+                    format!("{}/{}", text(&item["kind"]), text(&item["metadata"]["name"])),
+                    text(&item["metadata"]["resourceVersion"]),
+                )
+            })
             .collect()
     }
 }
@@ -198,10 +245,15 @@ fn bundle_on_failure() {
 
 fn bundle(test: &str) {
     // beside what this test was built to: a clone that CI made for it is gone afterwards
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("e2e-logs").join(test.replace("::", "."));
-    let outcome = Command::new(repository().join("sandbox/logs")).arg("--bundle").arg(&directory).output();
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .with_file_name("e2e-logs")
+        .join(test.replace("::", "."));
+    let outcome =
+        Command::new(repository().join("sandbox/logs")).arg("--bundle").arg(&directory).output();
     match outcome {
-        Ok(output) if output.status.success() => eprintln!("the logs of the sandbox are in {}", directory.display()),
+        Ok(output) if output.status.success() => {
+            eprintln!("the logs of the sandbox are in {}", directory.display())
+        }
         other => eprintln!("the logs of the sandbox could not be collected: {other:?}"),
     }
 }
@@ -220,19 +272,29 @@ impl Ended {
 
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "`{}` should exit {code}\n--- stdout\n{}\n--- stderr\n{}", self.line, self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "`{}` should exit {code}\n--- stdout\n{}\n--- stderr\n{}",
+            self.line, self.stdout, self.stderr
+        );
         self
     }
 
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         let found = self.stdout.contains(text) || self.stderr.contains(text);
-        assert!(found, "`{}` should say `{text}`\n--- stdout\n{}\n--- stderr\n{}", self.line, self.stdout, self.stderr);
+        assert!(
+            found,
+            "`{}` should say `{text}`\n--- stdout\n{}\n--- stderr\n{}",
+            self.line, self.stdout, self.stderr
+        );
         self
     }
 
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("`{}` should print JSON: {error}\n{}", self.line, self.stdout))
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
+            panic!("`{}` should print JSON: {error}\n{}", self.line, self.stdout)
+        })
     }
 }

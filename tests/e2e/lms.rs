@@ -26,7 +26,8 @@ fn in_pod(command: &str) -> Ended {
 /// machine that takes longer.
 pub fn emit() {
     eventually("the cron has let go of the task", || {
-        let ended = in_pod(r"php admin/cli/scheduled_task.php --execute=\logstore_xapi\task\emit_task");
+        let ended =
+            in_pod(r"php admin/cli/scheduled_task.php --execute=\logstore_xapi\task\emit_task");
         let is_held = ended.stdout.contains("Cannot obtain task lock");
         if !is_held {
             ended.good();
@@ -39,7 +40,10 @@ pub fn emit() {
 fn when_it_says(line: &str, what: &str, then: impl Fn()) -> Ended {
     let mut command = stack().start(line);
     let mut stderr = String::new();
-    for told in BufReader::new(command.stderr.take().expect("a pipe")).lines().map(|told| told.expect("text")) {
+    for told in BufReader::new(command.stderr.take().expect("a pipe"))
+        .lines()
+        .map(|told| told.expect("text"))
+    {
         if told.contains(what) {
             then();
         }
@@ -55,7 +59,9 @@ pub fn trace(flags: &str) -> Ended {
 
 /// Lets the cron, which looks every second, run the task that sends.
 fn is_due() {
-    php(r"$DB->set_field('task_scheduled', 'nextruntime', 0, ['classname' => '\logstore_xapi\task\emit_task']);");
+    php(
+        r"$DB->set_field('task_scheduled', 'nextruntime', 0, ['classname' => '\logstore_xapi\task\emit_task']);",
+    );
 }
 
 /// What the stack sends again by itself, every few minutes, is left to the tests, until one wants it back.
@@ -75,7 +81,11 @@ fn views(course: &str, learners: usize) -> i64 {
          }}
          get_log_manager(true);"
     ));
-    began.lines().last().and_then(|line| line.trim().parse().ok()).unwrap_or_else(|| panic!("{began} should be a time"))
+    began
+        .lines()
+        .last()
+        .and_then(|line| line.trim().parse().ok())
+        .unwrap_or_else(|| panic!("{began} should be a time"))
 }
 
 fn course_id(course: &str) -> String {
@@ -84,14 +94,20 @@ fn course_id(course: &str) -> String {
 
 /// Who viewed the course since then, by the LRS, one entry a statement.
 fn viewers(course: &str, since: i64) -> Vec<String> {
-    let url = stack().lastack("open lms --print").good().stdout.trim().trim_end_matches('/').to_string();
+    let url =
+        stack().lastack("open lms --print").good().stdout.trim().trim_end_matches('/').to_string();
     let since = jiff::Timestamp::from_second(since - 1).unwrap();
     let asked = format!(
         "statements --all -o ndjson --verb http://id.tincanapi.com/verb/viewed --since {since} --activity {url}/course/view.php?id={}",
         course_id(course)
     );
     let lines = stack().lastack(&asked).good().stdout;
-    let actor = |line: &str| serde_json::from_str::<Value>(line).unwrap()["actor"]["account"]["name"].as_str().unwrap().to_string();
+    let actor = |line: &str| {
+        serde_json::from_str::<Value>(line).unwrap()["actor"]["account"]["name"]
+            .as_str()
+            .unwrap()
+            .to_string()
+    };
     lines.lines().map(actor).collect()
 }
 
@@ -101,7 +117,11 @@ fn each_once(course: &str, since: i64, learners: usize) {
     data_lake("lastack", "statements/_refresh -X POST", "").good();
     let viewers = viewers(course, since);
     let different: BTreeSet<&String> = viewers.iter().collect();
-    assert_eq!((different.len(), viewers.len()), (learners, learners), "each learner's view should be stored, and once: {viewers:?}");
+    assert_eq!(
+        (different.len(), viewers.len()),
+        (learners, learners),
+        "each learner's view should be stored, and once: {viewers:?}"
+    );
 }
 
 fn is_well() {
@@ -114,21 +134,35 @@ fn an_event_is_followed_to_the_data_lake_and_its_traces_are_taken_away() {
     assert_eq!(trace["arrived"], true, "{trace}");
     assert_eq!(trace["hops"].as_array().unwrap().len(), 5);
     let id = trace["hops"][3]["detail"].as_str().unwrap().trim_start_matches("statement ");
-    let counted = data_lake("lastack", &format!("statements/_count?q=_id:%22{id}%22"), "").good().json();
+    let counted =
+        data_lake("lastack", &format!("statements/_count?q=_id:%22{id}%22"), "").good().json();
     assert_eq!(counted["count"], 0, "the very next look at the data lake does not count it");
 }
 
 #[test]
 fn a_click_of_a_learner_in_the_browser_is_a_statement_within_two_runs_of_the_cron() {
     let accounts = stack().lastack("creds lms -o json").good().json();
-    let learner = accounts["items"].as_array().unwrap().iter().find(|item| item["user"] != "user").expect("a learner").clone();
-    let url = stack().lastack("open lms --print").good().stdout.trim().trim_end_matches('/').to_string();
+    let learner = accounts["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|item| item["user"] != "user")
+        .expect("a learner")
+        .clone();
+    let url =
+        stack().lastack("open lms --print").good().stdout.trim().trim_end_matches('/').to_string();
     let began = php("echo time();").parse::<i64>().expect("a time");
     let asked = json!({"url": url, "user": learner["user"], "password": learner["password"], "course": course_id("lastack-S")});
-    stack().run("/usr/bin/python3", &["tests/e2e/learner.py"], &asked.to_string()).good().says("Test course S");
+    stack()
+        .run("/usr/bin/python3", &["tests/e2e/learner.py"], &asked.to_string())
+        .good()
+        .says("Test course S");
     // two rounds of the cron, and no more, are waited for: a trace ends when the cron has sent what came before
     trace("").good();
-    let user = php(&format!("echo $DB->get_field('user', 'id', ['username' => {}]);", learner["user"].to_string().replace('"', "'")));
+    let user = php(&format!(
+        "echo $DB->get_field('user', 'id', ['username' => {}]);",
+        learner["user"].to_string().replace('"', "'")
+    ));
     assert!(viewers("lastack-S", began).contains(&user), "learner {user} viewed the course");
 }
 
@@ -136,9 +170,19 @@ fn a_click_of_a_learner_in_the_browser_is_a_statement_within_two_runs_of_the_cro
 fn a_setting_that_somebody_changed_is_named_and_brought_back() {
     for (plugin, name, value, says) in [
         ("logstore_xapi", "routes", "", "logstore_xapi/routes is empty"),
-        ("logstore_xapi", "endpoint", "http://nowhere.invalid/xAPI", "logstore_xapi/endpoint is http://nowhere.invalid/xAPI"),
+        (
+            "logstore_xapi",
+            "endpoint",
+            "http://nowhere.invalid/xAPI",
+            "logstore_xapi/endpoint is http://nowhere.invalid/xAPI",
+        ),
         ("logstore_xapi", "send_name", "1", "logstore_xapi/send_name is 1, should be 0"),
-        ("tool_log", "enabled_stores", "logstore_legacy,logstore_standard", "tool_log/enabled_stores is logstore_legacy,logstore_standard"),
+        (
+            "tool_log",
+            "enabled_stores",
+            "logstore_legacy,logstore_standard",
+            "tool_log/enabled_stores is logstore_legacy,logstore_standard",
+        ),
     ] {
         set(plugin, name, value);
         stack().lastack("status").exits(3).says(says);
@@ -149,7 +193,10 @@ fn a_setting_that_somebody_changed_is_named_and_brought_back() {
         is_well();
     }
     let stores = php("echo get_config('tool_log', 'enabled_stores');");
-    assert_eq!(stores, "logstore_standard,logstore_legacy,logstore_xapi", "another store must not be lost");
+    assert_eq!(
+        stores, "logstore_standard,logstore_legacy,logstore_xapi",
+        "another store must not be lost"
+    );
     set("tool_log", "enabled_stores", "logstore_standard,logstore_xapi");
 }
 
@@ -158,8 +205,15 @@ fn a_wrong_password_stops_the_event_at_the_lrs_and_nothing_is_lost_by_it() {
     nothing_is_sent_again_by_itself();
     set("logstore_xapi", "password", "guessed");
     let began = views("lastack-S", 3);
-    trace("").exits(3).says("stopped: moodle.sent: the LRS answered 401").says("kubectl lastack configure lms");
-    stack().lastack("status").exits(3).says("3 not delivered: the LRS answered 401").says("logstore_xapi/password is another");
+    trace("")
+        .exits(3)
+        .says("stopped: moodle.sent: the LRS answered 401")
+        .says("kubectl lastack configure lms");
+    stack()
+        .lastack("status")
+        .exits(3)
+        .says("3 not delivered: the LRS answered 401")
+        .says("logstore_xapi/password is another");
     stack().lastack("configure lms").good();
     stack().lastack("replay --yes").good().says("3 of 3 events sent again");
     is_well();
@@ -174,7 +228,10 @@ fn an_endpoint_that_is_wrong_stops_the_event_and_is_named() {
         ("https://lrs-ralph.e2e.svc:80/xAPI", "the LRS could not be reached"),
     ] {
         set("logstore_xapi", "endpoint", endpoint);
-        trace("").exits(3).says(&format!("stopped: moodle.sent: {says}")).says("kubectl lastack configure lms");
+        trace("")
+            .exits(3)
+            .says(&format!("stopped: moodle.sent: {says}"))
+            .says("kubectl lastack configure lms");
         stack().lastack("status").exits(3).says(&format!("logstore_xapi/endpoint is {endpoint}"));
         stack().lastack("configure lms").good();
         is_well();
@@ -232,7 +289,9 @@ fn the_stack_brings_lost_events_back_by_itself() {
 fn one_statement_that_the_lrs_refuses_does_not_keep_the_others_out() {
     nothing_is_sent_again_by_itself();
     let course = format!("refused-{}", std::process::id());
-    let rename = |name: &str| php(&format!("$DB->set_field('course', 'fullname', {name}, ['shortname' => '{course}']);"));
+    let rename = |name: &str| {
+        php(&format!("$DB->set_field('course', 'fullname', {name}, ['shortname' => '{course}']);"))
+    };
     in_pod(&format!("php admin/tool/generator/cli/maketestcourse.php --shortname={course} --size=XS --bypasscheck --quiet")).good();
     emit();
     // the cron would send the first of the events by itself when the minute turns
@@ -242,7 +301,11 @@ fn one_statement_that_the_lrs_refuses_does_not_keep_the_others_out() {
     views("lastack-S", 3);
     emit();
     in_pod("sv up /etc/service/cron").good();
-    stack().lastack("replay --yes").exits(3).says("3 of 4 events sent again").says("1 are refused by the LRS even by themselves");
+    stack()
+        .lastack("replay --yes")
+        .exits(3)
+        .says("3 of 4 events sent again")
+        .says("1 are refused by the LRS even by themselves");
     each_once("lastack-S", began, 3);
     stack().lastack("status").good().says("1 refused by the LRS");
     stack().lastack("replay").good().says("not by itself").says("There is nothing to send again");
@@ -254,14 +317,21 @@ fn one_statement_that_the_lrs_refuses_does_not_keep_the_others_out() {
 #[test]
 fn a_cron_that_stands_still_is_named() {
     in_pod("sv down /etc/service/cron").good();
-    php("$DB->set_field('task_scheduled', 'lastruntime', time() - 900, ['classname' => '\\logstore_xapi\\task\\emit_task']);");
+    php(
+        "$DB->set_field('task_scheduled', 'lastruntime', time() - 900, ['classname' => '\\logstore_xapi\\task\\emit_task']);",
+    );
     stack().lastack("status").exits(3).says("Moodle's cron sent last 15m ago");
-    stack().lastack("trace --timeout 2s").exits(3).says("stopped: moodle.sent: Moodle's cron sent last 15m ago");
+    stack()
+        .lastack("trace --timeout 2s")
+        .exits(3)
+        .says("stopped: moodle.sent: Moodle's cron sent last 15m ago");
     let comes_back = || {
         is_due();
         in_pod("sv up /etc/service/cron").good();
     };
-    when_it_says("install", "Moodle's cron sent last 15m ago", comes_back).good().says("ok       lms.cron");
+    when_it_says("install", "Moodle's cron sent last 15m ago", comes_back)
+        .good()
+        .says("ok       lms.cron");
     is_well();
 }
 
@@ -273,7 +343,10 @@ fn two_at_once_configure_moodle_as_one_does() {
         Ended::of("configure lms, twice at once".into(), run).good();
     }
     is_well();
-    assert_eq!(php("echo get_config('tool_log', 'enabled_stores');"), "logstore_standard,logstore_xapi");
+    assert_eq!(
+        php("echo get_config('tool_log', 'enabled_stores');"),
+        "logstore_standard,logstore_xapi"
+    );
 }
 
 #[test]

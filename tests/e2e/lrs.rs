@@ -57,8 +57,12 @@ fn a_password_changed_in_its_secret_is_the_password_after_the_next_install() {
 fn an_image_that_cannot_be_pulled_ends_the_install_and_leaves_the_old_revision_running() {
     let values = lrs().file("bad.yaml", "image: {tag: 9.9.9}\n");
     let none = lrs().file("none.yaml", "{}\n");
-    let install = |file: &std::path::Path| lrs().lastack(&format!("install --values lrs={}", file.display()));
-    install(&values).exits(1).says("cannot pull fundocker/ralph:9.9.9: not found in the registry").says("release lrs is back at what revision");
+    let install =
+        |file: &std::path::Path| lrs().lastack(&format!("install --values lrs={}", file.display()));
+    install(&values)
+        .exits(1)
+        .says("cannot pull fundocker/ralph:9.9.9: not found in the registry")
+        .says("release lrs is back at what revision");
     lrs().lastack("status").good();
     install(&none).good();
     lrs().lastack("install").good().says("nothing to change");
@@ -88,13 +92,20 @@ fn an_install_that_was_killed_in_helm_is_finished_by_the_next() {
     let none = lrs().file("none.yaml", "{}\n");
     let path = lrs().shell("printf %s \"$PATH\"").good().stdout;
     lrs().lastack(&format!("install --values lrs={}", none.display())).good();
-    let mut install = lrs().command("kubectl-lastack", &["install", "--values", &format!("lrs={}", values.display())]);
+    let mut install = lrs()
+        .command("kubectl-lastack", &["install", "--values", &format!("lrs={}", values.display())]);
     install.env("PATH", format!("{}:{path}", directory.path().display()));
-    Ended::of("install that is killed with its helm".into(), install.spawn().expect("the program starts")).exits(-1);
+    Ended::of(
+        "install that is killed with its helm".into(),
+        install.spawn().expect("the program starts"),
+    )
+    .exits(-1);
     lrs().run("helm", &["status", "lrs", "-n", lrs().namespace], "").good().says("pending-upgrade");
     lrs().lastack("install").good();
     lrs().run("helm", &["status", "lrs", "-n", lrs().namespace], "").good().says("deployed");
-    let annotation = lrs().kubectl("get deployment lrs-ralph -o jsonpath={.spec.template.metadata.annotations.lastack/test}");
+    let annotation = lrs().kubectl(
+        "get deployment lrs-ralph -o jsonpath={.spec.template.metadata.annotations.lastack/test}",
+    );
     assert_eq!(annotation, "killed", "the install that was killed is the one that was finished");
     lrs().lastack(&format!("install --values lrs={}", none.display())).good();
 }
@@ -102,7 +113,12 @@ fn an_install_that_was_killed_in_helm_is_finished_by_the_next() {
 /// How many statements there are.
 fn stored() -> Value {
     let status = lrs().lastack("status -o json").json();
-    let datalake = status["parts"].as_array().expect("parts").iter().find(|part| part["part"] == "datalake").expect("a data lake");
+    let datalake = status["parts"]
+        .as_array()
+        .expect("parts")
+        .iter()
+        .find(|part| part["part"] == "datalake")
+        .expect("a data lake");
     datalake["figures"]["statements"].clone()
 }
 
@@ -113,11 +129,18 @@ fn an_lrs_that_dies_while_it_is_fed_loses_nothing_and_stores_nothing_twice() {
     let new = std::process::id();
     let mut seed = lrs().start(&format!("seed --count 8000 --seed {new} --concurrency 2 -o json"));
     while stored() == before {
-        assert!(seed.try_wait().expect("the seed can be asked").is_none(), "the seed ended before its LRS could die");
+        assert!(
+            seed.try_wait().expect("the seed can be asked").is_none(),
+            "the seed ended before its LRS could die"
+        );
     }
     lrs().kubectl("delete pod -l app.kubernetes.io/instance=lrs --force --grace-period=0");
     let report = Ended::of("seed while the LRS dies".into(), seed).good().json();
-    assert_eq!((&report["sent"], &report["found"], &report["refused"]), (&8_000.into(), &8_000.into(), &0.into()), "{report}");
+    assert_eq!(
+        (&report["sent"], &report["found"], &report["refused"]),
+        (&8_000.into(), &8_000.into(), &0.into()),
+        "{report}"
+    );
 }
 
 #[test]

@@ -9,7 +9,11 @@ fn a_second_install_changes_nothing() {
     stack().lastack("install").good().says("nothing to change");
     let after = stack().versions();
     for (object, version) in &before {
-        assert_eq!(after.get(object), Some(version), "{object} was changed by an install that had nothing to do");
+        assert_eq!(
+            after.get(object),
+            Some(version),
+            "{object} was changed by an install that had nothing to do"
+        );
     }
     assert_eq!(before.len(), after.len(), "an install that had nothing to do made objects");
 }
@@ -19,10 +23,24 @@ fn status_tells_what_runs_answers_and_is_stored() {
     stack().lastack("seed --count 1000").good();
     let status = stack().lastack("status -o json").good().json();
     assert_eq!(status["healthy"], true, "{status}");
-    let part = |name: &str| status["parts"].as_array().unwrap().iter().find(|part| part["part"] == name).unwrap().clone();
+    let part = |name: &str| {
+        status["parts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|part| part["part"] == name)
+            .unwrap()
+            .clone()
+    };
     assert_eq!(part("ralph")["answers"]["detail"], "heartbeat ok");
-    assert!(part("ralph")["url"].as_str().unwrap().starts_with("http://10.213.1."), "the load balancer's address is shown");
-    assert!(part("datalake")["data"]["detail"].as_str().unwrap().contains("statements"), "{status}");
+    assert!(
+        part("ralph")["url"].as_str().unwrap().starts_with("http://10.213.1."),
+        "the load balancer's address is shown"
+    );
+    assert!(
+        part("datalake")["data"]["detail"].as_str().unwrap().contains("statements"),
+        "{status}"
+    );
     assert!(part("datalake")["newest"].is_string());
     assert_eq!(part("superset")["data"]["detail"], "3 dashboards, 31 charts");
     stack().lastack("status").good().says("PART").says("green");
@@ -45,7 +63,8 @@ fn the_passwords_that_creds_shows_open_the_lrs_and_only_when_asked_for() {
     let shown = stack().lastack("creds lrs -o json").good().json();
     let password = shown["items"][0]["password"].as_str().expect("a password").to_string();
     assert!(!hidden.stdout.contains(&password), "a password is shown without being asked for");
-    let address = stack().kubectl("get svc lrs-ralph -o jsonpath={.status.loadBalancer.ingress[0].ip}");
+    let address =
+        stack().kubectl("get svc lrs-ralph -o jsonpath={.status.loadBalancer.ingress[0].ip}");
     let config = format!("user = \"admin:{password}\"\n");
     stack().run("curl", &["-sf", "-K", "-", &format!("http://{address}/whoami")], &config).good();
 }
@@ -58,9 +77,20 @@ fn a_chart_test_passes() {
 #[test]
 fn a_profile_and_a_value_that_do_not_fit_are_refused_before_anything_is_changed() {
     let before = stack().versions();
-    stack().lastack("install --profile production").exits(1).says("preflight.room").says("choose a smaller `--profile`");
+    stack()
+        .lastack("install --profile production")
+        .exits(1)
+        .says("preflight.room")
+        .says("choose a smaller `--profile`");
     let values = stack().file("unknown.yaml", "replica: 2\n");
     let refused = stack().lastack(&format!("install --values lms={}", values.display())).exits(1);
-    refused.says("preflight.values").says("the values for lms do not fit charts/moodle").says("replica");
-    assert_eq!(stack().versions(), before, "a refused install changes nothing, and remembers nothing of it");
+    refused
+        .says("preflight.values")
+        .says("the values for lms do not fit charts/moodle")
+        .says("replica");
+    assert_eq!(
+        stack().versions(),
+        before,
+        "a refused install changes nothing, and remembers nothing of it"
+    );
 }

@@ -13,14 +13,17 @@ static MOODLE: LazyLock<Lab> = LazyLock::new(|| {
     let lab = Lab::new("e2e-lms", "4");
     // one that was kept
     lab.run("kubectl", &["delete", "namespace", lab.namespace, "--ignore-not-found"], "").good();
-    let install = lab.start(&format!("install --only lms --values lms={}", slow(&lab, "INSTALL").display()));
+    let install =
+        lab.start(&format!("install --only lms --values lms={}", slow(&lab, "INSTALL").display()));
     killed_when(&lab, install, "Moodle installs itself", || logs(&lab).contains("-->System"));
     lab
 });
 
 /// Values with which it takes some seconds more for this, so that it can be killed meanwhile.
 fn slow(lab: &Lab, what: &str) -> PathBuf {
-    let values = format!("extraEnv: [{{name: CONTRACT_{what}_SECONDS, value: \"10\"}}]\npersistence: {{size: 64Mi, storageClass: sized}}\n");
+    let values = format!(
+        "extraEnv: [{{name: CONTRACT_{what}_SECONDS, value: \"10\"}}]\npersistence: {{size: 64Mi, storageClass: sized}}\n"
+    );
     lab.file("slow.yaml", &values)
 }
 
@@ -32,7 +35,10 @@ fn moodle() -> &'static Lab {
 /// Kills Moodle's pod while a command is at work there, which has to end well all the same.
 fn killed_when(lab: &Lab, mut command: Child, what: &str, is_so: impl Fn() -> bool) {
     eventually(what, || {
-        assert!(command.try_wait().expect("a child").is_none(), "install ended before Moodle began");
+        assert!(
+            command.try_wait().expect("a child").is_none(),
+            "install ended before Moodle began"
+        );
         is_so()
     });
     lab.kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --grace-period=1");
@@ -41,7 +47,8 @@ fn killed_when(lab: &Lab, mut command: Child, what: &str, is_so: impl Fn() -> bo
 
 /// What Moodle's container has said, also when there is none yet.
 fn logs(lab: &Lab) -> String {
-    lab.run("kubectl", &["-n", lab.namespace, "logs", "deploy/lms-moodle", "-c", "moodle"], "").stdout
+    lab.run("kubectl", &["-n", lab.namespace, "logs", "deploy/lms-moodle", "-c", "moodle"], "")
+        .stdout
 }
 
 fn is_well() {
@@ -62,7 +69,10 @@ fn a_plugin_that_is_gone_is_put_back_from_the_cluster() {
 fn a_database_that_is_down_is_named_and_brought_back() {
     moodle().kubectl("scale statefulset lms-postgresql --replicas=0");
     moodle().kubectl("wait --for=delete pod/lms-postgresql-0 --timeout=60s");
-    moodle().lastack("status").exits(3).says("Moodle's PostgreSQL is down: statefulset lms-postgresql is scaled to 0 pods");
+    moodle()
+        .lastack("status")
+        .exits(3)
+        .says("Moodle's PostgreSQL is down: statefulset lms-postgresql is scaled to 0 pods");
     moodle().lastack("install").good();
     is_well();
 }
@@ -86,8 +96,13 @@ fn a_beginning_that_was_killed_half_way_is_made_again() {
 
 #[test]
 fn a_volume_that_is_full_is_named() {
-    in_moodle(moodle(), "dd if=/dev/zero of=/var/www/moodledata/filler bs=1M").exits(1).says("No space left on device");
-    moodle().lastack("status").exits(3).says("the volume with Moodle's files is full, 0 B are left");
+    in_moodle(moodle(), "dd if=/dev/zero of=/var/www/moodledata/filler bs=1M")
+        .exits(1)
+        .says("No space left on device");
+    moodle()
+        .lastack("status")
+        .exits(3)
+        .says("the volume with Moodle's files is full, 0 B are left");
     in_moodle(moodle(), "rm /var/www/moodledata/filler").good();
     is_well();
 }
@@ -95,9 +110,12 @@ fn a_volume_that_is_full_is_named() {
 #[test]
 fn an_upgrade_that_was_killed_half_way_goes_on() {
     php_in_moodle(moodle(), "set_config('allversionshash', '');");
-    let install = moodle().start(&format!("install --values lms={}", slow(moodle(), "UPGRADE").display()));
+    let install =
+        moodle().start(&format!("install --values lms={}", slow(moodle(), "UPGRADE").display()));
     killed_when(moodle(), install, "Moodle upgrades the plugin", || {
-        in_moodle(moodle(), "php admin/cli/cfg.php --name=version").stdout.contains("Site is being upgraded")
+        in_moodle(moodle(), "php admin/cli/cfg.php --name=version")
+            .stdout
+            .contains("Site is being upgraded")
     });
     let log = logs(moodle());
     assert!(log.contains("an upgrade was stopped half-way"), "{log}");

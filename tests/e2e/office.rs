@@ -18,8 +18,11 @@ impl Office {
         office.certify(&folder, &format!("{name}.{name}.svc"));
         let folder = folder.display();
         office.run("kubectl", &["create", "namespace", name], "").good();
-        office.kubectl(&format!("create secret tls certificate --cert {folder}/tls.crt --key {folder}/tls.key"));
-        office.kubectl(&format!("create secret generic account --from-literal=password={password}"));
+        office.kubectl(&format!(
+            "create secret tls certificate --cert {folder}/tls.crt --key {folder}/tls.key"
+        ));
+        office
+            .kubectl(&format!("create secret generic account --from-literal=password={password}"));
         office.kubectl("apply -f tests/e2e/office.yaml");
         office.kubectl(&format!("rollout status deployment/{name} --timeout=180s"));
         lab.kubectl(&format!("create secret generic {name} --from-literal=password={password} --from-file=ca.crt={folder}/tls.crt"));
@@ -29,12 +32,16 @@ impl Office {
     /// The values of a part that keeps its data there.
     pub fn values(&self) -> String {
         let name = Self::NAME;
-        let access = format!("host: {name}.{name}.svc, existingSecret: {name}, sslMode: verify-full, caSecret: {name}");
+        let access = format!(
+            "host: {name}.{name}.svc, existingSecret: {name}, sslMode: verify-full, caSecret: {name}"
+        );
         format!("postgresql: {{enabled: false}}\nexternalDatabase: {{{access}}}\n")
     }
 
     fn asked(&self, statement: &str) -> String {
-        sql(&self.0, &format!("deployment/{}", Self::NAME), "superset", statement).trim().to_string()
+        sql(&self.0, &format!("deployment/{}", Self::NAME), "superset", statement)
+            .trim()
+            .to_string()
     }
 
     /// Superset's data is here and nowhere else, and nobody can read it on its way.
@@ -43,13 +50,24 @@ impl Office {
                    FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL";
         let open = self.asked(sql);
         let (with_tls, without) = open.split_once('|').expect("two counts");
-        assert!(with_tls != "0" && without == "0", "{with_tls} connections with TLS, {without} without");
-        assert_eq!(lab.kubectl("get statefulsets -l app.kubernetes.io/instance=dataviz -o name"), "", "no PostgreSQL of the stack beside it");
+        assert!(
+            with_tls != "0" && without == "0",
+            "{with_tls} connections with TLS, {without} without"
+        );
+        assert_eq!(
+            lab.kubectl("get statefulsets -l app.kubernetes.io/instance=dataviz -o name"),
+            "",
+            "no PostgreSQL of the stack beside it"
+        );
     }
 
     /// A stack that is gone with all its data took nothing of this.
     pub fn keeps_what_superset_stored(self) {
-        assert_eq!(self.asked("SELECT count(*) FROM dashboards"), "3", "dashboards in a database that was never the stack's");
+        assert_eq!(
+            self.asked("SELECT count(*) FROM dashboards"),
+            "3",
+            "dashboards in a database that was never the stack's"
+        );
         self.0.run("kubectl", &["delete", "namespace", Self::NAME, "--wait=false"], "").good();
     }
 }

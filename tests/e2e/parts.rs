@@ -20,7 +20,8 @@ pub fn in_moodle(lab: &Lab, command: &str) -> Ended {
 
 /// Runs PHP in Moodle, as an administrator at the command line would.
 pub fn php_in_moodle(lab: &Lab, code: &str) -> String {
-    let script = format!("<?php define('CLI_SCRIPT', true); require '/var/www/html/config.php'; {code}");
+    let script =
+        format!("<?php define('CLI_SCRIPT', true); require '/var/www/html/config.php'; {code}");
     exec(lab, &["php", "-d", "max_input_vars=10000"], &script).good().stdout.trim().to_string()
 }
 
@@ -47,13 +48,29 @@ pub fn metadata(database: &str, statement: &str) -> String {
 
 /// The same of a PostgreSQL in any pod of a lab.
 pub fn sql(lab: &Lab, pod: &str, database: &str, statement: &str) -> String {
-    let psql = ["psql", "--quiet", "--tuples-only", "--no-align", "--username=superset", "--dbname", database, "--command", statement];
-    lab.run("kubectl", &[&["-n", lab.namespace, "exec", pod, "--"], &psql[..]].concat(), "").good().stdout
+    let psql = [
+        "psql",
+        "--quiet",
+        "--tuples-only",
+        "--no-align",
+        "--username=superset",
+        "--dbname",
+        database,
+        "--command",
+        statement,
+    ];
+    lab.run("kubectl", &[&["-n", lab.namespace, "exec", pod, "--"], &psql[..]].concat(), "")
+        .good()
+        .stdout
 }
 
 /// Of an account of Superset, as `creds` tells it.
 pub fn password_of(lab: &Lab, user: &str) -> String {
     let accounts = lab.lastack("creds dataviz -o json").good().json();
-    let found = accounts["items"].as_array().expect("accounts").iter().find(|item| item["user"] == user);
-    found.and_then(|item| item["password"].as_str()).unwrap_or_else(|| panic!("there should be an account {user}: {accounts}")).to_string()
+    let found =
+        accounts["items"].as_array().expect("accounts").iter().find(|item| item["user"] == user);
+    found
+        .and_then(|item| item["password"].as_str())
+        .unwrap_or_else(|| panic!("there should be an account {user}: {accounts}"))
+        .to_string()
 }

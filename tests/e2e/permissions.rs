@@ -7,7 +7,12 @@ use crate::{beside, lms, stack};
 fn account_with(role: &str, lab: &Lab) -> String {
     let name = format!("only-{role}");
     let namespace = lab.namespace;
-    lab.run("kubectl", &["apply", "-n", namespace, "-f", &format!("manifests/rbac/{role}.yaml")], "").good();
+    lab.run(
+        "kubectl",
+        &["apply", "-n", namespace, "-f", &format!("manifests/rbac/{role}.yaml")],
+        "",
+    )
+    .good();
     lab.shell(&format!(
         "kubectl create serviceaccount {name} -n {namespace} --dry-run=client -o yaml | kubectl apply -f - &&
          kubectl create rolebinding {name} -n {namespace} --role=lastack-{role} --serviceaccount={namespace}:{name} --dry-run=client -o yaml | kubectl apply -f -"
@@ -20,9 +25,16 @@ fn account_with(role: &str, lab: &Lab) -> String {
 fn a_user_who_may_look_at_a_namespace_sees_its_status() {
     let user = account_with("status", stack());
     let status = stack().lastack(&format!("status -o json {user}")).good().json();
-    let operator = status["parts"].as_array().unwrap().iter().find(|part| part["part"] == "operator").unwrap();
-    assert_eq!(operator["runs"]["state"], "unknown", "the operator's namespace is not theirs to see: {status}");
-    assert!(operator["runs"]["detail"].as_str().unwrap().contains("statefulsets"), "the missing permission is named: {status}");
+    let operator =
+        status["parts"].as_array().unwrap().iter().find(|part| part["part"] == "operator").unwrap();
+    assert_eq!(
+        operator["runs"]["state"], "unknown",
+        "the operator's namespace is not theirs to see: {status}"
+    );
+    assert!(
+        operator["runs"]["detail"].as_str().unwrap().contains("statefulsets"),
+        "the missing permission is named: {status}"
+    );
     let exported = stack().folder("exported-with-the-role");
     for verb in [
         &format!("dashboards export --to {}", exported.display()),
@@ -50,7 +62,8 @@ fn a_user_of_one_namespace_can_install_repair_and_seed_there() {
     for verb in ["configure", "dashboards apply"] {
         stack().lastack(&format!("{verb} {user}")).good();
     }
-    let planned = stack().lastack(&format!("install --dry-run {user}")).good().says("Nothing to do");
+    let planned =
+        stack().lastack(&format!("install --dry-run {user}")).good().says("Nothing to do");
     assert!(planned.stdout.contains("unknown  preflight.storage"), "{}", planned.stdout);
     stack().lastack(&format!("uninstall --dry-run {user}")).good().says("release lrs");
 }
@@ -60,9 +73,15 @@ fn a_user_of_one_namespace_can_make_the_first_stack_there_and_take_it_away() {
     let lab = beside(|| Own(Lab::new("e2e-own", "4")));
     lab.run("kubectl", &["create", "namespace", lab.namespace], "").good();
     let user = account_with("install", &lab);
-    lab.lastack(&format!("install --only lms --no-wait {user}")).good().says("started  lms.release");
+    lab.lastack(&format!("install --only lms --no-wait {user}"))
+        .good()
+        .says("started  lms.release");
     lab.lastack(&format!("uninstall --yes {user}")).good().says("Gone in");
-    assert_eq!(lab.kubectl("get deployments,statefulsets,services,persistentvolumeclaims -o name"), "", "nothing of the stack is left");
+    assert_eq!(
+        lab.kubectl("get deployments,statefulsets,services,persistentvolumeclaims -o name"),
+        "",
+        "nothing of the stack is left"
+    );
     lab.run("kubectl", &["delete", "namespace", lab.namespace], "").good();
 }
 

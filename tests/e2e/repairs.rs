@@ -12,19 +12,37 @@ use crate::superset::{CHECK, known_statements, one_chart_is_good};
 /// By its name before the tests that need the known statements, which would have to be stored again.
 #[test]
 fn a_field_that_the_mapping_lacks_is_named_and_brought() {
-    let mut index: Value = serde_json::from_str(&std::fs::read_to_string("manifests/statements.json").expect("the index")).expect("JSON");
+    let mut index: Value = serde_json::from_str(
+        &std::fs::read_to_string("manifests/statements.json").expect("the index"),
+    )
+    .expect("JSON");
     let fields = index["mappings"]["properties"].as_object_mut().expect("fields");
     fields.remove("la_video_session").expect("a field that a chart uses");
     // as many as there are, so that none is added by itself
-    let limit: usize = fields.values().map(|field| 1 + field["fields"].as_object().map_or(0, serde_json::Map::len)).sum();
+    let limit: usize = fields
+        .values()
+        .map(|field| 1 + field["fields"].as_object().map_or(0, serde_json::Map::len))
+        .sum();
     index["settings"]["index.mapping.total_fields.limit"] = json!(limit);
     data_lake("lastack", "statements -X DELETE", "").good();
-    data_lake("lastack", "statements -X PUT -H 'Content-Type: application/json' -d @-", &index.to_string()).good();
+    data_lake(
+        "lastack",
+        "statements -X PUT -H 'Content-Type: application/json' -d @-",
+        &index.to_string(),
+    )
+    .good();
     stack().lastack("seed --count 100 --seed 7").good();
 
     stack().lastack("status").exits(3).says("la_video_session").says("absent");
-    stack().lastack("dashboards explain video-viewings").exits(3).says("the mapping has no field `la_video_session`").says("install --only datalake");
-    stack().lastack("dashboards check video-viewings --fail-on-error").exits(3).says("la_video_session");
+    stack()
+        .lastack("dashboards explain video-viewings")
+        .exits(3)
+        .says("the mapping has no field `la_video_session`")
+        .says("install --only datalake");
+    stack()
+        .lastack("dashboards check video-viewings --fail-on-error")
+        .exits(3)
+        .says("la_video_session");
     stack().lastack("install --only datalake").good().says("ok       datalake.index");
     stack().lastack("status").good();
     stack().lastack("seed --count 100 --seed 8").good();
@@ -34,13 +52,20 @@ fn a_field_that_the_mapping_lacks_is_named_and_brought() {
 #[test]
 fn deleted_dashboards_stay_away_until_two_who_want_them_bring_them_at_once() {
     known_statements();
-    superset_as_admin(stack(), r#"send DELETE "dashboard/$(get dashboard/is-the-data-flowing | pick "['result']['id']")""#).good();
+    superset_as_admin(
+        stack(),
+        r#"send DELETE "dashboard/$(get dashboard/is-the-data-flowing | pick "['result']['id']")""#,
+    )
+    .good();
     stack().lastack("install").good().says("nothing to change");
     stack().lastack("configure dataviz").good();
     stack().lastack("status").good().says("2 dashboards, 31 charts, 1 changed by people");
     stack().lastack("dashboards list").good().says("deleted by a person");
 
-    let both = [stack().start("dashboards apply --overwrite"), stack().start("dashboards apply --overwrite")];
+    let both = [
+        stack().start("dashboards apply --overwrite"),
+        stack().start("dashboards apply --overwrite"),
+    ];
     for child in both {
         Ended::of("dashboards apply --overwrite, at once with another".into(), child).good();
     }
@@ -64,27 +89,46 @@ fn charts_that_somebody_deleted_take_no_others_with_them_in_an_upgrade() {
         send DELETE "chart/$id""#;
     superset_as_admin(stack(), delete).good();
     let uuid = "8a4a7c46-8d81-47ea-9ee3-511794cb6da8";
-    let mut applied: Value =
-        serde_json::from_str(stack().kubectl_json("get configmap dataviz-applied")["data"][uuid].as_str().expect("an entry")).expect("JSON");
+    let mut applied: Value = serde_json::from_str(
+        stack().kubectl_json("get configmap dataviz-applied")["data"][uuid]
+            .as_str()
+            .expect("an entry"),
+    )
+    .expect("JSON");
     applied["digest"] = json!("of another version");
     let patch = json!({"data": {uuid: applied.to_string()}}).to_string();
-    stack().run("kubectl", &["-n", "e2e", "patch", "configmap", "dataviz-applied", "--type=merge", "-p", &patch], "").good();
+    stack()
+        .run(
+            "kubectl",
+            &["-n", "e2e", "patch", "configmap", "dataviz-applied", "--type=merge", "-p", &patch],
+            "",
+        )
+        .good();
 
     stack().lastack("install").good().says("ok       dataviz.dashboards");
     assert_eq!(shown(), "11");
     stack().lastack("install").good().says("nothing to change");
-    stack().lastack("dashboards apply --overwrite").good().says("charts/odd-statements.yaml applied").says("2 applied");
+    stack()
+        .lastack("dashboards apply --overwrite")
+        .good()
+        .says("charts/odd-statements.yaml applied")
+        .says("2 applied");
     assert_eq!(shown(), "12");
     stack().lastack(CHECK).good();
 }
 
 #[test]
 fn a_copy_that_kept_the_address_of_another_dashboard_does_not_replace_it() {
-    let file = std::fs::read_to_string("dashboards/dashboards/is-the-data-flowing.yaml").expect("a dashboard");
-    let copy = file.replace("8a4a7c46-8d81-47ea-9ee3-511794cb6da8", "6f3a3b5e-0000-4000-8000-00000000e2e3");
+    let file = std::fs::read_to_string("dashboards/dashboards/is-the-data-flowing.yaml")
+        .expect("a dashboard");
+    let copy = file
+        .replace("8a4a7c46-8d81-47ea-9ee3-511794cb6da8", "6f3a3b5e-0000-4000-8000-00000000e2e3");
     let copy = stack().file("copy.yaml", &copy);
     let apply = format!("dashboards apply {}", copy.display());
-    stack().lastack(&apply).exits(1).says("has the address `is-the-data-flowing` of dashboard `Is the data flowing?`");
+    stack()
+        .lastack(&apply)
+        .exits(1)
+        .says("has the address `is-the-data-flowing` of dashboard `Is the data flowing?`");
     let list = stack().lastack("dashboards list").good();
     assert_eq!(list.stdout.matches("as in this program").count(), 3, "{}", list.stdout);
 }
@@ -93,7 +137,9 @@ fn a_copy_that_kept_the_address_of_another_dashboard_does_not_replace_it() {
 fn what_the_administrator_sets_of_the_connection_stays_and_its_address_does_not() {
     known_statements();
     let change = |body: &str| {
-        let script = format!(r#"id=$(get "database/" | pick "['result'][0]['id']"); send PUT "database/$id" '{body}'"#);
+        let script = format!(
+            r#"id=$(get "database/" | pick "['result'][0]['id']"); send PUT "database/$id" '{body}'"#
+        );
         superset_as_admin(stack(), &script).good();
     };
     let timeout = || {
@@ -102,7 +148,10 @@ fn what_the_administrator_sets_of_the_connection_stays_and_its_address_does_not(
     };
     change(r#"{"cache_timeout":60}"#);
     stack().lastack("install").good().says("nothing to change");
-    metadata("superset", "UPDATE dbs SET sqlalchemy_uri = replace(sqlalchemy_uri, 'verify_certs=True', 'verify_certs=False'), changed_on = now()");
+    metadata(
+        "superset",
+        "UPDATE dbs SET sqlalchemy_uri = replace(sqlalchemy_uri, 'verify_certs=True', 'verify_certs=False'), changed_on = now()",
+    );
     stack().lastack("install").good().says("ok       dataviz.database");
     assert_eq!(timeout(), "60");
     stack().lastack("install").good().says("nothing to change");
@@ -130,7 +179,12 @@ fn a_broken_or_hostile_bundle_changes_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     // name, what Python puts into the archive, exit code, what is said
     let archives = [
-        ("slip.zip", "z.writestr('b/../../../charts/a.yaml', chart)", 2, "points out of the archive"),
+        (
+            "slip.zip",
+            "z.writestr('b/../../../charts/a.yaml', chart)",
+            2,
+            "points out of the archive",
+        ),
         (
             "link.zip",
             "i = zipfile.ZipInfo('b/charts/a.yaml'); i.create_system = 3; i.external_attr = 0o120777 << 16; z.writestr(i, '/etc/passwd')",
@@ -138,13 +192,28 @@ fn a_broken_or_hostile_bundle_changes_nothing() {
             "points out of",
         ),
         ("bomb.zip", "z.writestr('b/charts/a.yaml', b'a' * 200_000_000)", 2, "larger than 2 MB"),
-        ("many.zip", "[z.writestr(f'b/charts/{n}.yaml', chart) for n in range(3000)]", 2, "more than 2000"),
-        ("future.zip", "z.writestr('b/metadata.yaml', 'version: 2.0.0'); z.writestr('b/charts/a.yaml', chart)", 2, "format 2.0.0"),
+        (
+            "many.zip",
+            "[z.writestr(f'b/charts/{n}.yaml', chart) for n in range(3000)]",
+            2,
+            "more than 2000",
+        ),
+        (
+            "future.zip",
+            "z.writestr('b/metadata.yaml', 'version: 2.0.0'); z.writestr('b/charts/a.yaml', chart)",
+            2,
+            "format 2.0.0",
+        ),
         ("no-yaml.zip", "z.writestr('b/charts/a.yaml', 'slice_name: [')", 2, "is not YAML"),
         ("no-uuid.zip", "z.writestr('b/charts/a.yaml', 'slice_name: a')", 2, "has no uuid"),
         ("empty.zip", "z.writestr('b/readme.txt', 'nothing')", 2, "there is no dashboard"),
         ("not-a.zip", "z.fp.write(b'PK and then something else')", 2, "not a zip archive"),
-        ("half.zip", "z.writestr('b/charts/a.yaml', chart)", 2, "charts/a.yaml has no dataset_uuid"),
+        (
+            "half.zip",
+            "z.writestr('b/charts/a.yaml', chart)",
+            2,
+            "charts/a.yaml has no dataset_uuid",
+        ),
         (
             "orphan.zip",
             "z.writestr('b/charts/a.yaml', chart + 'dataset_uuid: 6f3a3b5e-0000-4000-8000-00000000e2e2')",
@@ -162,9 +231,14 @@ fn a_broken_or_hostile_bundle_changes_nothing() {
     for (name, fill, code, says) in archives {
         let file: PathBuf = folder.path().join(name);
         let chart = "slice_name: a\\nuuid: 6f3a3b5e-0000-4000-8000-00000000e2e1\\n";
-        let script =
-            format!("import sys, zipfile\nchart = '{chart}'\nz = zipfile.ZipFile(sys.argv[1], 'w', zipfile.ZIP_DEFLATED)\n{fill}\nz.close()\n");
-        let script = if name == "not-a.zip" { script.replace("z.close()\n", "z.fp.close()\n") } else { script };
+        let script = format!(
+            "import sys, zipfile\nchart = '{chart}'\nz = zipfile.ZipFile(sys.argv[1], 'w', zipfile.ZIP_DEFLATED)\n{fill}\nz.close()\n"
+        );
+        let script = if name == "not-a.zip" {
+            script.replace("z.close()\n", "z.fp.close()\n")
+        } else {
+            script
+        };
         stack().run("python3", &["-", &file.display().to_string()], &script).good();
         stack().lastack(&format!("dashboards apply {}", file.display())).exits(code).says(says);
     }
@@ -175,10 +249,16 @@ fn a_broken_or_hostile_bundle_changes_nothing() {
 #[test]
 fn drivers_that_cannot_be_installed_end_the_install_and_the_old_pod_goes_on() {
     known_statements();
-    let nowhere = stack().file("nowhere.yaml", "drivers: {indexUrl: \"https://127.0.0.1:9/simple\"}\n");
+    let nowhere =
+        stack().file("nowhere.yaml", "drivers: {indexUrl: \"https://127.0.0.1:9/simple\"}\n");
     let none = stack().file("none.yaml", "{}\n");
-    let install = |values: &PathBuf| stack().lastack(&format!("install --values dataviz={}", values.display()));
-    install(&nowhere).exits(1).says("container drivers of pod dataviz-superset-").says("127.0.0.1:9");
+    let install = |values: &PathBuf| {
+        stack().lastack(&format!("install --values dataviz={}", values.display()))
+    };
+    install(&nowhere)
+        .exits(1)
+        .says("container drivers of pod dataviz-superset-")
+        .says("127.0.0.1:9");
     one_chart_is_good();
     install(&none).good();
     one_chart_is_good();
@@ -190,14 +270,25 @@ fn postgresql_that_is_down_is_named_with_its_pod_and_mended() {
     known_statements();
     stack().kubectl("scale statefulset dataviz-postgresql --replicas=0");
     stack().kubectl("wait --for=delete pod/dataviz-postgresql-0 --timeout=120s");
-    stack().lastack("status").exits(3).says("Superset's PostgreSQL is down: statefulset dataviz-postgresql is scaled to 0 pods");
+    stack()
+        .lastack("status")
+        .exits(3)
+        .says("Superset's PostgreSQL is down: statefulset dataviz-postgresql is scaled to 0 pods");
     // a field that kubectl set belongs to kubectl, and Kubernetes itself would wait for the broken pod for ever
     stack().kubectl("set image statefulset/dataviz-postgresql postgresql=postgres:99");
     stack().kubectl("scale statefulset dataviz-postgresql --replicas=1");
     eventually("the image of PostgreSQL cannot be pulled", || {
-        stack().lastack("status").exits(3).stdout.contains("pod dataviz-postgresql-0 cannot pull postgres:99: not found in the registry")
+        stack()
+            .lastack("status")
+            .exits(3)
+            .stdout
+            .contains("pod dataviz-postgresql-0 cannot pull postgres:99: not found in the registry")
     });
-    stack().lastack("dashboards check").exits(1).says("Superset's PostgreSQL is down").says("hint: `kubectl lastack install`");
+    stack()
+        .lastack("dashboards check")
+        .exits(1)
+        .says("Superset's PostgreSQL is down")
+        .says("hint: `kubectl lastack install`");
     stack().lastack("install").good();
     stack().lastack("status").good();
     one_chart_is_good();
@@ -213,10 +304,16 @@ fn the_preparation_of_a_lost_database_that_is_killed_half_way_is_finished_by_ins
     let job = "-l app.kubernetes.io/instance=dataviz,app.kubernetes.io/component=init";
     let old = stack().kubectl(&format!("get pods {job} -o name"));
     let mut install = stack().start("install");
-    let log = |pod: &str| stack().run("kubectl", &["-n", "e2e", "logs", pod, "-c", "init"], "").stdout;
+    let log =
+        |pod: &str| stack().run("kubectl", &["-n", "e2e", "logs", pod, "-c", "init"], "").stdout;
     let mut pod = String::new();
     eventually("the new job migrates the database", || {
-        pod = stack().kubectl(&format!("get pods {job} -o name")).lines().find(|name| !old.contains(*name)).unwrap_or_default().to_string();
+        pod = stack()
+            .kubectl(&format!("get pods {job} -o name"))
+            .lines()
+            .find(|name| !old.contains(*name))
+            .unwrap_or_default()
+            .to_string();
         !pod.is_empty() && log(&pod).contains("Running upgrade")
     });
     install.kill().expect("the install can be killed");
@@ -232,7 +329,9 @@ fn the_preparation_of_a_lost_database_that_is_killed_half_way_is_finished_by_ins
 #[test]
 fn certificates_of_a_new_authority_are_trusted_by_all_parts_in_the_end() {
     known_statements();
-    let authority = || stack().kubectl(r"get secret data-lake-es-http-certs-public -o jsonpath={.data.ca\.crt}");
+    let authority = || {
+        stack().kubectl(r"get secret data-lake-es-http-certs-public -o jsonpath={.data.ca\.crt}")
+    };
     let before = authority();
     stack().kubectl("delete secret data-lake-es-http-ca-internal data-lake-es-http-certs-internal");
     eventually("the operator has made another authority", || authority() != before);

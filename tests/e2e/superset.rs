@@ -17,11 +17,18 @@ pub fn known_statements() {
     data_lake("lastack", "statements -X DELETE", "").good();
     stack().lastack("install").good();
     stack().lastack("dashboards explain learners").exits(3).says("it is empty");
-    stack().lastack("seed").good().says("22,000 of 22,000 statements stored").says("each found in Elasticsearch by its id");
+    stack()
+        .lastack("seed")
+        .good()
+        .says("22,000 of 22,000 statements stored")
+        .says("each found in Elasticsearch by its id");
 }
 
 pub fn one_chart_is_good() {
-    stack().lastack("dashboards check learners --answers data/answers.json --fail-on-error").good().says("1 of 1 charts are good");
+    stack()
+        .lastack("dashboards check learners --answers data/answers.json --fail-on-error")
+        .good()
+        .says("1 of 1 charts are good");
 }
 
 #[test]
@@ -29,8 +36,15 @@ fn every_chart_shows_the_known_answer_and_a_wrong_one_is_named() {
     known_statements();
     stack().lastack(CHECK).good().says("31 of 31 charts are good");
     // what the course filter of every dashboard lists and filters by
-    let named = data_lake("dashboards", "statements/_count -G --data-urlencode 'q=la_part_of:\"Cells and Life\"'", "");
-    assert!(named.good().json()["count"].as_u64() > Some(1000), "statements should name the course they belong to");
+    let named = data_lake(
+        "dashboards",
+        "statements/_count -G --data-urlencode 'q=la_part_of:\"Cells and Life\"'",
+        "",
+    );
+    assert!(
+        named.good().json()["count"].as_u64() > Some(1000),
+        "statements should name the course they belong to"
+    );
     stack().lastack("dashboards explain learners").good().says("the chart is not empty");
 
     let text = std::fs::read_to_string("data/answers.json").expect("the answers");
@@ -38,30 +52,55 @@ fn every_chart_shows_the_known_answer_and_a_wrong_one_is_named() {
     answers["charts"]["learners"]["rows"] = json!([[282]]);
     answers["charts"]["events-by-verb"]["columns"][0] = json!("verb");
     let changed = stack().file("answers.json", &answers.to_string());
-    let ended = stack().lastack(&CHECK.replace("data/answers.json", &changed.display().to_string())).exits(3);
-    ended.says("learners shows (283), expected (282)").says("events-by-verb has no column `verb`").says("29 of 31 charts are good");
+    let ended = stack()
+        .lastack(&CHECK.replace("data/answers.json", &changed.display().to_string()))
+        .exits(3);
+    ended
+        .says("learners shows (283), expected (282)")
+        .says("events-by-verb has no column `verb`")
+        .says("29 of 31 charts are good");
 }
 
 /// When statements arrive no file can know: Elasticsearch's own aggregations tell what these charts must show.
 #[test]
 fn charts_of_arrival_times_show_what_elasticsearch_counts() {
     known_statements();
-    let every = |interval: &str| json!({"field": "stored", "fixed_interval": interval, "min_doc_count": 1});
-    let [happened, oldest, newest] =
-        [json!({"avg": {"field": "timestamp"}}), json!({"min": {"field": "timestamp"}}), json!({"max": {"field": "timestamp"}})];
+    let every =
+        |interval: &str| json!({"field": "stored", "fixed_interval": interval, "min_doc_count": 1});
+    let [happened, oldest, newest] = [
+        json!({"avg": {"field": "timestamp"}}),
+        json!({"min": {"field": "timestamp"}}),
+        json!({"max": {"field": "timestamp"}}),
+    ];
     let asked = json!({"size": 0, "aggs": {
         "newest": {"max": {"field": "stored"}},
         "minutes": {"date_histogram": every("1m")},
         "hours": {"date_histogram": every("1h"), "aggs": {"arrived": {"avg": {"field": "stored"}}, "happened": happened, "oldest": oldest, "newest": newest}},
     }});
-    let found = data_lake("lastack", "statements/_search -H 'Content-Type: application/json' -d @-", &asked.to_string()).good().json();
+    let found = data_lake(
+        "lastack",
+        "statements/_search -H 'Content-Type: application/json' -d @-",
+        &asked.to_string(),
+    )
+    .good()
+    .json();
     let found = &found["aggregations"];
-    let rows = |bucket: &str, row: &dyn Fn(&Value) -> Value| found[bucket]["buckets"].as_array().expect("buckets").iter().map(row).collect::<Value>();
-    let number = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} should be a number"));
-    let minute = |value: &Value| value["value_as_string"].as_str().expect("a time")[..16].to_string();
+    let rows = |bucket: &str, row: &dyn Fn(&Value) -> Value| {
+        found[bucket]["buckets"].as_array().expect("buckets").iter().map(row).collect::<Value>()
+    };
+    let number =
+        |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} should be a number"));
+    let minute =
+        |value: &Value| value["value_as_string"].as_str().expect("a time")[..16].to_string();
     let hours = rows("hours", &|hour| {
         let delay = number(&hour["arrived"]["value"]) - number(&hour["happened"]["value"]);
-        json!([time(&hour["key_as_string"]), hour["doc_count"], delay, minute(&hour["oldest"]), minute(&hour["newest"])])
+        json!([
+            time(&hour["key_as_string"]),
+            hour["doc_count"],
+            delay,
+            minute(&hour["oldest"]),
+            minute(&hour["newest"])
+        ])
     });
     let answers = json!({"charts": {
         "newest-arrival": {"columns": ["newest_arrival"], "rows": [[found["newest"]["value_as_string"]]]},
@@ -69,7 +108,10 @@ fn charts_of_arrival_times_show_what_elasticsearch_counts() {
         "delay-of-arrivals": {"columns": ["stored", "events", "mean_delay", "oldest_minute", "newest_minute"], "rows": hours},
     }});
     let file = stack().file("arrivals.json", &answers.to_string());
-    let check = format!("dashboards check newest-arrival arrivals-per-minute delay-of-arrivals --answers {} --fail-on-error", file.display());
+    let check = format!(
+        "dashboards check newest-arrival arrivals-per-minute delay-of-arrivals --answers {} --fail-on-error",
+        file.display()
+    );
     stack().lastack(&check).good().says("3 of 3 charts are good");
 }
 
@@ -84,23 +126,38 @@ fn charts_of_the_room_show_what_was_measured() {
     let stats = data_lake("lastack", "statements/_stats/store", "").good().json();
     let bytes = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} should be bytes"));
     // Elasticsearch tidies up meanwhile
-    let ratio = bytes(&measured["bytes"]) / bytes(&stats["_all"]["total"]["store"]["size_in_bytes"]);
+    let ratio =
+        bytes(&measured["bytes"]) / bytes(&stats["_all"]["total"]["store"]["size_in_bytes"]);
     assert!((0.5..2.0).contains(&ratio), "{measured} should be about {stats}");
     let asked = json!({"size": 0, "aggs": {"hours": {
         "date_histogram": {"field": "timestamp", "fixed_interval": "1h", "min_doc_count": 1},
         "aggs": {"taken": {"max": {"field": "bytes"}}, "left": {"min": {"field": "free_bytes"}}},
     }}});
-    let found = data_lake("dashboards", "data-lake-size/_search -H 'Content-Type: application/json' -d @-", &asked.to_string()).good().json();
+    let found = data_lake(
+        "dashboards",
+        "data-lake-size/_search -H 'Content-Type: application/json' -d @-",
+        &asked.to_string(),
+    )
+    .good()
+    .json();
     let rows = |figure: &str| -> Value {
         let hours = found["aggregations"]["hours"]["buckets"].as_array().expect("buckets");
-        hours.iter().map(|hour| json!([time(&hour["key_as_string"]), hour[figure]["value"]])).collect()
+        hours
+            .iter()
+            .map(|hour| json!([time(&hour["key_as_string"]), hour[figure]["value"]]))
+            .collect()
     };
     let answers = json!({"charts": {
         "index-size": {"columns": ["timestamp", "size"], "rows": rows("taken")},
         "room-left": {"columns": ["timestamp", "room_left"], "rows": rows("left")},
     }});
     let file = stack().file("room.json", &answers.to_string());
-    stack().lastack(&format!("dashboards check index-size room-left --answers {} --fail-on-error", file.display())).good();
+    stack()
+        .lastack(&format!(
+            "dashboards check index-size room-left --answers {} --fail-on-error",
+            file.display()
+        ))
+        .good();
     stack().lastack("install").good().says("nothing to change");
     stack().kubectl(r#"patch cronjob data-lake-size -p {"spec":{"suspend":false}}"#);
 }
@@ -116,7 +173,10 @@ fn measure() -> Value {
 
 /// As the answers write times: without milliseconds, and a midnight as its date.
 fn time(value: &Value) -> Value {
-    let seconds = value.as_str().and_then(|text| text.get(..19)).unwrap_or_else(|| panic!("{value} should be a time"));
+    let seconds = value
+        .as_str()
+        .and_then(|text| text.get(..19))
+        .unwrap_or_else(|| panic!("{value} should be a time"));
     json!(seconds.strip_suffix("T00:00:00").map_or(format!("{seconds}Z"), str::to_string))
 }
 
@@ -124,13 +184,20 @@ fn time(value: &Value) -> Value {
 fn statements_are_stored_once_however_often_they_are_sent() {
     known_statements();
     let again = stack().lastack("seed data -o json").good().json();
-    assert_eq!(again["alreadyThere"], 22_000, "the files of data/ are the statements that seed makes: {again}");
+    assert_eq!(
+        again["alreadyThere"], 22_000,
+        "the files of data/ are the statements that seed makes: {again}"
+    );
     assert_eq!(again["accepted"], 0);
     assert_eq!(again["found"], 22_000);
     // the tutorial's way: as `elastic`, from inside the pod
     let script = r#"password=$(kubectl -n e2e get secret data-lake-es-elastic-user -o go-template='{{.data.elastic | base64decode}}')
         kubectl -n e2e exec data-lake-es-default-0 --container elasticsearch -- curl -ks -u "elastic:$password" https://localhost:9200/statements/_count"#;
-    assert_eq!(stack().shell(script).good().json()["count"], 22_000, "the second seed stored something twice");
+    assert_eq!(
+        stack().shell(script).good().json()["count"],
+        22_000,
+        "the second seed stored something twice"
+    );
 }
 
 #[test]
@@ -151,7 +218,11 @@ fn a_chart_that_a_file_changes_is_wrong_until_ours_overwrites_it() {
     stack().lastack("install").good().says("nothing to change");
     stack().lastack("status").good().says("1 changed by people");
     stack().lastack(CHECK).exits(3);
-    stack().lastack("dashboards apply --overwrite").good().says("charts/events.yaml applied").says("1 applied");
+    stack()
+        .lastack("dashboards apply --overwrite")
+        .good()
+        .says("charts/events.yaml applied")
+        .says("1 applied");
     stack().lastack(CHECK).good();
 }
 
@@ -167,15 +238,26 @@ fn a_dashboard_that_a_person_renamed_is_exported_kept_and_only_overwritten_when_
 
     let folder = std::env::temp_dir().join("lastack-e2e-export");
     let _ = std::fs::remove_dir_all(&folder);
-    stack().run("kubectl-lastack", &["dashboards", "export", "Flowing", "--to", &folder.display().to_string()], "").good();
-    let exported = std::fs::read_to_string(folder.join("dashboards/is-the-data-flowing.yaml")).expect("the dashboard's file");
+    stack()
+        .run(
+            "kubectl-lastack",
+            &["dashboards", "export", "Flowing", "--to", &folder.display().to_string()],
+            "",
+        )
+        .good();
+    let exported = std::fs::read_to_string(folder.join("dashboards/is-the-data-flowing.yaml"))
+        .expect("the dashboard's file");
     assert!(exported.contains("Flowing"), "{exported}");
     assert!(!folder.join("databases").exists(), "the connection is not exported");
 
     stack().lastack("dashboards apply --overwrite").good().says("1 applied");
     stack().lastack("dashboards list").good().says("Is the data flowing?");
     // the exported file is one that can be applied
-    stack().lastack(&format!("dashboards apply {}", folder.display())).good().says("dashboards/is-the-data-flowing.yaml applied").says("1 applied");
+    stack()
+        .lastack(&format!("dashboards apply {}", folder.display()))
+        .good()
+        .says("dashboards/is-the-data-flowing.yaml applied")
+        .says("1 applied");
     // and stays, with the charts and the data set that nobody changed still ours
     stack().lastack("install").good().says("nothing to change");
     stack().lastack("status").good().says("1 changed by people");
@@ -188,7 +270,10 @@ fn a_dashboard_that_a_person_renamed_is_exported_kept_and_only_overwritten_when_
 #[test]
 fn passwords_and_keys_that_change_are_mended() {
     known_statements();
-    metadata("superset", "INSERT INTO logs (action, dttm) VALUES ('of long ago', now() - interval '400 days')");
+    metadata(
+        "superset",
+        "INSERT INTO logs (action, dttm) VALUES ('of long ago', now() - interval '400 days')",
+    );
     // none that an earlier run of this test has set
     let changed = format!("changed-by-the-test-of-dataviz-{}", std::process::id());
     let patch = |secret: &str, key: &str| {
@@ -201,8 +286,12 @@ fn passwords_and_keys_that_change_are_mended() {
 
     // a key that is changed by the book: what the old one can still read is kept, and so is what nobody changed
     let secret = stack().kubectl("get secret dataviz-superset -o jsonpath={.data.secret-key}");
-    let both = format!(r#"{{"data":{{"previous-secret-key":"{secret}"}},"stringData":{{"secret-key":"another-key-{changed}"}}}}"#);
-    stack().run("kubectl", &["-n", "e2e", "patch", "secret", "dataviz-superset", "-p", &both], "").good();
+    let both = format!(
+        r#"{{"data":{{"previous-secret-key":"{secret}"}},"stringData":{{"secret-key":"another-key-{changed}"}}}}"#
+    );
+    stack()
+        .run("kubectl", &["-n", "e2e", "patch", "secret", "dataviz-superset", "-p", &both], "")
+        .good();
     patch("dataviz-superset", "teacher-password");
     stack().lastack("install").good().says("there    dataviz.database");
     one_chart_is_good();
@@ -211,13 +300,19 @@ fn passwords_and_keys_that_change_are_mended() {
     // what Superset stored cannot be read with the new key; the tool's own account has a password that nobody knows
     patch("dataviz-superset", "secret-key");
     // a hash that no password has
-    metadata("superset", "UPDATE ab_user SET password = 'pbkdf2:sha256:1$salt$00' WHERE username = 'lastack'");
+    metadata(
+        "superset",
+        "UPDATE ab_user SET password = 'pbkdf2:sha256:1$salt$00' WHERE username = 'lastack'",
+    );
     stack().lastack("status").exits(3).says("does not accept the password of account lastack");
     stack().lastack("install").good();
     one_chart_is_good();
     stack().lastack("install").good().says("nothing to change");
     // the Job, which ran for each of these keys, forgets what nobody looks at any more
-    assert_eq!(metadata("superset", "SELECT count(*) FROM logs WHERE action = 'of long ago'"), "0\n");
+    assert_eq!(
+        metadata("superset", "SELECT count(*) FROM logs WHERE action = 'of long ago'"),
+        "0\n"
+    );
 }
 
 #[test]
@@ -234,26 +329,41 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
     let password = password_of(stack(), "teacher");
     let slugs = ["is-the-course-alive", "how-do-learners-watch-the-videos", "is-the-data-flowing"];
     let charts_of = |slug: &str| {
-        let file = std::fs::read_to_string(format!("dashboards/dashboards/{slug}.yaml")).expect("a dashboard");
+        let file = std::fs::read_to_string(format!("dashboards/dashboards/{slug}.yaml"))
+            .expect("a dashboard");
         file.matches("type: CHART").count()
     };
-    let dashboards: serde_json::Map<String, Value> = slugs.iter().map(|slug| (slug.to_string(), json!(charts_of(slug)))).collect();
+    let dashboards: serde_json::Map<String, Value> =
+        slugs.iter().map(|slug| (slug.to_string(), json!(charts_of(slug)))).collect();
     let asked = json!({
         "url": url, "user": "teacher", "password": password, "dashboards": dashboards,
         "filters": {"is-the-course-alive": {"Course": "Cells and Life"}, "is-the-data-flowing": {"Course": "Cells and Life"}}, "screenshots": std::env::var("LASTACK_SCREENSHOTS").ok(),
     });
     let newest = metadata("superset", "SELECT max(id) FROM logs").trim().to_string();
     let began = jiff::Timestamp::now();
-    let pages = stack().run("/usr/bin/python3", &["tests/e2e/dashboards.py"], &asked.to_string()).good().json();
+    let pages = stack()
+        .run("/usr/bin/python3", &["tests/e2e/dashboards.py"], &asked.to_string())
+        .good()
+        .json();
     let log = metadata("superset", &format!("SELECT action FROM logs WHERE id > {newest}"));
-    assert_eq!(log.lines().filter(|action| *action == "dashboard").count(), slugs.len(), "who opened what is written down: {log}");
+    assert_eq!(
+        log.lines().filter(|action| *action == "dashboard").count(),
+        slugs.len(),
+        "who opened what is written down: {log}"
+    );
     // a view is a handful of rows, and was ninety
     assert!(log.lines().count() < 40, "what a chart asks is not: {log}");
     // what a page finds out about the colours of its labels it saves when it is left, after it drew all charts again for it
-    let requests = stack().kubectl(&format!("logs deployment/dataviz-superset --since-time={began}"));
-    assert!(requests.contains("POST /api/v1/chart/data") && !requests.contains("/colors"), "{requests}");
+    let requests =
+        stack().kubectl(&format!("logs deployment/dataviz-superset --since-time={began}"));
+    assert!(
+        requests.contains("POST /api/v1/chart/data") && !requests.contains("/colors"),
+        "{requests}"
+    );
     for slug in slugs {
-        let charts = pages[slug]["charts"].as_object().unwrap_or_else(|| panic!("{slug} should be on a page: {pages}"));
+        let charts = pages[slug]["charts"]
+            .as_object()
+            .unwrap_or_else(|| panic!("{slug} should be on a page: {pages}"));
         for (title, text) in charts {
             let text = text.as_str().unwrap_or_default();
             let allowed = title == "Which statements are odd?";
@@ -263,8 +373,13 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
         }
     }
     let shows = |slug: &str, when: &str, title: &str, number: &str| {
-        let text = pages[slug][when][title].as_str().unwrap_or_else(|| panic!("`{title}` should be on {slug}: {}", pages[slug]));
-        assert!(text.split_whitespace().any(|word| word == number), "`{title}` should show {number}, not `{text}`");
+        let text = pages[slug][when][title]
+            .as_str()
+            .unwrap_or_else(|| panic!("`{title}` should be on {slug}: {}", pages[slug]));
+        assert!(
+            text.split_whitespace().any(|word| word == number),
+            "`{title}` should show {number}, not `{text}`"
+        );
     };
     shows("is-the-course-alive", "charts", "Learners", "283");
     shows("is-the-course-alive", "charts", "Events", "22,000");
@@ -276,7 +391,9 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
     shows("is-the-course-alive", "filtered", "Learners", "66");
     shows("is-the-course-alive", "filtered", "Events", "2,871");
     shows("is-the-data-flowing", "filtered", "Events", "2,871");
-    let room = |when: &str| pages["is-the-data-flowing"][when]["How much room do the statements take?"].clone();
+    let room = |when: &str| {
+        pages["is-the-data-flowing"][when]["How much room do the statements take?"].clone()
+    };
     assert!(room("charts").as_str().is_some_and(|text| text.contains("MB")), "{}", room("charts"));
     assert_eq!(room("filtered"), room("charts"), "a course is nothing that changes the room");
 
@@ -295,7 +412,8 @@ fn may_not_change_anything(password: &str) {
     let ended = superset(stack(), "teacher", password, script).good();
     assert_eq!(ended.stdout.lines().count(), 11, "{}", ended.stdout);
     for line in ended.stdout.lines() {
-        let expected = if line.starts_with("look chart/") { ["200"].as_slice() } else { &["403", "404"] };
+        let expected =
+            if line.starts_with("look chart/") { ["200"].as_slice() } else { &["403", "404"] };
         assert!(expected.iter().any(|code| line.ends_with(code)), "a teacher got `{line}`");
     }
 }

@@ -16,7 +16,10 @@ struct Queue {
 
 impl Turns {
     pub const fn new() -> Self {
-        Self { queue: Mutex::new(Queue { waiting: BTreeSet::new(), working: None }), over: Condvar::new() }
+        Self {
+            queue: Mutex::new(Queue { waiting: BTreeSet::new(), working: None }),
+            over: Condvar::new(),
+        }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -34,8 +37,13 @@ impl Turns {
         self.queue().waiting.insert(name.clone());
         let turn = Turn { turns: self, name };
         prepare();
-        let is_next = |queue: &mut Queue| queue.working.is_none() && queue.waiting.first() == Some(&turn.name);
-        let mut queue = self.over.wait_while(self.queue(), |queue| !is_next(queue)).unwrap_or_else(PoisonError::into_inner);
+        let is_next = |queue: &mut Queue| {
+            queue.working.is_none() && queue.waiting.first() == Some(&turn.name)
+        };
+        let mut queue = self
+            .over
+            .wait_while(self.queue(), |queue| !is_next(queue))
+            .unwrap_or_else(PoisonError::into_inner);
         queue.working = queue.waiting.pop_first();
         drop(queue);
         TURNS.with_borrow_mut(|turns| turns.push(turn));

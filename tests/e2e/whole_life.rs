@@ -29,12 +29,18 @@ fn second() -> Lab {
     let folder = lab.folder("tls");
     lab.certify(&folder, &format!("*.{DOMAIN}"));
     // what a DNS server and an authority that everybody trusts are elsewhere
-    let node = lab.kubectl("get nodes -o jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}");
+    let node = lab.kubectl(
+        "get nodes -o jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}",
+    );
     let entries = PARTS.map(|part| format!("connect-to = \"{part}.{DOMAIN}::{node}:\"\n")).concat();
     let settings = format!("{entries}cacert = \"{}\"\n", folder.join("tls.crt").display());
     std::fs::write(folder.join(".curlrc"), settings).expect("a temporary file");
     let lab = lab.env("CURL_HOME", folder.to_str().expect("a path that is text"));
-    let install = format!("{INSTALL} --only {} --expose nodeport{}", BEGINNING.join(","), small(&lab, &BEGINNING));
+    let install = format!(
+        "{INSTALL} --only {} --expose nodeport{}",
+        BEGINNING.join(","),
+        small(&lab, &BEGINNING)
+    );
     lab.lastack(&install).good().says("there    operator.release").says("ok       namespace");
     lab
 }
@@ -44,7 +50,11 @@ fn second() -> Lab {
 fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
     let lab = &beside(second);
     let version = lab.run("helm", &["version", "--template", "{{.Version}}"], "").good();
-    assert!(version.stdout.starts_with("v3."), "this life is lived with helm 3, not {}", version.stdout);
+    assert!(
+        version.stdout.starts_with("v3."),
+        "this life is lived with helm 3, not {}",
+        version.stdout
+    );
     let before = lab.versions();
     lab.lastack(INSTALL).good().says("nothing to change");
     assert_eq!(lab.versions(), before, "an install that had nothing to do");
@@ -52,7 +62,11 @@ fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
     let nodes = lab.lastack("open lms --print").good().stdout;
     lab.lastack(&format!("{INSTALL} --expose loadbalancer")).good();
     is_reached_at(lab, &BEGINNING, "http://10.");
-    assert_ne!(lab.lastack("open lms --print").good().stdout, nodes, "Moodle knows the address of its load balancer");
+    assert_ne!(
+        lab.lastack("open lms --print").good().stdout,
+        nodes,
+        "Moodle knows the address of its load balancer"
+    );
 
     lab.lastack("seed --count 2000").good().says("2,000 of 2,000 statements stored");
     lab.lastack("status").good();
@@ -62,19 +76,37 @@ fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
     let office = Office::open(lab);
     background_workers_do_their_part(lab, &office);
     let again = lab.lastack("seed --count 2000 -o json").good().json();
-    assert_eq!(again["alreadyThere"], 2000, "statements did not survive `uninstall --keep-data`: {again}");
+    assert_eq!(
+        again["alreadyThere"], 2000,
+        "statements did not survive `uninstall --keep-data`: {again}"
+    );
     hostile_statements_are_stored(lab);
 
     lab.lastack("uninstall").exits(2).says("--yes");
     lab.lastack("uninstall --keep-data --yes").good();
     lab.kubectl(&format!("delete secret {CERTIFICATE} {}", Office::NAME));
-    lab.lastack("uninstall --yes").good().says("the volumes that an earlier uninstall kept").says("Gone in");
+    lab.lastack("uninstall --yes")
+        .good()
+        .says("the volumes that an earlier uninstall kept")
+        .says("Gone in");
     lab.run("kubectl", &["get", "namespace", lab.namespace], "").exits(1).says("NotFound");
     office.keeps_what_superset_stored();
     lab.lastack("status").exits(3).says("There is no stack");
     lab.lastack("uninstall --yes").good().says("nothing of ours");
     // the other stack's, whose tests go on meanwhile
-    lab.run("kubectl", &["rollout", "status", "statefulset/elastic-operator", "-n", "elastic-system", "--timeout=30s"], "").good();
+    lab.run(
+        "kubectl",
+        &[
+            "rollout",
+            "status",
+            "statefulset/elastic-operator",
+            "-n",
+            "elastic-system",
+            "--timeout=30s",
+        ],
+        "",
+    )
+    .good();
 }
 
 /// Each part answers there to somebody outside the cluster, and sends nobody to another address.
@@ -83,15 +115,27 @@ fn is_reached_at(lab: &Lab, parts: &[&str], beginning: &str) {
         let address = lab.lastack(&format!("open {part} --print")).good().stdout.trim().to_string();
         assert!(address.starts_with(beginning), "{part} is at {address}");
         let base = address.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
-        let answer = lab.shell(&format!("curl -sSfL --max-redirs 3 -o /dev/null -w '%{{url_effective}}' '{address}'")).good().stdout;
-        assert!(answer.starts_with(&format!("{base}/")), "{part} sends people from {address} to {answer}");
+        let answer = lab
+            .shell(&format!(
+                "curl -sSfL --max-redirs 3 -o /dev/null -w '%{{url_effective}}' '{address}'"
+            ))
+            .good()
+            .stdout;
+        assert!(
+            answer.starts_with(&format!("{base}/")),
+            "{part} sends people from {address} to {answer}"
+        );
     }
 }
 
 /// Every statement that the LRS takes is stored, whatever its keys and types.
 fn hostile_statements_are_stored(lab: &Lab) {
     let file = repository().join("tests/fixtures/hostile-statements.ndjson");
-    let lines = std::fs::read_to_string(&file).expect("the fixture").lines().filter(|line| !line.trim().is_empty()).count();
+    let lines = std::fs::read_to_string(&file)
+        .expect("the fixture")
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .count();
     let report = lab.lastack(&format!("seed {} -o json", file.display())).good().json();
     assert_eq!(report["accepted"], lines, "{report}");
     assert_eq!(report["found"], lines, "{report}");
@@ -104,9 +148,17 @@ const WITH_WORKERS: &str = "replicas: 2\nresources: {requests: {cpu: 20m}}\ncach
 /// it, and sees charts come from the cache that all its pods share, and tasks go from beat to the worker.
 fn background_workers_do_their_part(lab: &Lab, office: &Office) {
     let values = lab.file("workers.yaml", &(WITH_WORKERS.to_string() + &office.values()));
-    lab.kubectl(&format!("create secret tls {CERTIFICATE} --cert {0}/tls.crt --key {0}/tls.key", lab.folder("tls").display()));
+    lab.kubectl(&format!(
+        "create secret tls {CERTIFICATE} --cert {0}/tls.crt --key {0}/tls.key",
+        lab.folder("tls").display()
+    ));
     let ingress = format!("--expose ingress --domain {DOMAIN} --tls-secret {CERTIFICATE}");
-    lab.lastack(&format!("{INSTALL} --all {ingress}{} --values dataviz={}", small(lab, &BEGINNING), values.display())).good();
+    lab.lastack(&format!(
+        "{INSTALL} --all {ingress}{} --values dataviz={}",
+        small(lab, &BEGINNING),
+        values.display()
+    ))
+    .good();
     lab.lastack(INSTALL).good().says("nothing to change");
     is_reached_at(lab, &PARTS, "https://");
     lab.lastack("open lms --print").good().says(&format!("https://lms.{DOMAIN}/"));
@@ -131,7 +183,11 @@ fn background_workers_do_their_part(lab: &Lab, office: &Office) {
 
     // a cache that is away makes charts slower, and nothing else
     lab.kubectl("set image deployment/dataviz-valkey valkey=valkey/valkey:gone");
-    eventually("status names the cache", || lab.lastack("status").stdout.contains("cannot pull valkey/valkey:gone: not found in the registry"));
+    eventually("status names the cache", || {
+        lab.lastack("status")
+            .stdout
+            .contains("cannot pull valkey/valkey:gone: not found in the registry")
+    });
     lab.lastack("dashboards check learners --fail-on-error").good().says("1 of 1 charts are good");
     lab.lastack(INSTALL).good().says("ok       dataviz.release");
     lab.lastack("status").good();

@@ -19,39 +19,67 @@ fn deployment(objects: &[Value]) -> &Value {
 }
 
 fn container<'a>(objects: &'a [Value], name: &str) -> &'a Value {
-    containers(&deployment(objects)["template"]["spec"]).find(|container| container["name"] == name).unwrap_or_else(|| panic!("container {name}"))
+    containers(&deployment(objects)["template"]["spec"])
+        .find(|container| container["name"] == name)
+        .unwrap_or_else(|| panic!("container {name}"))
 }
 
 fn environment(container: &Value) -> BTreeMap<&str, &Value> {
     let variables = container["env"].as_array().expect("variables");
-    variables.iter().map(|variable| (variable["name"].as_str().expect("a name"), variable.get("value").unwrap_or(&variable["valueFrom"]))).collect()
+    variables
+        .iter()
+        .map(|variable| {
+            (
+                variable["name"].as_str().expect("a name"),
+                variable.get("value").unwrap_or(&variable["valueFrom"]),
+            )
+        })
+        .collect()
 }
 
 #[test]
 fn keeps_the_names_of_the_tutorial() {
     let objects = moodle(&json!({}));
     let service = object(&objects, "Service", "lms-moodle");
-    assert_eq!(service["spec"]["ports"], json!([{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}]));
+    assert_eq!(
+        service["spec"]["ports"],
+        json!([{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}])
+    );
     assert_eq!(service["spec"]["selector"], deployment(&objects)["selector"]["matchLabels"]);
     let moodle = container(&objects, "moodle");
     assert_eq!(moodle["ports"][0]["containerPort"], 8080);
     let environment = environment(moodle);
     assert_eq!(environment["MOODLE_USERNAME"], "user");
-    assert_eq!(environment["MOODLE_PASSWORD"]["secretKeyRef"], json!({"name": "lms-moodle", "key": "moodle-password"}));
-    assert_eq!(environment["DB_PASS"]["secretKeyRef"], json!({"name": "lms-postgresql", "key": "password"}));
+    assert_eq!(
+        environment["MOODLE_PASSWORD"]["secretKeyRef"],
+        json!({"name": "lms-moodle", "key": "moodle-password"})
+    );
+    assert_eq!(
+        environment["DB_PASS"]["secretKeyRef"],
+        json!({"name": "lms-postgresql", "key": "password"})
+    );
     object(&objects, "StatefulSet", "lms-postgresql");
 }
 
 #[test]
 fn runs_several_pods_only_on_a_volume_that_they_can_share() {
     for values in [json!({"autoscaling": {"enabled": true}}), json!({"replicas": 2})] {
-        assert!(refusal("moodle", &values).contains("ReadWriteMany in persistence.accessModes"), "{values}");
+        assert!(
+            refusal("moodle", &values).contains("ReadWriteMany in persistence.accessModes"),
+            "{values}"
+        );
     }
     let alone = moodle(&json!({}));
-    assert_eq!(deployment(&alone)["strategy"]["type"], "Recreate", "two pods cannot hold one volume");
+    assert_eq!(
+        deployment(&alone)["strategy"]["type"],
+        "Recreate",
+        "two pods cannot hold one volume"
+    );
     assert_eq!(deployment(&alone)["replicas"], 1);
 
-    let shared = moodle(&json!({"autoscaling": {"enabled": true, "min": 2}, "persistence": {"accessModes": ["ReadWriteMany"]}}));
+    let shared = moodle(
+        &json!({"autoscaling": {"enabled": true, "min": 2}, "persistence": {"accessModes": ["ReadWriteMany"]}}),
+    );
     assert!(deployment(&shared)["strategy"].is_null(), "the new pod starts beside the old one");
     assert!(deployment(&shared)["replicas"].is_null(), "the autoscaler decides how many there are");
     assert_eq!(object(&shared, "HorizontalPodAutoscaler", "lms-moodle")["spec"]["minReplicas"], 2);
@@ -60,8 +88,9 @@ fn runs_several_pods_only_on_a_volume_that_they_can_share() {
 
 #[test]
 fn keeps_its_volume_when_it_is_uninstalled_and_uses_one_that_is_there() {
-    let kept =
-        |values: &Value| object(&moodle(values), "PersistentVolumeClaim", "lms-moodle")["metadata"]["annotations"]["helm.sh/resource-policy"].clone();
+    let kept = |values: &Value| {
+        object(&moodle(values), "PersistentVolumeClaim", "lms-moodle")["metadata"]["annotations"]["helm.sh/resource-policy"].clone()
+    };
     assert_eq!(kept(&json!({})), "keep");
     assert_eq!(kept(&json!({"persistence": {"retain": false}})), Value::Null);
 
@@ -81,12 +110,48 @@ fn keeps_its_volume_when_it_is_uninstalled_and_uses_one_that_is_there() {
 fn is_asked_for_the_host_that_it_answers() {
     for (values, url, reverse_proxy, ssl_proxy, host) in [
         (json!({}), "http://lms-moodle", "false", "false", "lms-moodle"),
-        (json!({"service": {"port": 8081}}), "http://lms-moodle:8081", "true", "false", "lms-moodle:8081"),
-        (json!({"siteUrl": "http://localhost:8080"}), "http://localhost:8080", "false", "false", "localhost:8080"),
-        (json!({"siteUrl": "https://lms.example.org"}), "https://lms.example.org", "false", "true", "lms.example.org"),
-        (json!({"siteUrl": "https://lms.example.org", "reverseProxy": true}), "https://lms.example.org", "true", "true", "lms-moodle"),
-        (json!({"siteUrl": "https://lms.example.org:8443"}), "https://lms.example.org:8443", "true", "true", "lms.example.org:8443"),
-        (json!({"ingress": {"enabled": true, "host": "a.example.org"}}), "http://a.example.org", "false", "false", "a.example.org"),
+        (
+            json!({"service": {"port": 8081}}),
+            "http://lms-moodle:8081",
+            "true",
+            "false",
+            "lms-moodle:8081",
+        ),
+        (
+            json!({"siteUrl": "http://localhost:8080"}),
+            "http://localhost:8080",
+            "false",
+            "false",
+            "localhost:8080",
+        ),
+        (
+            json!({"siteUrl": "https://lms.example.org"}),
+            "https://lms.example.org",
+            "false",
+            "true",
+            "lms.example.org",
+        ),
+        (
+            json!({"siteUrl": "https://lms.example.org", "reverseProxy": true}),
+            "https://lms.example.org",
+            "true",
+            "true",
+            "lms-moodle",
+        ),
+        (
+            json!({"siteUrl": "https://lms.example.org:8443"}),
+            "https://lms.example.org:8443",
+            "true",
+            "true",
+            "lms.example.org:8443",
+        ),
+        (
+            json!({"ingress": {"enabled": true, "host": "a.example.org"}}),
+            "http://a.example.org",
+            "false",
+            "false",
+            "a.example.org",
+        ),
         (
             json!({"ingress": {"enabled": true, "host": "a.example.org", "tlsSecret": "tls"}}),
             "https://a.example.org",
@@ -98,7 +163,8 @@ fn is_asked_for_the_host_that_it_answers() {
         let objects = moodle(&values);
         let moodle = container(&objects, "moodle");
         let environment = environment(moodle);
-        let told = ["SITE_URL", "REVERSEPROXY", "SSLPROXY"].map(|name| environment[name].as_str().expect("a value"));
+        let told = ["SITE_URL", "REVERSEPROXY", "SSLPROXY"]
+            .map(|name| environment[name].as_str().expect("a value"));
         assert_eq!(told, [url, reverse_proxy, ssl_proxy], "{values}");
         for probe in ["startupProbe", "readinessProbe"] {
             let asked = json!({"path": "/login/index.php", "port": "http", "httpHeaders": [{"name": "Host", "value": host}]});
@@ -106,7 +172,10 @@ fn is_asked_for_the_host_that_it_answers() {
         }
         let test = object(&objects, "Pod", "lms-moodle-test");
         let tested = test["spec"]["containers"][0]["env"].as_array().unwrap();
-        assert!(tested.contains(&json!({"name": "MOODLE_HOST", "value": host})), "the test with {values}");
+        assert!(
+            tested.contains(&json!({"name": "MOODLE_HOST", "value": host})),
+            "the test with {values}"
+        );
     }
 }
 
@@ -114,10 +183,18 @@ fn is_asked_for_the_host_that_it_answers() {
 fn has_half_an_hour_to_start_and_lives_without_its_database() {
     let objects = moodle(&json!({}));
     let moodle = container(&objects, "moodle");
-    let [period, failures] = ["periodSeconds", "failureThreshold"].map(|name| moodle["startupProbe"][name].as_u64().expect("a number"));
+    let [period, failures] = ["periodSeconds", "failureThreshold"]
+        .map(|name| moodle["startupProbe"][name].as_u64().expect("a number"));
     assert_eq!(period * failures, 1800);
-    assert!(deployment(&objects)["progressDeadlineSeconds"].as_u64() > Some(1800), "the Deployment waits longer than the probe");
-    assert_eq!(moodle["livenessProbe"]["tcpSocket"], json!({"port": "http"}), "a page would ask the database");
+    assert!(
+        deployment(&objects)["progressDeadlineSeconds"].as_u64() > Some(1800),
+        "the Deployment waits longer than the probe"
+    );
+    assert_eq!(
+        moodle["livenessProbe"]["tcpSocket"],
+        json!({"port": "http"}),
+        "a page would ask the database"
+    );
 }
 
 #[test]
@@ -141,28 +218,49 @@ fn refuses_values_that_moodle_would_stumble_over() {
 
 #[test]
 fn connects_to_its_database_the_lrs_and_dns_only() {
-    let egress = |values: &Value| -> Value { object(&moodle(values), "NetworkPolicy", "lms-moodle")["spec"]["egress"].clone() };
+    let egress = |values: &Value| -> Value {
+        object(&moodle(values), "NetworkPolicy", "lms-moodle")["spec"]["egress"].clone()
+    };
     let dns = json!({"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]});
     let to = |name: &str, component: &str, port: u16, instance: Option<&str>| {
-        let mut labels = json!({"app.kubernetes.io/name": name, "app.kubernetes.io/component": component});
+        let mut labels =
+            json!({"app.kubernetes.io/name": name, "app.kubernetes.io/component": component});
         if let Some(instance) = instance {
             labels["app.kubernetes.io/instance"] = json!(instance);
         }
         json!({"ports": [{"port": port, "protocol": "TCP"}], "to": [{"podSelector": {"matchLabels": labels}}]})
     };
-    assert_eq!(egress(&json!({})), json!([dns, to("postgresql", "database", 5432, Some("lms")), to("ralph", "server", 8080, None)]));
+    assert_eq!(
+        egress(&json!({})),
+        json!([
+            dns,
+            to("postgresql", "database", 5432, Some("lms")),
+            to("ralph", "server", 8080, None)
+        ])
+    );
 
     let mail = json!({"ports": [{"port": 587}]});
-    let outside = egress(&json!({"lrs": {"port": 443, "podLabels": null}, "networkPolicy": {"egress": [mail]}}));
-    assert_eq!(outside[2], json!({"ports": [{"port": 443, "protocol": "TCP"}]}), "an LRS that is not in the cluster");
+    let outside = egress(
+        &json!({"lrs": {"port": 443, "podLabels": null}, "networkPolicy": {"egress": [mail]}}),
+    );
+    assert_eq!(
+        outside[2],
+        json!({"ports": [{"port": 443, "protocol": "TCP"}]}),
+        "an LRS that is not in the cluster"
+    );
     assert_eq!(outside[3], mail);
 }
 
 #[test]
 fn sends_mail_nowhere_until_it_is_told_where() {
     let objects = moodle(&json!({}));
-    assert_eq!(environment(container(&objects, "moodle"))["SMTP_HOST"], "localhost", "the image's own is not ours to use");
-    let objects = moodle(&json!({"extraEnv": [{"name": "SMTP_HOST", "value": "mail.example.org"}]}));
+    assert_eq!(
+        environment(container(&objects, "moodle"))["SMTP_HOST"],
+        "localhost",
+        "the image's own is not ours to use"
+    );
+    let objects =
+        moodle(&json!({"extraEnv": [{"name": "SMTP_HOST", "value": "mail.example.org"}]}));
     let environment = environment(container(&objects, "moodle"));
     assert_eq!(environment["SMTP_HOST"], "mail.example.org");
     assert!(!environment.contains_key("SMTP_USER"));
@@ -182,22 +280,35 @@ fn gives_the_image_variables_of_one_line() {
 fn keeps_a_name_of_several_words_and_stops_when_a_script_fails() {
     let objects = moodle(&json!({}));
     let scratch = tempfile::tempdir().unwrap();
-    let commands = environment(container(&objects, "moodle"))["PRE_CONFIGURE_COMMANDS"].as_str().unwrap().replace("/opt/lastack", "FILES");
+    let commands = environment(container(&objects, "moodle"))["PRE_CONFIGURE_COMMANDS"]
+        .as_str()
+        .unwrap()
+        .replace("/opt/lastack", "FILES");
     let start = |put: &str| {
         write(&scratch.path().join("FILES/services.sh"), "");
         write(&scratch.path().join("FILES/put-plugins.sh"), put);
-        let image = r#"set -e; eval "$COMMANDS"; set -- --fullname=$SITE --lang=en; printf '%s\n' "$@""#;
+        let image =
+            r#"set -e; eval "$COMMANDS"; set -- --fullname=$SITE --lang=en; printf '%s\n' "$@""#;
         let mut shell = Command::new("sh");
-        shell.args(["-c", image]).env("COMMANDS", &commands).env("SITE", "Cells & Life * 'Lyon'").current_dir(scratch.path());
+        shell
+            .args(["-c", image])
+            .env("COMMANDS", &commands)
+            .env("SITE", "Cells & Life * 'Lyon'")
+            .current_dir(scratch.path());
         shell.output().expect("sh")
     };
-    assert_eq!(String::from_utf8_lossy(&start("").stdout), "--fullname=Cells & Life * 'Lyon'\n--lang=en\n");
+    assert_eq!(
+        String::from_utf8_lossy(&start("").stdout),
+        "--fullname=Cells & Life * 'Lyon'\n--lang=en\n"
+    );
     assert_eq!(start("exit 7").status.code(), Some(7));
 }
 
 #[test]
 fn mounts_every_file_and_the_plugin_from_the_cluster() {
-    let objects = moodle(&json!({"plugin": {"configMap": "lms-plugin", "key": "store.tgz", "checksum": "0b"}}));
+    let objects = moodle(
+        &json!({"plugin": {"configMap": "lms-plugin", "key": "store.tgz", "checksum": "0b"}}),
+    );
     let data = object(&objects, "ConfigMap", "lms-moodle")["data"].as_object().expect("data");
     for file in fs::read_dir(root().join("charts/moodle/files")).unwrap() {
         let file = file.unwrap();
@@ -206,7 +317,10 @@ fn mounts_every_file_and_the_plugin_from_the_cluster() {
     }
 
     let pod = &deployment(&objects)["template"];
-    assert_eq!(pod["metadata"]["annotations"]["lastack/plugin-checksum"], "0b", "another plugin makes another pod");
+    assert_eq!(
+        pod["metadata"]["annotations"]["lastack/plugin-checksum"], "0b",
+        "another plugin makes another pod"
+    );
     let volumes = pod["spec"]["volumes"].as_array().unwrap();
     assert!(volumes.contains(&json!({"name": "archive", "configMap": {"name": "lms-plugin"}})));
     assert!(volumes.contains(&json!({"name": "files", "configMap": {"name": "lms-moodle"}})));
@@ -214,19 +328,47 @@ fn mounts_every_file_and_the_plugin_from_the_cluster() {
     let (unpack, moodle) = (container(&objects, "plugin"), container(&objects, "moodle"));
     assert_eq!(unpack["image"], moodle["image"], "nothing else is pulled");
     assert_eq!(environment(unpack)["LASTACK_ARCHIVE"], "/archive/store.tgz");
-    let mount = |container: &Value, name: &str| container["volumeMounts"].as_array().unwrap().iter().find(|mount| mount["name"] == name).cloned();
-    assert_eq!(mount(unpack, "plugins").unwrap(), json!({"name": "plugins", "mountPath": "/plugins"}));
-    assert_eq!(mount(moodle, "plugins").unwrap(), json!({"name": "plugins", "mountPath": "/plugins", "readOnly": true}));
-    assert_eq!(mount(moodle, "files").unwrap(), json!({"name": "files", "mountPath": "/opt/lastack", "readOnly": true}));
-    assert_eq!(mount(moodle, "replay").unwrap(), json!({"name": "replay", "mountPath": "/etc/service/replay"}), "runit writes there");
-    assert!(environment(moodle)["PRE_CONFIGURE_COMMANDS"].as_str().unwrap().ends_with("sh /opt/lastack/put-plugins.sh"));
+    let mount = |container: &Value, name: &str| {
+        container["volumeMounts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|mount| mount["name"] == name)
+            .cloned()
+    };
+    assert_eq!(
+        mount(unpack, "plugins").unwrap(),
+        json!({"name": "plugins", "mountPath": "/plugins"})
+    );
+    assert_eq!(
+        mount(moodle, "plugins").unwrap(),
+        json!({"name": "plugins", "mountPath": "/plugins", "readOnly": true})
+    );
+    assert_eq!(
+        mount(moodle, "files").unwrap(),
+        json!({"name": "files", "mountPath": "/opt/lastack", "readOnly": true})
+    );
+    assert_eq!(
+        mount(moodle, "replay").unwrap(),
+        json!({"name": "replay", "mountPath": "/etc/service/replay"}),
+        "runit writes there"
+    );
+    assert!(
+        environment(moodle)["PRE_CONFIGURE_COMMANDS"]
+            .as_str()
+            .unwrap()
+            .ends_with("sh /opt/lastack/put-plugins.sh")
+    );
 }
 
 #[test]
 fn replays_as_often_as_asked_and_only_what_a_plugin_can_have_left() {
-    let often = moodle(&json!({"plugin": {"configMap": "lms-plugin"}, "replay": {"everySeconds": 10}}));
+    let often =
+        moodle(&json!({"plugin": {"configMap": "lms-plugin"}, "replay": {"everySeconds": 10}}));
     assert_eq!(environment(container(&often, "moodle"))["LASTACK_REPLAY_SECONDS"], "10");
-    for values in [json!({}), json!({"plugin": {"configMap": "lms-plugin"}, "replay": {"enabled": false}})] {
+    for values in
+        [json!({}), json!({"plugin": {"configMap": "lms-plugin"}, "replay": {"enabled": false}})]
+    {
         let objects = moodle(&values);
         let volumes = deployment(&objects)["template"]["spec"]["volumes"].as_array().unwrap();
         assert!(volumes.iter().all(|volume| volume["name"] != "replay"), "{values}");
@@ -234,7 +376,11 @@ fn replays_as_often_as_asked_and_only_what_a_plugin_can_have_left() {
 }
 
 fn script(name: &str, variables: &[(&str, &Path)]) -> Output {
-    Command::new("sh").arg(root().join("charts/moodle/files").join(name)).envs(variables.iter().copied()).output().expect("sh")
+    Command::new("sh")
+        .arg(root().join("charts/moodle/files").join(name))
+        .envs(variables.iter().copied())
+        .output()
+        .expect("sh")
 }
 
 fn write(file: &Path, content: &str) {
@@ -244,21 +390,43 @@ fn write(file: &Path, content: &str) {
 
 /// Packs `folder` as the plugin's archive is packed.
 fn pack(folder: &Path, top: &str, archive: &Path) {
-    assert!(Command::new("tar").arg("-czf").arg(archive).arg("-C").arg(folder).arg(top).status().unwrap().success());
+    assert!(
+        Command::new("tar")
+            .arg("-czf")
+            .arg(archive)
+            .arg("-C")
+            .arg(folder)
+            .arg(top)
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 #[test]
 fn unpacks_the_plugin_again_and_says_what_is_wrong_with_an_archive() {
     let scratch = tempfile::tempdir().unwrap();
-    let [archive, plugins, replay, source] = ["xapi.tar.gz", "plugins", "replay", "source"].map(|name| scratch.path().join(name));
+    let [archive, plugins, replay, source] =
+        ["xapi.tar.gz", "plugins", "replay", "source"].map(|name| scratch.path().join(name));
     fs::create_dir(&plugins).unwrap();
     fs::create_dir(&replay).unwrap();
     let files = root().join("charts/moodle/files");
     let unpack = || {
-        let variables = [("LASTACK_ARCHIVE", archive.as_path()), ("LASTACK_CONFIGMAP", Path::new("lms-plugin"))];
+        let variables = [
+            ("LASTACK_ARCHIVE", archive.as_path()),
+            ("LASTACK_CONFIGMAP", Path::new("lms-plugin")),
+        ];
         script(
             "unpack.sh",
-            &[variables.as_slice(), &[("LASTACK_PLUGINS", &plugins), ("LASTACK_REPLAY", &replay), ("LASTACK_FILES", &files)]].concat(),
+            &[
+                variables.as_slice(),
+                &[
+                    ("LASTACK_PLUGINS", &plugins),
+                    ("LASTACK_REPLAY", &replay),
+                    ("LASTACK_FILES", &files),
+                ],
+            ]
+            .concat(),
         )
     };
     let refused = |why: &str| {
@@ -273,7 +441,9 @@ fn unpacks_the_plugin_again_and_says_what_is_wrong_with_an_archive() {
     refused("error: xapi.tar.gz of ConfigMap lms-plugin is not a whole tar.gz");
     write(&source.join("moodle-logstore_xapi/version.php"), "");
     pack(&source, "moodle-logstore_xapi", &archive);
-    refused("error: xapi.tar.gz of ConfigMap lms-plugin has no plugin: xapi/version.php is missing");
+    refused(
+        "error: xapi.tar.gz of ConfigMap lms-plugin has no plugin: xapi/version.php is missing",
+    );
 
     write(&source.join("xapi/version.php"), "5.0.1");
     pack(&source, "xapi", &archive);
@@ -284,13 +454,18 @@ fn unpacks_the_plugin_again_and_says_what_is_wrong_with_an_archive() {
     }
     assert_eq!(fs::read_to_string(plugins.join("xapi/version.php")).unwrap(), "5.0.1");
     assert!(!plugins.join("xapi/old.php").exists(), "what an earlier run left is gone");
-    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(replay.join("run")).unwrap().permissions());
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &fs::metadata(replay.join("run")).unwrap().permissions(),
+    );
     assert_eq!(mode & 0o777, 0o755, "runit runs it");
 }
 
 #[test]
 fn puts_plugins_where_this_moodle_looks_for_them() {
-    for (version, store) in [("version.php", "admin/tool/log/store"), ("public/version.php", "public/admin/tool/log/store")] {
+    for (version, store) in [
+        ("version.php", "admin/tool/log/store"),
+        ("public/version.php", "public/admin/tool/log/store"),
+    ] {
         let scratch = tempfile::tempdir().unwrap();
         let [tree, plugins] = ["html", "plugins"].map(|name| scratch.path().join(name));
         write(&tree.join(version), "");
@@ -299,15 +474,32 @@ fn puts_plugins_where_this_moodle_looks_for_them() {
         write(&plugins.join("xapi/version.php"), "");
         write(&plugins.join("xapi/db/events.php"), "");
         for _ in 0..2 {
-            let output = script("put-plugins.sh", &[("MOODLE_HTML_DIR", &tree), ("LASTACK_PLUGINS", &plugins), ("LASTACK_FILES", scratch.path())]);
+            let output = script(
+                "put-plugins.sh",
+                &[
+                    ("MOODLE_HTML_DIR", &tree),
+                    ("LASTACK_PLUGINS", &plugins),
+                    ("LASTACK_FILES", scratch.path()),
+                ],
+            );
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
         let xapi = tree.join(store).join("xapi");
-        assert!(xapi.join("version.php").is_file() && xapi.join("db/events.php").is_file(), "{version}");
+        assert!(
+            xapi.join("version.php").is_file() && xapi.join("db/events.php").is_file(),
+            "{version}"
+        );
         assert!(!xapi.join("removed.php").exists(), "{version}: the plugin is replaced");
         assert!(!xapi.join("xapi").exists(), "{version}: and not put into itself");
-        assert!(tree.join(store).join("database/version.php").is_file(), "{version}: another store stays");
-        assert_eq!(tree.join("public").exists(), version.starts_with("public"), "{version}: no public/ is made");
+        assert!(
+            tree.join(store).join("database/version.php").is_file(),
+            "{version}: another store stays"
+        );
+        assert_eq!(
+            tree.join("public").exists(),
+            version.starts_with("public"),
+            "{version}: no public/ is made"
+        );
     }
 }
 
@@ -317,8 +509,15 @@ fn stops_the_start_when_there_is_no_moodle_or_the_database_is_in_doubt() {
     let scratch = tempfile::tempdir().unwrap();
     let put = |path: &str| {
         let mut command = Command::new("sh");
-        command.arg(root().join("charts/moodle/files/put-plugins.sh")).env("MOODLE_HTML_DIR", scratch.path().join("html"));
-        command.env("LASTACK_FILES", scratch.path()).env("LASTACK_PLUGINS", scratch.path().join("none")).env("PATH", path).output().expect("sh")
+        command
+            .arg(root().join("charts/moodle/files/put-plugins.sh"))
+            .env("MOODLE_HTML_DIR", scratch.path().join("html"));
+        command
+            .env("LASTACK_FILES", scratch.path())
+            .env("LASTACK_PLUGINS", scratch.path().join("none"))
+            .env("PATH", path)
+            .output()
+            .expect("sh")
     };
     let path = std::env::var("PATH").unwrap();
     let output = put(&path);
@@ -331,9 +530,13 @@ fn stops_the_start_when_there_is_no_moodle_or_the_database_is_in_doubt() {
     // a shell script under PHP's name, copied so that no other test's child holds it open for writing
     write(&scratch.path().join("source"), "#!/bin/sh\nexit 7\n");
     fs::create_dir(scratch.path().join("bin")).unwrap();
-    let made = format!("cp {0}/source {0}/bin/php && chmod 755 {0}/bin/php", scratch.path().display());
+    let made =
+        format!("cp {0}/source {0}/bin/php && chmod 755 {0}/bin/php", scratch.path().display());
     assert!(Command::new("sh").arg("-c").arg(made).status().unwrap().success());
-    assert_eq!(put(&format!("{}:{path}", scratch.path().join("bin").display())).status.code(), Some(7));
+    assert_eq!(
+        put(&format!("{}:{path}", scratch.path().join("bin").display())).status.code(),
+        Some(7)
+    );
 }
 
 #[test]
@@ -344,10 +547,20 @@ fn limits_php_and_stops_cron_before_they_start() {
     let down = scratch.path().join("service/cron/down");
     write(&down.with_file_name("run"), "");
     let services = |cron: &str| {
-        script("services.sh", &[("LASTACK_ETC", scratch.path()), ("LASTACK_WORKERS", Path::new("10")), ("RUN_CRON_TASKS", Path::new(cron))])
+        script(
+            "services.sh",
+            &[
+                ("LASTACK_ETC", scratch.path()),
+                ("LASTACK_WORKERS", Path::new("10")),
+                ("RUN_CRON_TASKS", Path::new(cron)),
+            ],
+        )
     };
     assert!(services("true").status.success());
-    assert_eq!(fs::read_to_string(&pool).unwrap(), "pm = ondemand\npm.max_children = 10\npm.max_requests = 1000\n");
+    assert_eq!(
+        fs::read_to_string(&pool).unwrap(),
+        "pm = ondemand\npm.max_children = 10\npm.max_requests = 1000\n"
+    );
     assert!(!down.exists());
     assert!(services("false").status.success());
     assert!(down.exists(), "runit does not start a service that has this file");

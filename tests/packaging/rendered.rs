@@ -25,7 +25,9 @@ fn helm() -> PathBuf {
         .chain(std::env::split_paths(&path))
         .map(|folder| folder.join(&name))
         .find(|helm| helm.is_file())
-        .expect("charts are rendered by helm: put it on PATH, or let sandbox/up --build-only build it")
+        .expect(
+            "charts are rendered by helm: put it on PATH, or let sandbox/up --build-only build it",
+        )
 }
 
 fn run(verb: &[&str], values: &Value) -> Output {
@@ -41,7 +43,12 @@ fn run(verb: &[&str], values: &Value) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .expect("helm");
-    child.stdin.take().expect("a pipe").write_all(values.to_string().as_bytes()).expect("helm reads its values");
+    child
+        .stdin
+        .take()
+        .expect("a pipe")
+        .write_all(values.to_string().as_bytes())
+        .expect("helm reads its values");
     child.wait_with_output().expect("helm ends")
 }
 
@@ -51,14 +58,21 @@ fn template(chart: &str, values: &Value) -> Output {
 
 pub fn text(chart: &str, values: &Value) -> String {
     let output = template(chart, values);
-    assert!(output.status.success(), "{chart} with {values}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{chart} with {values}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).expect("text")
 }
 
 pub fn objects(chart: &str, values: &Value) -> Vec<Value> {
     text(chart, values)
         .split("\n---\n")
-        .map(|object| serde_saphyr::from_str(object).unwrap_or_else(|error| panic!("{chart}: {error}: {object}")))
+        .map(|object| {
+            serde_saphyr::from_str(object)
+                .unwrap_or_else(|error| panic!("{chart}: {error}: {object}"))
+        })
         .collect()
 }
 
@@ -93,7 +107,9 @@ fn value_sets(chart: &str) -> Vec<Value> {
             "networkPolicy": {"egress": [{"ports": [{"port": 587}]}]},
             "extraEnv": [{"name": "SMTP_HOST", "value": "mail.example.org"}],
         }),
-        "ralph" => json!({"replicas": 2, "ingress": {"enabled": true, "host": "lrs.example.org"}, "secretChecksum": "0a"}),
+        "ralph" => {
+            json!({"replicas": 2, "ingress": {"enabled": true, "host": "lrs.example.org"}, "secretChecksum": "0a"})
+        }
         _ => json!({
             "replicas": 2,
             "postgresql": {"enabled": false},
@@ -125,11 +141,15 @@ fn pod_of(object: &Value) -> Option<&Value> {
 
 /// Pods with the name of what they belong to.
 fn pods(objects: &[Value]) -> impl Iterator<Item = (&str, &Value)> {
-    objects.iter().filter_map(|object| Some((object["metadata"]["name"].as_str()?, pod_of(object)?)))
+    objects
+        .iter()
+        .filter_map(|object| Some((object["metadata"]["name"].as_str()?, pod_of(object)?)))
 }
 
 pub fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
-    ["initContainers", "containers"].into_iter().flat_map(|kind| pod[kind].as_array().into_iter().flatten())
+    ["initContainers", "containers"]
+        .into_iter()
+        .flat_map(|kind| pod[kind].as_array().into_iter().flatten())
 }
 
 #[test]
@@ -137,7 +157,11 @@ fn every_chart_passes_helm_lint() {
     for chart in OURS {
         for values in value_sets(chart) {
             let output = run(&["lint", "--strict", &format!("charts/{chart}")], &values);
-            assert!(output.status.success(), "{chart} with {values}: {}", String::from_utf8_lossy(&output.stdout));
+            assert!(
+                output.status.success(),
+                "{chart} with {values}: {}",
+                String::from_utf8_lossy(&output.stdout)
+            );
         }
     }
 }
@@ -153,7 +177,9 @@ fn every_object_says_what_it_belongs_to() {
             assert_eq!(labels["app.kubernetes.io/part-of"], "lastack", "{chart}: {name}");
             assert_eq!(labels["app.kubernetes.io/instance"], RELEASE, "{chart}: {name}");
             assert!(
-                labels["app.kubernetes.io/name"].is_string() && labels["app.kubernetes.io/component"].is_string() || chart == "ralph",
+                labels["app.kubernetes.io/name"].is_string()
+                    && labels["app.kubernetes.io/component"].is_string()
+                    || chart == "ralph",
                 "{chart}: {name}"
             );
         }
@@ -179,7 +205,10 @@ fn every_pod_keeps_the_restricted_rules_and_has_no_token() {
                 // Moodle's image writes its settings into its own files when it starts
                 let writes = chart == "moodle" && container["name"] == "moodle";
                 assert_eq!(security["readOnlyRootFilesystem"], !writes, "{at}");
-                assert!(container["resources"]["requests"]["memory"].is_string(), "{at} asks for memory");
+                assert!(
+                    container["resources"]["requests"]["memory"].is_string(),
+                    "{at} asks for memory"
+                );
                 assert!(container["resources"]["limits"]["memory"].is_string(), "{at} has a limit");
             }
         }
@@ -191,12 +220,18 @@ fn every_pod_keeps_the_restricted_rules_and_has_no_token() {
 fn no_password_stands_in_what_is_rendered() {
     each_rendering(|chart, objects| {
         assert!(objects.iter().all(|object| object["kind"] != "Secret"), "{chart}");
-        for variable in pods(objects).flat_map(|(_, pod)| containers(pod)).flat_map(|container| container["env"].as_array().into_iter().flatten()) {
+        for variable in pods(objects)
+            .flat_map(|(_, pod)| containers(pod))
+            .flat_map(|container| container["env"].as_array().into_iter().flatten())
+        {
             let name = variable["name"].as_str().expect("a name").to_uppercase();
             if name.contains("PASS") && !name.ends_with("_FILE") {
                 let given = variable["value"].as_str().unwrap_or_default();
                 assert!(given.is_empty(), "{chart}: {name} is {given}");
-                assert!(variable["valueFrom"]["secretKeyRef"].is_object() || variable["value"] == "", "{chart}: {name}");
+                assert!(
+                    variable["valueFrom"]["secretKeyRef"].is_object() || variable["value"] == "",
+                    "{chart}: {name}"
+                );
             }
         }
     });
@@ -206,10 +241,16 @@ fn no_password_stands_in_what_is_rendered() {
 #[test]
 fn no_container_names_a_variable_twice() {
     each_rendering(|chart, objects| {
-        for (name, container) in pods(objects).flat_map(|(name, pod)| containers(pod).map(move |container| (name, container))) {
+        for (name, container) in pods(objects)
+            .flat_map(|(name, pod)| containers(pod).map(move |container| (name, container)))
+        {
             let mut seen = BTreeSet::new();
             for variable in container["env"].as_array().into_iter().flatten() {
-                assert!(seen.insert(variable["name"].as_str()), "{chart}: {name} has {} twice", variable["name"]);
+                assert!(
+                    seen.insert(variable["name"].as_str()),
+                    "{chart}: {name} has {} twice",
+                    variable["name"]
+                );
             }
         }
     });
@@ -220,9 +261,14 @@ fn each_volume_is_mounted_and_each_mount_has_its_volume() {
     each_rendering(|chart, objects| {
         for (name, pod) in pods(objects) {
             let names = |list: &Value| -> BTreeSet<String> {
-                list.as_array().into_iter().flatten().map(|entry| entry["name"].as_str().expect("a name").to_owned()).collect()
+                list.as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|entry| entry["name"].as_str().expect("a name").to_owned())
+                    .collect()
             };
-            let mounted: BTreeSet<_> = containers(pod).flat_map(|container| names(&container["volumeMounts"])).collect();
+            let mounted: BTreeSet<_> =
+                containers(pod).flat_map(|container| names(&container["volumeMounts"])).collect();
             let mut volumes = names(&pod["volumes"]);
             if name.ends_with("-postgresql") {
                 volumes.insert("data".into());
@@ -234,7 +280,9 @@ fn each_volume_is_mounted_and_each_mount_has_its_volume() {
 
 #[test]
 fn the_postgresql_of_two_charts_is_one_text() {
-    let of = |chart: &str| read(&format!("charts/{chart}/templates/postgresql.yaml")).replace(chart, "CHART");
+    let of = |chart: &str| {
+        read(&format!("charts/{chart}/templates/postgresql.yaml")).replace(chart, "CHART")
+    };
     assert_eq!(of("moodle"), of("superset"), "what is mended in one belongs into the other");
 }
 
@@ -244,7 +292,11 @@ fn a_certificate_is_only_verified_with_an_authority_to_verify_it_by() {
         let external = |mode: &str| json!({"postgresql": {"enabled": false}, "externalDatabase": {"host": "db.example.org", "existingSecret": "db", "sslMode": mode}});
         for mode in ["verify-ca", "verify-full"] {
             let refused = refusal(chart, &external(mode));
-            assert!(refused.contains(&format!("sslMode {mode} needs")) && refused.contains("externalDatabase.caSecret"), "{chart}: {refused}");
+            assert!(
+                refused.contains(&format!("sslMode {mode} needs"))
+                    && refused.contains("externalDatabase.caSecret"),
+                "{chart}: {refused}"
+            );
         }
         assert!(!objects(chart, &external("require")).is_empty());
     }
@@ -259,7 +311,10 @@ fn an_ingress_lets_through_what_the_part_takes() {
             values["php"] = json!({"uploadLimit": limit});
         }
         let objects = objects(chart, &values);
-        let ingress = objects.iter().find(|object| object["kind"] == "Ingress").unwrap_or_else(|| panic!("{chart}: an Ingress"));
+        let ingress = objects
+            .iter()
+            .find(|object| object["kind"] == "Ingress")
+            .unwrap_or_else(|| panic!("{chart}: an Ingress"));
         let found = &ingress["metadata"]["annotations"];
         assert_eq!(found["nginx.ingress.kubernetes.io/proxy-body-size"], limit, "{chart}");
         assert_eq!(found["example.org/own"], "kept", "{chart}");

@@ -24,7 +24,10 @@ fn refuses_values_that_superset_would_stumble_over() {
         (json!({"ingress": {"host": "https://superset.example.org"}}), "host"),
         (json!({"extraEnv": [{"value": "of nothing"}]}), "name"),
         (json!({"postgresql": {"enabled": false}}), "externalDatabase.host is required"),
-        (json!({"postgresql": {"enabled": false}, "externalDatabase": {"host": "db"}}), "externalDatabase.existingSecret is required"),
+        (
+            json!({"postgresql": {"enabled": false}, "externalDatabase": {"host": "db"}}),
+            "externalDatabase.existingSecret is required",
+        ),
         (
             json!({"postgresql": {"enabled": false}, "externalDatabase": {"host": "db", "existingSecret": "db", "sslMode": "verify-full"}}),
             "externalDatabase.caSecret",

@@ -38,8 +38,14 @@ impl Elasticsearch {
         let server = {
             let (indices, faults) = (Arc::clone(&indices), Arc::clone(&faults));
             Server::start_tls(tls, move |request| {
-                let fault = faults.lock().expect("the faults").get_mut(&request.path).and_then(VecDeque::pop_front);
-                fault.unwrap_or_else(|| answer(request, &mut indices.lock().expect("the indices"), &store))
+                let fault = faults
+                    .lock()
+                    .expect("the faults")
+                    .get_mut(&request.path)
+                    .and_then(VecDeque::pop_front);
+                fault.unwrap_or_else(|| {
+                    answer(request, &mut indices.lock().expect("the indices"), &store)
+                })
             })
         };
         Self { server, authority, indices, faults }
@@ -74,7 +80,11 @@ impl Elasticsearch {
 /// The same for all tests of a program, so that one may go on where another has come to.
 fn the_certificates(name: &str) -> (String, TlsAcceptor) {
     static MADE: Mutex<BTreeMap<String, (String, TlsAcceptor)>> = Mutex::new(BTreeMap::new());
-    MADE.lock().expect("the certificates").entry(name.into()).or_insert_with(|| certificates(name)).clone()
+    MADE.lock()
+        .expect("the certificates")
+        .entry(name.into())
+        .or_insert_with(|| certificates(name))
+        .clone()
 }
 
 fn certificates(name: &str) -> (String, TlsAcceptor) {
@@ -84,12 +94,17 @@ fn certificates(name: &str) -> (String, TlsAcceptor) {
     let authority = parameters.self_signed(&key).expect("a certificate authority").pem();
     let issuer = Issuer::new(parameters, key);
     let key = KeyPair::generate().expect("a key");
-    let certificate = CertificateParams::new([name.to_owned()]).and_then(|parameters| parameters.signed_by(&key, &issuer)).expect("a certificate");
+    let certificate = CertificateParams::new([name.to_owned()])
+        .and_then(|parameters| parameters.signed_by(&key, &issuer))
+        .expect("a certificate");
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("TLS 1.2 and 1.3")
         .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        )
         .expect("a certificate and its key");
     (authority, TlsAcceptor::from(Arc::new(config)))
 }
@@ -104,27 +119,44 @@ fn answer(request: &Request, indices: &mut Indices, store: &Store) -> Answer {
             acknowledged()
         }
         (_, path) if !path.starts_with("/_") && !indices.contains_key(index_of(path)) => {
-            Answer::Json(404, json!({"error": {"reason": format!("no such index [{}]", index_of(path))}, "status": 404}))
+            Answer::Json(
+                404,
+                json!({"error": {"reason": format!("no such index [{}]", index_of(path))}, "status": 404}),
+            )
         }
-        ("GET", path) if is_index(path) => Answer::ok(json!({index_of(path): indices[index_of(path)]})),
+        ("GET", path) if is_index(path) => {
+            Answer::ok(json!({index_of(path): indices[index_of(path)]}))
+        }
         ("POST", "/statements/_refresh") => acknowledged(),
         ("POST" | "GET", "/statements/_count") => {
-            let count = if request.body.is_empty() { store.len() } else { asked(request).filter(|id| store.contains_key(id)).count() };
+            let count = if request.body.is_empty() {
+                store.len()
+            } else {
+                asked(request).filter(|id| store.contains_key(id)).count()
+            };
             Answer::ok(json!({"count": count}))
         }
         ("POST", "/statements/_search") if request.json()["query"]["ids"].is_object() => {
-            let hits: Vec<Value> = asked(request).filter(|id| store.contains_key(id)).map(|id| json!({"_id": id})).collect();
+            let hits: Vec<Value> = asked(request)
+                .filter(|id| store.contains_key(id))
+                .map(|id| json!({"_id": id}))
+                .collect();
             Answer::ok(json!({"hits": {"total": {"value": hits.len()}, "hits": hits}}))
         }
-        ("POST", "/statements/_search") => {
-            Answer::ok(json!({"hits": {"total": {"value": store.len()}, "hits": []}, "aggregations": {"newest": {"value": null}}}))
-        }
+        ("POST", "/statements/_search") => Answer::ok(
+            json!({"hits": {"total": {"value": store.len()}, "hits": []}, "aggregations": {"newest": {"value": null}}}),
+        ),
         ("DELETE", path) if path.starts_with("/statements/_doc/") => {
             store.remove(path.trim_start_matches("/statements/_doc/"));
             acknowledged()
         }
-        ("GET", "/statements/_stats/store") => Answer::ok(json!({"_all": {"total": {"store": {"size_in_bytes": 31_200_000}}}})),
-        _ => Answer::Json(400, json!({"error": {"reason": format!("no handler found for {} {}", request.method, request.path)}})),
+        ("GET", "/statements/_stats/store") => {
+            Answer::ok(json!({"_all": {"total": {"store": {"size_in_bytes": 31_200_000}}}}))
+        }
+        _ => Answer::Json(
+            400,
+            json!({"error": {"reason": format!("no handler found for {} {}", request.method, request.path)}}),
+        ),
     }
 }
 

@@ -35,7 +35,9 @@ impl Call {
     }
 
     pub fn values(&self) -> Value {
-        serde_json::from_str(&self.stdin).unwrap_or_else(|error| panic!("helm got no values on standard input: {error}\n{self:?}"))
+        serde_json::from_str(&self.stdin).unwrap_or_else(|error| {
+            panic!("helm got no values on standard input: {error}\n{self:?}")
+        })
     }
 }
 
@@ -43,7 +45,11 @@ impl Helm {
     /// Puts it on the machine's PATH. The script is linked, not written: a file that another thread still holds
     /// open for writing cannot be run.
     pub fn on(machine: &Machine) -> Self {
-        symlink(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/fake-helm"), machine.path("bin/helm")).expect("helm on PATH");
+        symlink(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/fake-helm"),
+            machine.path("bin/helm"),
+        )
+        .expect("helm on PATH");
         let helm = Self { directory: machine.path("helm") };
         fs::create_dir_all(helm.directory.join("calls")).expect("a place for helm's calls");
         helm.version("v4.2.4")
@@ -56,7 +62,11 @@ impl Helm {
     /// The same for a release that this program made at some time, and helm described since.
     pub fn has_release_of_ours(&self, name: &str, status: &str, description: &str) -> &Self {
         let row = json!({"name": name, "status": status, "chart": "", "app_version": ""});
-        self.write(&format!("labelled-{name}"), &row.to_string()).has_release(name, status, description)
+        self.write(&format!("labelled-{name}"), &row.to_string()).has_release(
+            name,
+            status,
+            description,
+        )
     }
 
     /// As if somebody had deleted the Secrets in which helm keeps a release.
@@ -79,7 +89,10 @@ impl Helm {
 
     fn has_release_since(&self, time: &str, name: &str, status: &str, description: &str) -> &Self {
         let info = json!({"status": status, "description": description, "last_deployed": time});
-        self.write(&format!("status-{name}"), &json!({"name": name, "version": 3, "manifest": "", "info": info}).to_string())
+        self.write(
+            &format!("status-{name}"),
+            &json!({"name": name, "version": 3, "manifest": "", "info": info}).to_string(),
+        )
     }
 
     /// What `helm status` says of the objects of a release that it installs from now on.
@@ -92,7 +105,9 @@ impl Helm {
         let mut files = BTreeMap::new();
         let mut folders = vec![String::new()];
         while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(self.directory.join(&folder)).expect("helm's folder").flatten() {
+            for entry in
+                fs::read_dir(self.directory.join(&folder)).expect("helm's folder").flatten()
+            {
                 let name = format!("{folder}{}", entry.file_name().to_string_lossy());
                 match entry.path().is_dir() {
                     true => folders.push(format!("{name}/")),
@@ -134,7 +149,10 @@ impl Helm {
     /// Everything it was asked, in order.
     pub fn calls(&self) -> Vec<Call> {
         let order = fs::read_to_string(self.directory.join("calls/order")).unwrap_or_default();
-        let read = |call: &str, what: &str| fs::read_to_string(self.directory.join(format!("calls/{call}/{what}"))).unwrap_or_default();
+        let read = |call: &str, what: &str| {
+            fs::read_to_string(self.directory.join(format!("calls/{call}/{what}")))
+                .unwrap_or_default()
+        };
         let calls = order.lines().map(|call| Call {
             arguments: read(call, "arguments").lines().map(Into::into).collect(),
             environment: read(call, "environment"),

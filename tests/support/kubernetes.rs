@@ -49,7 +49,10 @@ struct Rule {
 impl Kubernetes {
     /// An API server that knows these objects.
     pub fn with(objects: impl IntoIterator<Item = Value>) -> Self {
-        let world = Arc::new(Mutex::new(World { objects: objects.into_iter().collect(), ..World::default() }));
+        let world = Arc::new(Mutex::new(World {
+            objects: objects.into_iter().collect(),
+            ..World::default()
+        }));
         let server = {
             let world = Arc::clone(&world);
             Server::start(move |request| world.lock().expect("the world").answer(request))
@@ -71,7 +74,12 @@ impl Kubernetes {
     }
 
     /// Lets something happen when such a request comes; without an answer the request goes on as usual.
-    pub fn reacts(&self, method: Method, path: &str, react: impl FnMut(&mut World, &Request) -> Option<Answer> + Send + 'static) -> &Self {
+    pub fn reacts(
+        &self,
+        method: Method,
+        path: &str,
+        react: impl FnMut(&mut World, &Request) -> Option<Answer> + Send + 'static,
+    ) -> &Self {
         self.world().rules.push(Rule { method, path: path.into(), react: Box::new(react) });
         self
     }
@@ -128,7 +136,11 @@ impl Kubernetes {
     }
 
     /// What runs when a command is executed in a pod: its words, its input.
-    pub fn executes(&self, pod: &str, commands: impl Fn(&[String], &[u8]) -> Ended + Send + Sync + 'static) -> &Self {
+    pub fn executes(
+        &self,
+        pod: &str,
+        commands: impl Fn(&[String], &[u8]) -> Ended + Send + Sync + 'static,
+    ) -> &Self {
         self.world().commands.push((pod.into(), Arc::new(commands)));
         self
     }
@@ -151,9 +163,16 @@ impl Kubernetes {
     /// Requests that changed something: neither a dry run nor the question what one may do.
     pub fn changes(&self) -> Vec<String> {
         let harmless = |request: &Request| {
-            request.method == Method::GET || request.query.contains("dryRun=All") || request.path.ends_with("/selfsubjectaccessreviews")
+            request.method == Method::GET
+                || request.query.contains("dryRun=All")
+                || request.path.ends_with("/selfsubjectaccessreviews")
         };
-        self.server.requests().iter().filter(|request| !harmless(request)).map(|request| format!("{} {}", request.method, request.path)).collect()
+        self.server
+            .requests()
+            .iter()
+            .filter(|request| !harmless(request))
+            .map(|request| format!("{} {}", request.method, request.path))
+            .collect()
     }
 }
 
@@ -198,14 +217,17 @@ impl World {
         self.let_come();
         // rules see and change the world they are part of
         let mut rules = std::mem::take(&mut self.rules);
-        let mut matching = rules.iter_mut().rev().filter(|rule| rule.method == request.method && (rule.path == request.path || rule.path == "*"));
+        let mut matching = rules.iter_mut().rev().filter(|rule| {
+            rule.method == request.method && (rule.path == request.path || rule.path == "*")
+        });
         let answer = matching.find_map(|rule| (rule.react)(self, request));
         self.rules.splice(0..0, rules);
         answer.unwrap_or_else(|| self.usual(request))
     }
 
     fn let_come(&mut self) {
-        let (come, waiting) = std::mem::take(&mut self.to_come).into_iter().partition(|(file, _)| file.exists());
+        let (come, waiting) =
+            std::mem::take(&mut self.to_come).into_iter().partition(|(file, _)| file.exists());
         self.to_come = waiting;
         let come: Vec<(PathBuf, Vec<Value>)> = come;
         come.into_iter().flat_map(|(_, objects)| objects).for_each(|object| self.put(object));
@@ -217,8 +239,10 @@ impl World {
         if path == "/version" {
             let version = self.version.as_deref().unwrap_or("v1.34.4");
             let minor = version.split('.').nth(1).expect("a version");
-            return Answer::ok(json!({"major": "1", "minor": minor, "gitVersion": version, "gitCommit": "", "gitTreeState": "", "buildDate": "",
-                                     "goVersion": "", "compiler": "", "platform": "linux/amd64"}));
+            return Answer::ok(
+                json!({"major": "1", "minor": minor, "gitVersion": version, "gitCommit": "", "gitTreeState": "", "buildDate": "",
+                                     "goVersion": "", "compiler": "", "platform": "linux/amd64"}),
+            );
         }
         if let Some(list) = kinds::discovery(path, &self.objects) {
             return Answer::ok(list);
@@ -232,10 +256,14 @@ impl World {
     fn of_objects(&mut self, request: &Request, place: &Place) -> Answer {
         let name = place.name.as_deref();
         match (&request.method, name, place.subresource.as_deref()) {
-            (&Method::POST, None, None) if place.resource == "selfsubjectaccessreviews" => self.review(request),
+            (&Method::POST, None, None) if place.resource == "selfsubjectaccessreviews" => {
+                self.review(request)
+            }
             (&Method::GET, None, None) => self.list(request, place),
             (&Method::POST, None, None) => self.create(request.json(), place),
-            (&Method::GET, Some(_), None) => self.find(place).map_or_else(|| not_found(place), |object| Answer::ok(object.clone())),
+            (&Method::GET, Some(_), None) => self
+                .find(place)
+                .map_or_else(|| not_found(place), |object| Answer::ok(object.clone())),
             (&Method::PATCH, Some(_), None) => self.patch(request, place),
             (&Method::DELETE, Some(_), None) => match self.find(place).cloned() {
                 Some(object) => {
@@ -243,7 +271,9 @@ impl World {
                     if request.json()["propagationPolicy"] != "Orphan" {
                         self.collect_garbage(&object);
                     }
-                    Answer::ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}))
+                    Answer::ok(
+                        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
+                    )
                 }
                 None => not_found(place),
             },
@@ -251,30 +281,51 @@ impl World {
                 let log = self.logs.iter().find(|(name, _)| name == pod);
                 Answer::text(200, log.map(|(_, text)| text.clone()).unwrap_or_default())
             }
-            (&Method::GET, Some(pod), Some("portforward")) => match self.pods.iter().find(|(name, _)| name == pod) {
-                Some((_, to)) => Answer::Stream(Stream::Forward(place::parameter(&request.query, "ports").parse().expect("a port"), *to)),
-                None => failure(500, "InternalError", &format!("no port-forward to pod {pod}")),
-            },
-            (&Method::GET, Some(pod), Some("exec")) => match self.commands.iter().find(|(name, _)| name == pod) {
-                Some((_, commands)) => {
-                    let (commands, words) = (Arc::clone(commands), place::parameters(&request.query, "command"));
-                    Answer::Stream(Stream::Exec(Exec(Arc::new(move |input| commands(&words, input)))))
+            (&Method::GET, Some(pod), Some("portforward")) => {
+                match self.pods.iter().find(|(name, _)| name == pod) {
+                    Some((_, to)) => Answer::Stream(Stream::Forward(
+                        place::parameter(&request.query, "ports").parse().expect("a port"),
+                        *to,
+                    )),
+                    None => failure(500, "InternalError", &format!("no port-forward to pod {pod}")),
                 }
-                None => failure(500, "InternalError", &format!("no exec in pod {pod}")),
-            },
+            }
+            (&Method::GET, Some(pod), Some("exec")) => {
+                match self.commands.iter().find(|(name, _)| name == pod) {
+                    Some((_, commands)) => {
+                        let (commands, words) =
+                            (Arc::clone(commands), place::parameters(&request.query, "command"));
+                        Answer::Stream(Stream::Exec(Exec(Arc::new(move |input| {
+                            commands(&words, input)
+                        }))))
+                    }
+                    None => failure(500, "InternalError", &format!("no exec in pod {pod}")),
+                }
+            }
             (&Method::DELETE, None, None) => {
                 let selector = place::parameter(&request.query, "labelSelector");
-                self.objects.retain(|object| !(kinds::place_of(object).is_in(place) && has_labels(object, &selector)));
-                Answer::ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}))
+                self.objects.retain(|object| {
+                    !(kinds::place_of(object).is_in(place) && has_labels(object, &selector))
+                });
+                Answer::ok(
+                    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
+                )
             }
-            _ => failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource"),
+            _ => failure(
+                405,
+                "MethodNotAllowed",
+                "the server does not allow this method on the requested resource",
+            ),
         }
     }
 
     /// The pods of a workload go with it.
     fn collect_garbage(&mut self, owner: &Value) {
         let Some(labels) = owner["spec"]["selector"]["matchLabels"].as_object() else { return };
-        let is_owned = |object: &Value| object["kind"] == "Pod" && labels.iter().all(|(key, value)| object["metadata"]["labels"][key] == *value);
+        let is_owned = |object: &Value| {
+            object["kind"] == "Pod"
+                && labels.iter().all(|(key, value)| object["metadata"]["labels"][key] == *value)
+        };
         self.objects.retain(|object| !is_owned(object));
     }
 
@@ -282,7 +333,8 @@ impl World {
         let mut review = request.json();
         let asked = &review["spec"]["resourceAttributes"];
         let text = |key: &str| asked[key].as_str().unwrap_or_default();
-        let subresource = asked["subresource"].as_str().map(|sub| format!("/{sub}")).unwrap_or_default();
+        let subresource =
+            asked["subresource"].as_str().map(|sub| format!("/{sub}")).unwrap_or_default();
         let what = format!("{} {}{subresource}", text("verb"), text("resource"));
         review["status"] = json!({"allowed": !self.denied.contains(&what)});
         Answer::Json(201, review)
@@ -290,26 +342,41 @@ impl World {
 
     fn list(&self, request: &Request, place: &Place) -> Answer {
         let selector = place::parameter(&request.query, "labelSelector");
-        let items: Vec<&Value> = self.objects.iter().filter(|object| kinds::place_of(object).is_in(place) && has_labels(object, &selector)).collect();
-        Answer::ok(json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}))
+        let items: Vec<&Value> = self
+            .objects
+            .iter()
+            .filter(|object| kinds::place_of(object).is_in(place) && has_labels(object, &selector))
+            .collect();
+        Answer::ok(
+            json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}),
+        )
     }
 
     fn create(&mut self, mut object: Value, place: &Place) -> Answer {
         complete(&mut object, place);
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         if self.find(&kinds::place_of(&object)).is_some() {
-            return failure(409, "AlreadyExists", &format!("{} \"{name}\" already exists", place.resource));
+            return failure(
+                409,
+                "AlreadyExists",
+                &format!("{} \"{name}\" already exists", place.resource),
+            );
         }
         self.objects.push(object.clone());
         Answer::Json(201, object)
     }
 
     fn patch(&mut self, request: &Request, place: &Place) -> Answer {
-        let applies = request.headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"application/apply-patch"));
+        let applies = request
+            .headers
+            .get(CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/apply-patch"));
         let mut object = match self.find(place).cloned() {
             // only server-side apply makes what is not there
             None if !applies => return not_found(place),
-            found => found.unwrap_or_else(|| json!({"metadata": {"generation": 1, "uid": place.name}})),
+            found => {
+                found.unwrap_or_else(|| json!({"metadata": {"generation": 1, "uid": place.name}}))
+            }
         };
         merge(&mut object, &request.json());
         complete(&mut object, place);
@@ -331,12 +398,22 @@ fn complete(object: &mut Value, place: &Place) {
 }
 
 fn not_found(place: &Place) -> Answer {
-    let resource = place.api_version.split_once('/').map_or_else(|| place.resource.clone(), |(group, _)| format!("{}.{group}", place.resource));
-    failure(404, "NotFound", &format!("{resource} \"{}\" not found", place.name.as_deref().unwrap_or_default()))
+    let resource = place
+        .api_version
+        .split_once('/')
+        .map_or_else(|| place.resource.clone(), |(group, _)| format!("{}.{group}", place.resource));
+    failure(
+        404,
+        "NotFound",
+        &format!("{resource} \"{}\" not found", place.name.as_deref().unwrap_or_default()),
+    )
 }
 
 fn has_labels(object: &Value, selector: &str) -> bool {
-    selector.split(',').filter_map(|term| term.split_once('=')).all(|(key, value)| object["metadata"]["labels"][key] == value)
+    selector
+        .split(',')
+        .filter_map(|term| term.split_once('='))
+        .all(|(key, value)| object["metadata"]["labels"][key] == value)
 }
 
 fn merge(object: &mut Value, patch: &Value) {

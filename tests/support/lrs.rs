@@ -37,7 +37,12 @@ struct Faults {
 impl Lrs {
     /// An LRS that knows one account.
     pub fn start() -> Self {
-        Self::with_accounts(|request| request.headers.get(AUTHORIZATION).is_some_and(|header| header.as_bytes() == basic().as_bytes()))
+        Self::with_accounts(|request| {
+            request
+                .headers
+                .get(AUTHORIZATION)
+                .is_some_and(|header| header.as_bytes() == basic().as_bytes())
+        })
     }
 
     /// An LRS whose accounts are tested elsewhere: anybody may do everything.
@@ -53,7 +58,9 @@ impl Lrs {
                 let faults = &mut *faults.lock().expect("the faults");
                 match faults.next.pop_front().or_else(|| faults.always.clone()) {
                     Some(fault) => fault,
-                    None if !knows(request) => Answer::Json(401, json!({"detail": "Invalid authentication credentials"})),
+                    None if !knows(request) => {
+                        Answer::Json(401, json!({"detail": "Invalid authentication credentials"}))
+                    }
                     None => answer(request, &store, faults),
                 }
             })
@@ -98,15 +105,27 @@ impl Lrs {
 
     /// Keeps these statements as if they had been sent before.
     pub fn has(&self, statements: &[Value]) -> &Self {
-        let by_id = statements.iter().map(|statement| (id(statement).to_owned(), statement.clone()));
+        let by_id =
+            statements.iter().map(|statement| (id(statement).to_owned(), statement.clone()));
         self.store.lock().expect("the store").extend(by_id);
         self
     }
 
     /// The ids in each batch that was sent, in the order of arrival.
     pub fn batches(&self) -> Vec<Vec<String>> {
-        let posts = self.server.requests().into_iter().filter(|request| request.method == Method::POST);
-        posts.map(|request| request.json().as_array().into_iter().flatten().map(|statement| id(statement).to_owned()).collect()).collect()
+        let posts =
+            self.server.requests().into_iter().filter(|request| request.method == Method::POST);
+        posts
+            .map(|request| {
+                request
+                    .json()
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|statement| id(statement).to_owned())
+                    .collect()
+            })
+            .collect()
     }
 
     fn faults(&self) -> MutexGuard<'_, Faults> {
@@ -115,7 +134,10 @@ impl Lrs {
 }
 
 fn basic() -> String {
-    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}")))
+    format!(
+        "Basic {}",
+        base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}"))
+    )
 }
 
 fn id(statement: &Value) -> &str {
@@ -124,10 +146,18 @@ fn id(statement: &Value) -> &str {
 
 fn answer(request: &Request, store: &Store, faults: &Faults) -> Answer {
     match (request.method.as_str(), request.path.as_str()) {
-        ("GET", "/whoami") => Answer::ok(json!({"agent": {"mbox": "mailto:admin@lrs.example.org"}, "scopes": ["all"]})),
+        ("GET", "/whoami") => Answer::ok(
+            json!({"agent": {"mbox": "mailto:admin@lrs.example.org"}, "scopes": ["all"]}),
+        ),
         ("GET", "/__heartbeat__") => Answer::ok(json!({"database": "ok"})),
-        ("POST", "/xAPI/statements") if faults.limit.is_some_and(|limit| request.body.len() > limit) => Answer::text(413, "Request Entity Too Large"),
-        ("POST", "/xAPI/statements") => take(&request.json(), &mut store.lock().expect("the store"), faults),
+        ("POST", "/xAPI/statements")
+            if faults.limit.is_some_and(|limit| request.body.len() > limit) =>
+        {
+            Answer::text(413, "Request Entity Too Large")
+        }
+        ("POST", "/xAPI/statements") => {
+            take(&request.json(), &mut store.lock().expect("the store"), faults)
+        }
         ("GET", "/xAPI/statements") => page(&request.query, &store.lock().expect("the store")),
         _ => Answer::Json(404, json!({"detail": "Not Found"})),
     }
@@ -135,24 +165,36 @@ fn answer(request: &Request, store: &Store, faults: &Faults) -> Answer {
 
 /// What a query selects, a hundred at most, and where the rest is. After the end comes an empty page, as from Ralph.
 fn page(query: &str, store: &BTreeMap<String, Value>) -> Answer {
-    let parameters: BTreeMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-    let text = |statement: &Value, path: &str| statement.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let parameters: BTreeMap<String, String> =
+        form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let text = |statement: &Value, path: &str| {
+        statement.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     let time = |text: &str| text.parse::<jiff::Timestamp>().expect("a time");
     let selected = |statement: &&Value| {
         let at = time(&text(statement, "/timestamp"));
         parameters.get("statementId").is_none_or(|asked| id(statement) == asked)
-            && parameters.get("activity").is_none_or(|activity| text(statement, "/object/id") == *activity)
+            && parameters
+                .get("activity")
+                .is_none_or(|activity| text(statement, "/object/id") == *activity)
             && parameters.get("verb").is_none_or(|verb| text(statement, "/verb/id") == *verb)
             && parameters.get("since").is_none_or(|since| at > time(since))
             && parameters.get("until").is_none_or(|until| at <= time(until))
     };
     let limit = parameters.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(100);
-    let offset: usize = parameters.get("search_after").and_then(|offset| offset.parse().ok()).unwrap_or_default();
+    let offset: usize =
+        parameters.get("search_after").and_then(|offset| offset.parse().ok()).unwrap_or_default();
     let found: Vec<&Value> = store.values().filter(selected).skip(offset).take(limit).collect();
     let more = (found.len() == limit).then(|| {
         let next = (offset + limit).to_string();
         let rest = parameters.iter().filter(|(key, _)| *key != "search_after");
-        format!("/xAPI/statements?{}", form_urlencoded::Serializer::new(String::new()).extend_pairs(rest).append_pair("search_after", &next).finish())
+        format!(
+            "/xAPI/statements?{}",
+            form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(rest)
+                .append_pair("search_after", &next)
+                .finish()
+        )
     });
     Answer::ok(match more {
         Some(more) => json!({"statements": found, "more": more}),
@@ -163,19 +205,31 @@ fn page(query: &str, store: &BTreeMap<String, Value>) -> Answer {
 /// What Ralph makes of a batch.
 fn take(batch: &Value, store: &mut BTreeMap<String, Value>, faults: &Faults) -> Answer {
     let statements = batch.as_array().expect("a batch is an array");
-    if let Some(place) = statements.iter().position(|statement| faults.invalid.contains(id(statement))) {
+    if let Some(place) =
+        statements.iter().position(|statement| faults.invalid.contains(id(statement)))
+    {
         // Ralph sends the whole input back
         let error = json!({"type": "missing", "loc": ["body", place, "verb"], "msg": "Field required", "input": batch});
         return Answer::Json(422, json!({"detail": [error]}));
     }
     let ids: HashSet<&str> = statements.iter().map(id).collect();
     if ids.len() < statements.len() {
-        return Answer::Json(400, json!({"detail": "Duplicate statement IDs in the list of statements"}));
+        return Answer::Json(
+            400,
+            json!({"detail": "Duplicate statement IDs in the list of statements"}),
+        );
     }
-    if statements.iter().any(|statement| store.get(id(statement)).is_some_and(|known| known != statement)) {
-        return Answer::Json(409, json!({"detail": "Differing statements already exist with the same ID"}));
+    if statements
+        .iter()
+        .any(|statement| store.get(id(statement)).is_some_and(|known| known != statement))
+    {
+        return Answer::Json(
+            409,
+            json!({"detail": "Differing statements already exist with the same ID"}),
+        );
     }
-    let new: Vec<&Value> = statements.iter().filter(|statement| !store.contains_key(id(statement))).collect();
+    let new: Vec<&Value> =
+        statements.iter().filter(|statement| !store.contains_key(id(statement))).collect();
     if new.is_empty() {
         return Answer::text(204, "");
     }

@@ -47,7 +47,8 @@ impl Machine {
     /// Writes a file, below the directory that runs start in.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
-        fs::create_dir_all(path.parent().expect("a file of the machine")).expect("a directory of the machine");
+        fs::create_dir_all(path.parent().expect("a file of the machine"))
+            .expect("a directory of the machine");
         fs::write(&path, content).expect("a file of the machine");
         path
     }
@@ -91,8 +92,18 @@ impl Machine {
     }
 
     pub fn ended(&self, line: &str, output: std::process::Output) -> Ended {
-        let text = |bytes: Vec<u8>| neutral(&String::from_utf8(bytes).expect("the program writes UTF-8"), self.directory.path());
-        Ended { line: line.into(), status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
+        let text = |bytes: Vec<u8>| {
+            neutral(
+                &String::from_utf8(bytes).expect("the program writes UTF-8"),
+                self.directory.path(),
+            )
+        };
+        Ended {
+            line: line.into(),
+            status: output.status,
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 }
 
@@ -108,15 +119,22 @@ fn kubeconfig(server: &str) -> String {
 
 /// The text without what differs from run to run: the machine's directory and how long things took.
 fn neutral(text: &str, directory: &Path) -> String {
-    text.replace(&*directory.to_string_lossy(), "[MACHINE]").split_inclusive('\n').map(without_duration).collect()
+    text.replace(&*directory.to_string_lossy(), "[MACHINE]")
+        .split_inclusive('\n')
+        .map(without_duration)
+        .collect()
 }
 
 /// A line that ends in three spaces and a duration, without these.
 fn without_duration(line: &str) -> String {
     let text = line.strip_suffix('\n').unwrap_or(line);
-    let is_duration = |word: &str| word.ends_with('s') && word.starts_with(|c: char| c.is_ascii_digit()) && !word.contains(' ');
+    let is_duration = |word: &str| {
+        word.ends_with('s') && word.starts_with(|c: char| c.is_ascii_digit()) && !word.contains(' ')
+    };
     match text.rsplit_once("   ") {
-        Some((before, word)) if is_duration(word) => format!("{}{}", before.trim_end(), &line[text.len()..]),
+        Some((before, word)) if is_duration(word) => {
+            format!("{}{}", before.trim_end(), &line[text.len()..])
+        }
         _ => line.into(),
     }
 }
@@ -165,14 +183,18 @@ impl Ended {
     /// Neither stream holds this text.
     #[track_caller]
     pub fn never_shows(&self, text: &str) -> &Self {
-        assert!(!self.stdout.contains(text) && !self.stderr.contains(text), "{text:?} should not be shown\n{self}");
+        assert!(
+            !self.stdout.contains(text) && !self.stderr.contains(text),
+            "{text:?} should not be shown\n{self}"
+        );
         self
     }
 
     /// Stdout as the JSON document that it must be.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("stdout should be JSON: {error}\n{self}"))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("stdout should be JSON: {error}\n{self}"))
     }
 }
 

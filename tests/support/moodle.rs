@@ -54,7 +54,10 @@ pub struct World {
 impl Default for World {
     fn default() -> Self {
         Self {
-            settings: BTreeMap::from([("routes".into(), "\\core\\event\\course_viewed".into()), ("endpoint".into(), "http://example.com/".into())]),
+            settings: BTreeMap::from([
+                ("routes".into(), "\\core\\event\\course_viewed".into()),
+                ("endpoint".into(), "http://example.com/".into()),
+            ]),
             forced: Vec::new(),
             stores: vec!["logstore_standard".into()],
             installed: true,
@@ -95,7 +98,8 @@ impl Moodle {
 
 impl World {
     fn page(&self, request: &Request) -> Answer {
-        let host = request.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let host =
+            request.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
         match self.login {
             200 if self.site.ends_with(host) => Answer::text(200, "<body id=\"page-login-index\">"),
             200 => Answer::text(404, format!("asked as {host}")),
@@ -107,10 +111,17 @@ impl World {
         let (sentence, scripts) = &mut self.complains;
         if *scripts > 0 {
             *scripts -= 1;
-            return Ended { code: 1, stdout: format!("!!! {sentence} !!!\n"), stderr: String::new() };
+            return Ended {
+                code: 1,
+                stdout: format!("!!! {sentence} !!!\n"),
+                stderr: String::new(),
+            };
         }
-        let script =
-            words.last().and_then(|path| path.strip_prefix("/opt/lastack/")?.strip_suffix(".php")).expect("a script of the chart").to_string();
+        let script = words
+            .last()
+            .and_then(|path| path.strip_prefix("/opt/lastack/")?.strip_suffix(".php"))
+            .expect("a script of the chart")
+            .to_string();
         let input: Value = serde_json::from_slice(input).expect("JSON for a script");
         self.called.push((script.clone(), input.clone()));
         let answer = match script.as_str() {
@@ -121,7 +132,11 @@ impl World {
             "replay" => self.replayed.clone(),
             other => panic!("no script {other}"),
         };
-        Ended { code: 0, stdout: format!("++ something that Moodle says ++\n{answer}\n"), stderr: String::new() }
+        Ended {
+            code: 0,
+            stdout: format!("++ something that Moodle says ++\n{answer}\n"),
+            stderr: String::new(),
+        }
     }
 
     fn state(&self) -> Value {
@@ -176,7 +191,11 @@ impl World {
                 json!({"log": 7, "time": EVENT, "user": 3, "learner": "tool_generator_000001", "email": "learner@example.org", "activity": ACTIVITY})
             }
             Some("follow") => {
-                let failed = self.fate.parse::<u32>().ok().map(|code| json!({"errortype": code, "response": "{\"detail\":\"no\"}"}));
+                let failed = self
+                    .fate
+                    .parse::<u32>()
+                    .ok()
+                    .map(|code| json!({"errortype": code, "response": "{\"detail\":\"no\"}"}));
                 json!({"waiting": self.fate == "waiting", "sent": if self.fate == "sent" { EVENT + 1 } else { 0 }, "failed": failed})
             }
             _ => json!({}),
@@ -203,10 +222,19 @@ fn now() -> i64 {
 
 /// A release of the plugin, as a zip.
 pub fn plugin(release: &str, supported: &str) -> Vec<u8> {
-    let version = format!("<?php\n$plugin->component = 'logstore_xapi';\n$plugin->supported = {supported};\n$plugin->release = '{release}';\n");
+    let version = format!(
+        "<?php\n$plugin->component = 'logstore_xapi';\n$plugin->supported = {supported};\n$plugin->release = '{release}';\n"
+    );
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, text) in [("version.php", version.as_str()), ("lib.php", "<?php"), ("tests/all.php", "<?php")] {
-        archive.start_file(format!("moodle-logstore_xapi-{release}/{name}"), SimpleFileOptions::default()).expect("a zip");
+    for (name, text) in
+        [("version.php", version.as_str()), ("lib.php", "<?php"), ("tests/all.php", "<?php")]
+    {
+        archive
+            .start_file(
+                format!("moodle-logstore_xapi-{release}/{name}"),
+                SimpleFileOptions::default(),
+            )
+            .expect("a zip");
         archive.write_all(text.as_bytes()).expect("a zip");
     }
     archive.finish().expect("a zip").into_inner()

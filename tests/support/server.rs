@@ -7,7 +7,10 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use bytes::Bytes;
 use futures::stream;
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use http::{HeaderMap, Method, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
@@ -35,7 +38,8 @@ pub struct Request {
 
 impl Request {
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{self} has a body that is not JSON: {error}"))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{self} has a body that is not JSON: {error}"))
     }
 }
 
@@ -90,13 +94,24 @@ impl Server {
         Self::start_with(None, answer)
     }
 
-    pub fn start_tls(tls: TlsAcceptor, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+    pub fn start_tls(
+        tls: TlsAcceptor,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         Self::start_with(Some(tls), answer)
     }
 
-    fn start_with(tls: Option<TlsAcceptor>, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime for the server");
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port for the server");
+    fn start_with(
+        tls: Option<TlsAcceptor>,
+        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .expect("a runtime for the server");
+        let listener =
+            runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port for the server");
         let address = listener.local_addr().expect("the server's address");
         let log = Log::default();
         runtime.spawn(accept(listener, tls, Arc::clone(&log), Arc::new(answer)));
@@ -163,10 +178,15 @@ where
         async move { respond(request, &log, &*answer).await }
     });
     // a client that goes away is none of the server's business
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await;
+    let _ =
+        http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await;
 }
 
-async fn respond(mut request: hyper::Request<Incoming>, log: &Log, answer: &(dyn Fn(&Request) -> Answer + Sync)) -> Result<Response<Body>, Cut> {
+async fn respond(
+    mut request: hyper::Request<Incoming>,
+    log: &Log,
+    answer: &(dyn Fn(&Request) -> Answer + Sync),
+) -> Result<Response<Body>, Cut> {
     let body = request.body_mut().collect().await.map_err(|_| Cut)?.to_bytes();
     let seen = Request {
         method: request.method().clone(),
@@ -181,7 +201,9 @@ async fn respond(mut request: hyper::Request<Incoming>, log: &Log, answer: &(dyn
     match answer {
         Answer::Json(status, value) => Ok(whole(status, "application/json", value.to_string())),
         Answer::Text(status, text) => Ok(whole(status, "text/plain", text)),
-        Answer::Bytes(bytes) => Ok(Response::new(Full::new(bytes).map_err(|never: Infallible| match never {}).boxed())),
+        Answer::Bytes(bytes) => {
+            Ok(Response::new(Full::new(bytes).map_err(|never: Infallible| match never {}).boxed()))
+        }
         Answer::Redirect(place) => {
             let mut response = whole(302, "text/plain", String::new());
             response.headers_mut().insert(LOCATION, place.parse().expect("a place"));
@@ -189,7 +211,10 @@ async fn respond(mut request: hyper::Request<Incoming>, log: &Log, answer: &(dyn
         }
         Answer::Cut => Err(Cut),
         Answer::CutShort(beginning) => {
-            let frames = [Ok(Frame::data(Bytes::from_static(beginning.as_bytes()))), Err(std::io::Error::other("cut"))];
+            let frames = [
+                Ok(Frame::data(Bytes::from_static(beginning.as_bytes()))),
+                Err(std::io::Error::other("cut")),
+            ];
             let body = BodyExt::boxed(StreamBody::new(stream::iter(frames)));
             Ok(Response::builder().header(CONTENT_LENGTH, 1 << 20).body(body).expect("a response"))
         }
@@ -200,11 +225,19 @@ async fn respond(mut request: hyper::Request<Incoming>, log: &Log, answer: &(dyn
 
 fn whole(status: u16, content_type: &str, text: String) -> Response<Body> {
     let body = Full::new(Bytes::from(text)).map_err(|never: Infallible| match never {}).boxed();
-    Response::builder().status(status).header(CONTENT_TYPE, content_type).body(body).expect("a response")
+    Response::builder()
+        .status(status)
+        .header(CONTENT_TYPE, content_type)
+        .body(body)
+        .expect("a response")
 }
 
 fn switch_to_websocket(mut request: hyper::Request<Incoming>, stream: Stream) -> Response<Body> {
-    let accept = request.headers().get(SEC_WEBSOCKET_KEY).map(|key| derive_accept_key(key.as_bytes())).expect("a websocket key");
+    let accept = request
+        .headers()
+        .get(SEC_WEBSOCKET_KEY)
+        .map(|key| derive_accept_key(key.as_bytes()))
+        .expect("a websocket key");
     let upgrade = hyper::upgrade::on(&mut request);
     let protocol = stream.protocol();
     tokio::spawn(async move {
@@ -213,8 +246,15 @@ fn switch_to_websocket(mut request: hyper::Request<Incoming>, stream: Stream) ->
         }
     });
     let mut response = whole(StatusCode::SWITCHING_PROTOCOLS.as_u16(), "text/plain", String::new());
-    let headers = [(CONNECTION, "Upgrade"), (UPGRADE, "websocket"), (SEC_WEBSOCKET_ACCEPT, &accept), (SEC_WEBSOCKET_PROTOCOL, protocol)];
-    response.headers_mut().extend(headers.map(|(name, value)| (name, value.parse().expect("a header value"))));
+    let headers = [
+        (CONNECTION, "Upgrade"),
+        (UPGRADE, "websocket"),
+        (SEC_WEBSOCKET_ACCEPT, &accept),
+        (SEC_WEBSOCKET_PROTOCOL, protocol),
+    ];
+    response
+        .headers_mut()
+        .extend(headers.map(|(name, value)| (name, value.parse().expect("a header value"))));
     response
 }
 

@@ -17,7 +17,8 @@ use super::server::{Answer, Request, Server};
 use super::superset::{self, Superset};
 
 pub const NAMESPACE: &str = "alice";
-pub const DATA_LAKE: &str = "/apis/elasticsearch.k8s.elastic.co/v1/namespaces/alice/elasticsearches/data-lake";
+pub const DATA_LAKE: &str =
+    "/apis/elasticsearch.k8s.elastic.co/v1/namespaces/alice/elasticsearches/data-lake";
 
 /// What writes down how much room the statements take.
 pub const SIZE: &str = "/apis/batch/v1/namespaces/alice/cronjobs/data-lake-size";
@@ -38,7 +39,8 @@ pub fn node(cpu: &str, memory: &str) -> Value {
 
 /// What the chart of the ECK operator brings.
 pub fn operator() -> Vec<Value> {
-    let labels = json!({"app.kubernetes.io/name": "elastic-operator", "app.kubernetes.io/version": "3.5.0"});
+    let labels =
+        json!({"app.kubernetes.io/name": "elastic-operator", "app.kubernetes.io/version": "3.5.0"});
     vec![
         json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
                "metadata": {"name": "elasticsearches.elasticsearch.k8s.elastic.co"}}),
@@ -57,7 +59,14 @@ pub fn pod(name: &str, labels: Value, port: (&str, u16)) -> Value {
 }
 
 /// A pod that is not ready, and why.
-pub fn stuck_pod(name: &str, namespace: &str, labels: Value, image: &str, waiting: Value, restarts: u32) -> Value {
+pub fn stuck_pod(
+    name: &str,
+    namespace: &str,
+    labels: Value,
+    image: &str,
+    waiting: Value,
+    restarts: u32,
+) -> Value {
     let container = json!({"name": "main", "image": image, "imageID": "", "ready": false, "restartCount": restarts, "state": {"waiting": waiting}});
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace, "labels": labels},
            "spec": {"containers": [{"name": "main"}]}, "status": {"containerStatuses": [container]}})
@@ -182,19 +191,23 @@ impl Lab {
             None
         });
         // the CronJob's controller learns at once of a run that is over at once
-        kubernetes.reacts(Method::POST, "/apis/batch/v1/namespaces/alice/jobs", |world, request| {
-            let mut job = request.json();
-            job["metadata"]["name"] = json!("data-lake-size-now");
-            job["metadata"]["creationTimestamp"] = json!("2026-11-27T12:00:00Z");
-            job["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
-            let mut cron = world.object(SIZE).expect("the CronJob whose run this is");
-            cron["status"] = json!({"lastSuccessfulTime": "2026-11-27T12:00:01Z"});
-            for object in [&mut job, &mut cron] {
-                object["metadata"]["namespace"] = json!(NAMESPACE);
-                world.put(object.clone());
-            }
-            Some(Answer::Json(201, job))
-        });
+        kubernetes.reacts(
+            Method::POST,
+            "/apis/batch/v1/namespaces/alice/jobs",
+            |world, request| {
+                let mut job = request.json();
+                job["metadata"]["name"] = json!("data-lake-size-now");
+                job["metadata"]["creationTimestamp"] = json!("2026-11-27T12:00:00Z");
+                job["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+                let mut cron = world.object(SIZE).expect("the CronJob whose run this is");
+                cron["status"] = json!({"lastSuccessfulTime": "2026-11-27T12:00:01Z"});
+                for object in [&mut job, &mut cron] {
+                    object["metadata"]["namespace"] = json!(NAMESPACE);
+                    world.put(object.clone());
+                }
+                Some(Answer::Json(201, job))
+            },
+        );
         // and takes its pods away with the resource
         kubernetes.reacts(Method::DELETE, DATA_LAKE, |world, _| {
             world.remove("/api/v1/namespaces/alice/pods/data-lake-es-default-0");
@@ -223,7 +236,13 @@ impl Lab {
     }
 
     fn servers(&self) -> [&Server; 5] {
-        [&self.kubernetes.server, &self.lrs.server, &self.elasticsearch.server, &self.superset.server, &self.moodle.server]
+        [
+            &self.kubernetes.server,
+            &self.lrs.server,
+            &self.elasticsearch.server,
+            &self.superset.server,
+            &self.moodle.server,
+        ]
     }
 
     /// Keeps the user from listing pods, and gives what the API server says to that.
@@ -262,21 +281,26 @@ impl Memory {
         lab.elasticsearch.has_indices(self.indices.clone());
         *lab.superset.world() = self.superset.clone();
         *lab.moodle.world() = self.moodle.clone();
-        lab.servers().into_iter().zip(&self.requests).for_each(|(server, requests)| server.was_asked(requests.clone()));
+        lab.servers()
+            .into_iter()
+            .zip(&self.requests)
+            .for_each(|(server, requests)| server.was_asked(requests.clone()));
     }
 }
 
 /// What the ECK operator makes of the data lake's resource.
 fn made_by_the_operator(authority: &str) -> Vec<Value> {
     let labels = data_lake_labels();
-    let secret =
-        |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}, "data": data});
+    let secret = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}, "data": data});
     vec![
         json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch",
                "metadata": {"name": "data-lake", "namespace": NAMESPACE, "generation": 1},
                "status": {"phase": "Ready", "health": "green", "availableNodes": 1, "version": "8.19.21", "observedGeneration": 1}}),
         secret("data-lake-es-http-certs-public", json!({"ca.crt": authority})),
-        secret("data-lake-es-elastic-user", json!({"elastic": base64::engine::general_purpose::STANDARD.encode("password-of-elastic")})),
+        secret(
+            "data-lake-es-elastic-user",
+            json!({"elastic": base64::engine::general_purpose::STANDARD.encode("password-of-elastic")}),
+        ),
         service("data-lake-es-http", &labels, 9200, "https"),
         pod("data-lake-es-default-0", labels, ("https", 9200)),
     ]

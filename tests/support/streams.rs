@@ -60,7 +60,8 @@ const ERROR: u8 = 1;
 
 /// Copies between a websocket and an address until one of them ends.
 async fn bridge(upgraded: impl AsyncRead + AsyncWrite + Unpin, port: u16, address: SocketAddr) {
-    let (mut to_client, mut from_client) = WebSocketStream::from_raw_socket(upgraded, Role::Server, None).await.split();
+    let (mut to_client, mut from_client) =
+        WebSocketStream::from_raw_socket(upgraded, Role::Server, None).await.split();
     // each channel begins with the number of its port
     for channel in [DATA, ERROR] {
         let [low, high] = port.to_le_bytes();
@@ -115,7 +116,9 @@ async fn execute(upgraded: impl AsyncRead + AsyncWrite + Unpin, exec: &Exec) {
         code => serde_json::json!({"status": "Failure", "reason": "NonZeroExitCode",
                                    "details": {"causes": [{"reason": "ExitCode", "message": code.to_string()}]}}),
     };
-    for (channel, text) in [(STDOUT, ended.stdout), (STDERR, ended.stderr), (STATUS, status.to_string())] {
+    for (channel, text) in
+        [(STDOUT, ended.stdout), (STDERR, ended.stderr), (STATUS, status.to_string())]
+    {
         let message = [&[channel], text.as_bytes()].concat();
         if socket.send(Message::binary(message)).await.is_err() {
             return;

@@ -10,8 +10,12 @@ use zip::{ZipArchive, ZipWriter};
 
 use super::server::{Answer, Request, Server};
 
-const KINDS: [(&str, &str); 4] =
-    [("databases", "database_name"), ("datasets", "table_name"), ("charts", "slice_name"), ("dashboards", "dashboard_title")];
+const KINDS: [(&str, &str); 4] = [
+    ("databases", "database_name"),
+    ("datasets", "table_name"),
+    ("charts", "slice_name"),
+    ("dashboards", "dashboard_title"),
+];
 
 pub struct Superset {
     pub server: Server,
@@ -53,7 +57,11 @@ struct Asset {
 
 impl Superset {
     pub fn start() -> Self {
-        let world = Arc::new(Mutex::new(World { driver: true, rows: json!({"colnames": [], "data": []}), ..World::default() }));
+        let world = Arc::new(Mutex::new(World {
+            driver: true,
+            rows: json!({"colnames": [], "data": []}),
+            ..World::default()
+        }));
         let shared = Arc::clone(&world);
         let server = Server::start(move |request| shared.lock().expect("Superset").answer(request));
         Self { server, world }
@@ -111,10 +119,16 @@ impl Superset {
         let mut world = self.world();
         world.clock += 1;
         let now = world.clock;
-        let asset = world.assets.values_mut().find(|asset| asset.title == title).unwrap_or_else(|| panic!("there should be `{title}`"));
+        let asset = world
+            .assets
+            .values_mut()
+            .find(|asset| asset.title == title)
+            .unwrap_or_else(|| panic!("there should be `{title}`"));
         change(&mut asset.content);
-        let key = KINDS.into_iter().find(|(folder, _)| *folder == asset.folder).expect("a folder").1;
-        (asset.title, asset.changed_on, asset.changed_by) = (asset.content[key].as_str().expect("a title").into(), now, "Ada");
+        let key =
+            KINDS.into_iter().find(|(folder, _)| *folder == asset.folder).expect("a folder").1;
+        (asset.title, asset.changed_on, asset.changed_by) =
+            (asset.content[key].as_str().expect("a title").into(), now, "Ada");
         drop(world);
         self
     }
@@ -138,26 +152,45 @@ impl Superset {
 
     /// The titles of all assets of a folder.
     pub fn titles(&self, folder: &str) -> Vec<String> {
-        self.world().assets.values().filter(|asset| asset.folder == folder).map(|asset| asset.title.clone()).collect()
+        self.world()
+            .assets
+            .values()
+            .filter(|asset| asset.folder == folder)
+            .map(|asset| asset.title.clone())
+            .collect()
     }
 
     /// The titles of the charts that a dashboard shows.
     pub fn charts_of(&self, dashboard: &str) -> Vec<String> {
         let world = self.world();
-        let dashboard = world.assets.values().find(|asset| asset.title == dashboard).expect("the dashboard");
-        let shown = world.assets.values().filter(|asset| asset.folder == "charts" && dashboard.charts.contains(&asset.id));
+        let dashboard =
+            world.assets.values().find(|asset| asset.title == dashboard).expect("the dashboard");
+        let shown = world
+            .assets
+            .values()
+            .filter(|asset| asset.folder == "charts" && dashboard.charts.contains(&asset.id));
         shown.map(|asset| asset.title.clone()).collect()
     }
 
     /// What is in the asset of this title.
     pub fn content(&self, title: &str) -> Value {
         let world = self.world();
-        world.assets.values().find(|asset| asset.title == title).unwrap_or_else(|| panic!("there should be `{title}`")).content.clone()
+        world
+            .assets
+            .values()
+            .find(|asset| asset.title == title)
+            .unwrap_or_else(|| panic!("there should be `{title}`"))
+            .content
+            .clone()
     }
 
     /// How many imports arrived.
     pub fn imports(&self) -> usize {
-        self.server.requests().iter().filter(|request| request.path == "/api/v1/assets/import/").count()
+        self.server
+            .requests()
+            .iter()
+            .filter(|request| request.path == "/api/v1/assets/import/")
+            .count()
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {
@@ -171,18 +204,31 @@ impl World {
         match (request.method.as_str(), path.as_slice()) {
             ("GET", ["health"]) => Answer::text(200, "OK"),
             (_, ["api", ..]) if self.lost => Answer::Json(500, json!({"message": "Fatal error"})),
-            ("POST", ["api", "v1", "security", "login"]) => match request.json()["username"].as_str() {
-                Some(user) if self.refuses.contains(user) => Answer::Json(401, json!({"message": "Not authorized"})),
-                _ => Answer::ok(json!({"access_token": "token"})),
-            },
-            ("GET", ["api", "v1", "security", "csrf_token"]) => Answer::ok(json!({"result": "csrf"})),
-            ("GET", ["api", "v1", "me"]) => Answer::ok(json!({"result": person("kubectl lastack")})),
-            ("POST", ["api", "v1", "assets", "import"]) if !self.imports.is_empty() => self.imports.remove(0),
+            ("POST", ["api", "v1", "security", "login"]) => {
+                match request.json()["username"].as_str() {
+                    Some(user) if self.refuses.contains(user) => {
+                        Answer::Json(401, json!({"message": "Not authorized"}))
+                    }
+                    _ => Answer::ok(json!({"access_token": "token"})),
+                }
+            }
+            ("GET", ["api", "v1", "security", "csrf_token"]) => {
+                Answer::ok(json!({"result": "csrf"}))
+            }
+            ("GET", ["api", "v1", "me"]) => {
+                Answer::ok(json!({"result": person("kubectl lastack")}))
+            }
+            ("POST", ["api", "v1", "assets", "import"]) if !self.imports.is_empty() => {
+                self.imports.remove(0)
+            }
             ("POST", ["api", "v1", "assets", "import"]) => self.import(&request.body),
-            ("POST", ["api", "v1", "chart", "data"]) if !self.queries.is_empty() => self.queries.remove(0),
+            ("POST", ["api", "v1", "chart", "data"]) if !self.queries.is_empty() => {
+                self.queries.remove(0)
+            }
             ("POST", ["api", "v1", "chart", "data"]) => Answer::ok(json!({"result": [self.rows]})),
             ("GET", ["api", "v1", "database", "available"]) => {
-                let engines = if self.driver { json!([{"engine": "elasticsearch"}]) } else { json!([]) };
+                let engines =
+                    if self.driver { json!([{"engine": "elasticsearch"}]) } else { json!([]) };
                 Answer::ok(json!({"databases": engines}))
             }
             ("GET", ["api", "v1", "database", _, "tables"]) => match &self.unreachable {
@@ -190,15 +236,22 @@ impl World {
                 None => Answer::ok(json!({"result": []})),
             },
             ("GET", ["api", "v1", "database", id, "connection"]) => {
-                let database = self.assets.values().find(|asset| asset.folder == "databases" && asset.id.to_string() == *id);
+                let database = self
+                    .assets
+                    .values()
+                    .find(|asset| asset.folder == "databases" && asset.id.to_string() == *id);
                 Answer::ok(json!({"result": connection(&database.expect("the database").content)}))
             }
-            ("GET", ["api", "v1", "security", "roles"]) => Answer::ok(json!({"result": [{"id": 7, "name": "Teacher"}]})),
-            ("GET", ["api", "v1", "security", "roles", "7", "permissions"]) => {
-                Answer::ok(json!({"result": self.teacher.iter().map(|id| json!({"id": id})).collect::<Vec<_>>()}))
+            ("GET", ["api", "v1", "security", "roles"]) => {
+                Answer::ok(json!({"result": [{"id": 7, "name": "Teacher"}]}))
             }
+            ("GET", ["api", "v1", "security", "roles", "7", "permissions"]) => Answer::ok(
+                json!({"result": self.teacher.iter().map(|id| json!({"id": id})).collect::<Vec<_>>()}),
+            ),
             ("POST", ["api", "v1", "security", "roles", "7", "permissions"]) => {
-                self.teacher = serde_json::from_value(request.json()["permission_view_menu_ids"].clone()).expect("a list of ids");
+                self.teacher =
+                    serde_json::from_value(request.json()["permission_view_menu_ids"].clone())
+                        .expect("a list of ids");
                 Answer::ok(json!({}))
             }
             ("GET", ["api", "v1", "security", "permissions-resources"]) => {
@@ -215,7 +268,9 @@ impl World {
     }
 
     fn show(&self, kind: &str, id: Option<&str>) -> Answer {
-        let Some((folder, title)) = KINDS.into_iter().find(|(folder, _)| folder.trim_end_matches('s') == kind) else {
+        let Some((folder, title)) =
+            KINDS.into_iter().find(|(folder, _)| folder.trim_end_matches('s') == kind)
+        else {
             return Answer::Json(404, json!({"message": "Not found"}));
         };
         let of_kind = self.assets.iter().filter(|(_, asset)| asset.folder == folder);
@@ -228,23 +283,32 @@ impl World {
                 });
                 Answer::ok(json!({"result": rows.collect::<Vec<_>>()}))
             }
-            Some(id) => match of_kind.map(|(_, asset)| asset).find(|asset| asset.id.to_string() == id) {
-                None => Answer::Json(404, json!({"message": "Not found"})),
-                Some(asset) if folder == "datasets" => {
-                    let mut dataset = asset.content.clone();
-                    let database = dataset["database_uuid"].as_str().and_then(|uuid| self.assets.get(uuid)).map(|database| database.id);
-                    dataset["database"] = json!({"id": database, "uuid": dataset["database_uuid"]});
-                    Answer::ok(json!({"result": dataset}))
+            Some(id) => {
+                match of_kind.map(|(_, asset)| asset).find(|asset| asset.id.to_string() == id) {
+                    None => Answer::Json(404, json!({"message": "Not found"})),
+                    Some(asset) if folder == "datasets" => {
+                        let mut dataset = asset.content.clone();
+                        let database = dataset["database_uuid"]
+                            .as_str()
+                            .and_then(|uuid| self.assets.get(uuid))
+                            .map(|database| database.id);
+                        dataset["database"] =
+                            json!({"id": database, "uuid": dataset["database_uuid"]});
+                        Answer::ok(json!({"result": dataset}))
+                    }
+                    Some(asset) => {
+                        let mut params = asset.content["params"].clone();
+                        let dataset = asset.content["dataset_uuid"]
+                            .as_str()
+                            .and_then(|uuid| self.assets.get(uuid))
+                            .map_or(0, |dataset| dataset.id);
+                        params["datasource"] = json!(format!("{dataset}__table"));
+                        Answer::ok(
+                            json!({"result": {"viz_type": asset.content["viz_type"], "params": params.to_string(), "query_context": asset.content["query_context"]}}),
+                        )
+                    }
                 }
-                Some(asset) => {
-                    let mut params = asset.content["params"].clone();
-                    let dataset = asset.content["dataset_uuid"].as_str().and_then(|uuid| self.assets.get(uuid)).map_or(0, |dataset| dataset.id);
-                    params["datasource"] = json!(format!("{dataset}__table"));
-                    Answer::ok(
-                        json!({"result": {"viz_type": asset.content["viz_type"], "params": params.to_string(), "query_context": asset.content["query_context"]}}),
-                    )
-                }
-            },
+            }
         }
     }
 
@@ -252,11 +316,16 @@ impl World {
     fn export(&self) -> Vec<u8> {
         let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
         let mut file = |name: &str, content: &Value| {
-            archive.start_file(format!("dashboard_export/{name}.yaml"), SimpleFileOptions::default()).expect("an archive");
+            archive
+                .start_file(format!("dashboard_export/{name}.yaml"), SimpleFileOptions::default())
+                .expect("an archive");
             archive.write_all(content.to_string().as_bytes()).expect("an archive");
         };
         file("metadata", &json!({"version": "1.0.0", "type": "Dashboard"}));
-        file("themes/Corporate", &json!({"theme_name": "Corporate", "json_data": {}, "version": "1.0.0"}));
+        file(
+            "themes/Corporate",
+            &json!({"theme_name": "Corporate", "json_data": {}, "version": "1.0.0"}),
+        );
         for asset in self.assets.values() {
             file(&format!("{}/{}", asset.folder, asset.id), &asset.content);
         }
@@ -265,14 +334,19 @@ impl World {
 
     /// Takes the archive out of the form, and what is in it.
     fn import(&mut self, form: &[u8]) -> Answer {
-        let start = find(form, b"application/zip\r\n\r\n").expect("a form with an archive") + "application/zip\r\n\r\n".len();
+        let start = find(form, b"application/zip\r\n\r\n").expect("a form with an archive")
+            + "application/zip\r\n\r\n".len();
         let end = start + find(&form[start..], b"\r\n--").expect("the end of the form");
         let mut archive = ZipArchive::new(Cursor::new(&form[start..end])).expect("a zip archive");
         let mut files = Vec::new();
         for index in 0..archive.len() {
             let mut file = archive.by_index(index).expect("a file of the archive");
             let name = file.name().expect("a name").into_owned();
-            let Some(kind) = KINDS.into_iter().position(|(folder, _)| name.contains(&format!("/{folder}/"))) else { continue };
+            let Some(kind) =
+                KINDS.into_iter().position(|(folder, _)| name.contains(&format!("/{folder}/")))
+            else {
+                continue;
+            };
             let mut text = String::new();
             file.read_to_string(&mut text).expect("text");
             files.push((kind, serde_json::from_str::<Value>(&text).expect("an asset")));
@@ -299,22 +373,40 @@ impl World {
             "charts" => vec![&file["dataset_uuid"]],
             _ => Vec::new(),
         };
-        let filters = file["metadata"]["native_filter_configuration"].as_array().into_iter().flatten();
-        wanted.extend(filters.flat_map(|filter| filter["targets"].as_array().into_iter().flatten()).map(|target| &target["datasetUuid"]));
-        wanted.into_iter().filter_map(Value::as_str).find(|uuid| !self.assets.contains_key(*uuid)).map(str::to_string)
+        let filters =
+            file["metadata"]["native_filter_configuration"].as_array().into_iter().flatten();
+        wanted.extend(
+            filters
+                .flat_map(|filter| filter["targets"].as_array().into_iter().flatten())
+                .map(|target| &target["datasetUuid"]),
+        );
+        wanted
+            .into_iter()
+            .filter_map(Value::as_str)
+            .find(|uuid| !self.assets.contains_key(*uuid))
+            .map(str::to_string)
     }
 
     /// The numbers of the charts of a layout. Superset goes through them in any order and stops at one that it does
     /// not have, so none may have been linked.
     fn linked(&self, layout: &Value) -> Vec<usize> {
-        let charts = layout.as_object().into_iter().flat_map(|layout| layout.values()).filter_map(|part| part["meta"]["uuid"].as_str());
-        charts.map(|uuid| self.assets.get(uuid).map(|chart| chart.id)).collect::<Option<_>>().unwrap_or_default()
+        let charts = layout
+            .as_object()
+            .into_iter()
+            .flat_map(|layout| layout.values())
+            .filter_map(|part| part["meta"]["uuid"].as_str());
+        charts
+            .map(|uuid| self.assets.get(uuid).map(|chart| chart.id))
+            .collect::<Option<_>>()
+            .unwrap_or_default()
     }
 
     /// In place of whatever has its uuid or its place, and with all that the file does not say as it was.
     fn bring(&mut self, folder: &'static str, title: &str, file: Value) {
         let uuid = file["uuid"].as_str().expect("a uuid").to_string();
-        let found = |(other, asset): &(&String, &Asset)| **other == uuid || asset.folder == folder && has_place_of(folder, &file, &asset.content);
+        let found = |(other, asset): &(&String, &Asset)| {
+            **other == uuid || asset.folder == folder && has_place_of(folder, &file, &asset.content)
+        };
         let old = self.assets.iter().find(found).map(|(old, _)| old.clone());
         let new = Asset {
             id: self.newest() + 1,
@@ -326,7 +418,8 @@ impl World {
             charts: Vec::new(),
         };
         let mut asset = old.and_then(|old| self.assets.remove(&old)).unwrap_or(new);
-        (asset.title, asset.changed_on, asset.changed_by) = (file[title].as_str().expect("a title").into(), self.clock, "kubectl lastack");
+        (asset.title, asset.changed_on, asset.changed_by) =
+            (file[title].as_str().expect("a title").into(), self.clock, "kubectl lastack");
         for (key, value) in file.as_object().expect("an asset") {
             asset.content[key] = value.clone();
         }
@@ -344,7 +437,11 @@ fn has_place_of(folder: &str, file: &Value, there: &Value) -> bool {
     let same = |key: &str| file[key] == there[key];
     match folder {
         "databases" => same("database_name"),
-        "datasets" => same("database_uuid") && same("table_name") && ["catalog", "schema"].into_iter().all(|key| file[key].is_null() || same(key)),
+        "datasets" => {
+            same("database_uuid")
+                && same("table_name")
+                && ["catalog", "schema"].into_iter().all(|key| file[key].is_null() || same(key))
+        }
         "dashboards" => !file["slug"].is_null() && same("slug"),
         _ => false,
     }
@@ -352,8 +449,12 @@ fn has_place_of(folder: &str, file: &Value, there: &Value) -> bool {
 
 /// As Superset tells it: the address as SQLAlchemy writes it, which sorts and escapes, and JSON in a text.
 fn connection(content: &Value) -> Value {
-    let (address, settings) = content["sqlalchemy_uri"].as_str().and_then(|uri| uri.split_once('?')).expect("an address with settings");
-    let mut settings: Vec<(String, String)> = form_urlencoded::parse(settings.as_bytes()).into_owned().collect();
+    let (address, settings) = content["sqlalchemy_uri"]
+        .as_str()
+        .and_then(|uri| uri.split_once('?'))
+        .expect("an address with settings");
+    let mut settings: Vec<(String, String)> =
+        form_urlencoded::parse(settings.as_bytes()).into_owned().collect();
     settings.sort();
     let settings = form_urlencoded::Serializer::new(String::new()).extend_pairs(settings).finish();
     let extra = content["extra"].to_string();

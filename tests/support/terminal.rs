@@ -28,12 +28,34 @@ impl Terminal {
     pub fn start(mut command: Command) -> Self {
         let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
         grantpt(&person).and_then(|()| unlockpt(&person)).expect("a terminal");
-        let name = ptsname(&person, Vec::new()).expect("the terminal's name").into_string().expect("a path");
-        let program = OpenOptions::new().read(true).write(true).open(name).expect("the terminal's other side");
-        tcsetwinsize(&program, Winsize { ws_row: ROWS.get(), ws_col: COLUMNS.get(), ws_xpixel: 0, ws_ypixel: 0 }).expect("a size");
+        let name = ptsname(&person, Vec::new())
+            .expect("the terminal's name")
+            .into_string()
+            .expect("a path");
+        let program = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(name)
+            .expect("the terminal's other side");
+        tcsetwinsize(
+            &program,
+            Winsize { ws_row: ROWS.get(), ws_col: COLUMNS.get(), ws_xpixel: 0, ws_ypixel: 0 },
+        )
+        .expect("a size");
         let stream = || program.try_clone().expect("the terminal once more");
-        let child = command.env_remove("COLUMNS").stdin(stream()).stdout(stream()).stderr(stream()).spawn().expect("the program runs");
-        Self { person: person.into(), child, screen: vt100::Parser::new(ROWS, COLUMNS, 0), drawn: String::new() }
+        let child = command
+            .env_remove("COLUMNS")
+            .stdin(stream())
+            .stdout(stream())
+            .stderr(stream())
+            .spawn()
+            .expect("the program runs");
+        Self {
+            person: person.into(),
+            child,
+            screen: vt100::Parser::new(ROWS, COLUMNS, 0),
+            drawn: String::new(),
+        }
     }
 
     /// What a person sees now.
@@ -43,8 +65,11 @@ impl Terminal {
     }
 
     pub fn has_colour(&self) -> bool {
-        let cells = (0..ROWS.get()).flat_map(|row| (0..COLUMNS.get()).map(move |column| (row, column)));
-        cells.filter_map(|(row, column)| self.screen.screen().cell(row, column)).any(|cell| cell.fgcolor() != vt100::Color::Default)
+        let cells =
+            (0..ROWS.get()).flat_map(|row| (0..COLUMNS.get()).map(move |column| (row, column)));
+        cells
+            .filter_map(|(row, column)| self.screen.screen().cell(row, column))
+            .any(|cell| cell.fgcolor() != vt100::Color::Default)
     }
 
     /// What Ctrl-C comes to.
@@ -63,7 +88,11 @@ impl Terminal {
         let begun = Instant::now();
         while !self.screen().contains(text) {
             let goes_on = self.draw(PATIENCE.saturating_sub(begun.elapsed()));
-            assert!(goes_on || self.screen().contains(text), "the terminal should show {text:?}:\n{}", self.screen());
+            assert!(
+                goes_on || self.screen().contains(text),
+                "the terminal should show {text:?}:\n{}",
+                self.screen()
+            );
         }
         self
     }
@@ -76,7 +105,8 @@ impl Terminal {
 
     /// False when nobody draws any more.
     fn draw(&mut self, patience: Duration) -> bool {
-        let wait = Timespec { tv_sec: patience.as_secs().try_into().expect("a minute"), tv_nsec: 0 };
+        let wait =
+            Timespec { tv_sec: patience.as_secs().try_into().expect("a minute"), tv_nsec: 0 };
         let mut waiting = [PollFd::new(&self.person, PollFlags::IN)];
         if poll(&mut waiting, Some(&wait)).expect("the terminal") == 0 {
             return false;

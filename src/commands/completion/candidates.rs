@@ -15,7 +15,8 @@ pub fn complete(words: &[String]) -> String {
     let mut program = Cli::command();
     program.build();
     let mut line = Line { command: &program, values: 0, flag: None, has_flags: true };
-    let (unfinished, words) = words.split_last().map_or(("", words), |(last, words)| (last.as_str(), words));
+    let (unfinished, words) =
+        words.split_last().map_or(("", words), |(last, words)| (last.as_str(), words));
     words.iter().for_each(|word| line.take(word));
     line.candidates(unfinished)
 }
@@ -56,7 +57,12 @@ impl<'a> Line<'a> {
             return self.named(name).filter(takes_value);
         }
         let mut letters = word.chars().skip(1);
-        let flag = letters.find_map(|letter| self.command.get_arguments().find(|arg| arg.get_short() == Some(letter)).filter(takes_value));
+        let flag = letters.find_map(|letter| {
+            self.command
+                .get_arguments()
+                .find(|arg| arg.get_short() == Some(letter))
+                .filter(takes_value)
+        });
         flag.filter(|_| letters.next().is_none())
     }
 
@@ -71,31 +77,54 @@ impl<'a> Line<'a> {
         if self.is_flag(unfinished) || self.has_flags && unfinished == "-" {
             return match unfinished.trim_start_matches('-').split_once('=') {
                 // the shell keeps the flag
-                Some((name, value)) => self.named(name).map_or(NOTHING_ELSE.into(), |flag| values(flag, value)),
+                Some((name, value)) => {
+                    self.named(name).map_or(NOTHING_ELSE.into(), |flag| values(flag, value))
+                }
                 None => self.flags(unfinished),
             };
         }
-        let verbs = self.command.get_subcommands().filter(|_| self.has_flags && self.values == 0).filter(|verb| !verb.is_hide_set());
-        let verbs = verbs.filter(|verb| verb.get_name().starts_with(unfinished)).map(|verb| line(verb.get_name(), verb.get_about()));
-        let takes_more = |arg: &&Arg| arg.get_num_args().is_some_and(|values| values.max_values() > 1);
-        let next = self.command.get_positionals().nth(self.values).or_else(|| self.command.get_positionals().find(takes_more));
-        verbs.collect::<String>() + &next.map_or(NOTHING_ELSE.into(), |positional| values(positional, unfinished))
+        let verbs = self
+            .command
+            .get_subcommands()
+            .filter(|_| self.has_flags && self.values == 0)
+            .filter(|verb| !verb.is_hide_set());
+        let verbs = verbs
+            .filter(|verb| verb.get_name().starts_with(unfinished))
+            .map(|verb| line(verb.get_name(), verb.get_about()));
+        let takes_more =
+            |arg: &&Arg| arg.get_num_args().is_some_and(|values| values.max_values() > 1);
+        let next = self
+            .command
+            .get_positionals()
+            .nth(self.values)
+            .or_else(|| self.command.get_positionals().find(takes_more));
+        verbs.collect::<String>()
+            + &next.map_or(NOTHING_ELSE.into(), |positional| values(positional, unfinished))
     }
 
     fn flags(&self, unfinished: &str) -> String {
         let flags = self.command.get_arguments().filter(|arg| !arg.is_hide_set());
         let named = flags.filter_map(|arg| Some((format!("--{}", arg.get_long()?), arg)));
-        let lines = named.filter(|(name, _)| name.starts_with(unfinished)).map(|(name, arg)| line(&name, arg.get_help()));
+        let lines = named
+            .filter(|(name, _)| name.starts_with(unfinished))
+            .map(|(name, arg)| line(&name, arg.get_help()));
         lines.collect::<String>() + NOTHING_ELSE
     }
 }
 
 /// Of several values with a delimiter the last one is completed.
 fn values(arg: &Arg, unfinished: &str) -> String {
-    let start = arg.get_value_delimiter().and_then(|delimiter| unfinished.rfind(delimiter)).map_or(0, |at| at + 1);
+    let start = arg
+        .get_value_delimiter()
+        .and_then(|delimiter| unfinished.rfind(delimiter))
+        .map_or(0, |at| at + 1);
     let (finished, unfinished) = unfinished.split_at(start);
-    let values = arg.get_possible_values().into_iter().filter(|value| !value.is_hide_set() && value.get_name().starts_with(unfinished));
-    let lines = values.map(|value| line(&format!("{finished}{}", value.get_name()), value.get_help()));
+    let values = arg
+        .get_possible_values()
+        .into_iter()
+        .filter(|value| !value.is_hide_set() && value.get_name().starts_with(unfinished));
+    let lines =
+        values.map(|value| line(&format!("{finished}{}", value.get_name()), value.get_help()));
     let others = match arg.get_value_hint() {
         ValueHint::AnyPath | ValueHint::FilePath | ValueHint::DirPath => FILES,
         _ => NOTHING_ELSE,
@@ -119,21 +148,29 @@ mod tests {
     fn after(line: &str) -> (Vec<String>, String) {
         let words: Vec<String> = line.split(' ').map(Into::into).collect();
         let text = complete(&words);
-        let mut lines: Vec<String> = text.lines().map(|line| line.split('\t').next().unwrap_or_default().to_string()).collect();
+        let mut lines: Vec<String> = text
+            .lines()
+            .map(|line| line.split('\t').next().unwrap_or_default().to_string())
+            .collect();
         let directive = lines.pop().unwrap();
         (lines, directive)
     }
 
     #[track_caller]
     fn offers(line: &str, candidates: &[&str], directive: &str) {
-        assert_eq!(after(line), (candidates.iter().map(|word| (*word).into()).collect(), directive.into()), "after `{line}`");
+        assert_eq!(
+            after(line),
+            (candidates.iter().map(|word| (*word).into()).collect(), directive.into()),
+            "after `{line}`"
+        );
     }
 
     #[test]
     fn nothing_typed_yet_offers_every_verb_and_no_flag() {
         let (verbs, directive) = after("");
         assert_eq!(complete(&[]), complete(&[String::new()]));
-        let all: Vec<String> = Cli::command().get_subcommands().map(|verb| verb.get_name().to_string()).collect();
+        let all: Vec<String> =
+            Cli::command().get_subcommands().map(|verb| verb.get_name().to_string()).collect();
         assert_eq!((verbs, directive.as_str()), (all, ":4"));
     }
 
@@ -151,7 +188,10 @@ mod tests {
         offers("install --pro", &["--profile"], ":4");
         offers("install --cont", &["--context"], ":4");
         let (flags, _) = after("status -");
-        assert!(flags.contains(&"--watch".into()) && flags.contains(&"--namespace".into()), "{flags:?}");
+        assert!(
+            flags.contains(&"--watch".into()) && flags.contains(&"--namespace".into()),
+            "{flags:?}"
+        );
     }
 
     #[test]

@@ -12,7 +12,8 @@ use crate::output::printer;
 use super::Outcome;
 
 /// The program that kubectl runs with the words that were typed after `kubectl lastack`.
-const NAME: &str = if cfg!(windows) { "kubectl_complete-lastack.cmd" } else { "kubectl_complete-lastack" };
+const NAME: &str =
+    if cfg!(windows) { "kubectl_complete-lastack.cmd" } else { "kubectl_complete-lastack" };
 const SCRIPT: &str = if cfg!(windows) {
     "@rem written by kubectl lastack completion install\r\n@kubectl-lastack __complete %*\r\n"
 } else {
@@ -40,28 +41,40 @@ pub fn run(args: &InstallArgs) -> Result<Outcome> {
     let done = match fs::read(&file) {
         Ok(there) if there == SCRIPT.as_bytes() => "is there already",
         Ok(there) if !String::from_utf8_lossy(&there).contains(MARK) => {
-            return Err(Failure::failed(format!("{} was not written by this tool", file.display()))
-                .hint("remove it, or name another directory of PATH with `--dir`")
-                .into());
+            return Err(Failure::failed(format!(
+                "{} was not written by this tool",
+                file.display()
+            ))
+            .hint("remove it, or name another directory of PATH with `--dir`")
+            .into());
         }
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot read {}", file.display()));
+        }
         Ok(_) | Err(_) => "written",
     };
     write(&file).map_err(|error| {
-        Failure::failed(format!("cannot write {}: {error}", file.display())).hint("name a directory of PATH that is yours with `--dir`")
+        Failure::failed(format!("cannot write {}: {error}", file.display()))
+            .hint("name a directory of PATH that is yours with `--dir`")
     })?;
     printer::note(&format!("{} {done}", file.display()));
     if !is_on_path(&directory) {
-        printer::warning(&format!("{} is not on PATH, where kubectl looks for it", directory.display()));
+        printer::warning(&format!(
+            "{} is not on PATH, where kubectl looks for it",
+            directory.display()
+        ));
     }
-    printer::note("`kubectl lastack <TAB>` works wherever kubectl itself is completed, in bash after: source <(kubectl completion bash)");
+    printer::note(
+        "`kubectl lastack <TAB>` works wherever kubectl itself is completed, in bash after: source <(kubectl completion bash)",
+    );
     Ok(Outcome::Good)
 }
 
 /// Where kubectl finds this program: what krew puts on PATH is a link to it.
 fn beside_this_program() -> Result<PathBuf> {
     let program = which::which("kubectl-lastack").map_err(|_| {
-        Failure::failed("kubectl-lastack is not on PATH, so kubectl does not find it").hint("put it there, or name a directory with `--dir`")
+        Failure::failed("kubectl-lastack is not on PATH, so kubectl does not find it")
+            .hint("put it there, or name a directory with `--dir`")
     })?;
     Ok(program.parent().unwrap_or(Path::new(".")).to_path_buf())
 }
@@ -75,5 +88,8 @@ fn write(file: &Path) -> std::io::Result<()> {
 
 fn is_on_path(directory: &Path) -> bool {
     let real = |path: &Path| fs::canonicalize(path).ok();
-    env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|place| real(&place).is_some_and(|place| Some(place) == real(directory))))
+    env::var_os("PATH").is_some_and(|path| {
+        env::split_paths(&path)
+            .any(|place| real(&place).is_some_and(|place| Some(place) == real(directory)))
+    })
 }

@@ -32,7 +32,12 @@ pub fn run(args: &CompletionArgs) -> Result<Outcome> {
     }
     if let Some(shell) = args.shell {
         let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command().bin_name("kubectl-lastack"), "kubectl-lastack", &mut script);
+        clap_complete::generate(
+            shell,
+            &mut Cli::command().bin_name("kubectl-lastack"),
+            "kubectl-lastack",
+            &mut script,
+        );
         printer::data(&String::from_utf8_lossy(&script))?;
     }
     Ok(Outcome::Good)

@@ -35,7 +35,9 @@ pub async fn run(flags: &KubeFlags, args: ApplyArgs) -> Result<Outcome> {
     let superset = dataviz::client(&stack).await?;
     let databases = superset.list(Kind::Database).await?;
     // a connection has a password, which no file holds: those that are there stay, others are to be made in Superset
-    if let Some(new) = bundle.find(Kind::Database, |asset| !databases.iter().any(|listed| listed.uuid == asset.uuid)) {
+    if let Some(new) = bundle
+        .find(Kind::Database, |asset| !databases.iter().any(|listed| listed.uuid == asset.uuid))
+    {
         return Err(Failure::failed(format!("{} is a connection that Superset does not have, and its password is in no file", new.path()))
             .hint("make it in Superset under Settings, Database Connections; or point the data set's database_uuid to the stack's own")
             .into());
@@ -44,10 +46,14 @@ pub async fn run(flags: &KubeFlags, args: ApplyArgs) -> Result<Outcome> {
     let datasets = superset.list(Kind::Dataset).await?;
     for asset in &bundle.assets {
         let Some((kind, parent)) = asset.parent()? else { continue };
-        let there =
-            databases.iter().chain(&datasets).any(|listed| listed.uuid == parent) || bundle.find(kind, |other| other.uuid == parent).is_some();
+        let there = databases.iter().chain(&datasets).any(|listed| listed.uuid == parent)
+            || bundle.find(kind, |other| other.uuid == parent).is_some();
         if !there {
-            let why = format!("{} is made on {} {parent}, which is neither among the files nor in Superset", asset.path(), kind.word());
+            let why = format!(
+                "{} is made on {} {parent}, which is neither among the files nor in Superset",
+                asset.path(),
+                kind.word()
+            );
             return Err(Failure::usage(why).into());
         }
     }
@@ -67,7 +73,10 @@ pub async fn run(flags: &KubeFlags, args: ApplyArgs) -> Result<Outcome> {
     applied.cut.iter().for_each(|cut| printer::note(cut));
     let left = applied.left.len() + applied.held.len();
     let unchanged = bundle.assets.len() - applied.brought.len() - left;
-    printer::note(&format!("{} applied, {unchanged} unchanged, {left} left alone", applied.brought.len()));
+    printer::note(&format!(
+        "{} applied, {unchanged} unchanged, {left} left alone",
+        applied.brought.len()
+    ));
     if !applied.left.is_empty() {
         printer::note("  --overwrite   brings them back to what the files say");
     }

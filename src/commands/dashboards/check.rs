@@ -46,13 +46,19 @@ pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {
     let stack = open(flags).await?;
     let superset = dataviz::client(&stack).await?;
     let charts = check::charts(&superset, &args.charts).await?;
-    if let Some(name) = args.charts.iter().find(|name| !charts.iter().any(|chart| chart.is_called(name))) {
+    if let Some(name) =
+        args.charts.iter().find(|name| !charts.iter().any(|chart| chart.is_called(name)))
+    {
         return Err(Failure::failed(format!("there is no chart `{name}` in Superset"))
-            .hint(format!("`kubectl lastack dashboards explain '{name}'` says why, if it is one of ours"))
+            .hint(format!(
+                "`kubectl lastack dashboards explain '{name}'` says why, if it is one of ours"
+            ))
             .into());
     }
     let answers = answers.map(|answers| answers.about(&args.charts, &charts));
-    let checked = check::run(&superset, &charts, answers.as_ref(), args.slow.map(Duration::from_millis)).await;
+    let checked =
+        check::run(&superset, &charts, answers.as_ref(), args.slow.map(Duration::from_millis))
+            .await;
     if let Some(file) = &args.junit {
         write_junit(file, &checked)?;
     }
@@ -78,7 +84,13 @@ fn render(checked: &[Checked]) -> String {
             let colour = if chart.verdict.is_fault() { BAD } else { WARN };
             notes.push_str(&format!("{}: {} {detail}\n", paint(colour, word), chart.name));
         }
-        [chart.name.clone(), chart.title.clone(), chart.rows.to_string(), took(chart.took), word.to_string()]
+        [
+            chart.name.clone(),
+            chart.title.clone(),
+            chart.rows.to_string(),
+            took(chart.took),
+            word.to_string(),
+        ]
     });
     let rows: Vec<_> = rows.collect();
     table(["CHART", "TITLE", "ROWS", "TIME", "RESULT"], rows) + &notes
@@ -116,7 +128,9 @@ fn write_junit(file: &Path, checked: &[Checked]) -> Result<()> {
             Verdict::Good => TestCaseStatus::success(),
             Verdict::Unknown(_) => TestCaseStatus::skipped(),
             Verdict::Error(_) => TestCaseStatus::non_success(NonSuccessKind::Error),
-            Verdict::Wrong(_) | Verdict::Slow => TestCaseStatus::non_success(NonSuccessKind::Failure),
+            Verdict::Wrong(_) | Verdict::Slow => {
+                TestCaseStatus::non_success(NonSuccessKind::Failure)
+            }
         };
         let mut case = TestCase::new(chart.name.clone(), status);
         if let (_, Some(why)) = words(&chart.verdict) {

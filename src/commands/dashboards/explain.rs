@@ -35,7 +35,8 @@ pub async fn run(flags: &KubeFlags, args: ExplainArgs) -> Result<Outcome> {
     let explanation = match charts.first() {
         Some(chart) => explain::walk(&stack, &superset, chart).await?,
         None => explain::absent(&stack, &args.chart).await?.ok_or_else(|| {
-            Failure::failed(format!("there is no chart `{}`", args.chart)).hint("`kubectl lastack dashboards check` names them all")
+            Failure::failed(format!("there is no chart `{}`", args.chart))
+                .hint("`kubectl lastack dashboards check` names them all")
         })?,
     };
     match args.output {
@@ -45,7 +46,9 @@ pub async fn run(flags: &KubeFlags, args: ExplainArgs) -> Result<Outcome> {
                 .links
                 .iter()
                 .map(|link| json!({"link": link.name, "found": link.found, "broken": link.cure.is_some(), "cure": link.cure}));
-            printer::json(&json!({"apiVersion": "lastack/v1", "kind": "ChartExplanation", "chart": args.chart, "links": links.collect::<Vec<_>>()}))?;
+            printer::json(
+                &json!({"apiVersion": "lastack/v1", "kind": "ChartExplanation", "chart": args.chart, "links": links.collect::<Vec<_>>()}),
+            )?;
         }
     }
     Ok(if explanation.is_broken() { Outcome::Fault } else { Outcome::Good })
@@ -55,7 +58,12 @@ fn render(explanation: &Explanation) -> String {
     let mut text = String::new();
     for link in &explanation.links {
         let (word, colour) = if link.cure.is_some() { ("broken", BAD) } else { ("ok", GOOD) };
-        text.push_str(&format!("  {}  {:<9} {}\n", paint(colour, &format!("{word:<6}")), link.name, link.found));
+        text.push_str(&format!(
+            "  {}  {:<9} {}\n",
+            paint(colour, &format!("{word:<6}")),
+            link.name,
+            link.found
+        ));
         if let Some(cure) = &link.cure {
             text.push_str(&format!("  hint: {cure}\n"));
         }

@@ -41,22 +41,31 @@ pub async fn run(flags: &KubeFlags, args: ExportArgs) -> Result<Outcome> {
                 || dashboard.uuid.to_string() == *name
         });
         ids.push(found.map(|dashboard| dashboard.id).ok_or_else(|| {
-            Failure::failed(format!("there is no dashboard `{name}` in Superset")).hint("`kubectl lastack dashboards list` names them")
+            Failure::failed(format!("there is no dashboard `{name}` in Superset"))
+                .hint("`kubectl lastack dashboards list` names them")
         })?);
     }
     if args.dashboards.is_empty() {
         ids = listed.iter().map(|dashboard| dashboard.id).collect();
     }
     if ids.is_empty() {
-        return Err(Failure::failed("there is no dashboard in Superset").hint("`kubectl lastack dashboards apply` brings ours").into());
+        return Err(Failure::failed("there is no dashboard in Superset")
+            .hint("`kubectl lastack dashboards apply` brings ours")
+            .into());
     }
-    let exported = Bundle::from_zip(Cursor::new(superset.export(&ids).await?), "Superset's export")?;
+    let exported =
+        Bundle::from_zip(Cursor::new(superset.export(&ids).await?), "Superset's export")?;
     let standings = compare(&stack, &superset, &ours).await?;
-    let exported = export(exported, &ours, |own| standings.iter().any(|(asset, standing)| asset.uuid == own.uuid && *standing == Standing::Same))?;
+    let exported = export(exported, &ours, |own| {
+        standings
+            .iter()
+            .any(|(asset, standing)| asset.uuid == own.uuid && *standing == Standing::Same)
+    })?;
     for (path, text) in &exported.files {
         let file = args.to.join(path);
         if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder).with_context(|| format!("folder {}", folder.display()))?;
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("folder {}", folder.display()))?;
         }
         std::fs::write(&file, text).with_context(|| format!("file {}", file.display()))?;
         printer::data(&format!("{}\n", file.display()))?;

@@ -31,7 +31,11 @@ pub async fn run(flags: &KubeFlags, args: ListArgs) -> Result<Outcome> {
     let ours = Bundle::ours()?;
     let live = superset.list(Kind::Dashboard).await?;
     let mut rows = Vec::new();
-    for (asset, standing) in compare(&stack, &superset, &ours).await?.into_iter().filter(|(asset, _)| asset.kind == Kind::Dashboard) {
+    for (asset, standing) in compare(&stack, &superset, &ours)
+        .await?
+        .into_iter()
+        .filter(|(asset, _)| asset.kind == Kind::Dashboard)
+    {
         let there = live.iter().find(|listed| listed.uuid == asset.uuid);
         rows.push(Row {
             name: asset.name.clone(),
@@ -40,19 +44,29 @@ pub async fn run(flags: &KubeFlags, args: ListArgs) -> Result<Outcome> {
             by: there.map(|listed| listed.changed_by.clone()).unwrap_or_default(),
         });
     }
-    for listed in live.iter().filter(|listed| !ours.assets.iter().any(|asset| asset.uuid == listed.uuid)) {
+    for listed in
+        live.iter().filter(|listed| !ours.assets.iter().any(|asset| asset.uuid == listed.uuid))
+    {
         let name = listed.slug.clone().unwrap_or_else(|| listed.uuid.to_string());
-        rows.push(Row { name, title: listed.title.clone(), state: "made by a person".into(), by: listed.changed_by.clone() });
+        rows.push(Row {
+            name,
+            title: listed.title.clone(),
+            state: "made by a person".into(),
+            by: listed.changed_by.clone(),
+        });
     }
     match args.output {
         TableOrJson::Json => {
             let items: Vec<_> =
                 rows.iter().map(|row| json!({"name": row.name, "title": row.title, "state": row.state, "changedBy": row.by})).collect();
-            printer::json(&json!({"apiVersion": "lastack/v1", "kind": "DashboardList", "items": items}))?;
+            printer::json(
+                &json!({"apiVersion": "lastack/v1", "kind": "DashboardList", "items": items}),
+            )?;
         }
-        TableOrJson::Table => {
-            printer::data(&table(["NAME", "TITLE", "STATE", "CHANGED BY"], rows.into_iter().map(|row| [row.name, row.title, row.state, row.by])))?
-        }
+        TableOrJson::Table => printer::data(&table(
+            ["NAME", "TITLE", "STATE", "CHANGED BY"],
+            rows.into_iter().map(|row| [row.name, row.title, row.state, row.by]),
+        ))?,
     }
     Ok(Outcome::Good)
 }

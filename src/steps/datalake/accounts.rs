@@ -32,9 +32,18 @@ fn secrets(stack: &Stack) -> Vec<Keep> {
         name,
         kind: "kubernetes.io/basic-auth",
         labels: labels.clone(),
-        keys: vec![("username", Key::Fixed(user.into())), ("password", Key::Password), ("roles", Key::Fixed(user.into()))],
+        keys: vec![
+            ("username", Key::Fixed(user.into())),
+            ("password", Key::Password),
+            ("roles", Key::Fixed(user.into())),
+        ],
     });
-    let roles = Keep { name: ROLES_SECRET, kind: "Opaque", labels: labels.clone(), keys: vec![("roles.yml", Key::Fixed(ROLES.into()))] };
+    let roles = Keep {
+        name: ROLES_SECRET,
+        kind: "Opaque",
+        labels: labels.clone(),
+        keys: vec![("roles.yml", Key::Fixed(ROLES.into()))],
+    };
     users.into_iter().chain([roles]).collect()
 }
 
@@ -109,8 +118,13 @@ mod tests {
 
     #[test]
     fn the_data_lake_knows_every_account() {
-        let data_lake: serde_json::Value = serde_saphyr::from_str(include_str!("../../../manifests/data-lake.yaml")).unwrap();
-        let known = data_lake["spec"]["auth"]["fileRealm"].as_array().unwrap().iter().map(|entry| entry["secretName"].as_str().unwrap());
+        let data_lake: serde_json::Value =
+            serde_saphyr::from_str(include_str!("../../../manifests/data-lake.yaml")).unwrap();
+        let known = data_lake["spec"]["auth"]["fileRealm"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["secretName"].as_str().unwrap());
         assert_eq!(known.collect::<Vec<_>>(), USERS.map(|(_, secret)| secret));
     }
 
@@ -121,11 +135,22 @@ mod tests {
             assert_eq!(secret, user_secret(user));
             let role = &roles[user];
             assert_eq!(role["cluster"], json!(["monitor"]), "{user}");
-            let indices = role["indices"].as_array().unwrap().iter().flat_map(|indices| indices["names"].as_array().unwrap());
+            let indices = role["indices"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .flat_map(|indices| indices["names"].as_array().unwrap());
             assert!(indices.into_iter().all(|name| name == INDEX || name == SIZES), "{user}");
         }
         assert_eq!(roles.len(), USERS.len());
-        assert_eq!(roles["dashboards"]["indices"][0]["privileges"], json!(["read", "view_index_metadata", "monitor"]));
-        assert_eq!(roles["size"]["indices"][0], json!({"names": [INDEX], "privileges": ["monitor"]}), "what measures statements reads none");
+        assert_eq!(
+            roles["dashboards"]["indices"][0]["privileges"],
+            json!(["read", "view_index_metadata", "monitor"])
+        );
+        assert_eq!(
+            roles["size"]["indices"][0],
+            json!({"names": [INDEX], "privileges": ["monitor"]}),
+            "what measures statements reads none"
+        );
     }
 }

@@ -28,8 +28,12 @@ async fn why_red(stack: &Stack, live: &Live) -> String {
 async fn why_silent(stack: &Stack) -> Option<String> {
     let asked = async { super::client(stack).await?.health().await };
     match asked.await {
-        Err(error) if http::is_untrusted(&error) => Some("Elasticsearch has no certificate of the new authority yet".into()),
-        Err(error) if error::forbidden(&error).is_none() && !elasticsearch::is_refusal(&error) => Some(error::one_line(&error)),
+        Err(error) if http::is_untrusted(&error) => {
+            Some("Elasticsearch has no certificate of the new authority yet".into())
+        }
+        Err(error) if error::forbidden(&error).is_none() && !elasticsearch::is_refusal(&error) => {
+            Some(error::one_line(&error))
+        }
         _ => None,
     }
 }
@@ -47,7 +51,9 @@ impl Step for Cluster {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
-        let Some(live) = live(stack).await? else { return Ok(Observed::Missing(counted(nodes(stack)))) };
+        let Some(live) = live(stack).await? else {
+            return Ok(Observed::Missing(counted(nodes(stack))));
+        };
         let nodes = nodes(stack);
         Ok(if !live.is_ready(nodes) {
             Observed::drifted("the data lake", live.describe(nodes), "ready")
@@ -61,25 +67,35 @@ impl Step for Cluster {
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
         let wanted = nodes(stack);
         wait::until(stack, &format!("elasticsearch {NAME}"), progress, || async {
-            let Some(live) = live(stack).await? else { return Ok(State::Waiting("the resource is gone".into())) };
+            let Some(live) = live(stack).await? else {
+                return Ok(State::Waiting("the resource is gone".into()));
+            };
             if live.is_ready(wanted) {
                 if let Some(why) = why_silent(stack).await {
                     return Ok(State::Waiting(why));
                 }
-                return Ok(State::Ready(format!("Elasticsearch {}, {}, {}", live.version(), counted(wanted), live.health())));
+                return Ok(State::Ready(format!(
+                    "Elasticsearch {}, {}, {}",
+                    live.version(),
+                    counted(wanted),
+                    live.health()
+                )));
             }
             if let Some(fatal) = live.refused() {
                 return Ok(fatal);
             }
             let pods = pods::list(stack, PODS).await?;
             if pods.is_empty()
-                && let Some(trouble) = pods::cannot_be_made(stack, "StatefulSet", &format!("{NAME}-es-default")).await
+                && let Some(trouble) =
+                    pods::cannot_be_made(stack, "StatefulSet", &format!("{NAME}-es-default")).await
             {
                 return Ok(trouble.into());
             }
             Ok(match pods::trouble(stack, &pods).await {
                 Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },
-                Some(Trouble::Waiting(reason)) => State::Waiting(format!("{}: {reason}", live.describe(wanted))),
+                Some(Trouble::Waiting(reason)) => {
+                    State::Waiting(format!("{}: {reason}", live.describe(wanted)))
+                }
                 None => State::Waiting(live.describe(wanted) + &why_red(stack, &live).await),
             })
         })
@@ -88,6 +104,8 @@ impl Step for Cluster {
 
     fn explain(&self, stack: &Stack) -> Vec<String> {
         let namespace = stack.namespace();
-        vec![format!("kubectl wait -n {namespace} elasticsearch/{NAME} --for=jsonpath='{{.status.phase}}'=Ready --timeout=10m")]
+        vec![format!(
+            "kubectl wait -n {namespace} elasticsearch/{NAME} --for=jsonpath='{{.status.phase}}'=Ready --timeout=10m"
+        )]
     }
 }

@@ -19,7 +19,8 @@ const DEFINITION: &str = include_str!("../../../manifests/statements.json");
 
 /// The index as it should be on this many nodes.
 fn definition(nodes: u32) -> Result<Value> {
-    let mut definition: Value = serde_json::from_str(DEFINITION).context("manifests/statements.json")?;
+    let mut definition: Value =
+        serde_json::from_str(DEFINITION).context("manifests/statements.json")?;
     definition["settings"][REPLICAS] = json!(replicas(nodes));
     // Objects in arrays are only looked into where fields may be added, and with this limit none ever is
     definition["settings"][LIMIT] = json!(fields(&definition));
@@ -28,7 +29,10 @@ fn definition(nodes: u32) -> Result<Value> {
 
 /// How many fields the mapping has, those within others included.
 fn fields(definition: &Value) -> usize {
-    let fields = definition["mappings"]["properties"].as_object().into_iter().flat_map(|fields| fields.values());
+    let fields = definition["mappings"]["properties"]
+        .as_object()
+        .into_iter()
+        .flat_map(|fields| fields.values());
     fields.map(|field| 1 + field["fields"].as_object().map_or(0, serde_json::Map::len)).sum()
 }
 
@@ -74,13 +78,18 @@ fn blocked(stack: &Stack, live: &Value) -> Option<Blocked> {
 
 fn block(live: &Value) -> Option<&str> {
     let settings = live["settings"].as_object()?;
-    settings.iter().find(|(name, value)| name.starts_with("index.blocks.") && plain(value) == "true").map(|(name, _)| name.as_str())
+    settings
+        .iter()
+        .find(|(name, value)| name.starts_with("index.blocks.") && plain(value) == "true")
+        .map(|(name, _)| name.as_str())
 }
 
 /// What a person types to ask Elasticsearch.
 pub fn by_hand(stack: &Stack, request: &str) -> String {
     let namespace = stack.namespace();
-    format!("kubectl exec -i -n {namespace} data-lake-es-default-0 -c elasticsearch -- curl -ks -u elastic:PASSWORD {request}")
+    format!(
+        "kubectl exec -i -n {namespace} data-lake-es-default-0 -c elasticsearch -- curl -ks -u elastic:PASSWORD {request}"
+    )
 }
 
 pub struct Index;
@@ -121,14 +130,24 @@ impl Step for Index {
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![by_hand(stack, &format!("-X PUT https://localhost:9200/{INDEX} -H 'Content-Type: application/json' -d @- < manifests/statements.json"))]
+        vec![by_hand(
+            stack,
+            &format!(
+                "-X PUT https://localhost:9200/{INDEX} -H 'Content-Type: application/json' -d @- < manifests/statements.json"
+            ),
+        )]
     }
 }
 
 /// Changes what can be changed in place. What cannot is made anew while the index is empty, and is an error with
 /// its reason once it holds statements.
-async fn update(elasticsearch: &Elasticsearch, wanted: &Value, progress: &Progress<'_>) -> Result<()> {
-    let settings = [REPLICAS, LIMIT, BEYOND_LIMIT].map(|name| (name.to_string(), wanted["settings"][name].clone()));
+async fn update(
+    elasticsearch: &Elasticsearch,
+    wanted: &Value,
+    progress: &Progress<'_>,
+) -> Result<()> {
+    let settings = [REPLICAS, LIMIT, BEYOND_LIMIT]
+        .map(|name| (name.to_string(), wanted["settings"][name].clone()));
     let in_place = async {
         // the limit first: the mapping may have more fields than before
         elasticsearch.put_settings(&Value::Object(settings.into_iter().collect())).await?;
@@ -136,7 +155,9 @@ async fn update(elasticsearch: &Elasticsearch, wanted: &Value, progress: &Progre
         let now = elasticsearch.index(INDEX).await?.unwrap_or_default();
         match difference(&now, wanted) {
             None => Ok(()),
-            Some((path, from, to)) => Err(anyhow::anyhow!("{path} is {from}, should be {to}, and cannot be changed in place")),
+            Some((path, from, to)) => Err(anyhow::anyhow!(
+                "{path} is {from}, should be {to}, and cannot be changed in place"
+            )),
         }
     };
     let Err(error) = in_place.await else { return Ok(()) };
@@ -153,18 +174,22 @@ async fn update(elasticsearch: &Elasticsearch, wanted: &Value, progress: &Progre
 /// else is in the index is nobody's business.
 pub fn difference(live: &Value, wanted: &Value) -> Option<(String, String, String)> {
     // a field says more than the number of fields
-    ["mappings", "settings"].into_iter().find_map(|part| missing(part, live.get(part), &wanted[part]))
+    ["mappings", "settings"]
+        .into_iter()
+        .find_map(|part| missing(part, live.get(part), &wanted[part]))
 }
 
 fn missing(path: &str, live: Option<&Value>, wanted: &Value) -> Option<(String, String, String)> {
     match (live, wanted) {
-        (Some(Value::Object(live)), Value::Object(wanted)) => {
-            wanted.iter().find_map(|(key, wanted)| missing(&format!("{path}.{key}"), live.get(key), wanted))
-        }
+        (Some(Value::Object(live)), Value::Object(wanted)) => wanted
+            .iter()
+            .find_map(|(key, wanted)| missing(&format!("{path}.{key}"), live.get(key), wanted)),
         // a field without children of its own type is an object, which Elasticsearch does not say
         (None, Value::String(text)) if path.ends_with(".type") && text == "object" => None,
         (Some(live), wanted) if plain(live) == plain(wanted) => None,
-        (live, wanted) => Some((path.to_string(), live.map_or("absent".into(), plain), plain(wanted))),
+        (live, wanted) => {
+            Some((path.to_string(), live.map_or("absent".into(), plain), plain(wanted)))
+        }
     }
 }
 
@@ -187,17 +212,28 @@ mod tests {
 
     #[test]
     fn a_field_of_another_type_is_named_by_its_path() {
-        let wanted = json!({"settings": {}, "mappings": {"properties": {"timestamp": {"type": "date"}}}});
-        let live = json!({"settings": {}, "mappings": {"properties": {"timestamp": {"type": "text"}}}});
+        let wanted =
+            json!({"settings": {}, "mappings": {"properties": {"timestamp": {"type": "date"}}}});
+        let live =
+            json!({"settings": {}, "mappings": {"properties": {"timestamp": {"type": "text"}}}});
         let (path, from, to) = difference(&live, &wanted).unwrap();
-        assert_eq!((path.as_str(), from.as_str(), to.as_str()), ("mappings.properties.timestamp.type", "text", "date"));
+        assert_eq!(
+            (path.as_str(), from.as_str(), to.as_str()),
+            ("mappings.properties.timestamp.type", "text", "date")
+        );
     }
 
     #[test]
     fn only_a_block_that_is_set_is_one() {
         let index = |settings: Value| json!({"settings": settings});
-        assert_eq!(block(&index(json!({"index.blocks.write": "true"}))), Some("index.blocks.write"));
-        assert_eq!(block(&index(json!({"index.blocks.write": "false", "index.uuid": "true"}))), None);
+        assert_eq!(
+            block(&index(json!({"index.blocks.write": "true"}))),
+            Some("index.blocks.write")
+        );
+        assert_eq!(
+            block(&index(json!({"index.blocks.write": "false", "index.uuid": "true"}))),
+            None
+        );
         assert_eq!(block(&json!({})), None);
     }
 
@@ -208,10 +244,17 @@ mod tests {
         assert_eq!(definition["settings"][REPLICAS], 0);
         // one more, and the next unknown key of a statement becomes a field
         let fields = definition["mappings"]["properties"].as_object().unwrap();
-        let within = fields.values().filter_map(|field| field["fields"].as_object()).map(serde_json::Map::len).sum::<usize>();
+        let within = fields
+            .values()
+            .filter_map(|field| field["fields"].as_object())
+            .map(serde_json::Map::len)
+            .sum::<usize>();
         assert_eq!(definition["settings"][LIMIT], fields.len() + within);
         assert_eq!(super::definition(3).unwrap()["settings"][REPLICAS], 1);
         let settings = definition["settings"].as_object().unwrap();
-        assert!(settings.keys().all(|key| key.starts_with("index.")), "Elasticsearch gives settings back under `index.`: write them so");
+        assert!(
+            settings.keys().all(|key| key.starts_with("index.")),
+            "Elasticsearch gives settings back under `index.`: write them so"
+        );
     }
 }

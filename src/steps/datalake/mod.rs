@@ -47,16 +47,26 @@ impl Part for Datalake {
     }
 
     fn steps(&self) -> Vec<Box<dyn Step>> {
-        vec![Box::new(accounts::Accounts), Box::new(resource::Resource), Box::new(cluster::Cluster), Box::new(index::Index)]
+        vec![
+            Box::new(accounts::Accounts),
+            Box::new(resource::Resource),
+            Box::new(cluster::Cluster),
+            Box::new(index::Index),
+        ]
     }
 
     async fn status(&self, stack: &Stack) -> PartStatus {
-        let (resource, (pods, asked)) = join(resource::live(stack), join(pods::list(stack, PODS), ask(stack))).await;
+        let (resource, (pods, asked)) =
+            join(resource::live(stack), join(pods::list(stack, PODS), ask(stack))).await;
         let mut status = PartStatus::default();
         match &resource {
             Ok(Some(live)) => {
                 let text = format!("{}, {}", live.version(), live.phase());
-                status.runs = if live.phase() == "Ready" { Fact::Good(live.version().to_string()) } else { Fact::Bad(text) };
+                status.runs = if live.phase() == "Ready" {
+                    Fact::Good(live.version().to_string())
+                } else {
+                    Fact::Bad(text)
+                };
             }
             Ok(None) => {
                 status.runs = Fact::Bad("not installed".into());
@@ -65,18 +75,33 @@ impl Part for Datalake {
             Err(error) => status.runs = Fact::from_error(error),
         }
         // what the operator was told; who may not see that sees the settings
-        let wanted = resource.as_ref().ok().and_then(|live| live.as_ref()?.nodes()).unwrap_or_else(|| nodes(stack));
+        let wanted = resource
+            .as_ref()
+            .ok()
+            .and_then(|live| live.as_ref()?.nodes())
+            .unwrap_or_else(|| nodes(stack));
         status.pods = match pods {
             Ok(pods) => Fact::of_pods(stack, &pods, wanted as usize).await,
             Err(error) => Fact::from_error(&error.into()),
         };
         match asked {
             Ok((health, contents, fault)) => {
-                status.answers =
-                    if resource::is_well(&health.status, health.number_of_nodes) { Fact::Good(health.status) } else { Fact::Bad(health.status) };
-                let stored = |contents: &Contents| format!("{} statements, {}", age::count(contents.statements), age::bytes(contents.bytes));
+                status.answers = if resource::is_well(&health.status, health.number_of_nodes) {
+                    Fact::Good(health.status)
+                } else {
+                    Fact::Bad(health.status)
+                };
+                let stored = |contents: &Contents| {
+                    format!(
+                        "{} statements, {}",
+                        age::count(contents.statements),
+                        age::bytes(contents.bytes)
+                    )
+                };
                 status.data = match (&contents, fault) {
-                    (Ok(contents), Ok(Some(fault))) => Fact::Bad(format!("{}: {fault}", stored(contents))),
+                    (Ok(contents), Ok(Some(fault))) => {
+                        Fact::Bad(format!("{}: {fault}", stored(contents)))
+                    }
                     (Err(_), Ok(Some(fault))) => Fact::Bad(fault),
                     (Ok(contents), Ok(None)) => Fact::Good(stored(contents)),
                     (Err(error), _) => Fact::from_error(error),
@@ -95,7 +120,9 @@ impl Part for Datalake {
     }
 
     async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>> {
-        let Some(password) = secrets::optional(stack, ELASTIC_SECRET, "elastic").await? else { return Ok(Vec::new()) };
+        let Some(password) = secrets::optional(stack, ELASTIC_SECRET, "elastic").await? else {
+            return Ok(Vec::new());
+        };
         Ok(vec![Credential {
             user: "elastic".into(),
             password,
@@ -116,7 +143,12 @@ impl Part for Datalake {
 
 async fn ask(stack: &Stack) -> Result<(Health, Result<Contents>, Result<Option<String>>)> {
     let elasticsearch = client(stack).await?;
-    let (health, contents, fault) = join3(elasticsearch.health(), elasticsearch.contents(), index::fault(stack, &elasticsearch)).await;
+    let (health, contents, fault) = join3(
+        elasticsearch.health(),
+        elasticsearch.contents(),
+        index::fault(stack, &elasticsearch),
+    )
+    .await;
     Ok((health?, contents, fault))
 }
 
@@ -127,7 +159,10 @@ pub async fn why_nothing_is_stored(stack: &Stack) -> Result<Option<Blocked>> {
 
 /// What the API server calls the kind Elasticsearch.
 pub fn kind() -> ApiResource {
-    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("elasticsearch.k8s.elastic.co", "v1", "Elasticsearch"), "elasticsearches")
+    ApiResource::from_gvk_with_plural(
+        &GroupVersionKind::gvk("elasticsearch.k8s.elastic.co", "v1", "Elasticsearch"),
+        "elasticsearches",
+    )
 }
 
 /// The name under which its certificate is valid; the address inside the cluster.
@@ -145,12 +180,17 @@ async fn authority(stack: &Stack) -> Result<Option<Vec<u8>>> {
 pub async fn client(stack: &Stack) -> Result<Elasticsearch> {
     let secret = user_secret("lastack");
     let Some(authority) = authority(stack).await? else {
-        return Err(Failure::failed(format!("there is no data lake in namespace {} (secret {AUTHORITY_SECRET} is missing)", stack.namespace()))
-            .hint("`kubectl lastack install` makes it")
-            .into());
+        return Err(Failure::failed(format!(
+            "there is no data lake in namespace {} (secret {AUTHORITY_SECRET} is missing)",
+            stack.namespace()
+        ))
+        .hint("`kubectl lastack install` makes it")
+        .into());
     };
     let password: SecretString = secrets::value(stack, &secret, "password").await?;
     let account = Account { user: "lastack".into(), password };
-    let http = HttpClient::in_cluster_tls(stack.target.streams.clone(), &address(stack), &authority)?.with_account(&account);
+    let http =
+        HttpClient::in_cluster_tls(stack.target.streams.clone(), &address(stack), &authority)?
+            .with_account(&account);
     Ok(Elasticsearch::new(http.context("the data lake's account cannot be used")?))
 }

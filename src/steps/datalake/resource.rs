@@ -28,7 +28,12 @@ pub fn nodes(stack: &Stack) -> u32 {
 
 fn nodes_of(spec: &Value) -> Option<u32> {
     let sets = spec.get("nodeSets")?.as_array()?;
-    let count = |set: &Value| set.get("count").and_then(Value::as_u64).and_then(|count| u32::try_from(count).ok()).unwrap_or(1);
+    let count = |set: &Value| {
+        set.get("count")
+            .and_then(Value::as_u64)
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or(1)
+    };
     Some(sets.iter().map(count).sum())
 }
 
@@ -82,13 +87,18 @@ impl Live {
     pub fn refused(&self) -> Option<State> {
         (self.phase() == "Invalid").then(|| State::Fatal {
             why: format!("the operator refuses elasticsearch {NAME} as invalid"),
-            hint: format!("kubectl describe elasticsearch {NAME} -n {}", self.0.metadata.namespace.as_deref().unwrap_or_default()),
+            hint: format!(
+                "kubectl describe elasticsearch {NAME} -n {}",
+                self.0.metadata.namespace.as_deref().unwrap_or_default()
+            ),
         })
     }
 
     /// How much a node's volume holds, which the operator refuses to change where storage cannot grow.
     fn storage(&self) -> Option<&Value> {
-        self.0.data.pointer("/spec/nodeSets/0/volumeClaimTemplates/0/spec/resources/requests/storage")
+        self.0
+            .data
+            .pointer("/spec/nodeSets/0/volumeClaimTemplates/0/spec/resources/requests/storage")
     }
 
     fn is_ours(&self) -> bool {
@@ -100,7 +110,12 @@ impl Live {
             "unknown" => String::new(),
             health => format!(", health {health}"),
         };
-        format!("{} of {}, phase {}{health}", self.available_nodes(), counted(wanted_nodes), self.phase())
+        format!(
+            "{} of {}, phase {}{health}",
+            self.available_nodes(),
+            counted(wanted_nodes),
+            self.phase()
+        )
     }
 }
 
@@ -119,7 +134,12 @@ pub async fn live(stack: &Stack) -> Result<Option<Live>> {
 
 /// The resource as it should be, with volumes as large as they were made.
 fn desired(stack: &Stack, live: Option<&Live>) -> Result<Desired> {
-    Desired::known(&stack.target.client, stack.namespace(), &super::kind(), body(stack, live.and_then(Live::storage))?)
+    Desired::known(
+        &stack.target.client,
+        stack.namespace(),
+        &super::kind(),
+        body(stack, live.and_then(Live::storage))?,
+    )
 }
 
 /// The image that the operator takes for this version by itself, from where images of this stack come.
@@ -147,9 +167,11 @@ pub fn body(stack: &Stack, storage: Option<&Value>) -> Result<Value> {
     });
     if size.nodes == 1 {
         // no other node could take over the requests that this wait is for
-        set["podTemplate"]["spec"]["containers"][0]["env"] = json!([{"name": "PRE_STOP_ADDITIONAL_WAIT_SECONDS", "value": "0"}]);
+        set["podTemplate"]["spec"]["containers"][0]["env"] =
+            json!([{"name": "PRE_STOP_ADDITIONAL_WAIT_SECONDS", "value": "0"}]);
     }
-    set["volumeClaimTemplates"][0]["spec"]["resources"] = json!({"requests": {"storage": storage.map_or_else(|| json!(size.storage), Value::clone)}});
+    set["volumeClaimTemplates"][0]["spec"]["resources"] =
+        json!({"requests": {"storage": storage.map_or_else(|| json!(size.storage), Value::clone)}});
     if let Some(over) = stack.settings.values.get(&Component::Datalake) {
         merge_values(&mut body["spec"], over);
         without_nulls(&mut body["spec"]);
@@ -161,9 +183,14 @@ pub fn body(stack: &Stack, storage: Option<&Value>) -> Result<Value> {
 /// would go with it.
 async fn release_volumes(stack: &Stack, progress: &Progress<'_>) -> Result<()> {
     let policy = json!({"spec": {"volumeClaimDeletePolicy": "DeleteOnScaledownOnly"}});
-    api(stack).patch(NAME, &PatchParams::default(), &Patch::Merge(&policy)).await.with_context(|| format!("elasticsearch {NAME}"))?;
+    api(stack)
+        .patch(NAME, &PatchParams::default(), &Patch::Merge(&policy))
+        .await
+        .with_context(|| format!("elasticsearch {NAME}"))?;
     wait::until_gone(stack, "the operator's hold on the volumes", progress, || async {
-        let owned = |claim: &PersistentVolumeClaim| claim.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
+        let owned = |claim: &PersistentVolumeClaim| {
+            claim.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty())
+        };
         let held = claims(stack).await?.iter().filter(|claim| owned(claim)).count();
         Ok((held > 0).then(|| format!("the operator still holds {held} volume claims")))
     })
@@ -188,11 +215,17 @@ impl Step for Resource {
 
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
         let Some(live) = live(stack).await? else {
-            return Ok(Observed::Missing(format!("elasticsearch {NAME}, {}", counted(nodes(stack)))));
+            return Ok(Observed::Missing(format!(
+                "elasticsearch {NAME}, {}",
+                counted(nodes(stack))
+            )));
         };
         if !live.is_ours() {
             return Ok(Observed::blocked(
-                format!("namespace {} has an Elasticsearch {NAME} that this tool did not make", stack.namespace()),
+                format!(
+                    "namespace {} has an Elasticsearch {NAME} that this tool did not make",
+                    stack.namespace()
+                ),
                 apply::others_hint("elasticsearch", NAME, stack.namespace()),
             ));
         }
@@ -201,20 +234,31 @@ impl Step for Resource {
         }
         Ok(match authority(stack).await? {
             Some(_) => Observed::Ok(format!("elasticsearch {NAME}, {}", counted(nodes(stack)))),
-            None => Observed::drifted("its certificate authority", "absent", format!("in secret {AUTHORITY_SECRET}")),
+            None => Observed::drifted(
+                "its certificate authority",
+                "absent",
+                format!("in secret {AUTHORITY_SECRET}"),
+            ),
         })
     }
 
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
         desired(stack, live(stack).await?.as_ref())?.apply().await?;
-        wait::until(stack, &format!("the certificate authority of elasticsearch {NAME}"), progress, || async {
-            let found = live(stack).await?;
-            Ok(match found.as_ref().and_then(Live::refused) {
-                Some(fatal) => fatal,
-                None if authority(stack).await?.is_some() => State::Ready(format!("elasticsearch {NAME}, {}", counted(nodes(stack)))),
-                None => State::Waiting("the operator has not made its certificates yet".into()),
-            })
-        })
+        wait::until(
+            stack,
+            &format!("the certificate authority of elasticsearch {NAME}"),
+            progress,
+            || async {
+                let found = live(stack).await?;
+                Ok(match found.as_ref().and_then(Live::refused) {
+                    Some(fatal) => fatal,
+                    None if authority(stack).await?.is_some() => {
+                        State::Ready(format!("elasticsearch {NAME}, {}", counted(nodes(stack))))
+                    }
+                    None => State::Waiting("the operator has not made its certificates yet".into()),
+                })
+            },
+        )
         .await
     }
 
@@ -222,11 +266,19 @@ impl Step for Resource {
         let found = live(stack).await?;
         let kept_volumes = found.is_none() && !claims(stack).await?.is_empty();
         Ok(match found {
-            None if kept_volumes && how.keep_data => Retracted::Kept("the volumes of the data lake".into()),
-            None if kept_volumes => Retracted::Removed("the volumes that an earlier uninstall kept".into()),
+            None if kept_volumes && how.keep_data => {
+                Retracted::Kept("the volumes of the data lake".into())
+            }
+            None if kept_volumes => {
+                Retracted::Removed("the volumes that an earlier uninstall kept".into())
+            }
             None => Retracted::Nothing,
-            Some(live) if !live.is_ours() => Retracted::Kept(format!("elasticsearch {NAME}: not made by this tool")),
-            Some(_) if how.keep_data => Retracted::Removed(format!("elasticsearch {NAME} (its volumes are kept)")),
+            Some(live) if !live.is_ours() => {
+                Retracted::Kept(format!("elasticsearch {NAME}: not made by this tool"))
+            }
+            Some(_) if how.keep_data => {
+                Retracted::Removed(format!("elasticsearch {NAME} (its volumes are kept)"))
+            }
             Some(_) => Retracted::Removed(format!("elasticsearch {NAME} and its volumes")),
         })
     }
@@ -237,11 +289,17 @@ impl Step for Resource {
         }
         apply::delete(&api(stack), NAME, &DeleteParams::default()).await?;
         if !how.keep_data {
-            apply::delete_all(&stack.api::<PersistentVolumeClaim>(), PODS, &DeleteParams::default()).await?;
+            apply::delete_all(
+                &stack.api::<PersistentVolumeClaim>(),
+                PODS,
+                &DeleteParams::default(),
+            )
+            .await?;
         }
         wait::until_gone(stack, &format!("the end of elasticsearch {NAME}"), progress, || async {
             let pods = pods::all(stack, PODS).await?;
-            let (pods, claims) = (pods.len(), if how.keep_data { 0 } else { claims(stack).await?.len() });
+            let (pods, claims) =
+                (pods.len(), if how.keep_data { 0 } else { claims(stack).await?.len() });
             let is_left = live(stack).await?.is_some() || pods + claims > 0;
             Ok(is_left.then(|| format!("{pods} pods and {claims} volume claims are being removed")))
         })

@@ -13,7 +13,12 @@ pub const CACHE: &str = "dataviz-valkey";
 pub const ACCOUNTS: Accounts = Accounts { id: "dataviz.accounts", kept };
 
 fn kept(stack: &Stack) -> Kept {
-    let keep = |name, app, keys| Keep { name, kind: "Opaque", labels: stack.labels(app, super::RELEASE), keys };
+    let keep = |name, app, keys| Keep {
+        name,
+        kind: "Opaque",
+        labels: stack.labels(app, super::RELEASE),
+        keys,
+    };
     Kept {
         secrets: vec![
             keep(

@@ -44,6 +44,9 @@ impl Step for Answers {
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![format!("kubectl port-forward -n {} service/{NAME} 8088:80", stack.namespace()), "curl http://localhost:8088/health".into()]
+        vec![
+            format!("kubectl port-forward -n {} service/{NAME} 8088:80", stack.namespace()),
+            "curl http://localhost:8088/health".into(),
+        ]
     }
 }

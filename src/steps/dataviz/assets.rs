@@ -22,11 +22,19 @@ fn bundle() -> Result<Bundle> {
 }
 
 fn summary(standings: &[(&Asset, Standing)]) -> String {
-    let there = |kind| standings.iter().filter(|(asset, standing)| asset.kind == kind && standing.is_there()).count();
+    let there = |kind| {
+        standings
+            .iter()
+            .filter(|(asset, standing)| asset.kind == kind && standing.is_there())
+            .count()
+    };
     let theirs = standings.iter().filter(|(_, standing)| standing.is_a_persons()).count();
-    let kept = if theirs > 0 { format!(", {theirs} left as people made them") } else { String::new() };
+    let kept =
+        if theirs > 0 { format!(", {theirs} left as people made them") } else { String::new() };
     let mut held = standings.iter().filter_map(|(asset, standing)| match standing {
-        Standing::Held { why, .. } => Some(format!("; held back: {} `{}` {why}", asset.kind.word(), asset.title())),
+        Standing::Held { why, .. } => {
+            Some(format!("; held back: {} `{}` {why}", asset.kind.word(), asset.title()))
+        }
         _ => None,
     });
     let mut first = held.next().unwrap_or_default();
@@ -54,11 +62,22 @@ impl Step for Assets {
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
         let bundle = bundle()?;
         let standings = compare(stack, &client(stack).await?, &bundle).await?;
-        let old: Vec<String> = standings.iter().filter(|(_, standing)| *standing == Standing::Outdated).map(|(asset, _)| asset.path()).collect();
-        let missing = standings.iter().filter(|(_, standing)| *standing == Standing::Missing).count();
+        let old: Vec<String> = standings
+            .iter()
+            .filter(|(_, standing)| *standing == Standing::Outdated)
+            .map(|(asset, _)| asset.path())
+            .collect();
+        let missing =
+            standings.iter().filter(|(_, standing)| *standing == Standing::Missing).count();
         Ok(match (old.first(), missing) {
-            (Some(first), _) if old.len() == 1 => Observed::drifted(first, "of another version", "as in this program"),
-            (Some(first), _) => Observed::drifted(format!("{first} and {} more", old.len() - 1), "of another version", "as in this program"),
+            (Some(first), _) if old.len() == 1 => {
+                Observed::drifted(first, "of another version", "as in this program")
+            }
+            (Some(first), _) => Observed::drifted(
+                format!("{first} and {} more", old.len() - 1),
+                "of another version",
+                "as in this program",
+            ),
             (None, 1..) => Observed::Missing(format!("{missing} of {} assets", standings.len())),
             (None, 0) => Observed::Ok(summary(&standings)),
         })

@@ -41,21 +41,35 @@ async fn digest(stack: &Stack, database: &Asset) -> Result<String> {
 pub async fn without_driver(stack: &Stack, superset: &Superset) -> Result<Option<Blocked>> {
     Ok((!superset.has_driver().await?).then(|| Blocked {
         why: "Superset cannot import the driver for Elasticsearch".into(),
-        hint: format!("kubectl logs deployment/{} -c drivers -n {}", super::NAME, stack.namespace()),
+        hint: format!(
+            "kubectl logs deployment/{} -c drivers -n {}",
+            super::NAME,
+            stack.namespace()
+        ),
     }))
 }
 
 /// What an import is to say: all of the file, or, when a person changed the connection, no more than what makes it lead
 /// to the data lake. An import leaves what it does not name, but it wants a name and two settings.
 async fn to_bring(stack: &Stack, superset: &Superset, database: &Asset) -> Result<Asset> {
-    let Some(there) = superset.find(Kind::Database, database.uuid).await? else { return Ok(database.clone()) };
-    if Record::load(stack).await?.applied.get(&database.uuid).is_some_and(|applied| applied.changed_on == there.changed_on) {
+    let Some(there) = superset.find(Kind::Database, database.uuid).await? else {
+        return Ok(database.clone());
+    };
+    if Record::load(stack)
+        .await?
+        .applied
+        .get(&database.uuid)
+        .is_some_and(|applied| applied.changed_on == there.changed_on)
+    {
         return Ok(database.clone());
     }
     let theirs = superset.connection(there.id).await?;
     let mut asset = database.clone();
     asset.content.retain(|key, _| matches!(key.as_str(), "uuid" | "version" | "sqlalchemy_uri"));
-    let extra = theirs["extra"].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| json!({}));
+    let extra = theirs["extra"]
+        .as_str()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_else(|| json!({}));
     asset.content.insert("database_name".into(), json!(there.title));
     asset.content.insert("extra".into(), extra);
     asset.content.insert("allow_csv_upload".into(), json!(theirs["allow_file_upload"] == true));
@@ -66,7 +80,8 @@ async fn to_bring(stack: &Stack, superset: &Superset, database: &Asset) -> Resul
 fn is_same_address(connection: &Value, database: &Asset) -> bool {
     let parts = |uri: &Value| {
         let (address, settings) = uri.as_str()?.split_once('?')?;
-        let settings: BTreeSet<(String, String)> = form_urlencoded::parse(settings.as_bytes()).into_owned().collect();
+        let settings: BTreeSet<(String, String)> =
+            form_urlencoded::parse(settings.as_bytes()).into_owned().collect();
         Some((address.trim_end_matches('/').to_string(), settings))
     };
     let ours = database.content.get("sqlalchemy_uri").and_then(parts);
@@ -79,7 +94,10 @@ pub async fn fault(stack: &Stack, superset: &Superset) -> Result<Option<String>>
         return Ok(Some(format!("{why}: {hint}")));
     }
     let Some(there) = superset.find(Kind::Database, ours()?.uuid).await? else { return Ok(None) };
-    Ok(superset.reach(there.id).await?.map(|fault| format!("Superset does not reach the data lake: {fault}")))
+    Ok(superset
+        .reach(there.id)
+        .await?
+        .map(|fault| format!("Superset does not reach the data lake: {fault}")))
 }
 
 /// What Superset says when it is to list the tables of the data lake with what it knows.
@@ -115,7 +133,10 @@ impl Step for Database {
             // an import would make it this stack's, with another address and password
             return Ok(match place::occupant(&database, &listed) {
                 Some(other) => Observed::blocked(
-                    format!("Superset has a connection `{}` that this program did not make, and would replace it", other.title),
+                    format!(
+                        "Superset has a connection `{}` that this program did not make, and would replace it",
+                        other.title
+                    ),
                     "give it another name in Superset, under Settings, Database Connections",
                 ),
                 None => Observed::Missing(format!("database `{}`", database.title())),
@@ -132,7 +153,11 @@ impl Step for Database {
             Some(_) => is_same_address(&superset.connection(there.id).await?, &database),
         };
         if !is_as_told {
-            return Ok(Observed::drifted(what, "another connection or password", "the account dashboards over verified TLS"));
+            return Ok(Observed::drifted(
+                what,
+                "another connection or password",
+                "the account dashboards over verified TLS",
+            ));
         }
         Ok(match superset.reach(there.id).await? {
             None => Observed::Ok(what),
@@ -144,24 +169,30 @@ impl Step for Database {
         let superset = client(stack).await?;
         let database = ours()?;
         sync::forget_what_is_lost(stack, &superset).await?;
-        let password = secrets::value(stack, &datalake::user_secret("dashboards"), "password").await?;
+        let password =
+            secrets::value(stack, &datalake::user_secret("dashboards"), "password").await?;
         let passwords = json!({database.path(): password.expose_secret()});
         let assets = vec![to_bring(stack, &superset, &database).await?];
         let bundle = Bundle { assets, ..Bundle::default() };
         superset.import(&bundle.to_zip()?, &passwords).await?;
         // the operator takes a while to tell Elasticsearch about a new password
-        let reached = wait::until(stack, "Superset's connection to the data lake", progress, || async {
-            Ok(match probe(&superset, &database).await {
-                Ok(None) => State::Ready(format!("database `{}`", database.title())),
-                Ok(Some(fault)) => State::Waiting(fault),
-                Err(error) => State::Waiting(one_line(&error)),
+        let reached =
+            wait::until(stack, "Superset's connection to the data lake", progress, || async {
+                Ok(match probe(&superset, &database).await {
+                    Ok(None) => State::Ready(format!("database `{}`", database.title())),
+                    Ok(Some(fault)) => State::Waiting(fault),
+                    Err(error) => State::Waiting(one_line(&error)),
+                })
             })
-        })
-        .await?;
+            .await?;
         loop {
             let record = Record::load(stack).await?;
             let Some(there) = superset.find(Kind::Database, database.uuid).await? else { break };
-            let applied = Applied { digest: digest(stack, &database).await?, changed_on: there.changed_on, origin: Origin::Program };
+            let applied = Applied {
+                digest: digest(stack, &database).await?,
+                changed_on: there.changed_on,
+                origin: Origin::Program,
+            };
             if record.remember(stack, &BTreeMap::from([(database.uuid, applied)])).await? {
                 break;
             }

@@ -37,10 +37,13 @@ fn definition() -> Result<Value> {
 
 /// The CronJob as it should be: it runs the data lake's own image, from where that is pulled.
 fn desired(stack: &Stack) -> Result<Desired> {
-    let mut body: Value = serde_saphyr::from_str(MANIFEST).context("manifests/data-lake-size.yaml")?;
+    let mut body: Value =
+        serde_saphyr::from_str(MANIFEST).context("manifests/data-lake-size.yaml")?;
     let labels = stack.labels("data-lake-size", NAME);
     let data_lake = datalake::body(stack, None)?;
-    let image = data_lake["spec"]["image"].as_str().map_or_else(|| datalake::own_image(stack), str::to_string);
+    let image = data_lake["spec"]["image"]
+        .as_str()
+        .map_or_else(|| datalake::own_image(stack), str::to_string);
     body["metadata"]["labels"] = labels.clone();
     let job = &mut body["spec"]["jobTemplate"];
     job["metadata"]["labels"] = labels.clone();
@@ -55,7 +58,12 @@ fn desired(stack: &Stack) -> Result<Desired> {
     let container = &mut template["spec"]["containers"][0];
     container["image"] = json!(image);
     container["env"] = json!([{"name": "TZ", "value": "UTC"}, {"name": "DATA_LAKE", "value": datalake::address(stack)}]);
-    Desired::known(&stack.target.client, stack.namespace(), &ApiResource::erase::<CronJob>(&()), body)
+    Desired::known(
+        &stack.target.client,
+        stack.namespace(),
+        &ApiResource::erase::<CronJob>(&()),
+        body,
+    )
 }
 
 async fn live(stack: &Stack) -> Result<Option<CronJob>> {
@@ -87,11 +95,25 @@ pub async fn fault(stack: &Stack) -> Result<Option<Blocked>> {
     };
     let repair = "`kubectl lastack install` repairs it, or says why it cannot".to_string();
     let Some(cron) = cron else {
-        return Ok(Some(Blocked { why: format!("nothing measures how much room the statements take: cronjob {NAME} is not there"), hint: repair }));
+        return Ok(Some(Blocked {
+            why: format!(
+                "nothing measures how much room the statements take: cronjob {NAME} is not there"
+            ),
+            hint: repair,
+        }));
     };
     let Some(since) = fails_for(&cron) else { return Ok(None) };
-    let words = pods::last_words_of(stack, &pods::list(stack, PODS).await?).await.map(|words| format!(": {words}")).unwrap_or_default();
-    Ok(Some(Blocked { why: format!("how much room the statements take was not measured for {}{words}", age(since)), hint: repair }))
+    let words = pods::last_words_of(stack, &pods::list(stack, PODS).await?)
+        .await
+        .map(|words| format!(": {words}"))
+        .unwrap_or_default();
+    Ok(Some(Blocked {
+        why: format!(
+            "how much room the statements take was not measured for {}{words}",
+            age(since)
+        ),
+        hint: repair,
+    }))
 }
 
 /// Makes the index, or adds to it what it lacks.
@@ -99,7 +121,9 @@ async fn bring_index(elasticsearch: &Elasticsearch) -> Result<String> {
     let wanted = definition()?;
     match elasticsearch.index(SIZES).await? {
         None => elasticsearch.create_index(SIZES, &wanted).await?,
-        Some(live) if difference(&live, &wanted).is_some() => elasticsearch.put_mapping(SIZES, &wanted["mappings"]).await?,
+        Some(live) if difference(&live, &wanted).is_some() => {
+            elasticsearch.put_mapping(SIZES, &wanted["mappings"]).await?
+        }
         Some(_) => {}
     }
     Ok(format!("index {SIZES}"))
@@ -113,12 +137,18 @@ async fn run(stack: &Stack) -> Result<Job> {
     let metadata = ObjectMeta {
         generate_name: Some(format!("{NAME}-")),
         labels: template.metadata.and_then(|metadata| metadata.labels),
-        annotations: Some([("cronjob.kubernetes.io/instantiate".to_string(), "manual".to_string())].into()),
+        annotations: Some(
+            [("cronjob.kubernetes.io/instantiate".to_string(), "manual".to_string())].into(),
+        ),
         owner_references: owner.map(|owner| vec![owner]),
         ..ObjectMeta::default()
     };
     let job = Job { metadata, spec: template.spec, status: None };
-    stack.api::<Job>().create(&PostParams::default(), &job).await.with_context(|| format!("a job of cronjob {NAME}"))
+    stack
+        .api::<Job>()
+        .create(&PostParams::default(), &job)
+        .await
+        .with_context(|| format!("a job of cronjob {NAME}"))
 }
 
 /// How far a run has come.
@@ -126,14 +156,27 @@ async fn look(stack: &Stack, job: &Job) -> Result<State> {
     let name = job.metadata.name.as_deref().unwrap_or_default();
     let found = stack.api::<Job>().get_opt(name).await.with_context(|| format!("job {name}"))?;
     if let Some((job, why)) = jobs::failed(stack, found.as_ref()).await? {
-        let hint = format!("kubectl logs job/{job} -n {}; the next `kubectl lastack install` tries again", stack.namespace());
-        return Ok(State::Fatal { why: format!("job {job}, which measures the data lake, failed: {why}"), hint });
+        let hint = format!(
+            "kubectl logs job/{job} -n {}; the next `kubectl lastack install` tries again",
+            stack.namespace()
+        );
+        return Ok(State::Fatal {
+            why: format!("job {job}, which measures the data lake, failed: {why}"),
+            hint,
+        });
     }
     // the CronJob takes its time to learn of it, and later looks ask the CronJob
-    if live(stack).await?.is_some_and(|cron| measured(&cron) >= time(job.metadata.creation_timestamp.as_ref())) {
+    if live(stack)
+        .await?
+        .is_some_and(|cron| measured(&cron) >= time(job.metadata.creation_timestamp.as_ref()))
+    {
         return Ok(State::Ready(format!("cronjob {NAME}, index {SIZES}")));
     }
-    let trouble = if found.as_ref().is_some_and(jobs::is_complete) { None } else { jobs::trouble(stack, name).await? };
+    let trouble = if found.as_ref().is_some_and(jobs::is_complete) {
+        None
+    } else {
+        jobs::trouble(stack, name).await?
+    };
     Ok(trouble.map_or_else(|| State::Waiting(format!("job {name} runs")), State::from))
 }
 
@@ -150,10 +193,15 @@ impl Step for Size {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
-        let Some(cron) = live(stack).await? else { return Ok(Observed::Missing(format!("cronjob {NAME}, index {SIZES}"))) };
+        let Some(cron) = live(stack).await? else {
+            return Ok(Observed::Missing(format!("cronjob {NAME}, index {SIZES}")));
+        };
         if !apply::is_ours(&cron.metadata) {
             return Ok(Observed::blocked(
-                format!("namespace {} has a CronJob {NAME} that this tool did not make", stack.namespace()),
+                format!(
+                    "namespace {} has a CronJob {NAME} that this tool did not make",
+                    stack.namespace()
+                ),
                 apply::others_hint("cronjob", NAME, stack.namespace()),
             ));
         }
@@ -171,7 +219,11 @@ impl Step for Size {
         }
         Ok(match (measured(&cron), fails_for(&cron)) {
             (None, _) => Observed::Missing("a first measurement of the data lake's size".into()),
-            (_, Some(since)) => Observed::drifted("the data lake's size", format!("not measured for {}", age(since)), "measured every 10 minutes"),
+            (_, Some(since)) => Observed::drifted(
+                "the data lake's size",
+                format!("not measured for {}", age(since)),
+                "measured every 10 minutes",
+            ),
             (Some(_), None) => Observed::Ok(format!("cronjob {NAME}, index {SIZES}")),
         })
     }
@@ -179,18 +231,31 @@ impl Step for Size {
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
         let elasticsearch = stack.elasticsearch().await?;
         // the operator takes up to a minute to tell Elasticsearch of a new role
-        let index = wait::until_answered(stack, &format!("index {SIZES}"), progress, || bring_index(&elasticsearch)).await?;
+        let index = wait::until_answered(stack, &format!("index {SIZES}"), progress, || {
+            bring_index(&elasticsearch)
+        })
+        .await?;
         if matches!(index, Converged::Started(_)) {
             return Ok(index);
         }
         desired(stack)?.apply().await?;
         let job = run(stack).await?;
-        wait::until(stack, &format!("job {}", job.metadata.name.as_deref().unwrap_or_default()), progress, || look(stack, &job)).await
+        wait::until(
+            stack,
+            &format!("job {}", job.metadata.name.as_deref().unwrap_or_default()),
+            progress,
+            || look(stack, &job),
+        )
+        .await
     }
 
     async fn retractable(&self, stack: &Stack, _: Retraction) -> Result<Retracted> {
         let is_there = apply::is_there(&stack.api::<CronJob>(), NAME).await?;
-        Ok(if is_there { Retracted::Removed(format!("cronjob {NAME}")) } else { Retracted::Nothing })
+        Ok(if is_there {
+            Retracted::Removed(format!("cronjob {NAME}"))
+        } else {
+            Retracted::Nothing
+        })
     }
 
     async fn retract(&self, stack: &Stack, _: Retraction, _: &Progress) -> Result<()> {
@@ -199,7 +264,12 @@ impl Step for Size {
 
     fn explain(&self, stack: &Stack) -> Vec<String> {
         vec![
-            by_hand(stack, &format!("-X PUT https://localhost:9200/{SIZES} -H 'Content-Type: application/json' -d @- < manifests/{SIZES}.json")),
+            by_hand(
+                stack,
+                &format!(
+                    "-X PUT https://localhost:9200/{SIZES} -H 'Content-Type: application/json' -d @- < manifests/{SIZES}.json"
+                ),
+            ),
             format!("kubectl apply -n {} -f manifests/{NAME}.yaml", stack.namespace()),
         ]
     }
@@ -218,7 +288,10 @@ mod tests {
 
     #[test]
     fn runs_that_come_to_nothing_are_a_fault_and_those_that_are_suspended_are_none() {
-        let fails = |begun, measured| fails_for(&cron("2026-11-27T10:00:00Z", begun, measured)).map(|since| since.as_secs() / 60);
+        let fails = |begun, measured| {
+            fails_for(&cron("2026-11-27T10:00:00Z", begun, measured))
+                .map(|since| since.as_secs() / 60)
+        };
         assert_eq!(fails(None, None), None, "it is new");
         assert_eq!(fails(Some("2026-11-27T10:10:00Z"), None), None, "its first run goes on");
         assert_eq!(fails(Some("2026-11-27T10:40:00Z"), None), Some(40), "it never came to an end");

@@ -61,16 +61,26 @@ impl SupersetRelease {
 async fn rollout(stack: &Stack) -> Result<State> {
     let job = newest_job(stack).await?;
     if let Some((job, why)) = jobs::failed(stack, job.as_ref()).await? {
-        let hint = format!("kubectl logs job/{job} -n {}; the next `kubectl lastack install` tries again", stack.namespace());
-        return Ok(State::Fatal { why: format!("job {job}, which prepares Superset's database, failed: {why}"), hint });
+        let hint = format!(
+            "kubectl logs job/{job} -n {}; the next `kubectl lastack install` tries again",
+            stack.namespace()
+        );
+        return Ok(State::Fatal {
+            why: format!("job {job}, which prepares Superset's database, failed: {why}"),
+            hint,
+        });
     }
     let reason = match on_top(POSTGRESQL.look(stack).await?, deployments(stack).await?) {
         State::Waiting(reason) => reason,
         // the accounts are the last that the Job makes
-        State::Ready(_) if !job.as_ref().is_some_and(jobs::is_complete) => "the job that prepares database and accounts runs".into(),
+        State::Ready(_) if !job.as_ref().is_some_and(jobs::is_complete) => {
+            "the job that prepares database and accounts runs".into()
+        }
         settled => return Ok(settled),
     };
-    let Some(job) = job.and_then(|job| job.metadata.name) else { return Ok(State::Waiting(reason)) };
+    let Some(job) = job.and_then(|job| job.metadata.name) else {
+        return Ok(State::Waiting(reason));
+    };
     Ok(match jobs::trouble(stack, &job).await? {
         Some(Trouble::Fatal { why, hint }) => State::Fatal { why, hint },
         _ => State::Waiting(reason),
@@ -88,11 +98,22 @@ async fn deployments(stack: &Stack) -> Result<State> {
 /// The first of worker, scheduler and cache that is not ready.
 pub async fn behind_the_web_server(stack: &Stack) -> Result<Option<State>> {
     let of_release = ListParams::default().labels(&release::objects_of(RELEASE));
-    let all = stack.api::<Deployment>().list_metadata(&of_release).await.context("the deployments of the release")?;
-    for name in all.items.into_iter().filter_map(|deployment| deployment.metadata.name).filter(|name| name != NAME) {
+    let all = stack
+        .api::<Deployment>()
+        .list_metadata(&of_release)
+        .await
+        .context("the deployments of the release")?;
+    for name in all
+        .items
+        .into_iter()
+        .filter_map(|deployment| deployment.metadata.name)
+        .filter(|name| name != NAME)
+    {
         match release::rollout(stack, &name).await? {
             State::Ready(_) => {}
-            State::Waiting(why) => return Ok(Some(State::Waiting(format!("deployment {name} has {why}")))),
+            State::Waiting(why) => {
+                return Ok(Some(State::Waiting(format!("deployment {name} has {why}"))));
+            }
             fatal @ State::Fatal { .. } => return Ok(Some(fatal)),
         }
     }
@@ -114,7 +135,9 @@ async fn reason_to_prepare_again(stack: &Stack) -> Result<Option<String>> {
     // not to be asked while web server or database are away, which is another trouble
     Ok(match super::sign_in(stack, super::USER).await {
         Ok(None) => Some(format!("account {} has another password than its Secret", super::USER)),
-        Err(error) if Refusal::is_its_own_fault(&error) => Some(format!("{}: tables may be missing", one_line(&error))),
+        Err(error) if Refusal::is_its_own_fault(&error) => {
+            Some(format!("{}: tables may be missing", one_line(&error)))
+        }
         _ => None,
     })
 }
@@ -147,7 +170,9 @@ impl Step for SupersetRelease {
         // a Job runs once: to run again it has to be made again
         if reason_to_prepare_again(stack).await?.is_some() {
             let (api, selection) = (stack.api::<Job>(), ListParams::default().labels(JOBS));
-            api.delete_collection(&DeleteParams::background(), &selection).await.context("the jobs of the release")?;
+            api.delete_collection(&DeleteParams::background(), &selection)
+                .await
+                .context("the jobs of the release")?;
         }
         let look = || async {
             release::replace_stuck(stack, POSTGRESQL.name).await?;
@@ -167,7 +192,9 @@ impl Step for SupersetRelease {
     fn explain(&self, stack: &Stack) -> Vec<String> {
         let namespace = stack.namespace();
         vec![
-            format!("helm upgrade --install {RELEASE} charts/superset -n {namespace} -f values.yaml"),
+            format!(
+                "helm upgrade --install {RELEASE} charts/superset -n {namespace} -f values.yaml"
+            ),
             format!("kubectl rollout status deployment/{NAME} -n {namespace}"),
         ]
     }

@@ -25,14 +25,18 @@ struct Grant {
 async fn look(superset: &Superset) -> Result<Grant> {
     let database = database::ours()?;
     let there = superset.find(Kind::Database, database.uuid).await?;
-    let resource = there.map(|there| format!("[{}].(id:{})", there.title, there.id)).unwrap_or_default();
+    let resource =
+        there.map(|there| format!("[{}].(id:{})", there.title, there.id)).unwrap_or_default();
     let Some((role, has)) = superset.role(ROLE).await? else {
         return Err(Failure::failed(format!("Superset has no role {ROLE}"))
             .hint("`kubectl lastack install --only dataviz` runs the job again that makes it")
             .into());
     };
     let Some(permission) = superset.permission("database_access", &resource).await? else {
-        return Err(Failure::failed(format!("Superset has no permission database_access on {resource}")).into());
+        return Err(Failure::failed(format!(
+            "Superset has no permission database_access on {resource}"
+        ))
+        .into());
     };
     Ok(Grant { role, has, permission })
 }

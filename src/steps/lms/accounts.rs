@@ -10,10 +10,19 @@ use super::{NAME, POSTGRESQL, RELEASE};
 pub const ACCOUNTS: Accounts = Accounts { id: "lms.accounts", kept };
 
 fn kept(stack: &Stack) -> Kept {
-    let keep = |name, app, keys| Keep { name, kind: "Opaque", labels: stack.labels(app, super::RELEASE), keys };
+    let keep = |name, app, keys| Keep {
+        name,
+        kind: "Opaque",
+        labels: stack.labels(app, super::RELEASE),
+        keys,
+    };
     Kept {
         secrets: vec![
-            keep(NAME, "moodle", vec![("moodle-password", Key::Password), ("learner-password", Key::Password)]),
+            keep(
+                NAME,
+                "moodle",
+                vec![("moodle-password", Key::Password), ("learner-password", Key::Password)],
+            ),
             keep(POSTGRESQL.name, "postgresql", vec![("password", Key::Password)]),
         ],
         users: "user, learner",

@@ -27,7 +27,10 @@ pub struct Answers;
 pub async fn probe(stack: &Stack) -> Result<String> {
     match ask(stack).await {
         Ok(detail) => Ok(detail),
-        Err(error) => Err(POSTGRESQL.fault(stack).await.unwrap_or_else(|| POSTGRESQL.may_have_caused(stack, error))),
+        Err(error) => Err(POSTGRESQL
+            .fault(stack)
+            .await
+            .unwrap_or_else(|| POSTGRESQL.may_have_caused(stack, error))),
     }
 }
 
@@ -35,27 +38,45 @@ pub async fn probe(stack: &Stack) -> Result<String> {
 async fn ask(stack: &Stack) -> Result<String> {
     let site: Uri = site_url(stack).await?.parse().context("Moodle's address")?;
     let authority = site.authority().context("Moodle's address has no host")?;
-    let is_behind_proxy = stack.settings.values.get(&Component::Lms).is_some_and(|values| values["reverseProxy"] == true);
+    let is_behind_proxy = stack
+        .settings
+        .values
+        .get(&Component::Lms)
+        .is_some_and(|values| values["reverseProxy"] == true);
     // there, Moodle refuses who asks by its own name, unless that has another port than its nginx
-    let refuses_its_own = is_behind_proxy && authority.port_u16().is_none_or(|port| port == LOCAL_PORT);
+    let refuses_its_own =
+        is_behind_proxy && authority.port_u16().is_none_or(|port| port == LOCAL_PORT);
     let host = if refuses_its_own { NAME } else { authority.as_str() };
     let http = stack.service(&address(stack))?.with_header(HOST, HeaderValue::from_str(host)?);
     let begun = Instant::now();
     let answer = http.get(LOGIN).await?;
     let text = String::from_utf8_lossy(&answer.body);
     match answer.status {
-        StatusCode::OK if text.contains(MARK) => Ok(format!("200 in {} ms", begun.elapsed().as_millis())),
-        StatusCode::OK => Err(Failure::failed("Moodle answers with another page than the login").into()),
+        StatusCode::OK if text.contains(MARK) => {
+            Ok(format!("200 in {} ms", begun.elapsed().as_millis()))
+        }
+        StatusCode::OK => {
+            Err(Failure::failed("Moodle answers with another page than the login").into())
+        }
         StatusCode::SERVICE_UNAVAILABLE => Err(Failure::failed("Moodle is in maintenance mode")
             .hint("an upgrade ends it, or `php admin/cli/maintenance.php --disable` in the pod")
             .into()),
         status if status.is_redirection() => {
-            let place = answer.headers.get("location").and_then(|place| place.to_str().ok()).unwrap_or("somewhere else");
+            let place = answer
+                .headers
+                .get("location")
+                .and_then(|place| place.to_str().ok())
+                .unwrap_or("somewhere else");
             Err(Failure::failed(format!("Moodle sends visitors of {site} to {place}"))
                 .hint("`kubectl lastack install` gives it its address again")
                 .into())
         }
-        status => Err(Failure::failed(format!("Moodle answered {} to its login page: {}", status.as_u16(), reason(&text))).into()),
+        status => Err(Failure::failed(format!(
+            "Moodle answered {} to its login page: {}",
+            status.as_u16(),
+            reason(&text)
+        ))
+        .into()),
     }
 }
 
@@ -98,11 +119,17 @@ impl Step for Answers {
     }
 
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
-        wait::until_answered(stack, "Moodle", progress, || async { Ok(format!("login page, {}", probe(stack).await?)) }).await
+        wait::until_answered(stack, "Moodle", progress, || async {
+            Ok(format!("login page, {}", probe(stack).await?))
+        })
+        .await
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![format!("kubectl port-forward -n {} service/{NAME} 8080:80", stack.namespace()), format!("curl http://localhost:8080{LOGIN}")]
+        vec![
+            format!("kubectl port-forward -n {} service/{NAME} 8080:80", stack.namespace()),
+            format!("curl http://localhost:8080{LOGIN}"),
+        ]
     }
 }
 
@@ -112,9 +139,11 @@ mod tests {
 
     #[test]
     fn the_sentence_of_an_error_page_is_read_from_its_markup() {
-        let page =
-            "<html><head><title>x</title></head><body class=\"a\"><div>Site is being upgraded,\n <b>please</b> retry later.</div></body></html>";
+        let page = "<html><head><title>x</title></head><body class=\"a\"><div>Site is being upgraded,\n <b>please</b> retry later.</div></body></html>";
         assert_eq!(reason(page), "Site is being upgraded, please retry later.");
-        assert_eq!(reason("Error: Database connection failed"), "Error: Database connection failed");
+        assert_eq!(
+            reason("Error: Database connection failed"),
+            "Error: Database connection failed"
+        );
     }
 }

@@ -44,22 +44,39 @@ impl Step for Course {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observed> {
-        let Some(shortname) = shortname(stack) else { return Ok(Observed::Ok("none is asked for".into())) };
+        let Some(shortname) = shortname(stack) else {
+            return Ok(Observed::Ok("none is asked for".into()));
+        };
         let found = client(stack).await?.course(&shortname).await?;
         Ok(match found.course {
             None => Observed::Missing(format!("course {shortname}")),
-            Some(_) if found.enrolled && found.has_password => Observed::Ok(format!("{shortname}, learner {LEARNER}")),
-            Some(_) if found.learner.is_none() => Observed::Ok(format!("{shortname}, without its learners")),
-            Some(_) if found.has_password => Observed::Ok(format!("{shortname}, learner {LEARNER} is no longer in it")),
-            Some(_) => Observed::drifted(format!("learner {LEARNER}"), "without a password", "able to sign in"),
+            Some(_) if found.enrolled && found.has_password => {
+                Observed::Ok(format!("{shortname}, learner {LEARNER}"))
+            }
+            Some(_) if found.learner.is_none() => {
+                Observed::Ok(format!("{shortname}, without its learners"))
+            }
+            Some(_) if found.has_password => {
+                Observed::Ok(format!("{shortname}, learner {LEARNER} is no longer in it"))
+            }
+            Some(_) => Observed::drifted(
+                format!("learner {LEARNER}"),
+                "without a password",
+                "able to sign in",
+            ),
         })
     }
 
     async fn converge(&self, stack: &Stack, progress: &Progress) -> Result<Converged> {
-        let (Some(shortname), Some(size)) = (shortname(stack), size(stack)) else { return Ok(Converged::Done("none is asked for".into())) };
+        let (Some(shortname), Some(size)) = (shortname(stack), size(stack)) else {
+            return Ok(Converged::Done("none is asked for".into()));
+        };
         progress.say(&format!("Moodle makes course {shortname}"));
         let password: SecretString = secrets::value(stack, NAME, "learner-password").await?;
-        client(stack).await?.make_course(&shortname, &format!("Test course {size}"), &size, &password).await?;
+        client(stack)
+            .await?
+            .make_course(&shortname, &format!("Test course {size}"), &size, &password)
+            .await?;
         Ok(Converged::Done(format!("{shortname}, learner {LEARNER}")))
     }
 
@@ -67,7 +84,9 @@ impl Step for Course {
         let Some((shortname, size)) = shortname(stack).zip(size(stack)) else { return Vec::new() };
         let exec = format!("kubectl exec -n {} deploy/{NAME} -- php", stack.namespace());
         vec![
-            format!("{exec} admin/tool/generator/cli/maketestcourse.php --shortname={shortname} --size={size} --bypasscheck"),
+            format!(
+                "{exec} admin/tool/generator/cli/maketestcourse.php --shortname={shortname} --size={size} --bypasscheck"
+            ),
             format!("{exec} admin/cli/reset_password.php --username={LEARNER}"),
         ]
     }

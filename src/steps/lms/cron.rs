@@ -33,7 +33,10 @@ pub fn fault(state: &State) -> Option<String> {
     match since(state) {
         None if state.last_cron == 0 => Some("Moodle's cron has never run".into()),
         None => Some("Moodle's cron has not sent anything yet".into()),
-        Some(since) if since.as_secs() > LATE => Some(format!("Moodle's cron sent last {} ago, and is due every minute", age::age(since))),
+        Some(since) if since.as_secs() > LATE => Some(format!(
+            "Moodle's cron sent last {} ago, and is due every minute",
+            age::age(since)
+        )),
         Some(_) => None,
     }
 }
@@ -61,9 +64,10 @@ impl Step for Cron {
             let state = client(stack).await?.state().await?;
             Ok(match fault(&state) {
                 None => Wait::Ready("sends every minute".into()),
-                Some(why) if state.emit.as_ref().is_some_and(|emit| emit.disabled) => {
-                    Wait::Fatal { why, hint: "enable it in Site administration, Server, Scheduled tasks".into() }
-                }
+                Some(why) if state.emit.as_ref().is_some_and(|emit| emit.disabled) => Wait::Fatal {
+                    why,
+                    hint: "enable it in Site administration, Server, Scheduled tasks".into(),
+                },
                 Some(why) => Wait::Waiting(why),
             })
         })
@@ -71,6 +75,10 @@ impl Step for Cron {
     }
 
     fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![format!("kubectl exec -n {} deploy/{} -- php admin/cli/scheduled_task.php --list", stack.namespace(), super::NAME)]
+        vec![format!(
+            "kubectl exec -n {} deploy/{} -- php admin/cli/scheduled_task.php --list",
+            stack.namespace(),
+            super::NAME
+        )]
     }
 }

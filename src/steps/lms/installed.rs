@@ -56,8 +56,12 @@ impl Step for Installed {
             let missing = missing(stack).await;
             if matches!(missing, Ok(Some(_))) && !restarted.swap(true, Ordering::Relaxed) {
                 let (pods, selection) = (stack.api::<Pod>(), ListParams::default().labels(PODS));
-                pods.delete_collection(&DeleteParams::default(), &selection).await.context("the pods of Moodle")?;
-                return Ok(Wait::Waiting("restarting Moodle, which then installs the plugin".into()));
+                pods.delete_collection(&DeleteParams::default(), &selection)
+                    .await
+                    .context("the pods of Moodle")?;
+                return Ok(Wait::Waiting(
+                    "restarting Moodle, which then installs the plugin".into(),
+                ));
             }
             Ok(match moodle::rollout(stack).await? {
                 Wait::Ready(detail) => match missing {

@@ -38,7 +38,8 @@ const RELEASE: &str = "lms";
 /// The Deployment, the Service and the Secret of the accounts.
 pub const NAME: &str = "lms-moodle";
 const PODS: &str = "app.kubernetes.io/instance=lms,app.kubernetes.io/component=web";
-const POSTGRESQL: Database = Database { part: "Moodle", component: Component::Lms, name: "lms-postgresql" };
+const POSTGRESQL: Database =
+    Database { part: "Moodle", component: Component::Lms, name: "lms-postgresql" };
 /// The administrator.
 const USER: &str = "user";
 /// The cron sends every minute. An event that is older than this has been overlooked.
@@ -74,9 +75,13 @@ impl Part for Lms {
 
     async fn status(&self, stack: &Stack) -> PartStatus {
         let mut status = PartStatus::default();
-        let (runs, pods, answers, state) =
-            join4(release::runs(stack, RELEASE), release::pods(stack, NAME), answers::probe(stack), async { client(stack).await?.state().await })
-                .await;
+        let (runs, pods, answers, state) = join4(
+            release::runs(stack, RELEASE),
+            release::pods(stack, NAME),
+            answers::probe(stack),
+            async { client(stack).await?.state().await },
+        )
+        .await;
         let Some(runs) = runs else {
             status.runs = Fact::Bad("not installed".into());
             return status;
@@ -101,19 +106,33 @@ impl Part for Lms {
 
     async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>> {
         let mut found = Vec::new();
-        let accounts = [(USER, "moodle-password", "administers Moodle"), (course::LEARNER, "learner-password", "learns in the test course")];
+        let accounts = [
+            (USER, "moodle-password", "administers Moodle"),
+            (course::LEARNER, "learner-password", "learns in the test course"),
+        ];
         let url = outside_url(stack).await.ok().flatten().unwrap_or_else(|| address(stack));
         for (user, key, purpose) in accounts {
             let Some(password) = secrets::optional(stack, NAME, key).await? else { continue };
-            found.push(Credential { user: user.into(), password, purpose, secret: format!("{NAME}/{key}"), url: url.clone() });
+            found.push(Credential {
+                user: user.into(),
+                password,
+                purpose,
+                secret: format!("{NAME}/{key}"),
+                url: url.clone(),
+            });
         }
         Ok(found)
     }
 
     fn volumes(&self, stack: &Stack) -> Option<(String, usize)> {
         let values = stack.settings.values.get(&Component::Lms);
-        let own_claim = values.and_then(|values| values["persistence"]["existingClaim"].as_str()).unwrap_or_default();
-        Some((release::objects_of(RELEASE), usize::from(own_claim.is_empty()) + usize::from(POSTGRESQL.is_ours(stack))))
+        let own_claim = values
+            .and_then(|values| values["persistence"]["existingClaim"].as_str())
+            .unwrap_or_default();
+        Some((
+            release::objects_of(RELEASE),
+            usize::from(own_claim.is_empty()) + usize::from(POSTGRESQL.is_ours(stack)),
+        ))
     }
 
     async fn release(&self, stack: &Stack) -> Result<Option<Install>> {
@@ -141,19 +160,25 @@ async fn hop(stack: &Stack, state: &State) -> Fact {
         Err(error) => return Fact::from_error(&error),
     };
     let Some(queue) = &state.queue else { return Fact::Bad(why.unwrap_or_default()) };
-    let faults: Vec<String> = [why, stuck(queue, state.now), lost(queue), full(state)].into_iter().flatten().collect();
-    let mut text = format!("{} events, {} waiting", age::count(queue.logged), age::count(queue.waiting));
-    let refused: u64 = queue.failed.iter().filter(|failed| failed.alone).map(|failed| failed.events).sum();
+    let faults: Vec<String> =
+        [why, stuck(queue, state.now), lost(queue), full(state)].into_iter().flatten().collect();
+    let mut text =
+        format!("{} events, {} waiting", age::count(queue.logged), age::count(queue.waiting));
+    let refused: u64 =
+        queue.failed.iter().filter(|failed| failed.alone).map(|failed| failed.events).sum();
     if refused > 0 {
         text.push_str(&format!(", {} refused by the LRS", age::count(refused)));
     }
-    if faults.is_empty() { Fact::Good(text) } else { Fact::Bad(format!("{text}; {}", faults.join("; "))) }
+    if faults.is_empty() {
+        Fact::Good(text)
+    } else {
+        Fact::Bad(format!("{text}; {}", faults.join("; ")))
+    }
 }
 
 /// What waits and what failed, by cause, for programs.
 fn figures(queue: &Queue) -> Map<String, Value> {
-    let failed =
-        |failed: &Failed| json!({"cause": failed.cause(), "events": failed.events, "oldest": rfc3339(failed.oldest), "sentAgain": failed.is_due()});
+    let failed = |failed: &Failed| json!({"cause": failed.cause(), "events": failed.events, "oldest": rfc3339(failed.oldest), "sentAgain": failed.is_due()});
     let figures = json!({
         "events": queue.logged,
         "waiting": queue.waiting,
@@ -170,7 +195,8 @@ fn rfc3339(seconds: i64) -> Option<String> {
 /// A queue that nobody empties.
 fn stuck(queue: &Queue, now: i64) -> Option<String> {
     let waits = since(queue.oldest_waiting, now);
-    (queue.oldest_waiting > 0 && waits > PATIENCE).then(|| format!("the oldest waits since {}", age::age(waits)))
+    (queue.oldest_waiting > 0 && waits > PATIENCE)
+        .then(|| format!("the oldest waits since {}", age::age(waits)))
 }
 
 /// Between two of Moodle's own times.
@@ -208,12 +234,17 @@ pub fn address(stack: &Stack) -> String {
 /// Moodle through one of its pods that runs, even if it is not ready.
 pub async fn client(stack: &Stack) -> Result<Moodle> {
     let pods = pods::list(stack, PODS).await?;
-    let runs = |pod: &&Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
+    let runs = |pod: &&Pod| {
+        pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
+    };
     let pod = pods.iter().find(|pod| pods::is_ready(pod)).or_else(|| pods.iter().find(runs));
     let Some(name) = pod.and_then(|pod| pod.metadata.name.clone()) else {
-        return Err(Failure::failed(format!("no pod of Moodle runs in namespace {}", stack.namespace()))
-            .hint("`kubectl lastack status` says why, `kubectl lastack install` makes one")
-            .into());
+        return Err(Failure::failed(format!(
+            "no pod of Moodle runs in namespace {}",
+            stack.namespace()
+        ))
+        .hint("`kubectl lastack status` says why, `kubectl lastack install` makes one")
+        .into());
     };
     Ok(Moodle::in_pod(stack, name))
 }

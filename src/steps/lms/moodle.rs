@@ -41,12 +41,19 @@ pub async fn outside_url(stack: &Stack) -> Result<Option<String>> {
     if let Some(over) = stack.settings.values.get(&Component::Lms) {
         merge_values(&mut values, over);
     }
-    let text = |path: &str| values.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
-    if let (Some(true), Some(host)) = (values.pointer("/ingress/enabled").and_then(Value::as_bool), text("/ingress/host")) {
+    let text =
+        |path: &str| values.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
+    if let (Some(true), Some(host)) =
+        (values.pointer("/ingress/enabled").and_then(Value::as_bool), text("/ingress/host"))
+    {
         return Ok(Some(release::host_url(host, text("/ingress/tlsSecret").is_some())));
     }
     // an address that outlived what was asked for is not used: nobody would answer there
-    if text("/service/type") == Some("ClusterIP") { Ok(None) } else { release::service_url(stack, NAME).await }
+    if text("/service/type") == Some("ClusterIP") {
+        Ok(None)
+    } else {
+        release::service_url(stack, NAME).await
+    }
 }
 
 /// The address that a person's own values give.
@@ -92,7 +99,9 @@ impl MoodleRelease {
         wait::until(stack, &format!("service {NAME}"), progress, || async {
             Ok(match release::service_url(stack, NAME).await? {
                 Some(url) => State::Ready(url),
-                None if begun.elapsed() >= PATIENCE_FOR_ADDRESS => State::Ready("no address".into()),
+                None if begun.elapsed() >= PATIENCE_FOR_ADDRESS => {
+                    State::Ready("no address".into())
+                }
                 None => State::Waiting(format!("service {NAME} has no address yet")),
             })
         })
@@ -102,14 +111,21 @@ impl MoodleRelease {
 
     /// Whether the address will be the Service's, and there is no Service yet that could have it.
     async fn needs_another_service(stack: &Stack) -> Result<bool> {
-        if !matches!(stack.settings.expose(), Expose::Loadbalancer | Expose::Nodeport) || own_url(stack).is_some() {
+        if !matches!(stack.settings.expose(), Expose::Loadbalancer | Expose::Nodeport)
+            || own_url(stack).is_some()
+        {
             return Ok(false);
         }
         let service = stack.api::<Service>().get_opt(NAME).await?;
-        Ok(service.and_then(|service| service.spec?.type_).as_deref() != Some(stack.settings.expose().service_type()))
+        Ok(service.and_then(|service| service.spec?.type_).as_deref()
+            != Some(stack.settings.expose().service_type()))
     }
 
-    async fn upgrade(stack: &Stack, install: &Install, progress: &Progress<'_>) -> Result<Converged> {
+    async fn upgrade(
+        stack: &Stack,
+        install: &Install,
+        progress: &Progress<'_>,
+    ) -> Result<Converged> {
         let look = || async {
             release::replace_stuck(stack, POSTGRESQL.name).await?;
             rollout(stack).await
@@ -158,7 +174,9 @@ impl Step for MoodleRelease {
         }
         let url = install.values["siteUrl"].as_str().unwrap_or_default();
         let address = match needs_address && outside_url(stack).await?.is_none() {
-            true => format!("no address came for service {NAME}: at {url} until the next install finds one"),
+            true => format!(
+                "no address came for service {NAME}: at {url} until the next install finds one"
+            ),
             false => format!("at {url}"),
         };
         Ok(match converged {

@@ -23,7 +23,16 @@ const LARGEST_ZIP: u64 = 32 << 20;
 /// A ConfigMap holds 1 MiB together with its metadata.
 const LARGEST_PACKED: usize = 900 << 10;
 /// Folders and files of a release that Moodle never loads.
-const IDLE: [&str; 8] = ["tests", "docs", "scripts", "node_modules", "composer.json", "composer.lock", "README.md", "SECURITY.md"];
+const IDLE: [&str; 8] = [
+    "tests",
+    "docs",
+    "scripts",
+    "node_modules",
+    "composer.json",
+    "composer.lock",
+    "README.md",
+    "SECURITY.md",
+];
 
 /// A plugin, ready to be put into the cluster.
 #[derive(Debug)]
@@ -47,19 +56,30 @@ impl Package {
     /// From a file of this machine, or an address.
     pub async fn from(place: &str, say: &(dyn Fn(&str) + Sync)) -> Result<Self> {
         let zip = if place.starts_with("http://") || place.starts_with("https://") {
-            download::get(place, LARGEST_ZIP, say).await.map_err(|error| match error.downcast_ref::<Failure>() {
-                Some(_) => error,
-                None => error.context(
-                    Failure::failed("the plugin that sends Moodle's events did not come")
-                        .hint("download it elsewhere and name the file: `--plugin FILE`"),
-                ),
+            download::get(place, LARGEST_ZIP, say).await.map_err(|error| {
+                match error.downcast_ref::<Failure>() {
+                    Some(_) => error,
+                    None => error.context(
+                        Failure::failed("the plugin that sends Moodle's events did not come")
+                            .hint("download it elsewhere and name the file: `--plugin FILE`"),
+                    ),
+                }
             })?
         } else {
-            let size = std::fs::metadata(place).map_err(|error| Failure::usage(format!("cannot read {place}: {error}")))?.len();
+            let size = std::fs::metadata(place)
+                .map_err(|error| Failure::usage(format!("cannot read {place}: {error}")))?
+                .len();
             if size > LARGEST_ZIP {
-                return Err(Failure::usage(format!("{place} is larger than {} MB, which no release of {COMPONENT} is", LARGEST_ZIP >> 20)).into());
+                return Err(Failure::usage(format!(
+                    "{place} is larger than {} MB, which no release of {COMPONENT} is",
+                    LARGEST_ZIP >> 20
+                ))
+                .into());
             }
-            Bytes::from(std::fs::read(place).map_err(|error| Failure::usage(format!("cannot read {place}: {error}")))?)
+            Bytes::from(
+                std::fs::read(place)
+                    .map_err(|error| Failure::usage(format!("cannot read {place}: {error}")))?,
+            )
         };
         Self::from_zip(zip, &download::without_credentials(place))
     }
@@ -75,7 +95,9 @@ impl Package {
                 "{} is not {COMPONENT} {} as it was released: its checksum is {}, should be {}",
                 source.url, source.version, self.digest, source.sha256
             );
-            return Err(Failure::failed(why).hint("do not use it; a copy that you trust can be named with `--plugin FILE`").into());
+            return Err(Failure::failed(why)
+                .hint("do not use it; a copy that you trust can be named with `--plugin FILE`")
+                .into());
         }
         Ok(self)
     }
@@ -105,7 +127,13 @@ impl PluginVersion {
     /// Reads `$plugin->release = '5.0.1';` and its like. None when the file is another plugin's, or no plugin's.
     fn parse(text: &str) -> Option<Self> {
         let value = |name: &str| {
-            let assigned = text.lines().find_map(|line| line.trim().strip_prefix("$plugin->")?.strip_prefix(name)?.trim_start().strip_prefix('='))?;
+            let assigned = text.lines().find_map(|line| {
+                line.trim()
+                    .strip_prefix("$plugin->")?
+                    .strip_prefix(name)?
+                    .trim_start()
+                    .strip_prefix('=')
+            })?;
             Some(assigned.split(';').next()?.trim().to_string())
         };
         let unquoted = |text: String| text.trim_matches(['\'', '"']).to_string();
@@ -127,8 +155,17 @@ impl PluginVersion {
     /// `Moodle 4.3 to 5.1`
     pub fn made_for(&self) -> String {
         // 39 is 3.9, and from 4.0 on 400 is
-        let name = |branch: u32| if branch < 100 { format!("{}.{}", branch / 10, branch % 10) } else { format!("{}.{}", branch / 100, branch % 100) };
-        self.supported.map_or_else(|| "any Moodle".into(), |(first, last)| format!("Moodle {} to {}", name(first), name(last)))
+        let name = |branch: u32| {
+            if branch < 100 {
+                format!("{}.{}", branch / 10, branch % 10)
+            } else {
+                format!("{}.{}", branch / 100, branch % 100)
+            }
+        };
+        self.supported.map_or_else(
+            || "any Moodle".into(),
+            |(first, last)| format!("Moodle {} to {}", name(first), name(last)),
+        )
     }
 }
 
@@ -140,7 +177,10 @@ pub fn branch(version: &str) -> Option<u32> {
 
 /// The folder of the plugin's version.php: archives wrap it in a folder of their own, named as they like.
 fn find_root(files: &BTreeMap<String, Vec<u8>>) -> Option<(String, PluginVersion)> {
-    let mut candidates: Vec<_> = files.iter().filter(|(name, _)| *name == "version.php" || name.ends_with("/version.php")).collect();
+    let mut candidates: Vec<_> = files
+        .iter()
+        .filter(|(name, _)| *name == "version.php" || name.ends_with("/version.php"))
+        .collect();
     candidates.sort_by_key(|(name, _)| name.matches('/').count());
     candidates.into_iter().find_map(|(name, bytes)| {
         let version = PluginVersion::parse(&String::from_utf8_lossy(bytes))?;
@@ -150,7 +190,8 @@ fn find_root(files: &BTreeMap<String, Vec<u8>>) -> Option<(String, PluginVersion
 
 /// What Moodle loads, by its name below the plugin's folder.
 fn reduced<'a>(files: &'a BTreeMap<String, Vec<u8>>, root: &str) -> BTreeMap<&'a str, &'a [u8]> {
-    let below = files.iter().filter_map(|(name, bytes)| Some((name.strip_prefix(root)?, bytes.as_slice())));
+    let below =
+        files.iter().filter_map(|(name, bytes)| Some((name.strip_prefix(root)?, bytes.as_slice())));
     below
         .filter(|(name, _)| {
             let first = name.split('/').next().unwrap_or_default();
@@ -171,12 +212,14 @@ fn digest(files: &BTreeMap<&str, &[u8]>) -> String {
 
 /// The same bytes for the same files, on every machine and day.
 fn pack(files: &BTreeMap<&str, &[u8]>) -> Result<Vec<u8>> {
-    let mut tar = tar::Builder::new(GzBuilder::new().mtime(0).write(Vec::new(), Compression::best()));
+    let mut tar =
+        tar::Builder::new(GzBuilder::new().mtime(0).write(Vec::new(), Compression::best()));
     for (name, bytes) in files {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
-        tar.append_data(&mut header, Path::new("xapi").join(name), *bytes).with_context(|| format!("{name} cannot be packed"))?;
+        tar.append_data(&mut header, Path::new("xapi").join(name), *bytes)
+            .with_context(|| format!("{name} cannot be packed"))?;
     }
     let mut gzip = tar.into_inner()?;
     gzip.flush()?;
@@ -203,7 +246,10 @@ mod tests {
 
     fn names(package: &Package) -> Vec<String> {
         let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(package.archive.as_slice()));
-        tar.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect()
+        tar.entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect()
     }
 
     #[test]
@@ -217,16 +263,37 @@ mod tests {
         ]);
         let package = Package::from_zip(release, "p.zip").unwrap();
         assert_eq!(names(&package), ["xapi/lib.php", "xapi/version.php"]);
-        assert_eq!(package.version, PluginVersion { release: "5.0.1".into(), supported: Some((403, 501)) });
-        let plain = Package::from_zip(zip(&[("xapi/lib.php", "<?php"), ("xapi/version.php", VERSION)]), "p.zip").unwrap();
-        assert_eq!((plain.digest, plain.archive), (package.digest, package.archive), "how it was packed must not matter");
+        assert_eq!(
+            package.version,
+            PluginVersion { release: "5.0.1".into(), supported: Some((403, 501)) }
+        );
+        let plain = Package::from_zip(
+            zip(&[("xapi/lib.php", "<?php"), ("xapi/version.php", VERSION)]),
+            "p.zip",
+        )
+        .unwrap();
+        assert_eq!(
+            (plain.digest, plain.archive),
+            (package.digest, package.archive),
+            "how it was packed must not matter"
+        );
     }
 
     #[test]
     fn a_release_with_another_checksum_is_not_used() {
-        let package = || Package::from_zip(zip(&[("xapi/lib.php", "<?php"), ("xapi/version.php", VERSION)]), "p.zip").unwrap();
-        let source =
-            |sha256: String| PluginSource { version: "5.0.1".into(), supported: (403, 501), url: "https://example.org/p.zip".into(), sha256 };
+        let package = || {
+            Package::from_zip(
+                zip(&[("xapi/lib.php", "<?php"), ("xapi/version.php", VERSION)]),
+                "p.zip",
+            )
+            .unwrap()
+        };
+        let source = |sha256: String| PluginSource {
+            version: "5.0.1".into(),
+            supported: (403, 501),
+            url: "https://example.org/p.zip".into(),
+            sha256,
+        };
         assert!(package().verified(&source(package().digest)).is_ok());
         let refused = package().verified(&source("0".repeat(64))).unwrap_err().to_string();
         assert!(refused.starts_with("https://example.org/p.zip is not logstore_xapi 5.0.1 as it was released: its checksum is "), "{refused}");
@@ -234,16 +301,27 @@ mod tests {
 
     #[test]
     fn another_plugin_and_a_zip_that_means_no_good_are_refused_by_name() {
-        let other = Package::from_zip(zip(&[("mod/version.php", &VERSION.replace("logstore_xapi", "mod_quiz"))]), "q.zip").unwrap_err();
+        let other = Package::from_zip(
+            zip(&[("mod/version.php", &VERSION.replace("logstore_xapi", "mod_quiz"))]),
+            "q.zip",
+        )
+        .unwrap_err();
         assert_eq!(other.to_string(), "q.zip holds no plugin logstore_xapi");
-        let slip = Package::from_zip(zip(&[("xapi/version.php", VERSION), ("../../etc/passwd", "x")]), "s.zip").unwrap_err();
+        let slip = Package::from_zip(
+            zip(&[("xapi/version.php", VERSION), ("../../etc/passwd", "x")]),
+            "s.zip",
+        )
+        .unwrap_err();
         assert!(slip.to_string().contains("points out of the archive"), "{slip}");
     }
 
     #[test]
     fn a_plugin_says_which_moodle_it_is_made_for() {
         let version = PluginVersion::parse(VERSION).unwrap();
-        assert!(version.supports(branch("4.5.12").unwrap()) && version.supports(branch("v5.1.3").unwrap()));
+        assert!(
+            version.supports(branch("4.5.12").unwrap())
+                && version.supports(branch("v5.1.3").unwrap())
+        );
         assert!(!version.supports(branch("4.2.1").unwrap()) && !version.supports(502));
         assert_eq!(version.made_for(), "Moodle 4.3 to 5.1");
         assert_eq!(PluginVersion::parse("<?php $plugin->version = 3;"), None);

@@ -48,7 +48,10 @@ async fn there(stack: &Stack) -> Result<Option<There>> {
     }
     let annotations = map.metadata.annotations.unwrap_or_default();
     let text = |key: &str| annotations.get(key).cloned().unwrap_or_default();
-    let version = PluginVersion { release: text(RELEASE), supported: serde_json::from_str(&text(SUPPORTED)).ok() };
+    let version = PluginVersion {
+        release: text(RELEASE),
+        supported: serde_json::from_str(&text(SUPPORTED)).ok(),
+    };
     Ok(Some(There { version, sha256: text(SHA256), source: text(SOURCE) }))
 }
 
@@ -59,7 +62,11 @@ pub async fn checksum(stack: &Stack) -> Result<String> {
 
 /// The Moodle that is to be installed: the versions file's, or the one of an image that a person's values name.
 fn moodle_version(stack: &Stack) -> String {
-    let over = stack.settings.values.get(&Component::Lms).and_then(|values| values.pointer("/image/tag")?.as_str());
+    let over = stack
+        .settings
+        .values
+        .get(&Component::Lms)
+        .and_then(|values| values.pointer("/image/tag")?.as_str());
     over.unwrap_or(&stack.versions.of(Component::Lms).version).to_string()
 }
 
@@ -67,7 +74,9 @@ impl Plugin {
     /// The package that was asked for by name. None: any of the right release will do.
     async fn asked(&self, stack: &Stack) -> Result<Option<&Package>> {
         match &stack.settings.plugin {
-            Some(place) => self.asked.get_or_try_init(|| Package::from(place, &|_| {})).await.map(Some),
+            Some(place) => {
+                self.asked.get_or_try_init(|| Package::from(place, &|_| {})).await.map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -85,7 +94,11 @@ fn misfit(stack: &Stack, plugin: &PluginVersion) -> Option<Observed> {
     let fits = branch(&moodle).is_none_or(|branch| plugin.supports(branch));
     (!fits).then(|| {
         Observed::blocked(
-            format!("{COMPONENT} {} is made for {}, and this stack has Moodle {moodle}", plugin.release, plugin.made_for()),
+            format!(
+                "{COMPONENT} {} is made for {}, and this stack has Moodle {moodle}",
+                plugin.release,
+                plugin.made_for()
+            ),
             "name a release that goes with it: `--plugin FILE`",
         )
     })
@@ -96,7 +109,9 @@ fn misfit(stack: &Stack, plugin: &PluginVersion) -> Option<Observed> {
 fn brought_from(place: &str) -> String {
     let file = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or_default().to_string();
     match download::without_credentials(place).split_once("://") {
-        Some((_, address)) => format!("{}/{}", address.split('/').next().unwrap_or_default(), file(address)),
+        Some((_, address)) => {
+            format!("{}/{}", address.split('/').next().unwrap_or_default(), file(address))
+        }
         None => file(place),
     }
 }
@@ -121,19 +136,29 @@ impl Step for Plugin {
             return Ok(match there {
                 None => Observed::Missing(what),
                 Some(there) if there.sha256 == package.digest => Observed::Ok(what),
-                Some(there) => Observed::drifted(format!("configmap {PLUGIN}"), format!("{COMPONENT} {}", there.version.release), what),
+                Some(there) => Observed::drifted(
+                    format!("configmap {PLUGIN}"),
+                    format!("{COMPONENT} {}", there.version.release),
+                    what,
+                ),
             });
         }
         let wanted = released(stack);
         // one that a person brought stays until another is named
-        let is_another_release = |there: &There| there.source.contains("://") && there.version.release != wanted.release;
+        let is_another_release =
+            |there: &There| there.source.contains("://") && there.version.release != wanted.release;
         let (then, found) = match &there {
             None => (&wanted, Observed::Missing(format!("{COMPONENT} {}", wanted.release))),
             Some(there) if is_another_release(there) => {
                 let is = format!("{COMPONENT} {}", there.version.release);
-                (&wanted, Observed::drifted(format!("configmap {PLUGIN}"), is, wanted.release.as_str()))
+                (
+                    &wanted,
+                    Observed::drifted(format!("configmap {PLUGIN}"), is, wanted.release.as_str()),
+                )
             }
-            Some(there) => (&there.version, Observed::Ok(format!("{COMPONENT} {}", there.version.release))),
+            Some(there) => {
+                (&there.version, Observed::Ok(format!("{COMPONENT} {}", there.version.release)))
+            }
         };
         Ok(misfit(stack, then).unwrap_or(found))
     }
@@ -142,7 +167,9 @@ impl Step for Plugin {
         let source = stack.versions.of(Component::Lms).plugin();
         let released;
         let (package, place) = match self.asked(stack).await? {
-            Some(package) => (package, brought_from(stack.settings.plugin.as_deref().unwrap_or_default())),
+            Some(package) => {
+                (package, brought_from(stack.settings.plugin.as_deref().unwrap_or_default()))
+            }
             None => {
                 released = Package::released(source, &|detail: &str| progress.say(detail)).await?;
                 (&released, source.url.clone())
@@ -157,14 +184,24 @@ impl Step for Plugin {
             "binaryData": BTreeMap::from([(ARCHIVE, ByteString(package.archive.clone()))]),
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
-        stack.api::<ConfigMap>().patch(PLUGIN, &params, &Patch::Apply(&map)).await.with_context(|| format!("configmap {PLUGIN}"))?;
-        Ok(Converged::Done(format!("{COMPONENT} {}, sha256 {}", package.version.release, &package.digest[..12])))
+        stack
+            .api::<ConfigMap>()
+            .patch(PLUGIN, &params, &Patch::Apply(&map))
+            .await
+            .with_context(|| format!("configmap {PLUGIN}"))?;
+        Ok(Converged::Done(format!(
+            "{COMPONENT} {}, sha256 {}",
+            package.version.release,
+            &package.digest[..12]
+        )))
     }
 
     async fn retractable(&self, stack: &Stack, how: Retraction) -> Result<Retracted> {
         Ok(match apply::is_there(&stack.api::<ConfigMap>(), PLUGIN).await? {
             false => Retracted::Nothing,
-            true if how.keep_data => Retracted::Kept(format!("configmap {PLUGIN}: the database of Moodle knows this plugin")),
+            true if how.keep_data => Retracted::Kept(format!(
+                "configmap {PLUGIN}: the database of Moodle knows this plugin"
+            )),
             true => Retracted::Removed(format!("configmap {PLUGIN}")),
         })
     }

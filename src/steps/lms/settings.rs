@@ -47,7 +47,9 @@ fn wanted(stack: &Stack) -> BTreeMap<&'static str, String> {
 
 /// The first setting that is not as it should be.
 pub async fn drift(stack: &Stack, state: &State) -> Result<Option<Drift>> {
-    let drifted = |name: &str, from: &str, to: &str| Some(Drift { what: format!("{COMPONENT}/{name}"), from: from.into(), to: to.into() });
+    let drifted = |name: &str, from: &str, to: &str| {
+        Some(Drift { what: format!("{COMPONENT}/{name}"), from: from.into(), to: to.into() })
+    };
     for (name, wanted) in wanted(stack) {
         let is = state.settings.get(name).map_or("", String::as_str);
         if is != wanted {
@@ -58,8 +60,15 @@ pub async fn drift(stack: &Stack, state: &State) -> Result<Option<Drift>> {
     if state.password_sha256 != HEXLOWER.encode(&Sha256::digest(password.expose_secret())) {
         return Ok(drifted("password", "another", "that of the LRS account"));
     }
-    let has_routes = state.settings.get("routes").is_some_and(|routes| !routes.trim_matches([',', ' ']).is_empty());
-    Ok(if has_routes { None } else { drifted("routes", "empty, so no event is sent", "the events to send") })
+    let has_routes = state
+        .settings
+        .get("routes")
+        .is_some_and(|routes| !routes.trim_matches([',', ' ']).is_empty());
+    Ok(if has_routes {
+        None
+    } else {
+        drifted("routes", "empty, so no event is sent", "the events to send")
+    })
 }
 
 #[async_trait]
@@ -86,10 +95,14 @@ impl Step for Settings {
         }
         Ok(match drift(stack, &state).await? {
             None => Observed::Ok(format!("to {}", lrs::endpoint(stack))),
-            Some(drift) if state.forced.iter().any(|name| drift.what == format!("{COMPONENT}/{name}")) => Observed::blocked(
-                format!("{drift}, but config.php of this Moodle holds it fast"),
-                "take it out of `forced_plugin_settings`, or ask for the same in lastack.yaml",
-            ),
+            Some(drift)
+                if state.forced.iter().any(|name| drift.what == format!("{COMPONENT}/{name}")) =>
+            {
+                Observed::blocked(
+                    format!("{drift}, but config.php of this Moodle holds it fast"),
+                    "take it out of `forced_plugin_settings`, or ask for the same in lastack.yaml",
+                )
+            }
             Some(drift) => Observed::Drifted(drift),
         })
     }

@@ -24,13 +24,23 @@ pub async fn check(stack: &Stack) -> Result<Observed> {
 
 async fn by_ingress(stack: &Stack) -> Result<Observed> {
     let asked = &stack.settings.ingress;
-    let classes = Api::<IngressClass>::all(stack.target.client.clone()).list(&ListParams::default()).await?.items;
-    let class = match class_of(&classes, asked.class_name.as_deref().filter(|name| !name.is_empty())) {
-        Ok(class) => class,
-        Err(refusal) => return Ok(Observed::Blocked(refusal)),
-    };
-    let missing = missing_certificate(stack).await?.map(|secret| format!("; secret {secret} is not there yet")).unwrap_or_default();
-    Ok(Observed::Ok(format!("by Ingresses of class {class} under {}{missing}", asked.domain.as_deref().unwrap_or_default())))
+    let classes = Api::<IngressClass>::all(stack.target.client.clone())
+        .list(&ListParams::default())
+        .await?
+        .items;
+    let class =
+        match class_of(&classes, asked.class_name.as_deref().filter(|name| !name.is_empty())) {
+            Ok(class) => class,
+            Err(refusal) => return Ok(Observed::Blocked(refusal)),
+        };
+    let missing = missing_certificate(stack)
+        .await?
+        .map(|secret| format!("; secret {secret} is not there yet"))
+        .unwrap_or_default();
+    Ok(Observed::Ok(format!(
+        "by Ingresses of class {class} under {}{missing}",
+        asked.domain.as_deref().unwrap_or_default()
+    )))
 }
 
 /// The class that somebody named, or the cluster's default one.
@@ -38,7 +48,9 @@ fn class_of<'a>(classes: &'a [IngressClass], named: Option<&str>) -> Result<&'a 
     let name = |class: &'a IngressClass| class.metadata.name.as_deref().unwrap_or_default();
     let found = match named {
         Some(named) => classes.iter().find(|class| name(class) == named),
-        None => classes.iter().find(|class| is_default(&class.metadata, "ingressclass.kubernetes.io/is-default-class")),
+        None => classes.iter().find(|class| {
+            is_default(&class.metadata, "ingressclass.kubernetes.io/is-default-class")
+        }),
     };
     found.map(name).ok_or_else(|| {
         let names: Vec<_> = classes.iter().map(name).collect();
@@ -57,6 +69,9 @@ fn class_of<'a>(classes: &'a [IngressClass], named: Option<&str>) -> Result<&'a 
 
 /// A controller that has no certificate yet serves one of its own, which no browser trusts.
 async fn missing_certificate(stack: &Stack) -> Result<Option<&str>> {
-    let Some(secret) = stack.settings.ingress.tls_secret.as_deref().filter(|name| !name.is_empty()) else { return Ok(None) };
+    let Some(secret) = stack.settings.ingress.tls_secret.as_deref().filter(|name| !name.is_empty())
+    else {
+        return Ok(None);
+    };
     Ok(stack.api::<Secret>().get_opt(secret).await?.is_none().then_some(secret))
 }

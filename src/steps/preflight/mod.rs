@@ -6,7 +6,9 @@ mod room;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use futures::future::try_join_all;
-use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -33,7 +35,15 @@ pub const ALL: &[StepId] = &[
 ];
 
 pub fn steps() -> Vec<Box<dyn Step>> {
-    vec![Box::new(Cluster), Box::new(HelmPresent), Box::new(Permissions), Box::new(Storage), Box::new(Room), Box::new(Exposure), Box::new(Values)]
+    vec![
+        Box::new(Cluster),
+        Box::new(HelmPresent),
+        Box::new(Permissions),
+        Box::new(Storage),
+        Box::new(Room),
+        Box::new(Exposure),
+        Box::new(Values),
+    ]
 }
 
 /// A step that can only be true or false: there is nothing to converge.
@@ -68,13 +78,25 @@ check!(Values, "preflight.values", values);
 
 async fn cluster(stack: &Stack) -> Result<Observed> {
     let info = stack.target.client.apiserver_version().await.context("the cluster's version")?;
-    let number = |text: &str| text.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<u64>().unwrap_or_default();
+    let number = |text: &str| {
+        text.chars()
+            .take_while(char::is_ascii_digit)
+            .collect::<String>()
+            .parse::<u64>()
+            .unwrap_or_default()
+    };
     let found = (number(&info.major), number(&info.minor));
     let minimum = &stack.versions.kubernetes.minimum;
-    let wanted = minimum.split_once('.').map(|(major, minor)| (number(major), number(minor))).unwrap_or_default();
+    let wanted = minimum
+        .split_once('.')
+        .map(|(major, minor)| (number(major), number(minor)))
+        .unwrap_or_default();
     if found < wanted {
         return Ok(Observed::blocked(
-            format!("this cluster runs Kubernetes {}, the stack needs {minimum} or newer", info.git_version),
+            format!(
+                "this cluster runs Kubernetes {}, the stack needs {minimum} or newer",
+                info.git_version
+            ),
             "upgrade the cluster or choose another with `--context`",
         ));
     }
@@ -86,7 +108,10 @@ async fn helm(stack: &Stack) -> Result<Observed> {
     let range = &stack.versions.helm;
     if *version < range.minimum || *version >= range.below {
         return Ok(Observed::blocked(
-            format!("helm {version} is on PATH, the stack needs {} or newer and below {}", range.minimum, range.below),
+            format!(
+                "helm {version} is on PATH, the stack needs {} or newer and below {}",
+                range.minimum, range.below
+            ),
             "install helm 3 or 4: https://helm.sh/docs/intro/install",
         ));
     }
@@ -142,24 +167,46 @@ fn needed_by(settings: &Settings) -> Vec<(&'static str, &'static str, &'static s
 
 async fn permissions(stack: &Stack) -> Result<Observed> {
     let needed = [NEEDED, &needed_by(&stack.settings)].concat();
-    let answers = try_join_all(needed.iter().map(|(verb, group, resource)| may(stack, Some(stack.namespace()), verb, group, resource))).await?;
+    let answers =
+        try_join_all(needed.iter().map(|(verb, group, resource)| {
+            may(stack, Some(stack.namespace()), verb, group, resource)
+        }))
+        .await?;
     let refused: Vec<String> = needed
         .iter()
         .zip(answers)
         .filter(|(_, allowed)| !allowed)
-        .map(|((verb, group, resource), _)| if group.is_empty() { format!("{verb} {resource}") } else { format!("{verb} {resource}.{group}") })
+        .map(|((verb, group, resource), _)| {
+            if group.is_empty() {
+                format!("{verb} {resource}")
+            } else {
+                format!("{verb} {resource}.{group}")
+            }
+        })
         .collect();
     if refused.is_empty() {
-        return Ok(Observed::Ok(format!("all that install needs in namespace {}", stack.namespace())));
+        return Ok(Observed::Ok(format!(
+            "all that install needs in namespace {}",
+            stack.namespace()
+        )));
     }
     Ok(Observed::forbidden(
         format!("you may not {} in namespace {}", refused.join(", "), stack.namespace()),
-        format!("ask who runs the cluster for the role `edit` and the ECK roles in namespace {}", stack.namespace()),
+        format!(
+            "ask who runs the cluster for the role `edit` and the ECK roles in namespace {}",
+            stack.namespace()
+        ),
     ))
 }
 
 /// Whether the user may do something, in a namespace or in the whole cluster.
-pub async fn may(stack: &Stack, namespace: Option<&str>, verb: &str, group: &str, resource: &str) -> Result<bool> {
+pub async fn may(
+    stack: &Stack,
+    namespace: Option<&str>,
+    verb: &str,
+    group: &str,
+    resource: &str,
+) -> Result<bool> {
     let (resource, subresource) = match resource.split_once('/') {
         Some((resource, sub)) => (resource, Some(sub.to_string())),
         None => (resource, None),
@@ -173,40 +220,66 @@ pub async fn may(stack: &Stack, namespace: Option<&str>, verb: &str, group: &str
         ..Default::default()
     };
     let review = SelfSubjectAccessReview {
-        spec: SelfSubjectAccessReviewSpec { resource_attributes: Some(attributes), ..Default::default() },
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(attributes),
+            ..Default::default()
+        },
         ..Default::default()
     };
     let api: Api<SelfSubjectAccessReview> = Api::all(stack.target.client.clone());
-    let answer = api.create(&PostParams::default(), &review).await.context("asking what you may do")?;
+    let answer =
+        api.create(&PostParams::default(), &review).await.context("asking what you may do")?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
 async fn storage(stack: &Stack) -> Result<Observed> {
-    let classes = Api::<StorageClass>::all(stack.target.client.clone()).list(&ListParams::default()).await?;
-    let default = classes.items.iter().find(|class| is_default(&class.metadata, "storageclass.kubernetes.io/is-default-class"));
+    let classes =
+        Api::<StorageClass>::all(stack.target.client.clone()).list(&ListParams::default()).await?;
+    let default = classes
+        .items
+        .iter()
+        .find(|class| is_default(&class.metadata, "storageclass.kubernetes.io/is-default-class"));
     Ok(match default {
-        Some(class) => Observed::Ok(format!("storage class {}", class.metadata.name.as_deref().unwrap_or_default())),
-        None if has_volumes(stack).await? => Observed::Ok("no default storage class, and all volumes are there".into()),
+        Some(class) => Observed::Ok(format!(
+            "storage class {}",
+            class.metadata.name.as_deref().unwrap_or_default()
+        )),
+        None if has_volumes(stack).await? => {
+            Observed::Ok("no default storage class, and all volumes are there".into())
+        }
         None => {
-            let names: Vec<_> = classes.items.iter().filter_map(|class| class.metadata.name.as_deref()).collect();
+            let names: Vec<_> =
+                classes.items.iter().filter_map(|class| class.metadata.name.as_deref()).collect();
             let hint = match names.first() {
                 Some(name) => {
                     let value = r#"{"metadata":{"annotations":{"storageclass.kubernetes.io/is-default-class":"true"}}}"#;
-                    format!("it has {}; make one the default: kubectl patch storageclass {name} -p '{value}'", names.join(", "))
+                    format!(
+                        "it has {}; make one the default: kubectl patch storageclass {name} -p '{value}'",
+                        names.join(", ")
+                    )
                 }
                 None => "it has none at all: install a volume provisioner first".into(),
             };
-            Observed::blocked("the cluster has no default storage class, so nothing can be stored", hint)
+            Observed::blocked(
+                "the cluster has no default storage class, so nothing can be stored",
+                hint,
+            )
         }
     })
 }
 
 /// Whether every volume of the stack is there, so that none is to be made.
 async fn has_volumes(stack: &Stack) -> Result<bool> {
-    let is_bound = |claim: &PersistentVolumeClaim| claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound");
+    let is_bound = |claim: &PersistentVolumeClaim| {
+        claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound")
+    };
     for part in steps::parts().iter().filter(|part| stack.settings.has(part.component())) {
         let Some((labels, wanted)) = part.volumes(stack) else { continue };
-        let claims = stack.api::<PersistentVolumeClaim>().list(&ListParams::default().labels(&labels)).await.context("the volume claims")?;
+        let claims = stack
+            .api::<PersistentVolumeClaim>()
+            .list(&ListParams::default().labels(&labels))
+            .await
+            .context("the volume claims")?;
         if claims.items.iter().filter(|claim| is_bound(claim)).count() < wanted {
             return Ok(false);
         }
@@ -216,22 +289,36 @@ async fn has_volumes(stack: &Stack) -> Result<bool> {
 
 /// Of classes, the one that is taken when none is named has an annotation that says so.
 fn is_default(metadata: &ObjectMeta, annotation: &str) -> bool {
-    metadata.annotations.as_ref().and_then(|annotations| annotations.get(annotation)).is_some_and(|value| value == "true")
+    metadata
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(annotation))
+        .is_some_and(|value| value == "true")
 }
 
 /// A value that a chart refuses is said before minutes are spent on what comes before that chart.
 async fn values(stack: &Stack) -> Result<Observed> {
     let mut fit = Vec::new();
-    for part in steps::parts().iter().filter(|part| stack.settings.values.contains_key(&part.component())) {
+    for part in
+        steps::parts().iter().filter(|part| stack.settings.values.contains_key(&part.component()))
+    {
         let Some(install) = part.release(stack).await? else { continue };
         let name = part.component().as_str();
         if let Err(error) = stack.helm.try_values(&install).await {
             return Ok(Observed::blocked(
-                format!("the values for {name} do not fit {}: {}", install.chart.shown(), one_line(&error)),
+                format!(
+                    "the values for {name} do not fit {}: {}",
+                    install.chart.shown(),
+                    one_line(&error)
+                ),
                 format!("correct them, and give them again: --values {name}=FILE"),
             ));
         }
         fit.push(name);
     }
-    Ok(Observed::Ok(if fit.is_empty() { "none of your own".into() } else { format!("those for {} fit", fit.join(", ")) }))
+    Ok(Observed::Ok(if fit.is_empty() {
+        "none of your own".into()
+    } else {
+        format!("those for {} fit", fit.join(", "))
+    }))
 }

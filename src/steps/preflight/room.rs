@@ -11,13 +11,23 @@ use crate::stack::step::Observed;
 
 pub async fn check(stack: &Stack) -> Result<Observed> {
     let sizes = stack.settings.profile().sizes();
-    let wanted: Vec<(Resources, u32)> =
-        sizes.pods().into_iter().filter(|(component, ..)| stack.settings.has(*component)).map(|(_, requests, count)| (requests, count)).collect();
+    let wanted: Vec<(Resources, u32)> = sizes
+        .pods()
+        .into_iter()
+        .filter(|(component, ..)| stack.settings.has(*component))
+        .map(|(_, requests, count)| (requests, count))
+        .collect();
     let nodes = Api::<Node>::all(stack.target.client.clone()).list(&ListParams::default()).await?;
-    let pods =
-        Api::<Pod>::all(stack.target.client.clone()).list(&ListParams::default().fields("status.phase!=Succeeded,status.phase!=Failed")).await?;
+    let pods = Api::<Pod>::all(stack.target.client.clone())
+        .list(&ListParams::default().fields("status.phase!=Succeeded,status.phase!=Failed"))
+        .await?;
     let others: Vec<&Pod> = pods.items.iter().filter(|pod| !is_ours(stack, pod)).collect();
-    let left: Vec<Resources> = nodes.items.iter().filter(|node| takes_pods(node)).map(|node| allocatable(node) - taken(&others, node)).collect();
+    let left: Vec<Resources> = nodes
+        .items
+        .iter()
+        .filter(|node| takes_pods(node))
+        .map(|node| allocatable(node) - taken(&others, node))
+        .collect();
     let profile = stack.settings.profile().name();
     Ok(match shortage(&wanted, &left) {
         None => Observed::Ok(format!("room for {}", sum(&wanted))),
@@ -38,7 +48,10 @@ fn shortage(wanted: &[(Resources, u32)], left: &[Resources]) -> Option<String> {
     if !all.fits_into(free) {
         return Some(format!("needs {all}, the cluster has {free} left"));
     }
-    let homeless = wanted.iter().map(|(requests, _)| *requests).find(|requests| !left.iter().any(|node| requests.fits_into(*node)));
+    let homeless = wanted
+        .iter()
+        .map(|(requests, _)| *requests)
+        .find(|requests| !left.iter().any(|node| requests.fits_into(*node)));
     homeless.map(|requests| format!("has a pod that needs {requests}, and no node has that left"))
 }
 
@@ -46,23 +59,35 @@ fn shortage(wanted: &[(Resources, u32)], left: &[Resources]) -> Option<String> {
 fn takes_pods(node: &Node) -> bool {
     let Some(spec) = &node.spec else { return true };
     // Kubernetes' own taints are of the moment, such as of a node that has just come up
-    let repels = |taint: &Taint| ["NoSchedule", "NoExecute"].contains(&taint.effect.as_str()) && !taint.key.starts_with("node.kubernetes.io/");
+    let repels = |taint: &Taint| {
+        ["NoSchedule", "NoExecute"].contains(&taint.effect.as_str())
+            && !taint.key.starts_with("node.kubernetes.io/")
+    };
     spec.unschedulable != Some(true) && !spec.taints.iter().flatten().any(repels)
 }
 
 fn allocatable(node: &Node) -> Resources {
     let allocatable = node.status.as_ref().and_then(|status| status.allocatable.as_ref());
-    allocatable.map(|allocatable| Resources::of(allocatable.get("cpu"), allocatable.get("memory"))).unwrap_or_default()
+    allocatable
+        .map(|allocatable| Resources::of(allocatable.get("cpu"), allocatable.get("memory")))
+        .unwrap_or_default()
 }
 
 fn taken(pods: &[&Pod], node: &Node) -> Resources {
-    let is_there = |pod: &&&Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()) == node.metadata.name.as_ref();
+    let is_there = |pod: &&&Pod| {
+        pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()) == node.metadata.name.as_ref()
+    };
     pods.iter().filter(is_there).map(|pod| requests(pod)).sum()
 }
 
 fn is_ours(stack: &Stack, pod: &Pod) -> bool {
     pod.metadata.namespace.as_deref() == Some(stack.namespace())
-        && pod.metadata.labels.as_ref().and_then(|labels| labels.get("app.kubernetes.io/part-of")).is_some_and(|value| value == "lastack")
+        && pod
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get("app.kubernetes.io/part-of"))
+            .is_some_and(|value| value == "lastack")
 }
 
 /// What the scheduler reserves for a pod: its containers together, or its hungriest init container.
@@ -93,18 +118,36 @@ mod tests {
     fn all_pods_together_must_fit_and_each_on_one_node() {
         let wanted = [(gigabytes(3), 1), (gigabytes(1), 2)];
         assert_eq!(shortage(&wanted, &[gigabytes(4), gigabytes(1)]), None);
-        assert!(shortage(&wanted, &[gigabytes(2), gigabytes(1)]).unwrap().contains("the cluster has 3.0 cores"));
+        assert!(
+            shortage(&wanted, &[gigabytes(2), gigabytes(1)])
+                .unwrap()
+                .contains("the cluster has 3.0 cores")
+        );
         let scattered = shortage(&wanted, &[gigabytes(2), gigabytes(2), gigabytes(2)]);
-        assert_eq!(scattered.unwrap(), "has a pod that needs 3.0 cores and 3.0 Gi, and no node has that left");
+        assert_eq!(
+            scattered.unwrap(),
+            "has a pod that needs 3.0 cores and 3.0 Gi, and no node has that left"
+        );
     }
 
     #[test]
     fn a_node_that_takes_no_pods_of_ours_does_not_count() {
-        let node = |spec: serde_json::Value| takes_pods(&serde_json::from_value(json!({"metadata": {"name": "n"}, "spec": spec})).unwrap());
+        let node = |spec: serde_json::Value| {
+            takes_pods(
+                &serde_json::from_value(json!({"metadata": {"name": "n"}, "spec": spec})).unwrap(),
+            )
+        };
         assert!(node(json!({})));
         assert!(node(json!({"taints": [{"key": "k", "effect": "PreferNoSchedule"}]})));
-        assert!(node(json!({"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]})), "it will be in a moment");
+        assert!(
+            node(
+                json!({"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]})
+            ),
+            "it will be in a moment"
+        );
         assert!(!node(json!({"unschedulable": true})));
-        assert!(!node(json!({"taints": [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]})));
+        assert!(!node(
+            json!({"taints": [{"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}]})
+        ));
     }
 }

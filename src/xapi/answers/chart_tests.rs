@@ -12,26 +12,36 @@ use super::tests::{ACTIVITY_TYPES, Row, SEED, observed};
 use crate::xapi::dataset::{DEFAULT_COUNT, DEFAULT_SEED};
 
 const VIDEO_EXTENSIONS: &str = "https://w3id.org/xapi/video/extensions/";
-const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const DAYS: [&str; 7] =
+    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 type Metric = fn(&[&Row]) -> Value;
 
 /// `SELECT keys, metrics GROUP BY keys`; rows without keys are filtered out.
-fn group(rows: &[Row], keys: impl Fn(&Row) -> Option<Vec<Value>>, metrics: &[Metric]) -> Vec<Vec<Value>> {
+fn group(
+    rows: &[Row],
+    keys: impl Fn(&Row) -> Option<Vec<Value>>,
+    metrics: &[Metric],
+) -> Vec<Vec<Value>> {
     let mut groups: BTreeMap<String, (Vec<Value>, Vec<&Row>)> = BTreeMap::new();
     for row in rows {
         if let Some(keys) = keys(row) {
             groups.entry(json!(keys).to_string()).or_insert_with(|| (keys, Vec::new())).1.push(row);
         }
     }
-    groups.into_values().map(|(keys, rows)| [keys, metrics.iter().map(|metric| metric(&rows)).collect()].concat()).collect()
+    groups
+        .into_values()
+        .map(|(keys, rows)| [keys, metrics.iter().map(|metric| metric(&rows)).collect()].concat())
+        .collect()
 }
 
 /// Turns the values of the second column into columns.
 fn pivot(rows: Vec<Vec<Value>>, series: &[&str]) -> Vec<Vec<Value>> {
     let mut lines: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for row in rows {
-        let line = lines.entry(row[0].to_string()).or_insert_with(|| [vec![row[0].clone()], vec![Value::Null; series.len()]].concat());
+        let line = lines
+            .entry(row[0].to_string())
+            .or_insert_with(|| [vec![row[0].clone()], vec![Value::Null; series.len()]].concat());
         let column = series.iter().position(|name| row[1] == **name).unwrap();
         line[column + 1] = row[2].clone();
     }
@@ -51,7 +61,13 @@ fn learners(rows: &[&Row]) -> Value {
 }
 
 fn viewing_count(rows: &[&Row]) -> usize {
-    distinct(rows, |row| Some(row.statement["context"]["extensions"].get(format!("{VIDEO_EXTENSIONS}session-id"))?.to_string()))
+    distinct(rows, |row| {
+        Some(
+            row.statement["context"]["extensions"]
+                .get(format!("{VIDEO_EXTENSIONS}session-id"))?
+                .to_string(),
+        )
+    })
 }
 
 fn completion_count(rows: &[&Row]) -> usize {
@@ -99,7 +115,14 @@ fn last_part(iri: &str) -> Value {
 }
 
 fn monday(row: &Row) -> Value {
-    json!(row.date.parse::<Date>().unwrap().checked_sub(i64::from(row.weekday - 1).days()).unwrap().to_string())
+    json!(
+        row.date
+            .parse::<Date>()
+            .unwrap()
+            .checked_sub(i64::from(row.weekday - 1).days())
+            .unwrap()
+            .to_string()
+    )
 }
 
 fn platform(row: &Row) -> Value {
@@ -108,17 +131,26 @@ fn platform(row: &Row) -> Value {
 
 /// The minute at which a viewer pauses, seeks or leaves before nine tenths were seen.
 fn stop(row: &Row) -> Option<Value> {
-    let extension = |name: &str| row.statement["result"]["extensions"].get(format!("{VIDEO_EXTENSIONS}{name}")).and_then(Value::as_f64);
+    let extension = |name: &str| {
+        row.statement["result"]["extensions"]
+            .get(format!("{VIDEO_EXTENSIONS}{name}"))
+            .and_then(Value::as_f64)
+    };
     let stops = match row.verb().as_str() {
         "paused" | "seeked" => true,
         "terminated" => extension("progress")? < 0.9,
         _ => false,
     };
-    (row.is_video() && stops).then(|| json!((extension("time").or(extension("time-from")).unwrap() / 60.0) as u64))
+    (row.is_video() && stops)
+        .then(|| json!((extension("time").or(extension("time-from")).unwrap() / 60.0) as u64))
 }
 
 fn used(rows: &[Row], descending: bool) -> Vec<Vec<Value>> {
-    let mut lines = group(rows, |row| ACTIVITY_TYPES.contains(&row.activity_type().as_str()).then(|| vec![name(row)]), &[events]);
+    let mut lines = group(
+        rows,
+        |row| ACTIVITY_TYPES.contains(&row.activity_type().as_str()).then(|| vec![name(row)]),
+        &[events],
+    );
     lines.sort_by_key(|line| {
         let count = line[1].as_i64().unwrap();
         (if descending { -count } else { count }, line[0].to_string())
@@ -130,7 +162,18 @@ fn used(rows: &[Row], descending: bool) -> Vec<Vec<Value>> {
 fn newest(rows: &[Row]) -> Vec<Vec<Value>> {
     let mut newest: Vec<&Row> = rows.iter().collect();
     newest.sort_by_key(|row| std::cmp::Reverse(row.get("/timestamp")));
-    newest[..20].iter().map(|row| vec![json!(row.get("/timestamp")), json!(row.learner), json!(row.verb()), name(row), platform(row)]).collect()
+    newest[..20]
+        .iter()
+        .map(|row| {
+            vec![
+                json!(row.get("/timestamp")),
+                json!(row.learner),
+                json!(row.verb()),
+                name(row),
+                platform(row),
+            ]
+        })
+        .collect()
 }
 
 fn expected(rows: &[Row]) -> BTreeMap<&'static str, Vec<Vec<Value>>> {
@@ -138,18 +181,32 @@ fn expected(rows: &[Row]) -> BTreeMap<&'static str, Vec<Vec<Value>>> {
     let video = |row: &Row| row.is_video().then(Vec::new);
     let played = |row: &Row| (row.is_video() && row.verb() == "played").then(Vec::new);
     let by_week = |row: &Row| Some(vec![monday(row)]);
-    let hour_and_day = |row: &Row| Some(vec![json!(row.hour), json!(format!("{} {}", row.weekday, DAYS[row.weekday as usize - 1]))]);
-    let kind = |row: &Row| Some(vec![last_part(&row.activity_type())]).filter(|_| !row.activity_type().ends_with("/lms"));
+    let hour_and_day = |row: &Row| {
+        Some(vec![
+            json!(row.hour),
+            json!(format!("{} {}", row.weekday, DAYS[row.weekday as usize - 1])),
+        ])
+    };
+    let kind = |row: &Row| {
+        Some(vec![last_part(&row.activity_type())])
+            .filter(|_| !row.activity_type().ends_with("/lms"))
+    };
     let course = |row: &Row| row.activity_type().ends_with("/course").then(|| vec![name(row)]);
     let learner = |row: &Row| Some(vec![json!(row.learner), json!(row.get("/actor/name"))]);
-    let started = |row: &Row| (row.is_video() && ["played", "completed"].contains(&&*row.verb())).then(|| vec![name(row), json!(row.verb())]);
+    let started = |row: &Row| {
+        (row.is_video() && ["played", "completed"].contains(&&*row.verb()))
+            .then(|| vec![name(row), json!(row.verb())])
+    };
     let mut returning = group(rows, learner, &[events, first_seen, last_seen]);
     returning.retain(|line| line[3] != line[4]);
     let cohort = |row: &Row| row.is_video().then(|| vec![json!(row.extension_text("cohort"))]);
     let source = |row: &Row| Some(vec![platform(row), json!(row.get("/actor/account/homePage"))]);
     let stops_by_verb = group(rows, |row| Some(vec![stop(row)?, json!(row.verb())]), &[events]);
     BTreeMap::from([
-        ("completion-by-cohort", group(rows, cohort, &[learners, viewings, completions, completion_rate])),
+        (
+            "completion-by-cohort",
+            group(rows, cohort, &[learners, viewings, completions, completion_rate]),
+        ),
         ("events", group(rows, all, &[events])),
         ("events-by-kind", group(rows, kind, &[events])),
         ("events-by-source", group(rows, source, &[events, learners, newest_minute])),
@@ -172,9 +229,22 @@ fn expected(rows: &[Row]) -> BTreeMap<&'static str, Vec<Vec<Value>>> {
         ("video-stops", group(rows, |row| Some(vec![stop(row)?, name(row)]), &[events])),
         ("video-stops-by-minute", pivot(stops_by_verb, &["paused", "seeked", "terminated"])),
         ("video-viewings", group(rows, video, &[viewings])),
-        ("videos", group(rows, |row| row.is_video().then(|| vec![name(row)]), &[learners, viewings, completions, left_early, completion_rate])),
-        ("videos-started-and-completed", pivot(group(rows, started, &[learners]), &["played", "completed"])),
-        ("viewings-per-week", group(rows, |row| row.is_video().then(|| vec![monday(row)]), &[viewings])),
+        (
+            "videos",
+            group(
+                rows,
+                |row| row.is_video().then(|| vec![name(row)]),
+                &[learners, viewings, completions, left_early, completion_rate],
+            ),
+        ),
+        (
+            "videos-started-and-completed",
+            pivot(group(rows, started, &[learners]), &["played", "completed"]),
+        ),
+        (
+            "viewings-per-week",
+            group(rows, |row| row.is_video().then(|| vec![monday(row)]), &[viewings]),
+        ),
     ])
 }
 
@@ -192,22 +262,34 @@ fn the_charts_show_what_the_statements_say() {
     for (slug, chart) in charts.as_object().unwrap() {
         let Some(lines) = chart.get("rows") else {
             of_the_stack.push(slug.as_str());
-            assert!(chart["sums"].get("events").is_none_or(|events| *events == json!(rows.len())), "{slug}");
+            assert!(
+                chart["sums"].get("events").is_none_or(|events| *events == json!(rows.len())),
+                "{slug}"
+            );
             continue;
         };
         let lines: Vec<Vec<Value>> = serde_json::from_value(lines.clone()).unwrap();
-        assert!(lines.iter().all(|line| line.len() == chart["columns"].as_array().unwrap().len()), "{slug}");
+        assert!(
+            lines.iter().all(|line| line.len() == chart["columns"].as_array().unwrap().len()),
+            "{slug}"
+        );
         assert_eq!(sorted(lines), sorted(expected[slug.as_str()].clone()), "{slug}");
     }
-    assert_eq!(of_the_stack, ["arrivals-per-minute", "delay-of-arrivals", "index-size", "newest-arrival", "room-left"]);
+    assert_eq!(
+        of_the_stack,
+        ["arrivals-per-minute", "delay-of-arrivals", "index-size", "newest-arrival", "room-left"]
+    );
     assert_eq!(charts.as_object().unwrap().len(), expected.len() + of_the_stack.len());
 }
 
 #[test]
 fn every_chart_of_the_dashboards_has_an_answer() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards/charts");
-    let mut slugs: Vec<String> =
-        folder.read_dir().unwrap().map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    let mut slugs: Vec<String> = folder
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
     slugs.sort();
     assert_eq!(Collector::default().answers(SEED).charts.into_keys().collect::<Vec<_>>(), slugs);
 }
@@ -217,7 +299,11 @@ fn every_chart_of_the_dashboards_has_an_answer() {
 fn the_most_and_least_used_activities_of_the_data_set_are_no_matter_of_taste() {
     let (rows, _) = observed(DEFAULT_SEED);
     assert_eq!(rows.len() as u64, DEFAULT_COUNT);
-    let lines = group(&rows, |row| ACTIVITY_TYPES.contains(&row.activity_type().as_str()).then(|| vec![name(row)]), &[events]);
+    let lines = group(
+        &rows,
+        |row| ACTIVITY_TYPES.contains(&row.activity_type().as_str()).then(|| vec![name(row)]),
+        &[events],
+    );
     let mut counts: Vec<u64> = lines.iter().map(|line| line[1].as_u64().unwrap()).collect();
     counts.sort_unstable();
     assert_ne!(counts[7], counts[8]);

@@ -20,7 +20,8 @@ const LISTED: usize = 8;
 const NEWEST: usize = 20;
 /// Thousandths of a video: who leaves before has left early.
 const SEEN: u32 = 900;
-const WEEKDAYS: [&str; 7] = ["1 Monday", "2 Tuesday", "3 Wednesday", "4 Thursday", "5 Friday", "6 Saturday", "7 Sunday"];
+const WEEKDAYS: [&str; 7] =
+    ["1 Monday", "2 Tuesday", "3 Wednesday", "4 Thursday", "5 Friday", "6 Saturday", "7 Sunday"];
 const STOPS: [&str; 3] = ["paused", "seeked", "terminated"];
 
 pub type Charts = BTreeMap<&'static str, Chart>;
@@ -88,7 +89,12 @@ impl Observed {
     pub fn observe(&mut self, event: &Event, learner: &Learner) {
         let course = usize::from(event.course);
         self.seen += 1;
-        let new = || Person { name: learner.name.clone(), events: 0, oldest: event.time, newest: event.time };
+        let new = || Person {
+            name: learner.name.clone(),
+            events: 0,
+            oldest: event.time,
+            newest: event.time,
+        };
         let person = self.people.entry(learner.number).or_insert_with(new);
         person.events += 1;
         person.newest = event.time;
@@ -101,7 +107,10 @@ impl Observed {
         source.newest = source.newest.max(event.time);
         if let (Action::Video(unit, verb), Details::View(view)) = (event.action, &event.details) {
             let video = (course, unit);
-            for watched in [self.videos.entry(video).or_default(), self.cohorts.entry(learner.cohort).or_default()] {
+            for watched in [
+                self.videos.entry(video).or_default(),
+                self.cohorts.entry(learner.cohort).or_default(),
+            ] {
                 watched.learners.insert(learner.number);
                 watched.viewings += u64::from(verb == VideoVerb::Initialized);
                 watched.completions += u64::from(verb == VideoVerb::Completed);
@@ -135,7 +144,9 @@ impl Observed {
     }
 
     fn totals(&self) -> (u64, u64) {
-        self.videos.values().fold((0, 0), |(viewings, completions), video| (viewings + video.viewings, completions + video.completions))
+        self.videos.values().fold((0, 0), |(viewings, completions), video| {
+            (viewings + video.viewings, completions + video.completions)
+        })
     }
 }
 
@@ -155,17 +166,42 @@ pub fn charts(collector: &Collector) -> Charts {
     let observed = &collector.observed;
     let (viewings, completions) = observed.totals();
     let single = |value: Value| vec![vec![value]];
-    let started: BTreeSet<LearnerNumber> = collector.started.iter().map(|(_, learner)| *learner).collect();
+    let started: BTreeSet<LearnerNumber> =
+        collector.started.iter().map(|(_, learner)| *learner).collect();
     let newest_event = collector.span.map_or(Value::Null, |(_, newest)| json!(timestamp(newest)));
     let weeks = learners_by(collector, |day| day / 7 * 7);
     let total = collector.count;
     Charts::from([
         ("arrivals-per-minute", sums(["stored", "events"], [("events", total)])),
-        ("completion-by-cohort", rows(["la_cohort", "learners", "viewings", "completions", "completion_rate"], cohorts(observed))),
-        ("delay-of-arrivals", sums(["stored", "events", "mean_delay", "oldest_minute", "newest_minute"], [("events", total)])),
+        (
+            "completion-by-cohort",
+            rows(
+                ["la_cohort", "learners", "viewings", "completions", "completion_rate"],
+                cohorts(observed),
+            ),
+        ),
+        (
+            "delay-of-arrivals",
+            sums(
+                ["stored", "events", "mean_delay", "oldest_minute", "newest_minute"],
+                [("events", total)],
+            ),
+        ),
         ("events", rows(["events"], single(json!(total)))),
         ("events-by-kind", rows(["activity_type", "events"], events_by_kind(collector))),
-        ("events-by-source", rows(["context.platform", "actor.account.homePage", "events", "learners", "newest_minute"], sources(observed))),
+        (
+            "events-by-source",
+            rows(
+                [
+                    "context.platform",
+                    "actor.account.homePage",
+                    "events",
+                    "learners",
+                    "newest_minute",
+                ],
+                sources(observed),
+            ),
+        ),
         ("events-by-verb", rows(["verb_name", "events"], events_by_verb(collector))),
         ("hours-of-the-week", rows(["hour_of_day", "day_of_week", "events"], hours(collector))),
         ("index-size", sums(["timestamp", "size"], [])),
@@ -174,30 +210,71 @@ pub fn charts(collector: &Collector) -> Charts {
         ("learners-per-day", rows(["timestamp", "learners"], learners_by(collector, |day| day))),
         ("learners-per-week", rows(["timestamp", "learners"], weeks.clone())),
         ("learners-this-week", rows(["timestamp", "learners"], weeks)),
-        ("least-used-activities", rows(["activity_name", "events"], activities(collector, |events| events))),
+        (
+            "least-used-activities",
+            rows(["activity_name", "events"], activities(collector, |events| events)),
+        ),
         ("most-used-activities", rows(["activity_name", "events"], activities(collector, Reverse))),
         ("newest-arrival", sums(["newest_arrival"], [])),
         ("newest-event", rows(["newest_event"], single(newest_event))),
         (
             "newest-statements",
-            rows(["timestamp", "actor.account.name", "verb_name", "activity_name", "context.platform"], observed.newest.values().cloned().collect()),
+            rows(
+                [
+                    "timestamp",
+                    "actor.account.name",
+                    "verb_name",
+                    "activity_name",
+                    "context.platform",
+                ],
+                observed.newest.values().cloned().collect(),
+            ),
         ),
         ("odd-statements", rows(["events"], single(json!(0)))),
         ("odd-statements-list", rows(["stored", "id", "verb.id", "object.id"], Rows::new())),
-        ("returning-learners", rows(["actor.account.name", "actor.name", "events", "first_seen", "last_seen"], returning(observed))),
+        (
+            "returning-learners",
+            rows(
+                ["actor.account.name", "actor.name", "events", "first_seen", "last_seen"],
+                returning(observed),
+            ),
+        ),
         ("room-left", sums(["timestamp", "room_left"], [])),
         ("video-completion-rate", rows(["completion_rate"], single(share(completions, viewings)))),
         ("video-learners", rows(["learners"], single(json!(started.len())))),
         ("video-stops", rows(["video_minute", "activity_name", "events"], stops(observed))),
-        ("video-stops-by-minute", rows(["video_minute", "paused", "seeked", "terminated"], stops_by_minute(observed))),
+        (
+            "video-stops-by-minute",
+            rows(["video_minute", "paused", "seeked", "terminated"], stops_by_minute(observed)),
+        ),
         ("video-viewings", rows(["viewings"], single(json!(viewings)))),
-        ("videos", rows(["activity_name", "learners", "viewings", "completions", "left_early", "completion_rate"], videos(observed))),
-        ("videos-started-and-completed", rows(["activity_name", "played", "completed"], started_and_completed(collector))),
+        (
+            "videos",
+            rows(
+                [
+                    "activity_name",
+                    "learners",
+                    "viewings",
+                    "completions",
+                    "left_early",
+                    "completion_rate",
+                ],
+                videos(observed),
+            ),
+        ),
+        (
+            "videos-started-and-completed",
+            rows(["activity_name", "played", "completed"], started_and_completed(collector)),
+        ),
         (
             "viewings-per-week",
             rows(
                 ["timestamp", "viewings"],
-                observed.viewings.iter().map(|(&day, &count)| vec![json!(date(day).to_string()), json!(count)]).collect(),
+                observed
+                    .viewings
+                    .iter()
+                    .map(|(&day, &count)| vec![json!(date(day).to_string()), json!(count)])
+                    .collect(),
             ),
         ),
     ])
@@ -207,7 +284,10 @@ fn rows<const N: usize>(columns: [&'static str; N], rows: Rows) -> Chart {
     Chart { columns: columns.to_vec(), content: Content::Rows(rows) }
 }
 
-fn sums<const N: usize, const M: usize>(columns: [&'static str; N], sums: [(&'static str, u64); M]) -> Chart {
+fn sums<const N: usize, const M: usize>(
+    columns: [&'static str; N],
+    sums: [(&'static str, u64); M],
+) -> Chart {
     Chart { columns: columns.to_vec(), content: Content::Sums(sums.into_iter().collect()) }
 }
 
@@ -221,7 +301,9 @@ fn learners_by(collector: &Collector, key: impl Fn(i64) -> i64) -> Rows {
     for &(day, learner) in &collector.active {
         learners.entry(key(day)).or_default().insert(learner);
     }
-    counts(learners.into_iter().map(|(day, learners)| (date(day).to_string(), learners.len() as u64)))
+    counts(
+        learners.into_iter().map(|(day, learners)| (date(day).to_string(), learners.len() as u64)),
+    )
 }
 
 fn events_by_kind(collector: &Collector) -> Rows {
@@ -232,12 +314,18 @@ fn events_by_kind(collector: &Collector) -> Rows {
 }
 
 fn events_by_verb(collector: &Collector) -> Rows {
-    counts(collector.statements_by(|_, action| Some(last_part(vocabulary::verb(action).0).to_owned())))
+    counts(
+        collector.statements_by(|_, action| Some(last_part(vocabulary::verb(action).0).to_owned())),
+    )
 }
 
 fn hours(collector: &Collector) -> Rows {
-    let all = WEEKDAYS.iter().zip(&collector.hours).flat_map(|(day, hours)| hours.iter().enumerate().map(move |(hour, count)| (hour, day, *count)));
-    all.filter(|(_, _, count)| *count > 0).map(|(hour, day, count)| vec![json!(hour), json!(day), json!(count)]).collect()
+    let all = WEEKDAYS.iter().zip(&collector.hours).flat_map(|(day, hours)| {
+        hours.iter().enumerate().map(move |(hour, count)| (hour, day, *count))
+    });
+    all.filter(|(_, _, count)| *count > 0)
+        .map(|(hour, day, count)| vec![json!(hour), json!(day), json!(count)])
+        .collect()
 }
 
 fn courses(observed: &Observed) -> Rows {
@@ -250,7 +338,9 @@ fn courses(observed: &Observed) -> Rows {
 
 /// The first by use, then by name.
 fn activities<Order: Ord>(collector: &Collector, order: impl Fn(u64) -> Order) -> Rows {
-    let by_name = collector.statements_by(|course, action| action.is_about_activity().then(|| shapes::object(course, action).name));
+    let by_name = collector.statements_by(|course, action| {
+        action.is_about_activity().then(|| shapes::object(course, action).name)
+    });
     let mut by_use: Vec<(String, u64)> = by_name.into_iter().collect();
     by_use.sort_by_key(|(_, events)| order(*events));
     by_use.truncate(LISTED);
@@ -258,10 +348,17 @@ fn activities<Order: Ord>(collector: &Collector, order: impl Fn(u64) -> Order) -
 }
 
 fn sources(observed: &Observed) -> Rows {
-    let names = [shapes::platform(Action::LoggedIn), shapes::platform(Action::Video(0, VideoVerb::Played))];
+    let names =
+        [shapes::platform(Action::LoggedIn), shapes::platform(Action::Video(0, VideoVerb::Played))];
     let seen = names.iter().zip(&observed.sources).filter(|(_, source)| source.events > 0);
     seen.map(|(name, source)| {
-        vec![json!(name), json!(shapes::SITE), json!(source.events), json!(source.learners.len()), json!(minute(source.newest))]
+        vec![
+            json!(name),
+            json!(shapes::SITE),
+            json!(source.events),
+            json!(source.learners.len()),
+            json!(minute(source.newest)),
+        ]
     })
     .collect()
 }
@@ -269,14 +366,22 @@ fn sources(observed: &Observed) -> Rows {
 fn returning(observed: &Observed) -> Rows {
     let row = |(number, person): (&LearnerNumber, &Person)| {
         let [first, last] = [person.oldest, person.newest].map(|time| json!(&minute(time)[..10]));
-        (first != last).then(|| vec![json!(number.to_string()), json!(person.name), json!(person.events), first, last])
+        (first != last).then(|| {
+            vec![json!(number.to_string()), json!(person.name), json!(person.events), first, last]
+        })
     };
     observed.people.iter().filter_map(row).collect()
 }
 
 fn cohorts(observed: &Observed) -> Rows {
     let row = |(cohort, Watched { learners, viewings, completions }): (&usize, &Watched)| {
-        vec![json!(COHORTS[*cohort].name), json!(learners.len()), json!(viewings), json!(completions), share(*completions, *viewings)]
+        vec![
+            json!(COHORTS[*cohort].name),
+            json!(learners.len()),
+            json!(viewings),
+            json!(completions),
+            share(*completions, *viewings),
+        ]
     };
     observed.cohorts.iter().map(row).collect()
 }
@@ -284,7 +389,14 @@ fn cohorts(observed: &Observed) -> Rows {
 fn videos(observed: &Observed) -> Rows {
     let row = |(video, Watched { learners, viewings, completions }): (&VideoIndex, &Watched)| {
         let rate = share(*completions, *viewings);
-        vec![json!(title(*video)), json!(learners.len()), json!(viewings), json!(completions), json!(viewings - completions), rate]
+        vec![
+            json!(title(*video)),
+            json!(learners.len()),
+            json!(viewings),
+            json!(completions),
+            json!(viewings - completions),
+            rate,
+        ]
     };
     observed.videos.iter().map(row).collect()
 }
@@ -296,12 +408,18 @@ fn started_and_completed(collector: &Collector) -> Rows {
             learners.entry(*video).or_default()[column] += 1;
         }
     }
-    learners.into_iter().map(|(video, counts)| [vec![json!(title(video))], counts.map(count_or_null).to_vec()].concat()).collect()
+    learners
+        .into_iter()
+        .map(|(video, counts)| {
+            [vec![json!(title(video))], counts.map(count_or_null).to_vec()].concat()
+        })
+        .collect()
 }
 
 fn stops(observed: &Observed) -> Rows {
-    let row =
-        |(&(video, minute), counts): (&(VideoIndex, u32), &[u64; 3])| vec![json!(minute), json!(title(video)), json!(counts.iter().sum::<u64>())];
+    let row = |(&(video, minute), counts): (&(VideoIndex, u32), &[u64; 3])| {
+        vec![json!(minute), json!(title(video)), json!(counts.iter().sum::<u64>())]
+    };
     observed.stops.iter().map(row).collect()
 }
 
@@ -311,7 +429,10 @@ fn stops_by_minute(observed: &Observed) -> Rows {
         let sums = minutes.entry(minute).or_default();
         sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
     }
-    minutes.into_iter().map(|(minute, counts)| [vec![json!(minute)], counts.map(count_or_null).to_vec()].concat()).collect()
+    minutes
+        .into_iter()
+        .map(|(minute, counts)| [vec![json!(minute)], counts.map(count_or_null).to_vec()].concat())
+        .collect()
 }
 
 /// A series has no value where it counted nothing.

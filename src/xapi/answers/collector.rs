@@ -61,7 +61,11 @@ impl Collector {
             (Details::View(view), Action::Video(unit, verb)) => {
                 let video = (course, unit);
                 let count_minute = |minutes: &mut BTreeMap<VideoIndex, BTreeMap<u32, u64>>| {
-                    *minutes.entry(video).or_default().entry(view.position / 60_000).or_default() += 1;
+                    *minutes
+                        .entry(video)
+                        .or_default()
+                        .entry(view.position / 60_000)
+                        .or_default() += 1;
                 };
                 match verb {
                     VideoVerb::Played => _ = self.started.insert((video, learner.number)),
@@ -83,11 +87,14 @@ impl Collector {
 
     pub fn answers(&self, seed: u64) -> Answers {
         let activities = self.activities();
-        let mut by_use: Vec<(u64, &String)> = activities.iter().map(|(id, activity)| (activity.statements, id)).collect();
+        let mut by_use: Vec<(u64, &String)> =
+            activities.iter().map(|(id, activity)| (activity.statements, id)).collect();
         by_use.sort();
-        let least_used_activities = by_use.iter().take(LISTED).map(|(_, id)| (*id).clone()).collect();
+        let least_used_activities =
+            by_use.iter().take(LISTED).map(|(_, id)| (*id).clone()).collect();
         by_use.sort_by_key(|&(statements, id)| (Reverse(statements), id));
-        let most_used_activities = by_use.iter().take(LISTED).map(|(_, id)| (*id).clone()).collect();
+        let most_used_activities =
+            by_use.iter().take(LISTED).map(|(_, id)| (*id).clone()).collect();
         let (first, newest) = self.span.unwrap_or_default();
         let weeks = self.active_by(week);
         Answers {
@@ -107,11 +114,21 @@ impl Collector {
             returning_learners: self.returning_learners(),
             returning_learners_per_week: returning_per_week(&weeks),
             seed,
-            statements_per_activity_kind: self.statements_by(|_, action| Some(vocabulary::kind(action).to_owned())),
-            statements_per_activity_type: self.statements_by(|course, action| Some(shapes::object(course, action).kind.to_owned())),
-            statements_per_course: self.statements_by(|course, action| action.is_in_course().then(|| COURSES[course].id.to_owned())),
-            statements_per_day: self.days.iter().map(|(&day, &count)| (date(day).to_string(), count)).collect(),
-            statements_per_verb: self.statements_by(|_, action| Some(vocabulary::verb(action).0.to_owned())),
+            statements_per_activity_kind: self
+                .statements_by(|_, action| Some(vocabulary::kind(action).to_owned())),
+            statements_per_activity_type: self.statements_by(|course, action| {
+                Some(shapes::object(course, action).kind.to_owned())
+            }),
+            statements_per_course: self.statements_by(|course, action| {
+                action.is_in_course().then(|| COURSES[course].id.to_owned())
+            }),
+            statements_per_day: self
+                .days
+                .iter()
+                .map(|(&day, &count)| (date(day).to_string(), count))
+                .collect(),
+            statements_per_verb: self
+                .statements_by(|_, action| Some(vocabulary::verb(action).0.to_owned())),
             version: VERSION,
             videos: self.videos(),
             activities,
@@ -123,11 +140,16 @@ impl Collector {
     }
 
     /// Statements summed up by a text that course and action give.
-    pub(super) fn statements_by(&self, key: impl Fn(usize, Action) -> Option<String>) -> BTreeMap<String, u64> {
+    pub(super) fn statements_by(
+        &self,
+        key: impl Fn(usize, Action) -> Option<String>,
+    ) -> BTreeMap<String, u64> {
         let mut sums = BTreeMap::new();
         for course in 0..COURSES.len() {
             for action in Action::all() {
-                if let (count @ 1.., Some(key)) = (self.statements(course, action), key(course, action)) {
+                if let (count @ 1.., Some(key)) =
+                    (self.statements(course, action), key(course, action))
+                {
                     *sums.entry(key).or_default() += count;
                 }
             }
@@ -142,7 +164,10 @@ impl Collector {
                 let Object { id, name, .. } = shapes::object(course, action);
                 let kind = vocabulary::kind(action);
                 if let count @ 1.. = self.statements(course, action) {
-                    activities.entry(id).or_insert(Activity { kind, name, statements: 0 }).statements += count;
+                    activities
+                        .entry(id)
+                        .or_insert(Activity { kind, name, statements: 0 })
+                        .statements += count;
                 }
             }
         }
@@ -168,7 +193,8 @@ impl Collector {
     fn completion_by_cohort(&self) -> BTreeMap<String, Completion> {
         let mut cohorts: BTreeMap<String, Completion> = BTreeMap::new();
         for (video, learner) in &self.started {
-            let completion = cohorts.entry(COHORTS[self.cohorts[learner]].name.to_owned()).or_default();
+            let completion =
+                cohorts.entry(COHORTS[self.cohorts[learner]].name.to_owned()).or_default();
             completion.started += 1;
             completion.completed += u64::from(self.completed.contains(&(*video, *learner)));
         }
@@ -181,7 +207,10 @@ impl Collector {
             let mean = (sum * 1000 / attempts).div_ceil(2);
             Quizzes { attempts, mean_scaled_score: mean as f64 / 10_000.0, passed }
         };
-        self.quizzes.iter().map(|(&course, sums)| (COURSES[course].id.to_owned(), quizzes(sums))).collect()
+        self.quizzes
+            .iter()
+            .map(|(&course, sums)| (COURSES[course].id.to_owned(), quizzes(sums)))
+            .collect()
     }
 
     fn videos(&self) -> BTreeMap<String, Video> {
@@ -190,7 +219,9 @@ impl Collector {
             for unit in 0..UNITS {
                 let video = (index, unit);
                 let learners = |set: &BTreeSet<(VideoIndex, LearnerNumber)>| {
-                    set.range((video, 0)..=(video, LearnerNumber::MAX)).map(|(_, learner)| *learner).collect::<BTreeSet<_>>()
+                    set.range((video, 0)..=(video, LearnerNumber::MAX))
+                        .map(|(_, learner)| *learner)
+                        .collect::<BTreeSet<_>>()
                 };
                 let (started, completed) = (learners(&self.started), learners(&self.completed));
                 let answers = Video {
@@ -203,7 +234,10 @@ impl Collector {
                     seeks_per_minute: self.seeks.get(&video).cloned().unwrap_or_default(),
                     started: started.len() as u64,
                 };
-                videos.insert(shapes::object(index, Action::Video(unit, VideoVerb::Played)).id, answers);
+                videos.insert(
+                    shapes::object(index, Action::Video(unit, VideoVerb::Played)).id,
+                    answers,
+                );
             }
         }
         videos

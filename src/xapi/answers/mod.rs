@@ -19,7 +19,10 @@ const VERSION: u32 = 1;
 
 /// What each figure counts, in words. They stand in the file beside the figures.
 pub const DEFINITIONS: [(&str, &str); 17] = [
-    ("activities", "statements about each page, file, link, forum, assignment, quiz (not its attempts) and video"),
+    (
+        "activities",
+        "statements about each page, file, link, forum, assignment, quiz (not its attempts) and video",
+    ),
     ("active_learners_per_day", "learners with at least one statement on that day (UTC)"),
     ("active_learners_per_week", "learners with at least one statement in that ISO week (UTC)"),
     (
@@ -31,15 +34,30 @@ pub const DEFINITIONS: [(&str, &str); 17] = [
         "completion_by_cohort",
         "started: pairs of a learner of the cohort and a video that the learner played; completed: those of them with a completed statement",
     ),
-    ("hours_of_the_week", "statements by ISO day of the week (1 is Monday) and hour of the day from 0 to 23 (UTC)"),
-    ("least_used_activities", "the ten activities with the fewest statements, fewest first, then by id"),
+    (
+        "hours_of_the_week",
+        "statements by ISO day of the week (1 is Monday) and hour of the day from 0 to 23 (UTC)",
+    ),
+    (
+        "least_used_activities",
+        "the ten activities with the fewest statements, fewest first, then by id",
+    ),
     ("most_used_activities", "the ten activities with the most statements, most first, then by id"),
-    ("quizzes_by_course", "finished attempts, those with success, and the mean of their scaled scores to four digits"),
+    (
+        "quizzes_by_course",
+        "finished attempts, those with success, and the mean of their scaled scores to four digits",
+    ),
     ("returning_learners", "learners with statements on at least two days (UTC)"),
-    ("returning_learners_per_week", "learners of that ISO week who were active in an earlier one too (UTC)"),
+    (
+        "returning_learners_per_week",
+        "learners of that ISO week who were active in an earlier one too (UTC)",
+    ),
     ("statements_per_activity_kind", "by the context extension activity-kind"),
     ("statements_per_activity_type", "by object.definition.type"),
-    ("statements_per_course", "by the context extension course-id; logins and logouts have none and are not counted"),
+    (
+        "statements_per_course",
+        "by the context extension course-id; logins and logouts have none and are not counted",
+    ),
     ("statements_per_day", "by the date of timestamp (UTC)"),
     ("statements_per_verb", "by verb.id"),
     (

@@ -35,7 +35,8 @@ pub(super) struct Row {
 impl Row {
     fn new(bytes: &[u8]) -> Self {
         let statement: Value = serde_json::from_slice(bytes).unwrap();
-        let time = text(&statement, "/timestamp").parse::<Timestamp>().unwrap().to_zoned(TimeZone::UTC);
+        let time =
+            text(&statement, "/timestamp").parse::<Timestamp>().unwrap().to_zoned(TimeZone::UTC);
         let week = time.date().iso_week_date();
         Self {
             date: time.date().to_string(),
@@ -73,10 +74,18 @@ impl Row {
 }
 
 fn text(value: &Value, pointer: &str) -> String {
-    value.pointer(pointer).unwrap_or_else(|| panic!("no {pointer} in {value}")).as_str().unwrap().to_owned()
+    value
+        .pointer(pointer)
+        .unwrap_or_else(|| panic!("no {pointer} in {value}"))
+        .as_str()
+        .unwrap()
+        .to_owned()
 }
 
-fn counts<'a>(rows: impl IntoIterator<Item = &'a Row>, key: impl Fn(&Row) -> Option<String>) -> BTreeMap<String, u64> {
+fn counts<'a>(
+    rows: impl IntoIterator<Item = &'a Row>,
+    key: impl Fn(&Row) -> Option<String>,
+) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for key in rows.into_iter().filter_map(key) {
         *counts.entry(key).or_default() += 1;
@@ -84,7 +93,10 @@ fn counts<'a>(rows: impl IntoIterator<Item = &'a Row>, key: impl Fn(&Row) -> Opt
     counts
 }
 
-fn distinct<'a>(rows: impl IntoIterator<Item = &'a Row>, key: impl Fn(&Row) -> String) -> BTreeMap<String, BTreeSet<String>> {
+fn distinct<'a>(
+    rows: impl IntoIterator<Item = &'a Row>,
+    key: impl Fn(&Row) -> String,
+) -> BTreeMap<String, BTreeSet<String>> {
     let mut sets: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for row in rows {
         sets.entry(key(row)).or_default().insert(row.learner.clone());
@@ -103,8 +115,11 @@ fn videos(rows: &[Row]) -> Value {
     }
     let figures = |mut verbs: BTreeMap<String, Vec<&Row>>| {
         let mut of = |verb: &str| verbs.remove(verb).unwrap_or_default();
-        let learners = |rows: &[&Row]| rows.iter().map(|row| row.learner.clone()).collect::<BTreeSet<_>>();
-        let minutes = |rows: Vec<&Row>| counts(rows, |row| row.extension("video-minute").map(Value::to_string));
+        let learners =
+            |rows: &[&Row]| rows.iter().map(|row| row.learner.clone()).collect::<BTreeSet<_>>();
+        let minutes = |rows: Vec<&Row>| {
+            counts(rows, |row| row.extension("video-minute").map(Value::to_string))
+        };
         let played = of("played");
         let (started, completed) = (learners(&played), learners(&of("completed")));
         json!({
@@ -124,7 +139,11 @@ fn videos(rows: &[Row]) -> Value {
 fn completion_by_cohort(rows: &[Row]) -> BTreeMap<String, BTreeMap<&str, u64>> {
     let pairs = |verb: &str| -> BTreeSet<(String, String, String)> {
         let watching = rows.iter().filter(|row| row.is_video() && row.verb() == verb);
-        watching.map(|row| (row.extension_text("cohort").unwrap(), row.learner.clone(), row.get("/object/id"))).collect()
+        watching
+            .map(|row| {
+                (row.extension_text("cohort").unwrap(), row.learner.clone(), row.get("/object/id"))
+            })
+            .collect()
     };
     let mut cohorts: BTreeMap<String, BTreeMap<&str, u64>> = BTreeMap::new();
     for (name, pairs) in [("started", pairs("played")), ("completed", pairs("completed"))] {
@@ -139,7 +158,8 @@ fn quizzes_by_course(rows: &[Row]) -> BTreeMap<String, Value> {
     let mut scores: BTreeMap<String, Vec<(f64, bool)>> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.statement["result"].get("score").is_some()) {
         let result = &row.statement["result"];
-        let score = (result["score"]["scaled"].as_f64().unwrap(), result["success"].as_bool().unwrap());
+        let score =
+            (result["score"]["scaled"].as_f64().unwrap(), result["success"].as_bool().unwrap());
         scores.entry(row.extension_text("course-id").unwrap()).or_default().push(score);
     }
     let figures = |scores: Vec<(f64, bool)>| {
@@ -173,9 +193,13 @@ fn recount(rows: &[Row]) -> Value {
     let active_days = distinct(rows, |row| row.date.clone());
     let active_weeks = distinct(rows, |row| row.week.clone());
     let learners: BTreeSet<&String> = rows.iter().map(|row| &row.learner).collect();
-    let returning = learners.iter().filter(|learner| active_days.values().filter(|day| day.contains(**learner)).count() > 1);
+    let returning = learners
+        .iter()
+        .filter(|learner| active_days.values().filter(|day| day.contains(**learner)).count() > 1);
     let returning_in = |week: &String| {
-        let back = |learner: &&String| active_weeks.range(..week.clone()).any(|(_, earlier)| earlier.contains(*learner));
+        let back = |learner: &&String| {
+            active_weeks.range(..week.clone()).any(|(_, earlier)| earlier.contains(*learner))
+        };
         active_weeks[week].iter().filter(back).count()
     };
     let mut hours = vec![vec![0; 24]; 7];
@@ -183,7 +207,10 @@ fn recount(rows: &[Row]) -> Value {
         hours[row.weekday as usize - 1][row.hour as usize] += 1;
     }
     let activities = activities(rows);
-    let mut by_use: Vec<(u64, &String)> = activities.iter().map(|(id, figures)| (figures["statements"].as_u64().unwrap(), id)).collect();
+    let mut by_use: Vec<(u64, &String)> = activities
+        .iter()
+        .map(|(id, figures)| (figures["statements"].as_u64().unwrap(), id))
+        .collect();
     by_use.sort();
     let least: Vec<_> = by_use.iter().take(10).map(|(_, id)| id).collect();
     let mut descending = by_use.clone();
@@ -220,8 +247,15 @@ fn recount(rows: &[Row]) -> Value {
 /// The statements of a term and its answers.
 pub(super) fn observed(seed: u64) -> (Vec<Row>, Answers) {
     let (mut batch, mut collector) = (Batch::new(), Collector::default());
-    Generator::new(seed).fill_and_observe(&mut batch, TERM_STATEMENTS as usize, |event, learner| collector.observe(event, learner));
-    ((0..batch.len()).map(|index| Row::new(batch.statement(index))).collect(), collector.answers(seed))
+    Generator::new(seed).fill_and_observe(
+        &mut batch,
+        TERM_STATEMENTS as usize,
+        |event, learner| collector.observe(event, learner),
+    );
+    (
+        (0..batch.len()).map(|index| Row::new(batch.statement(index))).collect(),
+        collector.answers(seed),
+    )
 }
 
 #[test]
@@ -240,7 +274,8 @@ fn the_answers_are_what_the_statements_say() {
 #[test]
 fn the_keys_are_sorted_and_every_definition_has_its_figure() {
     let text = serde_json::to_string_pretty(&Collector::default().answers(SEED)).unwrap();
-    let keys: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("  \"")?.split('"').next()).collect();
+    let keys: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("  \"")?.split('"').next()).collect();
     assert!(keys.is_sorted(), "{keys:?}");
     assert!(DEFINITIONS.iter().all(|(figure, _)| keys.contains(figure)), "{keys:?}");
 }

@@ -122,7 +122,8 @@ const fn unit(title: &'static str, length: u32, hard_part_percent: u32, difficul
 
 pub const UNITS: usize = 5;
 /// Discussions that a teacher opened in each forum.
-pub const DISCUSSIONS: [&str; 3] = ["Introduce yourself", "Questions about the units", "Study groups"];
+pub const DISCUSSIONS: [&str; 3] =
+    ["Introduce yourself", "Questions about the units", "Study groups"];
 
 /// An activity of a course: what Moodle calls a course module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

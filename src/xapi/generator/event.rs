@@ -122,9 +122,15 @@ impl Action {
         let discussions = 0..DISCUSSIONS.len();
         let activities = Activity::ALL.into_iter().flat_map(|activity| {
             let more = match activity {
-                Activity::Video(unit) => VideoVerb::ALL.map(|verb| Self::Video(unit, verb)).to_vec(),
+                Activity::Video(unit) => {
+                    VideoVerb::ALL.map(|verb| Self::Video(unit, verb)).to_vec()
+                }
                 Activity::Quiz(unit) => {
-                    vec![Self::AttemptStarted(unit), Self::AttemptCompleted(unit), Self::AttemptReviewed(unit)]
+                    vec![
+                        Self::AttemptStarted(unit),
+                        Self::AttemptCompleted(unit),
+                        Self::AttemptReviewed(unit),
+                    ]
                 }
                 Activity::Assignment(unit) => vec![Self::Submitted(unit)],
                 _ => vec![],
@@ -140,7 +146,14 @@ impl Action {
 }
 
 impl VideoVerb {
-    pub const ALL: [Self; 6] = [Self::Initialized, Self::Played, Self::Paused, Self::Seeked, Self::Completed, Self::Terminated];
+    pub const ALL: [Self; 6] = [
+        Self::Initialized,
+        Self::Played,
+        Self::Paused,
+        Self::Seeked,
+        Self::Completed,
+        Self::Terminated,
+    ];
 }
 
 #[cfg(test)]

@@ -41,10 +41,26 @@ pub struct Device {
 }
 
 pub const DEVICES: [Device; 4] = [
-    Device { screen: "1920x1080", playback: "1280x720", agent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0" },
-    Device { screen: "1440x900", playback: "960x540", agent: "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:140.0) Gecko/20100101 Firefox/140.0" },
-    Device { screen: "2560x1440", playback: "1920x1080", agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0" },
-    Device { screen: "412x915", playback: "412x232", agent: "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0" },
+    Device {
+        screen: "1920x1080",
+        playback: "1280x720",
+        agent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    },
+    Device {
+        screen: "1440x900",
+        playback: "960x540",
+        agent: "Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:140.0) Gecko/20100101 Firefox/140.0",
+    },
+    Device {
+        screen: "2560x1440",
+        playback: "1920x1080",
+        agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    },
+    Device {
+        screen: "412x915",
+        playback: "412x232",
+        agent: "Mozilla/5.0 (Android 15; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0",
+    },
 ];
 
 pub struct Learner {
@@ -87,11 +103,13 @@ impl Learner {
         let cohort = random.weighted(&COHORTS.map(|cohort| cohort.share));
         let Cohort { drop_out, patience, habits, .. } = COHORTS[cohort];
         let first_day = random.weighted(&[60, 20, 8, 4, 3, 2, 1, 2]);
-        let last_day = if random.percent(drop_out) { random.between(12, 75) as usize } else { DAYS };
+        let last_day =
+            if random.percent(drop_out) { random.between(12, 75) as usize } else { DAYS };
         let first_course = random.weighted(&[20, 16, 11, 18, 10, 7, 10, 8]);
         let mut studies = vec![Study { course: first_course, ..Study::default() }];
         if random.percent(35) {
-            let other = (first_course + random.between(1, COURSES.len() as u32 - 1) as usize) % COURSES.len();
+            let other = (first_course + random.between(1, COURSES.len() as u32 - 1) as usize)
+                % COURSES.len();
             studies.push(Study { course: other, ..Study::default() });
         }
         Self {

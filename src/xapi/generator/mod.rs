@@ -42,7 +42,12 @@ pub struct Generator {
 
 impl Generator {
     pub fn new(seed: u64) -> Self {
-        Self { name: format!("generated from seed {seed}").into(), planner: Planner::new(seed), renderer: Renderer::new(seed), made: 0 }
+        Self {
+            name: format!("generated from seed {seed}").into(),
+            planner: Planner::new(seed),
+            renderer: Renderer::new(seed),
+            made: 0,
+        }
     }
 
     /// Replaces the batch's content by the next statements.
@@ -51,7 +56,12 @@ impl Generator {
     }
 
     /// The same, and shows each event and whose it is.
-    pub(super) fn fill_and_observe(&mut self, batch: &mut Batch, statements: usize, mut observe: impl FnMut(&Event, &Learner)) {
+    pub(super) fn fill_and_observe(
+        &mut self,
+        batch: &mut Batch,
+        statements: usize,
+        mut observe: impl FnMut(&Event, &Learner),
+    ) {
         batch.clear();
         batch.begin_source(&self.name);
         for _ in 0..statements {
@@ -68,7 +78,9 @@ impl Generator {
         let (event, segments) = self.planner.current();
         self.renderer.meet(event.group, self.planner.learners());
         let position = Position { statement: self.made, byte: None };
-        batch.push(id, position, Added::default(), |body| self.renderer.write(body, id, event, segments));
+        batch.push(id, position, Added::default(), |body| {
+            self.renderer.write(body, id, event, segments)
+        });
     }
 }
 

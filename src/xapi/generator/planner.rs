@@ -95,8 +95,16 @@ impl Planner {
         });
         let index = self.random.by_totals(&totals);
         let learner = &mut self.learners[index];
-        let time = learner.sits_down(self.day, self.hours.moment(&mut self.random, learner.habit, self.day));
-        Session::new(&mut self.random, &mut self.log, learner, (self.group, index as u16), (self.day, time)).run();
+        let time = learner
+            .sits_down(self.day, self.hours.moment(&mut self.random, learner.habit, self.day));
+        Session::new(
+            &mut self.random,
+            &mut self.log,
+            learner,
+            (self.group, index as u16),
+            (self.day, time),
+        )
+        .run();
     }
 
     fn begin_group(&mut self, group: u32) {
@@ -108,14 +116,17 @@ impl Planner {
         self.shares = shares(&mut self.random);
         let first = FIRST_LEARNER + group * LEARNERS as u32;
         self.learners.clear();
-        self.learners.extend((0..LEARNERS as u32).map(|index| Learner::new(&mut self.random, first + index)));
+        self.learners.extend(
+            (0..LEARNERS as u32).map(|index| Learner::new(&mut self.random, first + index)),
+        );
         self.log.clear();
     }
 }
 
 /// Shares the term's statements out to its days: no two terms are quite alike.
 fn shares(random: &mut Random) -> [usize; DAYS] {
-    let weights: [u64; DAYS] = std::array::from_fn(|day| u64::from(term::weight(day) * random.around(75, 125)));
+    let weights: [u64; DAYS] =
+        std::array::from_fn(|day| u64::from(term::weight(day) * random.around(75, 125)));
     let whole: u64 = weights.iter().sum();
     let mut up_to = 0;
     weights.map(|weight| {

@@ -33,7 +33,8 @@ impl Renderer {
     pub fn new(seed: u64) -> Self {
         let dates = (0..=DAYS as Time)
             .map(|day| {
-                let time = jiff::Timestamp::from_millisecond(START + day * DAY).expect("the term is within jiff's range");
+                let time = jiff::Timestamp::from_millisecond(START + day * DAY)
+                    .expect("the term is within jiff's range");
                 time.strftime("%Y-%m-%dT").to_string()
             })
             .collect();
@@ -64,7 +65,14 @@ impl Renderer {
         body.extend_from_slice(template.rest.as_bytes());
     }
 
-    fn fill(&self, body: &mut Vec<u8>, slot: Slot, id: Uuid, event: &Event, segments: &[(u32, u32)]) {
+    fn fill(
+        &self,
+        body: &mut Vec<u8>,
+        slot: Slot,
+        id: Uuid,
+        event: &Event,
+        segments: &[(u32, u32)],
+    ) {
         let person = &self.people[usize::from(event.learner)];
         match (slot, &event.details) {
             (Slot::Id, _) => write_uuid(body, id),
@@ -73,16 +81,25 @@ impl Renderer {
             (Slot::Cohort, _) => body.extend_from_slice(person.cohort.as_bytes()),
             (Slot::Player, _) => body.extend_from_slice(person.player.as_bytes()),
             (Slot::Registration, _) => write_uuid(body, self.visit(event.group, event.session, 1)),
-            (Slot::PlayerSession, Details::View(view)) => write_uuid(body, self.visit(event.group, view.number, 2)),
+            (Slot::PlayerSession, Details::View(view)) => {
+                write_uuid(body, self.visit(event.group, view.number, 2))
+            }
             (Slot::Number, Details::Number(number) | Details::Score { attempt: number, .. }) => {
                 write_number(body, whole_number(event, *number));
             }
-            (Slot::Points, Details::Score { half_points, .. }) => write_thousandths(body, half_points * 500),
-            (Slot::Scaled, Details::Score { half_points, .. }) => write_thousandths(body, half_points * 50),
+            (Slot::Points, Details::Score { half_points, .. }) => {
+                write_thousandths(body, half_points * 500)
+            }
+            (Slot::Scaled, Details::Score { half_points, .. }) => {
+                write_thousandths(body, half_points * 50)
+            }
             (Slot::Success, Details::Score { half_points, .. }) => {
                 body.extend_from_slice(if *half_points >= PASSED { b"true" } else { b"false" });
             }
-            (Slot::Duration, Details::Score { seconds, .. } | Details::View(View { played_for: seconds, .. })) => {
+            (
+                Slot::Duration,
+                Details::Score { seconds, .. } | Details::View(View { played_for: seconds, .. }),
+            ) => {
                 write_number(body, *seconds);
             }
             (Slot::Position, Details::View(view)) => write_thousandths(body, view.position),
@@ -90,7 +107,10 @@ impl Renderer {
             (Slot::Target, Details::View(view)) => write_thousandths(body, view.target),
             (Slot::Progress, Details::View(view)) => write_thousandths(body, view.progress),
             (Slot::Segments, Details::View(view)) => {
-                write_segments(body, &segments[view.segments.start as usize..view.segments.end as usize]);
+                write_segments(
+                    body,
+                    &segments[view.segments.start as usize..view.segments.end as usize],
+                );
             }
             (slot, details) => unreachable!("no {slot:?} in {details:?}"),
         }
@@ -136,7 +156,9 @@ fn whole_number(event: &Event, number: u32) -> u64 {
 /// A text of a template with the event's number in it.
 pub fn numbered(text: &str, event: &Event) -> String {
     match event.details {
-        Details::Number(number) | Details::Score { attempt: number, .. } => insert(text, &[("number", &whole_number(event, number).to_string())]),
+        Details::Number(number) | Details::Score { attempt: number, .. } => {
+            insert(text, &[("number", &whole_number(event, number).to_string())])
+        }
         Details::None | Details::View(_) => text.to_owned(),
     }
 }
@@ -148,7 +170,9 @@ impl Person {
         let number = learner.number;
         let video = "https://w3id.org/xapi/video/extensions";
         Self {
-            actor: format!(r#"{{"name":{name},"account":{{"homePage":"{SITE}","name":"{number}"}}}}"#),
+            actor: format!(
+                r#"{{"name":{name},"account":{{"homePage":"{SITE}","name":"{number}"}}}}"#
+            ),
             cohort: COHORTS[learner.cohort].name,
             player: format!(
                 concat!(
@@ -174,7 +198,8 @@ fn uuid(random: u64, number: u64) -> Uuid {
     low ^= low >> 31;
     low = low.wrapping_mul(0x94d0_49bb_1331_11eb) & LOW;
     low ^= low >> 31;
-    Builder::from_random_bytes((u128::from(random) << 64 | u128::from(low)).to_be_bytes()).into_uuid()
+    Builder::from_random_bytes((u128::from(random) << 64 | u128::from(low)).to_be_bytes())
+        .into_uuid()
 }
 
 fn write_uuid(body: &mut Vec<u8>, id: Uuid) {
@@ -225,20 +250,28 @@ mod tests {
 
     #[test]
     fn thousandths_are_written_without_needless_digits() {
-        for (number, text) in [(0, "0"), (1000, "1"), (12_500, "12.5"), (7_045, "7.045"), (1, "0.001"), (100, "0.1")] {
+        for (number, text) in
+            [(0, "0"), (1000, "1"), (12_500, "12.5"), (7_045, "7.045"), (1, "0.001"), (100, "0.1")]
+        {
             assert_eq!(written(|body| write_thousandths(body, number)), text);
         }
     }
 
     #[test]
     fn segments_are_written_as_the_video_profile_wants_them() {
-        assert_eq!(written(|body| write_segments(body, &[(0, 12_500), (20_000, 31_000)])), "0[.]12.5[,]20[.]31");
+        assert_eq!(
+            written(|body| write_segments(body, &[(0, 12_500), (20_000, 31_000)])),
+            "0[.]12.5[,]20[.]31"
+        );
     }
 
     #[test]
     fn a_timestamp_has_milliseconds_and_a_zone() {
         let time = START + 36 * DAY + 9 * HOUR + 5 * MINUTE + 7 * SECOND + 40;
-        assert_eq!(written(|body| Renderer::new(1).write_timestamp(body, time)), "2026-03-31T09:05:07.040Z");
+        assert_eq!(
+            written(|body| Renderer::new(1).write_timestamp(body, time)),
+            "2026-03-31T09:05:07.040Z"
+        );
     }
 
     #[test]

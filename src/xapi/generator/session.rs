@@ -141,7 +141,9 @@ impl<'a> Session<'a> {
                     2
                 }
             }
-            Activity::Quiz(of) if of <= unit => [24, 9, 3, 0][usize::from(study.attempts[of].min(3))],
+            Activity::Quiz(of) if of <= unit => {
+                [24, 9, 3, 0][usize::from(study.attempts[of].min(3))]
+            }
             Activity::Assignment(of) if of <= unit => {
                 if study.submitted[of] {
                     1
@@ -149,7 +151,10 @@ impl<'a> Session<'a> {
                     20
                 }
             }
-            Activity::Page(_) | Activity::Video(_) | Activity::Quiz(_) | Activity::Assignment(_) => 0,
+            Activity::Page(_)
+            | Activity::Video(_)
+            | Activity::Quiz(_)
+            | Activity::Assignment(_) => 0,
             Activity::Forum => 12,
             Activity::Syllabus => {
                 if first_weeks {
@@ -201,7 +206,10 @@ impl<'a> Session<'a> {
         // The second and third attempt go better.
         let expected = (self.learner.skill + 9 * u32::from(attempts)).min(96) / 5;
         let half_points = self.random.around(expected.saturating_sub(5), (expected + 4).min(20));
-        self.moodle(Action::AttemptCompleted(unit), Details::Score { attempt, half_points, seconds });
+        self.moodle(
+            Action::AttemptCompleted(unit),
+            Details::Score { attempt, half_points, seconds },
+        );
         self.study().attempts[unit] += 1;
         if self.random.percent(75) {
             self.wait(2, 15);

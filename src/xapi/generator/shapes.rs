@@ -55,7 +55,9 @@ impl Object {
     fn json(&self) -> String {
         let Self { id, kind, name } = self;
         let name = quoted(name);
-        format!(r#"{{"objectType":"Activity","id":"{id}","definition":{{"type":"{kind}","name":{{"en":{name}}}}}}}"#)
+        format!(
+            r#"{{"objectType":"Activity","id":"{id}","definition":{{"type":"{kind}","name":{{"en":{name}}}}}}}"#
+        )
     }
 }
 
@@ -117,7 +119,11 @@ impl Place {
         let object = self.object(action);
         // Named, as in Moodle's own statements, because charts find the course by the names in `parent`.
         let course = [self.object(Action::CourseViewed).json()];
-        let position = format!(r#""{}":$position,"{}":$minute,"#, context::VIDEO_POSITION, context::VIDEO_MINUTE);
+        let position = format!(
+            r#""{}":$position,"{}":$minute,"#,
+            context::VIDEO_POSITION,
+            context::VIDEO_MINUTE
+        );
         let moment = match verb {
             VideoVerb::Initialized => format!("$player,{THRESHOLD}"),
             VideoVerb::Completed => format!("{position}{THRESHOLD}"),
@@ -156,15 +162,27 @@ impl Place {
 
     fn activity(&self, activity: Activity) -> Object {
         let (module, kind, name) = match activity {
-            Activity::Page(unit) => ("page", moodle::PAGE, format!("Reading: {}", self.title(unit))),
+            Activity::Page(unit) => {
+                ("page", moodle::PAGE, format!("Reading: {}", self.title(unit)))
+            }
             Activity::Video(unit) => ("lti", moodle::MEDIA, format!("Video: {}", self.title(unit))),
             Activity::Quiz(unit) => ("quiz", moodle::QUIZ, format!("Quiz: {}", self.title(unit))),
-            Activity::Assignment(unit) => ("assign", moodle::ASSIGNMENT, format!("Assignment: {}", self.title(unit))),
+            Activity::Assignment(unit) => {
+                ("assign", moodle::ASSIGNMENT, format!("Assignment: {}", self.title(unit)))
+            }
             Activity::Forum => ("forum", moodle::FORUM, format!("Forum of {}", self.course.id)),
-            Activity::Syllabus => ("resource", moodle::FILE, format!("Syllabus of {}", self.course.id)),
-            Activity::ReadingList => ("url", moodle::LINK, format!("Reading list of {}", self.course.id)),
+            Activity::Syllabus => {
+                ("resource", moodle::FILE, format!("Syllabus of {}", self.course.id))
+            }
+            Activity::ReadingList => {
+                ("url", moodle::LINK, format!("Reading list of {}", self.course.id))
+            }
         };
-        Object { id: format!("{SITE}/mod/{module}/view.php?id={}", self.module(activity)), kind, name }
+        Object {
+            id: format!("{SITE}/mod/{module}/view.php?id={}", self.module(activity)),
+            kind,
+            name,
+        }
     }
 
     fn section(&self, unit: usize) -> Object {
@@ -186,9 +204,11 @@ impl Place {
     fn object(&self, action: Action) -> Object {
         match action {
             Action::LoggedIn | Action::LoggedOut => site(),
-            Action::CourseViewed => {
-                Object { id: format!("{SITE}/course/view.php?id={}", self.index + 2), kind: moodle::COURSE, name: self.course.name.to_owned() }
-            }
+            Action::CourseViewed => Object {
+                id: format!("{SITE}/course/view.php?id={}", self.index + 2),
+                kind: moodle::COURSE,
+                name: self.course.name.to_owned(),
+            },
             Action::Viewed(activity) => self.activity(activity),
             Action::DiscussionViewed(discussion) => self.discussion(discussion),
             Action::DiscussionCreated => Object {
@@ -201,17 +221,26 @@ impl Place {
                 kind: moodle::REPLY,
                 name: format!("Re: {}", DISCUSSIONS[discussion]),
             },
-            Action::AttemptStarted(unit) | Action::AttemptCompleted(unit) | Action::AttemptReviewed(unit) => {
+            Action::AttemptStarted(unit)
+            | Action::AttemptCompleted(unit)
+            | Action::AttemptReviewed(unit) => {
                 let quiz = Activity::Quiz(unit);
                 Object {
-                    id: format!("{SITE}/mod/quiz/attempt.php?attempt=$number&cmid={}", self.module(quiz)),
+                    id: format!(
+                        "{SITE}/mod/quiz/attempt.php?attempt=$number&cmid={}",
+                        self.module(quiz)
+                    ),
                     kind: moodle::ATTEMPT,
                     name: format!("{} Attempt $number", self.activity(quiz).name),
                 }
             }
             Action::Submitted(unit) => {
                 let assignment = self.activity(Activity::Assignment(unit));
-                Object { id: format!("{}#submission", assignment.id), kind: moodle::SUBMISSION, name: format!("{} Submission", assignment.name) }
+                Object {
+                    id: format!("{}#submission", assignment.id),
+                    kind: moodle::SUBMISSION,
+                    name: format!("{} Submission", assignment.name),
+                }
             }
             Action::Video(unit, _) => Object {
                 id: format!("{VIDEOS}/{}-{}", self.course.id.to_lowercase(), unit + 1),
@@ -225,16 +254,23 @@ impl Place {
     fn parents(&self, action: Action) -> Vec<String> {
         let (activity, itself) = match action {
             Action::Viewed(activity) => (activity, None),
-            Action::DiscussionViewed(_) | Action::DiscussionCreated => (Activity::Forum, Some(Activity::Forum)),
-            Action::Replied(_) => (Activity::Forum, Some(Activity::Forum)),
-            Action::AttemptStarted(unit) | Action::AttemptCompleted(unit) | Action::AttemptReviewed(unit) => {
-                (Activity::Quiz(unit), Some(Activity::Quiz(unit)))
+            Action::DiscussionViewed(_) | Action::DiscussionCreated => {
+                (Activity::Forum, Some(Activity::Forum))
             }
-            Action::Submitted(unit) => (Activity::Assignment(unit), Some(Activity::Assignment(unit))),
+            Action::Replied(_) => (Activity::Forum, Some(Activity::Forum)),
+            Action::AttemptStarted(unit)
+            | Action::AttemptCompleted(unit)
+            | Action::AttemptReviewed(unit) => (Activity::Quiz(unit), Some(Activity::Quiz(unit))),
+            Action::Submitted(unit) => {
+                (Activity::Assignment(unit), Some(Activity::Assignment(unit)))
+            }
             _ => return Vec::new(),
         };
         let unit = match activity {
-            Activity::Page(unit) | Activity::Video(unit) | Activity::Quiz(unit) | Activity::Assignment(unit) => unit + 1,
+            Activity::Page(unit)
+            | Activity::Video(unit)
+            | Activity::Quiz(unit)
+            | Activity::Assignment(unit) => unit + 1,
             Activity::Forum | Activity::Syllabus | Activity::ReadingList => 0,
         };
         let discussion = match action {
@@ -266,7 +302,9 @@ fn contexts(parents: &[String], categories: &[String]) -> String {
 fn video_result(verb: VideoVerb) -> &'static str {
     match verb {
         VideoVerb::Initialized => "",
-        VideoVerb::Played => r#""result":{"extensions":{"https://w3id.org/xapi/video/extensions/time":$position}},"#,
+        VideoVerb::Played => {
+            r#""result":{"extensions":{"https://w3id.org/xapi/video/extensions/time":$position}},"#
+        }
         VideoVerb::Seeked => concat!(
             r#""result":{"extensions":{"https://w3id.org/xapi/video/extensions/time-from":$position,"#,
             r#""https://w3id.org/xapi/video/extensions/time-to":$target}},"#

@@ -65,7 +65,8 @@ impl Template {
             match piece {
                 Piece::Text(text) => before.push_str(text),
                 Piece::Name(name) => {
-                    let slot = Slot::by_name(name).unwrap_or_else(|| panic!("no slot is called `{name}`"));
+                    let slot =
+                        Slot::by_name(name).unwrap_or_else(|| panic!("no slot is called `{name}`"));
                     template.parts.push((std::mem::take(&mut before).into(), slot));
                 }
             }
@@ -99,7 +100,9 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
     text.split('$').enumerate().flat_map(|(index, piece)| {
         let is_name = |c: char| index > 0 && (c.is_ascii_lowercase() || c == '_');
         let (name, text) = piece.split_at(piece.find(|c| !is_name(c)).unwrap_or(piece.len()));
-        [(!name.is_empty()).then_some(Piece::Name(name)), Some(Piece::Text(text))].into_iter().flatten()
+        [(!name.is_empty()).then_some(Piece::Name(name)), Some(Piece::Text(text))]
+            .into_iter()
+            .flatten()
     })
 }
 
@@ -123,11 +126,17 @@ mod tests {
 
     #[test]
     fn values_are_inserted_and_slots_stay() {
-        assert_eq!(insert("$object of $id, $verb_name.", &[("object", "it"), ("verb_name", "did")]), "it of $id, did.");
+        assert_eq!(
+            insert("$object of $id, $verb_name.", &[("object", "it"), ("verb_name", "did")]),
+            "it of $id, did."
+        );
     }
 
     #[test]
     fn a_pretty_text_becomes_compact() {
-        assert_eq!(compact("{\n  \"a\": {\"b\": 1},\n  \"c\": \"d: e\"\n}\n"), r#"{"a":{"b":1},"c":"d: e"}"#);
+        assert_eq!(
+            compact("{\n  \"a\": {\"b\": 1},\n  \"c\": \"d: e\"\n}\n"),
+            r#"{"a":{"b":1},"c":"d: e"}"#
+        );
     }
 }

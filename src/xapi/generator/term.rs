@@ -25,8 +25,10 @@ const WEEKS: [u32; 15] = [85, 110, 115, 105, 100, 25, 20, 95, 105, 100, 95, 105,
 const HOLIDAYS: [(usize, u32); 3] = [(67, 35), (80, 40), (91, 45)];
 
 /// How busy each hour is, from 0 to 23.
-const WEEKDAY_HOURS: [u32; 24] = [4, 2, 1, 1, 1, 2, 6, 16, 40, 55, 60, 52, 38, 50, 62, 60, 55, 52, 56, 74, 88, 76, 44, 16];
-const WEEKEND_HOURS: [u32; 24] = [8, 4, 2, 1, 1, 1, 2, 6, 16, 30, 44, 46, 36, 42, 52, 54, 50, 48, 46, 56, 64, 56, 34, 16];
+const WEEKDAY_HOURS: [u32; 24] =
+    [4, 2, 1, 1, 1, 2, 6, 16, 40, 55, 60, 52, 38, 50, 62, 60, 55, 52, 56, 74, 88, 76, 44, 16];
+const WEEKEND_HOURS: [u32; 24] =
+    [8, 4, 2, 1, 1, 1, 2, 6, 16, 30, 44, 46, 36, 42, 52, 54, 50, 48, 46, 56, 64, 56, 34, 16];
 
 /// When a learner prefers to learn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +109,10 @@ mod tests {
         assert_eq!(date_of(0), date(2026, 2, 23));
         assert_eq!(date_of(0).weekday(), Weekday::Monday);
         assert_eq!(date_of(DAYS - 1), date(2026, 6, 5));
-        assert_eq!(HOLIDAYS.map(|(day, _)| date_of(day)), [date(2026, 5, 1), date(2026, 5, 14), date(2026, 5, 25)]);
+        assert_eq!(
+            HOLIDAYS.map(|(day, _)| date_of(day)),
+            [date(2026, 5, 1), date(2026, 5, 14), date(2026, 5, 25)]
+        );
         assert_eq!(date_of(41), date_of(0).checked_add(41.days()).unwrap());
     }
 

@@ -21,7 +21,10 @@ static TERM: LazyLock<Vec<Value>> = LazyLock::new(|| {
 fn sittings(statements: &[Value]) -> BTreeMap<&str, Vec<&Value>> {
     let mut sittings: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for statement in statements {
-        sittings.entry(statement["context"]["registration"].as_str().unwrap()).or_default().push(statement);
+        sittings
+            .entry(statement["context"]["registration"].as_str().unwrap())
+            .or_default()
+            .push(statement);
     }
     sittings
 }
@@ -78,7 +81,12 @@ fn a_sitting_begins_with_a_login_and_goes_forward_in_time() {
         assert!(sitting.iter().all(|statement| statement["actor"] == sitting[0]["actor"]));
         for pair in sitting.windows(2) {
             let gap = millis(pair[1]) - millis(pair[0]);
-            assert!((1..2 * 3_600_000).contains(&gap), "{gap} ms between {} and {}", pair[0], pair[1]);
+            assert!(
+                (1..2 * 3_600_000).contains(&gap),
+                "{gap} ms between {} and {}",
+                pair[0],
+                pair[1]
+            );
         }
     }
 }
@@ -102,7 +110,9 @@ fn learners_are_in_one_place_at_a_time() {
 fn players(statements: &[Value]) -> BTreeMap<&str, Vec<&Value>> {
     let mut players: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for statement in statements {
-        if let Some(session) = statement["context"]["extensions"][format!("{EXTENSION}session-id")].as_str() {
+        if let Some(session) =
+            statement["context"]["extensions"][format!("{EXTENSION}session-id")].as_str()
+        {
             players.entry(session).or_default().push(statement);
         }
     }
@@ -118,15 +128,24 @@ fn a_video_plays_no_faster_than_its_speed_and_no_further_than_its_end() {
     for player in players(&TERM).values() {
         assert_eq!(player[0]["verb"]["id"], iri::video::INITIALIZED);
         let length = number(&player[0]["context"], "length").unwrap();
-        let speed = player[0]["context"]["extensions"][format!("{EXTENSION}speed")].as_str().unwrap();
+        let speed =
+            player[0]["context"]["extensions"][format!("{EXTENSION}speed")].as_str().unwrap();
         let speed: f64 = speed.trim_end_matches('x').parse().unwrap();
         for pair in player.windows(2) {
-            let Some(from) = number(&pair[0]["result"], "time").filter(|_| pair[0]["verb"]["id"] == iri::video::PLAYED) else { continue };
+            let Some(from) = number(&pair[0]["result"], "time")
+                .filter(|_| pair[0]["verb"]["id"] == iri::video::PLAYED)
+            else {
+                continue;
+            };
             let result = &pair[1]["result"];
             let to = number(result, "time").or(number(result, "time-from")).unwrap();
             let elapsed = (millis(pair[1]) - millis(pair[0])) as f64 / 1000.0;
             assert!(from <= to && to <= length, "from {from} to {to} of {length}");
-            assert!(to - from <= elapsed * speed + 0.01, "{} s of video in {elapsed} s at {speed}", to - from);
+            assert!(
+                to - from <= elapsed * speed + 0.01,
+                "{} s of video in {elapsed} s at {speed}",
+                to - from
+            );
         }
     }
 }
@@ -136,28 +155,48 @@ fn a_video_is_completed_when_nine_tenths_were_seen() {
     let completed = |statement: &&&Value| statement["verb"]["id"] == iri::video::COMPLETED;
     for player in players(&TERM).values() {
         let end = player.iter().find(completed);
-        let progress = player.iter().filter_map(|statement| number(&statement["result"], "progress")).fold(0.0, f64::max);
+        let progress = player
+            .iter()
+            .filter_map(|statement| number(&statement["result"], "progress"))
+            .fold(0.0, f64::max);
         assert!(progress <= 1.0);
         assert!(end.is_none_or(|end| number(&end["result"], "progress").unwrap() >= 0.9));
-        let at_end = player.iter().any(|statement| number(&statement["result"], "time") == number(&statement["context"], "length"));
-        assert!(end.is_some() || progress < 0.9 || !at_end, "seen to the end, but not completed: {player:?}");
+        let at_end = player.iter().any(|statement| {
+            number(&statement["result"], "time") == number(&statement["context"], "length")
+        });
+        assert!(
+            end.is_some() || progress < 0.9 || !at_end,
+            "seen to the end, but not completed: {player:?}"
+        );
     }
 }
 
 #[test]
 fn the_term_has_something_for_every_chart() {
-    let distinct = |key: &dyn Fn(&Value) -> Option<String>| TERM.iter().filter_map(key).collect::<HashSet<_>>().len();
-    let extension = |name: &'static str| move |statement: &Value| statement["context"]["extensions"][name].as_str().map(str::to_owned);
+    let distinct = |key: &dyn Fn(&Value) -> Option<String>| {
+        TERM.iter().filter_map(key).collect::<HashSet<_>>().len()
+    };
+    let extension = |name: &'static str| {
+        move |statement: &Value| {
+            statement["context"]["extensions"][name].as_str().map(str::to_owned)
+        }
+    };
     assert_eq!(distinct(&extension(iri::context::COURSE_ID)), 8);
     assert_eq!(distinct(&extension(iri::context::COHORT)), 4);
     assert_eq!(distinct(&extension(iri::context::ACTIVITY_KIND)), 9);
-    assert!(distinct(&|statement| statement["actor"]["account"]["name"].as_str().map(str::to_owned)) > 280);
+    assert!(
+        distinct(&|statement| statement["actor"]["account"]["name"].as_str().map(str::to_owned))
+            > 280
+    );
     let video = |statement: &Value| {
         let is_video = statement["object"]["definition"]["type"] == iri::video::ACTIVITY_TYPE;
         is_video.then(|| statement["object"]["id"].to_string())
     };
     assert_eq!(distinct(&video), 40);
-    assert_eq!(distinct(&|statement| Some(statement["timestamp"].as_str()?[..10].to_owned())).min(103), 103);
+    assert_eq!(
+        distinct(&|statement| Some(statement["timestamp"].as_str()?[..10].to_owned())).min(103),
+        103
+    );
 }
 
 #[test]

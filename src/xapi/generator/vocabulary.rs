@@ -10,7 +10,9 @@ pub fn kind(action: Action) -> &'static str {
         Action::LoggedIn | Action::LoggedOut => "site",
         Action::CourseViewed => "course",
         Action::DiscussionViewed(_) | Action::DiscussionCreated | Action::Replied(_) => "forum",
-        Action::AttemptStarted(_) | Action::AttemptCompleted(_) | Action::AttemptReviewed(_) => "quiz",
+        Action::AttemptStarted(_) | Action::AttemptCompleted(_) | Action::AttemptReviewed(_) => {
+            "quiz"
+        }
         Action::Submitted(_) => "assignment",
         Action::Video(..) => "video",
         Action::Viewed(activity) => match activity {
@@ -30,7 +32,10 @@ pub fn verb(action: Action) -> (&'static str, &'static str) {
     match action {
         Action::LoggedIn => (moodle::LOGIN, "Logged In"),
         Action::LoggedOut => (moodle::LOGOUT, "Logged Out"),
-        Action::CourseViewed | Action::Viewed(_) | Action::DiscussionViewed(_) | Action::AttemptReviewed(_) => (moodle::VIEWED, "Viewed"),
+        Action::CourseViewed
+        | Action::Viewed(_)
+        | Action::DiscussionViewed(_)
+        | Action::AttemptReviewed(_) => (moodle::VIEWED, "Viewed"),
         Action::DiscussionCreated => (moodle::CREATED, "Created"),
         Action::Replied(_) => (moodle::REPLIED, "Replied"),
         Action::AttemptStarted(_) => (moodle::STARTED, "Started"),
@@ -50,9 +55,15 @@ pub fn verb(action: Action) -> (&'static str, &'static str) {
 /// The Moodle event a statement is made from, and the function that makes it.
 pub fn event(action: Action) -> (&'static str, &'static str) {
     match action {
-        Action::LoggedIn => (r"\core\event\user_loggedin", r"\src\transformer\events\core\user_loggedin"),
-        Action::LoggedOut => (r"\core\event\user_loggedout", r"\src\transformer\events\core\user_loggedout"),
-        Action::CourseViewed => (r"\core\event\course_viewed", r"\src\transformer\events\core\course_viewed"),
+        Action::LoggedIn => {
+            (r"\core\event\user_loggedin", r"\src\transformer\events\core\user_loggedin")
+        }
+        Action::LoggedOut => {
+            (r"\core\event\user_loggedout", r"\src\transformer\events\core\user_loggedout")
+        }
+        Action::CourseViewed => {
+            (r"\core\event\course_viewed", r"\src\transformer\events\core\course_viewed")
+        }
         Action::Viewed(activity) => {
             let event = match activity {
                 Activity::Page(_) => r"\mod_page\event\course_module_viewed",
@@ -65,13 +76,33 @@ pub fn event(action: Action) -> (&'static str, &'static str) {
             };
             (event, r"\src\transformer\events\all\course_module_viewed")
         }
-        Action::DiscussionViewed(_) => (r"\mod_forum\event\discussion_viewed", r"\src\transformer\events\mod_forum\discussion_viewed"),
-        Action::DiscussionCreated => (r"\mod_forum\event\discussion_created", r"\src\transformer\events\mod_forum\discussion_created"),
-        Action::Replied(_) => (r"\mod_forum\event\post_created", r"\src\transformer\events\mod_forum\post_created"),
-        Action::AttemptStarted(_) => (r"\mod_quiz\event\attempt_started", r"\src\transformer\events\mod_quiz\attempt_started"),
-        Action::AttemptCompleted(_) => (r"\mod_quiz\event\attempt_submitted", r"\src\transformer\events\mod_quiz\attempt_submitted\handler"),
-        Action::AttemptReviewed(_) => (r"\mod_quiz\event\attempt_reviewed", r"\src\transformer\events\mod_quiz\attempt_reviewed"),
-        Action::Submitted(_) => (r"\mod_assign\event\assessable_submitted", r"\src\transformer\events\mod_assign\assignment_submitted"),
+        Action::DiscussionViewed(_) => (
+            r"\mod_forum\event\discussion_viewed",
+            r"\src\transformer\events\mod_forum\discussion_viewed",
+        ),
+        Action::DiscussionCreated => (
+            r"\mod_forum\event\discussion_created",
+            r"\src\transformer\events\mod_forum\discussion_created",
+        ),
+        Action::Replied(_) => {
+            (r"\mod_forum\event\post_created", r"\src\transformer\events\mod_forum\post_created")
+        }
+        Action::AttemptStarted(_) => (
+            r"\mod_quiz\event\attempt_started",
+            r"\src\transformer\events\mod_quiz\attempt_started",
+        ),
+        Action::AttemptCompleted(_) => (
+            r"\mod_quiz\event\attempt_submitted",
+            r"\src\transformer\events\mod_quiz\attempt_submitted\handler",
+        ),
+        Action::AttemptReviewed(_) => (
+            r"\mod_quiz\event\attempt_reviewed",
+            r"\src\transformer\events\mod_quiz\attempt_reviewed",
+        ),
+        Action::Submitted(_) => (
+            r"\mod_assign\event\assessable_submitted",
+            r"\src\transformer\events\mod_assign\assignment_submitted",
+        ),
         Action::Video(..) => unreachable!("the video player makes its own statements"),
     }
 }

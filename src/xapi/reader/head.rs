@@ -24,7 +24,9 @@ pub struct Head {
 impl Head {
     /// The first mandatory key that is not there.
     pub fn missing(&self) -> Option<&'static str> {
-        [("actor", self.actor), ("verb", self.verb), ("object", self.object)].into_iter().find_map(|(key, present)| (!present.0).then_some(key))
+        [("actor", self.actor), ("verb", self.verb), ("object", self.object)]
+            .into_iter()
+            .find_map(|(key, present)| (!present.0).then_some(key))
     }
 }
 

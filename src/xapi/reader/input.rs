@@ -38,7 +38,11 @@ impl Input {
         if path.as_os_str() == "-" {
             return Ok(vec![Self::Stdin]);
         }
-        let fault = |problem| ReadError { source_name: path.display().to_string().into(), position: None, problem };
+        let fault = |problem| ReadError {
+            source_name: path.display().to_string().into(),
+            position: None,
+            problem,
+        };
         if !fs::metadata(path).map_err(|error| fault(Problem::Open(error)))?.is_dir() {
             return Ok(vec![Self::File(path.to_owned())]);
         }
@@ -63,16 +67,25 @@ impl Input {
         let name = self.name();
         let fault = |problem| ReadError { source_name: Arc::clone(&name), position: None, problem };
         let mut bytes: Box<dyn Read + Send> = match self {
-            Self::File(path) => Box::new(File::open(path).map_err(|error| fault(Problem::Open(error)))?),
+            Self::File(path) => {
+                Box::new(File::open(path).map_err(|error| fault(Problem::Open(error)))?)
+            }
             Self::Stdin => Box::new(io::stdin()),
             Self::Stream(_, bytes) => bytes,
         };
         let mut magic = Vec::with_capacity(GZIP_MAGIC.len());
-        bytes.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut magic).map_err(|error| fault(Problem::Read(error)))?;
+        bytes
+            .by_ref()
+            .take(GZIP_MAGIC.len() as u64)
+            .read_to_end(&mut magic)
+            .map_err(|error| fault(Problem::Read(error)))?;
         let compressed = magic == GZIP_MAGIC;
         let whole = io::Cursor::new(magic).chain(bytes);
-        let bytes: Box<dyn Read + Send> =
-            if compressed { Box::new(MultiGzDecoder::new(BufReader::with_capacity(READ_AHEAD, whole))) } else { Box::new(whole) };
+        let bytes: Box<dyn Read + Send> = if compressed {
+            Box::new(MultiGzDecoder::new(BufReader::with_capacity(READ_AHEAD, whole)))
+        } else {
+            Box::new(whole)
+        };
         Ok(Opened { name, bytes, compressed })
     }
 }
@@ -83,7 +96,10 @@ fn statement_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let plain = name.strip_suffix(".gz").unwrap_or(&name);
-        if ENDINGS.iter().any(|ending| plain.ends_with(ending)) && plain != ANSWERS_FILE && path.is_file() {
+        if ENDINGS.iter().any(|ending| plain.ends_with(ending))
+            && plain != ANSWERS_FILE
+            && path.is_file()
+        {
             files.push(path);
         }
     }
@@ -102,8 +118,11 @@ mod tests {
             fs::write(directory.path().join(name), "").unwrap();
         }
         fs::create_dir(directory.path().join("d.json")).unwrap();
-        let names: Vec<_> =
-            Input::from_path(directory.path()).unwrap().iter().map(|input| Path::new(&*input.name()).file_name().unwrap().to_owned()).collect();
+        let names: Vec<_> = Input::from_path(directory.path())
+            .unwrap()
+            .iter()
+            .map(|input| Path::new(&*input.name()).file_name().unwrap().to_owned())
+            .collect();
         assert_eq!(names, ["a.ndjson", "b.json.gz", "c.jsonl"]);
     }
 

@@ -120,7 +120,11 @@ impl Reader {
             }
             self.current = None;
             if !self.found_in_current {
-                return Err(ReadError { source_name: name, position: None, problem: Problem::Empty });
+                return Err(ReadError {
+                    source_name: name,
+                    position: None,
+                    problem: Problem::Empty,
+                });
             }
         }
         Ok(false)
@@ -131,7 +135,9 @@ impl Reader {
     fn keep_or_hold(&mut self, batch: &mut Batch, source_name: Arc<str>) -> bool {
         let last = batch.len() - 1;
         let fits = match self.seen.entry(batch.entries()[last].id) {
-            hash_map::Entry::Occupied(earlier) if batch.statement(*earlier.get()) == batch.statement(last) => {
+            hash_map::Entry::Occupied(earlier)
+                if batch.statement(*earlier.get()) == batch.statement(last) =>
+            {
                 batch.pop_into(&mut self.held_bytes);
                 self.tally.repeated += 1;
                 return true;
@@ -146,7 +152,8 @@ impl Reader {
             }
         };
         if !fits {
-            self.held = batch.pop_into(&mut self.held_bytes).map(|entry| Held { entry, source_name });
+            self.held =
+                batch.pop_into(&mut self.held_bytes).map(|entry| Held { entry, source_name });
         }
         fits
     }
@@ -154,7 +161,9 @@ impl Reader {
     fn release_held(&mut self, batch: &mut Batch) {
         if let Some(Held { entry, source_name }) = self.held.take() {
             batch.begin_source(&source_name);
-            batch.push(entry.id, entry.position(), entry.added, |body| body.extend_from_slice(&self.held_bytes));
+            batch.push(entry.id, entry.position(), entry.added, |body| {
+                body.extend_from_slice(&self.held_bytes)
+            });
             self.seen.insert(entry.id, 0);
         }
     }
@@ -197,7 +206,9 @@ fn push(batch: &mut Batch, source_name: &Arc<str>, found: &Found<'_>, run_time: 
         body.push(b'{');
         if added.id {
             body.extend_from_slice(b"\"id\":\"");
-            body.extend_from_slice(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+            body.extend_from_slice(
+                id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes(),
+            );
             body.extend_from_slice(b"\",");
         }
         if added.timestamp {

@@ -59,7 +59,14 @@ impl Splitter {
     }
 
     fn with_window(opened: Opened, size: usize) -> Self {
-        Self { opened, window: Window::new(size), expected: Expected::Value, statements: 0, handed_out: 0, given_up: false }
+        Self {
+            opened,
+            window: Window::new(size),
+            expected: Expected::Value,
+            statements: 0,
+            handed_out: 0,
+            given_up: false,
+        }
     }
 
     pub fn name(&self) -> &Arc<str> {
@@ -80,7 +87,10 @@ impl Splitter {
         self.statements += 1;
         let (head, length) = match self.parse::<Head>().map_err(|problem| self.give_up(problem))? {
             Parsed::Fits(head, length) => (Ok(head), length),
-            Parsed::Other(reason) => match self.parse::<IgnoredAny>().map_err(|problem| self.give_up(problem))? {
+            Parsed::Other(reason) => match self
+                .parse::<IgnoredAny>()
+                .map_err(|problem| self.give_up(problem))?
+            {
                 Parsed::Fits(_, length) => (Err(Problem::NotAStatement(reason)), length),
                 Parsed::Other(reason) => return Err(self.give_up(Problem::NotAStatement(reason))),
             },
@@ -117,7 +127,9 @@ impl Splitter {
                 };
             };
             self.expected = match (self.expected, byte) {
-                (Expected::Value | Expected::FirstElement | Expected::Element, b'{') => return Ok(true),
+                (Expected::Value | Expected::FirstElement | Expected::Element, b'{') => {
+                    return Ok(true);
+                }
                 (Expected::Value, b'[') => Expected::FirstElement,
                 (Expected::FirstElement | Expected::Separator, b']') => Expected::Value,
                 (Expected::Separator, b',') => Expected::Element,
@@ -153,12 +165,19 @@ impl Splitter {
             let bytes = self.window.bytes();
             let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<T>();
             let problem = match values.next() {
-                Some(Ok(_)) if values.byte_offset() > LARGEST => return Err(Problem::TooLarge(LARGEST / MIB)),
+                Some(Ok(_)) if values.byte_offset() > LARGEST => {
+                    return Err(Problem::TooLarge(LARGEST / MIB));
+                }
                 Some(Ok(value)) => return Ok(Parsed::Fits(value, values.byte_offset())),
-                Some(Err(error)) if error.classify() == Category::Data => return Ok(Parsed::Other(reason(&error))),
+                Some(Err(error)) if error.classify() == Category::Data => {
+                    return Ok(Parsed::Other(reason(&error)));
+                }
                 Some(Err(error)) if error.classify() == Category::Syntax => {
                     let offset = error_offset(bytes, &error);
-                    let problem = Problem::NotJson { byte: self.window.offset() + offset as u64, reason: reason(&error) };
+                    let problem = Problem::NotJson {
+                        byte: self.window.offset() + offset as u64,
+                        reason: reason(&error),
+                    };
                     // A number that the window's end cuts is taken for a wrong one.
                     if offset + 1 < bytes.len() {
                         return Err(problem);
@@ -179,7 +198,9 @@ impl Splitter {
     fn read_more(&mut self) -> Result<bool, Problem> {
         self.window.read_more(&mut self.opened.bytes).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof if self.opened.compressed => Problem::GzipCutShort,
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData if self.opened.compressed => Problem::GzipDamaged(error),
+            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData if self.opened.compressed => {
+                Problem::GzipDamaged(error)
+            }
             _ => Problem::Read(error),
         })
     }
@@ -250,7 +271,9 @@ mod tests {
     use super::*;
 
     fn statement() -> impl Strategy<Value = String> {
-        let number = prop::sample::select(vec!["-0.5", "12.25e-3", "1E+9", "0", "-7", "true", "false", "null"]);
+        let number = prop::sample::select(vec![
+            "-0.5", "12.25e-3", "1E+9", "0", "-7", "true", "false", "null",
+        ]);
         let text = prop::sample::select(vec![r"é日😀", r"\u00e9\ud83d\ude00", r#"\"{[,]}\\"#, ""]);
         let blank = "[ \r\n\t]{0,2}";
         (number, text, blank).prop_map(|(number, text, blank)| {
@@ -261,7 +284,10 @@ mod tests {
 
     fn split(text: &str, window: usize) -> Result<Vec<String>, String> {
         let bytes = Box::new(Cursor::new(text.as_bytes().to_vec()));
-        let mut splitter = Splitter::with_window(Opened { name: "input".into(), bytes, compressed: false }, window);
+        let mut splitter = Splitter::with_window(
+            Opened { name: "input".into(), bytes, compressed: false },
+            window,
+        );
         let mut statements = Vec::new();
         while let Some(found) = splitter.next().map_err(|error| error.to_string())? {
             statements.push(String::from_utf8(found.bytes.to_vec()).unwrap());

@@ -12,7 +12,9 @@ const ID_A: &str = "00000000-0000-4000-8000-00000000000a";
 const ID_B: &str = "00000000-0000-4000-8000-00000000000b";
 
 fn statement(id: &str, note: &str) -> String {
-    format!(r#"{{"id":"{id}","timestamp":"2026-03-02T10:00:00Z","actor":{{"name":"{note}"}},"verb":{{"id":"v"}},"object":{{"id":"o"}}}}"#)
+    format!(
+        r#"{{"id":"{id}","timestamp":"2026-03-02T10:00:00Z","actor":{{"name":"{note}"}},"verb":{{"id":"v"}},"object":{{"id":"o"}}}}"#
+    )
 }
 
 fn numbered(number: u128) -> String {
@@ -116,13 +118,19 @@ fn a_missing_id_is_the_same_in_every_run() {
     assert_eq!(one_body(text), format!(r#"[{{"id":"{id}",{}]"#, &text[1..]));
     let mut batch = Batch::new();
     reader(text).fill(&mut batch).unwrap();
-    assert_eq!((batch.entries()[0].id, batch.entries()[0].added), (id, Added { id: true, timestamp: false }));
+    assert_eq!(
+        (batch.entries()[0].id, batch.entries()[0].added),
+        (id, Added { id: true, timestamp: false })
+    );
 }
 
 #[test]
 fn a_missing_timestamp_is_the_time_of_the_run() {
     let text = format!(r#"{{"id":"{ID_A}","actor":{{}},"verb":{{}},"object":{{"timestamp":1}}}}"#);
-    assert_eq!(one_body(text.clone()), format!(r#"[{{"timestamp":"2026-06-01T12:00:00.000Z",{}]"#, &text[1..]));
+    assert_eq!(
+        one_body(text.clone()),
+        format!(r#"[{{"timestamp":"2026-06-01T12:00:00.000Z",{}]"#, &text[1..])
+    );
     let mut batch = Batch::new();
     reader(text).fill(&mut batch).unwrap();
     assert_eq!(batch.entries()[0].added, Added { id: false, timestamp: true });
@@ -167,10 +175,17 @@ fn a_batch_keeps_its_limits() {
 fn a_statement_larger_than_the_window_is_read_and_one_beyond_the_limit_is_not() {
     let large = statement(ID_A, &"x".repeat(3 << 20));
     assert_eq!(one_body(large.clone()), format!("[{large}]"));
-    let (bodies, messages) = read_all(reader(format!("[{},{}]", statement(ID_B, "b"), statement(ID_A, &"x".repeat(17 << 20)))));
+    let (bodies, messages) = read_all(reader(format!(
+        "[{},{}]",
+        statement(ID_B, "b"),
+        statement(ID_A, &"x".repeat(17 << 20))
+    )));
     assert_eq!(bodies, [format!("[{}]", statement(ID_B, "b"))]);
     assert_eq!(messages.len(), 1);
-    assert!(messages[0].starts_with("input: statement 2 (byte ") && messages[0].ends_with("): larger than 16 MiB"));
+    assert!(
+        messages[0].starts_with("input: statement 2 (byte ")
+            && messages[0].ends_with("): larger than 16 MiB")
+    );
 }
 
 #[test]
@@ -181,13 +196,47 @@ fn faults_say_where_and_what() {
         (String::new(), "input: there are no statements in it".to_owned()),
         ("[ ]\n".to_owned(), "input: there are no statements in it".to_owned()),
         ("hello".to_owned(), "input: neither JSON nor gzip: it begins with `hello`".to_owned()),
-        ("PK\u{3}\u{4}".to_owned(), r"input: neither JSON nor gzip: it begins with `PK\x03\x04`".to_owned()),
-        (format!("[{a}"), format!("input: statement 1 (byte {}): the input ends before the array's closing bracket", second - 1)),
-        (format!("[{a},{}", &b[..40]), format!("input: statement 2 (byte {second}): the input ends in the middle of it")),
-        (format!("[{a},]"), format!("input: statement 1 (byte {second}): not JSON at byte {second}: expected a statement, found `]`")),
-        (format!("[{a}{b}]"), format!("input: statement 1 (byte {0}): not JSON at byte {0}: expected `,` or `]`, found `{{`", second - 1)),
-        (format!("[{a},[{b}]]"), format!("input: statement 1 (byte {second}): not JSON at byte {second}: expected a statement, found `[`")),
-        (format!("[{a},{{\n\"id\":\n'x'}}]"), format!("input: statement 2 (byte {second}): not JSON at byte {}: expected value", second + 8)),
+        (
+            "PK\u{3}\u{4}".to_owned(),
+            r"input: neither JSON nor gzip: it begins with `PK\x03\x04`".to_owned(),
+        ),
+        (
+            format!("[{a}"),
+            format!(
+                "input: statement 1 (byte {}): the input ends before the array's closing bracket",
+                second - 1
+            ),
+        ),
+        (
+            format!("[{a},{}", &b[..40]),
+            format!("input: statement 2 (byte {second}): the input ends in the middle of it"),
+        ),
+        (
+            format!("[{a},]"),
+            format!(
+                "input: statement 1 (byte {second}): not JSON at byte {second}: expected a statement, found `]`"
+            ),
+        ),
+        (
+            format!("[{a}{b}]"),
+            format!(
+                "input: statement 1 (byte {0}): not JSON at byte {0}: expected `,` or `]`, found `{{`",
+                second - 1
+            ),
+        ),
+        (
+            format!("[{a},[{b}]]"),
+            format!(
+                "input: statement 1 (byte {second}): not JSON at byte {second}: expected a statement, found `[`"
+            ),
+        ),
+        (
+            format!("[{a},{{\n\"id\":\n'x'}}]"),
+            format!(
+                "input: statement 2 (byte {second}): not JSON at byte {}: expected value",
+                second + 8
+            ),
+        ),
     ] {
         assert_eq!(messages(text.clone()), [message], "{text}");
     }
@@ -198,8 +247,14 @@ fn a_fault_of_one_statement_does_not_keep_the_others_back() {
     let (a, b) = (statement(ID_A, "a"), statement(ID_B, "b"));
     for (wrong, reason) in [
         (statement("no-uuid", "x"), r#"not a statement: the id "no-uuid" is not a UUID"#),
-        (r#"{"id":7}"#.to_owned(), "not a statement: invalid type: integer `7`, expected a UUID as `id`"),
-        (r#"{"id":null}"#.to_owned(), "not a statement: invalid type: null, expected a UUID as `id`"),
+        (
+            r#"{"id":7}"#.to_owned(),
+            "not a statement: invalid type: integer `7`, expected a UUID as `id`",
+        ),
+        (
+            r#"{"id":null}"#.to_owned(),
+            "not a statement: invalid type: null, expected a UUID as `id`",
+        ),
         (r#"{"seed":1,"count":2}"#.to_owned(), "not a statement: it has no `actor`"),
         (format!(r#"{{"id":"{ID_A}","id":"{ID_A}"}}"#), "not a statement: duplicate field `id`"),
     ] {
@@ -217,7 +272,13 @@ fn text_that_is_not_utf8_is_a_fault_of_its_statement() {
     bytes[place] = 0xff;
     let (bodies, messages) = read_all(reader(bytes));
     assert_eq!(bodies, [format!("[{a}]")]);
-    assert_eq!(messages, [format!("input: statement 2 (byte {}): the text is not UTF-8 at byte {place}", a.len() + 1)]);
+    assert_eq!(
+        messages,
+        [format!(
+            "input: statement 2 (byte {}): the text is not UTF-8 at byte {place}",
+            a.len() + 1
+        )]
+    );
 }
 
 #[test]
@@ -247,7 +308,8 @@ fn one_bad_input_does_not_keep_the_others_back() {
     let path = |name: &str| directory.path().join(name);
     std::fs::write(path("b.json"), statement(ID_B, "b")).unwrap();
     std::fs::write(path("empty.json"), "").unwrap();
-    let inputs = ["missing.json", "empty.json", "b.json"].map(|name| Input::File(path(name))).into();
+    let inputs =
+        ["missing.json", "empty.json", "b.json"].map(|name| Input::File(path(name))).into();
     let reader = Reader::new(inputs, Limits::default(), Timestamp::UNIX_EPOCH);
     let (bodies, messages) = read_all(reader);
     assert_eq!(bodies, [format!("[{}]", statement(ID_B, "b"))]);
@@ -257,12 +319,16 @@ fn one_bad_input_does_not_keep_the_others_back() {
 
 #[test]
 fn a_batch_may_hold_statements_of_several_inputs() {
-    let inputs =
-        [("first", ID_A), ("second", ID_B)].map(|(name, id)| Input::Stream(name.into(), Box::new(io::Cursor::new(statement(id, "x"))))).into();
+    let inputs = [("first", ID_A), ("second", ID_B)]
+        .map(|(name, id)| Input::Stream(name.into(), Box::new(io::Cursor::new(statement(id, "x")))))
+        .into();
     let mut reader = Reader::new(inputs, Limits::default(), Timestamp::UNIX_EPOCH);
     let mut batch = Batch::new();
     assert!(reader.fill(&mut batch).unwrap());
-    assert_eq!([batch.place(0), batch.place(1)], ["first: statement 1 (byte 0)", "second: statement 1 (byte 0)"]);
+    assert_eq!(
+        [batch.place(0), batch.place(1)],
+        ["first: statement 1 (byte 0)", "second: statement 1 (byte 0)"]
+    );
 }
 
 proptest! {

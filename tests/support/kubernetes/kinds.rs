@@ -11,7 +11,12 @@ struct Kind {
     namespaced: bool,
 }
 
-const fn kind(api_version: &'static str, name: &'static str, resource: &'static str, namespaced: bool) -> Kind {
+const fn kind(
+    api_version: &'static str,
+    name: &'static str,
+    resource: &'static str,
+    namespaced: bool,
+) -> Kind {
     Kind { api_version, name, resource, namespaced }
 }
 
@@ -51,19 +56,26 @@ fn served(objects: &[Value]) -> impl Iterator<Item = &'static Kind> {
 }
 
 pub fn is_served(place: &Place, objects: &[Value]) -> bool {
-    served(objects).any(|kind| kind.api_version == place.api_version && kind.resource == place.resource)
+    served(objects)
+        .any(|kind| kind.api_version == place.api_version && kind.resource == place.resource)
 }
 
 /// `apiVersion` and `kind` of the objects at a place.
 pub fn of(place: &Place) -> (&'static str, &'static str) {
-    let kind = KINDS.iter().find(|kind| kind.api_version == place.api_version && kind.resource == place.resource);
+    let kind = KINDS
+        .iter()
+        .find(|kind| kind.api_version == place.api_version && kind.resource == place.resource);
     kind.map(|kind| (kind.api_version, kind.name)).expect("a kind of the tests' API server")
 }
 
 pub fn place_of(object: &Value) -> Place {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    let known = KINDS.iter().find(|kind| object["apiVersion"] == kind.api_version && object["kind"] == kind.name);
-    let kind = known.unwrap_or_else(|| panic!("an object of a kind that the tests' API server knows: {object}"));
+    let known = KINDS
+        .iter()
+        .find(|kind| object["apiVersion"] == kind.api_version && object["kind"] == kind.name);
+    let kind = known.unwrap_or_else(|| {
+        panic!("an object of a kind that the tests' API server knows: {object}")
+    });
     Place {
         api_version: kind.api_version.into(),
         namespace: if kind.namespaced { text(&object["metadata"]["namespace"]) } else { None },
@@ -77,13 +89,22 @@ pub fn place_of(object: &Value) -> Place {
 pub fn discovery(path: &str, objects: &[Value]) -> Option<Value> {
     let api_version = path.strip_prefix("/api/").or_else(|| path.strip_prefix("/apis/"));
     if path == "/apis" {
-        let mut versions: Vec<&str> = served(objects).map(|kind| kind.api_version).filter(|version| version.contains('/')).collect();
+        let mut versions: Vec<&str> = served(objects)
+            .map(|kind| kind.api_version)
+            .filter(|version| version.contains('/'))
+            .collect();
         versions.dedup();
-        let groups = versions.into_iter().filter_map(|group_version| group_version.split_once('/')).map(|(group, version)| {
-            let version = json!({"groupVersion": format!("{group}/{version}"), "version": version});
-            json!({"name": group, "versions": [version], "preferredVersion": version})
-        });
-        return Some(json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups.collect::<Vec<_>>()}));
+        let groups = versions
+            .into_iter()
+            .filter_map(|group_version| group_version.split_once('/'))
+            .map(|(group, version)| {
+                let version =
+                    json!({"groupVersion": format!("{group}/{version}"), "version": version});
+                json!({"name": group, "versions": [version], "preferredVersion": version})
+            });
+        return Some(
+            json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups.collect::<Vec<_>>()}),
+        );
     }
     let resources: Vec<Value> = served(objects)
         .filter(|kind| Some(kind.api_version) == api_version)
@@ -92,5 +113,7 @@ pub fn discovery(path: &str, objects: &[Value]) -> Option<Value> {
     if resources.is_empty() {
         return None;
     }
-    Some(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": resources}))
+    Some(
+        json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": resources}),
+    )
 }

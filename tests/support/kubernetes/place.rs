@@ -21,11 +21,19 @@ impl Place {
         };
         let rest: Vec<String> = words.collect();
         let (namespace, rest) = match rest.as_slice() {
-            [word, namespace, rest @ ..] if word == "namespaces" && !rest.is_empty() => (Some(namespace.clone()), rest),
+            [word, namespace, rest @ ..] if word == "namespaces" && !rest.is_empty() => {
+                (Some(namespace.clone()), rest)
+            }
             rest => (None, rest),
         };
         let mut rest = rest.iter().cloned();
-        Some(Self { api_version, namespace, resource: rest.next()?, name: rest.next(), subresource: rest.next() })
+        Some(Self {
+            api_version,
+            namespace,
+            resource: rest.next()?,
+            name: rest.next(),
+            subresource: rest.next(),
+        })
     }
 
     /// True for an object of this collection.
@@ -43,5 +51,8 @@ pub fn parameter(query: &str, name: &str) -> String {
 
 /// All parameters of a name.
 pub fn parameters(query: &str, name: &str) -> Vec<String> {
-    form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name).map(|(_, value)| value.into_owned()).collect()
+    form_urlencoded::parse(query.as_bytes())
+        .filter(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+        .collect()
 }
