@@ -29,6 +29,7 @@ check: machine ## format, clippy, licences, shell scripts, the sandbox's own pro
 	cargo fmt --check
 	# e2e is only a target when it is named
 	cargo clippy --locked --lib --bins --tests --benches --test e2e -- -D warnings
+	cargo test --locked --test layers
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@$(CARGO_DENY_VERSION)
 	cargo deny check bans licenses sources
 	command -v shellcheck >/dev/null || { apt-get update -qq && apt-get install -y -qq shellcheck; }

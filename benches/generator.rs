@@ -11,9 +11,9 @@ use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
+use lastack::simulator::dataset::DEFAULT_SEED;
+use lastack::simulator::{Generated, TERM_STATEMENTS};
 use lastack::xapi::batch::{Batch, Source};
-use lastack::xapi::dataset::DEFAULT_SEED;
-use lastack::xapi::generator::{Generated, TERM_STATEMENTS};
 use lastack::xapi::reader::{Input, Limits, Reader};
 
 const BATCH: usize = 1000;

@@ -31,6 +31,61 @@ impl Kind {
     }
 }
 
+/// Why something is not as it should be, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// What it is about, as kubectl names it. None when the cause names it.
+    pub object: Option<String>,
+    pub cause: String,
+    /// The next step, in the imperative.
+    pub hint: String,
+    /// The section of the documentation about it.
+    pub anchor: Option<&'static str>,
+}
+
+impl Diagnosis {
+    pub fn new(cause: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { object: None, cause: cause.into(), hint: hint.into(), anchor: None }
+    }
+
+    pub fn of(mut self, object: impl Into<String>) -> Self {
+        self.object = Some(object.into());
+        self
+    }
+
+    /// The same, with more about the cause behind it.
+    pub fn because(mut self, more: Option<String>) -> Self {
+        if let Some(more) = more {
+            self.cause = format!("{}: {more}", self.cause);
+        }
+        self
+    }
+
+    pub fn into_failure(self, kind: Kind) -> Failure {
+        Failure::new(kind, self.to_string()).hint(self.hint)
+    }
+
+    /// Cause and hint in one line.
+    pub fn sentence(&self) -> String {
+        format!("{self}; {}", self.hint)
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.object {
+            Some(object) => write!(f, "{object}: {}", self.cause),
+            None => f.write_str(&self.cause),
+        }
+    }
+}
+
+/// What an API server's refusal comes to: exit code 4, and whom to ask.
+pub fn not_permitted(sentence: impl Into<String>) -> Failure {
+    Failure::new(Kind::Unreachable, sentence)
+        .hint("ask your cluster administrator for this permission")
+}
+
 /// An error whose kind or whose cure is known where it is made. Travels in an `anyhow` chain.
 #[derive(Debug)]
 pub struct Failure {

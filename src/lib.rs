@@ -1,20 +1,36 @@
-//! `kubectl lastack`: a complete, wired and proven Learning Analytics stack on any Kubernetes cluster.
+//! `kubectl lastack`: a complete, wired and verified learning-analytics stack on any Kubernetes cluster.
 //!
-//! A stack is a graph of steps (`stack`), the steps of each component are in `steps`, and the verbs in
-//! `commands` walk that graph. `clients` talk to the parts, `xapi` makes and reads statements, `seeding`
-//! sends and proves them, `dashboards` brings files into Superset and checks what they show,
-//! `trace` follows one event through all parts, `output` is the only module that prints.
+//! Modules are listed from the bottom up: an import points to a module further up in this list, and
+//! `scripts/check-layers` enforces it. `docs/concepts/architecture.md` has the picture.
 
-pub mod archive;
-pub mod cli;
-pub mod clients;
-pub mod commands;
-pub mod dashboards;
 pub mod error;
+
 pub mod output;
-pub mod seeding;
-pub mod stack;
-pub mod steps;
-pub mod target;
-pub mod trace;
+
+mod archive;
+mod cluster;
+mod engine;
+
 pub mod xapi;
+
+pub mod simulator;
+
+mod stack;
+
+mod components;
+
+pub mod seeding;
+
+mod dashboards;
+
+mod diagnosis;
+
+mod cli;
+
+pub use cli::main;
+
+/// What tests and benchmarks use of the lower layers.
+pub mod api {
+    pub use crate::cluster::http::{Account, HttpClient};
+    pub use crate::components::lrs::client::Ralph;
+}

@@ -1,5 +1,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    lastack::commands::main(std::env::args_os())
+    lastack::main(std::env::args_os())
 }

@@ -106,7 +106,7 @@ impl Place<'_> {
         ensure!(ended.status.success(), "install ended with {}: {said}", ended.status);
         let chain = said.rsplit_once("longest chain ").and_then(|(_, rest)| rest.split_once(')'));
         let (chain, _) = chain.context("install does not tell its longest chain")?;
-        let chain = lastack::cli::duration(chain).map_err(anyhow::Error::msg)?;
+        let chain = lastack::output::units::duration(chain).map_err(anyhow::Error::msg)?;
         let once = |time: Duration| Samples::new([time.as_secs_f64()]);
         table.compare(
             what,

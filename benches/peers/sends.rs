@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+use lastack::simulator::{Generated, TERM_STATEMENTS};
 use lastack::xapi::batch::{Batch, Source};
-use lastack::xapi::generator::{Generated, TERM_STATEMENTS};
 
 use super::measure::{self, Usage};
 use super::pipeline::{Pipeline, missing_tool};
@@ -48,7 +48,7 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
     let [ours, theirs] = measure::in_turns(args.rounds, made, peer)?;
     compare(
         table,
-        &format!("{} generated", lastack::output::age::count(args.generated)),
+        &format!("{} generated", lastack::output::units::count(args.generated)),
         (&ours, args.generated),
         &theirs,
         ["at most 0.125", "at least 3"],
@@ -69,7 +69,7 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
     table.alone("22,000 generated, peak memory", "MB", &peak(&small), "below 32 MB");
     let large = delivered(&sink, args.large, seed().args(count_of(args.large)))?;
     table.alone(
-        &format!("{} generated, peak memory", lastack::output::age::count(args.large)),
+        &format!("{} generated, peak memory", lastack::output::units::count(args.large)),
         "MB",
         &peak(&[large]),
         "below 32 MB, the same",
@@ -87,7 +87,7 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
 
 /// Makes statements and throws them away.
 pub fn make(count: u64) {
-    let mut source = Generated::new(lastack::xapi::dataset::DEFAULT_SEED, count, 1000);
+    let mut source = Generated::new(lastack::simulator::dataset::DEFAULT_SEED, count, 1000);
     let mut batch = Batch::new();
     while source.fill(&mut batch).expect("generating has no faults") {
         black_box(batch.body());
@@ -132,7 +132,8 @@ fn deliver(sink: &Sink, statements: u64, command: &mut Command) -> Result<(Usage
 
 /// What the files hold: they are what the generator makes of its default seed.
 fn expected_bytes() -> u64 {
-    let mut source = Generated::new(lastack::xapi::dataset::DEFAULT_SEED, TERM_STATEMENTS, 1000);
+    let mut source =
+        Generated::new(lastack::simulator::dataset::DEFAULT_SEED, TERM_STATEMENTS, 1000);
     let (mut batch, mut bytes) = (Batch::new(), 0);
     while source.fill(&mut batch).expect("generating has no faults") {
         bytes += batch.body().len() as u64;

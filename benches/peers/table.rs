@@ -96,7 +96,7 @@ impl fmt::Display for Table {
 /// Three significant digits, thousands apart.
 fn short(value: f64) -> String {
     match value {
-        v if v >= 1000.0 => lastack::output::age::count(v.round() as u64),
+        v if v >= 1000.0 => lastack::output::units::count(v.round() as u64),
         v if v >= 100.0 => format!("{v:.0}"),
         v if v >= 10.0 => format!("{v:.1}"),
         v => format!("{v:.2}"),

@@ -7,10 +7,10 @@ use anyhow::Result;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::clients::superset::{Rows, TEMPORAL};
+use crate::components::dataviz::client::{Rows, TEMPORAL};
 use crate::error::Failure;
 
-use super::check::Live;
+use super::live::Live;
 
 /// Two numbers that differ by less than this part of them are the same: sums of decimals depend on their order.
 const TOLERANCE: f64 = 1e-6;

@@ -6,11 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::clients::superset::Kind;
-
-use super::asset::Asset;
-use super::bundle::Bundle;
-use super::{chart, layout};
+use crate::components::dataviz::client::Kind;
+use crate::components::dataviz::dashboards::asset::Asset;
+use crate::components::dataviz::dashboards::bundle::Bundle;
+use crate::components::dataviz::dashboards::{chart, layout};
 
 /// Keys that say where or when something was exported, or repeat what is said elsewhere.
 const OF_THIS_SUPERSET: [&str; 8] = [

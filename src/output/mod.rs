@@ -1,7 +1,6 @@
-//! The only module that writes to the terminal: stdout is data, all else goes to stderr.
+//! Text for users: where it is written, tables, units, and text from elsewhere made safe to print.
 
-pub mod age;
 pub mod printer;
-pub mod progress;
 pub mod table;
 pub mod text;
+pub mod units;

@@ -13,8 +13,8 @@ use anyhow::{Context, Result};
 use tokio::sync::{Mutex, mpsc, watch};
 use uuid::Uuid;
 
-use crate::clients::elasticsearch::Elasticsearch;
-use crate::clients::ralph::Ralph;
+use crate::components::datalake::client::Elasticsearch;
+use crate::components::lrs::client::Ralph;
 use crate::xapi::batch::{Batch, Source};
 
 use prove::Prover;
@@ -163,7 +163,7 @@ pub async fn run(
     if let Some(error) = failure {
         return Err(error.context(format!(
             "stopped after {} statements were stored",
-            crate::output::age::count(report.accepted + report.already_there)
+            crate::output::units::count(report.accepted + report.already_there)
         )));
     }
     (report.unreadable, report.faults) = reading.await.context("reading the statements failed")?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use uuid::Uuid;
 
-use crate::clients::elasticsearch::{self, Elasticsearch};
+use crate::components::datalake::client::{Elasticsearch, is_refusal};
 
 use super::retry::Retry;
 use super::{KEPT, Proof};
@@ -75,6 +75,6 @@ impl Prover {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T>>,
     {
-        self.retry.until_decided("no answer", elasticsearch::is_refusal, question).await
+        self.retry.until_decided("no answer", is_refusal, question).await
     }
 }

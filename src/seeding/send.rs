@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::clients::ralph::{Ralph, Verdict};
+use crate::components::lrs::client::{Ralph, Verdict};
 use crate::error::Failure;
 use crate::xapi::batch::{Added, Batch, Entry};
 

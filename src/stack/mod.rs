@@ -1,34 +1,39 @@
-//! What a stack is: a namespace of a cluster, the settings it was asked for, and the graph of steps that
-//! must be true for it.
+//! What a stack is: a namespace of a cluster, and the settings, versions and sizes it was asked for. Knows no component.
 
-pub mod graph;
+pub mod component;
 pub mod profiles;
 pub mod resources;
 pub mod settings;
-pub mod step;
 pub mod versions;
+mod waiting;
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use anyhow::{Context as _, Result};
+use include_dir::{Dir, include_dir};
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use tokio::sync::OnceCell;
 
-use crate::clients::helm::{Helm, Listed};
-use crate::clients::{apply, elasticsearch::Elasticsearch, http::HttpClient, ralph::Ralph};
-use crate::steps;
-use crate::target::Target;
+use crate::cluster::Cluster;
+use crate::cluster::apply::FieldDifference;
+use crate::cluster::helm::{ChartRef, Helm, Listed};
+use crate::cluster::http::HttpClient;
+use crate::cluster::object::{self, FIELD_MANAGER};
+use crate::engine::Difference;
 
+use component::ComponentName;
 use settings::Settings;
 use versions::Versions;
+
+static CHARTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/charts");
 
 /// The name of the ConfigMap that remembers the settings of the last install.
 pub const SETTINGS: &str = "lastack-settings";
 
-/// Everything a step needs to look at the cluster and to change it.
+/// Everything that the nodes of a graph need to look at the cluster and to change it.
 pub struct Stack {
-    pub target: Target,
+    pub cluster: Cluster,
     pub helm: Helm,
     pub settings: Settings,
     pub versions: &'static Versions,
@@ -40,21 +45,27 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// The stack of a namespace as it was last installed, changed by what was asked for now.
-    pub async fn open(target: Target, asked: Settings, wait: Option<Duration>) -> Result<Self> {
-        Self::with(target, asked, wait, Settings::from_config_map).await
+    /// The stack of a namespace as it was last installed, changed by what is asked for now.
+    ///
+    /// # Errors
+    /// When the remembered settings cannot be read.
+    pub async fn open(cluster: Cluster, asked: Settings, wait: Option<Duration>) -> Result<Self> {
+        Self::with(cluster, asked, wait, Settings::from_config_map).await
     }
 
-    /// The stack as it was last installed, to look at it or to take it away; and the names of the settings that this program does
-    /// not understand, such as those of a newer one.
-    pub async fn as_it_is(target: Target, wait: Option<Duration>) -> Result<(Self, Vec<String>)> {
+    /// The stack as it was last installed, to look at it or to delete it; and the names of the settings that this program
+    /// does not understand, such as those of a newer one.
+    ///
+    /// # Errors
+    /// When the cluster cannot be reached.
+    pub async fn as_it_is(cluster: Cluster, wait: Option<Duration>) -> Result<(Self, Vec<String>)> {
         let mut unknown = Vec::new();
         let read = |map: &ConfigMap| {
             let (settings, names) = Settings::understood(map);
             unknown = names;
             Ok(settings)
         };
-        let stack = Self::with(target, Settings::default(), wait, read).await?;
+        let stack = Self::with(cluster, Settings::default(), wait, read).await?;
         Ok((stack, unknown))
     }
 
@@ -65,32 +76,29 @@ impl Stack {
     }
 
     async fn with(
-        target: Target,
+        cluster: Cluster,
         asked: Settings,
         wait: Option<Duration>,
         read: impl FnOnce(&ConfigMap) -> Result<Settings>,
     ) -> Result<Self> {
         let deadline = wait.map(|wait| Instant::now() + wait);
-        let helm = Helm::find(&target, deadline);
-        let stored = stored_settings(&target, read).await?;
+        let helm = Helm::find(&cluster, deadline);
+        let stored = stored_settings(&cluster, read).await?;
         let is_new = stored.is_none();
         let settings = stored.unwrap_or_default().overridden_by(asked);
-        Ok(Self {
-            target,
-            helm,
-            settings,
-            versions: Versions::get(),
-            deadline,
-            is_new,
-            releases: OnceCell::new(),
-        })
+        let versions = Versions::get();
+        let releases = OnceCell::new();
+        Ok(Self { cluster, helm, settings, versions, deadline, is_new, releases })
     }
 
     pub fn namespace(&self) -> &str {
-        &self.target.namespace
+        &self.cluster.namespace
     }
 
     /// What helm lists in the namespace, asked once: for `status`, which changes nothing.
+    ///
+    /// # Errors
+    /// When helm cannot list releases.
     pub async fn releases(&self) -> Result<&[Listed]> {
         self.releases.get_or_try_init(|| self.helm.list(self.namespace())).await.map(Vec::as_slice)
     }
@@ -106,21 +114,17 @@ impl Stack {
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
         K::DynamicType: Default,
     {
-        Api::namespaced(self.target.client.clone(), &self.target.namespace)
-    }
-
-    /// The same for pods, over connections that may stay open as long as a stream of theirs takes.
-    pub fn streams(&self) -> Api<Pod> {
-        Api::namespaced(self.target.streams.clone(), &self.target.namespace)
+        self.cluster.api()
     }
 
     /// The labels that every object of ours carries.
     pub fn labels(&self, name: &str, instance: &str) -> serde_json::Value {
+        let (part_of, lastack) = object::PART_OF;
         serde_json::json!({
-            "app.kubernetes.io/part-of": "lastack",
-            "app.kubernetes.io/managed-by": apply::FIELD_MANAGER,
+            part_of: lastack,
+            object::MANAGED_BY: FIELD_MANAGER,
             "app.kubernetes.io/name": name,
-            "app.kubernetes.io/instance": instance,
+            object::INSTANCE: instance,
         })
     }
 
@@ -134,32 +138,51 @@ impl Stack {
         }
     }
 
-    /// The data lake, as the account the tool made for itself.
-    pub async fn elasticsearch(&self) -> Result<Elasticsearch> {
-        steps::datalake::client(self).await
-    }
-
-    /// The LRS, as its administrator.
-    pub async fn ralph(&self) -> Result<Ralph> {
-        steps::lrs::client(self).await
+    /// The chart of a component: the one that the settings name, or the one of the versions file.
+    ///
+    /// # Errors
+    /// When this program holds no chart of that name.
+    pub fn chart(&self, component: ComponentName) -> Result<ChartRef> {
+        let source = self.versions.of(component).chart();
+        Ok(match (self.settings.charts.get(&component), &source.repository) {
+            (Some(given), _) => ChartRef::Given(given.clone()),
+            (None, Some(repository)) => ChartRef::Repository {
+                name: source.name.clone(),
+                repository: repository.clone(),
+                version: source.version.clone(),
+            },
+            (None, None) => ChartRef::Embedded(
+                CHARTS
+                    .get_dir(&source.name)
+                    .with_context(|| format!("no chart {} in this program", source.name))?,
+            ),
+        })
     }
 
     /// A client for a Service of the stack, reached by a port-forward.
+    ///
+    /// # Errors
+    /// When the address is none.
     pub fn service(&self, url: &str) -> Result<HttpClient> {
-        HttpClient::in_cluster(self.target.streams.clone(), url)
+        HttpClient::in_cluster(self.cluster.streams.clone(), url)
     }
 }
 
 async fn stored_settings(
-    target: &Target,
+    cluster: &Cluster,
     read: impl FnOnce(&ConfigMap) -> Result<Settings>,
 ) -> Result<Option<Settings>> {
-    let api: Api<ConfigMap> = Api::namespaced(target.client.clone(), &target.namespace);
-    match api.get_opt(SETTINGS).await.map_err(anyhow::Error::from) {
+    match cluster.api::<ConfigMap>().get_opt(SETTINGS).await.map_err(anyhow::Error::from) {
         Ok(Some(map)) => read(&map).map(Some),
         Ok(None) => Ok(None),
         // a user who may not read ConfigMaps sees the stack as one with default settings
         Err(error) if crate::error::forbidden(&error).is_some() => Ok(Some(Settings::default())),
         Err(error) => Err(error),
+    }
+}
+
+impl From<FieldDifference> for Difference {
+    fn from(found: FieldDifference) -> Self {
+        Self::new(found.field, found.observed, found.desired)
     }
 }

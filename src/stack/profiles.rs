@@ -5,12 +5,12 @@ use std::sync::LazyLock;
 
 use clap::ValueEnum;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::component::ComponentName;
 use super::resources::Resources;
-use super::settings::TestCourse;
-use super::versions::Component;
 
 #[derive(
     Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, ValueEnum,
@@ -28,52 +28,10 @@ pub enum Profile {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sizes {
-    pub datalake: DatalakeSize,
-    pub lrs: ReplicaSize,
-    pub lms: LmsSize,
-    pub dataviz: DatavizSize,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DatalakeSize {
-    pub nodes: u32,
-    pub cpu: Quantity,
-    pub memory: Quantity,
-    pub storage: Quantity,
-    /// Settings of Elasticsearch that only this size has.
-    #[serde(default)]
-    pub config: Map<String, Value>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ReplicaSize {
     pub replicas: u32,
     pub cpu: Quantity,
     pub memory: Quantity,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DatavizSize {
-    pub web: ReplicaSize,
-    pub postgresql: DatabaseSize,
-    /// Background workers, each as big as a pod of the web server; with any of them come a cache and a scheduler.
-    pub workers: u32,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LmsSize {
-    pub web: ReplicaSize,
-    pub postgresql: DatabaseSize,
-    /// Of the volume with the files of courses.
-    pub storage: Quantity,
-    /// The test course that is made unless the settings say otherwise.
-    #[serde(default)]
-    pub course: TestCourse,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +43,11 @@ pub struct DatabaseSize {
 }
 
 impl ReplicaSize {
+    /// What one pod asks for.
+    pub fn requests(&self) -> Resources {
+        Resources::of(Some(&self.cpu), Some(&self.memory))
+    }
+
     /// As chart values.
     pub fn resources(&self) -> Value {
         resources(&self.cpu, &self.memory)
@@ -92,6 +55,11 @@ impl ReplicaSize {
 }
 
 impl DatabaseSize {
+    /// What its pod asks for.
+    pub fn requests(&self) -> Resources {
+        Resources::of(Some(&self.cpu), Some(&self.memory))
+    }
+
     /// As chart values.
     pub fn resources(&self) -> Value {
         resources(&self.cpu, &self.memory)
@@ -103,12 +71,19 @@ fn resources(cpu: &Quantity, memory: &Quantity) -> Value {
 }
 
 impl Profile {
-    pub fn sizes(self) -> &'static Sizes {
+    /// The size of a component, as the component itself describes it.
+    ///
+    /// # Panics
+    /// When `manifests/profiles.yaml` holds no such size, which a test of each component rules out.
+    pub fn size_of<T: DeserializeOwned>(self, component: ComponentName) -> T {
+        type Sizes = BTreeMap<ComponentName, Value>;
         static PROFILES: LazyLock<BTreeMap<Profile, Sizes>> = LazyLock::new(|| {
             serde_saphyr::from_str(include_str!("../../manifests/profiles.yaml"))
                 .expect("manifests/profiles.yaml is checked by a test")
         });
-        PROFILES.get(&self).expect("manifests/profiles.yaml names every profile")
+        let size = PROFILES.get(&self).and_then(|sizes| sizes.get(&component));
+        let size = size.expect("manifests/profiles.yaml names every component in every profile");
+        serde_json::from_value(size.clone()).expect("manifests/profiles.yaml is checked by a test")
     }
 
     pub fn name(self) -> &'static str {
@@ -124,49 +99,6 @@ impl Profile {
             Self::Laptop => Some(Self::Classroom),
             Self::Classroom => Some(Self::Production),
             Self::Production => None,
-        }
-    }
-}
-
-impl Sizes {
-    /// The pods of each component: what one asks of the cluster, and how many there are.
-    pub fn pods(&self) -> [(Component, Resources, u32); 6] {
-        let of = |cpu, memory| Resources::of(Some(cpu), Some(memory));
-        let (datalake, lrs, lms, dataviz) = (&self.datalake, &self.lrs, &self.lms, &self.dataviz);
-        [
-            (Component::Datalake, of(&datalake.cpu, &datalake.memory), datalake.nodes),
-            (Component::Lrs, of(&lrs.cpu, &lrs.memory), lrs.replicas),
-            (Component::Lms, of(&lms.web.cpu, &lms.web.memory), lms.web.replicas),
-            (Component::Lms, of(&lms.postgresql.cpu, &lms.postgresql.memory), 1),
-            (
-                Component::Dataviz,
-                of(&dataviz.web.cpu, &dataviz.web.memory),
-                dataviz.web.replicas + dataviz.workers,
-            ),
-            (Component::Dataviz, of(&dataviz.postgresql.cpu, &dataviz.postgresql.memory), 1),
-        ]
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_profile_has_sizes_and_a_data_lake_that_keeps_its_quorum() {
-        for profile in Profile::value_variants() {
-            let sizes = profile.sizes();
-            assert!(
-                [1, 3].contains(&sizes.datalake.nodes),
-                "{}: two nodes lose their quorum with one",
-                profile.name()
-            );
-            assert!(
-                sizes
-                    .pods()
-                    .iter()
-                    .all(|(_, requests, count)| *requests > Resources::default() && *count > 0)
-            );
         }
     }
 }

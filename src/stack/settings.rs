@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::error::Failure;
 
+use super::component::ComponentName;
 use super::profiles::Profile;
-use super::versions::Component;
 
 const KEY: &str = "lastack.yaml";
 
@@ -23,7 +23,7 @@ const KEY: &str = "lastack.yaml";
 pub struct Settings {
     /// What the stack consists of. None: of everything.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub components: Option<BTreeSet<Component>>,
+    pub components: Option<BTreeSet<ComponentName>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,10 +35,10 @@ pub struct Settings {
     pub image_registry: Option<String>,
     /// Another place for a component's chart: a directory, an archive, or an `oci://` or `https://` address.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub charts: BTreeMap<Component, String>,
+    pub charts: BTreeMap<ComponentName, String>,
     /// Chart values that go over ours.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub values: BTreeMap<Component, Value>,
+    pub values: BTreeMap<ComponentName, Value>,
     #[serde(default, skip_serializing_if = "LmsSettings::is_empty")]
     pub lms: LmsSettings,
     /// A file or an address to take Moodle's xAPI plugin from in this run; it is then kept in the cluster.
@@ -112,13 +112,14 @@ impl LmsSettings {
     }
 
     fn overridden_by(self, other: Self) -> Self {
+        let Self { course, sending, send_names, send_usernames, send_emails, send_guests } = other;
         Self {
-            course: other.course.or(self.course),
-            sending: other.sending.or(self.sending),
-            send_names: other.send_names.or(self.send_names),
-            send_usernames: other.send_usernames.or(self.send_usernames),
-            send_emails: other.send_emails.or(self.send_emails),
-            send_guests: other.send_guests.or(self.send_guests),
+            course: course.or(self.course),
+            sending: sending.or(self.sending),
+            send_names: send_names.or(self.send_names),
+            send_usernames: send_usernames.or(self.send_usernames),
+            send_emails: send_emails.or(self.send_emails),
+            send_guests: send_guests.or(self.send_guests),
         }
     }
 }
@@ -172,10 +173,11 @@ impl IngressSettings {
     }
 
     fn overridden_by(self, other: Self) -> Self {
+        let Self { domain, class_name, tls_secret } = other;
         Self {
-            domain: other.domain.or(self.domain),
-            class_name: other.class_name.or(self.class_name),
-            tls_secret: other.tls_secret.or(self.tls_secret),
+            domain: domain.or(self.domain),
+            class_name: class_name.or(self.class_name),
+            tls_secret: tls_secret.or(self.tls_secret),
         }
     }
 
@@ -245,38 +247,54 @@ impl Settings {
         )]))
     }
 
-    /// These settings, with everything that `other` says put over them.
+    /// These settings, with everything that `other` says put over them. Names every field, so that none is forgotten.
     pub fn overridden_by(mut self, other: Settings) -> Self {
-        self.components = other.components.or(self.components);
-        self.profile = other.profile.or(self.profile);
-        self.expose = other.expose.or(self.expose);
-        self.ingress = self.ingress.overridden_by(other.ingress);
-        self.image_registry =
-            other.image_registry.or(self.image_registry).filter(|registry| !registry.is_empty());
-        self.charts.extend(other.charts);
+        let Settings {
+            components,
+            profile,
+            expose,
+            ingress,
+            image_registry,
+            charts,
+            values,
+            lms,
+            plugin,
+        } = other;
+        self.charts.extend(charts);
         self.charts.retain(|_, place| !place.is_empty());
-        self.values.extend(other.values);
+        self.values.extend(values);
         // a key with nothing after it, as YAML has it when all that was below is commented out
         self.values
             .values_mut()
             .filter(|values| values.is_null())
             .for_each(|values| *values = json!({}));
-        self.lms = self.lms.overridden_by(other.lms);
-        self.plugin = other.plugin.filter(|place| !place.is_empty()).or(self.plugin);
-        self
+        Self {
+            components: components.or(self.components),
+            profile: profile.or(self.profile),
+            expose: expose.or(self.expose),
+            ingress: self.ingress.overridden_by(ingress),
+            image_registry: image_registry
+                .or(self.image_registry)
+                .filter(|registry| !registry.is_empty()),
+            charts: self.charts,
+            values: self.values,
+            lms: self.lms.overridden_by(lms),
+            plugin: plugin.filter(|place| !place.is_empty()).or(self.plugin),
+        }
     }
 
     /// Whether a component is part of the stack.
-    pub fn has(&self, component: Component) -> bool {
+    pub fn has(&self, component: ComponentName) -> bool {
         self.components.as_ref().is_none_or(|components| components.contains(&component))
+    }
+
+    /// The chart values that the user gave for a component.
+    pub fn values_of(&self, component: ComponentName) -> Option<&Value> {
+        self.values.get(&component)
     }
 
     pub fn profile(&self) -> Profile {
         self.profile.unwrap_or_default()
-    }
-
-    pub fn test_course(&self) -> TestCourse {
-        self.lms.course.unwrap_or(self.profile().sizes().lms.course)
     }
 
     pub fn expose(&self) -> Expose {
@@ -284,7 +302,7 @@ impl Settings {
     }
 
     /// The chart values that open a component to the outside, or do not. All our charts have the same.
-    pub fn exposure(&self, component: Component) -> Value {
+    pub fn exposure(&self, component: ComponentName) -> Value {
         let ingress = match &self.ingress.domain {
             Some(domain) if self.expose() == Expose::Ingress => json!({
                 "enabled": true,
@@ -393,15 +411,18 @@ mod tests {
     #[test]
     fn an_empty_chart_is_ours_again_and_empty_values_are_none() {
         let stored = Settings {
-            charts: BTreeMap::from([(Component::Lrs, "oci://registry.example.org/ralph".into())]),
-            values: BTreeMap::from([(Component::Lrs, json!({"replicas": 2}))]),
+            charts: BTreeMap::from([(
+                ComponentName::new("lrs"),
+                "oci://registry.example.org/ralph".into(),
+            )]),
+            values: BTreeMap::from([(ComponentName::new("lrs"), json!({"replicas": 2}))]),
             ..Default::default()
         };
         let settings = stored
             .overridden_by(serde_saphyr::from_str("charts: {lrs: ''}\nvalues: {lrs: }\n").unwrap());
         assert_eq!(settings.charts, BTreeMap::new());
         let mut values = json!({"replicas": 1});
-        merge_values(&mut values, &settings.values[&Component::Lrs]);
+        merge_values(&mut values, &settings.values[&ComponentName::new("lrs")]);
         assert_eq!(values, json!({"replicas": 1}), "what is left empty takes nothing of ours away");
     }
 
@@ -416,7 +437,7 @@ mod tests {
                 ..Default::default()
             },
             values: BTreeMap::from([(
-                Component::Lrs,
+                ComponentName::new("lrs"),
                 json!({"resources": {"limits": {"memory": "1Gi"}}, "list": [1, "a"]}),
             )]),
             ..Default::default()
@@ -435,10 +456,10 @@ mod tests {
         let (settings, unknown) = understood(newer);
         assert_eq!(unknown, ["colour", "\"portfolio\" in components", "lms.sendGrades"]);
         assert_eq!(
-            (settings.profile(), settings.test_course()),
-            (Profile::Classroom, TestCourse::M)
+            (settings.profile(), settings.lms.course),
+            (Profile::Classroom, Some(TestCourse::M))
         );
-        assert_eq!(settings.components, Some(BTreeSet::from([Component::Lrs])));
+        assert_eq!(settings.components, Some(BTreeSet::from([ComponentName::new("lrs")])));
         assert_eq!(understood("profile: laptop\n").1, Vec::<String>::new());
         assert_eq!(understood("profile: [\n"), (Settings::default(), vec![KEY.to_string()]));
     }
@@ -456,11 +477,11 @@ mod tests {
         };
         let of = |component| ingress(Some("la.example.org")).exposure(component);
         assert_eq!(
-            of(Component::Lms)["ingress"],
+            of(ComponentName::new("lms"))["ingress"],
             json!({"enabled": true, "host": "lms.la.example.org", "className": "", "tlsSecret": "wild"})
         );
-        assert_eq!(of(Component::Dataviz)["ingress"]["host"], "dataviz.la.example.org");
-        assert_eq!(of(Component::Lrs)["service"]["type"], "ClusterIP");
+        assert_eq!(of(ComponentName::new("dataviz"))["ingress"]["host"], "dataviz.la.example.org");
+        assert_eq!(of(ComponentName::new("lrs"))["service"]["type"], "ClusterIP");
         assert!(ingress(Some("la.example.org")).check().is_ok());
         for (domain, says) in [
             (None, "needs the domain"),
@@ -474,7 +495,7 @@ mod tests {
         let over = ingress(Some("la.example.org"))
             .overridden_by(Settings { expose: Some(Expose::None), ..Default::default() });
         assert_eq!(
-            over.exposure(Component::Lms),
+            over.exposure(ComponentName::new("lms")),
             json!({"service": {"type": "ClusterIP"}, "ingress": {"enabled": false}})
         );
     }

@@ -4,47 +4,72 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::LazyLock;
 
-use clap::ValueEnum;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::step::StepId;
+use crate::engine::Id;
 
-/// A component of the stack, by the name its steps begin with.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, ValueEnum,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Component {
-    Operator,
-    Datalake,
-    #[value(alias = "ralph")]
-    Lrs,
-    #[value(alias = "moodle")]
-    Lms,
-    #[value(alias = "superset")]
-    Dataviz,
-}
+/// The name of a component of `manifests/versions.yaml`, which is the group of the ids of its nodes.
+///
+/// Users read the same name in every table and type it after `--only`, `creds` and `open`. Ordered as the file orders
+/// them: each after the components it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct ComponentName(&'static str);
 
-impl Component {
-    /// The component whose step this is.
-    pub fn of(step: StepId) -> Option<Self> {
-        Self::from_str(step.split('.').next()?, false).ok()
+impl ComponentName {
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+
+    /// All names.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Versions::get().components.iter().map(|release| release.name)
+    }
+
+    /// The component that a node belongs to. None for nodes that belong to no component.
+    pub fn of(id: Id) -> Option<Self> {
+        Self::find(id.group())
+    }
+
+    pub fn find(name: &str) -> Option<Self> {
+        Self::all().find(|component| component.0 == name)
     }
 
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-            Self::Datalake => "datalake",
-            Self::Lrs => "lrs",
-            Self::Lms => "lms",
-            Self::Dataviz => "dataviz",
-        }
+        self.0
+    }
+
+    fn position(self) -> usize {
+        Self::all().position(|other| other == self).unwrap_or(usize::MAX)
     }
 }
 
-impl fmt::Display for Component {
+impl PartialOrd for ComponentName {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ComponentName {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.position(), self.0).cmp(&(other.position(), other.0))
+    }
+}
+
+impl fmt::Display for ComponentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.pad(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for ComponentName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::find(&name).ok_or_else(|| {
+            let known: Vec<_> = Self::all().map(Self::as_str).collect();
+            let known = known.join("`, `");
+            de::Error::custom(format!("unknown component `{name}`, expected one of `{known}`"))
+        })
     }
 }
 
@@ -53,7 +78,32 @@ impl fmt::Display for Component {
 pub struct Versions {
     pub kubernetes: KubernetesRange,
     pub helm: HelmRange,
-    pub components: BTreeMap<Component, Release>,
+    /// Each after the components it needs.
+    #[serde(deserialize_with = "named")]
+    pub components: Vec<Release>,
+}
+
+/// Reads a map of components in the order of the file.
+fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Release>, D::Error> {
+    struct Named;
+    impl<'de> Visitor<'de> for Named {
+        type Value = Vec<Release>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map of components")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut releases = Vec::new();
+            while let Some((name, release)) = map.next_entry::<String, Release>()? {
+                // read once, and kept as long as the program runs
+                let name = ComponentName::new(Box::leak(name.into_boxed_str()));
+                releases.push(Release { name, ..release });
+            }
+            Ok(releases)
+        }
+    }
+    deserializer.deserialize_map(Named)
 }
 
 #[derive(Debug, Deserialize)]
@@ -73,10 +123,19 @@ pub struct HelmRange {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Release {
+    /// The key in the file.
+    #[serde(skip, default = "unnamed")]
+    pub name: ComponentName,
+    /// What its makers call it.
+    pub program: String,
     pub version: String,
     pub chart: Option<ChartSource>,
     pub images: BTreeMap<String, String>,
     pub plugin: Option<PluginSource>,
+}
+
+fn unnamed() -> ComponentName {
+    ComponentName::new("")
 }
 
 /// Where the plugin comes from that sends Moodle's events.
@@ -109,8 +168,9 @@ impl Versions {
         &VERSIONS
     }
 
-    pub fn of(&self, component: Component) -> &Release {
-        self.components.get(&component).expect("manifests/versions.yaml names every component")
+    pub fn of(&self, component: ComponentName) -> &Release {
+        let release = self.components.iter().find(|release| release.name == component);
+        release.expect("manifests/versions.yaml names every component")
     }
 }
 
@@ -125,13 +185,13 @@ impl Release {
     pub fn plugin(&self) -> &PluginSource {
         self.plugin
             .as_ref()
-            .expect("manifests/versions.yaml names a plugin where a step installs one")
+            .expect("manifests/versions.yaml names a plugin where a resource installs one")
     }
 
     pub fn chart(&self) -> &ChartSource {
         self.chart
             .as_ref()
-            .expect("manifests/versions.yaml names a chart where a step installs one")
+            .expect("manifests/versions.yaml names a chart where a resource installs one")
     }
 }
 
@@ -153,8 +213,8 @@ mod tests {
     #[test]
     fn the_versions_file_names_every_component_and_a_tag_for_every_image() {
         let versions = Versions::get();
-        for component in Component::value_variants() {
-            let release = versions.of(*component);
+        for release in &versions.components {
+            let component = release.name;
             let tags: Vec<_> = release
                 .images
                 .values()
@@ -184,5 +244,13 @@ mod tests {
         assert_eq!(without_registry("fundocker/ralph:5.0.1"), "fundocker/ralph:5.0.1");
         assert_eq!(without_registry("localhost:5000/a:1"), "a:1");
         assert_eq!(without_registry("postgres:17"), "postgres:17");
+    }
+
+    #[test]
+    fn component_names_are_ordered_with_the_operator_first() {
+        let mut names: Vec<_> = ComponentName::all().collect();
+        names.sort();
+        assert_eq!(names.first(), Some(&ComponentName::new("operator")));
+        assert!(ComponentName::new("datalake") < ComponentName::new("lrs"));
     }
 }

@@ -8,15 +8,16 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::reader::ReadError;
-
-/// What fills batches: a [`Reader`](super::reader::Reader) of files, or
-/// [`Generated`](super::generator::Generated) statements.
+/// What fills batches: a [`Reader`](super::reader::Reader) of files, or a generator of statements.
 pub trait Source {
+    /// What can be wrong with a statement. A source that makes its statements has no faults.
+    type Error: fmt::Display + fmt::Debug;
+
     /// Replaces the batch's content by the next statements, and says whether there were any.
     ///
-    /// An error names what was passed over; the next call goes on behind it.
-    fn fill(&mut self, batch: &mut Batch) -> Result<bool, ReadError>;
+    /// # Errors
+    /// Names what was passed over; the next call goes on behind it.
+    fn fill(&mut self, batch: &mut Batch) -> Result<bool, Self::Error>;
 }
 
 /// A JSON array of statements and an entry for each of them, in the same order.
@@ -133,14 +134,14 @@ impl Batch {
     }
 
     /// The statements pushed from now on come from the source of this name.
-    pub(super) fn begin_source(&mut self, name: &Arc<str>) {
+    pub fn begin_source(&mut self, name: &Arc<str>) {
         if self.sources.last().is_none_or(|last| !Arc::ptr_eq(last, name)) {
             self.sources.push(Arc::clone(name));
         }
     }
 
     /// Appends the statement that `write` writes. [`Batch::begin_source`] comes first.
-    pub(super) fn push(
+    pub fn push(
         &mut self,
         id: Uuid,
         position: Position,

@@ -1,8 +1,5 @@
-//! xAPI statements: making them, reading them, and putting them into batches.
+//! xAPI statements: the model, reading them from files, and putting them into batches.
 
-pub mod answers;
 pub mod batch;
-pub mod dataset;
-pub mod generator;
 pub mod iri;
 pub mod reader;

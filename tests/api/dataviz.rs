@@ -151,7 +151,7 @@ fn a_database_that_is_down_is_named_with_its_pod_and_the_reason() {
     ]);
     lab.superset.loses_its_database(true);
     let why = "Superset's PostgreSQL is down: pod dataviz-postgresql-0 cannot pull postgres:99: not found in the registry";
-    lab.machine.run("status").exits(3).prints(&format!("superset answers: {why}"));
+    lab.machine.run("status").exits(3).prints(&format!("dataviz answers: {why}"));
     lab.machine.run("dashboards check").exits(1).says(why).says("hint: `kubectl lastack install`");
     lab.machine
         .run("install")
@@ -206,7 +206,7 @@ fn a_stack_without_dashboards_is_well() {
     let lab = Lab::empty();
     lab.machine.run("install --only lrs").exits(0);
     lab.helm.lists(json!([{"name": "lrs", "status": "deployed", "chart": "ralph-0.1.0", "app_version": "5.0.1"}]));
-    lab.machine.run("status").exits(0).prints("heartbeat ok").never_shows("superset");
+    lab.machine.run("status").exits(0).prints("heartbeat ok").never_shows("dataviz");
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn a_data_lake_that_superset_does_not_reach_is_a_fault_of_status_and_the_link_th
     lab.machine
         .run("status")
         .exits(3)
-        .prints(&format!("superset data: Superset does not reach the data lake: {why}"));
+        .prints(&format!("dataviz data: Superset does not reach the data lake: {why}"));
     lab.machine
         .run("dashboards explain learners")
         .exits(3)
@@ -228,7 +228,7 @@ fn a_data_lake_that_superset_does_not_reach_is_a_fault_of_status_and_the_link_th
     lab.machine
         .run("status")
         .exits(3)
-        .prints("superset data: Superset cannot import the driver for Elasticsearch");
+        .prints("dataviz data: Superset cannot import the driver for Elasticsearch");
     lab.machine
         .run("dashboards explain learners")
         .exits(3)

@@ -122,9 +122,9 @@ fn a_dry_run_of_uninstall_names_what_would_go() {
         .run("uninstall --dry-run")
         .exits(0)
         .prints_nothing()
-        .says("release lrs")
-        .says("secret lrs-ralph")
-        .says("elasticsearch data-lake and its volumes");
+        .says("release/lrs")
+        .says("secret/lrs-ralph")
+        .says("elasticsearch/data-lake");
     assert_eq!(lab.kubernetes.changes(), changes);
     assert_eq!(lab.helm.calls_of("uninstall").len(), 0);
 }
@@ -153,5 +153,5 @@ fn a_plugin_in_a_pod_that_the_user_may_not_look_at_is_not_called_missing() {
         .exits(4)
         .says("failed   lms.settings")
         .says(sentence)
-        .says("hint: ask who runs the cluster for that");
+        .says("hint: ask your cluster administrator for this permission");
 }

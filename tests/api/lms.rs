@@ -189,7 +189,7 @@ fn a_hop_that_is_broken_is_a_fault_with_its_reason() {
         .exits(3)
         .prints("12 not delivered: the LRS answered 401: it does not know the account");
     let status = lab.machine.run("status -o json").exits(3).json();
-    let failed = status["parts"][0]["figures"]["failed"].clone();
+    let failed = status["components"][0]["figures"]["failed"].clone();
     assert_eq!(
         (&failed[0]["events"], &failed[0]["sentAgain"]),
         (&json!(12), &json!(true)),

@@ -166,7 +166,7 @@ fn a_permission_that_is_missing() {
         "install",
         &[
             "error: preflight.permissions: you may not create secrets, get pods/portforward in namespace alice",
-            "hint: ask who runs the cluster",
+            "hint: ask your cluster administrator",
         ],
     );
     is_refused_with(
@@ -320,7 +320,7 @@ fn a_secret_of_somebody_else_that_lacks_what_is_needed() {
         .exits(1)
         .says("secret lrs-ralph of namespace alice was not made by this tool, and lacks what is needed: auth.json, moodle-password, username")
         .says("kubectl label secret lrs-ralph -n alice app.kubernetes.io/managed-by=kubectl-lastack");
-    lab.machine.run("uninstall --yes").exits(0).never_shows("secret lrs-ralph");
+    lab.machine.run("uninstall --yes").exits(0).never_shows("secret/lrs-ralph");
     assert_eq!(
         lab.kubernetes.object("/api/v1/namespaces/alice/secrets/lrs-ralph"),
         Some(theirs),
@@ -335,7 +335,7 @@ fn a_secret_that_a_person_made_beforehand_is_used_and_theirs() {
                         "data": {"password": "dGhlaXJz"}});
     lab.kubernetes.put([theirs.clone()]);
     lab.machine.run("install").exits(0);
-    lab.machine.run("uninstall --yes").exits(0).never_shows("secret lms-postgresql");
+    lab.machine.run("uninstall --yes").exits(0).never_shows("secret/lms-postgresql");
     assert_eq!(
         lab.kubernetes.object("/api/v1/namespaces/alice/secrets/lms-postgresql"),
         Some(theirs)

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use lastack::clients::http::{Account, HttpClient};
-use lastack::clients::ralph::Ralph;
+use lastack::api::{Account, HttpClient, Ralph};
 use lastack::error;
 use lastack::seeding::{self, Patience, Plan};
-use lastack::xapi::generator::Generated;
+use lastack::simulator::Generated;
 use serde_json::json;
 
 use crate::support::lrs::{Lrs, PASSWORD, USER};

@@ -67,7 +67,7 @@ fn runs_that_come_to_nothing_are_a_fault_and_the_next_install_tries_again() {
     standing_still(&lab);
     pod_of_the_last_run(&lab, "curl: (22) The requested URL returned error: 401\n");
     let why = "how much room the statements take was not measured for 120m: curl: (22) The requested URL returned error: 401; `kubectl lastack install`";
-    lab.machine.run("status").exits(3).prints("fault: superset data: ").prints(why);
+    lab.machine.run("status").exits(3).prints("fault: dataviz data: ").prints(why);
     lab.machine.run("dashboards explain index-size").exits(3).prints("was not measured for 120m");
     lab.machine.run("install --dry-run").exits(0).prints(
         "the data lake's size is not measured for 120m, should be measured every 10 minutes",

@@ -25,10 +25,10 @@ fn a_healthy_stack_is_a_table_and_exit_code_0() {
     let lab = Lab::installed();
     let ended = lab.machine.run("status");
     ended.exits(0).says_nothing().never_shows(TOKEN);
-    let header = ["PART", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "URL"];
+    let header = ["COMPONENT", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "URL"];
     assert_eq!(ended.stdout.lines().next().unwrap().split_whitespace().collect::<Vec<_>>(), header);
     ended
-        .prints("ralph")
+        .prints("lrs")
         .prints("5.0.1, chart 0.1.0")
         .prints("heartbeat ok")
         .prints("8.19.21")
@@ -45,7 +45,7 @@ fn without_arguments_the_state_of_the_stack_follows_the_page() {
         .run("")
         .exits(0)
         .prints("kubectl lastack install")
-        .prints("\nIn namespace alice of context lab:\nPART")
+        .prints("\nIn namespace alice of context lab:\nCOMPONENT")
         .prints("heartbeat ok");
 }
 
@@ -56,16 +56,16 @@ fn the_document_says_the_same_in_a_stable_form() {
     assert_eq!(document["kind"], "Status");
     assert_eq!((&document["context"], &document["namespace"]), (&"lab".into(), &"alice".into()));
     assert_eq!((&document["installed"], &document["healthy"]), (&true.into(), &true.into()));
-    let parts: Vec<&str> = document["parts"]
+    let parts: Vec<&str> = document["components"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|part| part["part"].as_str().unwrap())
+        .map(|part| part["component"].as_str().unwrap())
         .collect();
-    assert_eq!(parts, ["moodle", "ralph", "datalake", "superset", "operator"]);
-    assert_eq!(document["parts"][0]["answers"]["state"], "good");
-    assert_eq!(document["parts"][0]["figures"]["waiting"], 0, "{document:#}");
-    assert_eq!(document["parts"][2]["figures"]["statements"], 0);
+    assert_eq!(parts, ["lms", "lrs", "datalake", "dataviz", "operator"]);
+    assert_eq!(document["components"][0]["answers"]["state"], "good");
+    assert_eq!(document["components"][0]["figures"]["waiting"], 0, "{document:#}");
+    assert_eq!(document["components"][2]["figures"]["statements"], 0);
 }
 
 #[test]
@@ -97,9 +97,9 @@ fn a_watch_that_is_no_terminal_gives_a_document_a_look_and_a_table_a_change() {
     lab.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
     assert!(documents.by_ref().take(20).any(|line| healthy(&line) == false), "the fault is seen");
     let seen: Vec<String> =
-        tables.by_ref().take_while(|line| !line.starts_with("fault: ralph answers")).collect();
+        tables.by_ref().take_while(|line| !line.starts_with("fault: lrs answers")).collect();
     assert_eq!(
-        seen.iter().filter(|line| line.starts_with("PART")).count(),
+        seen.iter().filter(|line| line.starts_with("COMPONENT")).count(),
         2,
         "a table at first and one for the change:\n{}",
         seen.join("\n")
@@ -115,8 +115,10 @@ fn a_watch_sees_a_release_that_goes() {
     let (mut child, mut documents) = watch(&lab, "status -w -o json");
     let mut looks = documents.by_ref().map(|line| {
         let document: serde_json::Value = serde_json::from_str(&line).expect("a document a line");
-        let parts = document["parts"].as_array().expect("parts").clone();
-        parts.into_iter().find(|part| part["part"] == "ralph").expect("the row of Ralph")["runs"]["state"].clone()
+        let parts = document["components"].as_array().expect("components").clone();
+        parts.into_iter().find(|part| part["component"] == "lrs").expect("the row of Ralph")["runs"]
+            ["state"]
+            .clone()
     });
     assert_eq!(looks.next(), Some("good".into()));
     lab.helm.lists(serde_json::json!([]));
@@ -174,7 +176,7 @@ fn what_the_user_may_not_see_is_unknown_and_no_fault() {
 fn an_lrs_whose_backend_is_down_is_a_fault_with_its_own_words() {
     let lab = Lab::installed();
     lab.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
-    lab.machine.run("status").exits(3).prints("fault: ralph answers").prints("answered 500");
+    lab.machine.run("status").exits(3).prints("fault: lrs answers").prints("answered 500");
 }
 
 #[test]
@@ -220,7 +222,7 @@ fn a_moodle_that_hangs_costs_one_cell() {
     lab.machine
         .run("status --request-timeout 5s")
         .exits(3)
-        .prints("fault: moodle data: Moodle did not end state.php within 5")
+        .prints("fault: lms data: Moodle did not end state.php within 5")
         .prints("heartbeat ok");
 }
 
@@ -243,7 +245,7 @@ fn a_node_of_the_data_lake_that_has_no_pod_is_missed() {
     lab.kubernetes.put([lake]);
     let status = lab.machine.run("status -o json").exits(3).json();
     assert_eq!(
-        status["parts"][2]["pods"],
+        status["components"][2]["pods"],
         serde_json::json!({"state": "bad", "detail": "1/3"}),
         "{status:#}"
     );
@@ -260,7 +262,7 @@ fn what_keeps_a_pod_from_being_ready_is_said_beside_their_number() {
         "/api/v1/namespaces/alice/pods",
         Answer::ok(serde_json::json!({"metadata": {}, "items": [pod]})),
     );
-    lab.machine.run("status").exits(3).prints("fault: ralph pods: 0/1: pod lrs-ralph-1 cannot pull fundocker/ralph:5.0.1: not found in the registry");
+    lab.machine.run("status").exits(3).prints("fault: lrs pods: 0/1: pod lrs-ralph-1 cannot pull fundocker/ralph:5.0.1: not found in the registry");
 }
 
 #[test]

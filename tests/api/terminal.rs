@@ -124,9 +124,9 @@ fn status_is_drawn_anew_where_it_stands_until_ctrl_c() {
     let mut terminal = typed(&lab, "status --watch", &[]);
     terminal.until("heartbeat ok");
     lab.lrs.always(Answer::Json(500, json!({"database": "error"})));
-    terminal.until("fault: ralph answers");
+    terminal.until("fault: lrs answers");
     assert_eq!(
-        terminal.screen().matches("PART").count(),
+        terminal.screen().matches("COMPONENT").count(),
         1,
         "one table, not one below the other:\n{}",
         terminal.screen()

@@ -63,7 +63,7 @@ fn what_a_pod_has_mounted_stays_until_the_pod_is_gone() {
     ended
         .exits(124)
         .says("the end of the pods of release lrs is not ready")
-        .says("1 pods are being removed");
+        .says("1 pods are being deleted");
     assert!(
         lab.helm.calls_of("uninstall").iter().all(|call| !call.is("lrs")),
         "ConfigMaps of the release stay"
@@ -116,7 +116,7 @@ fn the_operator_stays_unless_it_is_asked_for_and_alone() {
             None
         },
     );
-    lab.machine.run("uninstall --yes --operator").exits(0).says("release elastic-operator");
+    lab.machine.run("uninstall --yes --operator").exits(0).says("release/elastic-operator");
     assert!(lab.helm.calls_of("uninstall").iter().any(|call| call.is("elastic-operator")));
 }
 
@@ -159,7 +159,10 @@ fn a_namespace_of_ours_stays_for_whatever_somebody_else_has_in_it() {
 #[test]
 fn kept_data_keeps_the_accounts_that_open_it() {
     let lab = Lab::installed();
-    lab.machine.run("uninstall --yes --keep-data").exits(0).says("its volumes are kept");
+    lab.machine
+        .run("uninstall --yes --keep-data")
+        .exits(0)
+        .says("secret/data-lake-roles: they open the data");
     for name in SECRETS {
         assert!(secret(&lab, name).is_some(), "secret {name} should be kept");
     }
@@ -184,7 +187,7 @@ fn what_is_still_there_in_the_end_is_an_error() {
     lab.machine
         .run("uninstall --yes")
         .exits(1)
-        .says("lrs.credentials: secret lrs-ralph is still there")
+        .says("lrs.credentials: secret/lrs-ralph is still there")
         .never_shows("Gone in");
 }
 
@@ -205,9 +208,10 @@ fn a_release_that_helm_has_forgotten_is_taken_away_by_its_labels() {
             |(version, kind)| json!({"apiVersion": version, "kind": kind, "metadata": {"name": "lrs-ralph", "namespace": "alice", "labels": labels}}),
         ));
         let ended = lab.machine.run(&format!("{line} --timeout 60s"));
-        ended
-            .exits(0)
-            .says("what is left of release lrs: deployment/lrs-ralph, service/lrs-ralph, serviceaccount/lrs-ralph, networkpolicy/lrs-ralph");
+        ended.exits(0);
+        for kind in ["deployment", "service", "serviceaccount", "networkpolicy"] {
+            ended.says(&format!("{kind}/lrs-ralph"));
+        }
         let left: Vec<Value> = lab
             .kubernetes
             .objects()
@@ -233,7 +237,7 @@ fn what_no_step_knows_is_named_with_the_command_that_removes_it() {
         lab.machine
             .run("uninstall --yes")
             .exits(1)
-            .says("left of the stack in namespace alice, and known to no step: configmap/old")
+            .says("left of the stack in namespace alice, and known to no resource: configmap/old")
             .says("else: kubectl delete -n alice configmap/old")
             .never_shows("Gone in")
             .never_shows("nothing of ours");
@@ -247,8 +251,8 @@ fn nobody_to_ask_is_no_yes() {
     lab.machine
         .run("uninstall")
         .exits(2)
-        .says("error: nobody is there to confirm this")
-        .says("hint: say `--yes`");
+        .says("error: stdin is not a terminal; nothing was removed")
+        .says("hint: pass `--yes`");
     assert_eq!(lab.kubernetes.changes(), changes);
 }
 
@@ -325,7 +329,7 @@ fn a_moodle_that_others_made_of_the_same_chart_keeps_its_data_and_its_namespace(
     lab.machine
         .run("uninstall --yes --timeout 5s")
         .exits(0)
-        .says("release lms: not made by this tool")
+        .says("release/lms: not made by this tool")
         .says("Gone in ");
     assert!(lab.kubernetes.object(claim).is_some(), "its courses are not ours to delete");
 }

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use flate2::bufread::MultiGzDecoder;
 
 use super::error::{Problem, ReadError};
-use crate::xapi::dataset::ANSWERS_FILE;
 
+/// The file beside the statements of a written data set that holds the figures of them.
+pub const ANSWERS_FILE: &str = "answers.json";
 /// Endings of the files that are taken out of a directory; each may be followed by `.gz`.
 const ENDINGS: [&str; 3] = [".json", ".jsonl", ".ndjson"];
 

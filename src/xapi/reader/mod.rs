@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use error::{Problem, ReadError};
-pub use input::Input;
+pub use input::{ANSWERS_FILE, Input};
 
 use super::batch::{Added, Batch, Entry, Source};
 use splitter::{Found, Splitter};
@@ -42,17 +42,6 @@ impl Default for Limits {
     }
 }
 
-/// What a reader has come across so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Statements handed out in batches.
-    pub statements: u64,
-    /// Statements left out because their batch already had them, byte for byte.
-    pub repeated: u64,
-    /// Statements and inputs that could not be read.
-    pub faults: u64,
-}
-
 /// Fills batches from a list of inputs.
 pub struct Reader {
     waiting: vec::IntoIter<Input>,
@@ -60,7 +49,6 @@ pub struct Reader {
     found_in_current: bool,
     limits: Limits,
     run_time: String,
-    tally: Tally,
     /// Index in the batch by id.
     seen: HashMap<Uuid, usize>,
     held: Option<Held>,
@@ -85,16 +73,11 @@ impl Reader {
             found_in_current: false,
             limits,
             run_time: format!("{run_time:.3}"),
-            tally: Tally::default(),
             seen: HashMap::new(),
             held: None,
             held_bytes: Vec::new(),
             fault: None,
         }
-    }
-
-    pub fn tally(&self) -> Tally {
-        self.tally
     }
 
     /// Opens the next input unless one is open. False when there is none left.
@@ -139,7 +122,6 @@ impl Reader {
                 if batch.statement(*earlier.get()) == batch.statement(last) =>
             {
                 batch.pop_into(&mut self.held_bytes);
-                self.tally.repeated += 1;
                 return true;
             }
             hash_map::Entry::Occupied(_) => false,
@@ -170,6 +152,8 @@ impl Reader {
 }
 
 impl Source for Reader {
+    type Error = ReadError;
+
     fn fill(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
         batch.clear();
         self.seen.clear();
@@ -182,7 +166,6 @@ impl Source for Reader {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(fault) => {
-                    self.tally.faults += 1;
                     if batch.is_empty() {
                         return Err(fault);
                     }
@@ -191,7 +174,6 @@ impl Source for Reader {
                 }
             }
         }
-        self.tally.statements += batch.len() as u64;
         Ok(!batch.is_empty())
     }
 }

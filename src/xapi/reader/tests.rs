@@ -144,7 +144,6 @@ fn the_same_statement_twice_is_sent_once() {
     assert!(reader.fill(&mut batch).unwrap());
     assert_eq!(batch.body(), format!("[{a}]").as_bytes());
     assert!(!reader.fill(&mut batch).unwrap());
-    assert_eq!(reader.tally(), Tally { statements: 1, repeated: 1, faults: 0 });
 }
 
 #[test]

@@ -1,0 +1,63 @@
+//! The command line as it is typed. What it means is decided in `cluster` (which cluster, which namespace) and in
+//! `stack::settings` (which stack).
+
+use clap::{Parser, Subcommand};
+
+use crate::cluster::flags::KubeFlags;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "kubectl-lastack",
+    bin_name = "kubectl lastack",
+    version,
+    about = "A complete, wired and proven Learning Analytics stack on Kubernetes",
+    disable_help_subcommand = true,
+    max_term_width = 120
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub kube: KubeFlags,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Install(super::install::InstallArgs),
+    Status(super::status::StatusArgs),
+    Creds(super::creds::CredsArgs),
+    Open(super::open::OpenArgs),
+    Seed(super::seed::SeedArgs),
+    Statements(super::statements::StatementsArgs),
+    Trace(super::trace::TraceArgs),
+    Replay(super::replay::ReplayArgs),
+    Configure(super::configure::ConfigureArgs),
+    Dashboards(super::dashboards::DashboardsArgs),
+    Uninstall(super::uninstall::UninstallArgs),
+    Version(super::version::VersionArgs),
+    Completion(super::completion::CompletionArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_tree_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn kubectl_flags_are_taken_before_and_after_the_verb() {
+        for line in [
+            "lastack -n a --context c status",
+            "lastack status --context c -n a",
+            "lastack --context c status -n a",
+        ] {
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert_eq!(cli.kube.namespace.as_deref(), Some("a"), "{line}");
+            assert_eq!(cli.kube.context.as_deref(), Some("c"), "{line}");
+        }
+    }
+}

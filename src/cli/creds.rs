@@ -1,0 +1,171 @@
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use crate::cluster::flags::KubeFlags;
+use crate::components;
+use crate::components::model::Credential;
+use crate::error::{Failure, Kind, forbidden, one_line};
+use crate::output::{printer, table::table};
+use crate::stack::component::{ComponentName, ComponentParser};
+
+use super::{Outcome, open};
+
+/// Show user names and passwords, and where to use them
+///
+/// Passwords are hidden unless a component is named or a format for programs is asked for.
+#[derive(Debug, Args)]
+pub struct CredsArgs {
+    /// Component whose password to show
+    #[arg(value_parser = ComponentParser)]
+    component: Option<ComponentName>,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Table,
+    Json,
+    /// Lines for `eval` in a shell
+    Env,
+}
+
+pub async fn run(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {
+    let stack = open(flags).await?;
+    let mut found: Vec<(ComponentName, Credential)> = Vec::new();
+    let mut hidden: Vec<(ComponentName, anyhow::Error)> = Vec::new();
+    for one in components::all() {
+        let component = one.declaration().name;
+        if args.component.is_none_or(|wanted| wanted == component) {
+            match one.credentials(&stack).await {
+                Ok(credentials) => {
+                    found.extend(credentials.into_iter().map(|credential| (component, credential)))
+                }
+                Err(error) if forbidden(&error).is_some() => hidden.push((component, error)),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    if found.is_empty() && !hidden.is_empty() {
+        return Err(hidden.swap_remove(0).1);
+    }
+    if found.is_empty() {
+        let what = args
+            .component
+            .map_or_else(|| "accounts".to_string(), |component| format!("accounts of {component}"));
+        return Err(Failure::failed(format!(
+            "there are no {what} in namespace {}",
+            stack.namespace()
+        ))
+        .hint("`kubectl lastack install` makes them")
+        .into());
+    }
+    let shown = args.component.is_some();
+    match args.output {
+        Format::Table => printer::data(&render(&found, &hidden, shown))?,
+        Format::Env => printer::data(
+            &found
+                .iter()
+                .map(|one| {
+                    env(one, found.iter().filter(|(component, _)| *component == one.0).count() > 1)
+                })
+                .collect::<String>(),
+        )?,
+        Format::Json => printer::json(
+            &json!({"apiVersion": "lastack/v1", "kind": "Credentials", "items": found.iter().map(item).collect::<Vec<_>>()}),
+        )?,
+    }
+    if args.output == Format::Table && !shown {
+        printer::note("passwords are shown for a component: `kubectl lastack creds lrs`");
+    }
+    for (component, error) in &hidden {
+        printer::warning(&format!("{component}: {}", one_line(error)));
+    }
+    match hidden.is_empty() {
+        true => Ok(Outcome::Good),
+        false => Err(Failure::new(Kind::Unreachable, "not all accounts could be read")
+            .hint(format!(
+                "ask your cluster administrator for this permission in namespace {}",
+                stack.namespace()
+            ))
+            .into()),
+    }
+}
+
+fn render(
+    found: &[(ComponentName, Credential)],
+    hidden: &[(ComponentName, anyhow::Error)],
+    shown: bool,
+) -> String {
+    let rows = found.iter().map(|(component, credential)| {
+        let password = if shown { credential.password.expose_secret() } else { "********" };
+        [
+            component.to_string(),
+            credential.user.clone(),
+            password.to_string(),
+            credential.purpose.to_string(),
+            credential.secret.clone(),
+            credential.url.clone(),
+        ]
+    });
+    let unknown = hidden
+        .iter()
+        .map(|(component, _)| [component.as_str(), "unknown", "", "", "", ""].map(str::to_string));
+    table(["COMPONENT", "USER", "PASSWORD", "FOR", "SECRET/KEY", "WHERE"], rows.chain(unknown))
+}
+
+fn item((component, credential): &(ComponentName, Credential)) -> Value {
+    json!({
+        "component": component.as_str(),
+        "user": credential.user,
+        "password": credential.password.expose_secret(),
+        "purpose": credential.purpose,
+        "secret": credential.secret,
+        "url": credential.url,
+    })
+}
+
+/// The variables of an account; of one among several of a component, with its name in theirs.
+fn env((component, credential): &(ComponentName, Credential), among_others: bool) -> String {
+    let mut name = component.as_str().to_uppercase();
+    if among_others {
+        name = format!("{name}_{}", credential.user.to_uppercase());
+    }
+    let quote = |value: &str| format!("'{}'", value.replace('\'', "'\\''"));
+    format!(
+        "LASTACK_{name}_USER={}\nLASTACK_{name}_PASSWORD={}\nLASTACK_{name}_URL={}\n",
+        quote(&credential.user),
+        quote(credential.password.expose_secret()),
+        quote(&credential.url)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credential() -> (ComponentName, Credential) {
+        let credential = Credential {
+            user: "admin".into(),
+            password: "it's".to_string().into(),
+            purpose: "all",
+            secret: "lrs-ralph/password".into(),
+            url: "http://x".into(),
+        };
+        (ComponentName::new("lrs"), credential)
+    }
+
+    #[test]
+    fn a_password_is_hidden_until_it_is_asked_for() {
+        assert!(!render(&[credential()], &[], false).contains("it's"));
+        assert!(render(&[credential()], &[], true).contains("it's"));
+    }
+
+    #[test]
+    fn shell_lines_survive_a_quote_in_a_password() {
+        assert!(env(&credential(), false).contains("LASTACK_LRS_PASSWORD='it'\\''s'\n"));
+    }
+}

@@ -1,0 +1,40 @@
+//! `dashboards`: a file for each of its own verbs.
+
+mod apply;
+mod check;
+mod explain;
+mod export;
+mod list;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use crate::cluster::flags::KubeFlags;
+
+use super::Outcome;
+
+/// Bring dashboards from files into Superset and back, and check what they show
+#[derive(Debug, Args)]
+pub struct DashboardsArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    List(list::ListArgs),
+    Apply(apply::ApplyArgs),
+    Export(export::ExportArgs),
+    Check(check::CheckArgs),
+    Explain(explain::ExplainArgs),
+}
+
+pub async fn run(flags: &KubeFlags, args: DashboardsArgs) -> Result<Outcome> {
+    match args.verb {
+        Verb::List(args) => list::run(flags, args).await,
+        Verb::Apply(args) => apply::run(flags, args).await,
+        Verb::Export(args) => export::run(flags, args).await,
+        Verb::Check(args) => check::run(flags, args).await,
+        Verb::Explain(args) => explain::run(flags, args).await,
+    }
+}

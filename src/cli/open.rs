@@ -1,0 +1,135 @@
+use std::net::Ipv4Addr;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use tokio::net::TcpListener;
+
+use crate::cluster::flags::KubeFlags;
+use crate::cluster::tunnel::{Connector, Link};
+use crate::components;
+use crate::components::model::Component;
+use crate::error::{Failure, one_line};
+use crate::output::printer;
+use crate::stack::component::{ComponentName, ComponentParser};
+
+use super::Outcome;
+
+/// Open a part of the stack in the browser
+///
+/// By its own address when it has one, else by a port-forward that stays up until Ctrl-C.
+#[derive(Debug, Args)]
+pub struct OpenArgs {
+    /// Component to open
+    #[arg(value_parser = exposed())]
+    component: ComponentName,
+    /// Only print the address
+    #[arg(long)]
+    print: bool,
+    /// Port of this machine for the port-forward
+    #[arg(long, value_name = "PORT", default_value = "0", hide_default_value = true)]
+    port: u16,
+}
+
+pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {
+    let stack = super::open(flags).await?;
+    let component = components::get(args.component).context("no such component")?;
+    let exposure = component.declaration().exposure.context("it has no page")?;
+    let page = component.page(&stack).await?;
+    if let Some(url) = component.outside_url(&stack).await? {
+        show(&format!("{url}{page}"), args.print)?;
+        return Ok(Outcome::Good);
+    }
+    let listener = listen(&args, exposure.local_port).await?;
+    let forward = Forward {
+        connector: Connector::to_cluster(stack.cluster.streams.clone()),
+        namespace: stack.namespace().to_string(),
+        service: exposure.service,
+        port: components::port(&stack, args.component),
+    };
+    // a service without pods is said now, not at the browser's first request
+    forward.open().await?;
+    let host = match exposure.local_port {
+        Some(port) => format!("localhost:{port}"),
+        None => listener.local_addr()?.to_string(),
+    };
+    show(&format!("http://{host}{page}"), args.print)?;
+    printer::note("forwarding until Ctrl-C");
+    forward.serve(listener).await
+}
+
+/// Reads the name of a component that has a page.
+fn exposed() -> impl TypedValueParser<Value = ComponentName> {
+    let value = |component: &'static dyn Component| {
+        let declared = component.declaration();
+        let page = declared.exposure?.page;
+        Some(ComponentParser::value(declared.name)?.help(page))
+    };
+    let values: Vec<PossibleValue> = components::all().iter().copied().filter_map(value).collect();
+    PossibleValuesParser::new(values).try_map(|text| {
+        ComponentParser::find(&text).ok_or_else(|| format!("`{text}` is not a component"))
+    })
+}
+
+/// The port of this machine for the port-forward. A component may know itself by one port only.
+async fn listen(args: &OpenArgs, own: Option<u16>) -> Result<TcpListener> {
+    if let Some(own) = own
+        && ![0, own].contains(&args.port)
+    {
+        return Err(Failure::usage(format!(
+            "Moodle's own address is http://localhost:{own}, so it can be opened on no other port"
+        ))
+        .hint("give it another address as `siteUrl` in its values, or expose it")
+        .into());
+    }
+    let wanted = own.unwrap_or(args.port);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).await;
+    listener.map_err(|error| {
+        let hint = match own {
+            Some(_) => "Moodle knows itself by this port: end what else uses it, or expose Moodle",
+            None => "choose another with `--port`, or none to take a free one",
+        };
+        Failure::failed(format!("port {wanted} of this machine cannot be used: {error}"))
+            .hint(hint)
+            .into()
+    })
+}
+
+fn show(url: &str, print_only: bool) -> Result<()> {
+    printer::data(&format!("{url}\n"))?;
+    if !print_only && let Err(error) = open::that_detached(url) {
+        printer::note(&format!("no browser could be started ({error}): open the address yourself"));
+    }
+    Ok(())
+}
+
+/// The way to a part's Service.
+#[derive(Clone)]
+struct Forward {
+    connector: Connector,
+    namespace: String,
+    service: &'static str,
+    port: u16,
+}
+
+impl Forward {
+    async fn open(&self) -> Result<Link> {
+        self.connector.to_service(&self.namespace, self.service, self.port).await
+    }
+
+    async fn serve(&self, listener: TcpListener) -> Result<Outcome> {
+        loop {
+            let (mut browser, _) = listener.accept().await.context("the port-forward")?;
+            let forward = self.clone();
+            tokio::spawn(async move {
+                match forward.open().await {
+                    // either end may hang up whenever it likes
+                    Ok(mut pod) => {
+                        drop(tokio::io::copy_bidirectional(&mut browser, &mut pod).await)
+                    }
+                    Err(error) => printer::note(&one_line(&error)),
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,274 @@
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use futures::future::join_all;
+use serde_json::{Value, json};
+
+use crate::cluster::flags::KubeFlags;
+use crate::components;
+use crate::components::model::Health;
+use crate::components::operator;
+use crate::engine::Observation;
+use crate::error::one_line;
+use crate::output::printer::{self, BAD, WARN, paint};
+use crate::output::table::table;
+use crate::output::units;
+use crate::stack::Stack;
+use crate::stack::component::ComponentName;
+
+use super::{Outcome, open};
+
+/// Show the pipeline hop by hop: what runs, what answers, how much data, how new it is
+///
+/// Exit code 0 when all is well, 3 when something is not.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Format,
+    /// Look again and again, until Ctrl-C
+    ///
+    /// A terminal shows the newest look; elsewhere a table follows when something changed, and a document each look.
+    #[arg(short, long)]
+    watch: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Table,
+    /// With the addresses inside the cluster
+    Wide,
+    Json,
+    Yaml,
+}
+
+/// Between the end of a look and the next.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// A component's name and what was found.
+pub type Row = (ComponentName, Health);
+
+pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
+    let stack = open(flags).await?;
+    if args.watch {
+        return watch(stack, args.output).await;
+    }
+    let rows = look(&stack).await?;
+    match args.output {
+        Format::Json => printer::json(&document(&stack, &rows))?,
+        Format::Yaml => printer::data(&yaml(&document(&stack, &rows))?)?,
+        Format::Table | Format::Wide if is_installed(&rows) => {
+            printer::data(&shown(&rows, args.output))?
+        }
+        Format::Table | Format::Wide => {
+            printer::note(&absent(&stack));
+            printer::note("  kubectl lastack install   makes one");
+        }
+    }
+    Ok(if rows.iter().any(|(_, health)| health.has_fault()) {
+        Outcome::Fault
+    } else {
+        Outcome::Good
+    })
+}
+
+async fn watch(mut stack: Stack, output: Format) -> Result<Outcome> {
+    let mut before = None;
+    let mut trouble = None;
+    loop {
+        stack.forget_releases();
+        let rows = match look(&stack).await {
+            Ok(rows) => rows,
+            // who watches a cluster that restarts wants to see it come back; why it cannot be seen is said once
+            Err(error) if before.is_some() => {
+                let why = one_line(&error);
+                if trouble.as_ref() != Some(&why) {
+                    printer::warning(&format!("{why}; looking again"));
+                }
+                trouble = Some(why);
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        trouble = None;
+        let gist = gist(&rows);
+        let has_changed = before.as_ref() != Some(&gist);
+        let text = match output {
+            Format::Json => format!("{}\n", document(&stack, &rows)),
+            Format::Yaml => format!("---\n{}", yaml(&document(&stack, &rows))?),
+            Format::Table | Format::Wide if printer::clear_screen() || before.is_none() => {
+                table_or_absent(&stack, &rows, output)
+            }
+            Format::Table | Format::Wide if !has_changed => String::new(),
+            Format::Table | Format::Wide => format!("\n{}", table_or_absent(&stack, &rows, output)),
+        };
+        before = Some(gist);
+        if printer::more_data(&text)?.is_break() {
+            return Ok(Outcome::Good);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// What of the rows does not change by the passing of time: of an answer that is good, only that it is.
+fn gist(rows: &[Row]) -> Vec<(ComponentName, Vec<Option<Observation>>)> {
+    let lasting = |(aspect, seen): (&str, Option<&Observation>)| {
+        let is_fleeting = aspect == "answers" && seen.is_some_and(Observation::is_equal);
+        seen.filter(|_| !is_fleeting).cloned()
+    };
+    rows.iter()
+        .map(|(component, health)| (*component, health.aspects().map(lasting).into()))
+        .collect()
+}
+
+fn absent(stack: &Stack) -> String {
+    format!(
+        "There is no stack in namespace {} of context {}",
+        stack.namespace(),
+        stack.cluster.context
+    )
+}
+
+fn table_or_absent(stack: &Stack, rows: &[Row], output: Format) -> String {
+    if is_installed(rows) { shown(rows, output) } else { format!("{}\n", absent(stack)) }
+}
+
+fn shown(rows: &[Row], output: Format) -> String {
+    if output == Format::Wide { render_wide(rows) } else { render(rows) }
+}
+
+fn yaml(document: &Value) -> Result<String> {
+    serde_saphyr::to_string(document).context("the status cannot be written as YAML")
+}
+
+/// Looks at all components at the same time. Fails only when the cluster cannot be reached at all.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn look(stack: &Stack) -> Result<Vec<Row>> {
+    stack.cluster.client.apiserver_version().await?;
+    let rows = components::all().iter().map(|component| async move {
+        (component.declaration().name, component.health(stack).await)
+    });
+    // a component that was left out on purpose is no fault
+    let is_shown = |(name, health): &Row| stack.settings.has(*name) || health.is_installed();
+    Ok(join_all(rows).await.into_iter().filter(is_shown).collect())
+}
+
+/// The operator alone is not a stack: it serves the whole cluster.
+pub fn is_installed(rows: &[Row]) -> bool {
+    let mut own = rows.iter().filter(|(name, _)| *name != operator::COMPONENT);
+    own.any(|(_, health)| health.is_installed())
+}
+
+fn age_of(time: Option<jiff::Timestamp>) -> String {
+    let since = |time| {
+        jiff::Timestamp::now().duration_since(time).max(jiff::SignedDuration::ZERO).unsigned_abs()
+    };
+    time.map(|time| units::age(since(time))).unwrap_or_default()
+}
+
+pub fn render(rows: &[Row]) -> String {
+    let header = ["COMPONENT", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "URL"];
+    lay_out(rows, header, |health| [age_of(health.newest), address(&health.url)])
+}
+
+fn render_wide(rows: &[Row]) -> String {
+    let header =
+        ["COMPONENT", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "SENT", "URL", "INSIDE"];
+    lay_out(rows, header, |health| {
+        let (newest, sent) = (age_of(health.newest), age_of(health.sent));
+        [newest, sent, address(&health.url), address(&health.inside)]
+    })
+}
+
+fn address(address: &Option<String>) -> String {
+    address.clone().unwrap_or_default()
+}
+
+/// The name of the component, its aspects, and further columns; and below what does not fit into them.
+fn lay_out<const N: usize, const M: usize>(
+    rows: &[Row],
+    header: [&str; N],
+    further: impl Fn(&Health) -> [String; M],
+) -> String {
+    let mut notes = Vec::new();
+    let cells = rows.iter().map(|(component, health)| {
+        let aspects = health.aspects().map(|(what, seen)| cell(*component, what, seen, &mut notes));
+        let cells = std::iter::once(component.to_string()).chain(aspects).chain(further(health));
+        <[String; N]>::try_from(cells.collect::<Vec<_>>()).expect("a cell for each column")
+    });
+    let mut text = table(header, cells.collect::<Vec<_>>());
+    for note in notes {
+        text.push_str(&note);
+        text.push('\n');
+    }
+    text
+}
+
+/// A short cell. What does not fit into it goes below the table.
+fn cell(
+    component: ComponentName,
+    what: &str,
+    seen: Option<&Observation>,
+    notes: &mut Vec<String>,
+) -> String {
+    const WIDTH: usize = 36;
+    match seen {
+        None => String::new(),
+        Some(Observation::Equal(text)) => text.clone(),
+        Some(Observation::Unknown { permission }) => {
+            let unknown = paint(WARN, "unknown");
+            notes.push(format!("{unknown}: {component} {what}: {permission}"));
+            "unknown".into()
+        }
+        Some(fault) => {
+            let text = fault.text();
+            if text.chars().count() <= WIDTH {
+                return text;
+            }
+            notes.push(format!("{}: {component} {what}: {text}", paint(BAD, "fault")));
+            "fault".into()
+        }
+    }
+}
+
+fn document(stack: &Stack, rows: &[Row]) -> Value {
+    let components: Vec<Value> =
+        rows.iter().map(|(component, health)| row(*component, health)).collect();
+    json!({
+        "apiVersion": "lastack/v1",
+        "kind": "Status",
+        "context": stack.cluster.context,
+        "namespace": stack.namespace(),
+        "installed": is_installed(rows),
+        "healthy": rows.iter().all(|(_, health)| !health.has_fault()),
+        "components": components,
+    })
+}
+
+fn row(component: ComponentName, health: &Health) -> Value {
+    let mut row = json!({
+        "component": component.as_str(),
+        "healthy": !health.has_fault(),
+        "url": health.url,
+        "inside": health.inside,
+    });
+    for (name, time) in [("newest", health.newest), ("sent", health.sent)] {
+        row[name] = time.map(|at| at.to_string()).into();
+    }
+    if !health.figures.is_empty() {
+        row["figures"] = health.figures.clone().into();
+    }
+    for (name, seen) in health.aspects() {
+        let state = |seen: &Observation| match seen {
+            Observation::Equal(_) => "good",
+            Observation::Unknown { .. } => "unknown",
+            _ => "bad",
+        };
+        row[name] = seen.map(|seen| json!({"state": state(seen), "detail": seen.text()})).into();
+    }
+    row
+}

@@ -1,0 +1,145 @@
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use serde_json::{Value, json};
+
+use super::progress::Rows;
+use crate::cluster::flags::KubeFlags;
+use crate::components::lms;
+use crate::diagnosis::trace::{self, HOPS, Hop, Outcome as Passing, Trace};
+use crate::error::{Failure, Kind};
+use crate::output::printer::{self, BAD, paint};
+use crate::output::table::table;
+use crate::output::units::duration;
+use crate::output::units::took;
+
+use super::{Outcome, TableOrJson, open_to_wait};
+
+/// Let a learner view a course, and follow the event from Moodle to the data lake
+///
+/// A real event of a learner of the test course. Moodle sends once a minute, so it takes about as long. What it left
+/// behind is taken away again, also after Ctrl-C. Exit code 3 when it does not arrive.
+#[derive(Debug, Args)]
+pub struct TraceArgs {
+    /// Short name of the course, instead of the test course
+    #[arg(long, value_name = "NAME")]
+    course: Option<String>,
+    /// Leave event and statement where they are
+    #[arg(long)]
+    keep: bool,
+    /// Also write a JUnit report
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: TableOrJson,
+    /// How long to wait for the event to arrive
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    timeout: Duration,
+}
+
+pub async fn run(flags: &KubeFlags, args: TraceArgs) -> Result<Outcome> {
+    let stack = open_to_wait(flags, Some(args.timeout)).await?;
+    let course = args.course.or_else(|| lms::shortname(&stack)).ok_or_else(|| {
+        Failure::usage("this stack has no test course").hint("name a course with `--course`, or make one: `kubectl lastack configure lms --course S`")
+    })?;
+    let rows = Rows::new(HOPS.into_iter());
+    let trace = trace::run(&stack, &course, args.keep, &rows).await?;
+    drop(rows);
+    if trace.interrupted {
+        return Err(interrupted(&trace, args.keep));
+    }
+    if let Some(file) = &args.junit {
+        write_junit(file, &trace)?;
+    }
+    match args.output {
+        TableOrJson::Table => printer::data(&render(&trace))?,
+        TableOrJson::Json => printer::json(&document(&trace))?,
+    }
+    warn_of_what_is_left(&trace);
+    Ok(if trace.arrived() { Outcome::Good } else { Outcome::Fault })
+}
+
+fn interrupted(trace: &Trace, keep: bool) -> anyhow::Error {
+    warn_of_what_is_left(trace);
+    let failure = Failure::new(Kind::Interrupted, "interrupted");
+    match trace.left.is_empty() {
+        _ if keep => failure.hint("event and statement are left where they are"),
+        true => failure.hint("the event is taken away again"),
+        false => failure,
+    }
+    .into()
+}
+
+fn warn_of_what_is_left(trace: &Trace) {
+    for left in &trace.left {
+        printer::warning(&format!("left behind: {left}"));
+    }
+}
+
+/// A hop's outcome in a word, how long it took, and what goes with it.
+fn words(hop: &Hop) -> (&'static str, Option<Duration>, &str) {
+    match &hop.outcome {
+        Passing::Passed { took, detail } => ("passed", Some(*took), detail),
+        Passing::Stopped { took, why } => ("stopped", Some(*took), why),
+        Passing::NotReached => ("-", None, ""),
+    }
+}
+
+fn render(trace: &Trace) -> String {
+    let mut notes = String::new();
+    let rows = trace.hops.iter().map(|hop| {
+        let (word, duration, text) = words(hop);
+        let detail = if word == "stopped" {
+            notes.push_str(&format!("{}: {}: {text}\n", paint(BAD, "stopped"), hop.id));
+            ""
+        } else {
+            text
+        };
+        [
+            hop.id.to_string(),
+            word.to_string(),
+            duration.map(took).unwrap_or_default(),
+            detail.to_string(),
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    table(["HOP", "RESULT", "TOOK", "WHAT WAS SEEN"], rows) + &notes
+}
+
+fn document(trace: &Trace) -> Value {
+    let hops: Vec<Value> = trace
+        .hops
+        .iter()
+        .map(|hop| {
+            let (word, duration, text) = words(hop);
+            let result = if word == "-" { "notReached" } else { word };
+            json!({"hop": hop.id.as_str(), "result": result, "milliseconds": duration.map(|duration| duration.as_millis() as u64), "detail": text})
+        })
+        .collect();
+    json!({"apiVersion": "lastack/v1", "kind": "Trace", "arrived": trace.arrived(), "hops": hops})
+}
+
+fn write_junit(file: &Path, trace: &Trace) -> Result<()> {
+    let mut suite = TestSuite::new("trace");
+    for hop in &trace.hops {
+        let (_, duration, text) = words(hop);
+        let status = match &hop.outcome {
+            Passing::Passed { .. } => TestCaseStatus::success(),
+            Passing::Stopped { .. } => TestCaseStatus::non_success(NonSuccessKind::Failure),
+            Passing::NotReached => TestCaseStatus::skipped(),
+        };
+        let mut case = TestCase::new(hop.id.as_str(), status);
+        if !matches!(hop.outcome, Passing::Passed { .. }) {
+            case.status.set_message(text);
+        }
+        case.set_time(duration.unwrap_or_default());
+        suite.add_test_case(case);
+    }
+    let mut report = Report::new("kubectl lastack trace");
+    report.add_test_suite(suite);
+    super::write_junit(file, &report)
+}

@@ -1,0 +1,62 @@
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::output::{printer, table::table};
+use crate::stack::versions::Versions;
+
+use super::Outcome;
+
+/// Show the version of this program and of the stack it installs; never contacts a cluster
+#[derive(Debug, Args)]
+pub struct VersionArgs {
+    /// List the images of the stack, one a line, for mirroring
+    #[arg(long)]
+    images: bool,
+    /// Output format
+    #[arg(short, long, value_enum)]
+    output: Option<Format>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Json,
+}
+
+pub fn run(args: &VersionArgs) -> Result<Outcome> {
+    let versions = Versions::get();
+    if let Some(Format::Json) = args.output {
+        let components: serde_json::Map<_, _> = versions
+            .components
+            .iter()
+            .map(|release| {
+                (
+                    release.name.to_string(),
+                    json!({"version": release.version, "images": release.images}),
+                )
+            })
+            .collect();
+        printer::json(
+            &json!({"apiVersion": "lastack/v1", "kind": "Version", "version": env!("CARGO_PKG_VERSION"), "components": components}),
+        )?;
+    } else if args.images {
+        let images: String = versions
+            .components
+            .iter()
+            .flat_map(|release| release.images.values())
+            .map(|image| format!("{image}\n"))
+            .collect();
+        printer::data(&images)?;
+    } else {
+        let rows = versions
+            .components
+            .iter()
+            .map(|release| [release.name.to_string(), release.version.clone()]);
+        printer::data(&format!(
+            "kubectl-lastack {}\n\n{}",
+            env!("CARGO_PKG_VERSION"),
+            table(["COMPONENT", "VERSION"], rows)
+        ))?;
+    }
+    Ok(Outcome::Good)
+}

@@ -1,0 +1,107 @@
+//! A file from the internet, into memory: with redirects, a limit of its size, and another try when the line breaks.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use backon::{ExponentialBuilder, Retryable};
+use bytes::Bytes;
+use http::header::LOCATION;
+use http::uri::Authority;
+use http::{StatusCode, Uri};
+
+use crate::error::Failure;
+use crate::output::units;
+
+use super::http::{Account, HttpClient};
+
+const REDIRECTS: usize = 5;
+
+/// Reads `url`; `say` is told how much came and why it is tried again.
+pub async fn get(url: &str, limit: u64, say: &(dyn Fn(&str) + Sync)) -> Result<Bytes> {
+    let patience =
+        ExponentialBuilder::default().with_min_delay(Duration::from_millis(500)).with_max_times(4);
+    let attempt = || follow(url, limit, say);
+    attempt
+        .retry(patience)
+        .when(|error| !error.chain().any(|cause| cause.is::<Failure>()))
+        .notify(|error, _| say(&format!("trying again: {}", crate::error::one_line(error))))
+        .await
+        .with_context(|| format!("{} cannot be downloaded", without_credentials(url)))
+}
+
+/// An address without what may be a password: the account before the host, and the query.
+pub fn without_credentials(url: &str) -> String {
+    let shown = url.split(['?', '#']).next().unwrap_or_default();
+    match shown.split_once("://") {
+        Some((scheme, rest)) => {
+            let (authority, path) = rest
+                .split_once('/')
+                .map_or((rest, String::new()), |(authority, path)| (authority, format!("/{path}")));
+            format!("{scheme}://{}{path}", authority.rsplit('@').next().unwrap_or_default())
+        }
+        None => shown.to_string(),
+    }
+}
+
+/// The account before the host.
+fn account_in(authority: &Authority) -> Option<Account> {
+    let (account, _) = authority.as_str().rsplit_once('@')?;
+    let (user, password) = account.split_once(':').unwrap_or((account, ""));
+    let decoded =
+        |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Some(Account { user: decoded(user), password: decoded(password).into() })
+}
+
+async fn follow(url: &str, limit: u64, say: &(dyn Fn(&str) + Sync)) -> Result<Bytes> {
+    let mut address: Uri = url
+        .parse()
+        .map_err(|_| Failure::usage(format!("`{}` is not an address", without_credentials(url))))?;
+    for _ in 0..=REDIRECTS {
+        let (scheme, authority) = (
+            address.scheme_str().unwrap_or("https"),
+            address.authority().context("an address without a host")?,
+        );
+        let host = authority.host();
+        let host_and_port = authority.as_str().rsplit('@').next().unwrap_or_default();
+        let mut client = HttpClient::direct(&format!("{scheme}://{host_and_port}"))?;
+        if let Some(account) = account_in(authority) {
+            client = client.with_account(&account)?;
+        }
+        let path = address.path_and_query().map_or("/", |path| path.as_str());
+        let answer = client
+            .download(path, limit, &|bytes| {
+                say(&format!("downloading {host}: {}", units::bytes(bytes)))
+            })
+            .await?;
+        match answer.status {
+            StatusCode::OK => return Ok(answer.body),
+            status if status.is_redirection() => {
+                let place = answer
+                    .headers
+                    .get(LOCATION)
+                    .and_then(|place| place.to_str().ok())
+                    .context("a redirect to nowhere")?;
+                let next: Uri = if place.starts_with('/') {
+                    format!("{scheme}://{authority}{place}")
+                } else {
+                    place.to_string()
+                }
+                .parse()?;
+                // what was asked for over TLS is not taken without
+                if scheme == "https" && next.scheme_str() != Some("https") {
+                    return Err(Failure::failed(format!(
+                        "{host} redirects to {}, which is not encrypted",
+                        without_credentials(&next.to_string())
+                    ))
+                    .into());
+                }
+                address = next;
+            }
+            status if status.is_client_error() => {
+                return Err(Failure::failed(format!("{host} answered {}", status.as_u16())).into());
+            }
+            status => anyhow::bail!("{host} answered {}", status.as_u16()),
+        }
+    }
+    Err(Failure::failed(format!("more than {REDIRECTS} redirects")).into())
+}

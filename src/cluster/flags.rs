@@ -1,0 +1,174 @@
+//! kubectl's connection flags: as typed, as helm hands them to its plugins, and as a hint repeats them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::output::units::duration;
+
+/// kubectl's own flags, taken at any position and passed on to helm.
+#[derive(Debug, Default, Clone, Args)]
+#[command(next_help_heading = "Kubernetes flags")]
+pub struct KubeFlags {
+    /// Namespace of the stack
+    #[arg(short, long, global = true, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// Context of the kubeconfig to use
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Path of the kubeconfig file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Cluster of the kubeconfig to use
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub cluster: Option<String>,
+    /// User of the kubeconfig to use
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub user: Option<String>,
+    /// Address of the API server
+    #[arg(short, long, global = true, value_name = "URL", hide_short_help = true)]
+    pub server: Option<String>,
+    /// Bearer token for the API server
+    #[arg(long, global = true, value_name = "TOKEN", hide_short_help = true)]
+    pub token: Option<String>,
+    /// User to impersonate
+    #[arg(long = "as", global = true, value_name = "USER", hide_short_help = true)]
+    pub impersonate: Option<String>,
+    /// Group to impersonate (repeatable)
+    #[arg(long = "as-group", global = true, value_name = "GROUP", hide_short_help = true)]
+    pub impersonate_groups: Vec<String>,
+    /// UID to impersonate
+    #[arg(long = "as-uid", global = true, value_name = "UID", hide_short_help = true)]
+    pub impersonate_uid: Option<String>,
+    /// File with the certificate authority of the API server
+    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    pub certificate_authority: Option<PathBuf>,
+    /// Name to check the API server's certificate against
+    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
+    pub tls_server_name: Option<String>,
+    /// Do not check the API server's certificate
+    #[arg(long, global = true, hide_short_help = true)]
+    pub insecure_skip_tls_verify: bool,
+    /// How long one request to the API server may take, such as 30s (0: no limit)
+    #[arg(long, global = true, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
+    pub request_timeout: Option<Duration>,
+}
+
+impl KubeFlags {
+    /// Fills what was not typed from what helm gives a plugin. Does nothing outside helm, where somebody's
+    /// exported `HELM_NAMESPACE` must not move a kubectl plugin to another namespace.
+    pub fn with_helm_environment(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
+        if var("HELM_PLUGIN_NAME").is_none() {
+            return self;
+        }
+        let var = |name: &str| var(name).filter(|value| !value.is_empty());
+        self.namespace = self.namespace.or_else(|| var("HELM_NAMESPACE"));
+        self.context = self.context.or_else(|| var("HELM_KUBECONTEXT"));
+        self.server = self.server.or_else(|| var("HELM_KUBEAPISERVER"));
+        self.token = self.token.or_else(|| var("HELM_KUBETOKEN"));
+        self.impersonate = self.impersonate.or_else(|| var("HELM_KUBEASUSER"));
+        if self.impersonate_groups.is_empty() {
+            self.impersonate_groups = var("HELM_KUBEASGROUPS")
+                .map(|groups| groups.split(',').map(Into::into).collect())
+                .unwrap_or_default();
+        }
+        self.certificate_authority =
+            self.certificate_authority.or_else(|| var("HELM_KUBECAFILE").map(Into::into));
+        self.tls_server_name = self.tls_server_name.or_else(|| var("HELM_KUBETLS_SERVER_NAME"));
+        self.insecure_skip_tls_verify |=
+            var("HELM_KUBEINSECURE_SKIP_TLS_VERIFY").is_some_and(|value| value == "true");
+        self
+    }
+
+    /// The flags that lead to the same namespace of the same cluster as the same user, a space before each. Not the token,
+    /// which belongs on no screen.
+    pub fn repeated(&self, namespace: &str) -> String {
+        let path =
+            |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let is_the_usual = self.namespace.is_none() && namespace == "default";
+        let named = [
+            ("-n", (!is_the_usual).then(|| namespace.to_string())),
+            ("--context", self.context.clone()),
+            ("--kubeconfig", path(&self.kubeconfig)),
+            ("--cluster", self.cluster.clone()),
+            ("--user", self.user.clone()),
+            ("--server", self.server.clone()),
+            ("--as", self.impersonate.clone()),
+            ("--as-uid", self.impersonate_uid.clone()),
+            ("--certificate-authority", path(&self.certificate_authority)),
+            ("--tls-server-name", self.tls_server_name.clone()),
+        ];
+        let groups =
+            self.impersonate_groups.iter().map(|group| ("--as-group", Some(group.clone())));
+        let mut flags: String = named
+            .into_iter()
+            .chain(groups)
+            .filter_map(|(flag, value)| Some(format!(" {flag} {}", quoted(&value?))))
+            .collect();
+        if self.insecure_skip_tls_verify {
+            flags.push_str(" --insecure-skip-tls-verify");
+        }
+        flags
+    }
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.into()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Typed {
+        #[command(flatten)]
+        kube: KubeFlags,
+    }
+
+    fn helm(pairs: &'static [(&'static str, &'static str)]) -> impl Fn(&str) -> Option<String> {
+        move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_string())
+    }
+
+    #[test]
+    fn helm_variables_count_only_under_helm_and_below_typed_flags() {
+        let typed = KubeFlags { namespace: Some("typed".into()), ..Default::default() };
+        let stray =
+            KubeFlags::default().with_helm_environment(helm(&[("HELM_NAMESPACE", "stray")]));
+        assert_eq!(stray.namespace, None);
+        let environment = [
+            ("HELM_PLUGIN_NAME", "lastack"),
+            ("HELM_NAMESPACE", "given"),
+            ("HELM_KUBECONTEXT", ""),
+        ];
+        let environment: &'static _ = Box::leak(Box::new(environment));
+        assert_eq!(
+            KubeFlags::default().with_helm_environment(helm(environment)).namespace.as_deref(),
+            Some("given")
+        );
+        let flags = typed.with_helm_environment(helm(environment));
+        assert_eq!((flags.namespace.as_deref(), flags.context), (Some("typed"), None));
+    }
+
+    #[test]
+    fn what_is_to_be_typed_next_leads_to_the_same_place_and_shows_no_token() {
+        let typed = |line: &str| Typed::try_parse_from(line.split(' ')).unwrap().kube;
+        assert_eq!(KubeFlags::default().repeated("default"), "");
+        assert_eq!(KubeFlags::default().repeated("alice"), " -n alice");
+        let line = "lastack -n default --context it's --as bob --as-group a --as-group b --token secret --insecure-skip-tls-verify";
+        let repeated = r" -n default --context 'it'\''s' --as bob --as-group a --as-group b --insecure-skip-tls-verify";
+        assert_eq!(typed(line).repeated("default"), repeated);
+        let line = "lastack --kubeconfig ~/lab --cluster c --user u --server https://a:6443 --as-uid 1 --certificate-authority ca.crt --tls-server-name a";
+        let repeated = " --kubeconfig '~/lab' --cluster c --user u --server https://a:6443 --as-uid 1 --certificate-authority ca.crt --tls-server-name a";
+        assert_eq!(typed(line).repeated("default"), repeated);
+    }
+}

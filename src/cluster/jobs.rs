@@ -1,0 +1,45 @@
+//! What Jobs say about themselves: done, given up, or kept from running.
+
+use anyhow::Result;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::Cluster;
+use super::pod_problem::{self, PodProblem};
+use super::pods;
+
+fn is(job: &Job, condition: &str) -> bool {
+    job.status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten())
+        .any(|c| c.type_ == condition && c.status == "True")
+}
+
+pub fn is_complete(job: &Job) -> bool {
+    is(job, "Complete")
+}
+
+/// The name of a Job that gave up, with the last thing it said.
+pub async fn failed(cluster: &Cluster, job: Option<&Job>) -> Result<Option<(String, String)>> {
+    let Some(name) = job.filter(|job| is(job, "Failed")).and_then(|job| job.metadata.name.clone())
+    else {
+        return Ok(None);
+    };
+    let pods = pods_of(cluster, &name).await?;
+    let words = pods::last_words_of(cluster, &pods).await;
+    Ok(Some((name, words.unwrap_or_else(|| "it left no log".into()))))
+}
+
+/// What keeps a Job from getting on.
+pub async fn problem(cluster: &Cluster, job: &str) -> Result<Option<PodProblem>> {
+    let pods: Vec<Pod> =
+        pods_of(cluster, job).await?.into_iter().filter(|pod| !pods::is_done(pod)).collect();
+    Ok(match pods.is_empty() {
+        true => pod_problem::cannot_be_made(cluster, "Job", job).await,
+        false => pod_problem::of(cluster, &pods).await,
+    })
+}
+
+async fn pods_of(cluster: &Cluster, job: &str) -> kube::Result<Vec<Pod>> {
+    pods::list(cluster, &format!("batch.kubernetes.io/job-name={job}")).await
+}

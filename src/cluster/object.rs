@@ -1,0 +1,199 @@
+//! Objects of the cluster by name: whose they are, where they are, and deleting them.
+
+use std::fmt;
+
+use anyhow::{Context, Result};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{DeleteParams, DynamicObject, ListParams};
+use kube::core::ApiResource;
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+
+use super::Cluster;
+
+/// The field manager of server-side apply, and the value of the label [`MANAGED_BY`].
+pub const FIELD_MANAGER: &str = "kubectl-lastack";
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+pub const INSTANCE: &str = "app.kubernetes.io/instance";
+/// The label of all that belongs to a stack, whoever manages it.
+pub const PART_OF: (&str, &str) = ("app.kubernetes.io/part-of", "lastack");
+/// The value of [`MANAGED_BY`] in our charts.
+pub const HELM: &str = "Helm";
+
+/// The label selector of all that belongs to a stack.
+pub fn of_a_stack() -> String {
+    let (label, value) = PART_OF;
+    format!("{label}={value}")
+}
+
+/// The label selector of what a release consists of: its workloads, their pods and their volumes.
+pub fn of_release(release: &str) -> String {
+    format!("{},{INSTANCE}={release}", of_a_stack())
+}
+
+pub fn label<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    metadata.labels.as_ref()?.get(key).map(String::as_str)
+}
+
+/// Whether this program made the object, which is what its label says.
+pub fn is_ours(metadata: &ObjectMeta) -> bool {
+    label(metadata, MANAGED_BY) == Some(FIELD_MANAGER)
+}
+
+/// What to do about an object of others that bears the name of one of ours.
+pub fn others_hint(kind: &str, name: &str, namespace: &str) -> String {
+    format!(
+        "use another namespace with `-n`, or give it to this tool: kubectl label {kind} {name} -n {namespace} {MANAGED_BY}={FIELD_MANAGER} --overwrite"
+    )
+}
+
+/// The name of one object, shown as kubectl takes it: `deployment/lrs-ralph`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectRef {
+    /// In lower case. A release of helm has the kind `release`.
+    pub kind: String,
+    pub name: String,
+}
+
+impl ObjectRef {
+    pub fn of<K: Resource<DynamicType = ()>>(name: impl Into<String>) -> Self {
+        Self::new(&K::kind(&()), name)
+    }
+
+    pub fn new(kind: &str, name: impl Into<String>) -> Self {
+        Self { kind: kind.to_lowercase(), name: name.into() }
+    }
+
+    pub fn release(name: &str) -> Self {
+        Self::new("release", name)
+    }
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.kind, self.name)
+    }
+}
+
+/// The names as one reads them, or gives them to kubectl.
+pub fn names(objects: &[ObjectRef], separator: &str) -> String {
+    objects.iter().map(ObjectRef::to_string).collect::<Vec<_>>().join(separator)
+}
+
+/// An object that was found.
+pub struct Found {
+    kind: ApiResource,
+    pub metadata: ObjectMeta,
+}
+
+impl Found {
+    pub fn reference(&self) -> ObjectRef {
+        ObjectRef::new(&self.kind.kind, self.metadata.name.clone().unwrap_or_default())
+    }
+
+    /// Whether another object owns this one, which then goes with its owner.
+    pub fn has_owner(&self) -> bool {
+        self.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty())
+    }
+
+    /// # Errors
+    /// When the API server rejects the deletion. An object that is gone already is gone.
+    pub async fn delete(&self, cluster: &Cluster) -> Result<()> {
+        let name = self.metadata.name.as_deref().unwrap_or_default();
+        let api = api(cluster, &self.kind);
+        delete(&api, name, &DeleteParams::background())
+            .await
+            .with_context(|| self.reference().to_string())
+    }
+}
+
+fn api(cluster: &Cluster, kind: &ApiResource) -> Api<DynamicObject> {
+    Api::namespaced_with(cluster.client.clone(), &cluster.namespace, kind)
+}
+
+/// The objects of a kind in the namespace that a label selector selects.
+///
+/// # Errors
+/// When the API server does not list them.
+pub async fn find(cluster: &Cluster, kind: &ApiResource, labels: &str) -> Result<Vec<Found>> {
+    let selection = ListParams::default().labels(labels);
+    let objects =
+        api(cluster, kind).list_metadata(&selection).await.with_context(|| kind.plural.clone())?;
+    let found = |metadata| Found { kind: kind.clone(), metadata };
+    Ok(objects.items.into_iter().map(|object| found(object.metadata)).collect())
+}
+
+/// Whether there is such an object, and this program made it.
+///
+/// # Errors
+/// When the API server does not say.
+pub async fn is_there<K>(api: &Api<K>, name: &str) -> Result<bool>
+where
+    K: Clone + DeserializeOwned + fmt::Debug,
+{
+    let found = api.get_metadata_opt(name).await.with_context(|| name.to_string())?;
+    Ok(found.is_some_and(|object| is_ours(&object.metadata)))
+}
+
+/// The same as a list of no or one object.
+///
+/// # Errors
+/// When the API server does not say.
+pub async fn ours<K>(cluster: &Cluster, name: &str) -> Result<Vec<ObjectRef>>
+where
+    K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + fmt::Debug,
+{
+    let is_there = is_there(&cluster.api::<K>(), name).await?;
+    Ok(is_there.then(|| ObjectRef::of::<K>(name)).into_iter().collect())
+}
+
+/// Deletes an object that this program made. One of others stays.
+///
+/// # Errors
+/// When the API server rejects the deletion.
+pub async fn delete_ours<K>(api: &Api<K>, name: &str) -> Result<()>
+where
+    K: Clone + DeserializeOwned + fmt::Debug,
+{
+    if is_there(api, name).await? {
+        delete(api, name, &DeleteParams::default()).await
+    } else {
+        Ok(())
+    }
+}
+
+/// Deletes an object; one that is gone already is gone.
+///
+/// # Errors
+/// When the API server rejects the deletion.
+pub async fn delete<K>(api: &Api<K>, name: &str, params: &DeleteParams) -> Result<()>
+where
+    K: Clone + DeserializeOwned + fmt::Debug,
+{
+    match api.delete(name, params).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_not_found(&error) => Ok(()),
+        Err(error) => Err(error).with_context(|| name.to_string()),
+    }
+}
+
+/// One by one, which needs no other permission than to delete one.
+///
+/// # Errors
+/// When the API server rejects a deletion.
+pub async fn delete_all<K>(api: &Api<K>, labels: &str, params: &DeleteParams) -> Result<()>
+where
+    K: Clone + DeserializeOwned + fmt::Debug,
+{
+    for object in api.list_metadata(&ListParams::default().labels(labels)).await?.items {
+        delete(api, &object.metadata.name.unwrap_or_default(), params).await?;
+    }
+    Ok(())
+}
+
+pub fn is_not_found(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}

@@ -1,0 +1,82 @@
+//! Pods: which there are, whether they are ready, and what they wrote last.
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::Api;
+use kube::api::{ListParams, LogParams};
+
+use super::Cluster;
+
+pub fn is_ready(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_none()
+        && pod.status.as_ref().and_then(|s| s.conditions.as_ref()).is_some_and(|conditions| {
+            conditions
+                .iter()
+                .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        })
+}
+
+/// Ended and never to run again, as the pod of a Job is.
+pub fn is_done(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// The number of a container port by its name.
+pub fn container_port(pod: &Pod, name: &str) -> Option<u16> {
+    let containers = &pod.spec.as_ref()?.containers;
+    let port = containers
+        .iter()
+        .flat_map(|c| c.ports.iter().flatten())
+        .find(|port| port.name.as_deref() == Some(name))?;
+    u16::try_from(port.container_port).ok()
+}
+
+/// Pods of the stack's namespace by label.
+pub async fn all(cluster: &Cluster, selector: &str) -> kube::Result<Vec<Pod>> {
+    Ok(cluster.api::<Pod>().list(&ListParams::default().labels(selector)).await?.items)
+}
+
+/// The same without those that are on their way out.
+pub async fn list(cluster: &Cluster, selector: &str) -> kube::Result<Vec<Pod>> {
+    Ok(all(cluster, selector)
+        .await?
+        .into_iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+        .collect())
+}
+
+/// The last line that the newest of these pods wrote, in the container that failed.
+pub async fn last_words_of(cluster: &Cluster, pods: &[Pod]) -> Option<String> {
+    let pod = pods
+        .iter()
+        .max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0))?;
+    let failed = |status: &&ContainerStatus| {
+        let ended = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+        ended.is_some_and(|ended| ended.exit_code != 0)
+    };
+    let container = statuses(pod).find(failed).map(|status| status.name.clone());
+    last_line(&cluster.api::<Pod>(), pod, LogParams { container, ..Default::default() }).await
+}
+
+pub(super) async fn last_line(api: &Api<Pod>, pod: &Pod, params: LogParams) -> Option<String> {
+    let log = api
+        .logs(pod.metadata.name.as_deref()?, &LogParams { tail_lines: Some(5), ..params })
+        .await
+        .ok()?;
+    log.lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .map(|line| line.chars().take(300).collect())
+}
+
+pub(super) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+    let status = pod.status.as_ref();
+    let init = status.and_then(|s| s.init_container_statuses.as_ref()).into_iter().flatten();
+    init.chain(status.and_then(|s| s.container_statuses.as_ref()).into_iter().flatten())
+}
+
+/// `ralph:5.0.1`, wherever it comes from.
+pub fn short_image(image: &str) -> &str {
+    image.rsplit('/').next().unwrap_or(image)
+}

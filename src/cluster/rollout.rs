@@ -1,0 +1,214 @@
+//! How far the rollout of a workload is, and what stops it.
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, PodSpec, VolumeResourceRequirements};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::api::DeleteParams;
+
+use super::pod_problem::{self, PodProblem};
+use super::wait::State;
+use super::{Cluster, object, pods};
+
+pub async fn deployment(cluster: &Cluster, name: &str) -> Result<State> {
+    let deployment = cluster
+        .api::<Deployment>()
+        .get(name)
+        .await
+        .with_context(|| format!("deployment {name}"))?;
+    let generation = deployment.metadata.generation;
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let status = deployment.status.clone().unwrap_or_default();
+    let (updated, ready) = (
+        status.updated_replicas.unwrap_or_default(),
+        status.available_replicas.unwrap_or_default(),
+    );
+    if status.observed_generation == generation
+        && updated == wanted
+        && ready >= wanted
+        && status.replicas.unwrap_or_default() == wanted
+    {
+        return Ok(State::Ready(format!("{ready} of {wanted} pods ready")));
+    }
+    for condition in status.conditions.iter().flatten() {
+        if condition.type_ == "ReplicaFailure" && condition.status == "True" {
+            let why = format!(
+                "deployment {name} cannot create pods: {}",
+                condition.message.as_deref().unwrap_or("no reason given")
+            );
+            return Ok(State::fatal(
+                why,
+                format!("kubectl describe deployment {name} -n {}", cluster.namespace),
+            ));
+        }
+    }
+    // pods of the template before are on their way out, whatever ails them
+    let mut pods = pods::list(cluster, &selector(&deployment)).await?;
+    pods.retain(|pod| is_of_template(pod, &deployment));
+    Ok(match pod_problem::of(cluster, &pods).await {
+        Some(PodProblem::Fatal(diagnosis)) => State::Fatal(diagnosis),
+        Some(PodProblem::Waiting(reason)) => {
+            State::Waiting(format!("{ready} of {wanted} pods ready: {reason}"))
+        }
+        None => State::Waiting(format!(
+            "{ready} of {wanted} pods ready, {updated} of the newest template"
+        )),
+    })
+}
+
+/// Told by what the template itself says, because who may look at pods may not always look at ReplicaSets. A cluster may
+/// have given the pod the same image of a registry of its own.
+fn is_of_template(pod: &Pod, deployment: &Deployment) -> bool {
+    let Some(template) = deployment.spec.as_ref().map(|spec| &spec.template) else { return true };
+    let wanted = template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
+    let there = pod.metadata.annotations.as_ref();
+    let annotated = wanted
+        .into_iter()
+        .flatten()
+        .all(|(key, value)| there.and_then(|there| there.get(key)) == Some(value));
+    let images = |spec: Option<&PodSpec>| {
+        let images = spec
+            .iter()
+            .flat_map(|spec| &spec.containers)
+            .filter_map(|container| container.image.as_deref());
+        images.map(|image| pods::short_image(image).to_string()).collect::<Vec<_>>()
+    };
+    annotated
+        && template.spec.as_ref().is_none_or(|spec| images(Some(spec)) == images(pod.spec.as_ref()))
+}
+
+/// The same of a StatefulSet, such as a part's own database.
+pub async fn stateful_set(cluster: &Cluster, name: &str) -> Result<State> {
+    let Some(set) = cluster
+        .api::<StatefulSet>()
+        .get_opt(name)
+        .await
+        .with_context(|| format!("statefulset {name}"))?
+    else {
+        return Ok(State::Waiting(format!("statefulset {name} is gone")));
+    };
+    let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let status = set.status.clone().unwrap_or_default();
+    // Kubernetes leaves a 0 out; it goes on counting the pods of the newest template once all are of it
+    let (updated, ready) =
+        (status.updated_replicas.unwrap_or_default(), status.ready_replicas.unwrap_or_default());
+    if wanted == 0 {
+        return Ok(State::Waiting(format!("statefulset {name} is scaled to 0 pods")));
+    }
+    if status.observed_generation < set.metadata.generation {
+        return Ok(State::Waiting(format!("statefulset {name} was just changed")));
+    }
+    if updated >= wanted && ready >= wanted {
+        return Ok(State::Ready(format!("{ready} of {wanted} pods ready")));
+    }
+    let pods = pods_of(cluster, &set).await?;
+    if pods.is_empty()
+        && let Some(trouble) = pod_problem::cannot_be_made(cluster, "StatefulSet", name).await
+    {
+        return Ok(trouble.into());
+    }
+    let (old, new): (Vec<Pod>, Vec<Pod>) =
+        pods.into_iter().partition(|pod| is_of_earlier_template(pod, &set));
+    let problem = match pod_problem::of(cluster, &new).await {
+        None => match pod_problem::of(cluster, &old).await {
+            // what is wrong with a pod of an earlier template ends with that pod
+            Some(PodProblem::Fatal(diagnosis)) => Some(PodProblem::Waiting(diagnosis.cause)),
+            other => other,
+        },
+        problem => problem,
+    };
+    Ok(match problem {
+        Some(PodProblem::Fatal(diagnosis)) => State::Fatal(diagnosis),
+        Some(PodProblem::Waiting(reason)) => State::Waiting(format!(
+            "statefulset {name} has {ready} of {wanted} pods ready: {reason}"
+        )),
+        None => State::Waiting(format!(
+            "statefulset {name} has {ready} of {wanted} pods ready, {updated} of the newest template"
+        )),
+    })
+}
+
+/// Deletes pods that an earlier template broke: Kubernetes waits for ever for them to become ready before it makes them
+/// of the template that is there now.
+pub async fn replace_stuck(cluster: &Cluster, name: &str) -> Result<()> {
+    let Some(set) = cluster
+        .api::<StatefulSet>()
+        .get_opt(name)
+        .await
+        .with_context(|| format!("statefulset {name}"))?
+    else {
+        return Ok(());
+    };
+    for pod in pods_of(cluster, &set).await? {
+        if is_of_earlier_template(&pod, &set) && pod_problem::is_broken(&pod) {
+            object::delete(
+                &cluster.api::<Pod>(),
+                pod.metadata.name.as_deref().unwrap_or_default(),
+                &DeleteParams::default(),
+            )
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+async fn pods_of(cluster: &Cluster, set: &StatefulSet) -> Result<Vec<Pod>> {
+    Ok(pods::list(cluster, &labels(set.spec.as_ref().map(|spec| &spec.selector))).await?)
+}
+
+fn is_of_earlier_template(pod: &Pod, set: &StatefulSet) -> bool {
+    let newest = set.status.as_ref().and_then(|status| status.update_revision.as_ref());
+    let own =
+        pod.metadata.labels.as_ref().and_then(|labels| labels.get("controller-revision-hash"));
+    matches!((own, newest), (Some(own), Some(newest)) if own != newest)
+}
+
+/// How much a claim that is there asks for. Most storage cannot grow, and none can shrink.
+pub async fn claimed(cluster: &Cluster, claim: &str) -> Result<Option<Quantity>> {
+    let claim = cluster
+        .api::<PersistentVolumeClaim>()
+        .get_opt(claim)
+        .await
+        .with_context(|| format!("volume claim {claim}"))?;
+    Ok(claim.and_then(|claim| requested(claim.spec?.resources?)))
+}
+
+pub fn requested(resources: VolumeResourceRequirements) -> Option<Quantity> {
+    resources.requests?.remove("storage")
+}
+
+pub fn selector(deployment: &Deployment) -> String {
+    labels(deployment.spec.as_ref().map(|spec| &spec.selector))
+}
+
+fn labels(selector: Option<&LabelSelector>) -> String {
+    let labels = selector.and_then(|selector| selector.match_labels.as_ref());
+    labels
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_pod_of_the_template_before_is_told_by_its_annotations_or_its_image() {
+        let template = |checksum: &str, image: &str| json!({"metadata": {"annotations": {"checksum": checksum}}, "spec": {"containers": [{"name": "a", "image": image}]}});
+        let deployment = serde_json::from_value(
+            json!({"spec": {"selector": {}, "template": template("2", "a:2")}}),
+        )
+        .unwrap();
+        let is_new =
+            |pod: Value| is_of_template(&serde_json::from_value(pod).unwrap(), &deployment);
+        assert!(is_new(template("2", "a:2")));
+        assert!(!is_new(template("1", "a:2")), "another checksum");
+        assert!(!is_new(template("2", "a:1")), "another image");
+    }
+}

@@ -1,0 +1,61 @@
+//! Values of Secrets.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use data_encoding::HEXLOWER;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+
+use crate::error::Failure;
+
+use super::Cluster;
+
+/// The keys of a Secret and their values.
+pub type Data = BTreeMap<String, Vec<u8>>;
+
+pub async fn get(api: &Api<Secret>, name: &str) -> Result<Option<Secret>> {
+    api.get_opt(name).await.with_context(|| format!("secret {name}"))
+}
+
+pub fn data_of(secret: Secret) -> Data {
+    secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0)).collect()
+}
+
+pub async fn read(api: &Api<Secret>, name: &str) -> Result<Option<Data>> {
+    Ok(get(api, name).await?.map(data_of))
+}
+
+/// One key of a Secret as text.
+pub async fn value(cluster: &Cluster, name: &str, key: &str) -> Result<SecretString> {
+    optional(cluster, name, key).await?.ok_or_else(|| {
+        Failure::failed(format!(
+            "secret {name} of namespace {} is not there or has no key {key}",
+            cluster.namespace
+        ))
+        .hint("`kubectl lastack install` makes it")
+        .into()
+    })
+}
+
+pub async fn optional(cluster: &Cluster, name: &str, key: &str) -> Result<Option<SecretString>> {
+    let Some(mut data) = read(&cluster.api(), name).await? else { return Ok(None) };
+    let Some(bytes) = data.remove(key) else { return Ok(None) };
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Failure::failed(format!("key {key} of secret {name} is not text")))?;
+    Ok(Some(text.into()))
+}
+
+/// Changes when anything in these Secrets does, so that what reads them can start anew; says nothing about the values.
+pub async fn checksum(cluster: &Cluster, names: &[&str]) -> Result<String> {
+    let mut hash = Sha256::new();
+    for name in names {
+        for (key, value) in read(&cluster.api(), name).await?.unwrap_or_default() {
+            hash.update(key);
+            hash.update(Sha256::digest(&value));
+        }
+    }
+    Ok(HEXLOWER.encode(&hash.finalize()[..16]))
+}

@@ -1,0 +1,102 @@
+//! The least accounts of Elasticsearch: one for Ralph, one for the dashboards, one for the measurement of its size, one for
+//! this tool.
+
+use crate::components::accounts::{Accounts, Kept};
+use crate::components::secrets::{Keep, Key};
+use crate::engine::Id;
+use crate::stack::Stack;
+
+const ROLES_SECRET: &str = "data-lake-roles";
+const ROLES: &str = include_str!("../../../manifests/roles.yml");
+
+/// User, and by the same name the role of `manifests/roles.yml` that it has.
+const USERS: [(&str, &str); 4] = [
+    ("lrs", "data-lake-user-lrs"),
+    ("dashboards", "data-lake-user-dashboards"),
+    ("size", "data-lake-user-size"),
+    ("lastack", "data-lake-user-lastack"),
+];
+
+/// The Secret with the keys `username` and `password` of an account.
+pub fn user_secret(user: &str) -> String {
+    format!("data-lake-user-{user}")
+}
+
+pub const ACCOUNTS: Accounts = Accounts { id: Id("datalake.accounts"), kept };
+
+fn kept(stack: &Stack) -> Kept {
+    Kept {
+        secrets: secrets(stack),
+        users: "lrs, dashboards, size, lastack",
+        configmaps: &[],
+        release: None,
+        reason: "they open the data",
+    }
+}
+
+fn secrets(stack: &Stack) -> Vec<Keep> {
+    let labels = stack.labels("elasticsearch", super::RESOURCE);
+    let users = USERS.map(|(user, name)| Keep {
+        name,
+        kind: "kubernetes.io/basic-auth",
+        labels: labels.clone(),
+        keys: vec![
+            ("username", Key::Fixed(user.into())),
+            ("password", Key::Password),
+            ("roles", Key::Fixed(user.into())),
+        ],
+    });
+    let roles = Keep {
+        name: ROLES_SECRET,
+        kind: "Opaque",
+        labels: labels.clone(),
+        keys: vec![("roles.yml", Key::Fixed(ROLES.into()))],
+    };
+    users.into_iter().chain([roles]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::components::datalake::{INDEX, SIZES};
+    use serde_json::json;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn the_data_lake_knows_every_account() {
+        let data_lake: serde_json::Value =
+            serde_saphyr::from_str(include_str!("../../../manifests/data-lake.yaml")).unwrap();
+        let known = data_lake["spec"]["auth"]["fileRealm"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["secretName"].as_str().unwrap());
+        assert_eq!(known.collect::<Vec<_>>(), USERS.map(|(_, secret)| secret));
+    }
+
+    #[test]
+    fn every_account_has_a_role_and_none_may_touch_another_index() {
+        let roles: BTreeMap<String, serde_json::Value> = serde_saphyr::from_str(ROLES).unwrap();
+        for (user, secret) in USERS {
+            assert_eq!(secret, user_secret(user));
+            let role = &roles[user];
+            assert_eq!(role["cluster"], json!(["monitor"]), "{user}");
+            let indices = role["indices"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .flat_map(|indices| indices["names"].as_array().unwrap());
+            assert!(indices.into_iter().all(|name| name == INDEX || name == SIZES), "{user}");
+        }
+        assert_eq!(roles.len(), USERS.len());
+        assert_eq!(
+            roles["dashboards"]["indices"][0]["privileges"],
+            json!(["read", "view_index_metadata", "monitor"])
+        );
+        assert_eq!(
+            roles["size"]["indices"][0],
+            json!({"names": [INDEX], "privileges": ["monitor"]}),
+            "what measures statements reads none"
+        );
+    }
+}

@@ -1,0 +1,185 @@
+//! The data lake's own API: just what the tool needs of it.
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::cluster::http::{Answer, HttpClient};
+use crate::error::Failure;
+
+/// The index that holds the statements.
+pub const INDEX: &str = "statements";
+/// The index that holds how much room they took, and when.
+pub const SIZES: &str = "data-lake-size";
+
+pub struct Elasticsearch {
+    http: HttpClient,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct ClusterHealth {
+    pub status: String,
+    pub number_of_nodes: u32,
+}
+
+/// How much is stored, and since when nothing came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    pub statements: u64,
+    pub bytes: u64,
+    /// When the newest statement was stored; None when there is none.
+    pub newest_stored: Option<jiff::Timestamp>,
+}
+
+impl Elasticsearch {
+    pub fn new(http: HttpClient) -> Self {
+        Self { http }
+    }
+
+    pub async fn health(&self) -> Result<ClusterHealth> {
+        self.ask(Method::GET, "/_cluster/health", None).await?.json()
+    }
+
+    /// Why a shard that should be somewhere is nowhere. None when all are placed.
+    pub async fn why_unassigned(&self) -> Result<Option<String>> {
+        let answer = self.http.get("/_cluster/allocation/explain").await?;
+        if answer.status == StatusCode::BAD_REQUEST {
+            return Ok(None);
+        }
+        let found: Value = expect_success("GET", "/_cluster/allocation/explain", answer)?.json()?;
+        let deciders = found["node_allocation_decisions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|node| node["deciders"].as_array());
+        let refusal = deciders
+            .flatten()
+            .find(|decider| decider["decision"] == "NO")
+            .and_then(|decider| decider["explanation"].as_str());
+        Ok(refusal.map(|why| {
+            format!("index {} cannot be placed: {why}", found["index"].as_str().unwrap_or("?"))
+        }))
+    }
+
+    /// Settings (by their full names) and mapping of an index. None when there is no such index.
+    pub async fn index(&self, name: &str) -> Result<Option<Value>> {
+        let answer = self.http.get(&format!("/{name}?flat_settings=true")).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let all: Value = expect_success("GET", &format!("/{name}"), answer)?.json()?;
+        Ok(all.as_object().and_then(|indices| indices.values().next().cloned()))
+    }
+
+    pub async fn create_index(&self, name: &str, body: &Value) -> Result<()> {
+        self.ask(Method::PUT, &format!("/{name}"), Some(body)).await.map(drop)
+    }
+
+    pub async fn delete_index(&self) -> Result<()> {
+        self.ask(Method::DELETE, &format!("/{INDEX}"), None).await.map(drop)
+    }
+
+    pub async fn put_mapping(&self, name: &str, mapping: &Value) -> Result<()> {
+        self.ask(Method::PUT, &format!("/{name}/_mapping"), Some(mapping)).await.map(drop)
+    }
+
+    pub async fn put_settings(&self, settings: &Value) -> Result<()> {
+        self.ask(Method::PUT, &format!("/{INDEX}/_settings"), Some(settings)).await.map(drop)
+    }
+
+    /// Makes what was stored until now visible to searches.
+    pub async fn refresh(&self) -> Result<()> {
+        self.ask(Method::POST, &format!("/{INDEX}/_refresh"), None).await.map(drop)
+    }
+
+    pub async fn count(&self) -> Result<u64> {
+        let answer: Value =
+            self.ask(Method::GET, &format!("/{INDEX}/_count"), None).await?.json()?;
+        answer["count"].as_u64().context("`_count` gave no count")
+    }
+
+    pub async fn contents(&self) -> Result<Contents> {
+        let search = json!({"size": 0, "track_total_hits": true, "aggs": {"newest": {"max": {"field": "stored"}}}});
+        let (search_path, stats_path) =
+            (format!("/{INDEX}/_search"), format!("/{INDEX}/_stats/store"));
+        let (found, stats) = tokio::try_join!(
+            self.ask(Method::POST, &search_path, Some(&search)),
+            self.ask(Method::GET, &stats_path, None)
+        )?;
+        let (found, stats): (Value, Value) = (found.json()?, stats.json()?);
+        Ok(Contents {
+            statements: found["hits"]["total"]["value"]
+                .as_u64()
+                .context("a search gave no total")?,
+            bytes: stats["_all"]["total"]["store"]["size_in_bytes"].as_u64().unwrap_or_default(),
+            newest_stored: found["aggregations"]["newest"]["value"]
+                .as_f64()
+                .and_then(|ms| jiff::Timestamp::from_millisecond(ms as i64).ok()),
+        })
+    }
+
+    /// How many of these statements a search finds.
+    pub async fn count_of(&self, ids: &[Uuid]) -> Result<u64> {
+        let query = json!({"query": {"ids": {"values": ids}}});
+        let answer: Value =
+            self.ask(Method::POST, &format!("/{INDEX}/_count"), Some(&query)).await?.json()?;
+        answer["count"].as_u64().context("`_count` gave no count")
+    }
+
+    /// Takes one statement away, also from every search and count that follows.
+    pub async fn delete(&self, id: Uuid) -> Result<()> {
+        self.ask(Method::DELETE, &format!("/{INDEX}/_doc/{id}?refresh=true"), None).await.map(drop)
+    }
+
+    /// Those of these statements (at most 10,000) that a search finds.
+    pub async fn find(&self, ids: &[Uuid]) -> Result<Vec<Uuid>> {
+        let query = json!({"query": {"ids": {"values": ids}}, "size": ids.len(), "_source": false});
+        let answer: Value =
+            self.ask(Method::POST, &format!("/{INDEX}/_search"), Some(&query)).await?.json()?;
+        let hits = answer["hits"]["hits"].as_array().context("a search gave no hits")?;
+        Ok(hits.iter().filter_map(|hit| hit["_id"].as_str()?.parse().ok()).collect())
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+        let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        expect_success(method.clone().as_str(), path, self.http.send(method, path, body).await?)
+    }
+}
+
+fn expect_success(method: &str, path: &str, answer: Answer) -> Result<Answer> {
+    if answer.status.is_success() {
+        return Ok(answer);
+    }
+    let reason = serde_json::from_slice::<Value>(&answer.body)
+        .ok()
+        .and_then(|body| Some(body.pointer("/error/reason")?.as_str()?.to_string()))
+        .unwrap_or_else(|| answer.excerpt());
+    let refusal = Refusal { status: answer.status, asked: format!("{method} {path}"), reason };
+    Err(match answer.status {
+        StatusCode::UNAUTHORIZED => Failure::failed(refusal.to_string())
+            .hint("its operator takes up to a minute to accept a new password; try again then")
+            .because(refusal)
+            .into(),
+        _ => refusal.into(),
+    })
+}
+
+/// An answer that is not what was asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("Elasticsearch answered {} to {asked}: {reason}", status.as_u16())]
+struct Refusal {
+    status: StatusCode,
+    asked: String,
+    reason: String,
+}
+
+/// Whether the same question would be refused again: not by one that is only busy.
+pub fn is_refusal(error: &anyhow::Error) -> bool {
+    let refusal = error.chain().find_map(|cause| cause.downcast_ref::<Refusal>());
+    let is_busy =
+        |status| matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+    refusal.is_some_and(|refusal| refusal.status.is_client_error() && !is_busy(refusal.status))
+}

@@ -1,0 +1,278 @@
+//! The index `statements` with its explicit mapping, so that no arrival order decides a field's type and no
+//! statement is refused for its keys.
+
+use anyhow::{Context, Result, bail};
+use async_trait::async_trait;
+use serde_json::{Value, json};
+
+use crate::engine::{Difference, Id, Observation, Progress, Reconciled, Resource};
+use crate::error::Diagnosis;
+use crate::stack::Stack;
+
+use super::client::Elasticsearch;
+use super::{INDEX, client, nodes};
+
+const REPLICAS: &str = "index.number_of_replicas";
+const LIMIT: &str = "index.mapping.total_fields.limit";
+const BEYOND_LIMIT: &str = "index.mapping.total_fields.ignore_dynamic_beyond_limit";
+/// Elasticsearch sets this one itself when a disk is nearly full, and lifts it again.
+const FLOOD: &str = "index.blocks.read_only_allow_delete";
+const DEFINITION: &str = include_str!("../../../manifests/statements.json");
+
+/// The index as it should be on this many nodes.
+fn definition(nodes: u32) -> Result<Value> {
+    let mut definition: Value =
+        serde_json::from_str(DEFINITION).context("manifests/statements.json")?;
+    definition["settings"][REPLICAS] = json!(replicas(nodes));
+    // Objects in arrays are only looked into where fields may be added, and with this limit none ever is
+    definition["settings"][LIMIT] = json!(fields(&definition));
+    Ok(definition)
+}
+
+/// How many fields the mapping has, those within others included.
+fn fields(definition: &Value) -> usize {
+    let fields = definition["mappings"]["properties"]
+        .as_object()
+        .into_iter()
+        .flat_map(|fields| fields.values());
+    fields.map(|field| 1 + field["fields"].as_object().map_or(0, serde_json::Map::len)).sum()
+}
+
+/// A second copy where there is a second node to hold it.
+fn replicas(nodes: u32) -> u32 {
+    u32::from(nodes > 1)
+}
+
+/// What is wrong with the index, in words. None when it is as it should be, or not there at all.
+///
+/// # Errors
+/// When Elasticsearch does not describe the index.
+pub async fn fault(stack: &Stack, elasticsearch: &Elasticsearch) -> Result<Option<String>> {
+    let Some(live) = elasticsearch.index(INDEX).await? else { return Ok(None) };
+    if let Some(diagnosis) = blocked(stack, &live) {
+        return Ok(Some(diagnosis.sentence()));
+    }
+    let seen = compared(INDEX, &live, &definition(nodes(stack))?);
+    Ok(seen.is_fault().then(|| seen.text()))
+}
+
+/// Why the index takes no statements although the cluster is well. None when it takes them, or is not there.
+pub async fn why_closed(stack: &Stack, elasticsearch: &Elasticsearch) -> Result<Option<Diagnosis>> {
+    Ok(elasticsearch.index(INDEX).await?.and_then(|live| blocked(stack, &live)))
+}
+
+/// A block of an index changes neither the cluster's health nor the LRS's heartbeat. It is nothing to repair: the one goes by
+/// itself, and the others somebody had a reason for.
+fn blocked(stack: &Stack, live: &Value) -> Option<Diagnosis> {
+    let block = block(live)?;
+    Some(match block {
+        FLOOD => Diagnosis::new(
+            format!(
+                "index {INDEX} takes no statements, because a disk of the data lake is full ({block})"
+            ),
+            "make room on it, or give its volume more: below the high watermark Elasticsearch lifts the block by itself",
+        ),
+        _ => {
+            let body = json!({block: null});
+            let lift = by_hand(
+                stack,
+                &format!(
+                    "-X PUT https://localhost:9200/{INDEX}/_settings -H 'Content-Type: application/json' -d '{body}'"
+                ),
+            );
+            Diagnosis::new(
+                format!("index {INDEX} takes no statements, because somebody set {block}"),
+                format!("lift it when its time is over: {lift}"),
+            )
+        }
+    })
+}
+
+fn block(live: &Value) -> Option<&str> {
+    let settings = live["settings"].as_object()?;
+    settings
+        .iter()
+        .find(|(name, value)| name.starts_with("index.blocks.") && plain(value) == "true")
+        .map(|(name, _)| name.as_str())
+}
+
+/// What a person types to ask Elasticsearch.
+pub fn by_hand(stack: &Stack, request: &str) -> String {
+    let namespace = stack.namespace();
+    format!(
+        "kubectl exec -i -n {namespace} data-lake-es-default-0 -c elasticsearch -- curl -ks -u elastic:PASSWORD {request}"
+    )
+}
+
+pub struct Index;
+
+#[async_trait]
+impl Resource<Stack> for Index {
+    fn id(&self) -> Id {
+        Id("datalake.index")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        &[Id("datalake.cluster")]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        let Some(live) = client(stack).await?.index(INDEX).await? else {
+            return Ok(Observation::Missing(format!("index {INDEX}")));
+        };
+        if let Some(blocked) = blocked(stack, &live) {
+            return Ok(Observation::Blocked(blocked));
+        }
+        Ok(compared(INDEX, &live, &definition(nodes(stack))?))
+    }
+
+    async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
+        let elasticsearch = client(stack).await?;
+        let wanted = definition(nodes(stack))?;
+        match elasticsearch.index(INDEX).await? {
+            None => elasticsearch.create_index(INDEX, &wanted).await?,
+            Some(_) => update(&elasticsearch, &wanted, progress).await?,
+        }
+        let fields = wanted["mappings"]["properties"].as_object().map_or(0, serde_json::Map::len);
+        Ok(Reconciled::Done(format!("index {INDEX}, {fields} mapped fields")))
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        vec![by_hand(
+            stack,
+            &format!(
+                "-X PUT https://localhost:9200/{INDEX} -H 'Content-Type: application/json' -d @- < manifests/statements.json"
+            ),
+        )]
+    }
+}
+
+/// Changes what can be changed in place. What cannot is made anew while the index is empty, and is an error with
+/// its reason once it holds statements.
+async fn update(
+    elasticsearch: &Elasticsearch,
+    wanted: &Value,
+    progress: &Progress<'_>,
+) -> Result<()> {
+    let settings = [REPLICAS, LIMIT, BEYOND_LIMIT]
+        .map(|name| (name.to_string(), wanted["settings"][name].clone()));
+    let in_place = async {
+        // the limit first: the mapping may have more fields than before
+        elasticsearch.put_settings(&Value::Object(settings.into_iter().collect())).await?;
+        elasticsearch.put_mapping(INDEX, &wanted["mappings"]).await?;
+        let now = elasticsearch.index(INDEX).await?.unwrap_or_default();
+        if let Some(first) = differences(&now, wanted).first() {
+            bail!("{first}, and cannot be changed in place");
+        }
+        Ok(())
+    };
+    let Err(error) = in_place.await else { return Ok(()) };
+    elasticsearch.refresh().await?;
+    if elasticsearch.count().await? > 0 {
+        return Err(error.context(format!("index {INDEX} holds statements under another mapping")));
+    }
+    progress.say(&format!("index {INDEX} is empty and has another mapping: making it anew"));
+    elasticsearch.delete_index().await?;
+    elasticsearch.create_index(INDEX, wanted).await
+}
+
+/// How an index compares to its definition.
+pub fn compared(index: &str, live: &Value, wanted: &Value) -> Observation {
+    let differences = differences(live, wanted)
+        .into_iter()
+        .map(|found| Difference { what: format!("index {index} {}", found.what), ..found });
+    Observation::compared(differences.collect(), || format!("index {index}"))
+}
+
+/// All that `wanted` says and `live` does not. Elasticsearch gives settings back as text. What else is in the index does
+/// not count.
+fn differences(live: &Value, wanted: &Value) -> Vec<Difference> {
+    let mut found = Vec::new();
+    // a field says more than the number of fields
+    for part in ["mappings", "settings"] {
+        compare(part, live.get(part), &wanted[part], &mut found);
+    }
+    found
+}
+
+fn compare(path: &str, live: Option<&Value>, wanted: &Value, found: &mut Vec<Difference>) {
+    match (live, wanted) {
+        (Some(Value::Object(live)), Value::Object(wanted)) => {
+            for (key, wanted) in wanted {
+                compare(&format!("{path}.{key}"), live.get(key), wanted, found);
+            }
+        }
+        // a field without children of its own type is an object, which Elasticsearch does not say
+        (None, Value::String(text)) if path.ends_with(".type") && text == "object" => {}
+        (Some(live), wanted) if plain(live) == plain(wanted) => {}
+        (live, wanted) => {
+            let observed = live.map_or("absent".into(), plain);
+            found.push(Difference::new(path, observed, plain(wanted)));
+        }
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_that_says_the_same_in_elasticsearchs_own_words_is_the_same() {
+        let wanted = json!({"settings": {"index.number_of_replicas": 0},
+                            "mappings": {"dynamic": false, "properties": {"verb": {"type": "object", "properties": {"id": {"type": "keyword"}}}}}});
+        let live = json!({"settings": {"index.number_of_replicas": "0", "index.uuid": "x"},
+                          "mappings": {"dynamic": "false", "properties": {"verb": {"properties": {"id": {"type": "keyword"}}}, "more": {"type": "long"}}}});
+        assert_eq!(differences(&live, &wanted), []);
+    }
+
+    #[test]
+    fn a_field_of_another_type_is_named_by_its_path() {
+        let wanted =
+            json!({"settings": {}, "mappings": {"properties": {"timestamp": {"type": "date"}}}});
+        let live =
+            json!({"settings": {}, "mappings": {"properties": {"timestamp": {"type": "text"}}}});
+        assert_eq!(
+            differences(&live, &wanted),
+            [Difference::new("mappings.properties.timestamp.type", "text", "date")]
+        );
+    }
+
+    #[test]
+    fn only_a_block_that_is_set_is_one() {
+        let index = |settings: Value| json!({"settings": settings});
+        assert_eq!(
+            block(&index(json!({"index.blocks.write": "true"}))),
+            Some("index.blocks.write")
+        );
+        assert_eq!(
+            block(&index(json!({"index.blocks.write": "false", "index.uuid": "true"}))),
+            None
+        );
+        assert_eq!(block(&json!({})), None);
+    }
+
+    #[test]
+    fn the_checked_in_definition_never_refuses_a_key_and_keeps_no_replica_on_one_node() {
+        let definition = definition(1).unwrap();
+        assert_eq!(plain(&definition["mappings"]["dynamic"]), "runtime");
+        assert_eq!(definition["settings"][REPLICAS], 0);
+        // one more, and the next unknown key of a statement becomes a field
+        let fields = definition["mappings"]["properties"].as_object().unwrap();
+        let within = fields
+            .values()
+            .filter_map(|field| field["fields"].as_object())
+            .map(serde_json::Map::len)
+            .sum::<usize>();
+        assert_eq!(definition["settings"][LIMIT], fields.len() + within);
+        assert_eq!(super::definition(3).unwrap()["settings"][REPLICAS], 1);
+        let settings = definition["settings"].as_object().unwrap();
+        assert!(
+            settings.keys().all(|key| key.starts_with("index.")),
+            "Elasticsearch gives settings back under `index.`: write them so"
+        );
+    }
+}

@@ -1,0 +1,234 @@
+//! Elasticsearch, run by the ECK operator: its accounts, the cluster, the index of statements.
+
+mod accounts;
+pub mod client;
+mod cluster;
+mod index;
+mod resource;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use futures::future::{join, join3};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::core::{ApiResource, GroupVersionKind};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::cluster::access::Permission;
+use crate::cluster::http::{Account, HttpClient};
+use crate::cluster::{pods, secrets};
+use crate::engine::{Node, Observation};
+use crate::error::{Diagnosis, Failure};
+use crate::output::units;
+use crate::stack::Stack;
+use crate::stack::component::ComponentName;
+use crate::stack::profiles::Profile;
+use crate::stack::resources::Resources;
+
+use super::model::{Component, Credential, Declaration, Health, failed, fault, readiness};
+
+use client::{ClusterHealth, Contents, Elasticsearch};
+
+pub use accounts::user_secret;
+pub use client::{INDEX, SIZES};
+pub use index::{by_hand, compared};
+pub use resource::{body, nodes, own_image};
+
+pub const COMPONENT: ComponentName = ComponentName::new("datalake");
+/// The name of the ECK resource, which its Services, Secrets and pods begin with.
+pub const RESOURCE: &str = "data-lake";
+/// The label in which the operator names the resource that it made an object for.
+pub const CLUSTER_LABEL: &str = "elasticsearch.k8s.elastic.co/cluster-name";
+/// The Service of the HTTP API.
+pub const SERVICE: &str = "data-lake-es-http";
+const STATEFUL_SET: &str = "data-lake-es-default";
+/// Where ECK puts the certificate authority of the cluster's HTTPS.
+pub const AUTHORITY_SECRET: &str = "data-lake-es-http-certs-public";
+const ELASTIC_SECRET: &str = "data-lake-es-elastic-user";
+const PODS: &str = "elasticsearch.k8s.elastic.co/cluster-name=data-lake";
+const GROUP: &str = "elasticsearch.k8s.elastic.co";
+
+static DECLARATION: Declaration = Declaration {
+    name: COMPONENT,
+    // what the operator makes of the resource goes with it
+    kinds: &[],
+    permissions: &[
+        Permission::new("create", GROUP, "elasticsearches"),
+        Permission::new("patch", GROUP, "elasticsearches"),
+    ],
+    exposure: None,
+    stores: Some("all statements"),
+};
+
+/// Its size in `manifests/profiles.yaml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Size {
+    nodes: u32,
+    cpu: Quantity,
+    memory: Quantity,
+    storage: Quantity,
+    /// Settings of Elasticsearch that only this size has.
+    #[serde(default)]
+    config: Map<String, Value>,
+}
+
+pub struct Datalake;
+
+#[async_trait]
+impl Component for Datalake {
+    fn declaration(&self) -> &'static Declaration {
+        &DECLARATION
+    }
+
+    fn nodes(&self) -> Vec<Node<Stack>> {
+        vec![
+            Node::resource(accounts::ACCOUNTS),
+            Node::resource(resource::ElasticsearchResource),
+            Node::check(cluster::Cluster),
+            Node::resource(index::Index),
+        ]
+    }
+
+    fn pods(&self, profile: Profile) -> Vec<(Resources, u32)> {
+        let size: Size = profile.size_of(COMPONENT);
+        vec![(Resources::of(Some(&size.cpu), Some(&size.memory)), size.nodes)]
+    }
+
+    fn volumes(&self, stack: &Stack) -> Option<(String, usize)> {
+        Some((PODS.into(), nodes(stack) as usize))
+    }
+
+    async fn health(&self, stack: &Stack) -> Health {
+        let (resource, (pods, asked)) =
+            join(resource::live(stack), join(pods::list(&stack.cluster, PODS), ask(stack))).await;
+        let runs = match &resource {
+            Ok(Some(live)) if live.phase() == "Ready" => {
+                Observation::Equal(live.version().to_string())
+            }
+            Ok(Some(live)) => fault(format!("{}, {}", live.version(), live.phase())),
+            Ok(None) => return Health::not_installed(),
+            Err(error) => failed(error),
+        };
+        // what the operator was told; who may not see that sees the settings
+        let wanted = resource.as_ref().ok().and_then(|live| live.as_ref()?.nodes());
+        let wanted = wanted.unwrap_or_else(|| nodes(stack));
+        let pods = match pods {
+            Ok(pods) => readiness(&stack.cluster, &pods, wanted as usize).await,
+            Err(error) => failed(&error.into()),
+        };
+        let mut health = Health {
+            runs: Some(runs),
+            pods: Some(pods),
+            inside: Some(address(stack)),
+            ..Health::default()
+        };
+        match asked {
+            Ok(answers) => answers.describe(&mut health),
+            Err(error) => health.answers = Some(failed(&error)),
+        }
+        health
+    }
+
+    async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>> {
+        let elastic = secrets::optional(&stack.cluster, ELASTIC_SECRET, "elastic").await?;
+        let Some(password) = elastic else { return Ok(Vec::new()) };
+        Ok(vec![Credential {
+            user: "elastic".into(),
+            password,
+            purpose: "everything",
+            secret: format!("{ELASTIC_SECRET}/elastic"),
+            url: address(stack),
+        }])
+    }
+}
+
+/// What Elasticsearch says of itself.
+struct Answers {
+    health: ClusterHealth,
+    contents: Result<Contents>,
+    fault: Result<Option<String>>,
+}
+
+async fn ask(stack: &Stack) -> Result<Answers> {
+    let elasticsearch = client(stack).await?;
+    let (health, contents, fault) = join3(
+        elasticsearch.health(),
+        elasticsearch.contents(),
+        index::fault(stack, &elasticsearch),
+    )
+    .await;
+    Ok(Answers { health: health?, contents, fault })
+}
+
+impl Answers {
+    fn describe(self, health: &mut Health) {
+        let Self { health: ClusterHealth { status, number_of_nodes }, contents, fault } = self;
+        health.answers = Some(match resource::is_well(&status, number_of_nodes) {
+            true => Observation::Equal(status),
+            false => super::model::fault(status),
+        });
+        let stored = |contents: &Contents| {
+            let (count, size) = (units::count(contents.statements), units::bytes(contents.bytes));
+            format!("{count} statements, {size}")
+        };
+        health.data = Some(match (&contents, fault) {
+            (Ok(contents), Ok(Some(fault))) => {
+                super::model::fault(format!("{}: {fault}", stored(contents)))
+            }
+            (Err(_), Ok(Some(fault))) => super::model::fault(fault),
+            (Ok(contents), Ok(None)) => Observation::Equal(stored(contents)),
+            (Err(error), _) => failed(error),
+            (Ok(_), Err(error)) => failed(&error),
+        });
+        if let Ok(contents) = contents {
+            health.figures.insert("statements".into(), contents.statements.into());
+            health.figures.insert("bytes".into(), contents.bytes.into());
+            health.newest = contents.newest_stored;
+        }
+    }
+}
+
+/// Why no statement can be stored although the cluster is well.
+pub async fn why_nothing_is_stored(stack: &Stack) -> Result<Option<Diagnosis>> {
+    index::why_closed(stack, &client(stack).await?).await
+}
+
+/// What the API server calls the kind Elasticsearch.
+pub fn kind() -> ApiResource {
+    ApiResource::from_gvk_with_plural(
+        &GroupVersionKind::gvk(GROUP, "v1", "Elasticsearch"),
+        "elasticsearches",
+    )
+}
+
+/// The name under which its certificate is valid; the address inside the cluster.
+pub fn address(stack: &Stack) -> String {
+    format!("https://{SERVICE}.{}.svc:9200", stack.namespace())
+}
+
+/// The certificate authority that the operator made, or was given, for the cluster's HTTPS.
+async fn authority(stack: &Stack) -> Result<Option<Vec<u8>>> {
+    let data = secrets::read(&stack.api(), AUTHORITY_SECRET).await?;
+    Ok(data.and_then(|mut data| data.remove("ca.crt").or_else(|| data.remove("tls.crt"))))
+}
+
+/// A client over verified TLS, as the tool's own account.
+pub async fn client(stack: &Stack) -> Result<Elasticsearch> {
+    let secret = user_secret("lastack");
+    let Some(authority) = authority(stack).await? else {
+        return Err(Failure::failed(format!(
+            "there is no data lake in namespace {} (secret {AUTHORITY_SECRET} is missing)",
+            stack.namespace()
+        ))
+        .hint("`kubectl lastack install` makes it")
+        .into());
+    };
+    let password: SecretString = secrets::value(&stack.cluster, &secret, "password").await?;
+    let account = Account { user: "lastack".into(), password };
+    let http =
+        HttpClient::in_cluster_tls(stack.cluster.streams.clone(), &address(stack), &authority)?
+            .with_account(&account);
+    Ok(Elasticsearch::new(http.context("the data lake's account cannot be used")?))
+}

@@ -1,0 +1,338 @@
+//! The Elasticsearch resource, from which the ECK operator makes the data lake.
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::Api;
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::cluster::apply::{Comparison, Desired};
+use crate::cluster::object::{self, ObjectRef};
+use crate::cluster::pods;
+use crate::cluster::wait::State;
+use crate::engine::{DeleteOptions, Deletion, Difference, Id, Observation, Progress, Reconciled};
+use crate::error::Diagnosis;
+use crate::stack::Stack;
+use crate::stack::settings::{merge_values, without_nulls};
+
+use super::{AUTHORITY_SECRET, COMPONENT, PODS, RESOURCE, Size, authority};
+
+const TEMPLATE: &str = include_str!("../../../manifests/data-lake.yaml");
+
+/// How many nodes this stack has: those of node sets that a person gave, else the profile's.
+pub fn nodes(stack: &Stack) -> u32 {
+    let own = stack.settings.values_of(COMPONENT).and_then(nodes_of);
+    own.unwrap_or(size(stack).nodes)
+}
+
+fn size(stack: &Stack) -> Size {
+    stack.settings.profile().size_of(COMPONENT)
+}
+
+fn nodes_of(spec: &Value) -> Option<u32> {
+    let sets = spec.get("nodeSets")?.as_array()?;
+    let count = |set: &Value| {
+        set.get("count")
+            .and_then(Value::as_u64)
+            .and_then(|count| u32::try_from(count).ok())
+            .unwrap_or(1)
+    };
+    Some(sets.iter().map(count).sum())
+}
+
+pub fn counted(nodes: u32) -> String {
+    format!("{nodes} node{}", if nodes == 1 { "" } else { "s" })
+}
+
+/// One node cannot hold replicas, so other people's indices make it yellow for ever: that is well.
+pub fn is_well(health: &str, nodes: u32) -> bool {
+    health == "green" || (health == "yellow" && nodes == 1)
+}
+
+/// The resource as the operator reports it.
+pub struct Live(DynamicObject);
+
+impl Live {
+    fn status(&self, key: &str) -> Option<&Value> {
+        self.0.data.get("status")?.get(key)
+    }
+
+    pub fn version(&self) -> &str {
+        self.status("version").and_then(Value::as_str).unwrap_or("starting")
+    }
+
+    pub fn phase(&self) -> &str {
+        self.status("phase").and_then(Value::as_str).unwrap_or("not seen by the operator yet")
+    }
+
+    /// How many nodes it is to have.
+    pub fn nodes(&self) -> Option<u32> {
+        self.0.data.get("spec").and_then(nodes_of)
+    }
+
+    pub fn health(&self) -> &str {
+        self.status("health").and_then(Value::as_str).unwrap_or("unknown")
+    }
+
+    fn available_nodes(&self) -> u32 {
+        self.status("availableNodes").and_then(Value::as_u64).map_or(0, |n| n as u32)
+    }
+
+    pub fn is_ready(&self, wanted_nodes: u32) -> bool {
+        let seen = self.status("observedGeneration").and_then(Value::as_i64);
+        self.phase() == "Ready"
+            && is_well(self.health(), wanted_nodes)
+            && self.available_nodes() == wanted_nodes
+            && seen == self.0.metadata.generation
+    }
+
+    /// That the operator will make nothing of it.
+    pub fn rejected(&self) -> Option<Diagnosis> {
+        let namespace = self.0.metadata.namespace.as_deref().unwrap_or_default();
+        (self.phase() == "Invalid").then(|| {
+            Diagnosis::new(
+                format!("the operator refuses elasticsearch {RESOURCE} as invalid"),
+                format!("kubectl describe elasticsearch {RESOURCE} -n {namespace}"),
+            )
+        })
+    }
+
+    /// How much a node's volume holds, which the operator refuses to change where storage cannot grow.
+    fn storage(&self) -> Option<&Value> {
+        self.0
+            .data
+            .pointer("/spec/nodeSets/0/volumeClaimTemplates/0/spec/resources/requests/storage")
+    }
+
+    fn is_ours(&self) -> bool {
+        object::is_ours(&self.0.metadata)
+    }
+
+    pub fn describe(&self, wanted_nodes: u32) -> String {
+        let health = match self.health() {
+            "unknown" => String::new(),
+            health => format!(", health {health}"),
+        };
+        format!(
+            "{} of {}, phase {}{health}",
+            self.available_nodes(),
+            counted(wanted_nodes),
+            self.phase()
+        )
+    }
+}
+
+fn api(stack: &Stack) -> Api<DynamicObject> {
+    Api::namespaced_with(stack.cluster.client.clone(), stack.namespace(), &super::kind())
+}
+
+pub async fn live(stack: &Stack) -> Result<Option<Live>> {
+    match api(stack).get_opt(RESOURCE).await {
+        Ok(found) => Ok(found.map(Live)),
+        // without the operator's kinds there can be no such resource
+        Err(error) if object::is_not_found(&error) => Ok(None),
+        Err(error) => Err(error).context("elasticsearch data-lake"),
+    }
+}
+
+/// The resource as it should be, with volumes as large as they were made.
+fn desired(stack: &Stack, live: Option<&Live>) -> Result<Desired> {
+    Desired::known(
+        &stack.cluster.client,
+        stack.namespace(),
+        &super::kind(),
+        body(stack, live.and_then(Live::storage))?,
+    )
+}
+
+/// The image that the operator takes for this version by itself, from where images of this stack come.
+pub fn own_image(stack: &Stack) -> String {
+    stack.image(stack.versions.of(COMPONENT).image("elasticsearch"))
+}
+
+/// What is asked of the operator; without the size that volumes have, with that of the profile.
+pub fn body(stack: &Stack, storage: Option<&Value>) -> Result<Value> {
+    let mut body: Value = serde_saphyr::from_str(TEMPLATE).context("manifests/data-lake.yaml")?;
+    let versions = stack.versions.of(COMPONENT);
+    let size = size(stack);
+    body["metadata"]["labels"] = stack.labels("elasticsearch", RESOURCE);
+    body["spec"]["version"] = json!(versions.version);
+    if stack.settings.image_registry.is_some() {
+        body["spec"]["image"] = json!(own_image(stack));
+    }
+    let set = &mut body["spec"]["nodeSets"][0];
+    set["count"] = json!(size.nodes);
+    merge_values(&mut set["config"], &json!(size.config));
+    set["podTemplate"]["metadata"] = json!({"labels": {"app.kubernetes.io/part-of": "lastack"}});
+    set["podTemplate"]["spec"]["containers"][0]["resources"] = json!({
+        "requests": {"cpu": size.cpu, "memory": size.memory},
+        "limits": {"memory": size.memory},
+    });
+    if size.nodes == 1 {
+        // no other node could take over the requests that this wait is for
+        set["podTemplate"]["spec"]["containers"][0]["env"] =
+            json!([{"name": "PRE_STOP_ADDITIONAL_WAIT_SECONDS", "value": "0"}]);
+    }
+    set["volumeClaimTemplates"][0]["spec"]["resources"] =
+        json!({"requests": {"storage": storage.map_or_else(|| json!(size.storage), Value::clone)}});
+    if let Some(over) = stack.settings.values_of(COMPONENT) {
+        merge_values(&mut body["spec"], over);
+        without_nulls(&mut body["spec"]);
+    }
+    Ok(body)
+}
+
+/// Makes the volumes outlive the resource. The operator lets go of them in its own time, and until then they
+/// would go with it.
+async fn release_volumes(stack: &Stack, progress: &Progress<'_>) -> Result<()> {
+    let policy = json!({"spec": {"volumeClaimDeletePolicy": "DeleteOnScaledownOnly"}});
+    api(stack)
+        .patch(RESOURCE, &PatchParams::default(), &Patch::Merge(&policy))
+        .await
+        .with_context(|| format!("elasticsearch {RESOURCE}"))?;
+    stack
+        .until_gone("the operator's hold on the volumes", progress, || async {
+            let owned = |claim: &PersistentVolumeClaim| {
+                claim.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty())
+            };
+            let held = claims(stack).await?.iter().filter(|claim| owned(claim)).count();
+            Ok((held > 0).then(|| format!("the operator still holds {held} volume claims")))
+        })
+        .await
+}
+
+async fn claims(stack: &Stack) -> Result<Vec<PersistentVolumeClaim>> {
+    Ok(stack.api::<PersistentVolumeClaim>().list(&ListParams::default().labels(PODS)).await?.items)
+}
+
+pub struct ElasticsearchResource;
+
+#[async_trait]
+impl crate::engine::Resource<Stack> for ElasticsearchResource {
+    fn id(&self) -> Id {
+        Id("datalake.resource")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        &[Id("operator.release"), Id("datalake.accounts")]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        let Some(live) = live(stack).await? else {
+            return Ok(Observation::Missing(format!(
+                "elasticsearch {RESOURCE}, {}",
+                counted(nodes(stack))
+            )));
+        };
+        if !live.is_ours() {
+            return Ok(Observation::blocked(
+                format!(
+                    "namespace {} has an Elasticsearch {RESOURCE} that this tool did not make",
+                    stack.namespace()
+                ),
+                object::others_hint("elasticsearch", RESOURCE, stack.namespace()),
+            ));
+        }
+        if let Comparison::Differs(fields) = desired(stack, Some(&live))?.compare().await? {
+            return Ok(Observation::Drifted(fields.into_iter().map(Difference::from).collect()));
+        }
+        Ok(match authority(stack).await? {
+            Some(_) => {
+                Observation::Equal(format!("elasticsearch {RESOURCE}, {}", counted(nodes(stack))))
+            }
+            None => Observation::drifted(
+                "its certificate authority",
+                "absent",
+                format!("in secret {AUTHORITY_SECRET}"),
+            ),
+        })
+    }
+
+    async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
+        desired(stack, live(stack).await?.as_ref())?.apply().await?;
+        stack
+            .until(
+                &format!("the certificate authority of elasticsearch {RESOURCE}"),
+                progress,
+                || async {
+                    let found = live(stack).await?;
+                    Ok(match found.as_ref().and_then(Live::rejected) {
+                        Some(rejected) => State::Fatal(rejected),
+                        None if authority(stack).await?.is_some() => State::Ready(format!(
+                            "elasticsearch {RESOURCE}, {}",
+                            counted(nodes(stack))
+                        )),
+                        None => {
+                            State::Waiting("the operator has not made its certificates yet".into())
+                        }
+                    })
+                },
+            )
+            .await
+    }
+
+    async fn plan_deletion(
+        &self,
+        stack: &Stack,
+        options: DeleteOptions,
+    ) -> Result<Deletion<ObjectRef>> {
+        let found = live(stack).await?;
+        let reference = ObjectRef::new(&super::kind().kind, RESOURCE);
+        if found.as_ref().is_some_and(|live| !live.is_ours()) {
+            return Ok(Deletion::keeping(vec![reference], "not made by this tool"));
+        }
+        let claims = claims(stack).await?.into_iter().filter_map(|claim| claim.metadata.name);
+        let claims: Vec<ObjectRef> = claims.map(ObjectRef::of::<PersistentVolumeClaim>).collect();
+        let mut deletion = match options.keep_data {
+            true => Deletion::keeping(claims, "it holds the statements"),
+            false => Deletion::of(claims),
+        };
+        if found.is_some() {
+            deletion.delete.insert(0, reference);
+        }
+        Ok(deletion)
+    }
+
+    async fn delete(
+        &self,
+        stack: &Stack,
+        options: DeleteOptions,
+        progress: &Progress<'_>,
+    ) -> Result<()> {
+        if options.keep_data {
+            release_volumes(stack, progress).await?;
+        }
+        object::delete(&api(stack), RESOURCE, &DeleteParams::default()).await?;
+        if !options.keep_data {
+            let claims = stack.api::<PersistentVolumeClaim>();
+            object::delete_all(&claims, PODS, &DeleteParams::default()).await?;
+        }
+        let object = format!("the end of elasticsearch {RESOURCE}");
+        stack
+            .until_gone(&object, progress, || async {
+                let pods = pods::all(&stack.cluster, PODS).await?.len();
+                let claims = if options.keep_data { 0 } else { claims(stack).await?.len() };
+                let is_left = live(stack).await?.is_some() || pods + claims > 0;
+                let are_deleted =
+                    || format!("{pods} pods and {claims} volume claims are being deleted");
+                Ok(is_left.then(are_deleted))
+            })
+            .await
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        vec![format!("kubectl apply -n {} -f manifests/data-lake.yaml", stack.namespace())]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_sets_of_ones_own_are_counted() {
+        let sets = json!({"nodeSets": [{"name": "hot", "count": 2}, {"name": "cold", "count": 3}]});
+        assert_eq!((nodes_of(&sets), nodes_of(&json!({"version": "8.19.21"}))), (Some(5), None));
+    }
+}

@@ -1,0 +1,43 @@
+//! The passwords of Superset's accounts and of its metadata database, and what else outlives its release.
+
+use crate::components::accounts::{Accounts, Kept};
+use crate::components::secrets::{Keep, Key};
+use crate::engine::Id;
+use crate::stack::Stack;
+
+use super::dashboards::record;
+use super::{NAME, POSTGRESQL, RELEASE};
+
+/// The Secret with the password of the cache, where a profile has one.
+pub const CACHE: &str = "dataviz-valkey";
+
+pub const ACCOUNTS: Accounts = Accounts { id: Id("dataviz.accounts"), kept };
+
+fn kept(stack: &Stack) -> Kept {
+    let keep = |name, app, keys| Keep {
+        name,
+        kind: "Opaque",
+        labels: stack.labels(app, super::RELEASE),
+        keys,
+    };
+    Kept {
+        secrets: vec![
+            keep(
+                NAME,
+                "superset",
+                vec![
+                    ("admin-password", Key::Password),
+                    ("teacher-password", Key::Password),
+                    ("lastack-password", Key::Password),
+                    ("secret-key", Key::Password),
+                ],
+            ),
+            keep(POSTGRESQL.name, "postgresql", vec![("password", Key::Password)]),
+            keep(CACHE, "valkey", vec![("password", Key::Password)]),
+        ],
+        users: "admin, teacher",
+        configmaps: &[record::NAME],
+        release: Some(RELEASE),
+        reason: super::STORES,
+    }
+}

@@ -1,0 +1,45 @@
+//! Whether Superset answers and lets the tool's own account in.
+
+use anyhow::Result;
+use async_trait::async_trait;
+
+use crate::components::model::answered;
+use crate::engine::{Check, Id, Observation};
+use crate::stack::Stack;
+
+use super::client::health;
+use super::{NAME, client, http};
+
+pub struct Answers;
+
+async fn probe(stack: &Stack) -> Result<String> {
+    health(&http(stack)?).await?;
+    client(stack).await?;
+    Ok("health and login ok".into())
+}
+
+#[async_trait]
+impl Check<Stack> for Answers {
+    fn id(&self) -> Id {
+        Id("dataviz.answers")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        &[Id("dataviz.release")]
+    }
+
+    fn subject(&self) -> &'static str {
+        "Superset"
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        answered(probe(stack).await)
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        vec![
+            format!("kubectl port-forward -n {} service/{NAME} 8088:80", stack.namespace()),
+            "curl http://localhost:8088/health".into(),
+        ]
+    }
+}

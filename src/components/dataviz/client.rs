@@ -1,0 +1,418 @@
+//! Superset's own API: signing in, listing and importing assets, running a chart's query, permissions of a role.
+
+use anyhow::{Context, Result};
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::cluster::http::{Account, Answer, HttpClient};
+
+const CSRF: HeaderName = HeaderName::from_static("x-csrftoken");
+/// The most rows that Superset gives in one page of a list.
+const PAGE: usize = 100;
+/// Separates the parts of an upload. Nothing that is sent contains it.
+const BOUNDARY: &str = "lastack-6c1f0f0e5b9d4d0f";
+
+/// The kinds of asset, in an order in which each comes after those it refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Database,
+    Dataset,
+    Chart,
+    Dashboard,
+}
+
+impl Kind {
+    pub const ALL: [Self; 4] = [Self::Database, Self::Dataset, Self::Chart, Self::Dashboard];
+
+    /// What people call it, and its name in the API.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Database => "database",
+            Self::Dataset => "dataset",
+            Self::Chart => "chart",
+            Self::Dashboard => "dashboard",
+        }
+    }
+
+    /// Its folder in a bundle.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Database => "databases",
+            Self::Dataset => "datasets",
+            Self::Chart => "charts",
+            Self::Dashboard => "dashboards",
+        }
+    }
+
+    /// The key of its title in a bundle and in the API.
+    pub fn title_key(self) -> &'static str {
+        match self {
+            Self::Database => "database_name",
+            Self::Dataset => "table_name",
+            Self::Chart => "slice_name",
+            Self::Dashboard => "dashboard_title",
+        }
+    }
+}
+
+/// An asset as Superset lists it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    pub kind: Kind,
+    pub id: u64,
+    pub uuid: Uuid,
+    pub title: String,
+    /// The last part of a dashboard's address, when it has one.
+    pub slug: Option<String>,
+    /// Where the table of a data set is.
+    pub database: Option<Uuid>,
+    pub catalog: Option<String>,
+    pub schema: Option<String>,
+    /// When it was last changed; compared, never calculated with.
+    pub changed_on: String,
+    /// The name of who changed it.
+    pub changed_by: String,
+}
+
+/// What a chart's query gave.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Rows {
+    #[serde(default)]
+    pub colnames: Vec<String>,
+    #[serde(default)]
+    pub data: Vec<serde_json::Map<String, Value>>,
+    /// Superset's numbers for the type of each column; `TEMPORAL` is one.
+    #[serde(default)]
+    pub coltypes: Vec<u8>,
+    pub error: Option<String>,
+}
+
+/// Superset's number for a column of times.
+pub const TEMPORAL: u8 = 2;
+
+pub struct Superset {
+    http: HttpClient,
+}
+
+/// An answer that says no.
+#[derive(Debug, thiserror::Error)]
+#[error("Superset answered {} to {what}: {reason}", status.as_u16())]
+pub struct Refusal {
+    status: StatusCode,
+    what: String,
+    reason: String,
+}
+
+impl Refusal {
+    /// Whether something failed within Superset, not with what was asked.
+    pub fn is_its_own_fault(error: &anyhow::Error) -> bool {
+        error.downcast_ref::<Self>().is_some_and(|refusal| refusal.status.is_server_error())
+    }
+}
+
+impl Superset {
+    /// Signs in. None when Superset does not accept the password.
+    pub async fn login(http: HttpClient, account: &Account) -> Result<Option<Self>> {
+        let credentials = json!({"username": account.user, "password": account.password.expose_secret(), "provider": "db", "refresh": false});
+        let answer = http
+            .send(Method::POST, "/api/v1/security/login", Bytes::from(credentials.to_string()))
+            .await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            return Ok(None);
+        }
+        let token: Value = expect_success("the login", answer)?.json()?;
+        let token = token["access_token"].as_str().context("a login gave no token")?;
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))?;
+        bearer.set_sensitive(true);
+        let http = http.with_header(AUTHORIZATION, bearer);
+
+        // what changes something needs this token and the session it was given to
+        let answer = expect_success(
+            "the request for a CSRF token",
+            http.get("/api/v1/security/csrf_token/").await?,
+        )?;
+        let cookie = answer
+            .headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok()?.split(';').next())
+            .collect::<Vec<_>>()
+            .join("; ");
+        let csrf: Value = answer.json()?;
+        let csrf = csrf["result"].as_str().context("Superset gave no CSRF token")?;
+        let http = http
+            .with_header(COOKIE, HeaderValue::from_str(&cookie)?)
+            .with_header(CSRF, HeaderValue::from_str(csrf)?);
+        Ok(Some(Self { http }))
+    }
+
+    /// The name that Superset gives for what this account changed.
+    pub async fn me(&self) -> Result<String> {
+        let mut found: Value =
+            expect_success("/api/v1/me/", self.http.get("/api/v1/me/").await?)?.json()?;
+        Ok(full_name(&found["result"].take()))
+    }
+
+    /// All assets of a kind that this account may see.
+    pub async fn list(&self, kind: Kind) -> Result<Vec<Listed>> {
+        let mut listed = Vec::new();
+        for row in self
+            .pages(
+                &format!("/api/v1/{}/", kind.word()),
+                &format!("order_column:{},order_direction:asc", kind.title_key()),
+            )
+            .await?
+        {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+            let uuid = |value: &Value| value.as_str().and_then(|uuid| uuid.parse().ok());
+            listed.push(Listed {
+                kind,
+                id: row["id"].as_u64().context("a listed asset has no id")?,
+                uuid: uuid(&row["uuid"]).context("a listed asset has no uuid")?,
+                title: text(&row[kind.title_key()]),
+                slug: row["slug"].as_str().map(str::to_string),
+                database: uuid(&row["database"]["uuid"]),
+                catalog: row["catalog"].as_str().map(str::to_string),
+                schema: row["schema"].as_str().map(str::to_string),
+                changed_on: row["changed_on_utc"]
+                    .as_str()
+                    .or(row["changed_on"].as_str())
+                    .unwrap_or_default()
+                    .to_string(),
+                changed_by: full_name(&row["changed_by"]),
+            });
+        }
+        Ok(listed)
+    }
+
+    /// The asset of a kind with this uuid. None when it is not there.
+    pub async fn find(&self, kind: Kind, uuid: Uuid) -> Result<Option<Listed>> {
+        Ok(self.list(kind).await?.into_iter().find(|listed| listed.uuid == uuid))
+    }
+
+    /// All rows of a list resource.
+    async fn pages(&self, path: &str, order: &str) -> Result<Vec<Value>> {
+        let mut rows = Vec::new();
+        for number in 0.. {
+            let (page, is_last) = self.page(path, order, number).await?;
+            rows.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// One page of a list resource, and whether it is the last.
+    async fn page(&self, path: &str, order: &str, number: usize) -> Result<(Vec<Value>, bool)> {
+        let answer =
+            self.http.get(&format!("{path}?q=({order},page:{number},page_size:{PAGE})")).await?;
+        let mut found: Value = expect_success(path, answer)?.json()?;
+        let Value::Array(rows) = found["result"].take() else {
+            anyhow::bail!("{path} gave no list")
+        };
+        let is_last = rows.len() < PAGE;
+        Ok((rows, is_last))
+    }
+
+    /// One asset with all that the API tells of it.
+    pub async fn get(&self, kind: Kind, id: u64) -> Result<Value> {
+        let path = format!("/api/v1/{}/{id}", kind.word());
+        let mut answer: Value = expect_success(&path, self.http.get(&path).await?)?.json()?;
+        Ok(answer["result"].take())
+    }
+
+    /// Makes or overwrites, in one transaction, the assets of a bundle by their uuids. References to assets
+    /// outside of the bundle are those that are there already.
+    pub async fn import(&self, bundle: &[u8], passwords: &Value) -> Result<()> {
+        let mut body = BytesMut::new();
+        for (name, value) in [("passwords", passwords.to_string()), ("sparse", "true".into())] {
+            body.put(format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").as_bytes());
+        }
+        let head = "Content-Disposition: form-data; name=\"bundle\"; filename=\"bundle.zip\"\r\nContent-Type: application/zip";
+        body.put(format!("--{BOUNDARY}\r\n{head}\r\n\r\n").as_bytes());
+        body.put(bundle);
+        body.put(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
+        let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
+        let answer = self
+            .http
+            .send_as(&content_type, Method::POST, "/api/v1/assets/import/", body.freeze())
+            .await?;
+        expect_success("the import of assets", answer).map(drop)
+    }
+
+    /// A zip with these dashboards and all that they refer to.
+    pub async fn export(&self, dashboards: &[u64]) -> Result<Bytes> {
+        let ids = dashboards.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+        let path = format!("/api/v1/dashboard/export/?q=!({ids})");
+        Ok(expect_success("the export", self.http.get(&path).await?)?.body)
+    }
+
+    /// Runs the queries of a query context. A query that fails is a row with its error, not an error of this call.
+    pub async fn query(&self, context: &Value) -> Result<Vec<Rows>> {
+        let answer = self
+            .http
+            .send(Method::POST, "/api/v1/chart/data", Bytes::from(context.to_string()))
+            .await?;
+        if answer.status.is_success() {
+            let mut found: Value = answer.json()?;
+            return serde_json::from_value(found["result"].take())
+                .context("the result of a chart's query is not as expected");
+        }
+        if matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(expect_success("a chart's query", answer).map(drop).unwrap_err());
+        }
+        Ok(vec![Rows { error: Some(reason(&answer)), ..Rows::default() }])
+    }
+
+    /// Whether the driver for Elasticsearch can be imported.
+    pub async fn has_driver(&self) -> Result<bool> {
+        let path = "/api/v1/database/available/";
+        let found: Value = expect_success(path, self.http.get(path).await?)?.json()?;
+        let engines = found["databases"].as_array().context("Superset gave no list of engines")?;
+        Ok(engines.iter().any(|engine| engine["engine"] == "elasticsearch"))
+    }
+
+    /// Lists the tables of a database with the account and the password that Superset keeps. None when that works,
+    /// else why not.
+    pub async fn reach(&self, database: u64) -> Result<Option<String>> {
+        let answer = self
+            .http
+            .get(&format!("/api/v1/database/{database}/tables/?q=(schema_name:default,force:!t)"))
+            .await?;
+        Ok((!answer.status.is_success()).then(|| reason(&answer)))
+    }
+
+    /// How Superset connects to a database: its address, without the password, and what else is set.
+    pub async fn connection(&self, database: u64) -> Result<Value> {
+        let path = format!("/api/v1/database/{database}/connection");
+        let mut found: Value = expect_success(&path, self.http.get(&path).await?)?.json()?;
+        Ok(found["result"].take())
+    }
+
+    /// A role's id and the ids of its permissions. None when there is no such role.
+    pub async fn role(&self, name: &str) -> Result<Option<(u64, Vec<u64>)>> {
+        let roles =
+            self.pages("/api/v1/security/roles/", "order_column:id,order_direction:asc").await?;
+        let Some(id) =
+            roles.iter().find(|role| role["name"] == name).and_then(|role| role["id"].as_u64())
+        else {
+            return Ok(None);
+        };
+        let path = format!("/api/v1/security/roles/{id}/permissions/");
+        let found: Value = expect_success(&path, self.http.get(&path).await?)?.json()?;
+        let permissions =
+            found["result"].as_array().context("a role has no list of permissions")?;
+        Ok(Some((
+            id,
+            permissions.iter().filter_map(|permission| permission["id"].as_u64()).collect(),
+        )))
+    }
+
+    /// The id of a permission on a resource, such as `database_access` on `[Data lake].(id:1)`.
+    pub async fn permission(&self, permission: &str, resource: &str) -> Result<Option<u64>> {
+        // the newest first: those of assets come after those of Superset itself
+        for number in 0.. {
+            let (page, is_last) = self
+                .page(
+                    "/api/v1/security/permissions-resources/",
+                    "order_column:id,order_direction:desc",
+                    number,
+                )
+                .await?;
+            let found = page.iter().find(|row| {
+                row["permission"]["name"] == permission && row["view_menu"]["name"] == resource
+            });
+            if found.is_some() || is_last {
+                return Ok(found.and_then(|row| row["id"].as_u64()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives a role exactly these permissions.
+    pub async fn set_permissions(&self, role: u64, permissions: &[u64]) -> Result<()> {
+        let path = format!("/api/v1/security/roles/{role}/permissions");
+        let body = Bytes::from(json!({"permission_view_menu_ids": permissions}).to_string());
+        expect_success(&path, self.http.send(Method::POST, &path, body).await?).map(drop)
+    }
+}
+
+fn full_name(person: &Value) -> String {
+    let names = ["first_name", "last_name"]
+        .into_iter()
+        .filter_map(|key| person[key].as_str())
+        .filter(|name| !name.is_empty());
+    names.collect::<Vec<_>>().join(" ")
+}
+
+/// Whether the web server answers at all; needs no account.
+pub async fn health(http: &HttpClient) -> Result<()> {
+    expect_success("/health", http.get("/health").await?).map(drop)
+}
+
+fn expect_success(what: &str, answer: Answer) -> Result<Answer> {
+    if answer.status.is_success() {
+        return Ok(answer);
+    }
+    Err(Refusal { status: answer.status, what: what.into(), reason: reason(&answer) }.into())
+}
+
+/// Superset's reason, from whichever of its shapes of an error. The name of the file of a bundle is part of it.
+fn reason(answer: &Answer) -> String {
+    let Ok(body) = answer.json::<Value>() else { return answer.excerpt() };
+    let errors = body["errors"].as_array().into_iter().flatten().map(|error| {
+        let message = error["message"].as_str().unwrap_or_default();
+        let files =
+            error["extra"].as_object().into_iter().flatten().filter(|(key, _)| key.contains('.'));
+        let files: Vec<String> = files.map(|(file, fault)| format!("{file}: {fault}")).collect();
+        if files.is_empty() {
+            message.to_string()
+        } else {
+            format!("{message} ({})", files.join("; "))
+        }
+    });
+    let texts: Vec<String> = errors
+        .chain(body["message"].as_str().map(str::to_string))
+        .filter(|text| !text.is_empty())
+        .collect();
+    match texts.is_empty() {
+        true if body["message"].is_object() => body["message"].to_string(),
+        true => answer.excerpt(),
+        false => texts.join("; "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(body: &'static str) -> Answer {
+        Answer {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            headers: Default::default(),
+            body: Bytes::from_static(body.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn the_reason_is_found_in_each_shape_of_superset_s_errors() {
+        let bundle = r#"{"errors":[{"message":"Error importing assets","error_type":"GENERIC_COMMAND_ERROR","level":"warning",
+            "extra":{"charts/a.yaml":{"viz_type":["Missing data for required field."]},"issue_codes":[]}}]}"#;
+        assert_eq!(
+            reason(&answer(bundle)),
+            r#"Error importing assets (charts/a.yaml: {"viz_type":["Missing data for required field."]})"#
+        );
+        assert_eq!(reason(&answer(r#"{"message":"Not authorized"}"#)), "Not authorized");
+        assert_eq!(
+            reason(&answer(r#"{"message":{"json_metadata":["bad"]}}"#)),
+            r#"{"json_metadata":["bad"]}"#
+        );
+        assert_eq!(reason(&answer("<html>proxy")), "<html>proxy");
+    }
+}

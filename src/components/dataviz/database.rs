@@ -1,0 +1,204 @@
+//! Superset's connection to the data lake: the driver, the least account, verified TLS.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use crate::cluster::secrets;
+use crate::cluster::wait::State;
+use crate::components::datalake;
+use crate::engine::{Id, Observation, Progress, Reconciled, Resource, Scope};
+use crate::error::{Diagnosis, one_line};
+use crate::stack::Stack;
+
+use super::client;
+use super::client::{Kind, Superset};
+use super::dashboards::asset::Asset;
+use super::dashboards::bundle::Bundle;
+use super::dashboards::place;
+use super::dashboards::record::{Applied, Origin, Record};
+use super::dashboards::sync;
+
+pub struct Connection;
+
+/// The connection as a file of `dashboards/`.
+pub fn ours() -> Result<Asset> {
+    let bundle = Bundle::ours()?;
+    bundle.of_kind(Kind::Database).next().cloned().context("dashboards/ has no database")
+}
+
+/// Follows the file and the password, without saying anything about it.
+async fn digest(stack: &Stack, database: &Asset) -> Result<String> {
+    let secret = datalake::user_secret("dashboards");
+    Ok(format!("{}-{}", database.digest(), secrets::checksum(&stack.cluster, &[&secret]).await?))
+}
+
+/// That the driver cannot be imported, if so.
+pub async fn without_driver(stack: &Stack, superset: &Superset) -> Result<Option<Diagnosis>> {
+    Ok((!superset.has_driver().await?).then(|| {
+        Diagnosis::new(
+            "Superset cannot import the driver for Elasticsearch",
+            format!("kubectl logs deployment/{} -c drivers -n {}", super::NAME, stack.namespace()),
+        )
+    }))
+}
+
+/// What an import is to say: all of the file, or, when a person changed the connection, no more than what makes it lead
+/// to the data lake. An import leaves what it does not name, but it wants a name and two settings.
+async fn to_bring(stack: &Stack, superset: &Superset, database: &Asset) -> Result<Asset> {
+    let Some(there) = superset.find(Kind::Database, database.uuid).await? else {
+        return Ok(database.clone());
+    };
+    if Record::load(stack)
+        .await?
+        .applied
+        .get(&database.uuid)
+        .is_some_and(|applied| applied.changed_on == there.changed_on)
+    {
+        return Ok(database.clone());
+    }
+    let theirs = superset.connection(there.id).await?;
+    let mut asset = database.clone();
+    asset.content.retain(|key, _| matches!(key.as_str(), "uuid" | "version" | "sqlalchemy_uri"));
+    let extra = theirs["extra"]
+        .as_str()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_else(|| json!({}));
+    asset.content.insert("database_name".into(), json!(there.title));
+    asset.content.insert("extra".into(), extra);
+    asset.content.insert("allow_csv_upload".into(), json!(theirs["allow_file_upload"] == true));
+    Ok(asset)
+}
+
+/// Whether a connection has the address, the account and the settings of TLS of the file, in whatever order.
+fn is_same_address(connection: &Value, database: &Asset) -> bool {
+    let parts = |uri: &Value| {
+        let (address, settings) = uri.as_str()?.split_once('?')?;
+        let settings: BTreeSet<(String, String)> =
+            form_urlencoded::parse(settings.as_bytes()).into_owned().collect();
+        Some((address.trim_end_matches('/').to_string(), settings))
+    };
+    let ours = database.content.get("sqlalchemy_uri").and_then(parts);
+    ours.is_some() && parts(&connection["sqlalchemy_uri"]) == ours
+}
+
+/// Why no chart can have data, as far as the connection is made.
+pub async fn fault(stack: &Stack, superset: &Superset) -> Result<Option<String>> {
+    if let Some(Diagnosis { cause, hint, .. }) = without_driver(stack, superset).await? {
+        return Ok(Some(format!("{cause}: {hint}")));
+    }
+    let Some(there) = superset.find(Kind::Database, ours()?.uuid).await? else { return Ok(None) };
+    Ok(superset
+        .reach(there.id)
+        .await?
+        .map(|fault| format!("Superset does not reach the data lake: {fault}")))
+}
+
+/// What Superset says when it is to list the tables of the data lake with what it knows.
+async fn probe(superset: &Superset, database: &Asset) -> Result<Option<String>> {
+    let Some(there) = superset.find(Kind::Database, database.uuid).await? else {
+        return Ok(Some("not made yet".into()));
+    };
+    superset.reach(there.id).await
+}
+
+#[async_trait]
+impl Resource<Stack> for Connection {
+    fn id(&self) -> Id {
+        Id("dataviz.database")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        &[Id("dataviz.answers"), Id("datalake.index")]
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Setting
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        let superset = client(stack).await?;
+        if let Some(blocked) = without_driver(stack, &superset).await? {
+            return Ok(Observation::Blocked(blocked));
+        }
+        let database = ours()?;
+        let listed = superset.list(Kind::Database).await?;
+        let Some(there) = listed.iter().find(|listed| listed.uuid == database.uuid) else {
+            // an import would make it this stack's, with another address and password
+            return Ok(match place::occupant(&database, &listed) {
+                Some(other) => Observation::blocked(
+                    format!(
+                        "Superset has a connection `{}` that this program did not make, and would replace it",
+                        other.title
+                    ),
+                    "give it another name in Superset, under Settings, Database Connections",
+                ),
+                None => Observation::Missing(format!("database `{}`", database.title())),
+            });
+        };
+        let what = format!("database `{}`", database.title());
+        let digest = digest(stack, &database).await?;
+        let record = Record::load(stack).await?;
+        let applied = record.applied.get(&database.uuid);
+        let is_as_told = match applied.filter(|applied| applied.digest == digest) {
+            None => false,
+            Some(applied) if applied.changed_on == there.changed_on => true,
+            // a person may name it and set what they like, and leads it nowhere else
+            Some(_) => is_same_address(&superset.connection(there.id).await?, &database),
+        };
+        if !is_as_told {
+            return Ok(Observation::drifted(
+                what,
+                "another connection or password",
+                "the account dashboards over verified TLS",
+            ));
+        }
+        Ok(match superset.reach(there.id).await? {
+            None => Observation::Equal(what),
+            Some(fault) => Observation::drifted(what, fault, "reaching the data lake"),
+        })
+    }
+
+    async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
+        let superset = client(stack).await?;
+        let database = ours()?;
+        sync::forget_what_is_lost(stack, &superset).await?;
+        let password =
+            secrets::value(&stack.cluster, &datalake::user_secret("dashboards"), "password")
+                .await?;
+        let passwords = json!({database.path(): password.expose_secret()});
+        let assets = vec![to_bring(stack, &superset, &database).await?];
+        let bundle = Bundle { assets, ..Bundle::default() };
+        superset.import(&bundle.to_zip()?, &passwords).await?;
+        // the operator takes a while to tell Elasticsearch about a new password
+        let reached = stack
+            .until("Superset's connection to the data lake", progress, || async {
+                Ok(match probe(&superset, &database).await {
+                    Ok(None) => State::Ready(format!("database `{}`", database.title())),
+                    Ok(Some(fault)) => State::Waiting(fault),
+                    Err(error) => State::Waiting(one_line(&error)),
+                })
+            })
+            .await?;
+        loop {
+            let record = Record::load(stack).await?;
+            let Some(there) = superset.find(Kind::Database, database.uuid).await? else { break };
+            let applied = Applied {
+                digest: digest(stack, &database).await?,
+                changed_on: there.changed_on,
+                origin: Origin::Program,
+            };
+            if record.remember(stack, &BTreeMap::from([(database.uuid, applied)])).await? {
+                break;
+            }
+        }
+        Ok(reached)
+    }
+
+    fn explain(&self, _: &Stack) -> Vec<String> {
+        vec!["curl -X POST http://localhost:8088/api/v1/assets/import/ -F bundle=@dashboards.zip -F passwords=@FILE".into()]
+    }
+}

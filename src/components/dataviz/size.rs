@@ -1,0 +1,290 @@
+//! How much room the statements take, for the charts: a CronJob writes it down in an index of its own, since SQL cannot ask for it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::Resource as _;
+use kube::api::{DeleteParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::cluster::apply::{Comparison, Desired};
+use crate::cluster::object::{self, ObjectRef};
+use crate::cluster::wait::State;
+use crate::cluster::{jobs, pods};
+use crate::components::datalake::client::{Elasticsearch, is_refusal};
+use crate::components::datalake::{self, SIZES, by_hand, compared};
+use crate::components::remains::kind;
+use crate::engine::{
+    DeleteOptions, Deletion, Difference, Id, Observation, Progress, Reconciled, Resource,
+};
+use crate::error::{self, Diagnosis};
+use crate::output::units::age;
+use crate::stack::Stack;
+
+const MANIFEST: &str = include_str!("../../../manifests/data-lake-size.yaml");
+const DEFINITION: &str = include_str!("../../../manifests/data-lake-size.json");
+/// The CronJob; what it writes to has the same name.
+const NAME: &str = SIZES;
+const PODS: &str = "app.kubernetes.io/instance=data-lake-size";
+/// Three of its runs that came to nothing.
+const PATIENCE: Duration = Duration::from_secs(35 * 60);
+
+fn definition() -> Result<Value> {
+    serde_json::from_str(DEFINITION).context("manifests/data-lake-size.json")
+}
+
+/// The CronJob as it should be: it runs the data lake's own image, from where that is pulled.
+fn desired(stack: &Stack) -> Result<Desired> {
+    let mut body: Value =
+        serde_saphyr::from_str(MANIFEST).context("manifests/data-lake-size.yaml")?;
+    let labels = stack.labels("data-lake-size", NAME);
+    let data_lake = datalake::body(stack, None)?;
+    let image = data_lake["spec"]["image"]
+        .as_str()
+        .map_or_else(|| datalake::own_image(stack), str::to_string);
+    body["metadata"]["labels"] = labels.clone();
+    let job = &mut body["spec"]["jobTemplate"];
+    job["metadata"]["labels"] = labels.clone();
+    let template = &mut job["spec"]["template"];
+    template["metadata"]["labels"] = labels;
+    for key in ["imagePullSecrets", "nodeSelector", "tolerations", "priorityClassName"] {
+        let of_a_node = &data_lake["spec"]["nodeSets"][0]["podTemplate"]["spec"][key];
+        if !of_a_node.is_null() {
+            template["spec"][key] = of_a_node.clone();
+        }
+    }
+    let container = &mut template["spec"]["containers"][0];
+    container["image"] = json!(image);
+    container["env"] = json!([{"name": "TZ", "value": "UTC"}, {"name": "DATA_LAKE", "value": datalake::address(stack)}]);
+    Desired::known(&stack.cluster.client, stack.namespace(), &kind::<CronJob>(), body)
+}
+
+async fn live(stack: &Stack) -> Result<Option<CronJob>> {
+    stack.api::<CronJob>().get_opt(NAME).await.with_context(|| format!("cronjob {NAME}"))
+}
+
+/// When it was measured last.
+fn measured(cron: &CronJob) -> Option<Timestamp> {
+    time(cron.status.as_ref()?.last_successful_time.as_ref())
+}
+
+fn time(time: Option<&Time>) -> Option<Timestamp> {
+    Some(time?.0)
+}
+
+/// For how long its runs have come to nothing. Those that somebody suspended do not run.
+fn fails_for(cron: &CronJob) -> Option<Duration> {
+    let newest = time(cron.status.as_ref()?.last_schedule_time.as_ref())?;
+    let good = measured(cron).or(time(cron.metadata.creation_timestamp.as_ref()))?;
+    let since = newest.duration_since(good);
+    (!since.is_negative() && since.unsigned_abs() > PATIENCE).then_some(since.unsigned_abs())
+}
+
+/// Why the newest size is not one of now. None when it is, or this user may not know.
+pub async fn fault(stack: &Stack) -> Result<Option<Diagnosis>> {
+    let cron = match live(stack).await {
+        Err(error) if error::forbidden(&error).is_some() => return Ok(None),
+        found => found?,
+    };
+    let repair = "`kubectl lastack install` repairs it, or says why it cannot".to_string();
+    let Some(cron) = cron else {
+        return Ok(Some(Diagnosis::new(
+            format!(
+                "nothing measures how much room the statements take: cronjob {NAME} is not there"
+            ),
+            repair,
+        )));
+    };
+    let Some(since) = fails_for(&cron) else { return Ok(None) };
+    let words = pods::last_words_of(&stack.cluster, &pods::list(&stack.cluster, PODS).await?)
+        .await
+        .map(|words| format!(": {words}"))
+        .unwrap_or_default();
+    Ok(Some(Diagnosis::new(
+        format!("how much room the statements take was not measured for {}{words}", age(since)),
+        repair,
+    )))
+}
+
+/// Makes the index, or adds to it what it lacks.
+async fn bring_index(elasticsearch: &Elasticsearch) -> Result<String> {
+    let wanted = definition()?;
+    match elasticsearch.index(SIZES).await? {
+        None => elasticsearch.create_index(SIZES, &wanted).await?,
+        Some(live) if !compared(SIZES, &live, &wanted).is_equal() => {
+            elasticsearch.put_mapping(SIZES, &wanted["mappings"]).await?
+        }
+        Some(_) => {}
+    }
+    Ok(format!("index {SIZES}"))
+}
+
+/// A run of now, as `kubectl create job --from` makes it.
+async fn run(stack: &Stack) -> Result<Job> {
+    let cron = live(stack).await?.with_context(|| format!("cronjob {NAME} is gone"))?;
+    let owner = cron.controller_owner_ref(&());
+    let template = cron.spec.map(|spec| spec.job_template).unwrap_or_default();
+    let metadata = ObjectMeta {
+        generate_name: Some(format!("{NAME}-")),
+        labels: template.metadata.and_then(|metadata| metadata.labels),
+        annotations: Some(
+            [("cronjob.kubernetes.io/instantiate".to_string(), "manual".to_string())].into(),
+        ),
+        owner_references: owner.map(|owner| vec![owner]),
+        ..ObjectMeta::default()
+    };
+    let job = Job { metadata, spec: template.spec, status: None };
+    stack
+        .api::<Job>()
+        .create(&PostParams::default(), &job)
+        .await
+        .with_context(|| format!("a job of cronjob {NAME}"))
+}
+
+/// How far a run has come.
+async fn look(stack: &Stack, job: &Job) -> Result<State> {
+    let name = job.metadata.name.as_deref().unwrap_or_default();
+    let found = stack.api::<Job>().get_opt(name).await.with_context(|| format!("job {name}"))?;
+    if let Some((job, why)) = jobs::failed(&stack.cluster, found.as_ref()).await? {
+        let hint = format!(
+            "kubectl logs job/{job} -n {}; the next `kubectl lastack install` tries again",
+            stack.namespace()
+        );
+        return Ok(State::fatal(
+            format!("job {job}, which measures the data lake, failed: {why}"),
+            hint,
+        ));
+    }
+    // the CronJob takes its time to learn of it, and later looks ask the CronJob
+    if live(stack)
+        .await?
+        .is_some_and(|cron| measured(&cron) >= time(job.metadata.creation_timestamp.as_ref()))
+    {
+        return Ok(State::Ready(format!("cronjob {NAME}, index {SIZES}")));
+    }
+    let trouble = if found.as_ref().is_some_and(jobs::is_complete) {
+        None
+    } else {
+        jobs::problem(&stack.cluster, name).await?
+    };
+    Ok(trouble.map_or_else(|| State::Waiting(format!("job {name} runs")), State::from))
+}
+
+pub struct SizeMeasurement;
+
+#[async_trait]
+impl Resource<Stack> for SizeMeasurement {
+    fn id(&self) -> Id {
+        Id("dataviz.size")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        &[Id("datalake.index")]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        let Some(cron) = live(stack).await? else {
+            return Ok(Observation::Missing(format!("cronjob {NAME}, index {SIZES}")));
+        };
+        if !object::is_ours(&cron.metadata) {
+            return Ok(Observation::blocked(
+                format!(
+                    "namespace {} has a CronJob {NAME} that this tool did not make",
+                    stack.namespace()
+                ),
+                object::others_hint("cronjob", NAME, stack.namespace()),
+            ));
+        }
+        if let Comparison::Differs(fields) = desired(stack)?.compare().await? {
+            return Ok(Observation::Drifted(fields.into_iter().map(Difference::from).collect()));
+        }
+        let index = match datalake::client(stack).await?.index(SIZES).await {
+            // roles that are new say so for a while
+            Err(error) if is_refusal(&error) => None,
+            found => found?,
+        };
+        let Some(index) = index else { return Ok(Observation::Missing(format!("index {SIZES}"))) };
+        let seen = compared(SIZES, &index, &definition()?);
+        if !seen.is_equal() {
+            return Ok(seen);
+        }
+        Ok(match (measured(&cron), fails_for(&cron)) {
+            (None, _) => Observation::Missing("a first measurement of the data lake's size".into()),
+            (_, Some(since)) => Observation::drifted(
+                "the data lake's size",
+                format!("not measured for {}", age(since)),
+                "measured every 10 minutes",
+            ),
+            (Some(_), None) => Observation::Equal(format!("cronjob {NAME}, index {SIZES}")),
+        })
+    }
+
+    async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
+        let elasticsearch = datalake::client(stack).await?;
+        // the operator takes up to a minute to tell Elasticsearch of a new role
+        let index = stack
+            .until_answered(&format!("index {SIZES}"), progress, || bring_index(&elasticsearch))
+            .await?;
+        if matches!(index, Reconciled::Started(_)) {
+            return Ok(index);
+        }
+        desired(stack)?.apply().await?;
+        let job = run(stack).await?;
+        stack
+            .until(
+                &format!("job {}", job.metadata.name.as_deref().unwrap_or_default()),
+                progress,
+                || look(stack, &job),
+            )
+            .await
+    }
+
+    async fn plan_deletion(&self, stack: &Stack, _: DeleteOptions) -> Result<Deletion<ObjectRef>> {
+        Ok(Deletion::of(object::ours::<CronJob>(&stack.cluster, NAME).await?))
+    }
+
+    async fn delete(&self, stack: &Stack, _: DeleteOptions, _: &Progress<'_>) -> Result<()> {
+        object::delete(&stack.api::<CronJob>(), NAME, &DeleteParams::background()).await
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        vec![
+            by_hand(
+                stack,
+                &format!(
+                    "-X PUT https://localhost:9200/{SIZES} -H 'Content-Type: application/json' -d @- < manifests/{SIZES}.json"
+                ),
+            ),
+            format!("kubectl apply -n {} -f manifests/{NAME}.yaml", stack.namespace()),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cron(made: &str, begun: Option<&str>, measured: Option<&str>) -> CronJob {
+        serde_json::from_value(json!({
+            "metadata": {"name": NAME, "creationTimestamp": made}, "status": {"lastScheduleTime": begun, "lastSuccessfulTime": measured},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn runs_that_come_to_nothing_are_a_fault_and_those_that_are_suspended_are_none() {
+        let fails = |begun, measured| {
+            fails_for(&cron("2026-11-27T10:00:00Z", begun, measured))
+                .map(|since| since.as_secs() / 60)
+        };
+        assert_eq!(fails(None, None), None, "it is new");
+        assert_eq!(fails(Some("2026-11-27T10:10:00Z"), None), None, "its first run goes on");
+        assert_eq!(fails(Some("2026-11-27T10:40:00Z"), None), Some(40), "it never came to an end");
+        assert_eq!(fails(Some("2026-11-27T12:00:00Z"), Some("2026-11-27T12:00:04Z")), None);
+        assert_eq!(fails(Some("2026-11-27T12:00:00Z"), Some("2026-11-27T11:00:04Z")), Some(59));
+    }
+}

@@ -1,0 +1,248 @@
+//! The helm release with Superset and the database of its own metadata.
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::batch::v1::Job;
+use kube::api::{DeleteParams, ListParams};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cluster::helm::Install;
+use crate::cluster::object::{self, ObjectRef};
+use crate::cluster::pod_problem::PodProblem;
+use crate::cluster::wait::State;
+use crate::cluster::{jobs, rollout, secrets};
+use crate::components::postgresql::{self, on_top};
+use crate::components::{datalake, release};
+use crate::engine::{DeleteOptions, Deletion, Id, Observation, Progress, Reconciled, Resource};
+use crate::error::one_line;
+use crate::stack::Stack;
+
+use super::accounts::CACHE;
+use super::client::Refusal;
+use super::{COMPONENT, KINDS, NAME, POSTGRESQL, RELEASE, Size};
+
+/// The values that this program gives to `charts/superset`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Values {
+    image: release::Image,
+    replicas: u32,
+    existing_secret: &'static str,
+    /// Changes with the Secrets that the pods read, so that they start anew.
+    secret_checksum: String,
+    elasticsearch: ElasticsearchValues,
+    postgresql: postgresql::Values,
+    cache: Cache,
+    worker: Worker,
+    beat: Beat,
+    resources: Value,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ElasticsearchValues {
+    ca_secret: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Cache {
+    enabled: bool,
+    image: release::Image,
+    existing_secret: &'static str,
+}
+
+#[derive(Serialize)]
+struct Worker {
+    replicas: u32,
+    resources: Value,
+}
+
+#[derive(Serialize)]
+struct Beat {
+    enabled: bool,
+}
+
+const JOBS: &str = "app.kubernetes.io/instance=dataviz,app.kubernetes.io/component=init";
+
+pub struct SupersetRelease;
+
+impl SupersetRelease {
+    pub async fn install(stack: &Stack) -> Result<Install> {
+        let size: Size = stack.settings.profile().size_of(COMPONENT);
+        let has_workers = size.workers > 0;
+        let mut given = vec![NAME, POSTGRESQL.secret(stack)];
+        if has_workers {
+            given.push(CACHE);
+        }
+        let values = Values {
+            image: release::image(stack, COMPONENT, "superset")?,
+            replicas: size.web.replicas,
+            existing_secret: NAME,
+            secret_checksum: secrets::checksum(&stack.cluster, &given).await?,
+            elasticsearch: ElasticsearchValues { ca_secret: datalake::AUTHORITY_SECRET },
+            postgresql: POSTGRESQL.values(stack, &size.postgresql).await?,
+            cache: Cache {
+                enabled: has_workers,
+                image: release::image(stack, COMPONENT, "valkey")?,
+                existing_secret: CACHE,
+            },
+            worker: Worker { replicas: size.workers, resources: size.web.resources() },
+            beat: Beat { enabled: has_workers },
+            resources: size.web.resources(),
+        };
+        release::install_part(stack, COMPONENT, RELEASE, &values)
+    }
+}
+
+/// The web server's pods wait for the Job, and the Job for the database: what keeps them is said by whichever it is.
+async fn rollout(stack: &Stack) -> Result<State> {
+    let job = newest_job(stack).await?;
+    if let Some((job, why)) = jobs::failed(&stack.cluster, job.as_ref()).await? {
+        let hint = format!(
+            "kubectl logs job/{job} -n {}; the next `kubectl lastack install` tries again",
+            stack.namespace()
+        );
+        return Ok(State::fatal(
+            format!("job {job}, which prepares Superset's database, failed: {why}"),
+            hint,
+        ));
+    }
+    let reason = match on_top(POSTGRESQL.look(stack).await?, deployments(stack).await?) {
+        State::Waiting(reason) => reason,
+        // the accounts are the last that the Job makes
+        State::Ready(_) if !job.as_ref().is_some_and(jobs::is_complete) => {
+            "the job that prepares database and accounts runs".into()
+        }
+        settled => return Ok(settled),
+    };
+    let Some(job) = job.and_then(|job| job.metadata.name) else {
+        return Ok(State::Waiting(reason));
+    };
+    Ok(match jobs::problem(&stack.cluster, &job).await? {
+        Some(PodProblem::Fatal(diagnosis)) => State::Fatal(diagnosis),
+        _ => State::Waiting(reason),
+    })
+}
+
+/// Those of the web server, and of worker, scheduler and cache where there are any.
+async fn deployments(stack: &Stack) -> Result<State> {
+    match rollout::deployment(&stack.cluster, NAME).await? {
+        ready @ State::Ready(_) => Ok(behind_the_web_server(stack).await?.unwrap_or(ready)),
+        other => Ok(other),
+    }
+}
+
+/// The first of worker, scheduler and cache that is not ready.
+pub async fn behind_the_web_server(stack: &Stack) -> Result<Option<State>> {
+    let of_release = ListParams::default().labels(&object::of_release(RELEASE));
+    let all = stack
+        .api::<Deployment>()
+        .list_metadata(&of_release)
+        .await
+        .context("the deployments of the release")?;
+    for name in all
+        .items
+        .into_iter()
+        .filter_map(|deployment| deployment.metadata.name)
+        .filter(|name| name != NAME)
+    {
+        match rollout::deployment(&stack.cluster, &name).await? {
+            State::Ready(_) => {}
+            State::Waiting(why) => {
+                return Ok(Some(State::Waiting(format!("deployment {name} has {why}"))));
+            }
+            fatal @ State::Fatal(_) => return Ok(Some(fatal)),
+        }
+    }
+    Ok(None)
+}
+
+/// The Job of the release that was installed last; those before it are on their way out.
+async fn newest_job(stack: &Stack) -> Result<Option<Job>> {
+    let jobs = stack.api::<Job>().list(&ListParams::default().labels(JOBS)).await?;
+    let there = jobs.items.into_iter().filter(|job| job.metadata.deletion_timestamp.is_none());
+    Ok(there.max_by_key(|job| job.metadata.creation_timestamp.as_ref().map(|time| time.0)))
+}
+
+/// Why the Job that prepares the database has to run again, though nothing it is made of changed.
+async fn reason_to_prepare_again(stack: &Stack) -> Result<Option<String>> {
+    if let Some((job, why)) =
+        jobs::failed(&stack.cluster, newest_job(stack).await?.as_ref()).await?
+    {
+        return Ok(Some(format!("job {job} failed: {why}")));
+    }
+    // not to be asked while web server or database are away, which is another trouble
+    Ok(match super::sign_in(stack, super::USER).await {
+        Ok(None) => Some(format!("account {} has another password than its Secret", super::USER)),
+        Err(error) if Refusal::is_its_own_fault(&error) => {
+            Some(format!("{}: tables may be missing", one_line(&error)))
+        }
+        _ => None,
+    })
+}
+
+#[async_trait]
+impl Resource<Stack> for SupersetRelease {
+    fn id(&self) -> Id {
+        Id("dataviz.release")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        // the pods mount the certificate authority that the data lake's operator makes; nothing more is needed of it to start
+        &[Id("dataviz.accounts"), Id("datalake.accounts"), Id("datalake.resource"), Id("settings")]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        let install = Self::install(stack).await?;
+        let found = release::observe(stack, &install).await?;
+        if !found.is_equal() {
+            return Ok(found);
+        }
+        if let Some(reason) = reason_to_prepare_again(stack).await? {
+            return Ok(Observation::drifted("Superset's database", reason, "prepared"));
+        }
+        Ok(release::observed(found, NAME, rollout(stack).await?))
+    }
+
+    async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
+        let install = Self::install(stack).await?;
+        // a Job runs once: to run again it has to be made again
+        if reason_to_prepare_again(stack).await?.is_some() {
+            let (api, selection) = (stack.api::<Job>(), ListParams::default().labels(JOBS));
+            api.delete_collection(&DeleteParams::background(), &selection)
+                .await
+                .context("the jobs of the release")?;
+        }
+        let look = || async {
+            rollout::replace_stuck(&stack.cluster, POSTGRESQL.name).await?;
+            rollout(stack).await
+        };
+        release::upgrade(stack, &install, NAME, progress, look).await
+    }
+
+    async fn plan_deletion(&self, stack: &Stack, _: DeleteOptions) -> Result<Deletion<ObjectRef>> {
+        release::plan_deletion(stack, RELEASE, stack.namespace(), KINDS).await
+    }
+
+    async fn delete(
+        &self,
+        stack: &Stack,
+        options: DeleteOptions,
+        progress: &Progress<'_>,
+    ) -> Result<()> {
+        release::delete(stack, RELEASE, KINDS, options, progress).await
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        let namespace = stack.namespace();
+        vec![
+            format!(
+                "helm upgrade --install {RELEASE} charts/superset -n {namespace} -f values.yaml"
+            ),
+            format!("kubectl rollout status deployment/{NAME} -n {namespace}"),
+        ]
+    }
+}

@@ -1,0 +1,136 @@
+//! Whether Moodle shows its login page, and not just a pod.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use http::header::{HOST, HeaderValue};
+use http::{StatusCode, Uri};
+
+use crate::components::model::answered;
+use crate::engine::{Check, Id, Observation};
+use crate::error::Failure;
+use crate::output::text;
+use crate::stack::Stack;
+
+use super::{COMPONENT, LOCAL_PORT, NAME, POSTGRESQL, address, site_url};
+
+const LOGIN: &str = "/login/index.php";
+/// Is on the login page of every Moodle, whatever its language and theme.
+const MARK: &str = "page-login-index";
+
+pub struct Answers;
+
+/// What the login page is like. A database that is down is the reason for whatever Moodle says.
+pub async fn probe(stack: &Stack) -> Result<String> {
+    match ask(stack).await {
+        Ok(detail) => Ok(detail),
+        Err(error) => Err(POSTGRESQL
+            .fault(stack)
+            .await
+            .unwrap_or_else(|| POSTGRESQL.may_have_caused(stack, error))),
+    }
+}
+
+/// Asks by the address that people type, since Moodle sends others away.
+async fn ask(stack: &Stack) -> Result<String> {
+    let site: Uri = site_url(stack).await?.parse().context("Moodle's address")?;
+    let authority = site.authority().context("Moodle's address has no host")?;
+    let is_behind_proxy =
+        stack.settings.values_of(COMPONENT).is_some_and(|values| values["reverseProxy"] == true);
+    // there, Moodle refuses who asks by its own name, unless that has another port than its nginx
+    let refuses_its_own =
+        is_behind_proxy && authority.port_u16().is_none_or(|port| port == LOCAL_PORT);
+    let host = if refuses_its_own { NAME } else { authority.as_str() };
+    let http = stack.service(&address(stack))?.with_header(HOST, HeaderValue::from_str(host)?);
+    let begun = Instant::now();
+    let answer = http.get(LOGIN).await?;
+    let text = String::from_utf8_lossy(&answer.body);
+    match answer.status {
+        StatusCode::OK if text.contains(MARK) => {
+            Ok(format!("200 in {} ms", begun.elapsed().as_millis()))
+        }
+        StatusCode::OK => {
+            Err(Failure::failed("Moodle answers with another page than the login").into())
+        }
+        StatusCode::SERVICE_UNAVAILABLE => Err(Failure::failed("Moodle is in maintenance mode")
+            .hint("an upgrade ends it, or `php admin/cli/maintenance.php --disable` in the pod")
+            .into()),
+        status if status.is_redirection() => {
+            let place = answer
+                .headers
+                .get("location")
+                .and_then(|place| place.to_str().ok())
+                .unwrap_or("somewhere else");
+            Err(Failure::failed(format!("Moodle sends visitors of {site} to {place}"))
+                .hint("`kubectl lastack install` gives it its address again")
+                .into())
+        }
+        status => Err(Failure::failed(format!(
+            "Moodle answered {} to its login page: {}",
+            status.as_u16(),
+            reason(&text)
+        ))
+        .into()),
+    }
+}
+
+/// The sentence on an error page, without its markup.
+fn reason(page: &str) -> String {
+    let body = page.find("<body").map_or(page, |start| &page[start..]);
+    let mut text = String::new();
+    let mut depth = 0_u32;
+    for c in body.chars() {
+        match c {
+            '<' => depth += 1,
+            '>' => {
+                depth = depth.saturating_sub(1);
+                text.push(' ');
+            }
+            c if depth == 0 => text.push(c),
+            _ => {}
+        }
+    }
+    text::excerpt(&text, 200)
+}
+
+#[async_trait]
+impl Check<Stack> for Answers {
+    fn id(&self) -> Id {
+        Id("lms.answers")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        &[Id("lms.installed")]
+    }
+
+    fn subject(&self) -> &'static str {
+        "Moodle"
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        answered(probe(stack).await.map(|detail| format!("login page, {detail}")))
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        vec![
+            format!("kubectl port-forward -n {} service/{NAME} 8080:80", stack.namespace()),
+            format!("curl http://localhost:8080{LOGIN}"),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sentence_of_an_error_page_is_read_from_its_markup() {
+        let page = "<html><head><title>x</title></head><body class=\"a\"><div>Site is being upgraded,\n <b>please</b> retry later.</div></body></html>";
+        assert_eq!(reason(page), "Site is being upgraded, please retry later.");
+        assert_eq!(
+            reason("Error: Database connection failed"),
+            "Error: Database connection failed"
+        );
+    }
+}

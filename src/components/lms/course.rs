@@ -1,0 +1,94 @@
+//! A course to try it with, made by Moodle's own generator, and a learner in it who can sign in.
+
+use anyhow::Result;
+use async_trait::async_trait;
+use clap::ValueEnum;
+use secrecy::SecretString;
+
+use crate::cluster::secrets;
+use crate::engine::{Id, Observation, Progress, Reconciled, Resource, Scope};
+use crate::stack::Stack;
+use crate::stack::settings::TestCourse;
+
+use super::{COMPONENT, NAME, Size, client};
+
+/// The first of the learners that the generator makes.
+pub const LEARNER: &str = "tool_generator_000001";
+
+pub struct Course;
+
+fn size(stack: &Stack) -> Option<String> {
+    let of_profile = || stack.settings.profile().size_of::<Size>(COMPONENT).course;
+    let course = stack.settings.lms.course.unwrap_or_else(of_profile);
+    let name = course.to_possible_value().map(|value| value.get_name().to_string());
+    name.filter(|_| course != TestCourse::None)
+}
+
+/// The short name of the test course. None when there is to be none.
+pub fn shortname(stack: &Stack) -> Option<String> {
+    size(stack).map(|size| format!("lastack-{size}"))
+}
+
+#[async_trait]
+impl Resource<Stack> for Course {
+    fn id(&self) -> Id {
+        Id("lms.course")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        &[Id("lms.answers")]
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Setting
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        let Some(shortname) = shortname(stack) else {
+            return Ok(Observation::Equal("none is asked for".into()));
+        };
+        let found = client(stack).await?.course(&shortname).await?;
+        Ok(match found.course {
+            None => Observation::Missing(format!("course {shortname}")),
+            Some(_) if found.enrolled && found.has_password => {
+                Observation::Equal(format!("{shortname}, learner {LEARNER}"))
+            }
+            Some(_) if found.learner.is_none() => {
+                Observation::Equal(format!("{shortname}, without its learners"))
+            }
+            Some(_) if found.has_password => {
+                Observation::Equal(format!("{shortname}, learner {LEARNER} is no longer in it"))
+            }
+            Some(_) => Observation::drifted(
+                format!("learner {LEARNER}"),
+                "without a password",
+                "able to sign in",
+            ),
+        })
+    }
+
+    async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
+        let (Some(shortname), Some(size)) = (shortname(stack), size(stack)) else {
+            return Ok(Reconciled::Done("none is asked for".into()));
+        };
+        progress.say(&format!("Moodle makes course {shortname}"));
+        let password: SecretString =
+            secrets::value(&stack.cluster, NAME, "learner-password").await?;
+        client(stack)
+            .await?
+            .make_course(&shortname, &format!("Test course {size}"), &size, &password)
+            .await?;
+        Ok(Reconciled::Done(format!("{shortname}, learner {LEARNER}")))
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        let Some((shortname, size)) = shortname(stack).zip(size(stack)) else { return Vec::new() };
+        let exec = format!("kubectl exec -n {} deploy/{NAME} -- php", stack.namespace());
+        vec![
+            format!(
+                "{exec} admin/tool/generator/cli/maketestcourse.php --shortname={shortname} --size={size} --bypasscheck"
+            ),
+            format!("{exec} admin/cli/reset_password.php --username={LEARNER}"),
+        ]
+    }
+}

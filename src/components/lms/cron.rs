@@ -1,0 +1,77 @@
+//! Moodle's cron, which sends the events: whether it really ran.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use async_trait::async_trait;
+
+use crate::engine::{Check, Id, Observation};
+use crate::error::Diagnosis;
+use crate::output::units;
+use crate::stack::Stack;
+
+use super::client;
+use super::client::State;
+
+/// The task that sends is due every minute; a busy cron comes a few minutes late.
+const LATE: u64 = 300;
+
+pub struct Cron;
+
+/// How long ago the task that sends ran. None: never.
+fn since(state: &State) -> Option<Duration> {
+    let ran = state.emit.as_ref().map(|task| task.last_run).filter(|ran| *ran > 0)?;
+    Some(Duration::from_secs(u64::try_from(state.now - ran).unwrap_or_default()))
+}
+
+pub fn fault(state: &State) -> Option<String> {
+    let emit = state.emit.as_ref()?;
+    if emit.disabled {
+        return Some("Moodle's task that sends events is disabled".into());
+    }
+    match since(state) {
+        None if state.last_cron == 0 => Some("Moodle's cron has never run".into()),
+        None => Some("Moodle's cron has not sent anything yet".into()),
+        Some(since) if since.as_secs() > LATE => Some(format!(
+            "Moodle's cron sent last {} ago, and is due every minute",
+            units::age(since)
+        )),
+        Some(_) => None,
+    }
+}
+
+#[async_trait]
+impl Check<Stack> for Cron {
+    fn id(&self) -> Id {
+        Id("lms.cron")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        &[Id("lms.store")]
+    }
+
+    fn subject(&self) -> &'static str {
+        "Moodle's cron"
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        let state = client(stack).await?.state().await?;
+        let is_disabled = state.emit.as_ref().is_some_and(|emit| emit.disabled);
+        Ok(match (fault(&state), since(&state)) {
+            (Some(why), _) if is_disabled => Observation::Blocked(Diagnosis::new(
+                why,
+                "enable it in Site administration, Server, Scheduled tasks",
+            )),
+            (None, Some(since)) => Observation::Equal(format!("ran {} ago", units::age(since))),
+            (fault, _) => Observation::Unready(fault.unwrap_or_default()),
+        })
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        vec![format!(
+            "kubectl exec -n {} deploy/{} -- php admin/cli/scheduled_task.php --list",
+            stack.namespace(),
+            super::NAME
+        )]
+    }
+}

@@ -1,0 +1,351 @@
+//! Moodle, the LMS: its accounts, its plugin, its release, and the wire to the LRS.
+
+mod accounts;
+mod answers;
+pub mod client;
+mod course;
+mod cron;
+mod installed;
+mod moodle;
+mod package;
+mod plugin;
+mod settings;
+mod store;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use futures::future::join4;
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::cluster::access::Permission;
+use crate::cluster::helm::Install;
+use crate::cluster::object;
+use crate::cluster::{pods, secrets};
+use crate::engine::{Node, Observation};
+use crate::error::Failure;
+use crate::output::units;
+use crate::stack::Stack;
+use crate::stack::component::ComponentName;
+use crate::stack::profiles::{DatabaseSize, Profile, ReplicaSize};
+use crate::stack::resources::Resources;
+use crate::stack::settings::TestCourse;
+
+use super::model::{Component, Credential, Declaration, Exposure, Health, failed, fault};
+use super::postgresql::Database;
+use super::release;
+use super::remains::{Kinds, kind};
+
+use client::{Failed, Moodle, Queue, State};
+
+pub use course::shortname;
+pub use moodle::{LOCAL_PORT, outside_url, site_url};
+
+pub const COMPONENT: ComponentName = ComponentName::new("lms");
+const RELEASE: &str = "lms";
+/// The Deployment, the Service and the Secret of the accounts.
+pub const NAME: &str = "lms-moodle";
+const PODS: &str = "app.kubernetes.io/instance=lms,app.kubernetes.io/component=web";
+const POSTGRESQL: Database =
+    Database { part: "Moodle", component: COMPONENT, name: "lms-postgresql" };
+/// The administrator.
+const USER: &str = "user";
+/// The cron sends every minute. An event that is older than this has been overlooked.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// With less than this Moodle cannot even keep sessions.
+const LEAST_SPACE: u64 = 32 << 20;
+/// What is in its volumes.
+const STORES: &str = "courses and learners of Moodle";
+
+/// The kinds that its chart makes.
+const KINDS: Kinds = &[
+    kind::<Deployment>,
+    kind::<StatefulSet>,
+    kind::<Pod>,
+    kind::<Service>,
+    kind::<ServiceAccount>,
+    kind::<ConfigMap>,
+    kind::<NetworkPolicy>,
+    kind::<Ingress>,
+    kind::<HorizontalPodAutoscaler>,
+    kind::<PodDisruptionBudget>,
+];
+
+static DECLARATION: Declaration = Declaration {
+    name: COMPONENT,
+    kinds: KINDS,
+    permissions: &[
+        Permission::new("get", "", "pods/exec"),
+        Permission::new("create", "", "pods/exec"),
+        Permission::new("deletecollection", "", "pods"),
+        Permission::new("create", "", "persistentvolumeclaims"),
+        Permission::new("create", "apps", "statefulsets"),
+        Permission::new("patch", "apps", "statefulsets"),
+    ],
+    // Moodle knows itself by this port, and sends visitors of every other address to it
+    exposure: Some(Exposure { service: NAME, page: "Moodle", local_port: Some(LOCAL_PORT) }),
+    stores: Some(STORES),
+};
+
+/// Its size in `manifests/profiles.yaml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Size {
+    web: ReplicaSize,
+    postgresql: DatabaseSize,
+    /// Of the volume with the files of courses.
+    storage: Quantity,
+    /// The test course that is made unless the settings say otherwise.
+    #[serde(default)]
+    course: TestCourse,
+}
+
+pub struct Lms;
+
+#[async_trait]
+impl Component for Lms {
+    fn declaration(&self) -> &'static Declaration {
+        &DECLARATION
+    }
+
+    fn nodes(&self) -> Vec<Node<Stack>> {
+        vec![
+            Node::resource(accounts::ACCOUNTS),
+            Node::resource(plugin::Plugin::default()),
+            Node::resource(moodle::MoodleRelease),
+            Node::resource(installed::Installed),
+            Node::check(answers::Answers),
+            Node::resource(settings::Settings),
+            Node::resource(store::Store),
+            Node::check(cron::Cron),
+            Node::resource(course::Course),
+        ]
+    }
+
+    fn pods(&self, profile: Profile) -> Vec<(Resources, u32)> {
+        let size: Size = profile.size_of(COMPONENT);
+        vec![(size.web.requests(), size.web.replicas), (size.postgresql.requests(), 1)]
+    }
+
+    fn volumes(&self, stack: &Stack) -> Option<(String, usize)> {
+        let values = stack.settings.values_of(COMPONENT);
+        let own_claim = values
+            .and_then(|values| values["persistence"]["existingClaim"].as_str())
+            .unwrap_or_default();
+        let files = usize::from(own_claim.is_empty());
+        let database = usize::from(POSTGRESQL.is_ours(stack));
+        Some((object::of_release(RELEASE), files + database))
+    }
+
+    async fn release(&self, stack: &Stack) -> Result<Option<Install>> {
+        moodle::MoodleRelease::install(stack).await.map(Some)
+    }
+
+    async fn health(&self, stack: &Stack) -> Health {
+        let (runs, pods, answers, state) = join4(
+            release::runs(stack, RELEASE),
+            release::pods(stack, NAME),
+            answers::probe(stack),
+            async { client(stack).await?.state().await },
+        )
+        .await;
+        if matches!(runs, Observation::Missing(_)) {
+            return Health::not_installed();
+        }
+        let answers = answers.map_or_else(|error| failed(&error), Observation::Equal);
+        let mut health = Health {
+            runs: Some(runs),
+            pods: Some(pods),
+            url: outside_url(stack).await.ok().flatten(),
+            inside: Some(address(stack)),
+            ..Health::default()
+        };
+        match state {
+            Ok(state) => {
+                let queue = state.queue.as_ref();
+                health.newest = queue.and_then(|queue| time(queue.newest_logged));
+                health.sent = queue.and_then(|queue| time(queue.last_sent));
+                health.figures = queue.map(figures).unwrap_or_default();
+                health.data = Some(hop(stack, &state).await);
+            }
+            // why it does not answer is said once
+            Err(_) if answers.is_fault() => {}
+            Err(error) => health.data = Some(failed(&error)),
+        }
+        health.answers = Some(answers);
+        health
+    }
+
+    async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>> {
+        let mut found = Vec::new();
+        let accounts = [
+            (USER, "moodle-password", "administers Moodle"),
+            (course::LEARNER, "learner-password", "learns in the test course"),
+        ];
+        let outside = outside_url(stack).await.ok().flatten();
+        let url = outside.unwrap_or_else(|| address(stack));
+        for (user, key, purpose) in accounts {
+            let Some(password) = secrets::optional(&stack.cluster, NAME, key).await? else {
+                continue;
+            };
+            found.push(Credential {
+                user: user.into(),
+                password,
+                purpose,
+                secret: format!("{NAME}/{key}"),
+                url: url.clone(),
+            });
+        }
+        Ok(found)
+    }
+
+    async fn outside_url(&self, stack: &Stack) -> Result<Option<String>> {
+        outside_url(stack).await
+    }
+}
+
+/// Why no event leaves Moodle, when the reason lies in its settings, its cron or its volume.
+pub async fn why_nothing_is_sent(stack: &Stack, state: &State) -> Result<Option<String>> {
+    Ok(miswired(stack, state).await?.or_else(|| full(state)))
+}
+
+async fn miswired(stack: &Stack, state: &State) -> Result<Option<String>> {
+    if state.queue.is_none() {
+        return Ok(Some("the plugin that sends events is not installed".into()));
+    }
+    let mut differences = settings::differences(stack, state).await?;
+    differences.extend(store::difference(state));
+    let settings = Observation::compared(differences, String::new);
+    Ok(if settings.is_fault() { Some(settings.text()) } else { cron::fault(state) })
+}
+
+/// The hop from Moodle to the LRS: what is logged, waits, failed; and whether the settings are still ours.
+async fn hop(stack: &Stack, state: &State) -> Observation {
+    let why = match miswired(stack, state).await {
+        Ok(why) => why,
+        Err(error) => return failed(&error),
+    };
+    let Some(queue) = &state.queue else { return fault(why.unwrap_or_default()) };
+    let faults: Vec<String> =
+        [why, stuck(queue, state.now), lost(queue), full(state)].into_iter().flatten().collect();
+    let (events, waiting) = (units::count(queue.logged), units::count(queue.waiting));
+    let mut text = format!("{events} events, {waiting} waiting");
+    let refused: u64 =
+        queue.failed.iter().filter(|failed| failed.alone).map(|failed| failed.events).sum();
+    if refused > 0 {
+        text.push_str(&format!(", {} refused by the LRS", units::count(refused)));
+    }
+    match faults.is_empty() {
+        true => Observation::Equal(text),
+        false => fault(format!("{text}; {}", faults.join("; "))),
+    }
+}
+
+/// What waits and what failed, by cause, for programs.
+fn figures(queue: &Queue) -> Map<String, Value> {
+    let failed = |failed: &Failed| json!({"cause": failed.cause(), "events": failed.events, "oldest": rfc3339(failed.oldest), "sentAgain": failed.is_due()});
+    let figures = json!({
+        "events": queue.logged,
+        "waiting": queue.waiting,
+        "oldestWaiting": rfc3339(queue.oldest_waiting),
+        "failed": queue.failed.iter().map(failed).collect::<Vec<_>>(),
+    });
+    figures.as_object().cloned().unwrap_or_default()
+}
+
+fn rfc3339(seconds: i64) -> Option<String> {
+    time(seconds).map(|time| time.to_string())
+}
+
+/// A queue that nobody empties.
+fn stuck(queue: &Queue, now: i64) -> Option<String> {
+    let waits = since(queue.oldest_waiting, now);
+    (queue.oldest_waiting > 0 && waits > PATIENCE)
+        .then(|| format!("the oldest waits since {}", units::age(waits)))
+}
+
+/// Between two of Moodle's own times.
+fn since(then: i64, now: i64) -> Duration {
+    Duration::from_secs(u64::try_from(now - then).unwrap_or_default())
+}
+
+/// What the plugin gave up on, without what can never be sent.
+fn lost(queue: &Queue) -> Option<String> {
+    let mut due: Vec<_> = queue.failed.iter().filter(|failed| failed.is_due()).collect();
+    due.sort_by_key(|failed| std::cmp::Reverse(failed.events));
+    let first = due.first()?;
+    let events: u64 = due.iter().map(|failed| failed.events).sum();
+    Some(format!(
+        "{} not delivered: {}; they are sent again every few minutes, or now by `kubectl lastack replay`",
+        units::count(events),
+        first.cause()
+    ))
+}
+
+fn full(state: &State) -> Option<String> {
+    let free = state.free_bytes.filter(|free| *free < LEAST_SPACE)?;
+    Some(format!("the volume with Moodle's files is full, {} are left", units::bytes(free)))
+}
+
+fn time(seconds: i64) -> Option<jiff::Timestamp> {
+    jiff::Timestamp::from_second(seconds).ok().filter(|_| seconds > 0)
+}
+
+/// The address inside the cluster.
+pub fn address(stack: &Stack) -> String {
+    release::address(stack, COMPONENT, NAME)
+}
+
+/// Moodle through one of its pods that runs, even if it is not ready.
+pub async fn client(stack: &Stack) -> Result<Moodle> {
+    let pods = pods::list(&stack.cluster, PODS).await?;
+    let runs = |pod: &&Pod| {
+        pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
+    };
+    let pod = pods.iter().find(|pod| pods::is_ready(pod)).or_else(|| pods.iter().find(runs));
+    let Some(name) = pod.and_then(|pod| pod.metadata.name.clone()) else {
+        return Err(Failure::failed(format!(
+            "no pod of Moodle runs in namespace {}",
+            stack.namespace()
+        ))
+        .hint("`kubectl lastack status` says why, `kubectl lastack install` makes one")
+        .into());
+    };
+    Ok(Moodle::in_pod(stack, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::client::Refusal;
+    use super::*;
+
+    fn queue(oldest_waiting: i64, failed: Vec<Failed>) -> Queue {
+        Queue { logged: 10, waiting: 3, oldest_waiting, last_sent: 0, newest_logged: 0, failed }
+    }
+
+    fn failed(errortype: u32, alone: bool, events: u64) -> Failed {
+        Failed { refusal: Refusal { errortype, response: String::new() }, alone, events, oldest: 0 }
+    }
+
+    #[test]
+    fn a_queue_is_stuck_when_its_oldest_event_is_not_when_it_is_long() {
+        assert_eq!(stuck(&queue(9_900, vec![]), 10_000), None);
+        assert_eq!(stuck(&queue(0, vec![]), 10_000), None);
+        assert!(stuck(&queue(9_000, vec![]), 10_000).unwrap().contains("16m"));
+    }
+
+    #[test]
+    fn events_that_no_statement_can_be_made_of_are_no_fault_and_the_commonest_cause_is_said() {
+        assert_eq!(lost(&queue(0, vec![failed(10_000, false, 900), failed(422, true, 2)])), None);
+        let text = lost(&queue(0, vec![failed(401, false, 3), failed(0, false, 40)])).unwrap();
+        assert!(text.starts_with("43 not delivered: the LRS could not be reached"), "{text}");
+    }
+}

@@ -1,0 +1,245 @@
+//! The helm release with Moodle and its database.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::cluster::helm::Install;
+use crate::cluster::object::ObjectRef;
+use crate::cluster::wait::State;
+use crate::cluster::{endpoint, rollout, secrets};
+use crate::components::postgresql::{self, on_top};
+use crate::components::release;
+use crate::engine::{DeleteOptions, Deletion, Id, Observation, Progress, Reconciled, Resource};
+use crate::stack::Stack;
+use crate::stack::settings::{Expose, merge_values};
+
+use super::{COMPONENT, KINDS, NAME, POSTGRESQL, RELEASE, Size, USER, plugin};
+
+/// The values that this program gives to `charts/moodle`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Values {
+    image: release::Image,
+    replicas: u32,
+    site_url: String,
+    admin: Admin,
+    existing_secret: &'static str,
+    /// Changes with the Secrets that the pods read, so that they start anew.
+    secret_checksum: String,
+    plugin: PluginValues,
+    postgresql: postgresql::Values,
+    persistence: Persistence,
+    resources: Value,
+}
+
+#[derive(Serialize)]
+struct Admin {
+    username: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PluginValues {
+    config_map: &'static str,
+    key: &'static str,
+    checksum: String,
+}
+
+#[derive(Serialize)]
+struct Persistence {
+    size: Quantity,
+}
+
+/// The port of the user's machine for a Moodle that can be reached by port-forward only: its own address names it.
+pub const LOCAL_PORT: u16 = 8080;
+/// How long a cloud may take to give an address. Moodle then goes on without one.
+const PATIENCE_FOR_ADDRESS: Duration = Duration::from_secs(180);
+
+pub struct MoodleRelease;
+
+/// The address that people type, which Moodle must know: it sends away whoever comes by another.
+pub async fn site_url(stack: &Stack) -> Result<String> {
+    Ok(outside_url(stack).await?.unwrap_or_else(|| format!("http://localhost:{LOCAL_PORT}")))
+}
+
+/// The same, unless it is that of a port-forward.
+pub async fn outside_url(stack: &Stack) -> Result<Option<String>> {
+    if let Some(url) = own_url(stack) {
+        return Ok(Some(url));
+    }
+    let mut values = stack.settings.exposure(COMPONENT);
+    if let Some(over) = stack.settings.values_of(COMPONENT) {
+        merge_values(&mut values, over);
+    }
+    let text =
+        |path: &str| values.pointer(path).and_then(Value::as_str).filter(|text| !text.is_empty());
+    if let (Some(true), Some(host)) =
+        (values.pointer("/ingress/enabled").and_then(Value::as_bool), text("/ingress/host"))
+    {
+        return Ok(Some(endpoint::host_url(host, text("/ingress/tlsSecret").is_some())));
+    }
+    // an address that outlived what was asked for is not used: nobody would answer there
+    if text("/service/type") == Some("ClusterIP") {
+        Ok(None)
+    } else {
+        endpoint::service_url(&stack.cluster, NAME).await
+    }
+}
+
+/// The address that a person's own values give.
+fn own_url(stack: &Stack) -> Option<String> {
+    let url = stack.settings.values_of(COMPONENT)?.get("siteUrl")?.as_str()?;
+    (!url.is_empty()).then(|| url.trim_end_matches('/').to_string())
+}
+
+impl MoodleRelease {
+    pub async fn install(stack: &Stack) -> Result<Install> {
+        let size: Size = stack.settings.profile().size_of(COMPONENT);
+        let claimed = rollout::claimed(&stack.cluster, NAME).await?;
+        let given = [NAME, POSTGRESQL.secret(stack)];
+        let values = Values {
+            image: release::image(stack, COMPONENT, "moodle")?,
+            replicas: size.web.replicas,
+            site_url: site_url(stack).await?,
+            admin: Admin { username: USER },
+            existing_secret: NAME,
+            secret_checksum: secrets::checksum(&stack.cluster, &given).await?,
+            plugin: PluginValues {
+                config_map: plugin::PLUGIN,
+                key: plugin::ARCHIVE,
+                checksum: plugin::checksum(stack).await?,
+            },
+            postgresql: POSTGRESQL.values(stack, &size.postgresql).await?,
+            persistence: Persistence { size: claimed.unwrap_or_else(|| size.storage.clone()) },
+            resources: size.web.resources(),
+        };
+        release::install_part(stack, COMPONENT, RELEASE, &values)
+    }
+
+    /// Makes the Service before any pod, because a Moodle that has begun its first start must not be told another address.
+    async fn reserve_address(stack: &Stack, progress: &Progress<'_>) -> Result<()> {
+        let mut install = Self::install(stack).await?;
+        install.values["replicas"] = json!(0);
+        release::reconcile(stack, &install, progress).await?;
+        Self::wait_for_address(stack, progress).await
+    }
+
+    async fn wait_for_address(stack: &Stack, progress: &Progress<'_>) -> Result<()> {
+        let begun = Instant::now();
+        stack
+            .until(&format!("service {NAME}"), progress, || async {
+                Ok(match endpoint::service_url(&stack.cluster, NAME).await? {
+                    Some(url) => State::Ready(url),
+                    None if begun.elapsed() >= PATIENCE_FOR_ADDRESS => {
+                        State::Ready("no address".into())
+                    }
+                    None => State::Waiting(format!("service {NAME} has no address yet")),
+                })
+            })
+            .await
+            .map(drop)
+    }
+
+    /// Whether the address will be the Service's, and there is no Service yet that could have it.
+    async fn needs_another_service(stack: &Stack) -> Result<bool> {
+        if !matches!(stack.settings.expose(), Expose::Loadbalancer | Expose::Nodeport)
+            || own_url(stack).is_some()
+        {
+            return Ok(false);
+        }
+        let service = stack.api::<Service>().get_opt(NAME).await?;
+        Ok(service.and_then(|service| service.spec?.type_).as_deref()
+            != Some(stack.settings.expose().service_type()))
+    }
+
+    async fn upgrade(
+        stack: &Stack,
+        install: &Install,
+        progress: &Progress<'_>,
+    ) -> Result<Reconciled> {
+        let look = || async {
+            rollout::replace_stuck(&stack.cluster, POSTGRESQL.name).await?;
+            rollout(stack).await
+        };
+        release::upgrade(stack, install, NAME, progress, look).await
+    }
+}
+
+/// The pod of Moodle waits for that of its database: what keeps them is said by whichever it is.
+pub async fn rollout(stack: &Stack) -> Result<State> {
+    Ok(on_top(POSTGRESQL.look(stack).await?, rollout::deployment(&stack.cluster, NAME).await?))
+}
+
+#[async_trait]
+impl Resource<Stack> for MoodleRelease {
+    fn id(&self) -> Id {
+        Id("lms.release")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        &[Id("lms.accounts"), Id("lms.plugin"), Id("settings")]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        let install = Self::install(stack).await?;
+        let found = release::observe(stack, &install).await?;
+        if !found.is_equal() {
+            return Ok(found);
+        }
+        Ok(release::observed(found, NAME, rollout(stack).await?))
+    }
+
+    async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
+        let needs_address = Self::needs_another_service(stack).await?;
+        let is_new = stack.helm.status(RELEASE, stack.namespace()).await?.is_none();
+        if is_new && needs_address {
+            Self::reserve_address(stack, progress).await?;
+        }
+        let mut install = Self::install(stack).await?;
+        let mut converged = Self::upgrade(stack, &install, progress).await?;
+        if !is_new && needs_address && matches!(converged, Reconciled::Done(_)) {
+            // a Service that became another one has told its address only now
+            Self::wait_for_address(stack, progress).await?;
+            install = Self::install(stack).await?;
+            converged = Self::upgrade(stack, &install, progress).await?;
+        }
+        let url = install.values["siteUrl"].as_str().unwrap_or_default();
+        let address = match needs_address && outside_url(stack).await?.is_none() {
+            true => format!(
+                "no address came for service {NAME}: at {url} until the next install finds one"
+            ),
+            false => format!("at {url}"),
+        };
+        Ok(match converged {
+            Reconciled::Done(detail) => Reconciled::Done(format!("{detail}, {address}")),
+            started => started,
+        })
+    }
+
+    async fn plan_deletion(&self, stack: &Stack, _: DeleteOptions) -> Result<Deletion<ObjectRef>> {
+        release::plan_deletion(stack, RELEASE, stack.namespace(), KINDS).await
+    }
+
+    async fn delete(
+        &self,
+        stack: &Stack,
+        options: DeleteOptions,
+        progress: &Progress<'_>,
+    ) -> Result<()> {
+        release::delete(stack, RELEASE, KINDS, options, progress).await
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        let namespace = stack.namespace();
+        vec![
+            format!("helm upgrade --install {RELEASE} charts/moodle -n {namespace} -f values.yaml"),
+            format!("kubectl rollout status deployment/{NAME} -n {namespace} --timeout=30m"),
+        ]
+    }
+}

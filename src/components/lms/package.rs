@@ -1,0 +1,329 @@
+//! The plugin that sends Moodle's events: its release, checked, reduced to what runs, and packed for the cluster.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use data_encoding::HEXLOWER;
+use flate2::{Compression, GzBuilder};
+use sha2::{Digest, Sha256};
+
+use crate::archive::{self, Limits};
+use crate::cluster::download;
+use crate::error::Failure;
+use crate::stack::versions::PluginSource;
+
+/// What Moodle calls it.
+pub const LOGSTORE: &str = "logstore_xapi";
+/// A release with its tests has a thousand files and 2 MB.
+const LIMITS: Limits = Limits { files: 10_000, file: 4 << 20, total: 64 << 20 };
+const LARGEST_ZIP: u64 = 32 << 20;
+/// A ConfigMap holds 1 MiB together with its metadata.
+const LARGEST_PACKED: usize = 900 << 10;
+/// Folders and files of a release that Moodle never loads.
+const IDLE: [&str; 8] = [
+    "tests",
+    "docs",
+    "scripts",
+    "node_modules",
+    "composer.json",
+    "composer.lock",
+    "README.md",
+    "SECURITY.md",
+];
+
+/// A plugin, ready to be put into the cluster.
+#[derive(Debug)]
+pub struct Package {
+    pub version: PluginVersion,
+    /// SHA-256 over names and contents of the files, so the same for every way to pack them.
+    pub digest: String,
+    /// A tar archive, compressed, with the folder `xapi`.
+    pub archive: Vec<u8>,
+}
+
+/// What the plugin says of itself in its version.php.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginVersion {
+    pub release: String,
+    /// The first and last branch of Moodle it is made for: 403 is 4.3, 501 is 5.1. None when it does not say.
+    pub supported: Option<(u32, u32)>,
+}
+
+impl Package {
+    /// From a file of this machine, or an address.
+    pub async fn from(place: &str, say: &(dyn Fn(&str) + Sync)) -> Result<Self> {
+        let zip = if place.starts_with("http://") || place.starts_with("https://") {
+            download::get(place, LARGEST_ZIP, say).await.map_err(|error| {
+                match error.downcast_ref::<Failure>() {
+                    Some(_) => error,
+                    None => error.context(
+                        Failure::failed("the plugin that sends Moodle's events did not come")
+                            .hint("download it elsewhere and name the file: `--plugin FILE`"),
+                    ),
+                }
+            })?
+        } else {
+            let size = std::fs::metadata(place)
+                .map_err(|error| Failure::usage(format!("cannot read {place}: {error}")))?
+                .len();
+            if size > LARGEST_ZIP {
+                return Err(Failure::usage(format!(
+                    "{place} is larger than {} MB, which no release of {LOGSTORE} is",
+                    LARGEST_ZIP >> 20
+                ))
+                .into());
+            }
+            Bytes::from(
+                std::fs::read(place)
+                    .map_err(|error| Failure::usage(format!("cannot read {place}: {error}")))?,
+            )
+        };
+        Self::from_zip(zip, &download::without_credentials(place))
+    }
+
+    /// From the address that the versions file names, and nothing but the release it names.
+    pub async fn released(source: &PluginSource, say: &(dyn Fn(&str) + Sync)) -> Result<Self> {
+        Self::from(&source.url, say).await?.verified(source)
+    }
+
+    fn verified(self, source: &PluginSource) -> Result<Self> {
+        if self.digest != source.sha256 {
+            let why = format!(
+                "{} is not {LOGSTORE} {} as it was released: its checksum is {}, should be {}",
+                source.url, source.version, self.digest, source.sha256
+            );
+            return Err(Failure::failed(why)
+                .hint("do not use it; a copy that you trust can be named with `--plugin FILE`")
+                .into());
+        }
+        Ok(self)
+    }
+
+    fn from_zip(zip: Bytes, place: &str) -> Result<Self> {
+        let files = archive::unzip(Cursor::new(zip), place, &LIMITS, |_| true)?;
+        let Some((root, version)) = find_root(&files) else {
+            return Err(Failure::usage(format!("{place} holds no plugin {LOGSTORE}"))
+                .hint("it is the zip of a release of https://github.com/xAPI-vle/moodle-logstore_xapi")
+                .into());
+        };
+        let files = reduced(&files, &root);
+        let archive = pack(&files)?;
+        if archive.len() > LARGEST_PACKED {
+            return Err(Failure::usage(format!(
+                "{place} is too large for a ConfigMap: {} kB packed, at most {}",
+                archive.len() >> 10,
+                LARGEST_PACKED >> 10
+            ))
+            .into());
+        }
+        Ok(Self { version, digest: digest(&files), archive })
+    }
+}
+
+impl PluginVersion {
+    /// Reads `$plugin->release = '5.0.1';` and its like. None when the file is another plugin's, or no plugin's.
+    fn parse(text: &str) -> Option<Self> {
+        let value = |name: &str| {
+            let assigned = text.lines().find_map(|line| {
+                line.trim()
+                    .strip_prefix("$plugin->")?
+                    .strip_prefix(name)?
+                    .trim_start()
+                    .strip_prefix('=')
+            })?;
+            Some(assigned.split(';').next()?.trim().to_string())
+        };
+        let unquoted = |text: String| text.trim_matches(['\'', '"']).to_string();
+        if unquoted(value("component")?) != LOGSTORE {
+            return None;
+        }
+        let supported = value("supported").and_then(|list| {
+            let (first, last) = list.trim_matches(['[', ']']).split_once(',')?;
+            Some((first.trim().parse().ok()?, last.trim().parse().ok()?))
+        });
+        Some(Self { release: unquoted(value("release")?), supported })
+    }
+
+    /// Whether it is made for this branch of Moodle.
+    pub fn supports(&self, branch: u32) -> bool {
+        self.supported.is_none_or(|(first, last)| (first..=last).contains(&branch))
+    }
+
+    /// `Moodle 4.3 to 5.1`
+    pub fn made_for(&self) -> String {
+        // 39 is 3.9, and from 4.0 on 400 is
+        let name = |branch: u32| {
+            if branch < 100 {
+                format!("{}.{}", branch / 10, branch % 10)
+            } else {
+                format!("{}.{}", branch / 100, branch % 100)
+            }
+        };
+        self.supported.map_or_else(
+            || "any Moodle".into(),
+            |(first, last)| format!("Moodle {} to {}", name(first), name(last)),
+        )
+    }
+}
+
+/// The branch of a Moodle by its version: `4.5.12` is 405.
+pub fn branch(version: &str) -> Option<u32> {
+    let mut numbers = version.trim_start_matches('v').split('.').map(str::parse::<u32>);
+    Some(numbers.next()?.ok()? * 100 + numbers.next()?.ok()?)
+}
+
+/// The folder of the plugin's version.php: archives wrap it in a folder of their own, named as they like.
+fn find_root(files: &BTreeMap<String, Vec<u8>>) -> Option<(String, PluginVersion)> {
+    let mut candidates: Vec<_> = files
+        .iter()
+        .filter(|(name, _)| *name == "version.php" || name.ends_with("/version.php"))
+        .collect();
+    candidates.sort_by_key(|(name, _)| name.matches('/').count());
+    candidates.into_iter().find_map(|(name, bytes)| {
+        let version = PluginVersion::parse(&String::from_utf8_lossy(bytes))?;
+        Some((name.trim_end_matches("version.php").to_string(), version))
+    })
+}
+
+/// What Moodle loads, by its name below the plugin's folder.
+fn reduced<'a>(files: &'a BTreeMap<String, Vec<u8>>, root: &str) -> BTreeMap<&'a str, &'a [u8]> {
+    let below =
+        files.iter().filter_map(|(name, bytes)| Some((name.strip_prefix(root)?, bytes.as_slice())));
+    below
+        .filter(|(name, _)| {
+            let first = name.split('/').next().unwrap_or_default();
+            !IDLE.contains(&first) && !first.starts_with('.')
+        })
+        .collect()
+}
+
+fn digest(files: &BTreeMap<&str, &[u8]>) -> String {
+    let mut hash = Sha256::new();
+    for (name, bytes) in files {
+        hash.update(name);
+        hash.update([0]);
+        hash.update(Sha256::digest(bytes));
+    }
+    HEXLOWER.encode(&hash.finalize())
+}
+
+/// The same bytes for the same files, on every machine and day.
+fn pack(files: &BTreeMap<&str, &[u8]>) -> Result<Vec<u8>> {
+    let mut tar =
+        tar::Builder::new(GzBuilder::new().mtime(0).write(Vec::new(), Compression::best()));
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, Path::new("xapi").join(name), *bytes)
+            .with_context(|| format!("{name} cannot be packed"))?;
+    }
+    let mut gzip = tar.into_inner()?;
+    gzip.flush()?;
+    Ok(gzip.finish()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zip::ZipWriter;
+    use zip::write::SimpleFileOptions;
+
+    const VERSION: &str = "<?php\n$plugin->component = 'logstore_xapi';\n$plugin->version = 2026022300;\n\
+                           $plugin->supported = [403, 501];\n$plugin->release = '5.0.1';\n";
+
+    fn zip(entries: &[(&str, &str)]) -> Bytes {
+        let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, content) in entries {
+            archive.start_file(*name, SimpleFileOptions::default()).unwrap();
+            archive.write_all(content.as_bytes()).unwrap();
+        }
+        archive.finish().unwrap().into_inner().into()
+    }
+
+    fn names(package: &Package) -> Vec<String> {
+        let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(package.archive.as_slice()));
+        tar.entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn only_what_runs_is_kept_wherever_the_archive_has_it() {
+        let release = zip(&[
+            ("moodle-logstore_xapi-5.0.1/version.php", VERSION),
+            ("moodle-logstore_xapi-5.0.1/lib.php", "<?php"),
+            ("moodle-logstore_xapi-5.0.1/tests/a.php", "x"),
+            ("moodle-logstore_xapi-5.0.1/.github/b.yml", "x"),
+            ("moodle-logstore_xapi-5.0.1/tests/version.php", VERSION),
+        ]);
+        let package = Package::from_zip(release, "p.zip").unwrap();
+        assert_eq!(names(&package), ["xapi/lib.php", "xapi/version.php"]);
+        assert_eq!(
+            package.version,
+            PluginVersion { release: "5.0.1".into(), supported: Some((403, 501)) }
+        );
+        let plain = Package::from_zip(
+            zip(&[("xapi/lib.php", "<?php"), ("xapi/version.php", VERSION)]),
+            "p.zip",
+        )
+        .unwrap();
+        assert_eq!(
+            (plain.digest, plain.archive),
+            (package.digest, package.archive),
+            "how it was packed must not matter"
+        );
+    }
+
+    #[test]
+    fn a_release_with_another_checksum_is_not_used() {
+        let package = || {
+            Package::from_zip(
+                zip(&[("xapi/lib.php", "<?php"), ("xapi/version.php", VERSION)]),
+                "p.zip",
+            )
+            .unwrap()
+        };
+        let source = |sha256: String| PluginSource {
+            version: "5.0.1".into(),
+            supported: (403, 501),
+            url: "https://example.org/p.zip".into(),
+            sha256,
+        };
+        assert!(package().verified(&source(package().digest)).is_ok());
+        let refused = package().verified(&source("0".repeat(64))).unwrap_err().to_string();
+        assert!(refused.starts_with("https://example.org/p.zip is not logstore_xapi 5.0.1 as it was released: its checksum is "), "{refused}");
+    }
+
+    #[test]
+    fn another_plugin_and_a_zip_that_means_no_good_are_refused_by_name() {
+        let other = Package::from_zip(
+            zip(&[("mod/version.php", &VERSION.replace("logstore_xapi", "mod_quiz"))]),
+            "q.zip",
+        )
+        .unwrap_err();
+        assert_eq!(other.to_string(), "q.zip holds no plugin logstore_xapi");
+        let slip = Package::from_zip(
+            zip(&[("xapi/version.php", VERSION), ("../../etc/passwd", "x")]),
+            "s.zip",
+        )
+        .unwrap_err();
+        assert!(slip.to_string().contains("points out of the archive"), "{slip}");
+    }
+
+    #[test]
+    fn a_plugin_says_which_moodle_it_is_made_for() {
+        let version = PluginVersion::parse(VERSION).unwrap();
+        assert!(
+            version.supports(branch("4.5.12").unwrap())
+                && version.supports(branch("v5.1.3").unwrap())
+        );
+        assert!(!version.supports(branch("4.2.1").unwrap()) && !version.supports(502));
+        assert_eq!(version.made_for(), "Moodle 4.3 to 5.1");
+        assert_eq!(PluginVersion::parse("<?php $plugin->version = 3;"), None);
+    }
+}

@@ -1,0 +1,124 @@
+//! The settings of the plugin in Moodle: where it sends to, as whom, how much at once, and what of a person.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use data_encoding::HEXLOWER;
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+
+use crate::components::lrs;
+use crate::engine::{Difference, Id, Observation, Progress, Reconciled, Resource, Scope};
+use crate::stack::Stack;
+use crate::stack::settings::Sending;
+
+use super::client;
+use super::client::State;
+use super::package::LOGSTORE;
+
+/// Events of one run of the cron, so of a minute. The plugin's own 30 are fewer than a class of 20 makes; these are five
+/// a minute of each in a class of 200, and the LRS stores them in half a second.
+const BATCH: u32 = 1000;
+
+pub struct Settings;
+
+/// What the plugin must be set to, without the password.
+fn wanted(stack: &Stack) -> BTreeMap<&'static str, String> {
+    let asked = &stack.settings.lms;
+    let switch = |on: bool| String::from(if on { "1" } else { "0" });
+    let batch = || BATCH.to_string();
+    BTreeMap::from([
+        ("endpoint", lrs::endpoint(stack)),
+        ("username", lrs::MOODLE.to_string()),
+        ("backgroundmode", switch(asked.sending.unwrap_or_default() == Sending::Background)),
+        ("maxbatchsize", batch()),
+        ("maxbatchsizeforfailed", batch()),
+        ("maxbatchsizeforhistorical", batch()),
+        // halves a batch that the LRS calls a bad request until the bad event is found
+        ("resendfailedbatches", switch(true)),
+        ("send_name", switch(asked.send_names.unwrap_or_default())),
+        ("send_username", switch(asked.send_usernames.unwrap_or_default())),
+        ("mbox", switch(asked.send_emails.unwrap_or_default())),
+        ("logguests", switch(asked.send_guests.unwrap_or_default())),
+    ])
+}
+
+/// The settings that are not as they should be.
+///
+/// # Errors
+/// When the password of the LRS account cannot be read.
+pub async fn differences(stack: &Stack, state: &State) -> Result<Vec<Difference>> {
+    let mut found = Vec::new();
+    let mut differs = |name: &str, observed: &str, desired: &str| {
+        found.push(Difference::new(format!("{LOGSTORE}/{name}"), observed, desired));
+    };
+    for (name, wanted) in wanted(stack) {
+        let is = state.settings.get(name).map_or("", String::as_str);
+        if is != wanted {
+            differs(name, if is.is_empty() { "empty" } else { is }, &wanted);
+        }
+    }
+    let password = lrs::moodle_account(stack).await?.password;
+    if state.password_sha256 != HEXLOWER.encode(&Sha256::digest(password.expose_secret())) {
+        differs("password", "another", "that of the LRS account");
+    }
+    let routes = state.settings.get("routes");
+    if routes.is_none_or(|routes| routes.trim_matches([',', ' ']).is_empty()) {
+        differs("routes", "empty, so no event is sent", "the events to send");
+    }
+    Ok(found)
+}
+
+#[async_trait]
+impl Resource<Stack> for Settings {
+    fn id(&self) -> Id {
+        Id("lms.settings")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        &[Id("lms.answers"), Id("lrs.credentials")]
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Setting
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        let state = client(stack).await?.state().await?;
+        if state.queue.is_none() {
+            return Ok(Observation::blocked(
+                format!("the plugin {LOGSTORE} is not installed in Moodle {}", state.release),
+                "`kubectl lastack install` puts it there and restarts Moodle",
+            ));
+        }
+        let differences = differences(stack, &state).await?;
+        let is_forced = |difference: &&Difference| {
+            state.forced.iter().any(|name| difference.what == format!("{LOGSTORE}/{name}"))
+        };
+        Ok(match differences.iter().find(is_forced) {
+            Some(forced) => Observation::blocked(
+                format!("{forced}, but config.php of this Moodle holds it fast"),
+                "take it out of `forced_plugin_settings`, or ask for the same in lastack.yaml",
+            ),
+            None => Observation::compared(differences, || format!("to {}", lrs::endpoint(stack))),
+        })
+    }
+
+    async fn reconcile(&self, stack: &Stack, _: &Progress<'_>) -> Result<Reconciled> {
+        let account = lrs::moodle_account(stack).await?;
+        let changed = client(stack).await?.configure(&wanted(stack), &account.password).await?;
+        Ok(Reconciled::Done(format!("to {}, changed {}", lrs::endpoint(stack), changed.join(", "))))
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        let set = |(name, value): (&str, String)| {
+            format!(
+                "kubectl exec -n {} deploy/{} -- php admin/cli/cfg.php --component={LOGSTORE} --name={name} --set={value}",
+                stack.namespace(),
+                super::NAME
+            )
+        };
+        wanted(stack).into_iter().map(set).collect()
+    }
+}

@@ -1,0 +1,68 @@
+//! The plugin's log store, enabled beside those that are.
+
+use anyhow::Result;
+use async_trait::async_trait;
+
+use crate::engine::{Difference, Id, Observation, Progress, Reconciled, Resource, Scope};
+use crate::stack::Stack;
+
+use super::client;
+use super::client::State;
+use super::package::LOGSTORE;
+
+/// Moodle's own store. It must come first: the plugin finds the number of each event there.
+const STANDARD: &str = "logstore_standard";
+
+pub struct Store;
+
+pub fn difference(state: &State) -> Option<Difference> {
+    let at = |name: &str| state.stores.iter().position(|store| store == name);
+    let is_good = matches!(
+        (at(STANDARD), at(LOGSTORE)),
+        (Some(standard), Some(plugin)) if standard < plugin
+    );
+    let enabled = if state.stores.is_empty() { "empty".into() } else { state.stores.join(",") };
+    (!is_good).then(|| {
+        Difference::new(
+            "tool_log/enabled_stores",
+            enabled,
+            format!("{STANDARD} first, and {LOGSTORE}"),
+        )
+    })
+}
+
+#[async_trait]
+impl Resource<Stack> for Store {
+    fn id(&self) -> Id {
+        Id("lms.store")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        // what is sent must have somewhere to go to, and what the course's generator does is nobody's learning
+        &[Id("lms.settings"), Id("lms.course")]
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Setting
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        let state = client(stack).await?.state().await?;
+        let differences = difference(&state).into_iter().collect();
+        Ok(Observation::compared(differences, || state.stores.join(", ")))
+    }
+
+    async fn reconcile(&self, stack: &Stack, _: &Progress<'_>) -> Result<Reconciled> {
+        let moodle = client(stack).await?;
+        moodle.enable_store().await?;
+        Ok(Reconciled::Done(moodle.state().await?.stores.join(", ")))
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        vec![format!(
+            "kubectl exec -n {} deploy/{} -- php admin/cli/cfg.php --component=tool_log --name=enabled_stores --set={STANDARD},{LOGSTORE}",
+            stack.namespace(),
+            super::NAME
+        )]
+    }
+}

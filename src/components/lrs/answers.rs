@@ -1,0 +1,59 @@
+//! Whether Ralph answers, knows its administrator and reaches the data lake.
+
+use anyhow::Result;
+use async_trait::async_trait;
+
+use crate::components::model::answered;
+use crate::engine::{Check, Id, Observation};
+use crate::error::Failure;
+use crate::stack::Stack;
+
+use super::accounts::USER;
+use super::{NAME, client};
+
+/// Asks the LRS who we are and whether it is well.
+pub async fn probe(stack: &Stack) -> Result<String> {
+    let ralph = client(stack).await?;
+    let (who, heart) = tokio::try_join!(ralph.whoami(), ralph.heartbeat())?;
+    if !who.status.is_success() {
+        let why = format!("Ralph answered {} to /whoami as {USER}", who.status.as_u16());
+        return Err(Failure::failed(why)
+            .hint("`kubectl lastack install` brings secret, accounts file and pods together again")
+            .into());
+    }
+    if !heart.status.is_success() {
+        let why = format!("Ralph's heartbeat says {}: {}", heart.status.as_u16(), heart.excerpt());
+        return Err(Failure::failed(why)
+            .hint("it asks Elasticsearch: look at the data lake first")
+            .into());
+    }
+    Ok("heartbeat ok".into())
+}
+
+pub struct Answers;
+
+#[async_trait]
+impl Check<Stack> for Answers {
+    fn id(&self) -> Id {
+        Id("lrs.answers")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        &[Id("lrs.release")]
+    }
+
+    fn subject(&self) -> &'static str {
+        "the LRS"
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        answered(probe(stack).await.map(|detail| format!("whoami and {detail}")))
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        vec![
+            format!("kubectl port-forward -n {} service/{NAME} 8080:80", stack.namespace()),
+            format!("curl --user {USER}:PASSWORD http://localhost:8080/whoami"),
+        ]
+    }
+}

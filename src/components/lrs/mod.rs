@@ -1,0 +1,158 @@
+//! Ralph, the LRS: its accounts, its release, and whether it answers.
+
+mod accounts;
+mod answers;
+pub mod client;
+mod release;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use futures::future::join4;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use secrecy::SecretString;
+
+use crate::cluster::helm::Install;
+use crate::cluster::http::Account;
+use crate::cluster::{endpoint, secrets};
+use crate::engine::{Node, Observation};
+use crate::stack::Stack;
+use crate::stack::component::ComponentName;
+use crate::stack::profiles::{Profile, ReplicaSize};
+use crate::stack::resources::Resources;
+
+use super::datalake;
+use super::model::{Component, Credential, Declaration, Exposure, Health, failed, fault};
+use super::remains::{Kinds, kind};
+
+use accounts::USER;
+use client::Ralph;
+
+pub use accounts::{MOODLE, moodle_account};
+pub use answers::probe;
+
+pub const COMPONENT: ComponentName = ComponentName::new("lrs");
+const RELEASE: &str = "lrs";
+/// The Deployment, the Service and the Secret.
+pub const NAME: &str = "lrs-ralph";
+/// Of the xAPI endpoint, below the address.
+const PATH: &str = "/xAPI";
+
+/// Its size in `manifests/profiles.yaml`.
+type Size = ReplicaSize;
+
+/// The kinds that its chart makes.
+const KINDS: Kinds = &[
+    kind::<Deployment>,
+    kind::<Pod>,
+    kind::<Service>,
+    kind::<ServiceAccount>,
+    kind::<ConfigMap>,
+    kind::<NetworkPolicy>,
+    kind::<Ingress>,
+    kind::<HorizontalPodAutoscaler>,
+    kind::<PodDisruptionBudget>,
+];
+
+static DECLARATION: Declaration = Declaration {
+    name: COMPONENT,
+    kinds: KINDS,
+    permissions: &[],
+    exposure: Some(Exposure { service: NAME, page: "Ralph", local_port: None }),
+    stores: None,
+};
+
+pub struct Lrs;
+
+#[async_trait]
+impl Component for Lrs {
+    fn declaration(&self) -> &'static Declaration {
+        &DECLARATION
+    }
+
+    fn nodes(&self) -> Vec<Node<Stack>> {
+        vec![
+            Node::resource(accounts::ACCOUNTS),
+            Node::resource(release::RalphRelease),
+            Node::check(answers::Answers),
+        ]
+    }
+
+    fn pods(&self, profile: Profile) -> Vec<(Resources, u32)> {
+        let size: Size = profile.size_of(COMPONENT);
+        vec![(size.requests(), size.replicas)]
+    }
+
+    async fn release(&self, stack: &Stack) -> Result<Option<Install>> {
+        release::RalphRelease::install(stack).await.map(Some)
+    }
+
+    async fn health(&self, stack: &Stack) -> Health {
+        let (runs, pods, answers, closed) = join4(
+            super::release::runs(stack, RELEASE),
+            super::release::pods(stack, NAME),
+            probe(stack),
+            datalake::why_nothing_is_stored(stack),
+        )
+        .await;
+        if matches!(runs, Observation::Missing(_)) {
+            return Health::not_installed();
+        }
+        // neither of the two that were asked looks at what the index takes; why it takes nothing is in the row of the data lake
+        let data = match (&answers, closed) {
+            (Ok(_), Ok(None)) => Some(Observation::Equal("takes statements".into())),
+            (Ok(_), Ok(Some(_))) => Some(fault("can store no statements")),
+            _ => None,
+        };
+        Health {
+            runs: Some(runs),
+            pods: Some(pods),
+            answers: Some(answers.map_or_else(|error| failed(&error), Observation::Equal)),
+            data,
+            url: endpoint::url(&stack.cluster, NAME).await.ok().flatten(),
+            inside: Some(endpoint(stack)),
+            ..Health::default()
+        }
+    }
+
+    async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>> {
+        // Moodle's account is not for signing in
+        let Some(password) = secrets::optional(&stack.cluster, NAME, "password").await? else {
+            return Ok(Vec::new());
+        };
+        let outside = endpoint::url(&stack.cluster, NAME).await.ok().flatten();
+        Ok(vec![Credential {
+            user: USER.into(),
+            password,
+            purpose: "stores and reads all statements",
+            secret: format!("{NAME}/password"),
+            url: outside.map_or_else(|| endpoint(stack), |url| format!("{url}{PATH}")),
+        }])
+    }
+
+    async fn page(&self, _: &Stack) -> Result<String> {
+        Ok("/__heartbeat__".into())
+    }
+}
+
+/// The address inside the cluster.
+fn address(stack: &Stack) -> String {
+    super::release::address(stack, COMPONENT, NAME)
+}
+
+/// Where clients inside the cluster send statements to.
+pub fn endpoint(stack: &Stack) -> String {
+    format!("{}{PATH}", address(stack))
+}
+
+/// A client as the administrator of the LRS.
+///
+/// # Errors
+/// When the Secret with the password is absent or may not be read.
+pub async fn client(stack: &Stack) -> Result<Ralph> {
+    let password: SecretString = secrets::value(&stack.cluster, NAME, "password").await?;
+    Ralph::new(stack.service(&address(stack))?, &Account { user: USER.into(), password })
+}

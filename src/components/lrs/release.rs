@@ -1,0 +1,107 @@
+//! The helm release with Ralph.
+
+use anyhow::Result;
+use async_trait::async_trait;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cluster::helm::Install;
+use crate::cluster::object::ObjectRef;
+use crate::cluster::{rollout, secrets};
+use crate::components::{datalake, release};
+use crate::engine::{DeleteOptions, Deletion, Id, Observation, Progress, Reconciled, Resource};
+use crate::stack::Stack;
+
+use super::{COMPONENT, KINDS, NAME, RELEASE, Size};
+
+/// The values that this program gives to `charts/ralph`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Values {
+    image: release::Image,
+    replicas: u32,
+    existing_secret: &'static str,
+    /// Changes with the Secrets that the pods read, so that they start anew.
+    secret_checksum: String,
+    elasticsearch: ElasticsearchValues,
+    resources: Value,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ElasticsearchValues {
+    host: &'static str,
+    index: &'static str,
+    existing_secret: String,
+    ca_secret: &'static str,
+}
+
+pub struct RalphRelease;
+
+impl RalphRelease {
+    pub async fn install(stack: &Stack) -> Result<Install> {
+        let size: Size = stack.settings.profile().size_of(COMPONENT);
+        let account = datalake::user_secret("lrs");
+        let values = Values {
+            image: release::image(stack, COMPONENT, "ralph")?,
+            replicas: size.replicas,
+            existing_secret: NAME,
+            secret_checksum: secrets::checksum(&stack.cluster, &[NAME, &account]).await?,
+            elasticsearch: ElasticsearchValues {
+                host: datalake::SERVICE,
+                index: datalake::INDEX,
+                existing_secret: account,
+                ca_secret: datalake::AUTHORITY_SECRET,
+            },
+            resources: size.resources(),
+        };
+        release::install_part(stack, COMPONENT, RELEASE, &values)
+    }
+}
+
+#[async_trait]
+impl Resource<Stack> for RalphRelease {
+    fn id(&self) -> Id {
+        Id("lrs.release")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        &[Id("lrs.credentials"), Id("datalake.accounts"), Id("datalake.index"), Id("settings")]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        let install = Self::install(stack).await?;
+        let found = release::observe(stack, &install).await?;
+        if !found.is_equal() {
+            return Ok(found);
+        }
+        Ok(release::observed(found, NAME, rollout::deployment(&stack.cluster, NAME).await?))
+    }
+
+    async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
+        let install = Self::install(stack).await?;
+        let look = || rollout::deployment(&stack.cluster, NAME);
+        release::upgrade(stack, &install, NAME, progress, look).await
+    }
+
+    async fn plan_deletion(&self, stack: &Stack, _: DeleteOptions) -> Result<Deletion<ObjectRef>> {
+        release::plan_deletion(stack, RELEASE, stack.namespace(), KINDS).await
+    }
+
+    async fn delete(
+        &self,
+        stack: &Stack,
+        options: DeleteOptions,
+        progress: &Progress<'_>,
+    ) -> Result<()> {
+        release::delete(stack, RELEASE, KINDS, options, progress).await
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        let namespace = stack.namespace();
+        vec![
+            format!("helm upgrade --install {RELEASE} charts/ralph -n {namespace} -f values.yaml"),
+            format!("kubectl rollout status deployment/{NAME} -n {namespace}"),
+        ]
+    }
+}

@@ -1,0 +1,91 @@
+//! The components of a stack, a folder each: declaration, resources, client, health, credentials.
+//!
+//! A new component is a new folder, its line in [`all`], and its data in `manifests/versions.yaml` and
+//! `manifests/profiles.yaml`. Everything else is derived from its [`Declaration`](model::Declaration).
+
+mod accounts;
+pub mod datalake;
+pub mod dataviz;
+pub mod lms;
+pub mod lrs;
+pub mod model;
+pub mod namespace;
+pub mod operator;
+mod postgresql;
+mod preflight;
+mod release;
+mod remains;
+mod secrets;
+
+use anyhow::Result;
+
+use crate::engine::graph::Graph;
+use crate::stack::Stack;
+use crate::stack::component::ComponentName;
+
+use model::{Component, Components};
+
+pub use release::port;
+
+/// The components in the order in which data flows.
+pub const fn all() -> Components {
+    &[&lms::Lms, &lrs::Lrs, &datalake::Datalake, &dataviz::Dataviz, &operator::Operator]
+}
+
+/// The component of this name.
+pub fn get(name: ComponentName) -> Option<&'static dyn Component> {
+    all().iter().copied().find(|component| component.declaration().name == name)
+}
+
+/// Everything that must be true for the whole stack.
+///
+/// # Errors
+/// When nodes need absent nodes or each other.
+pub fn graph() -> Result<Graph<Stack>> {
+    let mut nodes = preflight::nodes(all());
+    nodes.extend(namespace::nodes(all()));
+    nodes.extend(all().iter().flat_map(|component| component.nodes()));
+    Graph::new(nodes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::stack::profiles::Profile;
+    use crate::stack::resources::Resources;
+
+    use super::*;
+
+    #[test]
+    fn registry_and_versions_file_name_the_same_components() {
+        let registered: BTreeSet<_> = all().iter().map(|one| one.declaration().name).collect();
+        assert_eq!(registered, ComponentName::all().collect());
+    }
+
+    #[test]
+    fn graph_holds_nodes_of_every_component_and_no_other_group() {
+        let graph = graph().unwrap();
+        let groups: BTreeSet<&str> = graph.ids().map(|id| id.group()).collect();
+        let mut wanted = BTreeSet::from(["namespace", "preflight", "settings"]);
+        wanted.extend(ComponentName::all().map(ComponentName::as_str));
+        assert_eq!(groups, wanted);
+    }
+
+    #[test]
+    fn every_component_has_a_size_in_every_profile() {
+        use clap::ValueEnum;
+        for profile in Profile::value_variants() {
+            for component in all() {
+                let pods = component.pods(*profile);
+                let asks = |(requests, count): &(Resources, u32)| {
+                    *requests > Resources::default() && *count > 0
+                };
+                let name = component.declaration().name;
+                assert!(pods.iter().all(asks), "{name} in profile {}", profile.name());
+                let is_operator = name == operator::COMPONENT;
+                assert_eq!(pods.is_empty(), is_operator, "{name} in profile {}", profile.name());
+            }
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The namespace, and in it the memory of what was asked for.
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret, Service,
+};
+use k8s_openapi::api::networking::v1::Ingress;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::json;
+
+use crate::cluster::object::{self, FIELD_MANAGER, ObjectRef, PART_OF, label};
+use crate::engine::{
+    DeleteOptions, Deletion, Id, Node, Observation, Progress, Reconciled, Resource, Scope,
+};
+use crate::error::forbidden;
+use crate::stack::{SETTINGS, Stack};
+
+use super::model::{Components, PREFLIGHT};
+use super::{datalake, remains};
+
+/// The resource that remembers what was asked for.
+pub const REMEMBERED: Id = Id("settings");
+
+/// ConfigMaps that Kubernetes, OpenShift and Istio put into every namespace, and put back.
+const OF_THE_CLUSTER: [&str; 3] =
+    ["kube-root-ca.crt", "openshift-service-ca.crt", "istio-ca-root-cert"];
+
+pub fn nodes(components: Components) -> Vec<Node<Stack>> {
+    vec![Node::resource(OwnNamespace(components)), Node::resource(Remembered)]
+}
+
+struct OwnNamespace(Components);
+
+impl OwnNamespace {
+    fn api(stack: &Stack) -> Api<Namespace> {
+        stack.cluster.api_all()
+    }
+}
+
+#[async_trait]
+impl Resource<Stack> for OwnNamespace {
+    fn id(&self) -> Id {
+        Id("namespace")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        PREFLIGHT
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Shared
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        let name = stack.namespace();
+        Ok(match Self::api(stack).get_opt(name).await? {
+            None => Observation::Missing(format!("namespace {name}")),
+            Some(namespace) if namespace.metadata.deletion_timestamp.is_some() => {
+                Observation::blocked(
+                    format!("namespace {name} is being deleted"),
+                    "wait until it is gone, or choose another with `-n`",
+                )
+            }
+            Some(_) => Observation::Equal(name.to_string()),
+        })
+    }
+
+    async fn reconcile(&self, stack: &Stack, _: &Progress<'_>) -> Result<Reconciled> {
+        let name = stack.namespace();
+        let namespace = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "labels": stack.labels("namespace", name)},
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        Self::api(stack)
+            .patch(name, &params, &Patch::Apply(&namespace))
+            .await
+            .with_context(|| format!("namespace {name}"))?;
+        Ok(Reconciled::Done(format!("{name}, new")))
+    }
+
+    async fn plan_deletion(
+        &self,
+        stack: &Stack,
+        options: DeleteOptions,
+    ) -> Result<Deletion<ObjectRef>> {
+        let mut deletion = Deletion::default();
+        match remains::of_stack(stack, self.0, options).await {
+            Ok(found) => {
+                deletion.unclaimed = found.iter().map(|object| object.reference()).collect();
+            }
+            Err(error) => match forbidden(&error) {
+                Some(sentence) => deletion.unknown = Some(sentence.into()),
+                None => return Err(error),
+            },
+        }
+        let name = stack.namespace();
+        let namespace = ObjectRef::of::<Namespace>(name);
+        let found = Self::api(stack).get_opt(name).await?;
+        if !found.is_some_and(|found| object::is_ours(&found.metadata)) {
+            return Ok(deletion);
+        }
+        if options.keep_data {
+            deletion.keep.push((namespace, "it holds the data".into()));
+        } else if let Some(other) = foreign_object(stack).await? {
+            deletion.keep.push((namespace, format!("it holds {other}, which is not ours")));
+        } else {
+            deletion.delete.push(namespace);
+        }
+        Ok(deletion)
+    }
+
+    async fn delete(&self, stack: &Stack, _: DeleteOptions, progress: &Progress<'_>) -> Result<()> {
+        let name = stack.namespace();
+        Self::api(stack)
+            .delete(name, &DeleteParams::default())
+            .await
+            .with_context(|| format!("namespace {name}"))?;
+        stack
+            .until_gone(&format!("the end of namespace {name}"), progress, || async {
+                let found = Self::api(stack).get_opt(name).await?;
+                Ok(found.map(|_| format!("namespace {name} is being deleted")))
+            })
+            .await
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        vec![format!("kubectl create namespace {}", stack.namespace())]
+    }
+}
+
+/// Something in the namespace that neither this tool nor the cluster itself put there.
+async fn foreign_object(stack: &Stack) -> Result<Option<String>> {
+    async fn find<K>(stack: &Stack, kind: &str) -> Result<Option<String>>
+    where
+        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + serde::de::DeserializeOwned,
+    {
+        let objects = stack.api::<K>().list_metadata(&ListParams::default()).await?;
+        Ok(objects.items.iter().find_map(|object| stranger(kind, &object.metadata)))
+    }
+    let found = tokio::try_join!(
+        find::<Deployment>(stack, "deployment"),
+        find::<StatefulSet>(stack, "statefulset"),
+        find::<DaemonSet>(stack, "daemonset"),
+        find::<CronJob>(stack, "cronjob"),
+        find::<Job>(stack, "job"),
+        find::<Pod>(stack, "pod"),
+        find::<PersistentVolumeClaim>(stack, "volume claim"),
+        find::<Service>(stack, "service"),
+        find::<Ingress>(stack, "ingress"),
+        find::<Secret>(stack, "secret"),
+        find::<ConfigMap>(stack, "configmap"),
+    )?;
+    let (deployment, stateful, daemon, cron, job, pod, claim, service, ingress, secret, config) =
+        found;
+    let all =
+        [deployment, stateful, daemon, cron, job, pod, claim, service, ingress, secret, config];
+    Ok(all.into_iter().flatten().next())
+}
+
+/// What an object tells of somebody else: its own name, or that of the custom resource it was made for.
+fn stranger(kind: &str, metadata: &ObjectMeta) -> Option<String> {
+    let name = metadata.name.as_deref().unwrap_or_default();
+    // what the operator makes of our Elasticsearch resource goes with it
+    let is_ours = label(metadata, PART_OF.0) == Some(PART_OF.1)
+        || label(metadata, datalake::CLUSTER_LABEL) == Some(datalake::RESOURCE);
+    if is_ours || OF_THE_CLUSTER.contains(&name) {
+        return None;
+    }
+    // helm puts the labels of a release on what it remembers of it
+    if name.starts_with("sh.helm.release.") {
+        return Some(format!("release {}", label(metadata, "name").unwrap_or(name)));
+    }
+    match metadata.owner_references.as_deref().and_then(<[_]>::first) {
+        None => Some(format!("{kind} {name}")),
+        // a ReplicaSet, a Job and the like, whose own owner is looked at, too
+        Some(owner) if !owner.api_version.contains('.') => None,
+        Some(owner) => Some(format!("{} {}", owner.kind, owner.name)),
+    }
+}
+
+/// The settings, so that an install without flags repairs this stack and does not make it another one.
+struct Remembered;
+
+#[async_trait]
+impl Resource<Stack> for Remembered {
+    fn id(&self) -> Id {
+        REMEMBERED
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        &[Id("namespace")]
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Shared
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        let profile = stack.settings.profile().name();
+        let Some(map) = stack.api::<ConfigMap>().get_opt(SETTINGS).await? else {
+            return Ok(Observation::Missing(format!("configmap {SETTINGS}, profile {profile}")));
+        };
+        Ok(if map.data == Some(stack.settings.to_data()?) {
+            Observation::Equal(format!("profile {profile}"))
+        } else {
+            Observation::drifted(
+                format!("configmap {SETTINGS}"),
+                "what was asked before",
+                "what was asked now",
+            )
+        })
+    }
+
+    async fn reconcile(&self, stack: &Stack, _: &Progress<'_>) -> Result<Reconciled> {
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": SETTINGS, "labels": stack.labels("settings", "lastack")},
+            "data": stack.settings.to_data()?,
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        stack
+            .api::<ConfigMap>()
+            .patch(SETTINGS, &params, &Patch::Apply(&map))
+            .await
+            .with_context(|| format!("configmap {SETTINGS}"))?;
+        Ok(Reconciled::Done(format!("profile {}", stack.settings.profile().name())))
+    }
+
+    async fn plan_deletion(
+        &self,
+        stack: &Stack,
+        options: DeleteOptions,
+    ) -> Result<Deletion<ObjectRef>> {
+        let settings = object::ours::<ConfigMap>(&stack.cluster, SETTINGS).await?;
+        Ok(match options.keep_data {
+            true => Deletion::keeping(settings, "the next install needs it for the same data"),
+            false => Deletion::of(settings),
+        })
+    }
+
+    async fn delete(&self, stack: &Stack, _: DeleteOptions, _: &Progress<'_>) -> Result<()> {
+        object::delete_ours(&stack.api::<ConfigMap>(), SETTINGS).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_in_the_namespace_is_told_from_what_is_made_for_the_stack() {
+        let found = |metadata: serde_json::Value| {
+            stranger("secret", &serde_json::from_value(metadata).unwrap())
+        };
+        let cluster = |name: &str| json!({"elasticsearch.k8s.elastic.co/cluster-name": name, "common.k8s.elastic.co/type": "elasticsearch"});
+        let owner = |version: &str, kind: &str, name: &str| json!([{"apiVersion": version, "kind": kind, "name": name, "uid": "u"}]);
+        for ours in [
+            json!({"name": "lrs-ralph", "labels": {"app.kubernetes.io/part-of": "lastack"}}),
+            json!({"name": "data-lake-es-elastic-user", "labels": cluster("data-lake")}),
+            json!({"name": "sh.helm.release.v1.lrs.v1", "labels": {"name": "lrs", "app.kubernetes.io/part-of": "lastack"}}),
+            json!({"name": "kube-root-ca.crt"}),
+            json!({"name": "openshift-service-ca.crt"}),
+            json!({"name": "istio-ca-root-cert"}),
+            json!({"name": "web-5d9c", "ownerReferences": owner("apps/v1", "ReplicaSet", "web")}),
+        ] {
+            assert_eq!(found(ours.clone()), None, "{ours}");
+        }
+        assert_eq!(found(json!({"name": "theirs"})), Some("secret theirs".into()));
+        assert_eq!(
+            found(json!({"name": "sh.helm.release.v1.lms.v1", "labels": {"name": "lms"}})),
+            Some("release lms".into())
+        );
+        let search = json!({"name": "search-es-default", "labels": cluster("search"),
+            "ownerReferences": owner("elasticsearch.k8s.elastic.co/v1", "Elasticsearch", "search")});
+        assert_eq!(found(search), Some("Elasticsearch search".into()));
+        assert_eq!(
+            found(json!({"name": "search-es-elastic-user", "labels": cluster("search")})),
+            Some("secret search-es-elastic-user".into())
+        );
+    }
+}

@@ -1,0 +1,342 @@
+//! The ECK operator, which runs Elasticsearch. One serves the whole cluster: it is installed only where there
+//! is none, and never a second time.
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{Pod, PodSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Api;
+use kube::api::{DynamicObject, ListParams};
+use kube::discovery::Discovery;
+use serde_json::{Value, json};
+
+use crate::cluster::access::{Permission, may};
+use crate::cluster::helm::Install;
+use crate::cluster::object::{self, ObjectRef};
+use crate::cluster::wait::State;
+use crate::cluster::{pod_problem, pods};
+use crate::engine::{
+    DeleteOptions, Deletion, Id, Node, Observation, Progress, Reconciled, Resource, Scope,
+};
+use crate::stack::Stack;
+use crate::stack::component::ComponentName;
+use crate::stack::profiles::Profile;
+use crate::stack::resources::Resources;
+use crate::stack::versions::without_registry;
+
+use super::model::{Component, Declaration, Health, PREFLIGHT, failed, fault, not_installed};
+use super::{datalake, release};
+
+pub const COMPONENT: ComponentName = ComponentName::new("operator");
+const RELEASE: &str = "elastic-operator";
+const NAMESPACE: &str = "elastic-system";
+const API_GROUP: &str = "elasticsearch.k8s.elastic.co";
+/// How the names of all groups end whose kinds come and go with the operator's chart: Kibana, Logstash, Beat and more.
+const API_GROUPS: &str = ".k8s.elastic.co";
+
+/// How installations of the operator label it: its chart, and Elastic's plain manifests.
+const SELECTORS: [&str; 2] =
+    ["app.kubernetes.io/name=elastic-operator", "control-plane=elastic-operator"];
+
+/// What installing it needs in the whole cluster.
+const DEFINE_KINDS: Permission =
+    Permission::new("create", "apiextensions.k8s.io", "customresourcedefinitions");
+
+pub struct Operator;
+
+static DECLARATION: Declaration =
+    Declaration { name: COMPONENT, kinds: &[], permissions: &[], exposure: None, stores: None };
+
+#[async_trait]
+impl Component for Operator {
+    fn declaration(&self) -> &'static Declaration {
+        &DECLARATION
+    }
+
+    fn nodes(&self) -> Vec<Node<Stack>> {
+        vec![Node::resource(OperatorRelease)]
+    }
+
+    /// It serves the whole cluster and is no part of any profile.
+    fn pods(&self, _: Profile) -> Vec<(Resources, u32)> {
+        Vec::new()
+    }
+
+    async fn release(&self, stack: &Stack) -> Result<Option<Install>> {
+        install(stack).map(Some)
+    }
+
+    async fn health(&self, stack: &Stack) -> Health {
+        let mut health = Health::default();
+        match find(stack).await {
+            Ok(Some(found)) => {
+                health.runs = Some(Observation::Equal(found.shown()));
+                health.pods = Some(found.readiness());
+            }
+            Ok(None) => health.runs = Some(not_installed()),
+            Err(error) => health.runs = Some(failed(&error)),
+        }
+        health.answers = Some(match served(stack).await {
+            Ok(true) => Observation::Equal("its API is served".into()),
+            Ok(false) => fault("its API is not served"),
+            Err(error) => failed(&error),
+        });
+        health
+    }
+}
+
+/// An operator that runs in the cluster, whoever installed it.
+struct Found {
+    namespace: String,
+    version: String,
+    ready: usize,
+    wanted: usize,
+}
+
+impl Found {
+    /// As Elastic's chart and manifests install it.
+    fn from_set(set: StatefulSet) -> Self {
+        let labelled = set
+            .metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get("app.kubernetes.io/version"))
+            .cloned();
+        let count =
+            |number: Option<i32>| usize::try_from(number.unwrap_or_default()).unwrap_or_default();
+        Self {
+            version: labelled
+                .or_else(|| version(set.spec.as_ref()?.template.spec.as_ref()))
+                .unwrap_or_else(unknown),
+            ready: count(set.status.as_ref().and_then(|status| status.ready_replicas)),
+            wanted: count(set.spec.as_ref().and_then(|spec| spec.replicas).or(Some(1))),
+            namespace: set.metadata.namespace.unwrap_or_default(),
+        }
+    }
+
+    /// As others install it, such as the Operator Lifecycle Manager, which makes a Deployment of it.
+    fn from_pods(pods: &[Pod]) -> Option<Self> {
+        let first = pods.first()?;
+        Some(Self {
+            version: version(first.spec.as_ref()).unwrap_or_else(unknown),
+            ready: pods.iter().filter(|pod| pods::is_ready(pod)).count(),
+            wanted: pods.len(),
+            namespace: first.metadata.namespace.clone().unwrap_or_default(),
+        })
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready > 0
+    }
+
+    fn readiness(&self) -> Observation {
+        let pods = format!("{}/{}", self.ready, self.wanted);
+        if self.is_ready() { Observation::Equal(pods) } else { fault(pods) }
+    }
+
+    fn shown(&self) -> String {
+        format!("ECK {} in {}", self.version, self.namespace)
+    }
+}
+
+fn version(pod: Option<&PodSpec>) -> Option<String> {
+    let image = pod?.containers.first()?.image.as_deref()?;
+    Some(pods::short_image(image).split_once(':')?.1.to_string())
+}
+
+fn unknown() -> String {
+    "of unknown version".into()
+}
+
+async fn find(stack: &Stack) -> Result<Option<Found>> {
+    let sets: Api<StatefulSet> = Api::all(stack.cluster.client.clone());
+    for selector in SELECTORS {
+        let mut found = sets.list(&ListParams::default().labels(selector)).await?.items;
+        if !found.is_empty() {
+            return Ok(Some(Found::from_set(found.swap_remove(0))));
+        }
+    }
+    let pods: Api<Pod> = Api::all(stack.cluster.client.clone());
+    Ok(Found::from_pods(&pods.list(&ListParams::default().labels(SELECTORS[1])).await?.items))
+}
+
+/// Whether the API server knows the kind Elasticsearch. Everybody may ask this.
+async fn served(stack: &Stack) -> Result<bool> {
+    let groups = stack.cluster.client.list_api_groups().await?;
+    Ok(groups.groups.iter().any(|group| group.name == API_GROUP))
+}
+
+/// Something that the operator looks after and that is not the data lake of this stack. With the release the definitions of
+/// all these kinds go, and with them every object.
+async fn foreign_object(stack: &Stack) -> Result<Option<String>> {
+    let client = &stack.cluster.client;
+    let groups = client.list_api_groups().await.context("the API groups of the cluster")?.groups;
+    let names: Vec<&str> = groups
+        .iter()
+        .map(|group| group.name.as_str())
+        .filter(|name| name.ends_with(API_GROUPS))
+        .collect();
+    let served = Discovery::new(client.clone())
+        .filter(&names)
+        .run()
+        .await
+        .context("the kinds of the ECK operator")?;
+    for (kind, _) in
+        served.groups_alphabetical().into_iter().flat_map(|group| group.resources_by_stability())
+    {
+        let objects: Api<DynamicObject> = Api::all_with(client.clone(), &kind);
+        let objects = objects
+            .list_metadata(&ListParams::default())
+            .await
+            .with_context(|| kind.plural.clone())?;
+        let foreign = objects.items.iter().find(|object| {
+            kind.kind != datalake::kind().kind || !is_our_data_lake(stack, &object.metadata)
+        });
+        if let Some(object) = foreign {
+            let metadata = &object.metadata;
+            let place = metadata
+                .namespace
+                .as_ref()
+                .map(|namespace| format!(" in namespace {namespace}"))
+                .unwrap_or_default();
+            return Ok(Some(format!(
+                "{} {}{place}",
+                kind.kind,
+                metadata.name.as_deref().unwrap_or_default()
+            )));
+        }
+    }
+    Ok(None)
+}
+
+fn is_our_data_lake(stack: &Stack, metadata: &ObjectMeta) -> bool {
+    let place = (metadata.namespace.as_deref(), metadata.name.as_deref());
+    place == (Some(stack.namespace()), Some(datalake::RESOURCE)) && object::is_ours(metadata)
+}
+
+struct OperatorRelease;
+
+#[async_trait]
+impl Resource<Stack> for OperatorRelease {
+    fn id(&self) -> Id {
+        Id("operator.release")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        PREFLIGHT
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Shared
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        let served = served(stack).await?;
+        let found = match find(stack).await {
+            Ok(found) => found,
+            // a user of one namespace cannot see the operator, but sees that its kinds are served
+            Err(_) if served => {
+                return Ok(Observation::Equal("ECK, in a namespace that you may not see".into()));
+            }
+            Err(error) => return Err(error),
+        };
+        if let Some(found) = &found
+            && served
+        {
+            let name = found.shown();
+            return Ok(if found.is_ready() {
+                Observation::Equal(name)
+            } else {
+                Observation::drifted(name, "not ready", "ready")
+            });
+        }
+        if !may(&stack.cluster, None, DEFINE_KINDS).await? {
+            return Ok(Observation::not_permitted(
+                format!(
+                    "the ECK operator is not in this cluster, and you may not install it: it needs {DEFINE_KINDS}"
+                ),
+                format!("ask your cluster administrator for: {}", install(stack)?.explain()),
+            ));
+        }
+        // what is there of it may hold the definitions of kinds that others have objects of
+        if stack.helm.is_others(RELEASE, NAMESPACE).await? {
+            return Ok(Observation::blocked(
+                format!(
+                    "release {RELEASE} in namespace {NAMESPACE} was not made by this tool, and no operator of it works"
+                ),
+                format!(
+                    "ask who made it to bring it up again: helm status {RELEASE} -n {NAMESPACE}"
+                ),
+            ));
+        }
+        Ok(Observation::Missing(install(stack)?.chart.shown()))
+    }
+
+    async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
+        // an operator that is there and not ready is waited for, whoever installed it
+        if find(stack).await?.is_none() || !served(stack).await? {
+            release::reconcile(stack, &install(stack)?, progress).await?;
+        }
+        stack
+            .until("the ECK operator", progress, || async {
+                let Some(found) = find(stack).await? else {
+                    return Ok(State::Waiting("being created".into()));
+                };
+                if found.is_ready() && served(stack).await? {
+                    return Ok(State::Ready(found.shown()));
+                }
+                let api = stack.cluster.api_in::<Pod>(&found.namespace);
+                let pods = api.list(&ListParams::default().labels(SELECTORS[0])).await?.items;
+                let problem = pod_problem::of(&stack.cluster, &pods).await;
+                let not_served = || State::Waiting("its kinds are not served yet".into());
+                Ok(problem.map_or_else(not_served, State::from))
+            })
+            .await
+    }
+
+    async fn plan_deletion(
+        &self,
+        stack: &Stack,
+        options: DeleteOptions,
+    ) -> Result<Deletion<ObjectRef>> {
+        let reference = || vec![ObjectRef::release(RELEASE)];
+        let planned = release::plan_deletion(stack, RELEASE, NAMESPACE, &[]).await;
+        let is_ours = |deletion: &Deletion<_>| !deletion.delete.is_empty();
+        if !options.shared && planned.as_ref().map_or(true, is_ours) {
+            // it stays: who may not look into its namespace needs not to
+            let reason = "it serves the whole cluster (`--operator` deletes it)";
+            return Ok(Deletion::keeping(reference(), reason));
+        }
+        let planned = planned?;
+        if !is_ours(&planned) {
+            return Ok(planned);
+        }
+        Ok(match foreign_object(stack).await? {
+            None => planned,
+            Some(object) => Deletion::keeping(reference(), &format!("it looks after {object}")),
+        })
+    }
+
+    async fn delete(&self, stack: &Stack, _: DeleteOptions, _: &Progress<'_>) -> Result<()> {
+        stack.helm.uninstall(RELEASE, NAMESPACE).await
+    }
+
+    fn explain(&self, stack: &Stack) -> Vec<String> {
+        install(stack).map(|install| vec![install.explain()]).unwrap_or_default()
+    }
+}
+
+fn install(stack: &Stack) -> Result<Install> {
+    let mut values: Value = json!({});
+    if let Some(registry) = &stack.settings.image_registry {
+        let image = without_registry(stack.versions.of(COMPONENT).image("operator"))
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .to_string();
+        values =
+            json!({"image": {"repository": format!("{}/{image}", registry.trim_end_matches('/'))}});
+    }
+    release::install(stack, COMPONENT, RELEASE, NAMESPACE, values)
+}

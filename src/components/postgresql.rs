@@ -1,0 +1,122 @@
+//! PostgreSQL with a part's own data: a StatefulSet of the part's release, or one that a person's values name.
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cluster::rollout;
+use crate::cluster::wait::State;
+use crate::error::Failure;
+use crate::stack::Stack;
+use crate::stack::component::ComponentName;
+use crate::stack::profiles::DatabaseSize;
+
+use super::release;
+
+pub struct Database {
+    /// Whose data it holds, as people call it.
+    pub part: &'static str,
+    pub component: ComponentName,
+    /// The StatefulSet, the Service and the Secret.
+    pub name: &'static str,
+}
+
+/// The values that this program gives to a chart for its database.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Values {
+    image: release::Image,
+    existing_secret: &'static str,
+    storage: Quantity,
+    resources: Value,
+}
+
+impl Database {
+    /// Its chart values.
+    ///
+    /// # Errors
+    /// When the StatefulSet that is there cannot be read.
+    pub async fn values(&self, stack: &Stack, size: &DatabaseSize) -> Result<Values> {
+        Ok(Values {
+            image: release::image(stack, self.component, "postgresql")?,
+            existing_secret: self.name,
+            storage: self.storage(stack, &size.storage).await?,
+            resources: size.resources(),
+        })
+    }
+
+    /// Whether it is part of the stack.
+    pub fn is_ours(&self, stack: &Stack) -> bool {
+        let values = stack.settings.values_of(self.component);
+        values.is_none_or(|values| values["postgresql"]["enabled"] != false)
+    }
+
+    /// The Secret with its password, which a person's values may name.
+    pub fn secret<'a>(&'a self, stack: &'a Stack) -> &'a str {
+        let place = if self.is_ours(stack) {
+            "/postgresql/existingSecret"
+        } else {
+            "/externalDatabase/existingSecret"
+        };
+        let named = stack
+            .settings
+            .values_of(self.component)
+            .and_then(|values| values.pointer(place)?.as_str());
+        named.filter(|name| !name.is_empty()).unwrap_or(self.name)
+    }
+
+    /// How it is. None when it is not part of the stack.
+    pub async fn look(&self, stack: &Stack) -> Result<Option<State>> {
+        match self.is_ours(stack) {
+            true => rollout::stateful_set(&stack.cluster, self.name).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// How much its volume holds: what it was made with, which Kubernetes lets nobody change, or what a new one shall.
+    async fn storage(&self, stack: &Stack, wanted: &Quantity) -> Result<Quantity> {
+        let set = stack
+            .api::<StatefulSet>()
+            .get_opt(self.name)
+            .await
+            .with_context(|| format!("statefulset {}", self.name))?;
+        let made_with = set.and_then(|set| {
+            rollout::requested(
+                set.spec?.volume_claim_templates?.into_iter().next()?.spec?.resources?,
+            )
+        });
+        Ok(made_with.unwrap_or_else(|| wanted.clone()))
+    }
+
+    /// Why it is not there. None when it is, or cannot be looked at.
+    pub async fn fault(&self, stack: &Stack) -> Option<anyhow::Error> {
+        let state = self.look(stack).await.ok()??;
+        let why = state.reason()?;
+        let hint = "`kubectl lastack install` brings it back to what it was installed as, or says why it cannot";
+        Some(
+            Failure::failed(format!("{}'s PostgreSQL is down: {why}", self.part)).hint(hint).into(),
+        )
+    }
+
+    /// An error of the part, which a database that nobody can look at may have caused.
+    pub fn may_have_caused(&self, stack: &Stack, error: anyhow::Error) -> anyhow::Error {
+        match self.is_ours(stack) {
+            true => error,
+            false => error.context(format!(
+                "{}'s PostgreSQL is not part of this stack, and may be the cause",
+                self.part
+            )),
+        }
+    }
+}
+
+/// The state of what stands on a database: what keeps the database keeps all.
+pub fn on_top(database: Option<State>, state: State) -> State {
+    match (database, state) {
+        (Some(fatal @ State::Fatal(_)), _) | (_, fatal @ State::Fatal(_)) => fatal,
+        (Some(waiting @ State::Waiting(_)), _) => waiting,
+        (_, state) => state,
+    }
+}

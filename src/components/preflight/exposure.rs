@@ -1,0 +1,75 @@
+//! Whether what leads into the cluster can lead to the stack.
+
+use anyhow::Result;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::networking::v1::IngressClass;
+use kube::Api;
+use kube::api::ListParams;
+
+use crate::engine::Observation;
+use crate::error::Diagnosis;
+use crate::stack::Stack;
+use crate::stack::settings::Expose;
+
+use super::is_default;
+
+pub async fn check(stack: &Stack) -> Result<Observation> {
+    let by = match stack.settings.expose() {
+        Expose::None => "by port-forward",
+        Expose::Loadbalancer => "by load balancers of the cluster",
+        Expose::Nodeport => "by ports of the nodes",
+        Expose::Ingress => return by_ingress(stack).await,
+    };
+    Ok(Observation::Equal(by.into()))
+}
+
+async fn by_ingress(stack: &Stack) -> Result<Observation> {
+    let asked = &stack.settings.ingress;
+    let classes = Api::<IngressClass>::all(stack.cluster.client.clone())
+        .list(&ListParams::default())
+        .await?
+        .items;
+    let class =
+        match class_of(&classes, asked.class_name.as_deref().filter(|name| !name.is_empty())) {
+            Ok(class) => class,
+            Err(refusal) => return Ok(Observation::Blocked(refusal)),
+        };
+    let missing = missing_certificate(stack)
+        .await?
+        .map(|secret| format!("; secret {secret} is not there yet"))
+        .unwrap_or_default();
+    Ok(Observation::Equal(format!(
+        "by Ingresses of class {class} under {}{missing}",
+        asked.domain.as_deref().unwrap_or_default()
+    )))
+}
+
+/// The class that somebody named, or the cluster's default one.
+fn class_of<'a>(classes: &'a [IngressClass], named: Option<&str>) -> Result<&'a str, Diagnosis> {
+    let name = |class: &'a IngressClass| class.metadata.name.as_deref().unwrap_or_default();
+    let found = match named {
+        Some(named) => classes.iter().find(|class| name(class) == named),
+        None => classes.iter().find(|class| {
+            is_default(&class.metadata, "ingressclass.kubernetes.io/is-default-class")
+        }),
+    };
+    found.map(name).ok_or_else(|| {
+        let names: Vec<_> = classes.iter().map(name).collect();
+        Diagnosis::new(match named {
+                Some(named) => format!("the cluster has no IngressClass `{named}`"),
+                None => "the cluster has no default IngressClass".into(),
+            }, match names.as_slice() {
+                [] => "it has none at all: install an Ingress controller first, or choose another `--expose`".into(),
+                names => format!("it has {}: name one with `--ingress-class`", names.join(", ")),
+            })
+    })
+}
+
+/// A controller that has no certificate yet serves one of its own, which no browser trusts.
+async fn missing_certificate(stack: &Stack) -> Result<Option<&str>> {
+    let Some(secret) = stack.settings.ingress.tls_secret.as_deref().filter(|name| !name.is_empty())
+    else {
+        return Ok(None);
+    };
+    Ok(stack.api::<Secret>().get_opt(secret).await?.is_none().then_some(secret))
+}

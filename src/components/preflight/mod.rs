@@ -1,0 +1,265 @@
+//! What must be so before anything is changed. These nodes only look.
+
+mod exposure;
+mod room;
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::storage::v1::StorageClass;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Api;
+use kube::api::ListParams;
+
+use crate::engine::{Check, Id, Node, Observation, Scope};
+use crate::error::one_line;
+use crate::stack::Stack;
+use crate::stack::profiles::Profile;
+use crate::stack::settings::{Expose, Settings};
+
+use crate::cluster::access::{Permission, may};
+
+use super::model::Components;
+
+pub fn nodes(components: Components) -> Vec<Node<Stack>> {
+    vec![
+        Node::check(Cluster),
+        Node::check(HelmPresent),
+        Node::check(Permissions(components)),
+        Node::check(Storage(components)),
+        Node::check(Room(components)),
+        Node::check(Exposure),
+        Node::check(Values(components)),
+    ]
+}
+
+macro_rules! check {
+    ($type:ident, $id:literal, |$self:ident, $stack:ident| $observe:expr) => {
+        #[async_trait]
+        impl Check<Stack> for $type {
+            fn id(&self) -> Id {
+                Id($id)
+            }
+
+            fn scope(&self) -> Scope {
+                Scope::Shared
+            }
+
+            async fn observe(&$self, $stack: &Stack) -> Result<Observation> {
+                $observe.await
+            }
+        }
+    };
+}
+
+struct Cluster;
+struct HelmPresent;
+struct Permissions(Components);
+struct Storage(Components);
+struct Room(Components);
+struct Exposure;
+struct Values(Components);
+
+check!(Cluster, "preflight.cluster", |self, stack| cluster(stack));
+check!(HelmPresent, "preflight.helm", |self, stack| helm(stack));
+check!(Permissions, "preflight.permissions", |self, stack| permissions(stack, self.0));
+check!(Storage, "preflight.storage", |self, stack| storage(stack, self.0));
+check!(Room, "preflight.room", |self, stack| room::check(stack, self.0));
+check!(Exposure, "preflight.exposure", |self, stack| exposure::check(stack));
+check!(Values, "preflight.values", |self, stack| values(stack, self.0));
+
+async fn cluster(stack: &Stack) -> Result<Observation> {
+    let info = stack.cluster.client.apiserver_version().await.context("the cluster's version")?;
+    let number = |text: &str| {
+        text.chars()
+            .take_while(char::is_ascii_digit)
+            .collect::<String>()
+            .parse::<u64>()
+            .unwrap_or_default()
+    };
+    let found = (number(&info.major), number(&info.minor));
+    let minimum = &stack.versions.kubernetes.minimum;
+    let wanted = minimum
+        .split_once('.')
+        .map(|(major, minor)| (number(major), number(minor)))
+        .unwrap_or_default();
+    if found < wanted {
+        return Ok(Observation::blocked(
+            format!(
+                "this cluster runs Kubernetes {}, the stack needs {minimum} or newer",
+                info.git_version
+            ),
+            "upgrade the cluster or choose another with `--context`",
+        ));
+    }
+    Ok(Observation::Equal(format!("Kubernetes {}", info.git_version.trim_start_matches('v'))))
+}
+
+async fn helm(stack: &Stack) -> Result<Observation> {
+    let version = stack.helm.version().await?;
+    let range = &stack.versions.helm;
+    if *version < range.minimum || *version >= range.below {
+        return Ok(Observation::blocked(
+            format!(
+                "helm {version} is on PATH, the stack needs {} or newer and below {}",
+                range.minimum, range.below
+            ),
+            "install helm 3 or 4: https://helm.sh/docs/intro/install",
+        ));
+    }
+    Ok(Observation::Equal(format!("helm {version}")))
+}
+
+/// What every install does in its namespace. What only some components need, these declare.
+const NEEDED: &[Permission] = &[
+    Permission::new("get", "", "secrets"),
+    Permission::new("list", "", "secrets"),
+    Permission::new("create", "", "secrets"),
+    Permission::new("patch", "", "secrets"),
+    Permission::new("delete", "", "secrets"),
+    Permission::new("get", "", "configmaps"),
+    Permission::new("create", "", "configmaps"),
+    Permission::new("patch", "", "configmaps"),
+    Permission::new("list", "", "pods"),
+    Permission::new("get", "", "pods/portforward"),
+    Permission::new("create", "", "pods/portforward"),
+    Permission::new("create", "", "services"),
+    Permission::new("patch", "", "services"),
+    Permission::new("create", "", "serviceaccounts"),
+    Permission::new("create", "apps", "deployments"),
+    Permission::new("patch", "apps", "deployments"),
+    Permission::new("create", "networking.k8s.io", "networkpolicies"),
+];
+
+/// What only some settings need.
+fn needed_by(settings: &Settings, components: Components) -> Vec<Permission> {
+    let mut needed = Vec::new();
+    if settings.expose() == Expose::Ingress {
+        needed.push(Permission::new("create", "networking.k8s.io", "ingresses"));
+    }
+    // charts protect what has several pods
+    if settings.profile() != Profile::Laptop {
+        needed.push(Permission::new("create", "policy", "poddisruptionbudgets"));
+    }
+    let declarations = components.iter().map(|component| component.declaration());
+    let of_the_stack = declarations.filter(|declared| settings.has(declared.name));
+    needed.extend(of_the_stack.flat_map(|declared| declared.permissions));
+    needed
+}
+
+async fn permissions(stack: &Stack, components: Components) -> Result<Observation> {
+    let mut needed = [NEEDED, &needed_by(&stack.settings, components)].concat();
+    let mut seen = BTreeSet::new();
+    needed.retain(|permission| seen.insert(*permission));
+    let namespace = stack.namespace();
+    let asked = needed.iter().map(|permission| may(&stack.cluster, Some(namespace), *permission));
+    let allowed = try_join_all(asked).await?;
+    let lacking = needed.iter().zip(allowed).filter(|(_, is_allowed)| !is_allowed);
+    let lacking: Vec<String> = lacking.map(|(permission, _)| permission.to_string()).collect();
+    if lacking.is_empty() {
+        return Ok(Observation::Equal(format!("all that install needs in namespace {namespace}")));
+    }
+    Ok(Observation::not_permitted(
+        format!("you may not {} in namespace {namespace}", lacking.join(", ")),
+        format!(
+            "ask your cluster administrator for the role `edit` and the ECK roles in namespace {namespace}"
+        ),
+    ))
+}
+
+async fn storage(stack: &Stack, components: Components) -> Result<Observation> {
+    let classes =
+        Api::<StorageClass>::all(stack.cluster.client.clone()).list(&ListParams::default()).await?;
+    let default = classes
+        .items
+        .iter()
+        .find(|class| is_default(&class.metadata, "storageclass.kubernetes.io/is-default-class"));
+    Ok(match default {
+        Some(class) => Observation::Equal(format!(
+            "storage class {}",
+            class.metadata.name.as_deref().unwrap_or_default()
+        )),
+        None if has_volumes(stack, components).await? => {
+            Observation::Equal("no default storage class, and all volumes are there".into())
+        }
+        None => {
+            let names: Vec<_> =
+                classes.items.iter().filter_map(|class| class.metadata.name.as_deref()).collect();
+            let hint = match names.first() {
+                Some(name) => {
+                    let value = r#"{"metadata":{"annotations":{"storageclass.kubernetes.io/is-default-class":"true"}}}"#;
+                    format!(
+                        "it has {}; make one the default: kubectl patch storageclass {name} -p '{value}'",
+                        names.join(", ")
+                    )
+                }
+                None => "it has none at all: install a volume provisioner first".into(),
+            };
+            Observation::blocked(
+                "the cluster has no default storage class, so nothing can be stored",
+                hint,
+            )
+        }
+    })
+}
+
+/// Whether every volume of the stack is there, so that none is to be made.
+async fn has_volumes(stack: &Stack, components: Components) -> Result<bool> {
+    let is_bound = |claim: &PersistentVolumeClaim| {
+        claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound")
+    };
+    for component in
+        components.iter().filter(|component| stack.settings.has(component.declaration().name))
+    {
+        let Some((labels, wanted)) = component.volumes(stack) else { continue };
+        let claims = stack
+            .api::<PersistentVolumeClaim>()
+            .list(&ListParams::default().labels(&labels))
+            .await
+            .context("the volume claims")?;
+        if claims.items.iter().filter(|claim| is_bound(claim)).count() < wanted {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Of classes, the one that is taken when none is named has an annotation that says so.
+fn is_default(metadata: &ObjectMeta, annotation: &str) -> bool {
+    metadata
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(annotation))
+        .is_some_and(|value| value == "true")
+}
+
+/// A value that a chart refuses is said before minutes are spent on what comes before that chart.
+async fn values(stack: &Stack, components: Components) -> Result<Observation> {
+    let mut fit = Vec::new();
+    for component in components
+        .iter()
+        .filter(|component| stack.settings.values.contains_key(&component.declaration().name))
+    {
+        let Some(install) = component.release(stack).await? else { continue };
+        let name = component.declaration().name.as_str();
+        if let Err(error) = stack.helm.try_values(&install).await {
+            return Ok(Observation::blocked(
+                format!(
+                    "the values for {name} do not fit {}: {}",
+                    install.chart.shown(),
+                    one_line(&error)
+                ),
+                format!("correct them, and give them again: --values {name}=FILE"),
+            ));
+        }
+        fit.push(name);
+    }
+    Ok(Observation::Equal(if fit.is_empty() {
+        "none of your own".into()
+    } else {
+        format!("those for {} fit", fit.join(", "))
+    }))
+}

@@ -1,0 +1,427 @@
+//! What every resource that is a helm release does: observe, reconcile, delete.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DeleteParams, PropagationPolicy};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cluster::apply::{Comparison, Desired};
+use crate::cluster::endpoint::port_suffix;
+use crate::cluster::helm::{Install, MadeBy, Release, Status};
+use crate::cluster::object::{self, ObjectRef};
+use crate::cluster::wait::State;
+use crate::cluster::{pods, rollout};
+use crate::engine::{DeleteOptions, Deletion, Difference, Observation, Progress, Reconciled};
+use crate::error::{self, Failure, Kind, one_line};
+use crate::stack::Stack;
+use crate::stack::component::ComponentName;
+use crate::stack::settings::merge_values;
+
+use super::model::{failed, fault, not_installed, readiness};
+use super::remains::{self, Kinds};
+
+/// Our own helm calls take seconds. A release that says it is busy for longer was left so by a helm that died.
+const STALE: Duration = Duration::from_secs(30);
+
+/// What a pod gets to end in when its data is deleted.
+const LAST_SECONDS: u32 = 5;
+
+/// One of our charts as the settings ask for it.
+///
+/// # Errors
+/// When the values cannot be written as JSON, or the chart is absent.
+pub fn install_part(
+    stack: &Stack,
+    component: ComponentName,
+    release: &'static str,
+    values: &impl Serialize,
+) -> Result<Install> {
+    let mut values = serde_json::to_value(values).context("chart values")?;
+    merge_values(&mut values, &stack.settings.exposure(component));
+    install(stack, component, release, stack.namespace(), values)
+}
+
+/// A chart as the settings ask for it: our values, and over them those of the user.
+///
+/// # Errors
+/// When the chart is absent.
+pub fn install(
+    stack: &Stack,
+    component: ComponentName,
+    release: &'static str,
+    namespace: &str,
+    mut values: Value,
+) -> Result<Install> {
+    if let Some(over) = stack.settings.values_of(component) {
+        merge_values(&mut values, over);
+    }
+    let chart = stack.chart(component)?;
+    // the stack's own namespace is a resource of its own
+    let brings_namespace = namespace != stack.namespace();
+    Ok(Install { release, namespace: namespace.into(), brings_namespace, chart, values })
+}
+
+/// An image as chart values have it.
+#[derive(Serialize)]
+pub struct Image {
+    repository: String,
+    tag: String,
+}
+
+/// An image of a component, from where images of this stack come.
+///
+/// # Errors
+/// When the versions file gives the image no tag.
+pub fn image(stack: &Stack, component: ComponentName, role: &str) -> Result<Image> {
+    let image = stack.image(stack.versions.of(component).image(role));
+    let (repository, tag) = image.rsplit_once(':').context("an image without a tag")?;
+    Ok(Image { repository: repository.into(), tag: tag.into() })
+}
+
+pub async fn observe(stack: &Stack, install: &Install) -> Result<Observation> {
+    let Some(release) = stack.helm.status(install.release, &install.namespace).await? else {
+        return Ok(Observation::Missing(format!(
+            "release {} of {}",
+            install.release,
+            install.chart.shown()
+        )));
+    };
+    let what = format!("release {}", install.release);
+    let from = match &release.made_by {
+        MadeBy::Others => {
+            return Ok(Observation::blocked(
+                format!(
+                    "release {} in namespace {} was not made by this tool",
+                    install.release, install.namespace
+                ),
+                format!(
+                    "use another namespace with `-n`, or remove it: helm uninstall {} -n {}",
+                    install.release, install.namespace
+                ),
+            ));
+        }
+        MadeBy::Us { .. } if release.status != Status::Deployed => Some(release.status.to_string()),
+        MadeBy::Us { digest: None } => Some(format!("revision {}, rolled back", release.revision)),
+        MadeBy::Us { digest: Some(digest) } if *digest == install.digest() => None,
+        MadeBy::Us { .. } => {
+            Some(format!("revision {} of other values or another chart", release.revision))
+        }
+    };
+    if let Some(from) = from {
+        return Ok(Observation::drifted(what, from, "as asked for"));
+    }
+    objects_as_applied(stack, &release, &install.namespace).await
+}
+
+/// Compares the objects of the release with what helm applied, because helm itself does not look at them again.
+async fn objects_as_applied(
+    stack: &Stack,
+    release: &Release,
+    namespace: &str,
+) -> Result<Observation> {
+    let mut differences = Vec::new();
+    for document in manifests(&release.manifest)? {
+        let desired = Desired::discover(&stack.cluster.client, namespace, document).await?;
+        match desired.compare().await? {
+            Comparison::Same => {}
+            Comparison::Missing => {
+                differences.push(Difference::new(desired.label(), "gone", "there"));
+            }
+            Comparison::Differs(fields) => {
+                differences.extend(fields.into_iter().map(Difference::from));
+            }
+        }
+    }
+    Ok(Observation::compared(differences, || format!("revision {}", release.revision)))
+}
+
+fn manifests(text: &str) -> Result<Vec<Value>> {
+    serde_saphyr::from_multiple::<Value>(text)
+        .map(|documents| documents.into_iter().filter(|document| !document.is_null()).collect())
+        .context("the manifest of a release is not readable YAML")
+}
+
+/// Installs or upgrades, repairing first what a killed helm left behind.
+pub async fn reconcile(stack: &Stack, install: &Install, progress: &Progress<'_>) -> Result<()> {
+    clear_pending(stack, install, progress).await?;
+    progress.say(&format!("helm upgrade --install {}", install.release));
+    stack.helm.upgrade(install).await.with_context(|| format!("release {}", install.release))
+}
+
+async fn clear_pending(stack: &Stack, install: &Install, progress: &Progress<'_>) -> Result<()> {
+    let (name, namespace) = (install.release, install.namespace.as_str());
+    let look = || async {
+        Ok(match stack.helm.status(name, namespace).await? {
+            Some(release) if release.status.is_pending() && !is_stale(&release) => {
+                State::Waiting(format!("another helm works on release {name} ({})", release.status))
+            }
+            _ => State::Ready(String::new()),
+        })
+    };
+    if let Reconciled::Started(busy) =
+        stack.until(&format!("release {name}"), progress, look).await?
+    {
+        return Err(Failure::failed(busy)
+            .hint("without `--no-wait`, `kubectl lastack install` waits for it")
+            .into());
+    }
+    match stack.helm.status(name, namespace).await?.map(|release| release.status) {
+        Some(Status::PendingInstall | Status::Uninstalling) => {
+            progress.say("removing what a killed helm left");
+            stack.helm.uninstall(name, namespace).await
+        }
+        Some(status) if status.is_pending() => {
+            progress.say("rolling back what a killed helm left");
+            stack.helm.rollback(name, namespace, None).await
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_stale(release: &Release) -> bool {
+    release
+        .deployed_at
+        .is_none_or(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs() > STALE)
+}
+
+/// Installs or upgrades and waits until `rollout` says ready; goes back when it cannot get there.
+pub async fn upgrade<F, Fut>(
+    stack: &Stack,
+    install: &Install,
+    deployment: &str,
+    progress: &Progress<'_>,
+    rollout: F,
+) -> Result<Reconciled>
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Result<State>>,
+{
+    let before = stack.helm.status(install.release, &install.namespace).await?;
+    let upgraded = async {
+        reconcile(stack, install, progress).await?;
+        stack.until(&format!("deployment {deployment}"), progress, rollout).await
+    };
+    match upgraded.await {
+        Ok(converged) => Ok(converged),
+        // it may be in the middle of changing its database, and the next run goes on with it
+        Err(error) if error::kind(&error) == Kind::TimedOut => Err(error),
+        // it may be well: only that nobody could see
+        Err(error) if error::of_api_server(&error).is_some() => Err(error.context(format!(
+            "release {} is upgraded and left so; whether it works could not be seen",
+            install.release
+        ))),
+        Err(error) => Err(restore(stack, install, before.as_ref(), error).await),
+    }
+}
+
+/// Goes back to the revision that worked, so that a failed upgrade does not take the service with it.
+async fn restore(
+    stack: &Stack,
+    install: &Install,
+    before: Option<&Release>,
+    failure: anyhow::Error,
+) -> anyhow::Error {
+    let Some(before) = before.filter(|release| release.status == Status::Deployed) else {
+        return failure;
+    };
+    // a helm that was refused, or that another helm was ahead of, made no revision to go back from
+    match stack.helm.status(install.release, &install.namespace).await {
+        Ok(Some(now))
+            if now.revision == before.revision || now.status.is_pending() && !is_stale(&now) =>
+        {
+            return failure;
+        }
+        Ok(_) => {}
+        Err(_) => {
+            return failure.context(format!(
+                "release {} is left as it is; helm cannot say how",
+                install.release
+            ));
+        }
+    }
+    let outcome = match stack
+        .helm
+        .rollback(install.release, &install.namespace, Some(before.revision))
+        .await
+    {
+        Ok(()) => {
+            format!("release {} is back at what revision {} was", install.release, before.revision)
+        }
+        Err(error) => {
+            format!("release {} could not be rolled back: {}", install.release, one_line(&error))
+        }
+    };
+    failure.context(outcome)
+}
+
+/// What a release comes to whose objects are as they should be: its pods must be ready, too.
+pub fn observed(found: Observation, deployment: &str, rollout: State) -> Observation {
+    match rollout.reason() {
+        None => found,
+        Some(reason) => Observation::drifted(format!("deployment {deployment}"), reason, "ready"),
+    }
+}
+
+/// What helm says of a release of the stack's namespace.
+pub async fn runs(stack: &Stack, release: &str) -> Observation {
+    let rows = match stack.releases().await {
+        Ok(rows) => rows,
+        Err(error) => return failed(&error),
+    };
+    let Some(row) = rows.iter().find(|row| row.name == release) else { return not_installed() };
+    let text = format!("{}, chart {}", row.app_version, chart_version(&row.chart));
+    match &row.status {
+        Status::Deployed => Observation::Equal(text),
+        status => fault(format!("{text}, {status}")),
+    }
+}
+
+/// How many pods of a Deployment are ready, of how many.
+pub async fn pods(stack: &Stack, deployment: &str) -> Observation {
+    let counted = async {
+        let deployment = stack
+            .api::<Deployment>()
+            .get(deployment)
+            .await
+            .with_context(|| format!("deployment {deployment}"))?;
+        let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+        let wanted = usize::try_from(wanted).unwrap_or_default();
+        let pods = pods::list(&stack.cluster, &rollout::selector(&deployment)).await?;
+        Ok(readiness(&stack.cluster, &pods, wanted).await)
+    };
+    counted.await.unwrap_or_else(|error| failed(&error))
+}
+
+/// The port of a part's Service, which a person's values may have chosen.
+pub fn port(stack: &Stack, component: ComponentName) -> u16 {
+    let own = stack
+        .settings
+        .values
+        .get(&component)
+        .and_then(|values| values.pointer("/service/port")?.as_u64());
+    own.and_then(|port| u16::try_from(port).ok()).unwrap_or(80)
+}
+
+/// The address of a part inside the cluster.
+pub fn address(stack: &Stack, component: ComponentName, service: &str) -> String {
+    format!("http://{service}.{}.svc{}", stack.namespace(), port_suffix(port(stack, component)))
+}
+
+/// What deleting a release removes: the release and its objects. A release of others is kept.
+///
+/// # Errors
+/// When helm or the API server does not say what there is.
+pub async fn plan_deletion(
+    stack: &Stack,
+    release: &str,
+    namespace: &str,
+    kinds: Kinds,
+) -> Result<Deletion<ObjectRef>> {
+    let found = stack.helm.status(release, namespace).await?;
+    let reference = ObjectRef::release(release);
+    if found.as_ref().is_some_and(|found| found.made_by == MadeBy::Others) {
+        return Ok(Deletion::keeping(vec![reference], "not made by this tool"));
+    }
+    let mut delete: Vec<ObjectRef> = found.map(|_| reference).into_iter().collect();
+    // helm may have forgotten everything of a release while its objects are there
+    let objects = remains::of_release(stack, release, kinds).await?;
+    let own = objects.iter().filter(|object| !object.has_owner());
+    delete.extend(own.map(|object| object.reference()));
+    Ok(Deletion::of(delete))
+}
+
+/// Deletes a release of the stack, its pods before what they have mounted. When their data goes, too, they get little
+/// time: a container that still starts hears no signal, and a database has minutes to write what will be deleted.
+///
+/// # Errors
+/// When something cannot be deleted, or is still there at the deadline.
+pub async fn delete(
+    stack: &Stack,
+    release: &str,
+    kinds: Kinds,
+    options: DeleteOptions,
+    progress: &Progress<'_>,
+) -> Result<()> {
+    delete_pods(stack, release, options, progress).await?;
+    if stack.helm.status(release, stack.namespace()).await?.is_some() {
+        stack.helm.uninstall(release, stack.namespace()).await?;
+    }
+    for object in remains::of_release(stack, release, kinds).await? {
+        object.delete(&stack.cluster).await?;
+    }
+    stack
+        .until_gone(&format!("the end of release {release}"), progress, || async {
+            let left = remains::of_release(stack, release, kinds).await?;
+            let left: Vec<ObjectRef> = left.iter().map(|object| object.reference()).collect();
+            let are_deleted = || format!("{} are being deleted", object::names(&left, ", "));
+            Ok((!left.is_empty()).then(are_deleted))
+        })
+        .await
+}
+
+async fn delete_pods(
+    stack: &Stack,
+    release: &str,
+    options: DeleteOptions,
+    progress: &Progress<'_>,
+) -> Result<()> {
+    let of_release = object::of_release(release);
+    let with_pods = DeleteParams::background();
+    // a pod that is asked to stop gets no shorter time afterwards, so only this tool may ask it first
+    let without_pods = DeleteParams {
+        propagation_policy: Some(PropagationPolicy::Orphan),
+        ..DeleteParams::default()
+    };
+    let sets = if options.keep_data { &with_pods } else { &without_pods };
+    object::delete_all(&stack.api::<Job>(), &of_release, &with_pods).await?;
+    object::delete_all(&stack.api::<StatefulSet>(), &of_release, sets).await?;
+    object::delete_all(&stack.api::<Deployment>(), &of_release, &with_pods).await?;
+    if !options.keep_data {
+        let soon = DeleteParams::default().grace_period(LAST_SECONDS);
+        object::delete_all(&stack.api::<Pod>(), &of_release, &soon).await?;
+    }
+    let object = format!("the end of the pods of release {release}");
+    stack
+        .until_gone(&object, progress, || async {
+            let pods = pods::all(&stack.cluster, &of_release).await?;
+            let left = pods.iter().filter(|pod| !pods::is_done(pod)).count();
+            Ok((left > 0).then(|| format!("{left} pods are being deleted")))
+        })
+        .await
+}
+
+/// The parts of a chart's version that `helm list` joins: `ralph-0.1.0` gives `0.1.0`.
+fn chart_version(chart: &str) -> &str {
+    let start = chart
+        .match_indices('-')
+        .find(|(i, _)| chart[i + 1..].starts_with(|c: char| c.is_ascii_digit()));
+    start.map_or(chart, |(i, _)| &chart[i + 1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_a_chart_is_told_from_its_name() {
+        assert_eq!(chart_version("ralph-0.1.0"), "0.1.0");
+        assert_eq!(chart_version("eck-operator-3.5.0"), "3.5.0");
+        assert_eq!(chart_version("plain"), "plain");
+    }
+
+    #[test]
+    fn a_manifest_of_several_documents_is_read_and_empty_ones_are_left_out() {
+        let text = "---\n# Source: a\nkind: Service\n---\n---\nkind: Deployment\n";
+        let kinds: Vec<_> = manifests(text)
+            .unwrap()
+            .iter()
+            .map(|d| d["kind"].as_str().unwrap().to_string())
+            .collect();
+        assert_eq!(kinds, ["Service", "Deployment"]);
+    }
+}

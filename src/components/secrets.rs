@@ -1,0 +1,247 @@
+//! Secrets of a component: passwords are made once and never overwritten; what follows from them follows.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use rand::RngExt;
+use rand::distr::Alphanumeric;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::cluster::object::{self, FIELD_MANAGER};
+use crate::cluster::secrets::{Data, data_of, get};
+use crate::engine::{Difference, Observation, Reconciled};
+use crate::error::{Diagnosis, Kind};
+use crate::stack::Stack;
+
+/// Letters and digits only: safe in an URL, in YAML and in a shell. 24 of them are 142 bits.
+pub fn password() -> SecretString {
+    rand::rng().sample_iter(Alphanumeric).take(24).map(char::from).collect::<String>().into()
+}
+
+/// A Secret whose random parts are made once and whose other parts follow the program.
+pub struct Keep {
+    pub name: &'static str,
+    /// The Secret's type, such as `Opaque`.
+    pub kind: &'static str,
+    pub labels: serde_json::Value,
+    pub keys: Vec<(&'static str, Key)>,
+}
+
+pub enum Key {
+    Fixed(String),
+    /// Made once, never changed.
+    Password,
+    /// Follows from the other keys: `fits` tells whether a value still does, `make` makes a new one.
+    Derived {
+        fits: fn(&Data, &[u8]) -> bool,
+        make: fn(&Data) -> Result<Vec<u8>>,
+    },
+}
+
+/// What is there under the name of a Secret.
+enum Found {
+    Nothing,
+    AsItShouldBe,
+    /// The keys that are absent or not as they should be, with the values to give them.
+    Wrong(Data),
+    /// Somebody else made it, and these keys are not as they should be: it is not ours to change.
+    Others(Diagnosis),
+}
+
+impl Keep {
+    /// A Secret that a person made beforehand is used as it is, if it has all that is needed.
+    async fn look(&self, stack: &Stack) -> Result<Found> {
+        let Some(secret) = get(&stack.cluster.api(), self.name).await? else {
+            return Ok(Found::Nothing);
+        };
+        let is_ours = object::is_ours(&secret.metadata);
+        let repairs = self.fill(&mut data_of(secret))?;
+        Ok(if repairs.is_empty() {
+            Found::AsItShouldBe
+        } else if is_ours {
+            Found::Wrong(repairs)
+        } else {
+            let (name, namespace) = (self.name, stack.namespace());
+            Found::Others(Diagnosis::new(
+                format!(
+                    "secret {name} of namespace {namespace} was not made by this tool, and lacks what is needed: {}",
+                    keys(&repairs)
+                ),
+                object::others_hint("secret", name, namespace),
+            ))
+        })
+    }
+
+    /// Brings `data` to what it should be and gives what was changed.
+    fn fill(&self, data: &mut Data) -> Result<Data> {
+        let mut changed = Data::new();
+        for (key, rule) in &self.keys {
+            let value = data.get(*key).filter(|value| !value.is_empty());
+            let wanted = match (rule, value) {
+                (Key::Password, Some(_)) => None,
+                (Key::Password, None) => Some(password().expose_secret().as_bytes().to_vec()),
+                (Key::Fixed(text), Some(value)) if text.as_bytes() == value.as_slice() => None,
+                (Key::Fixed(text), _) => Some(text.clone().into_bytes()),
+                (Key::Derived { fits, .. }, Some(value)) if fits(data, value) => None,
+                (Key::Derived { make, .. }, _) => Some(make(data)?),
+            };
+            if let Some(wanted) = wanted {
+                data.insert((*key).to_string(), wanted.clone());
+                changed.insert((*key).to_string(), wanted);
+            }
+        }
+        Ok(changed)
+    }
+
+    pub async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        let secret = format!("secret {}", self.name);
+        Ok(match self.look(stack).await? {
+            Found::Nothing => Observation::Missing(secret),
+            Found::AsItShouldBe => Observation::Equal(secret),
+            Found::Wrong(repairs) => Observation::Drifted(vec![Difference::new(
+                secret,
+                format!("wrong in {}", keys(&repairs)),
+                "as this tool makes it",
+            )]),
+            Found::Others(blocked) => Observation::Blocked(blocked),
+        })
+    }
+
+    pub async fn reconcile(&self, stack: &Stack) -> Result<()> {
+        let api: Api<Secret> = stack.cluster.api();
+        loop {
+            let missing = match self.look(stack).await? {
+                Found::AsItShouldBe => return Ok(()),
+                Found::Others(diagnosis) => {
+                    return Err(diagnosis.into_failure(Kind::Failed).into());
+                }
+                Found::Wrong(repairs) => {
+                    let patch = serde_json::json!({"data": bytes(repairs)});
+                    let params = PatchParams {
+                        field_manager: Some(FIELD_MANAGER.into()),
+                        ..Default::default()
+                    };
+                    api.patch(self.name, &params, &Patch::Merge(&patch))
+                        .await
+                        .with_context(|| format!("secret {}", self.name))?;
+                    return Ok(());
+                }
+                Found::Nothing => self.fresh()?,
+            };
+            let params =
+                PostParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
+            match api.create(&params, &missing).await {
+                Ok(_) => return Ok(()),
+                // somebody made it in between: theirs counts, look again
+                Err(kube::Error::Api(status)) if status.code == 409 => {}
+                Err(error) => return Err(error).with_context(|| format!("secret {}", self.name)),
+            }
+        }
+    }
+
+    /// The command that makes such a Secret, with the values in files.
+    pub fn explain(&self, namespace: &str) -> String {
+        let value = |(key, rule): &(&str, Key)| match rule {
+            Key::Fixed(text) if !text.contains('\n') => format!("--from-literal={key}={text}"),
+            _ => format!("--from-file={key}=FILE"),
+        };
+        let keys: Vec<String> = self.keys.iter().map(value).collect();
+        let kind =
+            if self.kind == "Opaque" { String::new() } else { format!(" --type {}", self.kind) };
+        let name = self.name;
+        format!("kubectl create secret generic {name} -n {namespace}{kind} {}", keys.join(" "))
+    }
+
+    fn fresh(&self) -> Result<Secret> {
+        let mut data = Data::new();
+        self.fill(&mut data)?;
+        let secret = serde_json::json!({
+            "metadata": {"name": self.name, "labels": self.labels},
+            "type": self.kind,
+            "data": bytes(data),
+        });
+        serde_json::from_value(secret).with_context(|| format!("secret {}", self.name))
+    }
+}
+
+/// What these Secrets show together; `detail` when all are as they should be.
+pub async fn observe_all(stack: &Stack, secrets: &[Keep], detail: &str) -> Result<Observation> {
+    let mut differences = Vec::new();
+    let mut missing = Vec::new();
+    for secret in secrets {
+        match secret.observe(stack).await? {
+            Observation::Equal(_) => {}
+            Observation::Missing(what) => missing.push(what),
+            Observation::Drifted(found) => differences.extend(found),
+            other => return Ok(other),
+        }
+    }
+    let is_new = missing.len() == secrets.len();
+    Ok(match missing.first() {
+        Some(_) if is_new => Observation::Missing(missing.join(", ")),
+        _ => {
+            let absent = |what| Difference::new(what, "absent", "there");
+            differences.extend(missing.into_iter().map(absent));
+            Observation::compared(differences, || detail.into())
+        }
+    })
+}
+
+pub async fn reconcile_all(stack: &Stack, secrets: &[Keep], detail: &str) -> Result<Reconciled> {
+    for secret in secrets {
+        secret.reconcile(stack).await?;
+    }
+    Ok(Reconciled::Done(detail.into()))
+}
+
+fn keys(data: &Data) -> String {
+    data.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn bytes(data: Data) -> BTreeMap<String, ByteString> {
+    data.into_iter().map(|(key, value)| (key, ByteString(value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keep() -> Keep {
+        let keys = vec![
+            ("username", Key::Fixed("admin".into())),
+            ("password", Key::Password),
+            (
+                "copy",
+                Key::Derived {
+                    fits: |data, value| data["password"] == value,
+                    make: |data| Ok(data["password"].clone()),
+                },
+            ),
+        ];
+        Keep { name: "s", kind: "Opaque", labels: serde_json::json!({}), keys }
+    }
+
+    #[test]
+    fn a_password_is_made_once_and_what_follows_from_it_follows() {
+        let mut data = Data::new();
+        assert_eq!(keep().fill(&mut data).unwrap().len(), 3);
+        assert_eq!(data["password"].len(), 24);
+        assert_eq!(data["copy"], data["password"]);
+        assert!(keep().fill(&mut data).unwrap().is_empty(), "a second run must change nothing");
+        data.insert("password".into(), b"chosen by a person".to_vec());
+        let changed = keep().fill(&mut data).unwrap();
+        assert_eq!(changed.keys().collect::<Vec<_>>(), ["copy"], "a person's password is kept");
+        assert_eq!(data["copy"], b"chosen by a person");
+    }
+
+    #[test]
+    fn two_passwords_are_never_the_same() {
+        let (a, b) = (password(), password());
+        assert_ne!(a.expose_secret(), b.expose_secret());
+        assert!(a.expose_secret().chars().all(|c| c.is_ascii_alphanumeric()));
+    }
+}

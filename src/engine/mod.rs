@@ -1,0 +1,15 @@
+//! The engine: a graph of nodes, and the walks that reconcile, plan and delete it.
+//!
+//! A node is a [`Resource`] (observe, reconcile, delete, explain) or a [`Check`] (observe). The engine is generic over
+//! the [`Context`] that nodes work in. It knows neither Kubernetes nor a terminal.
+
+pub mod graph;
+mod node;
+mod observation;
+mod report;
+mod walk;
+
+pub use node::{Check, Context, DeleteOptions, Deletion, Id, Node, Reconciled, Resource, Scope};
+pub use observation::{Difference, Observation};
+pub use report::{Event, Progress, Report};
+pub use walk::Summary;

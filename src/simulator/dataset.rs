@@ -1,0 +1,217 @@
+//! Writes generated statements as files, with the figures that dashboards must show for them.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::{Compression, GzBuilder};
+
+use crate::xapi::batch::Batch;
+use crate::xapi::reader::ANSWERS_FILE;
+
+use super::expected::Collector;
+use super::{Generator, TERM_STATEMENTS};
+
+/// The seed and the number of statements of the data set in this repository: one term.
+pub const DEFAULT_SEED: u64 = 1;
+pub const DEFAULT_COUNT: u64 = TERM_STATEMENTS;
+/// Statements in each file.
+const FILE_STATEMENTS: u64 = 1000;
+const PREFIX: &str = "statements-";
+const SUFFIX: &str = ".json.gz";
+
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error("{} cannot be written: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{} is not one of the files to be written: remove it, or choose another directory", .0.display())]
+    Stranger(PathBuf),
+}
+
+/// Writes the first `count` statements of a seed to `statements-00.json.gz` and so on, and their figures to
+/// [`ANSWERS_FILE`]. Each file is there as a whole or not at all. Returns the files in the order of writing.
+///
+/// A directory with other statement files is refused, because reading it would mix two data sets.
+pub fn write(directory: &Path, seed: u64, count: u64) -> Result<Vec<PathBuf>, WriteError> {
+    let names = file_names(count);
+    fs::create_dir_all(directory)
+        .map_err(|source| WriteError::Io { path: directory.to_owned(), source })?;
+    refuse_strangers(directory, &names)?;
+
+    let mut generator = Generator::new(seed);
+    let mut collector = Collector::default();
+    let mut batch = Batch::new();
+    let mut written = Vec::new();
+    let mut left = count;
+    for name in &names {
+        let statements = left.min(FILE_STATEMENTS);
+        left -= statements;
+        generator.fill_and_observe(&mut batch, statements as usize, |event, learner| {
+            collector.observe(event, learner)
+        });
+        written.push(write_whole(directory, name, |file| write_gzip(file, batch.body()))?);
+    }
+    let answers = collector.answers(seed);
+    written.push(write_whole(directory, ANSWERS_FILE, |file| {
+        serde_json::to_writer_pretty(&mut *file, &answers)?;
+        file.write_all(b"\n")
+    })?);
+    Ok(written)
+}
+
+/// With as many digits as the last of them needs, so that their order is the order of their names.
+fn file_names(count: u64) -> Vec<String> {
+    let files = count.div_ceil(FILE_STATEMENTS);
+    let width = files.saturating_sub(1).to_string().len().max(2);
+    (0..files).map(|number| format!("{PREFIX}{number:0width$}{SUFFIX}")).collect()
+}
+
+fn refuse_strangers(directory: &Path, names: &[String]) -> Result<(), WriteError> {
+    let fault = |source| WriteError::Io { path: directory.to_owned(), source };
+    for entry in fs::read_dir(directory).map_err(fault)? {
+        let path = entry.map_err(fault)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(PREFIX)
+            && name.ends_with(SUFFIX)
+            && names.iter().all(|known| *known != name)
+        {
+            return Err(WriteError::Stranger(path));
+        }
+    }
+    Ok(())
+}
+
+/// Neither time nor name go into the file, so that the same statements give the same file.
+fn write_gzip(file: &mut impl Write, body: &[u8]) -> io::Result<()> {
+    let mut encoder = GzBuilder::new().mtime(0).write(file, Compression::best());
+    encoder.write_all(body)?;
+    encoder.write_all(b"\n")?;
+    encoder.finish()?;
+    Ok(())
+}
+
+fn write_whole(
+    directory: &Path,
+    name: &str,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<PathBuf, WriteError> {
+    let path = directory.join(name);
+    let partial = directory.join(format!(".{name}.partial"));
+    let result = File::create(&partial)
+        .and_then(|file| {
+            let mut file = BufWriter::new(file);
+            write(&mut file)?;
+            file.into_inner()?.sync_all()
+        })
+        .and_then(|()| fs::rename(&partial, &path));
+    match result {
+        Ok(()) => Ok(path),
+        Err(source) => {
+            // It may not exist; the error to report is the first one.
+            _ = fs::remove_file(&partial);
+            Err(WriteError::Io { path, source })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use flate2::read::GzDecoder;
+
+    use super::*;
+    use crate::simulator::Generated;
+    use crate::xapi::batch::Source;
+    use crate::xapi::reader::{Input, Limits, Reader};
+
+    /// The data set of this repository: see its README.md.
+    const CHECKED_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
+
+    fn unpacked(path: &Path) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        GzDecoder::new(File::open(path).unwrap()).read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn names(directory: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(directory)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_checked_in_data_set_is_the_one_of_its_seed() {
+        let (mut generator, mut collector) = (Generator::new(DEFAULT_SEED), Collector::default());
+        let mut batch = Batch::new();
+        let mut expected = file_names(DEFAULT_COUNT);
+        for name in &expected {
+            generator.fill_and_observe(&mut batch, FILE_STATEMENTS as usize, |event, learner| {
+                collector.observe(event, learner)
+            });
+            assert!(
+                unpacked(&Path::new(CHECKED_IN).join(name)) == [batch.body(), b"\n"].concat(),
+                "data/{name} has other statements"
+            );
+        }
+        let answers =
+            serde_json::to_string_pretty(&collector.answers(DEFAULT_SEED)).unwrap() + "\n";
+        assert!(
+            fs::read_to_string(Path::new(CHECKED_IN).join(ANSWERS_FILE)).unwrap() == answers,
+            "data/{ANSWERS_FILE} has other figures"
+        );
+        expected.splice(0..0, ["README.md".to_owned(), ANSWERS_FILE.to_owned()]);
+        assert_eq!(names(Path::new(CHECKED_IN)), expected);
+    }
+
+    #[test]
+    fn a_written_data_set_is_read_back_as_it_was_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let written = write(directory.path(), 7, 1500).unwrap();
+        assert_eq!(
+            names(directory.path()),
+            ["answers.json", "statements-00.json.gz", "statements-01.json.gz"]
+        );
+        assert_eq!(written.len(), 3);
+        let inputs = Input::from_path(directory.path()).unwrap();
+        let mut read = Reader::new(inputs, Limits::default(), jiff::Timestamp::UNIX_EPOCH);
+        let mut made = Generated::new(7, 1500, 1000);
+        let (mut from_files, mut from_seed) = (Batch::new(), Batch::new());
+        while made.fill(&mut from_seed).unwrap() {
+            assert!(read.fill(&mut from_files).unwrap());
+            assert_eq!(from_files.body(), from_seed.body());
+        }
+        assert!(!read.fill(&mut from_files).unwrap());
+    }
+
+    #[test]
+    fn file_names_sort_in_the_order_of_their_statements() {
+        assert_eq!(file_names(1), ["statements-00.json.gz"]);
+        assert_eq!(file_names(22_000).last().unwrap(), "statements-21.json.gz");
+        let many = file_names(100_001);
+        assert_eq!(
+            (many[0].as_str(), many.len(), many.is_sorted()),
+            ("statements-000.json.gz", 101, true)
+        );
+    }
+
+    #[test]
+    fn files_of_another_data_set_are_not_mixed_with() {
+        let directory = tempfile::tempdir().unwrap();
+        write(directory.path(), 1, 1500).unwrap();
+        let error = write(directory.path(), 1, 1000).unwrap_err().to_string();
+        assert!(error.ends_with("statements-01.json.gz is not one of the files to be written: remove it, or choose another directory"));
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, "").unwrap();
+        let error = write(&file, 1, 1).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{} cannot be written: ", file.display())), "{error}");
+    }
+}
