@@ -279,7 +279,8 @@ fn an_elasticsearch_of_somebody_else() {
     let lab = Lab::empty();
     let theirs = json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch",
                         "metadata": {"name": "data-lake", "namespace": NAMESPACE}, "spec": {"version": "7.17.0"}});
-    lab.kubernetes.put(operator()).put([theirs.clone()]);
+    lab.kubernetes.put(operator()).put([theirs]);
+    let theirs = lab.kubernetes.object(crate::support::stack::DATA_LAKE).expect("theirs");
     let ended = lab.machine.run("install");
     ended
         .exits(1)
@@ -314,18 +315,16 @@ fn a_release_of_somebody_else() {
 fn a_secret_of_somebody_else_that_lacks_what_is_needed() {
     let lab = Lab::empty();
     let theirs = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "lrs-ralph", "namespace": NAMESPACE}, "data": {"password": "dGhlaXJz"}});
-    lab.kubernetes.put([theirs.clone()]);
+    lab.kubernetes.put([theirs]);
+    let path = "/api/v1/namespaces/alice/secrets/lrs-ralph";
+    let theirs = lab.kubernetes.object(path).expect("theirs");
     let ended = lab.machine.run("install");
     ended
         .exits(1)
         .says("secret lrs-ralph of namespace alice was not made by this tool, and lacks what is needed: auth.json, moodle-password, username")
         .says("kubectl label secret lrs-ralph -n alice app.kubernetes.io/managed-by=kubectl-lastack");
     lab.machine.run("uninstall --yes").exits(0).never_shows("secret lrs-ralph");
-    assert_eq!(
-        lab.kubernetes.object("/api/v1/namespaces/alice/secrets/lrs-ralph"),
-        Some(theirs),
-        "it should be left as it is"
-    );
+    assert_eq!(lab.kubernetes.object(path), Some(theirs), "it should be left as it is");
 }
 
 #[test]
@@ -333,13 +332,12 @@ fn a_secret_that_a_person_made_beforehand_is_used_and_theirs() {
     let lab = Lab::empty();
     let theirs = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "lms-postgresql", "namespace": NAMESPACE},
                         "data": {"password": "dGhlaXJz"}});
-    lab.kubernetes.put([theirs.clone()]);
+    lab.kubernetes.put([theirs]);
+    let path = "/api/v1/namespaces/alice/secrets/lms-postgresql";
+    let theirs = lab.kubernetes.object(path).expect("theirs");
     lab.machine.run("install").exits(0);
     lab.machine.run("uninstall --yes").exits(0).never_shows("secret lms-postgresql");
-    assert_eq!(
-        lab.kubernetes.object("/api/v1/namespaces/alice/secrets/lms-postgresql"),
-        Some(theirs)
-    );
+    assert_eq!(lab.kubernetes.object(path), Some(theirs));
 }
 
 #[test]

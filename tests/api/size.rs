@@ -137,7 +137,8 @@ fn who_may_not_see_it_is_not_told_of_a_fault_and_one_of_others_is_left_alone() {
     let mut theirs: Value = lab.kubernetes.object(SIZE).expect("the CronJob");
     theirs["metadata"]["labels"] = json!({});
     theirs["spec"]["schedule"] = json!("0 0 * * *");
-    lab.kubernetes.put([theirs.clone()]);
+    lab.kubernetes.put([theirs]);
+    let theirs = lab.kubernetes.object(SIZE).expect("the CronJob");
     lab.machine
         .run("install")
         .exits(1)

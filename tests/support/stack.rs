@@ -184,11 +184,14 @@ impl Lab {
             .forwards("data-lake-es-default-0", elasticsearch.server.address())
             .forwards("lrs-ralph-0", lrs.server.address());
         let authority = base64::engine::general_purpose::STANDARD.encode(&elasticsearch.authority);
-        kubernetes.reacts(Method::PATCH, DATA_LAKE, move |world, request| {
-            if !request.query.contains("dryRun") {
-                made_by_the_operator(&authority).into_iter().for_each(|object| world.put(object));
-            }
-            None
+        kubernetes.then(Method::PATCH, DATA_LAKE, move |world| {
+            let mut data_lake = world.object(DATA_LAKE).expect("what was applied");
+            data_lake["status"] = json!({
+                "phase": "Ready", "health": "green", "availableNodes": 1, "version": "8.19.21",
+                "observedGeneration": data_lake["metadata"]["generation"],
+            });
+            world.put(data_lake);
+            made_by_the_operator(&authority).into_iter().for_each(|object| world.put(object));
         });
         // the CronJob's controller learns at once of a run that is over at once
         kubernetes.reacts(
@@ -293,9 +296,6 @@ fn made_by_the_operator(authority: &str) -> Vec<Value> {
     let labels = data_lake_labels();
     let secret = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}, "data": data});
     vec![
-        json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch",
-               "metadata": {"name": "data-lake", "namespace": NAMESPACE, "generation": 1},
-               "status": {"phase": "Ready", "health": "green", "availableNodes": 1, "version": "8.19.21", "observedGeneration": 1}}),
         secret("data-lake-es-http-certs-public", json!({"ca.crt": authority})),
         secret(
             "data-lake-es-elastic-user",
