@@ -16,7 +16,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::server::{Answer, Request, Server};
-use super::streams::{Ended, Exec, Stream};
+use super::streams::{Exec, Exited, Stream};
 use metadata::Numbers;
 use place::Place;
 
@@ -44,7 +44,7 @@ pub struct World {
     version: Option<String>,
 }
 
-type Commands = Arc<dyn Fn(&[String], &[u8]) -> Ended + Send + Sync>;
+type Commands = Arc<dyn Fn(&[String], &[u8]) -> Exited + Send + Sync>;
 type Reaction = Box<dyn FnMut(&mut World, &Request) -> Option<Answer> + Send>;
 type Controller = Box<dyn FnMut(&mut World) + Send>;
 
@@ -162,7 +162,7 @@ impl Kubernetes {
     pub fn executes(
         &self,
         pod: &str,
-        commands: impl Fn(&[String], &[u8]) -> Ended + Send + Sync + 'static,
+        commands: impl Fn(&[String], &[u8]) -> Exited + Send + Sync + 'static,
     ) -> &Self {
         self.world().commands.push((pod.into(), Arc::new(commands)));
         self
