@@ -104,13 +104,22 @@ fn explain_shows_commands_without_a_secret() {
 #[test]
 fn explained_lines_are_commands_or_headings() {
     let ended = Lab::empty().machine.run("install --explain");
-    for line in ended.stdout.lines() {
-        assert!(
-            ["# ", "kubectl ", "helm ", "curl ", "unzip "]
-                .iter()
-                .any(|start| line.starts_with(start)),
-            "no command: {line}"
-        );
+    ended.exits(0);
+    let is_command = |line: &str| {
+        ["kubectl ", "helm ", "curl ", "unzip "].iter().any(|start| line.starts_with(start))
+    };
+    let lines = ended.lines();
+    for line in &lines {
+        assert!(line.starts_with("# ") || is_command(line), "no command: {line}\n{ended}");
+    }
+    // each component is there, with the command that makes it
+    for step in
+        ["operator.release", "datalake.resource", "lrs.release", "lms.release", "dataviz.release"]
+    {
+        let heading = format!("# {step}");
+        let at = lines.iter().position(|line| **line == *heading);
+        let next = at.and_then(|at| lines.get(at + 1)).copied().unwrap_or_default();
+        assert!(is_command(next), "a command should follow `{heading}`\n{ended}");
     }
 }
 

@@ -419,7 +419,9 @@ fn a_trace_follows_the_event_to_the_data_lake_and_takes_it_away_again() {
         (&json!(true), &json!("passed"))
     );
     assert!(fs::read_to_string(&junit).unwrap().contains("datalake.document"));
-    assert!(called(&lab, "event").iter().all(|input| input["do"] != "forget"));
+    let events = called(&lab, "event");
+    assert!(events.iter().any(|input| input["do"] == "follow"), "{events:?}");
+    assert!(events.iter().all(|input| input["do"] != "forget"), "{events:?}");
     lab.machine.run("trace").exits(0).prints("found by its id");
     assert!(called(&lab, "event").iter().any(|input| input["do"] == "forget"));
     lab.machine.run("statements").exits(0).says("The LRS has no such statement");

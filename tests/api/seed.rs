@@ -149,6 +149,7 @@ fn a_statement_without_id_and_time_is_there_when_it_comes_again() {
     machine.write("bare.json", array(&bare));
     seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 0 already there, 0 refused");
     let first = lrs.stored();
+    assert_eq!(first.len(), 3);
     assert!(
         first.values().all(|statement| statement["timestamp"].is_string()),
         "each gets the time of the run: {first:?}"
