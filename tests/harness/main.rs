@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod comparison;
 mod context;
 mod kubernetes;
 mod parts;

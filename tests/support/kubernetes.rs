@@ -1,10 +1,12 @@
 //! A Kubernetes API server without a cluster: objects are data, faults are put over them.
 
 mod defaults;
+mod fields;
 mod kinds;
 mod metadata;
 mod ownership;
 mod place;
+mod rejections;
 mod requests;
 mod selectors;
 

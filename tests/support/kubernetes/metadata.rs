@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::kinds;
+
 /// The creation time of objects that a test puts there: they are not new.
 pub const LONG_AGO: &str = "2026-01-01T00:00:00Z";
 
@@ -118,9 +120,7 @@ pub fn partial(object: &Value) -> Value {
 
 /// The object as the item of a list: those of Kubernetes' own kinds do not repeat their kind.
 pub fn item(object: &Value) -> Value {
-    let is_own = object["apiVersion"].as_str().is_some_and(|version| {
-        !version.split('/').next().is_some_and(|group| group.ends_with(".co"))
-    });
+    let is_own = !object["apiVersion"].as_str().is_some_and(kinds::is_custom);
     let mut item: Map<String, Value> = object.as_object().cloned().unwrap_or_default();
     if is_own {
         item.remove("kind");

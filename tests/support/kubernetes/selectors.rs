@@ -3,6 +3,8 @@
 
 use serde_json::Value;
 
+use super::kinds;
+
 /// A label selector or a field selector: all of its terms must hold.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Selector(Vec<Term>);
@@ -30,13 +32,13 @@ impl Selector {
     ///
     /// # Errors
     /// Names the field that is not supported, or the term that cannot be read.
-    pub fn of_fields(text: &str, kind: &str) -> Result<Self, String> {
+    pub fn of_fields(text: &str, (api_version, kind): (&str, &str)) -> Result<Self, String> {
         let of_kind = supported(kind);
         let term = |text: &str| {
             let (key, is_equal, value) = comparison(text)
                 .ok_or_else(|| format!("invalid selector: '{text}'; can't understand '{text}'"))?;
             if !GENERAL.contains(&key) && !of_kind.contains(&key) {
-                return Err(match of_kind.is_empty() && !is_custom(kind) {
+                return Err(match of_kind.is_empty() && !kinds::is_custom(api_version) {
                     true => format!(
                         "\"{key}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
                     ),
@@ -118,11 +120,6 @@ fn supported(kind: &str) -> &'static [&'static str] {
         "Node" => &["spec.unschedulable"],
         _ => &[],
     }
-}
-
-/// Custom resources have the words of kinds with an index.
-fn is_custom(kind: &str) -> bool {
-    ["Elasticsearch", "Kibana"].contains(&kind)
 }
 
 /// The terms of a label selector. A comma between parentheses separates values.
