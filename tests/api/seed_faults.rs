@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::support::lrs::{Lrs, PASSWORD, USER};
 use crate::support::server::{Answer, nobody};
-use crate::support::stack::Lab;
+use crate::support::stack::MockedStack;
 use crate::support::statements::{array, id, statement, statements};
 
 use super::seed::{machine, seed};
@@ -143,7 +143,7 @@ fn a_wrong_door_is_knocked_at_once() {
 
 #[test]
 fn a_port_forward_that_the_user_may_not_open_is_not_tried_again() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let sentence = lab.hides_pods();
     let ended = lab.machine.run("seed --count 10");
     ended.exits(4).says(sentence).says("after 0 statements were stored");
@@ -152,7 +152,7 @@ fn a_port_forward_that_the_user_may_not_open_is_not_tried_again() {
 
 #[test]
 fn an_index_that_takes_nothing_is_named_beside_what_the_lrs_says() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let mut index = lab.elasticsearch.index().expect("the index");
     index["settings"]["index.blocks.read_only_allow_delete"] = json!("true");
     lab.elasticsearch.has_index(index);
@@ -165,7 +165,7 @@ fn an_index_that_takes_nothing_is_named_beside_what_the_lrs_says() {
 
 #[test]
 fn a_proof_that_is_interrupted_is_made_all_the_same() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.elasticsearch
         .next("/statements/_refresh", [Answer::Cut])
         .next("/statements/_count", [Answer::text(503, "busy"), Answer::text(429, "busy")]);
@@ -179,7 +179,7 @@ fn a_proof_that_is_interrupted_is_made_all_the_same() {
 
 #[test]
 fn a_proof_that_cannot_be_made_leaves_the_report_of_what_was_sent() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let asked = || {
         lab.elasticsearch
             .server

@@ -149,8 +149,8 @@ pub fn lms_objects() -> Vec<Value> {
     ]
 }
 
-/// A cluster with everything that answers behind it.
-pub struct Lab {
+/// A stack of stand-ins, and a machine on which the program finds them. The tests on a real cluster have `Cluster`.
+pub struct MockedStack {
     pub machine: Machine,
     pub kubernetes: Kubernetes,
     pub helm: Helm,
@@ -160,7 +160,7 @@ pub struct Lab {
     pub moodle: Moodle,
 }
 
-impl Lab {
+impl MockedStack {
     /// A cluster without a stack, in which the operator and the charts do their work at once.
     pub fn empty() -> Self {
         let lrs = Lrs::open();
@@ -221,7 +221,7 @@ impl Lab {
 
     /// A cluster in which `install` has been run, which is done once for all tests of a program.
     pub fn installed() -> Self {
-        static INSTALLED: LazyLock<Memory> = LazyLock::new(|| Memory::of(&Lab::install()));
+        static INSTALLED: LazyLock<Memory> = LazyLock::new(|| Memory::of(&MockedStack::install()));
         let lab = Self::empty();
         INSTALLED.bring_back(&lab);
         lab
@@ -267,7 +267,7 @@ struct Memory {
 }
 
 impl Memory {
-    fn of(lab: &Lab) -> Self {
+    fn of(lab: &MockedStack) -> Self {
         Self {
             objects: lab.kubernetes.objects(),
             helm: lab.helm.memory(),
@@ -278,7 +278,7 @@ impl Memory {
         }
     }
 
-    fn bring_back(&self, lab: &Lab) {
+    fn bring_back(&self, lab: &MockedStack) {
         lab.kubernetes.has_come_to(self.objects.clone());
         lab.helm.remembers(&self.helm);
         lab.elasticsearch.has_indices(self.indices.clone());
