@@ -41,10 +41,21 @@ unit: ## tests that need no cluster; helm renders the charts
 	# most of them wait for an answer most of the time
 	cargo test --locked -- --test-threads=$$(( 4 * $$(nproc) ))
 
-e2e: machine ## tests on the sandbox, with helm 3 and helm 4, and in a browser
-	command -v chromedriver >/dev/null && /usr/bin/python3 -c 'import selenium' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq chromium chromium-driver python3-selenium; }
-	# the tests bring the cluster up themselves
-	sandbox/up --build-only
+# set here, so that no variable of the environment chooses the cluster
+CONTEXT := lastack-sandbox
+IMAGE_REGISTRY :=
+PLUGIN :=
+
+e2e: ## tests on the sandbox, with helm 3 and helm 4, and in a browser (CONTEXT=name IMAGE_REGISTRY=... PLUGIN=zip: another cluster)
+	if [ "$(CONTEXT)" = lastack-sandbox ]; then
+	  sandbox/check --machine
+	  command -v chromedriver >/dev/null && /usr/bin/python3 -c 'import selenium' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq chromium chromium-driver python3-selenium; }
+	  # the tests bring the cluster up themselves
+	  sandbox/up --build-only
+	fi
+	export LASTACK_E2E_CONTEXT="$(CONTEXT)"
+	if [ -n "$(IMAGE_REGISTRY)" ]; then export LASTACK_E2E_IMAGE_REGISTRY="$(IMAGE_REGISTRY)"; fi
+	if [ -n "$(PLUGIN)" ]; then export LASTACK_PLUGIN="$(PLUGIN)"; fi
 	# all at once: two of them work, one on the shared stack and one beside it, and the others wait for their turn
 	cargo test --locked --test e2e -- --test-threads=64
 
@@ -55,6 +66,7 @@ bench: ## measure against the tutorial's pipeline, kubectl and helm; it begins w
 	variables=$$(sandbox/env)
 	eval "$$variables"
 	cargo bench --locked --bench generator
+	# builds the program as it is published, and measures that
 	cargo bench --locked --bench peers -- --context lastack-sandbox --helm "$${KUBECONFIG%/*}/helm4/helm" # itself, not what runs it in the sandbox's network
 
 .PHONY: help machine build demo test check unit e2e bench

@@ -238,6 +238,7 @@ mod krew {
                 "{short:?} says what goes without saying: {word}"
             );
         }
+        assert!(!spec.description.is_empty(), "the manifest should describe the plugin");
         for line in spec.description.lines().chain(spec.caveats.lines()) {
             assert!(line.len() <= 80, "{line:?} has at most 80 characters");
             assert!(
@@ -457,6 +458,7 @@ mod chart {
             pinned.iter().map(|line| name(line)).collect::<BTreeSet<_>>(),
             wanted.iter().map(|line| name(line)).collect::<BTreeSet<_>>()
         );
+        assert!(!pinned.is_empty(), "there should be drivers");
         for line in &pinned {
             assert!(line.contains("==") && line.contains("--hash=sha256:"), "{line}");
         }

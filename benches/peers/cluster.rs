@@ -49,7 +49,7 @@ pub fn with_stack(
     measure: impl FnOnce(&Place, &mut Table) -> Result<()>,
 ) -> Result<()> {
     let place = Place {
-        program: &args.program,
+        program: args.program(),
         context,
         namespace: &args.namespace,
         kubectl: &args.kubectl,

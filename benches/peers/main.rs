@@ -16,8 +16,9 @@ mod startup;
 mod table;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
 use table::Table;
@@ -33,9 +34,9 @@ struct Args {
     /// Statements of the row about memory, sent once
     #[arg(long, default_value_t = 10_000_000)]
     large: u64,
-    /// The program under test; unless told otherwise the one that `cargo bench` built
-    #[arg(long, default_value = env!("CARGO_BIN_EXE_kubectl-lastack"))]
-    program: PathBuf,
+    /// The program under test; unless told otherwise it is built as it is published
+    #[arg(long)]
+    program: Option<PathBuf>,
     /// kubectl to compare with
     #[arg(long, default_value = "kubectl")]
     kubectl: PathBuf,
@@ -71,10 +72,13 @@ enum Part {
 }
 
 fn main() -> Result<()> {
-    let args = Args::parse();
+    let mut args = Args::parse();
     if let Some(count) = args.make {
         sends::make(count);
         return Ok(());
+    }
+    if args.program.is_none() {
+        args.program = Some(published()?);
     }
     println!("{}\n", table::machine());
     let mut table = Table::new();
@@ -98,6 +102,30 @@ fn measure_all(args: &Args, table: &mut Table) -> Result<()> {
         dashboards::measure(args, table)?;
     }
     Ok(())
+}
+
+impl Args {
+    fn program(&self) -> &Path {
+        self.program.as_deref().expect("main has chosen the program")
+    }
+}
+
+/// The program in the profile `dist`, which is what users get. What `cargo bench` builds has another size: cargo ignores
+/// `panic = "abort"` there.
+fn published() -> Result<PathBuf> {
+    say("building the program as it is published");
+    let built = Path::new(env!("CARGO_BIN_EXE_kubectl-lastack"));
+    let name = built.file_name().context("a program has a name")?;
+    let target = built.ancestors().nth(2).context("a program has a target directory")?;
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--locked", "--quiet", "--profile", "dist", "--bin", "kubectl-lastack"])
+        .arg("--target-dir")
+        .arg(target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .context("cannot start cargo")?;
+    ensure!(status.success(), "cargo build --profile dist ended with {status}");
+    Ok(target.join("dist").join(name))
 }
 
 /// The example data set of the repository.

@@ -29,7 +29,7 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
     fs::write(&account, "admin:password\n")?;
     let pipeline = Pipeline::new(&data(), &sink.endpoint(), "admin", "password")?;
     let bytes = expected_bytes();
-    let seed = || seed(&args.program, &sink, &account);
+    let seed = || seed(args.program(), &sink, &account);
     let peer = || checked(&sink, TERM_STATEMENTS, bytes, &mut pipeline.command());
     let count_of = |count: u64| ["--count".to_string(), count.to_string()];
 

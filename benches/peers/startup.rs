@@ -1,6 +1,6 @@
 //! What commands cost that contact no cluster, and how large the program is.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -26,7 +26,7 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
     ] {
         let Some(peer) = peer else { continue };
         let [ours_runs, peer_runs] =
-            measure::in_turns(args.rounds, || start(&args.program, ours), || start(peer, theirs))?;
+            measure::in_turns(args.rounds, || start(args.program(), ours), || start(peer, theirs))?;
         let name = format!(
             "{} {}",
             peer.file_name().unwrap_or_default().to_string_lossy(),
@@ -43,7 +43,7 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
     }
     if let Some(helm) = helm {
         let (ours, theirs) =
-            (Samples::new([megabytes(&args.program)?]), Samples::new([megabytes(helm)?]));
+            (Samples::new([megabytes(args.program())?]), Samples::new([megabytes(helm)?]));
         table.compare(
             "size of the program",
             "MB",
@@ -55,9 +55,9 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// The program itself, without links; says so when it is not there.
-fn resolve(name: &str, program: &Path) -> Option<std::path::PathBuf> {
-    let found = which::which(program).ok().and_then(|path| path.canonicalize().ok());
+/// Where the program is; says so when it is not there. A link stays one: a program of many names looks at its own.
+fn resolve(name: &str, program: &Path) -> Option<PathBuf> {
+    let found = which::which(program).ok();
     if found.is_none() {
         say(&format!("left out: start-up against {name}, as there is no {}", program.display()));
     }

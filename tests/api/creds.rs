@@ -3,13 +3,13 @@
 use http::Method;
 use serde_json::json;
 
-use crate::support::stack::Lab;
+use crate::support::stack::MockedStack;
 
 use super::install::secret;
 
 #[test]
 fn passwords_are_hidden_until_a_component_is_named() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let password = &secret(&lab, "lrs-ralph")["password"];
     lab.machine
         .run("creds")
@@ -30,7 +30,7 @@ fn passwords_are_hidden_until_a_component_is_named() {
 
 #[test]
 fn programs_get_lines_or_a_document() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let password = &secret(&lab, "lrs-ralph")["password"];
     lab.machine
         .run("creds lrs -o env")
@@ -62,7 +62,7 @@ fn programs_get_lines_or_a_document() {
 
 #[test]
 fn where_to_use_them_is_outside_the_cluster_when_the_part_is_there() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     for (service, address) in [("lrs-ralph", "192.0.2.7"), ("dataviz-superset", "192.0.2.8")] {
         let mut object = lab
             .kubernetes
@@ -81,7 +81,7 @@ fn where_to_use_them_is_outside_the_cluster_when_the_part_is_there() {
 
 #[test]
 fn a_part_goes_by_the_name_that_status_shows_too() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     for (shown, name) in [("moodle", "lms"), ("ralph", "lrs"), ("superset", "dataviz")] {
         assert_eq!(
             lab.machine.run(&format!("creds {shown}")).exits(0).stdout,
@@ -98,7 +98,7 @@ fn a_part_goes_by_the_name_that_status_shows_too() {
 
 #[test]
 fn without_a_stack_it_says_who_makes_them() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine
         .run("creds")
         .exits(1)
@@ -110,7 +110,7 @@ fn without_a_stack_it_says_who_makes_them() {
 
 #[test]
 fn a_secret_that_the_user_may_not_read_costs_its_row_and_names_the_permission() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let sentence = "secrets \"lrs-ralph\" is forbidden: User \"alice\" cannot get resource \"secrets\" in API group \"\" in the namespace \"alice\"";
     lab.kubernetes.forbids(Method::GET, "/api/v1/namespaces/alice/secrets/lrs-ralph", sentence);
     lab.machine.run("creds lrs").exits(4).prints_nothing().says(sentence);

@@ -5,14 +5,14 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::support::server::Answer;
-use crate::support::stack::{Lab, NAMESPACE, dataviz_database_labels, node, stuck_pod};
+use crate::support::stack::{MockedStack, NAMESPACE, dataviz_database_labels, node, stuck_pod};
 
 /// The uuid of an asset that a person made.
 const THEIRS: &str = "6f3a3b5e-0000-4000-8000-0000000000d0";
 
 #[test]
 fn install_brings_the_connection_and_the_dashboards() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     assert_eq!(lab.superset.titles("databases"), ["Data lake"]);
     assert_eq!(lab.superset.titles("dashboards").len(), 3);
     let values = lab
@@ -32,7 +32,7 @@ fn install_brings_the_connection_and_the_dashboards() {
 
 #[test]
 fn a_connection_that_a_person_named_as_ours_stays_theirs() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.superset.person_makes("databases", json!({"database_name": "Data lake", "uuid": THEIRS}));
     lab.machine
         .run("install")
@@ -47,7 +47,7 @@ fn a_connection_that_a_person_named_as_ours_stays_theirs() {
 
 #[test]
 fn an_import_that_superset_refuses_is_an_error_that_names_the_file() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine.run("install --only lrs").exits(0);
     let refusal = json!({"errors": [{"message": "Error importing assets", "extra": {"charts/videos.yaml": {"viz_type": ["Missing"]}}}]});
     for _ in 0..3 {
@@ -65,7 +65,7 @@ fn an_import_that_superset_refuses_is_an_error_that_names_the_file() {
 
 #[test]
 fn a_driver_that_cannot_be_imported_is_said_with_where_to_look() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.superset.has_no_driver();
     lab.machine
         .run("install")
@@ -76,7 +76,7 @@ fn a_driver_that_cannot_be_imported_is_said_with_where_to_look() {
 
 #[test]
 fn a_password_that_superset_no_longer_has_right_is_brought_again() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let secret = "/api/v1/namespaces/alice/secrets/data-lake-user-dashboards";
     let mut changed = lab.kubernetes.object(secret).expect("the account");
     changed["data"]["password"] = json!("Y2hhbmdlZA==");
@@ -88,7 +88,7 @@ fn a_password_that_superset_no_longer_has_right_is_brought_again() {
 
 #[test]
 fn what_a_person_sets_of_the_connection_stays_and_where_it_leads_does_not() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let imports = lab.superset.imports();
     lab.superset.person_edits("Data lake", |lake| {
         (lake["cache_timeout"], lake["database_name"]) = (json!(60), json!("Our lake"))
@@ -118,7 +118,7 @@ fn what_a_person_sets_of_the_connection_stays_and_where_it_leads_does_not() {
 
 #[test]
 fn a_password_of_a_person_is_no_fault_and_one_of_the_tool_is() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.superset.refuses("admin");
     lab.machine.run("status").exits(0).prints("login ok, admin has a password of their own");
     lab.superset.refuses("lastack");
@@ -132,7 +132,7 @@ fn a_password_of_a_person_is_no_fault_and_one_of_the_tool_is() {
 
 #[test]
 fn a_database_that_is_down_is_named_with_its_pod_and_the_reason() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let path = "/apis/apps/v1/namespaces/alice/statefulsets/dataviz-postgresql";
     let well = lab.kubernetes.object(path).expect("the database");
     let mut down = well.clone();
@@ -176,7 +176,7 @@ fn a_database_that_is_down_is_named_with_its_pod_and_the_reason() {
 
 #[test]
 fn a_database_of_somebody_else_is_not_looked_for() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let file = lab.machine.path("values.yaml");
     fs::write(&file, "postgresql: {enabled: false}\nexternalDatabase: {host: db.example.org, existingSecret: db}\n").unwrap();
     lab.kubernetes.remove("/apis/apps/v1/namespaces/alice/statefulsets/dataviz-postgresql");
@@ -203,7 +203,7 @@ fn a_database_of_somebody_else_is_not_looked_for() {
 
 #[test]
 fn a_stack_without_dashboards_is_well() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine.run("install --only lrs").exits(0);
     lab.helm.lists(json!([{"name": "lrs", "status": "deployed", "chart": "ralph-0.1.0", "app_version": "5.0.1"}]));
     lab.machine.run("status").exits(0).prints("heartbeat ok").never_shows("dataviz");
@@ -211,7 +211,7 @@ fn a_stack_without_dashboards_is_well() {
 
 #[test]
 fn a_data_lake_that_superset_does_not_reach_is_a_fault_of_status_and_the_link_that_breaks() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.superset.cannot_reach_the_data_lake("unable to authenticate user [dashboards]");
     let why = "unable to authenticate user [dashboards]";
     lab.machine
@@ -238,7 +238,7 @@ fn a_data_lake_that_superset_does_not_reach_is_a_fault_of_status_and_the_link_th
 
 #[test]
 fn a_query_that_the_data_lake_refuses_is_told_from_one_that_is_too_large_for_it() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.machine.run("seed --count 10").exits(0);
     let explain = |error: &str| {
         lab.superset.gives_rows(json!({"colnames": [], "data": [], "error": error}));
@@ -259,7 +259,7 @@ fn a_query_that_the_data_lake_refuses_is_told_from_one_that_is_too_large_for_it(
 
 #[test]
 fn a_chart_is_checked_against_its_answer() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let rows = |learners: u64| json!({"colnames": ["learners"], "coltypes": [0], "data": [{"learners": learners}]});
     let answers = lab.machine.path("answers.json");
     fs::write(
@@ -300,7 +300,7 @@ fn a_chart_is_checked_against_its_answer() {
 
 #[test]
 fn a_connection_that_breaks_is_the_trouble_of_one_chart() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.superset.fails_query(Answer::Json(403, json!({"message": "Forbidden"})));
     lab.machine
         .run("dashboards check --fail-on-error")
@@ -317,7 +317,7 @@ fn a_connection_that_breaks_is_the_trouble_of_one_chart() {
 
 #[test]
 fn a_chart_that_cannot_be_checked_is_not_good_and_wrong_when_it_has_an_answer() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.superset.person_edits("Learners", |chart| chart["viz_type"] = json!("sunburst"));
     let told = "learners is a sunburst without a saved query";
     lab.machine
@@ -338,7 +338,7 @@ fn a_chart_that_cannot_be_checked_is_not_good_and_wrong_when_it_has_an_answer() 
 
 #[test]
 fn a_query_that_a_person_saved_goes_with_what_else_is_overwritten() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.superset.person_edits("Learners", |chart| {
         chart["query_context"] = json!(r#"{"queries": [{"metrics": ["saved"]}]}"#)
     });
@@ -359,7 +359,7 @@ fn a_query_that_a_person_saved_goes_with_what_else_is_overwritten() {
 
 #[test]
 fn a_chart_on_another_database_is_not_explained_by_the_data_lake() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let [database, dataset, grades] = ["d0", "d1", "d2"].map(|end| THEIRS.replace("d0", end));
     lab.superset.person_makes("databases", json!({"database_name": "Theirs", "uuid": database}));
     let columns = json!([{"column_name": "grade"}]);
@@ -383,7 +383,7 @@ fn a_chart_on_another_database_is_not_explained_by_the_data_lake() {
 
 #[test]
 fn a_chart_that_was_deleted_is_missed_by_its_answer() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let answers = lab.machine.path("answers.json");
     fs::write(
         &answers,
@@ -404,7 +404,7 @@ fn a_chart_that_was_deleted_is_missed_by_its_answer() {
 
 #[test]
 fn open_prints_the_address_of_the_first_dashboard() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let mut service = lab
         .kubernetes
         .object("/api/v1/namespaces/alice/services/dataviz-superset")
@@ -419,7 +419,7 @@ fn open_prints_the_address_of_the_first_dashboard() {
 
 #[test]
 fn an_address_of_ipv6_stands_in_brackets() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let mut service = lab
         .kubernetes
         .object("/api/v1/namespaces/alice/services/dataviz-superset")
@@ -439,7 +439,7 @@ fn an_address_of_ipv6_stands_in_brackets() {
 
 #[test]
 fn creds_names_an_account_for_people_who_look_and_one_for_people_who_change() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.machine
         .run("creds dataviz")
         .exits(0)

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
 
 use crate::support::kubernetes::failure;
-use crate::support::stack::Lab;
+use crate::support::stack::MockedStack;
 
 const ALIVE: &str = "Is the course alive?";
 /// What the program writes down of what it brought.
@@ -25,7 +25,7 @@ const OF_STATEMENTS: &str = "d4c4bfd1-e948-4743-911f-042f1aafdffc";
 
 #[test]
 fn what_a_person_changed_or_deleted_stays_until_overwrite() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.superset.person_renames(ALIVE, "Ours").person_deletes("Is the data flowing?");
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
     lab.machine.run("configure").exits(0).says("2 left as people made them");
@@ -53,7 +53,7 @@ fn what_a_person_changed_or_deleted_stays_until_overwrite() {
 }
 
 /// One of our files as somebody who changes it has it.
-fn file(lab: &Lab, name: &str, replace: &[(&str, &str)]) -> String {
+fn file(lab: &MockedStack, name: &str, replace: &[(&str, &str)]) -> String {
     let text = fs::read_to_string(format!("{}/dashboards/{name}", env!("CARGO_MANIFEST_DIR")))
         .expect("one of our files");
     let text = replace.iter().fold(text, |text, (from, to)| {
@@ -66,7 +66,7 @@ fn file(lab: &Lab, name: &str, replace: &[(&str, &str)]) -> String {
 
 #[test]
 fn what_a_person_applied_from_a_file_stays_until_overwrite() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let folder = file(&lab, "dashboards/is-the-course-alive.yaml", &[(ALIVE, "Theirs")]);
     file(&lab, "charts/learners.yaml", &[]);
     lab.machine
@@ -94,7 +94,7 @@ fn what_a_person_applied_from_a_file_stays_until_overwrite() {
 
 #[test]
 fn what_is_exported_can_be_applied_and_only_what_was_changed_is_a_persons() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.superset.person_renames(ALIVE, "Theirs");
     lab.machine
         .run("dashboards export --to theirs")
@@ -114,7 +114,7 @@ fn what_is_exported_can_be_applied_and_only_what_was_changed_is_a_persons() {
 
 #[test]
 fn a_file_that_says_what_ours_says_is_no_change() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.superset.person_deletes("Learners");
     let folder = file(&lab, "charts/learners.yaml", &[]);
     lab.machine.run(&format!("dashboards apply {folder} --overwrite")).exits(0).says("1 applied");
@@ -122,13 +122,13 @@ fn a_file_that_says_what_ours_says_is_no_change() {
     assert!(!record(&lab).to_string().contains("person"), "{}", record(&lab));
 }
 
-fn record(lab: &Lab) -> Value {
+fn record(lab: &MockedStack) -> Value {
     lab.kubernetes.object(RECORD).expect("the record")["data"].clone()
 }
 
 #[test]
 fn what_a_person_changed_stays_when_this_program_has_a_newer_file() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.superset.person_renames(ALIVE, "Ours").person_deletes("Is the data flowing?");
     brought_other_files(&lab, &[OF_ALIVE, OF_FLOWING, OF_STATEMENTS]);
     lab.machine
@@ -148,7 +148,7 @@ fn what_a_person_changed_stays_when_this_program_has_a_newer_file() {
 
 #[test]
 fn a_chart_that_a_person_deleted_does_not_take_others_with_it_in_an_upgrade() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 12);
     lab.superset.person_deletes("Odd statements");
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
@@ -166,7 +166,7 @@ fn a_chart_that_a_person_deleted_does_not_take_others_with_it_in_an_upgrade() {
 
 #[test]
 fn a_data_set_that_a_person_deleted_holds_back_what_is_made_on_it() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.superset.person_deletes("statements");
     brought_other_files(&lab, &[OF_FLOWING, OF_LEARNERS]);
     lab.machine
@@ -189,7 +189,7 @@ fn a_data_set_that_a_person_deleted_holds_back_what_is_made_on_it() {
 
 #[test]
 fn a_dashboard_of_a_file_whose_chart_is_nowhere_comes_without_it() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let part = |name: &str, uuid: &str| json!({"type": "CHART", "meta": {"uuid": uuid, "chartId": 1, "sliceName": name}});
     let dashboard = json!({"dashboard_title": "Mine", "uuid": COPY, "position": {"A": part("Learners", OF_LEARNERS), "B": part("Lost", OF_LOST)}});
     lab.machine.write("mine/dashboard.yaml", dashboard.to_string());
@@ -212,7 +212,7 @@ fn a_dashboard_of_a_file_whose_chart_is_nowhere_comes_without_it() {
 
 #[test]
 fn a_newer_chart_waits_for_a_metric_that_the_data_set_of_a_person_lacks() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.superset.person_edits("statements", |dataset| {
         dataset["metrics"]
             .as_array_mut()
@@ -246,7 +246,7 @@ fn a_newer_chart_waits_for_a_metric_that_the_data_set_of_a_person_lacks() {
 }
 
 /// As if these assets had been brought by another version of this program, with other files.
-fn brought_other_files(lab: &Lab, uuids: &[&str]) {
+fn brought_other_files(lab: &MockedStack, uuids: &[&str]) {
     let mut map = lab.kubernetes.object(RECORD).expect("the record");
     for uuid in uuids {
         let mut applied: Value =
@@ -261,7 +261,7 @@ fn brought_other_files(lab: &Lab, uuids: &[&str]) {
 
 #[test]
 fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let (imports, ours) = (lab.superset.imports(), lab.superset.titles("dashboards"));
     let folder =
         file(&lab, "dashboards/is-the-course-alive.yaml", &[(OF_ALIVE, COPY), (ALIVE, "A copy")]);
@@ -272,7 +272,7 @@ fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
         .says("hint: give the file another slug");
     assert_eq!(lab.superset.titles("dashboards"), ours);
 
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let folder = file(&lab, "datasets/data-lake/statements.yaml", &[(OF_STATEMENTS, COPY)]);
     lab.machine
         .run(&format!("dashboards apply {folder} --overwrite"))
@@ -282,7 +282,7 @@ fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
     assert_eq!(lab.superset.imports(), imports);
 
     // of what is new no two may have one place either
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let new = |slug: &str, uuid: &str| {
         format!("dashboard_title: New\nslug: {slug}\nuuid: {uuid}\nposition: {{}}\n")
     };
@@ -298,7 +298,7 @@ fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
 
 #[test]
 fn what_another_import_may_have_changed_meanwhile_is_brought_again_before_it_is_written_down() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.superset.person_renames(ALIVE, "Ours");
     let imports = lab.superset.imports();
     let mut others = 1;
@@ -319,7 +319,7 @@ fn what_another_import_may_have_changed_meanwhile_is_brought_again_before_it_is_
 
 #[test]
 fn a_hostile_archive_never_reaches_superset() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let imports = lab.superset.imports();
     let file = lab.machine.path("evil.zip");
     let mut archive = zip::ZipWriter::new(fs::File::create(&file).unwrap());

@@ -4,13 +4,13 @@ use http::Method;
 
 use crate::support::kubernetes::failure;
 use crate::support::machine::TOKEN;
-use crate::support::stack::Lab;
+use crate::support::stack::MockedStack;
 
 use super::install::passwords;
 
 #[test]
 fn a_dry_run_in_an_empty_cluster_tells_what_would_be_made_and_makes_nothing() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let ended = lab.machine.run("install --dry-run");
     ended
         .exits(0)
@@ -29,7 +29,7 @@ fn a_dry_run_in_an_empty_cluster_tells_what_would_be_made_and_makes_nothing() {
 
 #[test]
 fn a_dry_run_over_a_stack_has_nothing_to_do() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let changes = lab.kubernetes.changes();
     lab.machine
         .run("install --dry-run")
@@ -45,7 +45,7 @@ const SERVICE: &str =
 
 #[test]
 fn an_object_that_somebody_changed_or_removed_is_named() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.helm.applies("lrs", SERVICE);
     lab.machine.run("install").exits(0);
     let path = "/api/v1/namespaces/alice/services/lrs-ralph";
@@ -74,7 +74,7 @@ fn an_object_that_somebody_changed_or_removed_is_named() {
 
 #[test]
 fn a_dry_run_names_what_stands_in_the_way_and_is_a_fault() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.kubernetes.runs("v1.20.0");
     lab.machine
         .run("install --dry-run")
@@ -85,7 +85,7 @@ fn a_dry_run_names_what_stands_in_the_way_and_is_a_fault() {
 
 #[test]
 fn explain_shows_commands_without_a_secret() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let changes = lab.kubernetes.changes();
     let ended = lab.machine.run("install --explain");
     ended
@@ -103,20 +103,29 @@ fn explain_shows_commands_without_a_secret() {
 
 #[test]
 fn explained_lines_are_commands_or_headings() {
-    let ended = Lab::empty().machine.run("install --explain");
-    for line in ended.stdout.lines() {
-        assert!(
-            ["# ", "kubectl ", "helm ", "curl ", "unzip "]
-                .iter()
-                .any(|start| line.starts_with(start)),
-            "no command: {line}"
-        );
+    let ended = MockedStack::empty().machine.run("install --explain");
+    ended.exits(0);
+    let is_command = |line: &str| {
+        ["kubectl ", "helm ", "curl ", "unzip "].iter().any(|start| line.starts_with(start))
+    };
+    let lines = ended.lines();
+    for line in &lines {
+        assert!(line.starts_with("# ") || is_command(line), "no command: {line}\n{ended}");
+    }
+    // each component is there, with the command that makes it
+    for step in
+        ["operator.release", "datalake.resource", "lrs.release", "lms.release", "dataviz.release"]
+    {
+        let heading = format!("# {step}");
+        let at = lines.iter().position(|line| **line == *heading);
+        let next = at.and_then(|at| lines.get(at + 1)).copied().unwrap_or_default();
+        assert!(is_command(next), "a command should follow `{heading}`\n{ended}");
     }
 }
 
 #[test]
 fn a_dry_run_of_uninstall_names_what_would_go() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let changes = lab.kubernetes.changes();
     lab.machine
         .run("uninstall --dry-run")
@@ -131,7 +140,7 @@ fn a_dry_run_of_uninstall_names_what_would_go() {
 
 #[test]
 fn what_the_user_may_not_look_at_keeps_nothing_else_from_being_looked_at() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let sentence = "storageclasses.storage.k8s.io is forbidden: User \"alice\" cannot list resource \"storageclasses\"";
     lab.kubernetes.forbids(Method::GET, "/apis/storage.k8s.io/v1/storageclasses", sentence);
     lab.machine
@@ -145,7 +154,7 @@ fn what_the_user_may_not_look_at_keeps_nothing_else_from_being_looked_at() {
 
 #[test]
 fn a_plugin_in_a_pod_that_the_user_may_not_look_at_is_not_called_missing() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let sentence = lab.hides_pods();
     lab.machine.run("install --dry-run").exits(0).prints("unknown  lms.installed");
     lab.machine

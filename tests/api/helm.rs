@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::helm::Call;
 use crate::support::machine::TOKEN;
-use crate::support::stack::{DATA_LAKE, Lab, lms_objects, node};
+use crate::support::stack::{DATA_LAKE, MockedStack, lms_objects, node};
 
 use super::install::passwords;
 
@@ -22,7 +22,7 @@ fn upgrade_of<'a>(calls: &'a [Call], release: &str) -> &'a Call {
 
 #[test]
 fn helm_is_told_the_context_the_namespace_and_the_chart() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let calls = lab.helm.calls();
     let line = upgrade_of(&calls, OF_LRS).line();
     assert!(line.starts_with("--kube-context lab upgrade --install lrs "), "{line}");
@@ -44,7 +44,7 @@ fn helm_is_told_the_context_the_namespace_and_the_chart() {
 #[test]
 fn helm_4_is_told_to_take_back_what_a_person_set_and_helm_3_does_not_know_how() {
     for (version, told) in [("v4.2.4", true), ("v3.21.4", false)] {
-        let mut lab = Lab::empty();
+        let mut lab = MockedStack::empty();
         lab.helm = lab.helm.version(version);
         lab.machine.run("install --only lrs").exits(0);
         let calls = lab.helm.calls();
@@ -59,7 +59,7 @@ fn helm_4_is_told_to_take_back_what_a_person_set_and_helm_3_does_not_know_how() 
 
 #[test]
 fn no_folder_of_the_user_is_taken_for_a_chart() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine.write("eck-operator/Chart.yaml", "name: something-else\n");
     lab.machine.run("install").exits(0);
     let elsewhere = format!("PWD={}", lab.machine.path("tmp").display());
@@ -73,7 +73,7 @@ fn no_folder_of_the_user_is_taken_for_a_chart() {
 
 #[test]
 fn values_go_over_standard_input_and_name_secrets_only() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let calls = lab.helm.calls();
     let values = upgrade_of(&calls, OF_LRS).values();
     assert_eq!(values["existingSecret"], "lrs-ralph");
@@ -83,7 +83,7 @@ fn values_go_over_standard_input_and_name_secrets_only() {
 
 #[test]
 fn helm_never_gets_a_secret() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let secrets: Vec<String> = passwords(&lab).into_iter().chain([TOKEN.to_owned()]).collect();
     for call in lab.helm.calls() {
         for secret in &secrets {
@@ -105,7 +105,7 @@ fn helm_never_gets_a_secret() {
 
 #[test]
 fn another_registry_and_values_of_the_user_reach_the_chart() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine.write("values.yaml", "replicas: 2\nresources: {limits: {memory: 1Gi}}\n");
     let mut machine = node("8", "16Gi");
     machine["status"]["addresses"] = json!([{"type": "InternalIP", "address": "192.0.2.7"}]);
@@ -140,7 +140,7 @@ fn another_registry_and_values_of_the_user_reach_the_chart() {
 
 #[test]
 fn an_ingress_gives_each_part_a_name_under_the_domain_and_moodle_knows_its_own() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine
         .run("install --expose ingress")
         .exits(2)
@@ -168,7 +168,7 @@ fn an_ingress_gives_each_part_a_name_under_the_domain_and_moodle_knows_its_own()
 
 #[test]
 fn a_kubeconfig_of_ones_own_is_passed_on() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     std::fs::rename(lab.machine.path("home/.kube/config"), lab.machine.path("my-config")).unwrap();
     lab.machine.run("install --kubeconfig my-config").exits(0);
     for call in lab.helm.calls() {
@@ -179,7 +179,7 @@ fn a_kubeconfig_of_ones_own_is_passed_on() {
 
 #[test]
 fn flags_that_no_kubeconfig_holds_reach_helm_in_a_file_that_is_gone_afterwards() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine.run("install --token typed-token --as bob").exits(0).never_shows("typed-token");
     for call in lab.helm.calls() {
         assert!(
@@ -228,7 +228,7 @@ fn does_not_lead_helm_elsewhere(call: &Call) {
 
 #[test]
 fn a_variable_of_somebody_does_not_lead_helm_to_another_cluster_or_user() {
-    let mut lab = Lab::empty();
+    let mut lab = MockedStack::empty();
     for (name, value) in ELSEWHERE {
         lab.machine = lab.machine.env(name, value);
     }
@@ -243,7 +243,7 @@ fn a_variable_of_somebody_does_not_lead_helm_to_another_cluster_or_user() {
 
 #[test]
 fn under_helm_what_is_typed_goes_over_helms_variables_for_the_child_too() {
-    let mut lab = Lab::empty();
+    let mut lab = MockedStack::empty();
     let url = lab.kubernetes.url();
     for (name, value) in ELSEWHERE.into_iter().chain([("HELM_PLUGIN_NAME", "lastack")]) {
         lab.machine = lab.machine.env(name, value);
@@ -270,7 +270,7 @@ fn under_helm_what_is_typed_goes_over_helms_variables_for_the_child_too() {
 #[test]
 fn helms_debug_shows_the_commands_of_helm_that_are_run() {
     let line = "\nhelm --kube-context lab status lrs -n alice -o json\n";
-    let mut lab = Lab::installed();
+    let mut lab = MockedStack::installed();
     lab.machine = lab.machine.env("HELM_DEBUG", "true");
     lab.machine.run("install").exits(0).never_shows(line);
     lab.machine = lab.machine.env("HELM_PLUGIN_NAME", "lastack").env("HELM_NAMESPACE", "alice");
@@ -279,7 +279,7 @@ fn helms_debug_shows_the_commands_of_helm_that_are_run() {
 
 #[test]
 fn under_helm_the_child_is_who_helm_is() {
-    let mut lab = Lab::empty();
+    let mut lab = MockedStack::empty();
     for (name, value) in [
         ("HELM_PLUGIN_NAME", "lastack"),
         ("HELM_NAMESPACE", "alice"),
@@ -297,7 +297,7 @@ fn under_helm_the_child_is_who_helm_is() {
 
 #[test]
 fn flags_without_a_kubeconfig_reach_helm_too() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     std::fs::remove_file(lab.machine.path("home/.kube/config")).unwrap();
     let url = lab.kubernetes.url();
     lab.machine
@@ -313,7 +313,7 @@ fn flags_without_a_kubeconfig_reach_helm_too() {
 
 #[test]
 fn an_authority_is_found_by_helm_which_runs_elsewhere() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let path = lab.machine.write("authority.crt", &lab.elasticsearch.authority);
     lab.machine.run("install --only lrs --certificate-authority authority.crt").exits(0);
     let path = path.to_string_lossy();
@@ -326,7 +326,7 @@ fn an_authority_is_found_by_helm_which_runs_elsewhere() {
 
 #[test]
 fn no_helm_on_path_is_said_before_anything_is_changed() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     std::fs::remove_file(lab.machine.path("bin/helm")).unwrap();
     lab.machine
         .run("install")
@@ -339,7 +339,7 @@ fn no_helm_on_path_is_said_before_anything_is_changed() {
 #[test]
 fn a_helm_that_is_too_old_or_too_new_is_refused() {
     for version in ["v3.13.9", "v2.17.0", "v5.0.0"] {
-        let mut lab = Lab::empty();
+        let mut lab = MockedStack::empty();
         lab.helm = lab.helm.version(version);
         lab.machine.run("install").exits(1).says(&format!(
             "helm {} is on PATH, the stack needs 3.14.0 or newer and below 5.0.0",
@@ -352,7 +352,7 @@ fn a_helm_that_is_too_old_or_too_new_is_refused() {
 #[test]
 fn helm_3_and_4_are_taken() {
     for version in ["v3.14.0", "v3.21.4", "v4.2.4", "v4.2.4+g9a1b2c3"] {
-        let mut lab = Lab::empty();
+        let mut lab = MockedStack::empty();
         lab.helm = lab.helm.version(version);
         lab.machine.run("install --dry-run").exits(0).prints(&version[1..]);
     }
@@ -360,7 +360,7 @@ fn helm_3_and_4_are_taken() {
 
 #[test]
 fn a_helm_that_answers_nonsense_is_quoted() {
-    let mut lab = Lab::empty();
+    let mut lab = MockedStack::empty();
     lab.helm = lab.helm.version("I am no helm");
     lab.machine
         .run("install")
@@ -370,7 +370,7 @@ fn a_helm_that_answers_nonsense_is_quoted() {
 
 #[test]
 fn lines_that_helm_prints_before_a_document_are_passed_over() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.helm.chatters("Pulled: registry.example.org/charts/ralph:0.1.0\nDigest: sha256:0123\n");
     lab.machine.run("install").exits(0).says("nothing to change");
     lab.machine.run("status").exits(0).prints("chart 0.1.0");
@@ -378,7 +378,7 @@ fn lines_that_helm_prints_before_a_document_are_passed_over() {
 
 #[test]
 fn what_helm_says_went_wrong_is_the_error() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.kubernetes.put(crate::support::stack::operator());
     lab.helm.fails("upgrade", "WARNING: Kubernetes configuration file is group-readable.\nError: INSTALLATION FAILED: quota exceeded: pods\n");
     lab.machine
@@ -389,7 +389,7 @@ fn what_helm_says_went_wrong_is_the_error() {
 }
 
 /// The verbs that changed a release, in order.
-fn changes_of(lab: &Lab, release: &str) -> Vec<String> {
+fn changes_of(lab: &MockedStack, release: &str) -> Vec<String> {
     let verbs = ["upgrade", "rollback", "uninstall"];
     let calls = lab.helm.calls();
     let of_release = calls.iter().filter(|call| call.is(release));
@@ -401,7 +401,7 @@ fn changes_of(lab: &Lab, release: &str) -> Vec<String> {
 
 #[test]
 fn an_install_that_was_killed_is_taken_away_and_done_again() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.helm.has_release_of_ours(OF_LRS, "pending-install", "Initial install underway");
     lab.kubernetes.put(crate::support::stack::lrs_objects());
     lab.machine.run("install").exits(0);
@@ -410,7 +410,7 @@ fn an_install_that_was_killed_is_taken_away_and_done_again() {
 
 #[test]
 fn an_upgrade_that_was_killed_is_rolled_back_and_done_again() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.helm.has_release_of_ours(OF_LRS, "pending-upgrade", "Preparing upgrade");
     lab.machine.run("install").exits(0);
     assert_eq!(
@@ -422,7 +422,7 @@ fn an_upgrade_that_was_killed_is_rolled_back_and_done_again() {
 
 #[test]
 fn an_uninstall_that_was_cut_off_is_finished_before_the_release_is_made_again() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.helm.has_release_of_ours(
         OF_LRS,
         "uninstalling",
@@ -438,7 +438,7 @@ fn an_uninstall_that_was_cut_off_is_finished_before_the_release_is_made_again() 
 
 #[test]
 fn an_upgrade_that_helm_refuses_changes_nothing_and_nothing_is_rolled_back() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.machine.write("values.yaml", "replicas: 2\n");
     lab.helm.fails(
         "upgrade",
@@ -454,7 +454,7 @@ fn an_upgrade_that_helm_refuses_changes_nothing_and_nothing_is_rolled_back() {
 
 #[test]
 fn a_bigger_profile_leaves_the_volumes_as_large_as_they_were_made() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     for name in ["lms-postgresql", "dataviz-postgresql"] {
         let path = format!("/apis/apps/v1/namespaces/alice/statefulsets/{name}");
         let mut set = lab.kubernetes.object(&path).expect("the database");
@@ -493,7 +493,7 @@ fn a_bigger_profile_leaves_the_volumes_as_large_as_they_were_made() {
 
 #[test]
 fn a_release_that_another_helm_works_on_is_waited_for() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.helm.works_on_release(OF_LRS, "pending-upgrade", "Preparing upgrade");
     lab.machine
         .run("install --timeout 1s")
@@ -509,7 +509,7 @@ fn a_release_that_another_helm_works_on_is_waited_for() {
 
 #[test]
 fn an_install_that_failed_is_done_again() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.helm.has_release_of_ours(OF_LRS, "failed", "Release \"lrs\" failed: quota exceeded: pods");
     lab.kubernetes.put(crate::support::stack::lrs_objects());
     lab.machine.run("install").exits(0);
@@ -518,7 +518,7 @@ fn an_install_that_failed_is_done_again() {
 
 #[test]
 fn a_release_that_was_rolled_back_by_hand_is_brought_to_what_was_asked_for() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.helm.has_release_of_ours(OF_LRS, "deployed", "Rollback to 1");
     lab.machine.run("install").exits(0).says("rolled back");
     assert_eq!(changes_of(&lab, OF_LRS), ["upgrade", "upgrade"]);
@@ -526,7 +526,7 @@ fn a_release_that_was_rolled_back_by_hand_is_brought_to_what_was_asked_for() {
 
 #[test]
 fn steps_follow_each_other_in_the_order_of_their_needs() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let calls = lab.helm.calls();
     let at = |release: &str| {
         calls.iter().position(|call| call.is("upgrade") && call.is(release)).unwrap()
@@ -537,7 +537,7 @@ fn steps_follow_each_other_in_the_order_of_their_needs() {
 
 #[test]
 fn a_null_reaches_helm_which_takes_the_default_of_the_chart_away_for_it() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine.write("values.yaml", "resources: {limits: null}\n");
     lab.machine.run("install --only lrs --values lrs=values.yaml").exits(0);
     let values = lab
@@ -552,7 +552,7 @@ fn a_null_reaches_helm_which_takes_the_default_of_the_chart_away_for_it() {
 
 #[test]
 fn values_are_tried_together_with_those_of_the_profile() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine.write("values.yaml", "worker: {replicas: 4}\n");
     lab.machine.run("install --dry-run --profile production --skip preflight.room --values dataviz=values.yaml").exits(0);
     let tried = lab.helm.calls_of("template").pop().expect("values are tried").values();
@@ -565,7 +565,7 @@ fn values_are_tried_together_with_those_of_the_profile() {
 
 #[test]
 fn a_part_is_reached_at_the_port_of_its_service() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.machine.write("values.yaml", "service: {port: 8081}\n");
     lab.kubernetes.reacts(
         Method::GET,

@@ -7,12 +7,12 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::kubernetes::failure;
-use crate::support::stack::{DATA_LAKE, Lab, operator, pod};
+use crate::support::stack::{DATA_LAKE, MockedStack, operator, pod};
 
 const SECRETS: &str = "/api/v1/namespaces/alice/secrets";
 
 /// The data of a Secret, decoded.
-pub fn secret(lab: &Lab, name: &str) -> BTreeMap<String, String> {
+pub fn secret(lab: &MockedStack, name: &str) -> BTreeMap<String, String> {
     let secret = lab
         .kubernetes
         .object(&format!("{SECRETS}/{name}"))
@@ -31,7 +31,7 @@ pub fn secret(lab: &Lab, name: &str) -> BTreeMap<String, String> {
 }
 
 /// All passwords that an install made.
-pub fn passwords(lab: &Lab) -> Vec<String> {
+pub fn passwords(lab: &MockedStack) -> Vec<String> {
     const KEYS: [(&str, &[&str]); 10] = [
         ("lrs-ralph", &["password", "moodle-password"]),
         ("data-lake-user-lrs", &["password"]),
@@ -54,7 +54,7 @@ pub fn passwords(lab: &Lab) -> Vec<String> {
 
 #[test]
 fn an_empty_cluster_becomes_a_stack_that_answers() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let ended = lab.machine.run("install");
     ended
         .exits(0)
@@ -76,7 +76,7 @@ fn an_empty_cluster_becomes_a_stack_that_answers() {
 
 #[test]
 fn a_stack_of_some_components_stays_one_until_all_are_asked_for() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine.run("install --only lrs").exits(0).says(
         "This stack is without lms, dataviz: `kubectl lastack install -n alice --all` brings them",
     );
@@ -90,7 +90,7 @@ fn a_stack_of_some_components_stays_one_until_all_are_asked_for() {
     lab.machine.run("install --only lrs").exits(0).never_shows("is without");
     lab.machine.run("install --dry-run").exits(0).prints("lms.release");
     // Moodle needs an account of the LRS, and can be there without it
-    Lab::empty()
+    MockedStack::empty()
         .machine
         .run("install --only lms")
         .exits(0)
@@ -101,7 +101,7 @@ fn a_stack_of_some_components_stays_one_until_all_are_asked_for() {
 
 #[test]
 fn what_to_type_next_leads_to_the_cluster_and_as_the_user_that_were_typed() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let flags = "-n alice --context other --as bob";
     lab.machine
         .run(&format!("install --only lrs {flags} --token typed-token"))
@@ -114,7 +114,7 @@ fn what_to_type_next_leads_to_the_cluster_and_as_the_user_that_were_typed() {
 
 #[test]
 fn a_file_says_what_a_stack_consists_of() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine.write("lastack.yaml", "components: [lrs]\nprofile: classroom\n");
     lab.machine
         .run("install -f lastack.yaml")
@@ -127,7 +127,7 @@ fn a_file_says_what_a_stack_consists_of() {
 
 #[test]
 fn an_operator_that_is_no_statefulset_is_not_installed_a_second_time() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let mut pod =
         pod("elastic-operator-7d9f", json!({"control-plane": "elastic-operator"}), ("https", 9443));
     pod["metadata"]["namespace"] = json!("operators");
@@ -142,7 +142,7 @@ fn an_operator_that_is_no_statefulset_is_not_installed_a_second_time() {
 
 #[test]
 fn a_second_install_changes_nothing() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let (changes, passwords) = (lab.kubernetes.changes(), passwords(&lab));
     lab.machine.run("install").exits(0).says("Ready, nothing to change, in ").never_shows("  ok ");
     assert_eq!(
@@ -157,7 +157,7 @@ fn a_second_install_changes_nothing() {
 
 #[test]
 fn settings_of_an_earlier_install_stay() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine.run("install --profile classroom --no-wait").exits(0).says("profile classroom");
     lab.machine.run("install --dry-run").exits(0).says("profile classroom");
     lab.machine.run("install --dry-run --profile laptop").exits(0).says("profile laptop");
@@ -165,7 +165,7 @@ fn settings_of_an_earlier_install_stay() {
 
 #[test]
 fn everything_of_ours_is_labelled() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     for path in [
         "/api/v1/namespaces/alice/secrets/lrs-ralph",
         "/api/v1/namespaces/alice/configmaps/lastack-settings",
@@ -179,7 +179,7 @@ fn everything_of_ours_is_labelled() {
 
 #[test]
 fn a_namespace_that_is_not_there_is_made() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine.run("install -n bob --only lrs --timeout 0").says("bob, new");
     let namespace =
         lab.kubernetes.object("/api/v1/namespaces/bob").expect("the namespace should be made");
@@ -188,7 +188,7 @@ fn a_namespace_that_is_not_there_is_made() {
 
 #[test]
 fn a_new_namespace_is_named_after_the_user() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let machine = lab.machine.env("USER", "Bob.O'Hara");
     machine
         .run("install --new-namespace --dry-run")
@@ -198,7 +198,7 @@ fn a_new_namespace_is_named_after_the_user() {
 
 #[test]
 fn only_the_wanted_parts_and_what_they_need_are_installed() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine.run("install --only datalake").exits(0).says("datalake.index").never_shows("lrs.");
     let installed: Vec<String> =
         lab.helm.calls_of("upgrade").iter().map(|call| call.line()).collect();
@@ -207,7 +207,7 @@ fn only_the_wanted_parts_and_what_they_need_are_installed() {
 
 #[test]
 fn a_part_that_is_installed_alone_is_of_the_same_stack_later() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine.run("install --only operator --profile classroom").exits(0).never_shows("settings");
     lab.machine.run("install --only datalake --profile classroom").exits(0);
     lab.machine.run("install --dry-run").exits(0).says("profile classroom");
@@ -215,7 +215,7 @@ fn a_part_that_is_installed_alone_is_of_the_same_stack_later() {
 
 #[test]
 fn a_secret_that_somebody_else_makes_in_between_is_kept() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let theirs = json!({"username": "YWRtaW4=", "password": "dGhlaXJz"});
     lab.kubernetes.reacts(Method::POST, SECRETS, move |world, request| {
         let mut secret = request.json();
@@ -237,7 +237,7 @@ fn a_secret_that_somebody_else_makes_in_between_is_kept() {
 
 #[test]
 fn a_password_that_a_person_chose_is_kept_and_the_accounts_follow_it() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let before = secret(&lab, "lrs-ralph");
     let chosen = base64::engine::general_purpose::STANDARD.encode("chosen by a person");
     let mut object = lab.kubernetes.object(&format!("{SECRETS}/lrs-ralph")).unwrap();
@@ -255,7 +255,7 @@ fn a_password_that_a_person_chose_is_kept_and_the_accounts_follow_it() {
 
 #[test]
 fn an_operator_that_is_there_is_used_and_never_a_second_one_installed() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.kubernetes.put(crate::support::stack::operator());
     lab.machine.run("install").exits(0).says("ECK 3.5.0 in elastic-system");
     assert!(

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use crate::support::moodle::{self, EVENT};
 use crate::support::server::{Answer, Server};
-use crate::support::stack::Lab;
+use crate::support::stack::MockedStack;
 
 use super::install::secret;
 
-fn values(lab: &Lab) -> Value {
+fn values(lab: &MockedStack) -> Value {
     lab.helm
         .calls_of("upgrade")
         .into_iter()
@@ -22,7 +22,7 @@ fn values(lab: &Lab) -> Value {
         .values()
 }
 
-pub fn called(lab: &Lab, script: &str) -> Vec<Value> {
+pub fn called(lab: &MockedStack, script: &str) -> Vec<Value> {
     lab.moodle
         .world()
         .called
@@ -34,7 +34,7 @@ pub fn called(lab: &Lab, script: &str) -> Vec<Value> {
 
 #[test]
 fn install_wires_moodle_to_the_lrs_and_shows_no_password() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let ended = lab.machine.run("install");
     ended
         .exits(0)
@@ -77,7 +77,7 @@ fn install_wires_moodle_to_the_lrs_and_shows_no_password() {
 
 #[test]
 fn an_address_of_the_cloud_is_known_before_moodle_starts_for_the_first_time() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.kubernetes.reacts(
         Method::GET,
         "/api/v1/namespaces/alice/services/lms-moodle",
@@ -106,7 +106,7 @@ fn an_address_of_the_cloud_is_known_before_moodle_starts_for_the_first_time() {
 
 #[test]
 fn each_setting_that_somebody_changed_is_named_and_brought_back() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.machine.run("status").exits(0).prints("312 events, 0 waiting");
     for (name, value, says) in [
         (
@@ -143,7 +143,7 @@ fn each_setting_that_somebody_changed_is_named_and_brought_back() {
 
 #[test]
 fn what_config_php_holds_fast_is_said_and_not_tried() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.moodle.world().settings.insert("endpoint".into(), "http://elsewhere".into());
     lab.moodle.world().forced = vec!["endpoint".into()];
     lab.machine.run("configure lms").exits(1).says("config.php of this Moodle holds it fast");
@@ -151,7 +151,7 @@ fn what_config_php_holds_fast_is_said_and_not_tried() {
 
 #[test]
 fn configure_remembers_what_it_was_asked_for() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.machine
         .run("configure moodle --course M --immediate --send-names")
         .exits(0)
@@ -170,7 +170,7 @@ fn configure_remembers_what_it_was_asked_for() {
 
 #[test]
 fn a_hop_that_is_broken_is_a_fault_with_its_reason() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let row = |code: u32, events: u64, alone: bool| json!({"errortype": code, "alone": alone, "events": events, "oldest": EVENT, "response": "no"});
     lab.moodle.world().cron = Some(900);
     lab.machine
@@ -219,7 +219,7 @@ fn a_hop_that_is_broken_is_a_fault_with_its_reason() {
 
 #[test]
 fn a_moodle_that_answers_no_page_says_what_its_page_says() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.moodle.world().login = 500;
     lab.moodle.world().complains = ("<p>Error: Database connection failed</p>".into(), u32::MAX);
     lab.machine
@@ -239,7 +239,7 @@ fn a_moodle_that_answers_no_page_says_what_its_page_says() {
 
 #[test]
 fn a_moodle_behind_a_proxy_is_asked_by_the_name_that_the_proxy_uses() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine.write("values.yaml", "siteUrl: https://moodle.example.org\nreverseProxy: true\n");
     lab.moodle.world().site = "http://lms-moodle".into();
     lab.machine.run("install --only lms --values lms=values.yaml").exits(0).says("login page");
@@ -247,7 +247,7 @@ fn a_moodle_behind_a_proxy_is_asked_by_the_name_that_the_proxy_uses() {
 
 #[test]
 fn a_moodle_whose_database_is_only_just_back_is_waited_for_and_not_restarted() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     // each of the five steps that ask Moodle looks when the run begins; the first of them looks again
     lab.moodle.world().complains = ("Error: Database connection failed".into(), 6);
     let ended = lab.machine.run("install");
@@ -265,7 +265,7 @@ fn a_moodle_whose_database_is_only_just_back_is_waited_for_and_not_restarted() {
 
 #[test]
 fn a_plugin_for_another_moodle_is_refused_before_anything_is_installed() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let old = lab.machine.path("old.zip");
     fs::write(&old, moodle::plugin("4.4.0", "[39, 404]")).unwrap();
     lab.machine
@@ -290,14 +290,14 @@ fn a_plugin_for_another_moodle_is_refused_before_anything_is_installed() {
     let misfit =
         "logstore_xapi 5.0.1 is made for Moodle 4.3 to 5.1, and this stack has Moodle v5.2.0";
     lab.machine.run("install --plugin= --values lms=newer.yaml").exits(1).says(misfit);
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.machine.write("newer.yaml", "image: {tag: v5.2.0}\n");
     lab.machine.run("install --plugin= --values lms=newer.yaml").exits(1).says(misfit);
 }
 
 #[test]
 fn a_plugin_is_downloaded_through_redirects_and_bad_moments_and_not_when_it_is_refused() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let moments = Mutex::new(vec![
         Answer::Bytes(moodle::plugin("5.0.3", "[403, 501]").into()),
         Answer::Cut,
@@ -353,8 +353,8 @@ fn a_plugin_is_downloaded_through_redirects_and_bad_moments_and_not_when_it_is_r
 
 #[test]
 fn another_release_of_the_plugin_restarts_moodle_and_the_same_one_does_not() {
-    let lab = Lab::installed();
-    let upgrades = |lab: &Lab| {
+    let lab = MockedStack::installed();
+    let upgrades = |lab: &MockedStack| {
         lab.helm.calls_of("upgrade").iter().filter(|call| call.line().contains(" lms ")).count()
     };
     let before = upgrades(&lab);
@@ -373,7 +373,7 @@ fn another_release_of_the_plugin_restarts_moodle_and_the_same_one_does_not() {
 
 #[test]
 fn a_moodle_that_others_made_is_not_touched() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.helm.has_release("lms", "deployed", "Upgrade complete");
     lab.machine
         .run("install")
@@ -383,7 +383,7 @@ fn a_moodle_that_others_made_is_not_touched() {
 
 #[test]
 fn a_trace_names_the_hop_at_which_the_event_stopped() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let trace = |fate: &str| {
         lab.moodle.world().fate = fate.into();
         lab.machine.run("trace --timeout 1s")
@@ -409,7 +409,7 @@ fn a_trace_names_the_hop_at_which_the_event_stopped() {
 
 #[test]
 fn a_trace_follows_the_event_to_the_data_lake_and_takes_it_away_again() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.lrs.has(&[moodle::statement_of_the_event()]);
     let junit = lab.machine.path("junit.xml");
     let ended = lab.machine.run(&format!("trace --keep -o json --junit {}", junit.display()));
@@ -419,7 +419,9 @@ fn a_trace_follows_the_event_to_the_data_lake_and_takes_it_away_again() {
         (&json!(true), &json!("passed"))
     );
     assert!(fs::read_to_string(&junit).unwrap().contains("datalake.document"));
-    assert!(called(&lab, "event").iter().all(|input| input["do"] != "forget"));
+    let events = called(&lab, "event");
+    assert!(events.iter().any(|input| input["do"] == "follow"), "{events:?}");
+    assert!(events.iter().all(|input| input["do"] != "forget"), "{events:?}");
     lab.machine.run("trace").exits(0).prints("found by its id");
     assert!(called(&lab, "event").iter().any(|input| input["do"] == "forget"));
     lab.machine.run("statements").exits(0).says("The LRS has no such statement");
@@ -427,7 +429,7 @@ fn a_trace_follows_the_event_to_the_data_lake_and_takes_it_away_again() {
 
 #[test]
 fn what_failed_is_listed_by_cause_and_sent_again_only_when_confirmed() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let row = |code: u32, events: u64, alone: bool, response: &str| json!({"errortype": code, "alone": alone, "events": events, "oldest": EVENT, "response": response});
     lab.machine.run("replay").exits(0).says("There is nothing to send again");
     lab.moodle.world().failed = vec![
@@ -457,7 +459,7 @@ fn what_failed_is_listed_by_cause_and_sent_again_only_when_confirmed() {
 
 #[test]
 fn statements_are_shown_page_by_page_and_by_what_is_asked_for() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.machine.run("seed --count 250").exits(0);
     let lines = lab.machine.run("statements --all -o ndjson").exits(0).stdout.clone();
     assert_eq!(lines.lines().count(), 250, "every page should be read");
@@ -496,7 +498,7 @@ fn statements_are_shown_page_by_page_and_by_what_is_asked_for() {
 
 #[test]
 fn statements_that_nobody_reads_any_more_are_not_asked_for() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.machine.run("seed --count 250").exits(0);
     let asked = || {
         lab.lrs
@@ -521,7 +523,7 @@ fn statements_that_nobody_reads_any_more_are_not_asked_for() {
 
 #[test]
 fn open_knows_that_moodle_has_one_address_only() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.machine.run("open lms --port 9999 --print").exits(2).says("http://localhost:8080");
     // behind a proxy of one's own, it is the proxy's
     lab.machine.write("values.yaml", "siteUrl: https://moodle.example.org\n");

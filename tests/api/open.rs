@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::Child;
 
-use crate::support::stack::Lab;
+use crate::support::stack::MockedStack;
 
 /// What a browser would get.
 fn fetch(address: &str) -> String {
@@ -19,7 +19,7 @@ fn fetch(address: &str) -> String {
 }
 
 /// `open lrs` with its address, which it prints first.
-fn opened(lab: &Lab) -> (Child, String) {
+fn opened(lab: &MockedStack) -> (Child, String) {
     let mut child =
         lab.machine.command(&["open", "lrs", "--print"]).spawn().expect("the program runs");
     let mut address = String::new();
@@ -31,7 +31,7 @@ fn opened(lab: &Lab) -> (Child, String) {
 
 #[test]
 fn a_part_without_an_address_is_reached_through_a_forward_that_stays_up() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let (mut child, address) = opened(&lab);
     assert!(
         address.starts_with("http://127.0.0.1:") && address.ends_with("/__heartbeat__\n"),
@@ -47,7 +47,7 @@ fn a_part_without_an_address_is_reached_through_a_forward_that_stays_up() {
 
 #[test]
 fn a_service_with_a_port_of_its_own_is_reached_by_it() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let mut service =
         lab.kubernetes.object("/api/v1/namespaces/alice/services/lrs-ralph").expect("the Service");
     service["spec"]["ports"][0]["port"] = 8081.into();
@@ -62,7 +62,7 @@ fn a_service_with_a_port_of_its_own_is_reached_by_it() {
 
 #[test]
 fn a_service_without_pods_is_said_before_the_browser_asks() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.kubernetes.remove("/api/v1/namespaces/alice/pods/lrs-ralph-0");
     lab.machine
         .run("open lrs --print")

@@ -5,16 +5,16 @@ use serde_json::json;
 
 use crate::support::kubernetes::failure;
 use crate::support::server::Answer;
-use crate::support::stack::{Lab, NAMESPACE, data_lake_labels, node, operator};
+use crate::support::stack::{MockedStack, NAMESPACE, data_lake_labels, node, operator};
 
 #[track_caller]
-fn is_refused(lab: &Lab, line: &str, sentences: &[&str]) {
+fn is_refused(lab: &MockedStack, line: &str, sentences: &[&str]) {
     is_refused_with(1, lab, line, sentences);
 }
 
 /// Says why, changes nothing.
 #[track_caller]
-fn is_refused_with(code: i32, lab: &Lab, line: &str, sentences: &[&str]) {
+fn is_refused_with(code: i32, lab: &MockedStack, line: &str, sentences: &[&str]) {
     let ended = lab.machine.run(line);
     ended.exits(code).prints_nothing();
     for sentence in sentences {
@@ -34,7 +34,7 @@ fn is_refused_with(code: i32, lab: &Lab, line: &str, sentences: &[&str]) {
 
 #[test]
 fn a_cluster_that_is_too_old() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.kubernetes.runs("v1.29.3");
     is_refused(
         &lab,
@@ -48,14 +48,14 @@ fn a_cluster_that_is_too_old() {
 
 #[test]
 fn a_version_with_a_vendors_suffix_is_understood() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.kubernetes.runs("v1.34.1-eks-3cfe0ce");
     lab.machine.run("install --dry-run").exits(0).prints("Kubernetes 1.34.1-eks-3cfe0ce");
 }
 
 #[test]
 fn no_default_storage_class() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.kubernetes.put([json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "lab", "metadata": {"name": "standard"}})]);
     is_refused(
         &lab,
@@ -69,7 +69,7 @@ fn no_default_storage_class() {
 
 #[test]
 fn no_default_storage_class_is_needed_where_all_volumes_are_there() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.kubernetes.remove("/apis/storage.k8s.io/v1/storageclasses/standard");
     let of = |release: &str| json!({"app.kubernetes.io/part-of": "lastack", "app.kubernetes.io/instance": release});
     let claims = [
@@ -88,7 +88,7 @@ fn no_default_storage_class_is_needed_where_all_volumes_are_there() {
 
 #[test]
 fn no_ingress_controller_that_would_serve_what_is_asked_for() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let install = "install --expose ingress --domain la.example.org";
     is_refused(
         &lab,
@@ -123,7 +123,7 @@ fn no_ingress_controller_that_would_serve_what_is_asked_for() {
 
 #[test]
 fn a_value_that_a_chart_does_not_take() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine.write("values.yaml", "replica: 2\n");
     lab.helm.fails("template", "Error: values don't meet the specifications of the schema(s): additional properties 'replica' not allowed\n");
     is_refused(
@@ -139,7 +139,7 @@ fn a_value_that_a_chart_does_not_take() {
 
 #[test]
 fn not_enough_room() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.kubernetes.put([node("500m", "16Gi")]);
     is_refused(
         &lab,
@@ -155,7 +155,7 @@ fn not_enough_room() {
 
 #[test]
 fn a_permission_that_is_missing() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.kubernetes
         .denies("create secrets")
         .denies("get pods/portforward")
@@ -182,7 +182,7 @@ fn either_half_of_the_permission_for_a_connection_into_a_pod() {
     for half in
         ["get pods/exec", "create pods/exec", "get pods/portforward", "create pods/portforward"]
     {
-        let lab = Lab::empty();
+        let lab = MockedStack::empty();
         lab.kubernetes.denies(half);
         is_refused_with(4, &lab, "install", &[&format!("you may not {half} in namespace alice")]);
     }
@@ -199,7 +199,7 @@ fn a_part_that_the_user_may_not_ask_is_not_waited_for() {
             "pods \"{pod}\" is forbidden: User \"alice\" cannot get resource \"pods/portforward\" in API group \"\""
         );
         let forward = format!("/api/v1/namespaces/alice/pods/{pod}/portforward");
-        let lab = Lab::installed();
+        let lab = MockedStack::installed();
         lab.kubernetes.forbids(Method::GET, &forward, &sentence);
         lab.machine
             .run("install --dry-run")
@@ -208,7 +208,7 @@ fn a_part_that_the_user_may_not_ask_is_not_waited_for() {
         lab.machine.run("install").exits(4).says(&format!("error: {step}: ")).says(&sentence);
 
         // the permission goes between the look and the wait
-        let lab = Lab::installed();
+        let lab = MockedStack::installed();
         let mut asked = 0;
         let status = failure(503, "ServiceUnavailable", "try again later");
         let refusal = failure(403, "Forbidden", &sentence);
@@ -222,7 +222,7 @@ fn a_part_that_the_user_may_not_ask_is_not_waited_for() {
 
 #[test]
 fn an_operator_that_the_user_may_not_install() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.kubernetes.denies("create customresourcedefinitions");
     let ended = lab.machine.run("install");
     ended
@@ -238,7 +238,7 @@ fn an_operator_that_the_user_may_not_install() {
 #[test]
 fn an_operator_of_somebody_else_that_is_down() {
     for status in ["deployed", "pending-install", "uninstalling"] {
-        let lab = Lab::empty();
+        let lab = MockedStack::empty();
         lab.helm.has_release("elastic-operator", status, "Install complete");
         // its kinds are served, and nothing of it runs
         lab.kubernetes.answers(
@@ -264,7 +264,7 @@ fn an_operator_of_somebody_else_that_is_down() {
 
 #[test]
 fn a_namespace_that_is_being_deleted() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "deletionTimestamp": "2026-03-02T08:00:00Z"}});
     lab.kubernetes.put(operator()).put([namespace]);
     is_refused(
@@ -276,10 +276,11 @@ fn a_namespace_that_is_being_deleted() {
 
 #[test]
 fn an_elasticsearch_of_somebody_else() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let theirs = json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch",
                         "metadata": {"name": "data-lake", "namespace": NAMESPACE}, "spec": {"version": "7.17.0"}});
-    lab.kubernetes.put(operator()).put([theirs.clone()]);
+    lab.kubernetes.put(operator()).put([theirs]);
+    let theirs = lab.kubernetes.object(crate::support::stack::DATA_LAKE).expect("theirs");
     let ended = lab.machine.run("install");
     ended
         .exits(1)
@@ -294,7 +295,7 @@ fn an_elasticsearch_of_somebody_else() {
 
 #[test]
 fn a_release_of_somebody_else() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.helm.has_release("lrs", "deployed", "Install complete");
     let ended = lab.machine.run("install");
     ended
@@ -312,39 +313,36 @@ fn a_release_of_somebody_else() {
 
 #[test]
 fn a_secret_of_somebody_else_that_lacks_what_is_needed() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let theirs = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "lrs-ralph", "namespace": NAMESPACE}, "data": {"password": "dGhlaXJz"}});
-    lab.kubernetes.put([theirs.clone()]);
+    lab.kubernetes.put([theirs]);
+    let path = "/api/v1/namespaces/alice/secrets/lrs-ralph";
+    let theirs = lab.kubernetes.object(path).expect("theirs");
     let ended = lab.machine.run("install");
     ended
         .exits(1)
         .says("secret lrs-ralph of namespace alice was not made by this tool, and lacks what is needed: auth.json, moodle-password, username")
         .says("kubectl label secret lrs-ralph -n alice app.kubernetes.io/managed-by=kubectl-lastack");
     lab.machine.run("uninstall --yes").exits(0).never_shows("secret/lrs-ralph");
-    assert_eq!(
-        lab.kubernetes.object("/api/v1/namespaces/alice/secrets/lrs-ralph"),
-        Some(theirs),
-        "it should be left as it is"
-    );
+    assert_eq!(lab.kubernetes.object(path), Some(theirs), "it should be left as it is");
 }
 
 #[test]
 fn a_secret_that_a_person_made_beforehand_is_used_and_theirs() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let theirs = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "lms-postgresql", "namespace": NAMESPACE},
                         "data": {"password": "dGhlaXJz"}});
-    lab.kubernetes.put([theirs.clone()]);
+    lab.kubernetes.put([theirs]);
+    let path = "/api/v1/namespaces/alice/secrets/lms-postgresql";
+    let theirs = lab.kubernetes.object(path).expect("theirs");
     lab.machine.run("install").exits(0);
     lab.machine.run("uninstall --yes").exits(0).never_shows("secret/lms-postgresql");
-    assert_eq!(
-        lab.kubernetes.object("/api/v1/namespaces/alice/secrets/lms-postgresql"),
-        Some(theirs)
-    );
+    assert_eq!(lab.kubernetes.object(path), Some(theirs));
 }
 
 #[test]
 fn a_check_that_cannot_be_made_is_said_and_not_an_obstacle() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let sentence = "nodes is forbidden: User \"alice\" cannot list resource \"nodes\" in API group \"\" at the cluster scope";
     lab.kubernetes.forbids(Method::GET, "/api/v1/nodes", sentence);
     lab.machine.run("install").exits(0).says("unknown").says(sentence);

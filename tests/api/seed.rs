@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::lrs::{Lrs, PASSWORD, USER};
 use crate::support::machine::{Ended, Machine};
-use crate::support::stack::Lab;
+use crate::support::stack::MockedStack;
 use crate::support::statements::{array, gzip, id, lines, statement, statements};
 
 /// A machine with the account of the LRS in a file.
@@ -149,6 +149,7 @@ fn a_statement_without_id_and_time_is_there_when_it_comes_again() {
     machine.write("bare.json", array(&bare));
     seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 0 already there, 0 refused");
     let first = lrs.stored();
+    assert_eq!(first.len(), 3);
     assert!(
         first.values().all(|statement| statement["timestamp"].is_string()),
         "each gets the time of the run: {first:?}"
@@ -189,7 +190,7 @@ fn the_report_as_json_counts_the_same() {
 
 #[test]
 fn in_a_stack_every_statement_is_looked_for_in_the_data_lake() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.machine
         .run("seed --count 1200")
         .exits(0)
@@ -204,7 +205,7 @@ fn in_a_stack_every_statement_is_looked_for_in_the_data_lake() {
 
 #[test]
 fn a_statement_that_the_lrs_took_and_the_data_lake_lost_is_named() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.machine.write("a.json", array(&statements(5)));
     // what the LRS answers without storing it
     lab.lrs.next([crate::support::server::Answer::ok(json!(ids(5)))]);

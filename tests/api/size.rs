@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use crate::support::kubernetes::failure;
 use crate::support::server::Answer;
-use crate::support::stack::{Lab, SIZE, stuck_pod};
+use crate::support::stack::{MockedStack, SIZE, stuck_pod};
 
 const JOBS: &str = "/apis/batch/v1/namespaces/alice/jobs";
 
-fn pod_of_the_last_run(lab: &Lab, said: &str) {
+fn pod_of_the_last_run(lab: &MockedStack, said: &str) {
     let labels = json!({"app.kubernetes.io/instance": "data-lake-size", "batch.kubernetes.io/job-name": "data-lake-size-now"});
     let mut pod =
         stuck_pod("data-lake-size-now-1", "alice", labels, "elasticsearch:8.19.21", json!({}), 0);
@@ -19,7 +19,7 @@ fn pod_of_the_last_run(lab: &Lab, said: &str) {
 }
 
 /// As if its runs of the last two hours had come to nothing.
-fn standing_still(lab: &Lab) {
+fn standing_still(lab: &MockedStack) {
     let mut cron = lab.kubernetes.object(SIZE).expect("the CronJob");
     cron["status"] = json!({"lastScheduleTime": "2026-11-27T14:00:00Z", "lastSuccessfulTime": "2026-11-27T12:00:00Z"});
     lab.kubernetes.put([cron]);
@@ -27,8 +27,8 @@ fn standing_still(lab: &Lab) {
 
 #[test]
 fn it_runs_the_image_of_the_data_lake_where_and_as_the_data_lake_runs() {
-    let lab = Lab::installed();
-    let pod = |lab: &Lab| {
+    let lab = MockedStack::installed();
+    let pod = |lab: &MockedStack| {
         lab.kubernetes.object(SIZE).expect("the CronJob")["spec"]["jobTemplate"]["spec"]["template"]
             ["spec"]
             .clone()
@@ -63,7 +63,7 @@ fn it_runs_the_image_of_the_data_lake_where_and_as_the_data_lake_runs() {
 
 #[test]
 fn runs_that_come_to_nothing_are_a_fault_and_the_next_install_tries_again() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     standing_still(&lab);
     pod_of_the_last_run(&lab, "curl: (22) The requested URL returned error: 401\n");
     let why = "how much room the statements take was not measured for 120m: curl: (22) The requested URL returned error: 401; `kubectl lastack install`";
@@ -89,7 +89,7 @@ fn runs_that_come_to_nothing_are_a_fault_and_the_next_install_tries_again() {
 
 #[test]
 fn a_run_of_the_moment_repairs_what_stood_still() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     standing_still(&lab);
     lab.machine.run("install").exits(0).says("ok       dataviz.size");
     let job = lab.kubernetes.object(&format!("{JOBS}/data-lake-size-now")).expect("a run");
@@ -103,7 +103,7 @@ fn a_run_of_the_moment_repairs_what_stood_still() {
 
 #[test]
 fn a_role_that_elasticsearch_learns_of_late_is_waited_for() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.kubernetes.remove(SIZE);
     let refused = || {
         Answer::Json(
@@ -125,7 +125,7 @@ fn a_role_that_elasticsearch_learns_of_late_is_waited_for() {
 
 #[test]
 fn who_may_not_see_it_is_not_told_of_a_fault_and_one_of_others_is_left_alone() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.kubernetes.answers(
         Method::GET,
         SIZE,
@@ -133,11 +133,12 @@ fn who_may_not_see_it_is_not_told_of_a_fault_and_one_of_others_is_left_alone() {
     );
     lab.machine.run("status").exits(0).prints("3 dashboards, 31 charts");
 
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let mut theirs: Value = lab.kubernetes.object(SIZE).expect("the CronJob");
     theirs["metadata"]["labels"] = json!({});
     theirs["spec"]["schedule"] = json!("0 0 * * *");
-    lab.kubernetes.put([theirs.clone()]);
+    lab.kubernetes.put([theirs]);
+    let theirs = lab.kubernetes.object(SIZE).expect("the CronJob");
     lab.machine
         .run("install")
         .exits(1)

@@ -7,10 +7,10 @@ use http::Method;
 
 use crate::support::machine::TOKEN;
 use crate::support::server::Answer;
-use crate::support::stack::{DATA_LAKE, Lab, lrs_labels, stuck_pod};
+use crate::support::stack::{DATA_LAKE, MockedStack, lrs_labels, stuck_pod};
 
 /// A `status` that goes on, and the lines it prints.
-fn watch(lab: &Lab, line: &str) -> (Child, impl Iterator<Item = String>) {
+fn watch(lab: &MockedStack, line: &str) -> (Child, impl Iterator<Item = String>) {
     let mut child = lab
         .machine
         .command(&line.split(' ').collect::<Vec<_>>())
@@ -22,7 +22,7 @@ fn watch(lab: &Lab, line: &str) -> (Child, impl Iterator<Item = String>) {
 
 #[test]
 fn a_healthy_stack_is_a_table_and_exit_code_0() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let ended = lab.machine.run("status");
     ended.exits(0).says_nothing().never_shows(TOKEN);
     let header = ["COMPONENT", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "URL"];
@@ -40,7 +40,7 @@ fn a_healthy_stack_is_a_table_and_exit_code_0() {
 
 #[test]
 fn without_arguments_the_state_of_the_stack_follows_the_page() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.machine
         .run("")
         .exits(0)
@@ -51,7 +51,7 @@ fn without_arguments_the_state_of_the_stack_follows_the_page() {
 
 #[test]
 fn the_document_says_the_same_in_a_stable_form() {
-    let document = Lab::installed().machine.run("status -o json").exits(0).json();
+    let document = MockedStack::installed().machine.run("status -o json").exits(0).json();
     assert_eq!(document["apiVersion"], "lastack/v1");
     assert_eq!(document["kind"], "Status");
     assert_eq!((&document["context"], &document["namespace"]), (&"lab".into(), &"alice".into()));
@@ -70,7 +70,7 @@ fn the_document_says_the_same_in_a_stable_form() {
 
 #[test]
 fn yaml_is_the_same_document_and_wide_has_the_addresses_inside() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let yaml = lab.machine.run("status -o yaml");
     let document: serde_json::Value = serde_saphyr::from_str(&yaml.exits(0).stdout).expect("YAML");
     assert_eq!((&document["kind"], &document["healthy"]), (&"Status".into(), &true.into()));
@@ -84,7 +84,7 @@ fn yaml_is_the_same_document_and_wide_has_the_addresses_inside() {
 
 #[test]
 fn a_watch_that_is_no_terminal_gives_a_document_a_look_and_a_table_a_change() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let (mut documents_child, mut documents) = watch(&lab, "status -w -o json");
     let (mut tables_child, mut tables) = watch(&lab, "status -w");
     let healthy = |line: &str| {
@@ -111,7 +111,7 @@ fn a_watch_that_is_no_terminal_gives_a_document_a_look_and_a_table_a_change() {
 
 #[test]
 fn a_watch_sees_a_release_that_goes() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let (mut child, mut documents) = watch(&lab, "status -w -o json");
     let mut looks = documents.by_ref().map(|line| {
         let document: serde_json::Value = serde_json::from_str(&line).expect("a document a line");
@@ -128,7 +128,7 @@ fn a_watch_sees_a_release_that_goes() {
 
 #[test]
 fn a_watch_goes_on_where_a_look_fails() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let mut looks = 0;
     lab.kubernetes.reacts(Method::GET, "/version", move |_, _| {
         looks += 1;
@@ -145,7 +145,7 @@ fn a_watch_goes_on_where_a_look_fails() {
 
 #[test]
 fn nothing_installed_is_said_and_a_fault() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.machine
         .run("status")
         .exits(3)
@@ -158,7 +158,7 @@ fn nothing_installed_is_said_and_a_fault() {
 
 #[test]
 fn a_permission_that_is_missing_costs_one_cell() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let sentence = lab.hides_pods();
     let ended = lab.machine.run("status");
     ended.prints("unknown").prints(sentence).prints("5.0.1, chart 0.1.0").prints("ECK 3.5.0");
@@ -166,7 +166,7 @@ fn a_permission_that_is_missing_costs_one_cell() {
 
 #[test]
 fn what_the_user_may_not_see_is_unknown_and_no_fault() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let sentence = "elasticsearches.elasticsearch.k8s.elastic.co \"data-lake\" is forbidden: User \"alice\" cannot get resource";
     lab.kubernetes.forbids(Method::GET, DATA_LAKE, sentence);
     lab.machine.run("status").exits(0).prints("unknown").prints(sentence);
@@ -174,14 +174,14 @@ fn what_the_user_may_not_see_is_unknown_and_no_fault() {
 
 #[test]
 fn an_lrs_whose_backend_is_down_is_a_fault_with_its_own_words() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
     lab.machine.run("status").exits(3).prints("fault: lrs answers").prints("answered 500");
 }
 
 #[test]
 fn an_index_that_takes_nothing_is_a_fault_however_well_all_parts_say_they_are() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let mut index = lab.elasticsearch.index().expect("the index");
     let mut block = |name: &str, set: &str| {
         index["settings"][name] = set.into();
@@ -213,7 +213,7 @@ fn an_index_that_takes_nothing_is_a_fault_however_well_all_parts_say_they_are() 
 
 #[test]
 fn a_moodle_that_hangs_costs_one_cell() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.kubernetes.answers(
         Method::GET,
         "/api/v1/namespaces/alice/pods/lms-moodle-0/exec",
@@ -228,7 +228,7 @@ fn a_moodle_that_hangs_costs_one_cell() {
 
 #[test]
 fn a_part_without_a_ready_pod_is_a_fault() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.kubernetes.answers(
         Method::GET,
         "/api/v1/namespaces/alice/pods",
@@ -239,7 +239,7 @@ fn a_part_without_a_ready_pod_is_a_fault() {
 
 #[test]
 fn a_node_of_the_data_lake_that_has_no_pod_is_missed() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let mut lake = lab.kubernetes.object(DATA_LAKE).expect("the data lake");
     lake["spec"]["nodeSets"][0]["count"] = serde_json::json!(3);
     lab.kubernetes.put([lake]);
@@ -253,7 +253,7 @@ fn a_node_of_the_data_lake_that_has_no_pod_is_missed() {
 
 #[test]
 fn what_keeps_a_pod_from_being_ready_is_said_beside_their_number() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let waiting =
         serde_json::json!({"reason": "ImagePullBackOff", "message": "ralph:5.0.1: not found"});
     let pod = stuck_pod("lrs-ralph-1", "alice", lrs_labels(), "fundocker/ralph:5.0.1", waiting, 0);
@@ -267,7 +267,7 @@ fn what_keeps_a_pod_from_being_ready_is_said_beside_their_number() {
 
 #[test]
 fn without_helm_the_rest_is_still_shown() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     std::fs::remove_file(lab.machine.path("bin/helm")).unwrap();
     lab.machine
         .run("status")

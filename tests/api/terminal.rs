@@ -8,12 +8,12 @@ use serde_json::json;
 
 use crate::support::moodle::statement_of_the_event;
 use crate::support::server::Answer;
-use crate::support::stack::Lab;
+use crate::support::stack::MockedStack;
 use crate::support::terminal::Terminal;
 
 use super::uninstall::LRS;
 
-fn typed(lab: &Lab, line: &str, environment: &[(&str, &str)]) -> Terminal {
+fn typed(lab: &MockedStack, line: &str, environment: &[(&str, &str)]) -> Terminal {
     let mut command = lab.machine.command(&line.split(' ').collect::<Vec<_>>());
     command.env("TERM", "xterm-256color").envs(environment.iter().copied());
     Terminal::start(command)
@@ -21,7 +21,7 @@ fn typed(lab: &Lab, line: &str, environment: &[(&str, &str)]) -> Terminal {
 
 #[test]
 fn install_draws_a_row_for_each_step_and_leaves_each_once() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let mut terminal = typed(&lab, "install --only lrs", &[]);
     assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.screen());
     let screen = terminal.screen();
@@ -45,7 +45,7 @@ fn install_draws_a_row_for_each_step_and_leaves_each_once() {
 
 #[test]
 fn a_terminal_that_is_dumb_or_colourless_is_spared() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let mut dumb = typed(&lab, "install --only lrs", &[("TERM", "dumb")]);
     assert_eq!(dumb.ends().code(), Some(0), "{}", dumb.screen());
     assert!(
@@ -60,7 +60,7 @@ fn a_terminal_that_is_dumb_or_colourless_is_spared() {
 
 #[test]
 fn uninstall_asks_and_takes_no_for_an_answer() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let mut terminal = typed(&lab, "uninstall", &[]);
     terminal.until("[y/N]").types("n\n");
     assert_eq!(terminal.ends().code(), Some(1), "{}", terminal.screen());
@@ -70,7 +70,7 @@ fn uninstall_asks_and_takes_no_for_an_answer() {
 
 #[test]
 fn ctrl_c_at_the_question_ends_and_nothing_is_removed() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let changes = lab.kubernetes.changes();
     let mut terminal = typed(&lab, "uninstall", &[]);
     terminal.until("[y/N]").interrupts();
@@ -86,7 +86,7 @@ fn ctrl_c_at_the_question_ends_and_nothing_is_removed() {
 
 #[test]
 fn ctrl_c_at_the_question_of_replay_ends_and_nothing_is_sent() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.moodle.world().failed = vec![
         json!({"errortype": 0, "alone": false, "events": 40, "oldest": 1_767_225_600, "response": ""}),
     ];
@@ -99,7 +99,7 @@ fn ctrl_c_at_the_question_of_replay_ends_and_nothing_is_sent() {
 #[test]
 fn the_time_at_the_question_is_not_taken_from_the_timeout() {
     const TIMEOUT: Duration = Duration::from_secs(1);
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     // its pods stay
     lab.kubernetes.reacts(Method::DELETE, LRS, |world, _| {
         world.remove(LRS);
@@ -120,7 +120,7 @@ fn the_time_at_the_question_is_not_taken_from_the_timeout() {
 
 #[test]
 fn status_is_drawn_anew_where_it_stands_until_ctrl_c() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let mut terminal = typed(&lab, "status --watch", &[]);
     terminal.until("heartbeat ok");
     lab.lrs.always(Answer::Json(500, json!({"database": "error"})));
@@ -137,7 +137,7 @@ fn status_is_drawn_anew_where_it_stands_until_ctrl_c() {
 
 #[test]
 fn a_trace_that_is_interrupted_takes_event_and_statement_away() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.moodle.world().fate = "waiting".into();
     let mut terminal = typed(&lab, "trace", &[]);
     terminal.until("waits for the cron, which sends every minute");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::kubernetes::World;
 use crate::support::server::Answer;
-use crate::support::stack::{DATA_LAKE, Lab, SIZE};
+use crate::support::stack::{DATA_LAKE, MockedStack, SIZE};
 
 pub const LRS: &str = "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph";
 
@@ -18,13 +18,13 @@ const SECRETS: [&str; 6] = [
     "data-lake-roles",
 ];
 
-fn secret(lab: &Lab, name: &str) -> Option<Value> {
+fn secret(lab: &MockedStack, name: &str) -> Option<Value> {
     lab.kubernetes.object(&format!("/api/v1/namespaces/alice/secrets/{name}"))
 }
 
 #[test]
 fn everything_of_ours_goes() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let ended = lab.machine.run("uninstall --yes");
     ended
         .exits(0)
@@ -53,7 +53,7 @@ fn everything_of_ours_goes() {
 
 #[test]
 fn what_a_pod_has_mounted_stays_until_the_pod_is_gone() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     // the node takes its time to stop it
     lab.kubernetes.reacts(Method::DELETE, LRS, |world, _| {
         world.remove(LRS);
@@ -76,7 +76,7 @@ fn what_a_pod_has_mounted_stays_until_the_pod_is_gone() {
 #[test]
 fn pods_get_their_time_to_end_only_when_their_data_is_kept() {
     let pods_deleted = |line: &str| {
-        let lab = Lab::installed();
+        let lab = MockedStack::installed();
         lab.machine.run(line).exits(0);
         let requests = lab
             .kubernetes
@@ -96,7 +96,7 @@ fn pods_get_their_time_to_end_only_when_their_data_is_kept() {
 
 #[test]
 fn the_operator_stays_unless_it_is_asked_for_and_alone() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.machine.run("uninstall --yes").exits(0);
     assert!(lab.helm.calls_of("uninstall").iter().all(|call| !call.is("elastic-operator")));
     let others = json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch", "metadata": {"name": "theirs", "namespace": "bob"}});
@@ -123,7 +123,7 @@ fn the_operator_stays_unless_it_is_asked_for_and_alone() {
 #[test]
 fn a_namespace_of_ours_stays_for_whatever_somebody_else_has_in_it() {
     const NAME: &str = "/api/v1/namespaces/alice";
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let mut namespace = lab.kubernetes.object(NAME).expect("the namespace");
     namespace["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "kubectl-lastack"});
     let settings = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "lastack-settings", "namespace": "alice",
@@ -158,7 +158,7 @@ fn a_namespace_of_ours_stays_for_whatever_somebody_else_has_in_it() {
 
 #[test]
 fn kept_data_keeps_the_accounts_that_open_it() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.machine
         .run("uninstall --yes --keep-data")
         .exits(0)
@@ -177,7 +177,7 @@ fn kept_data_keeps_the_accounts_that_open_it() {
 
 #[test]
 fn what_is_still_there_in_the_end_is_an_error() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     // something that makes it again, as GitOps does
     lab.kubernetes.answers(
         Method::DELETE,
@@ -194,7 +194,7 @@ fn what_is_still_there_in_the_end_is_an_error() {
 #[test]
 fn a_release_that_helm_has_forgotten_is_taken_away_by_its_labels() {
     for line in ["uninstall --yes", "uninstall --yes --keep-data"] {
-        let lab = Lab::installed();
+        let lab = MockedStack::installed();
         lab.helm.forgets("lrs");
         let labels = json!({"app.kubernetes.io/part-of": "lastack", "app.kubernetes.io/instance": "lrs", "app.kubernetes.io/managed-by": "Helm"});
         let mut deployment = lab.kubernetes.object(LRS).expect("the deployment");
@@ -228,7 +228,7 @@ fn a_release_that_helm_has_forgotten_is_taken_away_by_its_labels() {
 
 #[test]
 fn what_no_step_knows_is_named_with_the_command_that_removes_it() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let labels = json!({"app.kubernetes.io/part-of": "lastack", "app.kubernetes.io/managed-by": "kubectl-lastack"});
     let of_another_version = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "old", "namespace": "alice", "labels": labels}});
     lab.kubernetes.put([of_another_version]);
@@ -246,7 +246,7 @@ fn what_no_step_knows_is_named_with_the_command_that_removes_it() {
 
 #[test]
 fn nobody_to_ask_is_no_yes() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let changes = lab.kubernetes.changes();
     lab.machine
         .run("uninstall")
@@ -258,7 +258,7 @@ fn nobody_to_ask_is_no_yes() {
 
 #[test]
 fn somebody_who_may_not_look_beyond_the_namespace_can_take_the_stack_away() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let sentence = "namespaces \"alice\" is forbidden: User \"alice\" cannot get resource \"namespaces\" in API group \"\"";
     lab.kubernetes.forbids(Method::GET, "/api/v1/namespaces/alice", sentence);
     lab.machine
@@ -271,7 +271,7 @@ fn somebody_who_may_not_look_beyond_the_namespace_can_take_the_stack_away() {
 
 #[test]
 fn the_operator_stays_for_another_data_lake_in_the_same_namespace() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let theirs = json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch", "metadata": {"name": "search", "namespace": "alice"}});
     lab.kubernetes.put([theirs]);
     lab.machine
@@ -288,7 +288,7 @@ fn the_operator_stays_for_whatever_it_looks_after_and_we_did_not_make() {
         ("kibana.k8s.elastic.co/v1", "Kibana", "board", "bob"),
     ];
     for (version, kind, name, namespace) in objects {
-        let lab = Lab::empty();
+        let lab = MockedStack::empty();
         lab.helm.has_release_of_ours("elastic-operator", "deployed", "Install complete");
         let theirs = json!({"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}});
         lab.kubernetes.put(crate::support::stack::operator()).put([theirs]);
@@ -306,7 +306,7 @@ fn the_operator_stays_for_whatever_it_looks_after_and_we_did_not_make() {
 
 #[test]
 fn things_of_others_are_left_alone() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let theirs = json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch", "metadata": {"name": "data-lake", "namespace": "alice"}});
     lab.kubernetes.put(crate::support::stack::operator()).put([theirs]);
     lab.helm.has_release("lrs", "deployed", "Install complete");
@@ -317,7 +317,7 @@ fn things_of_others_are_left_alone() {
 
 #[test]
 fn a_moodle_that_others_made_of_the_same_chart_keeps_its_data_and_its_namespace() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     lab.helm.has_release("lms", "deployed", "Install complete");
     lab.machine.run("install --only lrs").exits(0);
     let labels =
@@ -336,7 +336,7 @@ fn a_moodle_that_others_made_of_the_same_chart_keeps_its_data_and_its_namespace(
 
 #[test]
 fn settings_of_a_newer_program_are_named_and_lock_nobody_out_but_install() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let mut map = lab
         .kubernetes
         .object("/api/v1/namespaces/alice/configmaps/lastack-settings")

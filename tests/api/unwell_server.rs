@@ -5,7 +5,7 @@ use http::Method;
 use crate::support::kubernetes::{Kubernetes, failure};
 use crate::support::machine::{Ended, Machine, TOKEN};
 use crate::support::server::Answer;
-use crate::support::stack::{Lab, empty_cluster};
+use crate::support::stack::{MockedStack, empty_cluster};
 
 const VERBS: [&str; 11] = [
     "install",
@@ -97,7 +97,7 @@ fn a_server_that_hangs_is_left_after_the_request_timeout() {
 
 #[test]
 fn one_object_that_hangs_is_named() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.kubernetes.answers(Method::GET, "/api/v1/namespaces/alice/secrets/lrs-ralph", Answer::Hang);
     lab.machine
         .run("creds lrs --request-timeout 1s")
@@ -107,7 +107,7 @@ fn one_object_that_hangs_is_named() {
 
 #[test]
 fn a_refusal_in_the_middle_of_an_install_names_the_permission() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     let sentence = "secrets is forbidden: User \"alice\" cannot create resource \"secrets\" in API group \"\" in the namespace \"alice\"";
     lab.kubernetes.forbids(Method::POST, "/api/v1/namespaces/alice/secrets", sentence);
     lab.machine.run("install").exits(4).says(sentence);

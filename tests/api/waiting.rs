@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::elasticsearch::Elasticsearch;
 use crate::support::kubernetes::failure;
 use crate::support::server::Answer;
-use crate::support::stack::{DATA_LAKE, Lab, data_lake_labels, operator, stuck_pod};
+use crate::support::stack::{DATA_LAKE, MockedStack, data_lake_labels, operator, stuck_pod};
 
 /// The data lake's only pod.
 fn data_lake_pod(waiting: Value, restarts: u32) -> Value {
@@ -21,12 +21,12 @@ fn data_lake_pod(waiting: Value, restarts: u32) -> Value {
 }
 
 /// A cluster in which the data lake's only pod is as given, and stays so.
-fn lab_with_pod(waiting: Value, restarts: u32) -> Lab {
+fn lab_with_pod(waiting: Value, restarts: u32) -> MockedStack {
     lab_with(data_lake_pod(waiting, restarts))
 }
 
 /// A cluster in which the operator comes as far as the certificates and this object.
-fn lab_with(object: Value) -> Lab {
+fn lab_with(object: Value) -> MockedStack {
     let lab = lab_without_certificates(object);
     lab.kubernetes.put([json!({"apiVersion": "v1", "kind": "Secret", "data": {"ca.crt": ""},
                              "metadata": {"name": "data-lake-es-http-certs-public", "namespace": "alice"}})]);
@@ -34,17 +34,13 @@ fn lab_with(object: Value) -> Lab {
 }
 
 /// A cluster in which the operator comes as far as this object.
-fn lab_without_certificates(object: Value) -> Lab {
-    let lab = Lab::empty();
-    lab.kubernetes.put(operator()).reacts(Method::PATCH, DATA_LAKE, move |world, request| {
-        if !request.query.contains("dryRun") {
-            world.put(json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch",
-                             "metadata": {"name": "data-lake", "namespace": "alice", "generation": 1},
-                             "status": {"phase": "ApplyingChanges", "availableNodes": 0}}));
-            world.put(object.clone());
-        }
-        // what the laboratory's operator does is not to come after this
-        Some(Answer::ok(request.json()))
+fn lab_without_certificates(object: Value) -> MockedStack {
+    let lab = MockedStack::empty();
+    lab.kubernetes.put(operator()).then(Method::PATCH, DATA_LAKE, move |world| {
+        let mut data_lake = world.object(DATA_LAKE).expect("what was applied");
+        data_lake["status"] = json!({"phase": "ApplyingChanges", "availableNodes": 0});
+        world.put(data_lake);
+        world.put(object.clone());
     });
     lab
 }
@@ -278,7 +274,7 @@ fn superset_starts_without_waiting_for_the_data_lake() {
 #[test]
 fn a_new_authority_is_waited_for_until_the_data_lake_has_a_certificate_of_it() {
     const POD: &str = "data-lake-es-default-0";
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let before = Elasticsearch::start("before", lab.lrs.store());
     let now = lab.elasticsearch.server.address();
     let mut connections = 0;
@@ -306,7 +302,7 @@ fn a_new_authority_is_waited_for_until_the_data_lake_has_a_certificate_of_it() {
 #[test]
 fn a_data_lake_that_comes_back_is_waited_for() {
     const POD: &str = "/api/v1/namespaces/alice/pods/data-lake-es-default-0";
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let ready = lab.kubernetes.object(POD).expect("the pod");
     let mut starts = ready.clone();
     starts["status"]["conditions"][0]["status"] = json!("False");
@@ -355,7 +351,7 @@ fn without_waiting_what_can_be_applied_is_applied() {
 
 #[test]
 fn an_operator_that_stays_away_is_named_at_the_deadline() {
-    let lab = Lab::empty();
+    let lab = MockedStack::empty();
     // helm installs it, and no object comes
     lab.kubernetes.answers(
         Method::GET,
@@ -371,7 +367,7 @@ fn an_operator_that_stays_away_is_named_at_the_deadline() {
 
 #[test]
 fn an_upgrade_that_cannot_start_is_rolled_back() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.kubernetes.reacts(Method::GET, "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph", |_, _| {
         let labels = json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs"});
         Some(Answer::ok(json!({
@@ -405,7 +401,7 @@ fn a_server_that_is_busy_for_a_moment_does_not_end_a_wait() {
     for (code, reason) in
         [(429, "TooManyRequests"), (500, "InternalError"), (503, "ServiceUnavailable")]
     {
-        let lab = Lab::installed();
+        let lab = MockedStack::installed();
         let mut is_first = true;
         lab.kubernetes.reacts(Method::GET, LRS, move |_, _| {
             std::mem::take(&mut is_first).then(|| failure(code, reason, "try again later"))
@@ -418,7 +414,7 @@ fn a_server_that_is_busy_for_a_moment_does_not_end_a_wait() {
 
 #[test]
 fn a_server_that_hangs_in_the_middle_of_a_wait_is_left_at_the_deadline() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.kubernetes.answers(Method::GET, LRS, Answer::Hang);
     lab.machine
         .run("install --only lrs --image-registry registry.example.org --timeout 1s")
@@ -430,7 +426,7 @@ fn a_server_that_hangs_in_the_middle_of_a_wait_is_left_at_the_deadline() {
 
 #[test]
 fn an_upgrade_that_can_no_longer_be_seen_is_left_and_not_rolled_back() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.kubernetes.answers(Method::GET, LRS, failure(401, "Unauthorized", "Unauthorized"));
     lab.machine
         .run("install --only lrs --image-registry registry.example.org")
@@ -442,7 +438,7 @@ fn an_upgrade_that_can_no_longer_be_seen_is_left_and_not_rolled_back() {
 
 #[test]
 fn a_database_of_which_only_the_pod_before_is_ready_is_not_ready() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     let mut set = lab
         .kubernetes
         .object("/apis/apps/v1/namespaces/alice/statefulsets/lms-postgresql")
@@ -457,7 +453,7 @@ fn a_database_of_which_only_the_pod_before_is_ready_is_not_ready() {
 #[test]
 fn what_the_pod_of_the_operator_needs_is_looked_for_in_the_operators_namespace() {
     let lab = || {
-        let lab = Lab::empty();
+        let lab = MockedStack::empty();
         let mut operator = operator();
         operator[1]["status"] = json!({"replicas": 1, "readyReplicas": 0});
         let labels = operator[1]["metadata"]["labels"].clone();
@@ -492,7 +488,7 @@ fn what_the_pod_of_the_operator_needs_is_looked_for_in_the_operators_namespace()
 
 #[test]
 fn an_upgrade_that_takes_longer_than_was_waited_for_goes_on() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.kubernetes.reacts(Method::GET, "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph", |_, _| {
         Some(Answer::ok(json!({
             "metadata": {"name": "lrs-ralph", "namespace": "alice", "generation": 2},
@@ -513,7 +509,7 @@ fn an_upgrade_that_takes_longer_than_was_waited_for_goes_on() {
 
 #[test]
 fn a_time_beyond_every_clock_is_a_long_one() {
-    let lab = Lab::installed();
+    let lab = MockedStack::installed();
     lab.machine
         .run("install --timeout 18446744073709551615 --request-timeout 9223372036854775807s")
         .exits(0)

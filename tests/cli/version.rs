@@ -14,8 +14,11 @@ fn machine() -> Machine {
 }
 
 fn versions() -> Value {
-    serde_saphyr::from_str(include_str!("../../manifests/versions.yaml"))
-        .expect("the versions file")
+    let versions: Value = serde_saphyr::from_str(include_str!("../../manifests/versions.yaml"))
+        .expect("the versions file");
+    let components = versions["components"].as_object().expect("components");
+    assert!(!components.is_empty(), "the versions file should name components");
+    versions
 }
 
 #[test]
@@ -57,6 +60,7 @@ fn the_images_are_listed_one_a_line_for_mirroring() {
         release["images"].as_object().unwrap().values().map(|image| image.as_str().unwrap())
     });
     assert_eq!(listed, images.collect());
+    assert!(!listed.is_empty(), "there should be images to mirror");
 }
 
 #[test]

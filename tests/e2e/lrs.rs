@@ -6,17 +6,18 @@ use std::sync::LazyLock;
 use serde_json::{Value, json};
 
 use crate::beside;
-use crate::lab::{Ended, Lab};
+use crate::cluster::{Cluster, Ended};
+use crate::turns::Turn;
 
-static LRS: LazyLock<Lab> = LazyLock::new(|| {
-    let lab = Lab::new("e2e-lrs", "4");
-    lab.lastack("install --only lrs --timeout 5m").good();
-    lab
-});
+const NAMESPACE: &str = "e2e-lrs";
+static LRS: LazyLock<Cluster> = LazyLock::new(|| Cluster::new(NAMESPACE, "4"));
 
-/// An LRS and its data lake, which from now on are this test's alone.
-fn lrs() -> &'static Lab {
-    beside(|| &LRS)
+/// An LRS and its data lake, which from now on are this test's alone. Whatever the test before left, they are whole.
+fn lrs() -> &'static Cluster {
+    if beside(NAMESPACE) == Turn::Began {
+        LRS.lastack("install --only lrs --timeout 5m").good();
+    }
+    &LRS
 }
 
 #[test]
@@ -31,15 +32,15 @@ fn statements_from_standard_input_arrive_and_a_bad_one_keeps_no_good_one_out() {
     };
     let bad = good(9).replace(r#""homePage":"https://example.org","#, "");
     let lines = format!("{}\n{bad}\n{}\n", good(1), good(2));
-    let ended = lrs().run("kubectl-lastack", &["seed", "-"], &lines).exits(1);
-    ended.says("2 of 3 statements stored").says("refused: standard input: statement 2");
+    let ended = lrs().run("kubectl-lastack", &["seed", "-"], &lines);
+    ended.exits(1).shows("2 of 3 statements stored").shows("refused: standard input: statement 2");
 }
 
 #[test]
 fn a_deleted_service_and_a_scaled_deployment_show_in_status_and_are_mended() {
     lrs().kubectl("delete service lrs-ralph");
     lrs().kubectl("scale deployment lrs-ralph --replicas=0");
-    lrs().lastack("status").exits(3).says("ralph answers");
+    lrs().lastack("status").exits(3).shows("ralph answers");
     lrs().lastack("install").good();
     lrs().lastack("status").good();
 }
@@ -61,11 +62,11 @@ fn an_image_that_cannot_be_pulled_ends_the_install_and_leaves_the_old_revision_r
         |file: &std::path::Path| lrs().lastack(&format!("install --values lrs={}", file.display()));
     install(&values)
         .exits(1)
-        .says("cannot pull fundocker/ralph:9.9.9: not found in the registry")
-        .says("release lrs is back at what revision");
+        .shows("ralph:9.9.9: not found in the registry")
+        .shows("release lrs is back at what revision");
     lrs().lastack("status").good();
     install(&none).good();
-    lrs().lastack("install").good().says("nothing to change");
+    lrs().lastack("install").good().shows("nothing to change");
 }
 
 /// A helm that is killed, and the program that called it with it, once the release is marked as being worked on. It
@@ -95,14 +96,14 @@ fn an_install_that_was_killed_in_helm_is_finished_by_the_next() {
     let mut install = lrs()
         .command("kubectl-lastack", &["install", "--values", &format!("lrs={}", values.display())]);
     install.env("PATH", format!("{}:{path}", directory.path().display()));
-    Ended::of(
-        "install that is killed with its helm".into(),
-        install.spawn().expect("the program starts"),
-    )
-    .exits(-1);
-    lrs().run("helm", &["status", "lrs", "-n", lrs().namespace], "").good().says("pending-upgrade");
+    Ended::of("install that is killed with its helm", install.spawn().expect("the program starts"))
+        .is_killed();
+    lrs()
+        .run("helm", &["status", "lrs", "-n", lrs().namespace], "")
+        .good()
+        .shows("pending-upgrade");
     lrs().lastack("install").good();
-    lrs().run("helm", &["status", "lrs", "-n", lrs().namespace], "").good().says("deployed");
+    lrs().run("helm", &["status", "lrs", "-n", lrs().namespace], "").good().shows("deployed");
     let annotation = lrs().kubectl(
         "get deployment lrs-ralph -o jsonpath={.spec.template.metadata.annotations.lastack/test}",
     );
@@ -135,7 +136,7 @@ fn an_lrs_that_dies_while_it_is_fed_loses_nothing_and_stores_nothing_twice() {
         );
     }
     lrs().kubectl("delete pod -l app.kubernetes.io/instance=lrs --force --grace-period=0");
-    let report = Ended::of("seed while the LRS dies".into(), seed).good().json();
+    let report = Ended::of("seed while the LRS dies", seed).good().json();
     assert_eq!(
         (&report["sent"], &report["found"], &report["refused"]),
         (&8_000.into(), &8_000.into(), &0.into()),
@@ -155,9 +156,8 @@ fn an_interrupted_install_says_so_and_the_next_one_works() {
     lrs().lastack("install").good();
 }
 
-/// By its name the last of them.
 #[test]
 fn what_was_installed_only_in_part_goes_and_leaves_its_room_to_others() {
-    lrs().lastack("uninstall --yes").good().says("Gone in");
-    lrs().run("kubectl", &["get", "namespace", lrs().namespace], "").exits(1).says("NotFound");
+    lrs().lastack("uninstall --yes").good().shows("Gone in");
+    lrs().run("kubectl", &["get", "namespace", lrs().namespace], "").exits(1).shows("NotFound");
 }

@@ -1,6 +1,6 @@
 //! Who runs databases for the whole house: one PostgreSQL, with TLS, that is part of no stack and outlives every one.
 
-use crate::lab::{Lab, Own};
+use crate::cluster::{Cluster, Own};
 use crate::parts::sql;
 
 pub struct Office(Own);
@@ -11,8 +11,8 @@ impl Office {
     const PASSWORD: &str = "not-one-of-ours-01";
 
     /// Opens it, and hands password and authority over to a stack.
-    pub fn open(lab: &Lab) -> Self {
-        let office = Own(Lab::new(Self::NAME, "3"));
+    pub fn open(lab: &Cluster) -> Self {
+        let office = Own(Cluster::new(Self::NAME, "3"));
         let (name, password) = (Self::NAME, Self::PASSWORD);
         let folder = office.folder("tls");
         office.certify(&folder, &format!("{name}.{name}.svc"));
@@ -45,7 +45,7 @@ impl Office {
     }
 
     /// Superset's data is here and nowhere else, and nobody can read it on its way.
-    pub fn is_used(&self, lab: &Lab) {
+    pub fn is_used(&self, lab: &Cluster) {
         let sql = "SELECT count(*) FILTER (WHERE ssl), count(*) FILTER (WHERE NOT ssl) \
                    FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL";
         let open = self.asked(sql);

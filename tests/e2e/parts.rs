@@ -1,6 +1,6 @@
 //! Asks the parts of the stack by their own APIs, as people and other programs do.
 
-use crate::lab::{Ended, Lab};
+use crate::cluster::{Cluster, Ended};
 use crate::stack;
 
 /// Elasticsearch, as an account of the stack. `request` is a path and curl's further arguments.
@@ -14,30 +14,30 @@ pub fn data_lake(account: &str, request: &str, body: &str) -> Ended {
 }
 
 /// A command in Moodle's pod.
-pub fn in_moodle(lab: &Lab, command: &str) -> Ended {
+pub fn in_moodle(lab: &Cluster, command: &str) -> Ended {
     exec(lab, &command.split(' ').collect::<Vec<_>>(), "")
 }
 
 /// Runs PHP in Moodle, as an administrator at the command line would.
-pub fn php_in_moodle(lab: &Lab, code: &str) -> String {
+pub fn php_in_moodle(lab: &Cluster, code: &str) -> String {
     let script =
         format!("<?php define('CLI_SCRIPT', true); require '/var/www/html/config.php'; {code}");
     exec(lab, &["php", "-d", "max_input_vars=10000"], &script).good().stdout.trim().to_string()
 }
 
-fn exec(lab: &Lab, command: &[&str], input: &str) -> Ended {
+fn exec(lab: &Cluster, command: &[&str], input: &str) -> Ended {
     let moodle = ["-n", lab.namespace, "exec", "-i", "deploy/lms-moodle", "-c", "moodle", "--"];
     lab.run("kubectl", &[&moodle, command].concat(), input)
 }
 
 /// Superset, as one of its accounts. The script has the commands of `superset-api`.
-pub fn superset(lab: &Lab, user: &str, password: &str, script: &str) -> Ended {
+pub fn superset(lab: &Cluster, user: &str, password: &str, script: &str) -> Ended {
     let login = format!("{} {user} {password}\n", lab.namespace);
     lab.run("bash", &["-c", &format!(". tests/e2e/superset-api\n{script}")], &login)
 }
 
 /// The same as the administrator.
-pub fn superset_as_admin(lab: &Lab, script: &str) -> Ended {
+pub fn superset_as_admin(lab: &Cluster, script: &str) -> Ended {
     superset(lab, "admin", &password_of(lab, "admin"), script)
 }
 
@@ -47,7 +47,7 @@ pub fn metadata(database: &str, statement: &str) -> String {
 }
 
 /// The same of a PostgreSQL in any pod of a lab.
-pub fn sql(lab: &Lab, pod: &str, database: &str, statement: &str) -> String {
+pub fn sql(lab: &Cluster, pod: &str, database: &str, statement: &str) -> String {
     let psql = [
         "psql",
         "--quiet",
@@ -65,7 +65,7 @@ pub fn sql(lab: &Lab, pod: &str, database: &str, statement: &str) -> String {
 }
 
 /// Of an account of Superset, as `creds` tells it.
-pub fn password_of(lab: &Lab, user: &str) -> String {
+pub fn password_of(lab: &Cluster, user: &str) -> String {
     let accounts = lab.lastack("creds dataviz -o json").good().json();
     let found =
         accounts["items"].as_array().expect("accounts").iter().find(|item| item["user"] == user);

@@ -1,10 +1,10 @@
 //! What each verb needs is what docs/permissions.md says: a ServiceAccount with just that can do it.
 
-use crate::lab::{Lab, Own};
-use crate::{beside, lms, stack};
+use crate::cluster::{Cluster, Own};
+use crate::{beside, lms, remove, stack};
 
 /// Applies a role of `manifests/rbac/` for a new ServiceAccount and gives the flags to be it.
-fn account_with(role: &str, lab: &Lab) -> String {
+fn account_with(role: &str, lab: &Cluster) -> String {
     let name = format!("only-{role}");
     let namespace = lab.namespace;
     lab.run(
@@ -56,27 +56,28 @@ fn a_user_who_may_look_at_a_namespace_sees_its_status() {
 fn a_user_of_one_namespace_can_install_repair_and_seed_there() {
     let user = account_with("install", stack());
     stack().kubectl("delete service/lrs-ralph cronjob/data-lake-size");
-    stack().lastack(&format!("install {user}")).good().says("ok       dataviz.size");
+    stack().lastack(&format!("install {user}")).good().shows("ok       dataviz.size");
     stack().lastack(&format!("seed --count 1000 {user}")).good();
     stack().lastack(&format!("status {user}")).good();
     for verb in ["configure", "dashboards apply"] {
         stack().lastack(&format!("{verb} {user}")).good();
     }
-    let planned =
-        stack().lastack(&format!("install --dry-run {user}")).good().says("Nothing to do");
-    assert!(planned.stdout.contains("unknown  preflight.storage"), "{}", planned.stdout);
-    stack().lastack(&format!("uninstall --dry-run {user}")).good().says("release lrs");
+    let planned = stack().lastack(&format!("install --dry-run {user}")).good();
+    planned.shows("Nothing to do").prints("unknown  preflight.storage");
+    stack().lastack(&format!("uninstall --dry-run {user}")).good().shows("release lrs");
 }
 
 #[test]
 fn a_user_of_one_namespace_can_make_the_first_stack_there_and_take_it_away() {
-    let lab = beside(|| Own(Lab::new("e2e-own", "4")));
+    beside("e2e-own");
+    remove("e2e-own");
+    let lab = Own(Cluster::new("e2e-own", "4"));
     lab.run("kubectl", &["create", "namespace", lab.namespace], "").good();
     let user = account_with("install", &lab);
     lab.lastack(&format!("install --only lms --no-wait {user}"))
         .good()
-        .says("started  lms.release");
-    lab.lastack(&format!("uninstall --yes {user}")).good().says("Gone in");
+        .shows("started  lms.release");
+    lab.lastack(&format!("uninstall --yes {user}")).good().shows("Gone in");
     assert_eq!(
         lab.kubectl("get deployments,statefulsets,services,persistentvolumeclaims -o name"),
         "",
@@ -87,5 +88,5 @@ fn a_user_of_one_namespace_can_make_the_first_stack_there_and_take_it_away() {
 
 #[test]
 fn a_user_without_any_permission_is_told_which_is_missing() {
-    stack().lastack("install --as nobody").exits(4).says("you may not").says("secrets");
+    stack().lastack("install --as nobody").exits(4).shows("you may not").shows("secrets");
 }

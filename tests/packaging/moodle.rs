@@ -270,7 +270,9 @@ fn sends_mail_nowhere_until_it_is_told_where() {
 #[test]
 fn gives_the_image_variables_of_one_line() {
     let objects = moodle(&json!({"plugin": {"configMap": "lms-plugin"}}));
-    for (name, value) in environment(container(&objects, "moodle")) {
+    let environment = environment(container(&objects, "moodle"));
+    assert!(environment.contains_key("PRE_CONFIGURE_COMMANDS"), "{environment:?}");
+    for (name, value) in environment {
         assert!(!value.as_str().unwrap_or_default().contains('\n'), "{name}");
     }
 }
@@ -371,6 +373,7 @@ fn replays_as_often_as_asked_and_only_what_a_plugin_can_have_left() {
     {
         let objects = moodle(&values);
         let volumes = deployment(&objects)["template"]["spec"]["volumes"].as_array().unwrap();
+        assert!(volumes.iter().any(|volume| volume["name"] == "data"), "{values}");
         assert!(volumes.iter().all(|volume| volume["name"] != "replay"), "{values}");
     }
 }

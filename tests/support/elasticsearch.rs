@@ -127,7 +127,13 @@ fn answer(request: &Request, indices: &mut Indices, store: &Store) -> Answer {
         ("GET", path) if is_index(path) => {
             Answer::ok(json!({index_of(path): indices[index_of(path)]}))
         }
-        ("POST", "/statements/_refresh") => acknowledged(),
+        ("DELETE", path) if is_index(path) => {
+            indices.remove(index_of(path));
+            acknowledged()
+        }
+        ("POST", "/statements/_refresh") => {
+            Answer::ok(json!({"_shards": {"total": 1, "successful": 1, "failed": 0}}))
+        }
         ("POST" | "GET", "/statements/_count") => {
             let count = if request.body.is_empty() {
                 store.len()
@@ -147,8 +153,11 @@ fn answer(request: &Request, indices: &mut Indices, store: &Store) -> Answer {
             json!({"hits": {"total": {"value": store.len()}, "hits": []}, "aggregations": {"newest": {"value": null}}}),
         ),
         ("DELETE", path) if path.starts_with("/statements/_doc/") => {
-            store.remove(path.trim_start_matches("/statements/_doc/"));
-            acknowledged()
+            let id = path.trim_start_matches("/statements/_doc/");
+            match store.remove(id) {
+                Some(_) => Answer::ok(json!({"_id": id, "result": "deleted"})),
+                None => Answer::Json(404, json!({"_id": id, "result": "not_found"})),
+            }
         }
         ("GET", "/statements/_stats/store") => {
             Answer::ok(json!({"_all": {"total": {"store": {"size_in_bytes": 31_200_000}}}}))
@@ -165,7 +174,7 @@ fn index_of(path: &str) -> &str {
 }
 
 fn is_index(path: &str) -> bool {
-    &path[1..] == index_of(path)
+    &path[1..] == index_of(path) && !path.starts_with("/_")
 }
 
 /// The ids that a query asks for.

@@ -146,8 +146,15 @@ impl Helm {
         self.directory.join(format!("status-{name}"))
     }
 
-    /// Everything it was asked, in order.
+    /// Everything it was asked, in order; it must have been called.
+    #[track_caller]
     pub fn calls(&self) -> Vec<Call> {
+        let calls = self.recorded();
+        assert!(!calls.is_empty(), "helm should have been called");
+        calls
+    }
+
+    fn recorded(&self) -> Vec<Call> {
         let order = fs::read_to_string(self.directory.join("calls/order")).unwrap_or_default();
         let read = |call: &str, what: &str| {
             fs::read_to_string(self.directory.join(format!("calls/{call}/{what}")))
@@ -162,9 +169,9 @@ impl Helm {
         calls.collect()
     }
 
-    /// The calls of one verb.
+    /// The calls of one verb, of which there may be none.
     pub fn calls_of(&self, verb: &str) -> Vec<Call> {
-        self.calls().into_iter().filter(|call| call.is(verb)).collect()
+        self.recorded().into_iter().filter(|call| call.is(verb)).collect()
     }
 
     fn answers(self, name: &str, text: &str) -> Self {

@@ -1,18 +1,25 @@
 //! A Kubernetes API server without a cluster: objects are data, faults are put over them.
 
+mod defaults;
+mod fields;
 mod kinds;
+mod metadata;
+mod ownership;
 mod place;
+mod rejections;
+mod requests;
+mod selectors;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use http::Method;
-use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use super::server::{Answer, Request, Server};
-use super::streams::{Ended, Exec, Stream};
+use super::streams::{Exec, Exited, Stream};
+use metadata::Numbers;
 use place::Place;
 
 pub struct Kubernetes {
@@ -24,7 +31,10 @@ pub struct Kubernetes {
 #[derive(Default)]
 pub struct World {
     objects: Vec<Value>,
+    numbers: Numbers,
     rules: Vec<Rule>,
+    /// What happens once a request has been answered: the work of controllers.
+    controllers: Vec<Rule<Controller>>,
     /// Objects that are there as soon as a file is: what a release of helm brings.
     to_come: Vec<(PathBuf, Vec<Value>)>,
     /// `VERB RESOURCE` that the user may not.
@@ -36,23 +46,23 @@ pub struct World {
     version: Option<String>,
 }
 
-type Commands = Arc<dyn Fn(&[String], &[u8]) -> Ended + Send + Sync>;
+type Commands = Arc<dyn Fn(&[String], &[u8]) -> Exited + Send + Sync>;
 type Reaction = Box<dyn FnMut(&mut World, &Request) -> Option<Answer> + Send>;
+type Controller = Box<dyn FnMut(&mut World) + Send>;
 
 /// What happens to a request before the API server looks at it.
-struct Rule {
+struct Rule<T = Reaction> {
     method: Method,
     path: String,
-    react: Reaction,
+    react: T,
 }
 
 impl Kubernetes {
     /// An API server that knows these objects.
     pub fn with(objects: impl IntoIterator<Item = Value>) -> Self {
-        let world = Arc::new(Mutex::new(World {
-            objects: objects.into_iter().collect(),
-            ..World::default()
-        }));
+        let mut world = World::default();
+        objects.into_iter().for_each(|object| world.put(object));
+        let world = Arc::new(Mutex::new(world));
         let server = {
             let world = Arc::clone(&world);
             Server::start(move |request| world.lock().expect("the world").answer(request))
@@ -81,6 +91,20 @@ impl Kubernetes {
         react: impl FnMut(&mut World, &Request) -> Option<Answer> + Send + 'static,
     ) -> &Self {
         self.world().rules.push(Rule { method, path: path.into(), react: Box::new(react) });
+        self
+    }
+
+    /// Lets a controller work when such a request has changed something, in place of the one that did so far.
+    pub fn then(
+        &self,
+        method: Method,
+        path: &str,
+        react: impl FnMut(&mut World) + Send + 'static,
+    ) -> &Self {
+        let rule = Rule { method, path: path.into(), react: Box::new(react) as Controller };
+        let controllers = &mut self.world().controllers;
+        controllers.retain(|other| (&other.method, &other.path) != (&rule.method, &rule.path));
+        controllers.push(rule);
         self
     }
 
@@ -115,6 +139,7 @@ impl Kubernetes {
     /// A cluster in which all this has come already.
     pub fn has_come_to(&self, objects: Vec<Value>) {
         let mut world = self.world();
+        world.numbers = Numbers::after(&objects);
         world.objects = objects;
         world.to_come.clear();
     }
@@ -139,7 +164,7 @@ impl Kubernetes {
     pub fn executes(
         &self,
         pod: &str,
-        commands: impl Fn(&[String], &[u8]) -> Ended + Send + Sync + 'static,
+        commands: impl Fn(&[String], &[u8]) -> Exited + Send + Sync + 'static,
     ) -> &Self {
         self.world().commands.push((pod.into(), Arc::new(commands)));
         self
@@ -191,9 +216,16 @@ impl World {
         self.pods.push((pod.into(), to));
     }
 
-    /// Adds an object, or puts it in the place of the one of its name.
-    pub fn put(&mut self, object: Value) {
+    /// Adds an object, or puts it in the place of the one of its name, as if it had been there for long.
+    pub fn put(&mut self, mut object: Value) {
         let place = kinds::place_of(&object);
+        defaults::complete(&mut object);
+        if let Some(before) = self.find(&place).cloned() {
+            metadata::keep_identity(&mut object, &before);
+            ownership::update(&mut object, &before, "somebody");
+        }
+        metadata::first_generation(&mut object);
+        self.numbers.stamp(&mut object, metadata::LONG_AGO);
         self.objects.retain(|other| kinds::place_of(other) != place);
         self.objects.push(object);
     }
@@ -222,7 +254,16 @@ impl World {
         });
         let answer = matching.find_map(|rule| (rule.react)(self, request));
         self.rules.splice(0..0, rules);
-        answer.unwrap_or_else(|| self.usual(request))
+        let answer = answer.unwrap_or_else(|| self.usual(request));
+        if matches!(answer, Answer::Json(..300, _)) && !request.query.contains("dryRun=All") {
+            let mut controllers = std::mem::take(&mut self.controllers);
+            controllers
+                .iter_mut()
+                .filter(|rule| rule.method == request.method && rule.path == request.path)
+                .for_each(|rule| (rule.react)(self));
+            self.controllers.splice(0..0, controllers);
+        }
+        answer
     }
 
     fn let_come(&mut self) {
@@ -248,35 +289,20 @@ impl World {
             return Answer::ok(list);
         }
         match Place::parse(path).filter(|place| kinds::is_served(place, &self.objects)) {
-            Some(place) => self.of_objects(request, &place),
+            Some(place) => self.of_place(request, &place),
             None => Answer::text(404, "404 page not found\n"),
         }
     }
 
-    fn of_objects(&mut self, request: &Request, place: &Place) -> Answer {
+    fn of_place(&mut self, request: &Request, place: &Place) -> Answer {
+        if place.resource == "selfsubjectaccessreviews" && request.method == Method::POST {
+            return self.review(request);
+        }
+        if let Some(answer) = self.of_objects(request, place) {
+            return answer;
+        }
         let name = place.name.as_deref();
         match (&request.method, name, place.subresource.as_deref()) {
-            (&Method::POST, None, None) if place.resource == "selfsubjectaccessreviews" => {
-                self.review(request)
-            }
-            (&Method::GET, None, None) => self.list(request, place),
-            (&Method::POST, None, None) => self.create(request.json(), place),
-            (&Method::GET, Some(_), None) => self
-                .find(place)
-                .map_or_else(|| not_found(place), |object| Answer::ok(object.clone())),
-            (&Method::PATCH, Some(_), None) => self.patch(request, place),
-            (&Method::DELETE, Some(_), None) => match self.find(place).cloned() {
-                Some(object) => {
-                    self.remove(&request.path);
-                    if request.json()["propagationPolicy"] != "Orphan" {
-                        self.collect_garbage(&object);
-                    }
-                    Answer::ok(
-                        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
-                    )
-                }
-                None => not_found(place),
-            },
             (&Method::GET, Some(pod), Some("log")) => {
                 let log = self.logs.iter().find(|(name, _)| name == pod);
                 Answer::text(200, log.map(|(_, text)| text.clone()).unwrap_or_default())
@@ -302,31 +328,12 @@ impl World {
                     None => failure(500, "InternalError", &format!("no exec in pod {pod}")),
                 }
             }
-            (&Method::DELETE, None, None) => {
-                let selector = place::parameter(&request.query, "labelSelector");
-                self.objects.retain(|object| {
-                    !(kinds::place_of(object).is_in(place) && has_labels(object, &selector))
-                });
-                Answer::ok(
-                    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}),
-                )
-            }
             _ => failure(
                 405,
                 "MethodNotAllowed",
                 "the server does not allow this method on the requested resource",
             ),
         }
-    }
-
-    /// The pods of a workload go with it.
-    fn collect_garbage(&mut self, owner: &Value) {
-        let Some(labels) = owner["spec"]["selector"]["matchLabels"].as_object() else { return };
-        let is_owned = |object: &Value| {
-            object["kind"] == "Pod"
-                && labels.iter().all(|(key, value)| object["metadata"]["labels"][key] == *value)
-        };
-        self.objects.retain(|object| !is_owned(object));
     }
 
     fn review(&self, request: &Request) -> Answer {
@@ -338,91 +345,5 @@ impl World {
         let what = format!("{} {}{subresource}", text("verb"), text("resource"));
         review["status"] = json!({"allowed": !self.denied.contains(&what)});
         Answer::Json(201, review)
-    }
-
-    fn list(&self, request: &Request, place: &Place) -> Answer {
-        let selector = place::parameter(&request.query, "labelSelector");
-        let items: Vec<&Value> = self
-            .objects
-            .iter()
-            .filter(|object| kinds::place_of(object).is_in(place) && has_labels(object, &selector))
-            .collect();
-        Answer::ok(
-            json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": items}),
-        )
-    }
-
-    fn create(&mut self, mut object: Value, place: &Place) -> Answer {
-        complete(&mut object, place);
-        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        if self.find(&kinds::place_of(&object)).is_some() {
-            return failure(
-                409,
-                "AlreadyExists",
-                &format!("{} \"{name}\" already exists", place.resource),
-            );
-        }
-        self.objects.push(object.clone());
-        Answer::Json(201, object)
-    }
-
-    fn patch(&mut self, request: &Request, place: &Place) -> Answer {
-        let applies = request
-            .headers
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/apply-patch"));
-        let mut object = match self.find(place).cloned() {
-            // only server-side apply makes what is not there
-            None if !applies => return not_found(place),
-            found => {
-                found.unwrap_or_else(|| json!({"metadata": {"generation": 1, "uid": place.name}}))
-            }
-        };
-        merge(&mut object, &request.json());
-        complete(&mut object, place);
-        if !request.query.contains("dryRun=All") {
-            self.put(object.clone());
-        }
-        Answer::ok(object)
-    }
-}
-
-/// What the API server knows of an object from its path.
-fn complete(object: &mut Value, place: &Place) {
-    let (api_version, kind) = kinds::of(place);
-    object["apiVersion"] = json!(api_version);
-    object["kind"] = json!(kind);
-    if let Some(namespace) = &place.namespace {
-        object["metadata"]["namespace"] = json!(namespace);
-    }
-}
-
-fn not_found(place: &Place) -> Answer {
-    let resource = place
-        .api_version
-        .split_once('/')
-        .map_or_else(|| place.resource.clone(), |(group, _)| format!("{}.{group}", place.resource));
-    failure(
-        404,
-        "NotFound",
-        &format!("{resource} \"{}\" not found", place.name.as_deref().unwrap_or_default()),
-    )
-}
-
-fn has_labels(object: &Value, selector: &str) -> bool {
-    selector
-        .split(',')
-        .filter_map(|term| term.split_once('='))
-        .all(|(key, value)| object["metadata"]["labels"][key] == value)
-}
-
-fn merge(object: &mut Value, patch: &Value) {
-    match (object, patch) {
-        (Value::Object(object), Value::Object(patch)) => {
-            for (key, value) in patch {
-                merge(object.entry(key).or_insert(Value::Null), value);
-            }
-        }
-        (object, patch) => *object = patch.clone(),
     }
 }

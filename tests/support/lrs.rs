@@ -41,7 +41,7 @@ impl Lrs {
             request
                 .headers
                 .get(AUTHORIZATION)
-                .is_some_and(|header| header.as_bytes() == basic().as_bytes())
+                .is_some_and(|header| header.as_bytes() == authorization().as_bytes())
         })
     }
 
@@ -58,7 +58,7 @@ impl Lrs {
                 let faults = &mut *faults.lock().expect("the faults");
                 match faults.next.pop_front().or_else(|| faults.always.clone()) {
                     Some(fault) => fault,
-                    None if !knows(request) => {
+                    None if request.path != "/__heartbeat__" && !knows(request) => {
                         Answer::Json(401, json!({"detail": "Invalid authentication credentials"}))
                     }
                     None => answer(request, &store, faults),
@@ -133,7 +133,8 @@ impl Lrs {
     }
 }
 
-fn basic() -> String {
+/// The header that signs in the account of [`Lrs::start`].
+pub fn authorization() -> String {
     format!(
         "Basic {}",
         base64::engine::general_purpose::STANDARD.encode(format!("{USER}:{PASSWORD}"))
@@ -163,10 +164,30 @@ fn answer(request: &Request, store: &Store, faults: &Faults) -> Answer {
     }
 }
 
+/// What a query may name. Ralph rejects everything else.
+const PARAMETERS: [&str; 12] = [
+    "statementId",
+    "agent",
+    "verb",
+    "activity",
+    "since",
+    "until",
+    "limit",
+    "ascending",
+    "mine",
+    "format",
+    "pit_id",
+    "search_after",
+];
+
 /// What a query selects, a hundred at most, and where the rest is. After the end comes an empty page, as from Ralph.
 fn page(query: &str, store: &BTreeMap<String, Value>) -> Answer {
     let parameters: BTreeMap<String, String> =
         form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    if let Some(unknown) = parameters.keys().find(|key| !PARAMETERS.contains(&key.as_str())) {
+        let detail = format!("The following parameter is not allowed: `{unknown}`");
+        return Answer::Json(400, json!({"detail": detail}));
+    }
     let text = |statement: &Value, path: &str| {
         statement.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
     };
@@ -208,9 +229,12 @@ fn take(batch: &Value, store: &mut BTreeMap<String, Value>, faults: &Faults) -> 
     if let Some(place) =
         statements.iter().position(|statement| faults.invalid.contains(id(statement)))
     {
-        // Ralph sends the whole input back
-        let error = json!({"type": "missing", "loc": ["body", place, "verb"], "msg": "Field required", "input": batch});
-        return Answer::Json(422, json!({"detail": [error]}));
+        // Ralph tried one statement first, then an array, tells of both, and sends the whole input back
+        let as_one = json!({"type": "model_attributes_type", "loc": ["body", "LaxStatement"], "input": batch,
+                            "msg": "Input should be a valid dictionary or object to extract fields from"});
+        let in_array = json!({"type": "missing", "loc": ["body", "list[LaxStatement]", place, "verb"],
+                              "msg": "Field required", "input": statements[place]});
+        return Answer::Json(422, json!({"detail": [as_one, in_array]}));
     }
     let ids: HashSet<&str> = statements.iter().map(id).collect();
     if ids.len() < statements.len() {
@@ -219,14 +243,11 @@ fn take(batch: &Value, store: &mut BTreeMap<String, Value>, faults: &Faults) -> 
             json!({"detail": "Duplicate statement IDs in the list of statements"}),
         );
     }
-    if statements
-        .iter()
-        .any(|statement| store.get(id(statement)).is_some_and(|known| known != statement))
-    {
-        return Answer::Json(
-            409,
-            json!({"detail": "Differing statements already exist with the same ID"}),
-        );
+    let differs =
+        |statement: &&Value| store.get(id(statement)).is_some_and(|known| known != *statement);
+    if let Some(other) = statements.iter().find(differs) {
+        let detail = format!("Differing statements already exist with the same ID: {}", id(other));
+        return Answer::Json(409, json!({"detail": detail}));
     }
     let new: Vec<&Value> =
         statements.iter().filter(|statement| !store.contains_key(id(statement))).collect();

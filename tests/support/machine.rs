@@ -1,14 +1,14 @@
 //! A machine with nothing on it but the program: a home of its own, an empty PATH, no other environment.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
 use tempfile::TempDir;
+
+pub use super::ended::Ended;
 
 /// The user's token in every kubeconfig that a test writes. No output may hold it.
 pub const TOKEN: &str = "token-of-the-user";
@@ -91,19 +91,13 @@ impl Machine {
         self.ended(line, child.wait_with_output().expect("the program ends"))
     }
 
-    pub fn ended(&self, line: &str, output: std::process::Output) -> Ended {
-        let text = |bytes: Vec<u8>| {
-            neutral(
-                &String::from_utf8(bytes).expect("the program writes UTF-8"),
-                self.directory.path(),
-            )
-        };
-        Ended {
-            line: line.into(),
-            status: output.status,
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
+    pub fn ended(&self, line: &str, output: Output) -> Ended {
+        let mut ended = Ended::new(format!("kubectl lastack {line}"), output);
+        for text in [&mut ended.stdout, &mut ended.stderr] {
+            assert!(!text.contains('\u{fffd}'), "the program writes UTF-8: {text}");
+            *text = neutral(text, self.directory.path());
         }
+        ended
     }
 }
 
@@ -136,81 +130,5 @@ fn without_duration(line: &str) -> String {
             format!("{}{}", before.trim_end(), &line[text.len()..])
         }
         _ => line.into(),
-    }
-}
-
-/// How a run of the program ended. Every claim about it gives it back, so that a test reads as a sentence.
-pub struct Ended {
-    line: String,
-    pub status: ExitStatus,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-impl Ended {
-    #[track_caller]
-    pub fn exits(&self, code: i32) -> &Self {
-        assert_eq!(self.status.code(), Some(code), "the exit code should be {code}\n{self}");
-        self
-    }
-
-    /// Stderr holds this text.
-    #[track_caller]
-    pub fn says(&self, text: &str) -> &Self {
-        assert!(self.stderr.contains(text), "stderr should say {text:?}\n{self}");
-        self
-    }
-
-    /// Stdout holds this text.
-    #[track_caller]
-    pub fn prints(&self, text: &str) -> &Self {
-        assert!(self.stdout.contains(text), "stdout should hold {text:?}\n{self}");
-        self
-    }
-
-    #[track_caller]
-    pub fn prints_nothing(&self) -> &Self {
-        assert!(self.stdout.is_empty(), "stdout should be empty\n{self}");
-        self
-    }
-
-    #[track_caller]
-    pub fn says_nothing(&self) -> &Self {
-        assert!(self.stderr.is_empty(), "stderr should be empty\n{self}");
-        self
-    }
-
-    /// Neither stream holds this text.
-    #[track_caller]
-    pub fn never_shows(&self, text: &str) -> &Self {
-        assert!(
-            !self.stdout.contains(text) && !self.stderr.contains(text),
-            "{text:?} should not be shown\n{self}"
-        );
-        self
-    }
-
-    /// Stdout as the JSON document that it must be.
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("stdout should be JSON: {error}\n{self}"))
-    }
-}
-
-/// As a person would see it, for snapshots and failed tests.
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "$ kubectl lastack {}", self.line)?;
-        match self.status.code() {
-            Some(code) => writeln!(f, "exit code {code}")?,
-            None => writeln!(f, "{}", self.status)?,
-        }
-        for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
-            if !text.is_empty() {
-                writeln!(f, "--- {name}\n{}", text.trim_end_matches('\n'))?;
-            }
-        }
-        Ok(())
     }
 }

@@ -3,7 +3,9 @@
 // each test program uses its own part of this
 #![allow(dead_code)]
 
+pub mod context;
 pub mod elasticsearch;
+pub mod ended;
 pub mod helm;
 pub mod kubernetes;
 pub mod lrs;

@@ -12,7 +12,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::server::{Answer, Request, Server};
-use super::streams::Ended;
+use super::streams::Exited;
 
 pub const SITE: &str = "http://localhost:8080";
 
@@ -90,7 +90,7 @@ impl Moodle {
     }
 
     /// What runs in its pod.
-    pub fn scripts(&self) -> impl Fn(&[String], &[u8]) -> Ended + Send + Sync + 'static {
+    pub fn scripts(&self) -> impl Fn(&[String], &[u8]) -> Exited + Send + Sync + 'static {
         let world = Arc::clone(&self.world);
         move |words, input| world.lock().expect("Moodle").run(words, input)
     }
@@ -107,11 +107,11 @@ impl World {
         }
     }
 
-    fn run(&mut self, words: &[String], input: &[u8]) -> Ended {
+    fn run(&mut self, words: &[String], input: &[u8]) -> Exited {
         let (sentence, scripts) = &mut self.complains;
         if *scripts > 0 {
             *scripts -= 1;
-            return Ended {
+            return Exited {
                 code: 1,
                 stdout: format!("!!! {sentence} !!!\n"),
                 stderr: String::new(),
@@ -132,7 +132,7 @@ impl World {
             "replay" => self.replayed.clone(),
             other => panic!("no script {other}"),
         };
-        Ended {
+        Exited {
             code: 0,
             stdout: format!("++ something that Moodle says ++\n{answer}\n"),
             stderr: String::new(),

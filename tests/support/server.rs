@@ -81,10 +81,12 @@ impl Answer {
 
 type Log = Arc<(Mutex<Vec<Request>>, Condvar)>;
 type Body = BoxBody<Bytes, std::io::Error>;
+type Answering = Arc<dyn Fn(&Request) -> Answer + Send + Sync>;
 
 pub struct Server {
     address: SocketAddr,
     log: Log,
+    answer: Answering,
     // requests are served as long as this lives
     _runtime: tokio::runtime::Runtime,
 }
@@ -114,8 +116,14 @@ impl Server {
             runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port for the server");
         let address = listener.local_addr().expect("the server's address");
         let log = Log::default();
-        runtime.spawn(accept(listener, tls, Arc::clone(&log), Arc::new(answer)));
-        Self { address, log, _runtime: runtime }
+        let answer: Answering = Arc::new(answer);
+        runtime.spawn(accept(listener, tls, Arc::clone(&log), Arc::clone(&answer)));
+        Self { address, log, answer, _runtime: runtime }
+    }
+
+    /// The answer to a request, without a connection.
+    pub fn ask(&self, request: &Request) -> Answer {
+        (self.answer)(request)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -149,10 +157,7 @@ pub fn nobody() -> String {
     "http://127.0.0.1:9".to_string()
 }
 
-async fn accept<F>(listener: TcpListener, tls: Option<TlsAcceptor>, log: Log, answer: Arc<F>)
-where
-    F: Fn(&Request) -> Answer + Send + Sync + 'static,
-{
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, log: Log, answer: Answering) {
     while let Ok((stream, _)) = listener.accept().await {
         let (tls, log, answer) = (tls.clone(), Arc::clone(&log), Arc::clone(&answer));
         tokio::spawn(async move {
@@ -168,10 +173,9 @@ where
     }
 }
 
-async fn serve<S, F>(stream: S, log: Log, answer: Arc<F>)
+async fn serve<S>(stream: S, log: Log, answer: Answering)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    F: Fn(&Request) -> Answer + Send + Sync + 'static,
 {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));

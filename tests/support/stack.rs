@@ -149,8 +149,8 @@ pub fn lms_objects() -> Vec<Value> {
     ]
 }
 
-/// A cluster with everything that answers behind it.
-pub struct Lab {
+/// A stack of stand-ins, and a machine on which the program finds them. The tests on a real cluster have `Cluster`.
+pub struct MockedStack {
     pub machine: Machine,
     pub kubernetes: Kubernetes,
     pub helm: Helm,
@@ -160,7 +160,7 @@ pub struct Lab {
     pub moodle: Moodle,
 }
 
-impl Lab {
+impl MockedStack {
     /// A cluster without a stack, in which the operator and the charts do their work at once.
     pub fn empty() -> Self {
         let lrs = Lrs::open();
@@ -184,11 +184,14 @@ impl Lab {
             .forwards("data-lake-es-default-0", elasticsearch.server.address())
             .forwards("lrs-ralph-0", lrs.server.address());
         let authority = base64::engine::general_purpose::STANDARD.encode(&elasticsearch.authority);
-        kubernetes.reacts(Method::PATCH, DATA_LAKE, move |world, request| {
-            if !request.query.contains("dryRun") {
-                made_by_the_operator(&authority).into_iter().for_each(|object| world.put(object));
-            }
-            None
+        kubernetes.then(Method::PATCH, DATA_LAKE, move |world| {
+            let mut data_lake = world.object(DATA_LAKE).expect("what was applied");
+            data_lake["status"] = json!({
+                "phase": "Ready", "health": "green", "availableNodes": 1, "version": "8.19.21",
+                "observedGeneration": data_lake["metadata"]["generation"],
+            });
+            world.put(data_lake);
+            made_by_the_operator(&authority).into_iter().for_each(|object| world.put(object));
         });
         // the CronJob's controller learns at once of a run that is over at once
         kubernetes.reacts(
@@ -218,7 +221,7 @@ impl Lab {
 
     /// A cluster in which `install` has been run, which is done once for all tests of a program.
     pub fn installed() -> Self {
-        static INSTALLED: LazyLock<Memory> = LazyLock::new(|| Memory::of(&Lab::install()));
+        static INSTALLED: LazyLock<Memory> = LazyLock::new(|| Memory::of(&MockedStack::install()));
         let lab = Self::empty();
         INSTALLED.bring_back(&lab);
         lab
@@ -264,7 +267,7 @@ struct Memory {
 }
 
 impl Memory {
-    fn of(lab: &Lab) -> Self {
+    fn of(lab: &MockedStack) -> Self {
         Self {
             objects: lab.kubernetes.objects(),
             helm: lab.helm.memory(),
@@ -275,7 +278,7 @@ impl Memory {
         }
     }
 
-    fn bring_back(&self, lab: &Lab) {
+    fn bring_back(&self, lab: &MockedStack) {
         lab.kubernetes.has_come_to(self.objects.clone());
         lab.helm.remembers(&self.helm);
         lab.elasticsearch.has_indices(self.indices.clone());
@@ -293,9 +296,6 @@ fn made_by_the_operator(authority: &str) -> Vec<Value> {
     let labels = data_lake_labels();
     let secret = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}, "data": data});
     vec![
-        json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch",
-               "metadata": {"name": "data-lake", "namespace": NAMESPACE, "generation": 1},
-               "status": {"phase": "Ready", "health": "green", "availableNodes": 1, "version": "8.19.21", "observedGeneration": 1}}),
         secret("data-lake-es-http-certs-public", json!({"ca.crt": authority})),
         secret(
             "data-lake-es-elastic-user",

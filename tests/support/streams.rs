@@ -23,10 +23,10 @@ pub enum Stream {
 #[derive(Clone)]
 pub struct Exec(pub Arc<Answering>);
 
-type Answering = dyn Fn(&[u8]) -> Ended + Send + Sync;
+type Answering = dyn Fn(&[u8]) -> Exited + Send + Sync;
 
 /// What a command wrote, and its exit code.
-pub struct Ended {
+pub struct Exited {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,

@@ -29,6 +29,8 @@ pub struct World {
     clock: u32,
     /// Accounts whose password somebody changed.
     refuses: BTreeSet<String>,
+    /// A password that no account has.
+    wrong: Option<String>,
     /// Its own database is down.
     lost: bool,
     /// Why the data lake cannot be reached.
@@ -70,6 +72,12 @@ impl Superset {
     /// Somebody changed the password of an account in the browser.
     pub fn refuses(&self, user: &str) -> &Self {
         self.world().refuses.insert(user.into());
+        self
+    }
+
+    /// The same for all accounts and this password.
+    pub fn refuses_password(&self, password: &str) -> &Self {
+        self.world().wrong = Some(password.into());
         self
     }
 
@@ -205,11 +213,12 @@ impl World {
             ("GET", ["health"]) => Answer::text(200, "OK"),
             (_, ["api", ..]) if self.lost => Answer::Json(500, json!({"message": "Fatal error"})),
             ("POST", ["api", "v1", "security", "login"]) => {
-                match request.json()["username"].as_str() {
-                    Some(user) if self.refuses.contains(user) => {
-                        Answer::Json(401, json!({"message": "Not authorized"}))
-                    }
-                    _ => Answer::ok(json!({"access_token": "token"})),
+                let account = request.json();
+                let text = |key: &str| account[key].as_str().unwrap_or_default().to_owned();
+                let is_wrong = self.wrong.as_ref().is_some_and(|wrong| text("password") == *wrong);
+                match self.refuses.contains(&text("username")) || is_wrong {
+                    true => Answer::Json(401, json!({"message": "Not authorized"})),
+                    false => Answer::ok(json!({"access_token": "token"})),
                 }
             }
             ("GET", ["api", "v1", "security", "csrf_token"]) => {
@@ -263,7 +272,7 @@ impl World {
             }
             ("GET", ["api", "v1", "dashboard", "export"]) => Answer::Bytes(self.export().into()),
             ("GET", ["api", "v1", kind, rest @ ..]) => self.show(kind, rest.first().copied()),
-            _ => Answer::Json(404, json!({"message": "Not found"})),
+            _ => no_such_page(),
         }
     }
 
@@ -271,15 +280,27 @@ impl World {
         let Some((folder, title)) =
             KINDS.into_iter().find(|(folder, _)| folder.trim_end_matches('s') == kind)
         else {
-            return Answer::Json(404, json!({"message": "Not found"}));
+            return no_such_page();
         };
         let of_kind = self.assets.iter().filter(|(_, asset)| asset.folder == folder);
         match id {
             None => {
                 let rows = of_kind.map(|(uuid, asset)| {
-                    json!({"id": asset.id, "uuid": uuid, title: asset.title, "slug": asset.content["slug"],
-                           "catalog": asset.content["catalog"], "schema": asset.content["schema"],
-                           "database": {"uuid": asset.content["database_uuid"]}, "changed_on_utc": asset.changed_on.to_string(), "changed_by": person(asset.changed_by)})
+                    let mut row = json!({"id": asset.id, "uuid": uuid, title: asset.title, "changed_by": person(asset.changed_by)});
+                    // each list has columns of its own
+                    let changed = if folder == "databases" { "changed_on" } else { "changed_on_utc" };
+                    row[changed] = json!(asset.changed_on.to_string());
+                    match folder {
+                        "dashboards" => row["slug"] = asset.content["slug"].clone(),
+                        "datasets" => {
+                            for key in ["catalog", "schema"] {
+                                row[key] = asset.content[key].clone();
+                            }
+                            row["database"] = json!({"uuid": asset.content["database_uuid"]});
+                        }
+                        _ => {}
+                    }
+                    row
                 });
                 Answer::ok(json!({"result": rows.collect::<Vec<_>>()}))
             }
@@ -294,6 +315,7 @@ impl World {
                             .map(|database| database.id);
                         dataset["database"] =
                             json!({"id": database, "uuid": dataset["database_uuid"]});
+                        dataset.as_object_mut().expect("a data set").remove("database_uuid");
                         Answer::ok(json!({"result": dataset}))
                     }
                     Some(asset) => {
@@ -459,6 +481,11 @@ fn connection(content: &Value) -> Value {
     let settings = form_urlencoded::Serializer::new(String::new()).extend_pairs(settings).finish();
     let extra = content["extra"].to_string();
     json!({"sqlalchemy_uri": format!("{address}?{settings}"), "extra": extra, "allow_file_upload": content["allow_csv_upload"]})
+}
+
+fn no_such_page() -> Answer {
+    let message = "404 Not Found: The requested URL was not found on the server.";
+    Answer::Json(404, json!({"errors": [{"message": message, "level": "error"}]}))
 }
 
 fn person(name: &str) -> Value {

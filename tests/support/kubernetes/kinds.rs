@@ -50,9 +50,14 @@ const KINDS: &[Kind] = &[
 /// Groups that are there only when a definition is.
 const CUSTOM: &str = ".k8s.elastic.co/v1";
 
+/// Whether objects of this version of the API are custom resources.
+pub fn is_custom(api_version: &str) -> bool {
+    api_version.ends_with(CUSTOM)
+}
+
 fn served(objects: &[Value]) -> impl Iterator<Item = &'static Kind> {
     let defined = objects.iter().any(|object| object["kind"] == "CustomResourceDefinition");
-    KINDS.iter().filter(move |kind| !kind.api_version.ends_with(CUSTOM) || defined)
+    KINDS.iter().filter(move |kind| !is_custom(kind.api_version) || defined)
 }
 
 pub fn is_served(place: &Place, objects: &[Value]) -> bool {

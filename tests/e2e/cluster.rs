@@ -1,16 +1,70 @@
-//! A namespace of the sandbox, and the commands a person types there.
+//! A namespace of the cluster that the tests run on, and the commands that a user types there.
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::Deref;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::Once;
+use std::process::{Child, Command, Stdio};
+use std::sync::{LazyLock, Once};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-const CONTEXT: &str = "lastack-sandbox";
+pub use crate::support::ended::Ended;
+
+use crate::support::context::{self, SANDBOX};
+
+/// The context that all tests use.
+pub static CONTEXT: LazyLock<String> = LazyLock::new(|| {
+    let named = std::env::var(context::VARIABLE).ok();
+    context::chosen(named.as_deref()).unwrap_or_else(|refused| panic!("{refused}")).to_owned()
+});
+
+pub fn is_sandbox() -> bool {
+    *CONTEXT == SANDBOX
+}
+
+/// What only the sandbox has. On another context the tests that need it are skipped.
+#[derive(Debug, Clone, Copy)]
+pub enum Need {
+    /// Addresses that this machine reaches.
+    LoadBalancer,
+    /// helm 3 and helm 4.
+    TwoHelms,
+    /// A node on which the production profile does not fit.
+    SmallNode,
+    /// A storage class whose volumes are as small as their claims, and a Moodle that can be slowed down.
+    Contract,
+    /// An ingress controller, node ports and a load balancer at once.
+    EveryExposure,
+    /// The stand-in for Elasticsearch SQL.
+    Sql,
+}
+
+impl Need {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::LoadBalancer => "it needs addresses of a load balancer that this machine reaches",
+            Self::TwoHelms => "it needs helm 3 and helm 4",
+            Self::SmallNode => "it needs a node that is too small for the production profile",
+            Self::Contract => "it needs volumes of limited size and the sandbox's Moodle",
+            Self::EveryExposure => "it needs node ports, a load balancer and an ingress controller",
+            Self::Sql => "it is about the sandbox's Elasticsearch SQL",
+        }
+    }
+
+    /// Whether the test ends here, as this context does not have it. Says so past the capture of the test's output.
+    pub fn is_missing(self) -> bool {
+        if is_sandbox() {
+            return false;
+        }
+        let test = std::thread::current().name().unwrap_or("a test").to_owned();
+        let line = format!("skipped on context {}: {test}: {}\n", *CONTEXT, self.reason());
+        let _ = std::io::stderr().write_all(line.as_bytes());
+        true
+    }
+}
 
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -18,6 +72,7 @@ pub fn repository() -> &'static Path {
 
 /// Runs one of the sandbox's scripts to its end.
 pub fn sandbox(script: &str) {
+    assert!(is_sandbox(), "sandbox/{script} is not for context {}", *CONTEXT);
     let run = Command::new(repository().join("sandbox").join(script))
         .output()
         .unwrap_or_else(|error| panic!("sandbox/{script}: {error}"));
@@ -28,52 +83,76 @@ pub fn sandbox(script: &str) {
     );
 }
 
-/// The sandbox seen with one of its helms, in one namespace.
-pub struct Lab {
+/// The cluster seen with one of the helms, in one namespace.
+pub struct Cluster {
     pub namespace: &'static str,
     environment: BTreeMap<String, String>,
     extra: Vec<(String, String)>,
 }
 
-/// How a command ended.
-pub struct Ended {
-    pub line: String,
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+/// The variables that lead a command to the cluster, with this helm on the sandbox.
+fn environment(helm: &str) -> BTreeMap<String, String> {
+    let mut environment = if is_sandbox() { of_sandbox(helm) } else { BTreeMap::new() };
+    let files = environment.get("KUBECONFIG").cloned().or_else(|| std::env::var("KUBECONFIG").ok());
+    let files = files
+        .unwrap_or_else(|| format!("{}/.kube/config", std::env::var("HOME").unwrap_or_default()));
+    let files: Vec<PathBuf> = std::env::split_paths(&files).collect();
+    environment.insert("KUBECONFIG".into(), kubeconfig(&files).display().to_string());
+    environment
 }
 
-impl Lab {
+fn of_sandbox(helm: &str) -> BTreeMap<String, String> {
+    let script = format!(
+        "eval \"$({}/sandbox/env)\"; printf 'KUBECONFIG=%s\\nPATH=%s\\nLASTACK_PLUGIN=%s\\nNO_PROXY=%s\\n' \"$KUBECONFIG\" \"$PATH\" \"$LASTACK_PLUGIN\"",
+        repository().display()
+    );
+    let printed = Command::new("bash")
+        .args(["-c", &script])
+        .env("HELM", helm)
+        .output()
+        .expect("sandbox/env can be run");
+    assert!(
+        printed.status.success(),
+        "sandbox/env failed: {}",
+        String::from_utf8_lossy(&printed.stderr)
+    );
+    let text = String::from_utf8(printed.stdout).expect("paths are text");
+    text.lines()
+        .filter_map(|line| line.split_once('='))
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| (name.to_string(), value.to_string()))
+        .collect()
+}
+
+/// A kubeconfig from which nothing leads to another cluster, whatever a script or a program takes for granted.
+fn kubeconfig(files: &[PathBuf]) -> PathBuf {
+    static WRITTEN: LazyLock<std::sync::Mutex<Option<PathBuf>>> = LazyLock::new(Default::default);
+    let mut written = WRITTEN.lock().expect("the kubeconfig");
+    written
+        .get_or_insert_with(|| {
+            let config =
+                context::only(&CONTEXT, files).unwrap_or_else(|refused| panic!("{refused}"));
+            let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e-kubeconfig");
+            let _ = std::fs::remove_file(&path);
+            std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)
+                .and_then(|mut file| file.write_all(config.to_string().as_bytes()))
+                .expect("a kubeconfig for the tests");
+            path
+        })
+        .clone()
+}
+
+impl Cluster {
     pub fn new(namespace: &'static str, helm: &str) -> Self {
         bundle_on_failure();
-        let script = format!(
-            "eval \"$({}/sandbox/env)\"; printf 'KUBECONFIG=%s\\nPATH=%s\\nLASTACK_PLUGIN=%s\\n' \"$KUBECONFIG\" \"$PATH\" \"$LASTACK_PLUGIN\"",
-            repository().display()
-        );
-        let printed = Command::new("bash")
-            .args(["-c", &script])
-            .env("HELM", helm)
-            .output()
-            .expect("sandbox/env can be run");
-        assert!(
-            printed.status.success(),
-            "sandbox/env failed: {}",
-            String::from_utf8_lossy(&printed.stderr)
-        );
-        let text = String::from_utf8(printed.stdout).expect("paths are text");
-        let environment = text
-            .lines()
-            .filter_map(|line| line.split_once('='))
-            .map(|(k, v)| (k.to_string(), v.to_string()))
-            .collect();
-        let lab = Self { namespace, environment, extra: Vec::new() };
-        let context = lab.run("kubectl", &["config", "current-context"], "");
-        assert_eq!(
-            context.stdout.trim(),
-            CONTEXT,
-            "these tests change the cluster, so they run in the sandbox's only"
-        );
-        lab
+        let cluster = Self { namespace, environment: environment(helm), extra: Vec::new() };
+        let context = cluster.run("kubectl", &["config", "current-context"], "").good();
+        assert_eq!(context.stdout.trim(), *CONTEXT, "no other cluster is ever changed");
+        cluster
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -82,22 +161,29 @@ impl Lab {
     }
 
     pub fn command(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program);
+        let mut command = if program == "kubectl-lastack" {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-lastack"));
+            command.args(arguments).args(["-n", self.namespace, "--context", &CONTEXT]);
+            // where the images of this cluster come from
+            if let Ok(registry) = std::env::var("LASTACK_E2E_IMAGE_REGISTRY")
+                && arguments.first() == Some(&"install")
+            {
+                command.args(["--image-registry", &registry]);
+            }
+            command
+        } else {
+            let mut command = Command::new(program);
+            command.args(arguments);
+            command
+        };
         command
-            .args(arguments)
             .current_dir(repository())
             .env_remove("HELM")
             .envs(&self.environment)
-            .envs(self.extra.iter().cloned());
-        if program == "kubectl-lastack" {
-            command = Command::new(env!("CARGO_BIN_EXE_kubectl-lastack"));
-            command
-                .args(arguments)
-                .args(["-n", self.namespace, "--context", CONTEXT])
-                .current_dir(repository());
-            command.env_remove("HELM").envs(&self.environment).envs(self.extra.iter().cloned());
-        }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            .envs(self.extra.iter().cloned())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
@@ -112,15 +198,15 @@ impl Lab {
         let ended = Ended::of(format!("{program} {}", arguments.join(" ")), child);
         // what a test that fails did until then, and --nocapture shows what takes long
         println!(
-            "{:6.1}s  exit {}  {}",
+            "{:6.1}s  {}  {}",
             began.elapsed().as_secs_f32(),
-            ended.code,
+            ended.status,
             ended.line.lines().next().unwrap_or_default()
         );
         ended
     }
 
-    /// `kubectl lastack LINE` in the lab's namespace.
+    /// `kubectl lastack LINE` in the namespace.
     pub fn lastack(&self, line: &str) -> Ended {
         self.run("kubectl-lastack", &line.split_whitespace().collect::<Vec<_>>(), "")
     }
@@ -132,7 +218,7 @@ impl Lab {
             .expect("the program starts")
     }
 
-    /// kubectl in the lab's namespace; it must work.
+    /// kubectl in the namespace; it must work.
     pub fn kubectl(&self, line: &str) -> String {
         let arguments: Vec<&str> =
             ["-n", self.namespace].into_iter().chain(line.split_whitespace()).collect();
@@ -156,7 +242,7 @@ impl Lab {
         path
     }
 
-    /// A folder of the lab, made when it is not there.
+    /// A folder of the namespace, made when it is not there.
     pub fn folder(&self, name: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::create_dir_all(&path).expect("a temporary folder");
@@ -183,6 +269,7 @@ impl Lab {
                               persistentvolumeclaims,ingresses,poddisruptionbudgets,horizontalpodautoscalers";
         let objects = self.kubectl_json(&format!("get {KINDS}"));
         let items = objects["items"].as_array().expect("a list");
+        assert!(!items.is_empty(), "namespace {} should have objects", self.namespace);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
         items
             .iter()
@@ -199,13 +286,13 @@ impl Lab {
     }
 }
 
-/// The lab of one test. When that fails half way, its pods leave their room to the others.
-pub struct Own(pub Lab);
+/// The namespace of one test. When that fails half way, its pods leave their room to the others.
+pub struct Own(pub Cluster);
 
 impl Deref for Own {
-    type Target = Lab;
+    type Target = Cluster;
 
-    fn deref(&self) -> &Lab {
+    fn deref(&self) -> &Cluster {
         &self.0
     }
 }
@@ -244,6 +331,9 @@ fn bundle_on_failure() {
 }
 
 fn bundle(test: &str) {
+    if !is_sandbox() {
+        return;
+    }
     // beside what this test was built to: a clone that CI made for it is gone afterwards
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .with_file_name("e2e-logs")
@@ -255,46 +345,5 @@ fn bundle(test: &str) {
             eprintln!("the logs of the sandbox are in {}", directory.display())
         }
         other => eprintln!("the logs of the sandbox could not be collected: {other:?}"),
-    }
-}
-
-impl Ended {
-    pub fn of(line: String, child: Child) -> Self {
-        let Output { status, stdout, stderr } = child.wait_with_output().expect("the command ends");
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Self { line, code: status.code().unwrap_or(-1), stdout: text(stdout), stderr: text(stderr) }
-    }
-
-    #[track_caller]
-    pub fn good(self) -> Self {
-        self.exits(0)
-    }
-
-    #[track_caller]
-    pub fn exits(self, code: i32) -> Self {
-        assert_eq!(
-            self.code, code,
-            "`{}` should exit {code}\n--- stdout\n{}\n--- stderr\n{}",
-            self.line, self.stdout, self.stderr
-        );
-        self
-    }
-
-    #[track_caller]
-    pub fn says(self, text: &str) -> Self {
-        let found = self.stdout.contains(text) || self.stderr.contains(text);
-        assert!(
-            found,
-            "`{}` should say `{text}`\n--- stdout\n{}\n--- stderr\n{}",
-            self.line, self.stdout, self.stderr
-        );
-        self
-    }
-
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
-            panic!("`{}` should print JSON: {error}\n{}", self.line, self.stdout)
-        })
     }
 }

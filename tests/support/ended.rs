@@ -1,0 +1,136 @@
+//! How a run of a program ended, and what a test may claim of it: the one such type of all tests.
+
+use std::fmt;
+use std::process::{Child, ExitStatus, Output};
+
+use serde_json::Value;
+
+/// The end of a run. Every claim gives it back, so that a test reads as a sentence:
+///
+/// | claim | stdout | stderr |
+/// |---|---|---|
+/// | `prints` | holds the text | |
+/// | `says` | | holds the text |
+/// | `shows` | either of them holds the text | |
+/// | `never_shows` | does not hold the text | does not hold the text |
+pub struct Ended {
+    /// What was typed.
+    pub line: String,
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    pub fn new(line: impl Into<String>, output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Self {
+            line: line.into(),
+            status: output.status,
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
+    /// Waits for a program that runs.
+    pub fn of(line: impl Into<String>, child: Child) -> Self {
+        Self::new(line, child.wait_with_output().expect("the program ends"))
+    }
+
+    /// The run itself, which succeeded.
+    #[track_caller]
+    pub fn good(self) -> Self {
+        self.exits(0);
+        self
+    }
+
+    #[track_caller]
+    pub fn exits(&self, code: i32) -> &Self {
+        assert_eq!(self.status.code(), Some(code), "the exit code should be {code}\n{self}");
+        self
+    }
+
+    /// A signal ended it.
+    #[track_caller]
+    pub fn is_killed(&self) -> &Self {
+        assert_eq!(self.status.code(), None, "a signal should have ended it\n{self}");
+        self
+    }
+
+    /// Stderr holds this text.
+    #[track_caller]
+    pub fn says(&self, text: &str) -> &Self {
+        assert!(self.stderr.contains(text), "stderr should say {text:?}\n{self}");
+        self
+    }
+
+    /// Stdout holds this text.
+    #[track_caller]
+    pub fn prints(&self, text: &str) -> &Self {
+        assert!(self.stdout.contains(text), "stdout should hold {text:?}\n{self}");
+        self
+    }
+
+    /// One of the streams holds this text. For tests whose subject is not where it appears.
+    #[track_caller]
+    pub fn shows(&self, text: &str) -> &Self {
+        assert!(
+            self.stdout.contains(text) || self.stderr.contains(text),
+            "{text:?} should be shown\n{self}"
+        );
+        self
+    }
+
+    /// Neither stream holds this text.
+    #[track_caller]
+    pub fn never_shows(&self, text: &str) -> &Self {
+        assert!(
+            !self.stdout.contains(text) && !self.stderr.contains(text),
+            "{text:?} should not be shown\n{self}"
+        );
+        self
+    }
+
+    #[track_caller]
+    pub fn prints_nothing(&self) -> &Self {
+        assert!(self.stdout.is_empty(), "stdout should be empty\n{self}");
+        self
+    }
+
+    #[track_caller]
+    pub fn says_nothing(&self) -> &Self {
+        assert!(self.stderr.is_empty(), "stderr should be empty\n{self}");
+        self
+    }
+
+    /// The lines of stdout, of which there must be some.
+    #[track_caller]
+    pub fn lines(&self) -> Vec<&str> {
+        assert!(!self.stdout.trim().is_empty(), "stdout should have lines\n{self}");
+        self.stdout.lines().collect()
+    }
+
+    /// Stdout as the JSON document that it must be.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("stdout should be JSON: {error}\n{self}"))
+    }
+}
+
+/// As a user would see it, for snapshots and failed tests.
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "$ {}", self.line)?;
+        match self.status.code() {
+            Some(code) => writeln!(f, "exit code {code}")?,
+            None => writeln!(f, "{}", self.status)?,
+        }
+        for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            if !text.is_empty() {
+                writeln!(f, "--- {name}\n{}", text.trim_end_matches('\n'))?;
+            }
+        }
+        Ok(())
+    }
+}
