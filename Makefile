@@ -25,7 +25,7 @@ demo: machine build ## sandbox, install, seed, status; it stays up (CLUSTER=curr
 
 test: check unit e2e ## every check and every test
 
-check: machine ## format, clippy, licences, shell scripts, the sandbox's own programs
+check: machine ## format, clippy, licences, shell scripts, documentation, workflows, the sandbox's own programs
 	cargo fmt --check
 	# e2e is only a target when it is named
 	cargo clippy --locked --lib --bins --tests --benches --test e2e -- -D warnings
@@ -33,7 +33,10 @@ check: machine ## format, clippy, licences, shell scripts, the sandbox's own pro
 	cargo deny check bans licenses sources
 	command -v shellcheck >/dev/null || { apt-get update -qq && apt-get install -y -qq shellcheck; }
 	scripts/check-shell
+	scripts/check-docs
 	sandbox/check
+	# last, since the sandbox may have to bring a Go
+	scripts/check-workflows
 
 unit: ## tests that need no cluster; helm renders the charts
 	command -v helm >/dev/null || sandbox/up --build-only
@@ -47,6 +50,9 @@ e2e: machine ## tests on the sandbox, with helm 3 and helm 4, and in a browser
 	# all at once: two of them work, one on the shared stack and one beside it, and the others wait for their turn
 	cargo test --locked --test e2e -- --test-threads=64
 
+docs: ## build the documentation as a site in target/book
+	scripts/build-docs
+
 bench: ## measure against the tutorial's pipeline, kubectl and helm; it begins with an empty sandbox
 	# what a demo or the tests left there takes the room, and the time
 	sandbox/up --build-only
@@ -56,4 +62,4 @@ bench: ## measure against the tutorial's pipeline, kubectl and helm; it begins w
 	cargo bench --locked --bench generator
 	cargo bench --locked --bench peers -- --context lastack-sandbox --helm "$${KUBECONFIG%/*}/helm4/helm" # itself, not what runs it in the sandbox's network
 
-.PHONY: help machine build demo test check unit e2e bench
+.PHONY: help machine build demo test check unit e2e docs bench
