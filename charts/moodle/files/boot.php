@@ -11,7 +11,7 @@ require('/var/www/html/config.php');
 
 const LASTACK_PLUGIN = 'logstore_xapi';
 
-/** How the response of an event begins that the LRS refused though it came by itself. */
+/** Prefix of the stored response when the LRS rejected an event that was sent alone. */
 const LASTACK_MARK = 'sent by itself and refused: ';
 
 function lastack_input(): stdClass {
@@ -23,7 +23,7 @@ function lastack_answer(array $answer): void {
     echo "\n", json_encode($answer, JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_INVALID_UTF8_SUBSTITUTE | JSON_THROW_ON_ERROR), "\n";
 }
 
-/** Whether the plugin is installed in the database and its code is there. */
+/** Whether the plugin is installed in the database and its code exists. */
 function lastack_has_plugin(): bool {
     global $DB, $CFG;
     return is_readable("$CFG->dirroot/admin/tool/log/store/xapi/lib.php")

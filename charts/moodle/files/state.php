@@ -4,7 +4,7 @@
 
 require(__DIR__ . '/boot.php');
 
-/** What the plugin gave up on, by cause. */
+/** Events that the plugin gave up on, by cause. */
 function lastack_failed(): array {
     global $DB;
     $rows = $DB->get_records_sql(

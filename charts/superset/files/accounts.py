@@ -13,16 +13,16 @@ PASSWORDS = Path("/etc/lastack/accounts")
 ACCOUNTS = [
     # user name, first name, last name, role, key of the Secret
     ("admin", "Superset", "Administrator", "Admin", "admin-password"),
-    # kubectl-lastack's own, so that no password that a person changes locks it out
+    # the account of kubectl-lastack, so that no change of a user's password locks it out
     ("lastack", "kubectl", "lastack", "Admin", "lastack-password"),
     ("teacher", "Superset", "Teacher", "Teacher", "teacher-password"),
 ]
 
-# What a teacher may do, in Superset's own names (permission, view). Reading data is granted apart from this, by
-# database_access on the database. Left out on purpose: can_write of anything that lasts, can_export, can_csv,
-# can_import_, can_drill, can_tag, everything of SQL Lab and of security.
+# Permissions of a teacher, in Superset's own names (permission, view). Reading data is granted separately, by
+# database_access on the database. Omitted on purpose: can_write of anything permanent, can_export, can_csv,
+# can_import_, can_drill, can_tag, and everything of SQL Lab and security.
 TEACHER = {
-    # The pages: the start page's lists, dashboards, charts, and their menus
+    # Pages: the lists of the start page, dashboards, charts, and their menus
     "Home": ["menu_access"],
     "Dashboards": ["menu_access"],
     "Charts": ["menu_access"],
@@ -34,17 +34,17 @@ TEACHER = {
     "DashboardPermalinkRestApi": ["can_read"],
     "ExplorePermalinkRestApi": ["can_read"],
     "Theme": ["can_read"],
-    # Numbers of a chart and the values in a filter
+    # Data of a chart and values of a filter
     "Api": ["can_query", "can_query_form_data", "can_time_range"],
     "Dataset": ["can_read"],
     "Datasource": ["can_get", "can_get_column_values"],
     "Explore": ["can_read"],
-    # The token against forged requests, without which the browser sends nothing
+    # The CSRF token, without which the browser sends no requests
     "SecurityRestApi": ["can_read"],
-    # What is chosen in the filters and in an opened chart: kept for the browser for a while, seen by nobody else
+    # The state of filters and opened charts: cached for this browser only
     "DashboardFilterStateRestApi": ["can_read", "can_write"],
     "ExploreFormDataRestApi": ["can_read", "can_write"],
-    # One's own page and one's own password
+    # The user's own page and password
     "CurrentUserRestApi": ["can_read", "can_write"],
     "user": ["can_read"],
 }
@@ -60,7 +60,7 @@ def make():
         user = security_manager.find_user(username=username)
         if user:
             print(f"Account {username} is there")
-            # No person uses lastack, and without it the program can repair nothing in Superset
+            # No user signs in as lastack, and the program needs it to repair anything in Superset
             follows = username == "lastack" or given.is_another(username, password)
             if follows and not (user.password and check_password_hash(user.password, password)):
                 security_manager.reset_password(user.id, password)
@@ -70,7 +70,7 @@ def make():
         found = security_manager.find_role(role)
         if not found:
             raise RuntimeError(f"account {username} needs the role {role}, which Superset did not make")
-        # .invalid: no mail can ever go there
+        # .invalid: mail cannot be delivered there
         if not security_manager.add_user(username, first, last, f"{username}@lastack.invalid", found, password=password):
             raise RuntimeError(f"Superset refused to make the account {username}; the lines above say why")
         given.remember(username, password)

@@ -14,9 +14,9 @@ import psycopg2
 import schema
 
 PATIENCE = 300
-# Any number, the same in every run: who holds it migrates
+# Any number, the same in every run: the holder of the lock migrates
 LOCK = 6_105_119
-# What PostgreSQL says that no waiting changes
+# Errors of PostgreSQL that waiting does not resolve
 FINAL = (
     "password authentication failed", "does not exist", "no pg_hba.conf entry", "permission denied", "SSL was required",
     "certificate verify failed", "root certificate file", "does not match host name",
@@ -27,7 +27,7 @@ def connect():
     deadline, said = time.monotonic() + PATIENCE, None
     while True:
         try:
-            # The lock of a node that vanished must not outlive it by the two hours of TCP's default
+            # The lock of a vanished node must not live for two hours, the default of TCP
             return schema.connect(options="-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3")
         except psycopg2.OperationalError as error:
             state = str(error).strip().splitlines()[-1].strip()
@@ -50,7 +50,7 @@ def alone():
         if not cursor.fetchone()[0]:
             print("Waiting for another run of this Job to end", flush=True)
             cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
-        # PostgreSQL frees the lock when the connection ends, however it ends
+        # PostgreSQL releases the lock when the connection ends for any reason
         yield
     connection.close()
 
@@ -64,13 +64,13 @@ def command(app, *arguments):
         superset.main(args=list(arguments), obj=ScriptInfo(create_app=lambda: app), standalone_mode=False)
     except SystemExit as end:
         if end.code:
-            # what the command caught before it gave up
+            # the exception that the command caught before it exited
             raise RuntimeError(f"superset {' '.join(arguments)} failed: {end.__context__ or f'exit code {end.code}'}") from end
 
 
 def main():
     with alone():
-        # Made only now: it creates tables of its own where there are none
+        # Created only now, because the application creates missing tables itself
         from superset.app import create_app
 
         app = create_app()
@@ -85,7 +85,7 @@ def main():
             accounts.make()
             from superset.commands.logs.prune import LogPruneCommand
 
-            # beat does it each day, where there is one
+            # beat does this each day, if it runs
             LogPruneCommand(app.config["LOG_DAYS"]).run()
     print("Superset's database, roles and accounts are there")
 

@@ -5,9 +5,9 @@ from flask_appbuilder.security.sqla.models import assoc_permissionview_role
 from superset.security import SupersetSecurityManager
 from superset.utils.log import DBEventLogger
 
-# A question, although it is sent with POST
+# A query, although it is sent with POST
 CHART_DATA = "/api/v1/chart/data"
-# What the browser tells of every chart on a page, beside the page itself
+# Events that the browser reports for every chart of a page, in addition to the page
 DRAWING = ("load_chart", "render_chart")
 
 
@@ -28,7 +28,7 @@ class Visits(DBEventLogger):
 
     def log(self, *args, records=(), **kwargs):
         kept = [record for record in records if record.get("event_name") not in DRAWING]
-        # an event without records says what it has in another argument
+        # an event without records passes its data in another argument
         if kept or not records:
             super().log(*args, records=kept, **kwargs)
 
