@@ -35,7 +35,7 @@ check: machine ## format, clippy, licences, shell scripts, documentation, workfl
 	scripts/check-shell
 	scripts/check-docs
 	sandbox/check
-	# last, since the sandbox may have to bring a Go
+	# last, because it needs Go, which the sandbox can install
 	scripts/check-workflows
 
 unit: ## tests that need no cluster; helm renders the charts

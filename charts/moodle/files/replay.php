@@ -1,15 +1,15 @@
 <?php
-// Sends again what the plugin gave up on. It keeps such rows for ever and sends them only when a person moves each one back
-// in its report, so an LRS that was away for a minute would cost that minute's events.
+// Sends events again that the plugin gave up on. The plugin keeps such rows without end and sends them only when an administrator
+// moves each one back in its report. Without this script, the events of every outage of the LRS would be lost.
 //
-// Every few minutes, `--auto`: everything but what can never be sent. By hand, JSON on standard input:
-// {"refused": true} sends also what was refused by itself before.
+// With `--auto`, every few minutes: all events that can be sent. By hand, with JSON on standard input:
+// {"refused": true} also sends events that the LRS rejected when they were sent alone.
 //
-// - The way back is the plugin's own: `moveback`, then what its failed_task does, under the lock of that task.
-// - After a broken connection or an error of the LRS nobody knows whether it had stored the events. Statements of the plugin
-//   have no id, so sending them again would double them: the LRS is asked first what it has.
-// - The LRS refuses a whole batch for one bad statement. A refused batch is sent again event by event; an event that is
-//   refused by itself is marked and not tried again.
+// - The script uses the plugin's own code: `moveback`, then the work of its failed_task, under the lock of that task.
+// - After a broken connection or an error of the LRS it is unknown whether the LRS stored the events. The plugin's statements
+//   have no id, so sending them again would store them twice. The script therefore queries the LRS first.
+// - The LRS rejects a whole batch because of one invalid statement. The script sends the events of a rejected batch one by one.
+//   It marks an event that is rejected again, and does not try it any more.
 
 require(__DIR__ . '/boot.php');
 
@@ -79,7 +79,7 @@ function lastack_count_stored(array $lrs, array $statement): int {
         return 0;
     }
     if ($code !== 200) {
-        throw new Exception($code === 0 ? 'the LRS cannot be reached: ' . curl_error($request) : "the LRS answered $code when it was asked what it has");
+        throw new Exception($code === 0 ? 'the LRS cannot be reached: ' . curl_error($request) : "the LRS responded with $code to a query for stored statements");
     }
     $same = fn($found) => strtotime($found['timestamp'] ?? '') === $time->getTimestamp();
     return count(array_filter(json_decode($body, true)['statements'] ?? [], $same));
@@ -197,7 +197,7 @@ if ($report->due === 0 && !$left_over) {
 }
 $lock = \core\lock\lock_config::get_lock_factory('cron')->get_lock('\logstore_xapi\task\failed_task', $auto ? 0 : 60);
 if (!$lock) {
-    throw new Exception('somebody else is sending failed events again at this moment; try again when they are done');
+    throw new Exception('another process is sending failed events again; try again later');
 }
 try {
     // what a run that was killed had moved back is in doubt, whatever its cause was

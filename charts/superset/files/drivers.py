@@ -1,6 +1,6 @@
-"""Puts the database drivers that the image lacks into /app/drivers, and proves that they can be imported.
+"""Installs database drivers that the image lacks into /app/drivers, and verifies that they can be imported.
 
-Where the image has them nothing is installed and the network is not touched.
+If the image contains them, the script installs nothing and uses no network.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""Migrates the metadata database, keeps its secrets readable, then makes Superset's roles, the role Teacher and the accounts,
-and forgets what is older than the log is to be.
+"""Migrates the metadata database, keeps its secrets readable, creates Superset's roles, the role Teacher and the accounts, and
+deletes log entries that are older than the retention period.
 
-Every part can be repeated, and PostgreSQL undoes a migration that was killed. The last line of a failed run says why.
+Every step can be repeated, and PostgreSQL rolls back a killed migration. The last line of a failed run is the reason.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import psycopg2
 
 import schema
 
-PATIENCE = 300
+TIMEOUT = 300
 # Any number, the same in every run: the holder of the lock migrates
 LOCK = 6_105_119
 # Errors of PostgreSQL that waiting does not resolve
@@ -24,7 +24,7 @@ FINAL = (
 
 
 def connect():
-    deadline, said = time.monotonic() + PATIENCE, None
+    deadline, said = time.monotonic() + TIMEOUT, None
     while True:
         try:
             # The lock of a vanished node must not live for two hours, the default of TCP
@@ -32,12 +32,12 @@ def connect():
         except psycopg2.OperationalError as error:
             state = str(error).strip().splitlines()[-1].strip()
         if any(words in state for words in FINAL):
-            raise RuntimeError(f"PostgreSQL refuses: {state}")
+            raise RuntimeError(f"PostgreSQL rejects the connection: {state}")
         if state != said:
             print(f"Waiting for PostgreSQL: {state}", flush=True)
             said = state
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {PATIENCE} s for PostgreSQL: {state}")
+            raise TimeoutError(f"waited {TIMEOUT} s for PostgreSQL: {state}")
         time.sleep(2)
 
 
@@ -87,11 +87,11 @@ def main():
 
             # beat does this each day, if it runs
             LogPruneCommand(app.config["LOG_DAYS"]).run()
-    print("Superset's database, roles and accounts are there")
+    print("Superset's database, roles and accounts are ready")
 
 
 def reason(error):
-    """One line. SQLAlchemy's own text goes on with the statement and its parameters, which can be a password's hash."""
+    """One line. The text of SQLAlchemy also contains the SQL statement and its parameters, such as the hash of a password."""
     cause = getattr(error, "orig", None) or error
     lines = str(cause).strip().splitlines() or [""]
     return f"{type(cause).__name__}: {lines[0]}" if not isinstance(error, (RuntimeError, TimeoutError)) else lines[0]

@@ -1,4 +1,4 @@
-"""Where Superset by default does more for each chart than its answer needs. See EVENT_LOGGER and CUSTOM_SECURITY_MANAGER in superset_config.py."""
+"""Removes work that Superset does for each chart by default. See EVENT_LOGGER and CUSTOM_SECURITY_MANAGER in superset_config.py."""
 
 from flask import g, has_request_context, request
 from flask_appbuilder.security.sqla.models import assoc_permissionview_role
@@ -16,10 +16,10 @@ def only_reads():
 
 
 class Visits(DBEventLogger):
-    """Logs what people open, change and export.
+    """Logs what users open, change and export.
 
-    Superset's own logger adds every chart that somebody sees, and each step of its query, in transactions of their own:
-    80 KiB for a dashboard of twelve charts, with which a volume of 1 GiB is full after some ten thousand views.
+    Superset's own logger also logs every chart in a view and each step of its query, in separate transactions. That is
+    80 KiB for a dashboard of twelve charts, which fills a volume of 1 GiB after some ten thousand views.
     """
 
     def log_with_context(self, *args, **kwargs):
@@ -34,9 +34,9 @@ class Visits(DBEventLogger):
 
 
 class SecurityManager(SupersetSecurityManager):
-    """Reads all that a role may do at once, and once for a request that changes nothing.
+    """Reads all permissions of a role at once, and only once in a request that changes nothing.
 
-    Flask-AppBuilder asks PostgreSQL for one permission at a time, twenty times for a chart.
+    Flask-AppBuilder queries one permission at a time, twenty times for a chart.
     """
 
     def exist_permission_on_roles(self, view_name, permission_name, role_ids):

@@ -1,8 +1,8 @@
 """Keeps the passwords that Superset stores readable when secret-key has changed.
 
-Superset encrypts the passwords of its database connections with secret-key. With another key one such password is enough
-to make every list of databases an error page. What the key previous-secret-key of the Secret can still read is encrypted
-anew; what no key reads is emptied and named, to be entered again.
+Superset encrypts the passwords of its database connections with secret-key. After a change of the key, a single such password
+makes every list of databases an error page. Passwords that previous-secret-key can decrypt are encrypted with the new key.
+Passwords that no key can decrypt are cleared and named, so that they can be entered again.
 """
 
 from pathlib import Path

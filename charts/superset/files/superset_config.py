@@ -1,7 +1,7 @@
-"""What this installation of Superset differs in from the defaults of superset/config.py.
+"""Differences of this installation of Superset from the defaults of superset/config.py.
 
-`settings.json`, beside this file, holds what the chart's values say; the secrets are files. Text of the value
-`config.extra` is appended at the end and wins.
+`settings.json`, beside this file, contains the values of the chart. Secrets are files. The text of the value
+`config.extra` is appended at the end and takes precedence.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ def secret(name):
 
 
 def derived(purpose):
-    """A key for one more purpose, so that none of Superset's well-known default keys signs anything."""
+    """A key for another purpose, so that Superset's well-known default keys sign nothing."""
     return hashlib.sha256(f"{purpose}:{SECRET_KEY}".encode()).hexdigest()
 
 
@@ -136,7 +136,7 @@ if SETTINGS["cache"]:
         return f"redis://:{quote(CACHE_PASSWORD, safe='')}@{CACHE_HOST}:{CACHE_PORT}/{number}"
 
     class ForgivingCache(FlaskRedisCache):
-        """Without Valkey Superset asks the data lake each time: slower, and not broken."""
+        """Without Valkey Superset queries the data lake each time, which is slower but works."""
 
         def forgive(self, ask, *arguments):
             try:
