@@ -34,7 +34,7 @@ make_certificates() {
     openssl ec -in service-accounts.key -pubout -out service-accounts.pub
     for user in sandbox kube-controller-manager kube-scheduler kube-proxy kubelet; do kubeconfig_for "$user"; done
     kubeconfig_for admin
-  ) >"$STATE/logs/certificates.log" 2>&1 || fail "the certificates could not be made, see $STATE/logs/certificates.log"
+  ) >"$STATE/logs/certificates.log" 2>&1 || fail "creating the certificates failed, see $STATE/logs/certificates.log"
   certificates_key >"$PKI.new/key"
   sync --file-system "$PKI.new"
   rm -rf "$PKI"

@@ -9,10 +9,10 @@ etcd_up() {
   mkdir -p "$STATE/cluster/volumes"
   start_etcd
   wait_until 120 etcd_answers_or_ended ||
-    fail "etcd does not answer after two minutes: see $log" "hint: sandbox/reset starts an empty cluster"
+    fail "etcd does not respond after two minutes: see $log" "hint: sandbox/reset starts an empty cluster"
   if ! component_ended etcd; then return; fi
   if state_is_unreadable "$log"; then return 1; fi
-  fail "etcd ended; the end of $log:" "$(tail -n 15 "$log")"
+  fail "etcd exited; the end of $log:" "$(tail -n 15 "$log")"
 }
 
 etcd_answers_or_ended() { in_network curl --silent --fail --max-time 2 http://127.0.0.1:2379/health || component_ended etcd; }
@@ -68,11 +68,11 @@ start_all() { # WITH LOAD BALANCER: yes or no
   echo "$1" >"$STATE/load-balancer"
   start_node
   if ! etcd_up; then
-    say "etcd cannot read the cluster's state: starting an empty cluster, the former one is in $STATE/cluster.broken"
+    say "etcd cannot read the state of the cluster: starting an empty cluster; the former state is in $STATE/cluster.broken"
     node_down
     set_cluster_aside
     start_node
-    etcd_up || fail "etcd cannot read a state of its own making: see $(component_log etcd)"
+    etcd_up || fail "etcd cannot read its own new state: see $(component_log etcd)"
   fi
   cluster_up "$1"
 }
@@ -83,7 +83,7 @@ start_node() {
   if [ "$(cat "$STATE/run/node-key" 2>/dev/null)" != "$(node_key)" ]; then node_down; fi
   # A cluster trusts only the authority that it was created with.
   if ! certificates_are_current; then
-    if [ -d "$PKI" ]; then say "other certificates are needed: starting an empty cluster"; fi
+    if [ -d "$PKI" ]; then say "the certificates must change: starting an empty cluster"; fi
     node_down
     forget_cluster
     make_certificates

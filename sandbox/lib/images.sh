@@ -11,7 +11,7 @@ published_images() {
 # The product pulls the images in its versions file, so the sandbox must have exactly these.
 check_image_names() {
   local image published named=$REPOSITORY/manifests/versions.yaml
-  if ! [ -f "$named" ]; then fail "$named is missing: the sandbox takes the images' names from it"; fi
+  if ! [ -f "$named" ]; then fail "$named is missing: it contains the names of the images"; fi
   published=$(published_images | cut -d' ' -f2)
   while read -r image; do
     if ! grep -qxF "$image" <<<"$published"; then
@@ -40,7 +40,7 @@ push_image() {
   say "publishing $2"
   # Fast compression, because the image stays on this machine.
   in_network "${IMAGE_STORE[@]}" push --tls-verify=false --compression-format zstd --compression-level 1 "localhost/$1:$(part_key "$1")" "docker://127.0.0.1:5000/${name#*/}" >"$log" 2>&1 {LOCK}>&- ||
-    fail "$2 could not be published; the end of $log:" "$(tail -n 15 "$log")"
+    fail "$2 publishing failed; the end of $log:" "$(tail -n 15 "$log")"
   forget_image "$name" >>"$log" 2>&1
 }
 

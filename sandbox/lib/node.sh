@@ -20,7 +20,7 @@ refuse_second_sandbox() {
   for pid in $(pgrep -x lastack-init); do
     other=$(tr '\0' '\n' <"/proc/$pid/cmdline" | sed -n 2p)
     if [ "$other" != "$STATE" ]; then
-      fail "a sandbox with the state folder $other is running, and only one can at a time" \
+      fail "a sandbox with the state folder $other is running, and only one can run at a time" \
         "hint: LASTACK_SANDBOX=$other sandbox/down"
     fi
   done
@@ -46,7 +46,7 @@ node_up() {
     for folder in /run /var/lib /var/log; do mount -t tmpfs -o mode=755 tmpfs "$folder"; done
     exec -a lastack-init "$1/run/lastack-init" "$1"
   ' init "$STATE" >"$STATE/logs/init.log" 2>&1 </dev/null {LOCK}>&- &
-  wait_until 10 node_process || fail "the node's first process did not start; $STATE/logs/init.log says:" "$(cat "$STATE/logs/init.log")"
+  wait_until 10 node_process || fail "the node's first process did not start; $STATE/logs/init.log contains:" "$(cat "$STATE/logs/init.log")"
   NODE=$(node_process)
 }
 
@@ -54,7 +54,7 @@ node_down() {
   local pid
   if pid=$(node_process); then
     kill -KILL "$pid"
-    wait_until 30 node_is_gone "$pid" || fail "process $pid and what runs below it cannot be killed"
+    wait_until 30 node_is_gone "$pid" || fail "process $pid and its children cannot be killed"
   fi
   remove_cgroups
 }

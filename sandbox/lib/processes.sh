@@ -30,7 +30,7 @@ start_component() { # NAME COMMAND...
   key=$(command_key "$@")
   if component_runs "$name"; then
     if [ "$(cat "$STATE/run/$name.key" 2>/dev/null)" = "$key" ]; then return; fi
-    say "starting $name again, because it changed"
+    say "restarting $name, because it changed"
     stop_component "$name"
   fi
   log=$(component_log "$name")
@@ -68,5 +68,5 @@ wait_for_component() { # NAME SECONDS COMMAND...
   local log
   log=$(component_log "$1")
   wait_until "$2" "${@:3}" ||
-    fail "$1 does not answer after $2 s; the end of $log:" "$(tail -n 15 "$log")"
+    fail "$1 does not respond after $2 s; the end of $log:" "$(tail -n 15 "$log")"
 }

@@ -46,10 +46,10 @@ check_room() {
   free=$(df --output=avail --block-size=1G "$STATE" | tail -n 1)
   memory=$(awk '/^MemTotal:/ { print int($2 / 1048576) }' /proc/meminfo)
   if ! [ -d "$STATE/registry" ] && [ "$free" -lt $NEEDED_DISK ]; then
-    say "warning: the first build takes up to $NEEDED_DISK GiB in $STATE and Go's caches, and ${free// /} GiB are free"
+    say "warning: the first build needs up to $NEEDED_DISK GiB in $STATE and Go's caches, and only ${free// /} GiB are free"
   fi
   if [ "$memory" -lt $NEEDED_MEMORY ]; then
-    say "warning: a stack wants a machine with 8 GiB of memory, and this one has $memory GiB"
+    say "warning: a stack needs a machine with 8 GiB of memory, and this one has $memory GiB"
   fi
 }
 
@@ -70,7 +70,7 @@ install_packages() {
   say "installing Debian packages: ${packages[*]}"
   mkdir -p "$(dirname "$log")"
   install_without_services "${packages[@]}" >"$log" 2>&1 {LOCK}>&- ||
-    fail "the packages could not be installed; the end of $log:" "$(tail -n 15 "$log")"
+    fail "installing the packages failed; the end of $log:" "$(tail -n 15 "$log")"
 }
 
 # Some packages contain services that the sandbox does not use. They are neither started nor enabled.
