@@ -1,9 +1,9 @@
-# The few commands of the project. Everything they need beside Rust they install themselves.
+# The commands of the project. They install everything they need except Rust.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DEFAULT_GOAL := help
-# one thing after the other, whatever -j says: they share the sandbox
+# one target at a time, even with -j: they share the sandbox
 .NOTPARALLEL:
 
 include sandbox/versions.env
@@ -13,32 +13,35 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 help: ## show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-# says at once what a machine lacks for the sandbox, not after minutes of compiling
+# reports what the machine lacks for the sandbox before minutes of compiling
 machine:
 	@if [ "$(CLUSTER)" = sandbox ]; then sandbox/check --machine; fi
 
 build: ## build the program
 	cargo build --release --locked
 
-demo: machine build ## sandbox, install, seed, status; it stays up (CLUSTER=current NAMESPACE=...: your own cluster)
+demo: machine build ## sandbox, install, seed, trace, status; the cluster keeps running (CLUSTER=current NAMESPACE=...: your own cluster)
 	@scripts/demo "$(CLUSTER)" "$(TARGET)/release"
 
-test: check unit e2e ## every check and every test
+test: check unit e2e ## all checks and tests
 
-check: machine ## format, clippy, licences, shell scripts, the sandbox's own programs
+check: machine ## format, clippy, licences, shell scripts, documentation, workflows, the sandbox's own programs
 	cargo fmt --check
-	# e2e is only a target when it is named
+	# e2e is a target only when it is named
 	cargo clippy --locked --lib --bins --tests --benches --test e2e -- -D warnings
 	cargo test --locked --test layers
 	command -v cargo-deny >/dev/null || cargo install --locked cargo-deny@$(CARGO_DENY_VERSION)
 	cargo deny check bans licenses sources
 	command -v shellcheck >/dev/null || { apt-get update -qq && apt-get install -y -qq shellcheck; }
 	scripts/check-shell
+	scripts/check-docs
 	sandbox/check
+	# last, because it needs Go, which the sandbox can install
+	scripts/check-workflows
 
 unit: ## tests that need no cluster; helm renders the charts
 	command -v helm >/dev/null || sandbox/up --build-only
-	# most of them wait for an answer most of the time
+	# most tests wait most of the time
 	cargo test --locked -- --test-threads=$$(( 4 * $$(nproc) ))
 
 # set here, so that no variable of the environment chooses the cluster
@@ -50,23 +53,26 @@ e2e: ## tests on the sandbox, with helm 3 and helm 4, and in a browser (CONTEXT=
 	if [ "$(CONTEXT)" = lastack-sandbox ]; then
 	  sandbox/check --machine
 	  command -v chromedriver >/dev/null && /usr/bin/python3 -c 'import selenium' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq chromium chromium-driver python3-selenium; }
-	  # the tests bring the cluster up themselves
+	  # the tests start the cluster themselves
 	  sandbox/up --build-only
 	fi
 	export LASTACK_E2E_CONTEXT="$(CONTEXT)"
 	if [ -n "$(IMAGE_REGISTRY)" ]; then export LASTACK_E2E_IMAGE_REGISTRY="$(IMAGE_REGISTRY)"; fi
 	if [ -n "$(PLUGIN)" ]; then export LASTACK_PLUGIN="$(PLUGIN)"; fi
-	# all at once: two of them work, one on the shared stack and one beside it, and the others wait for their turn
+	# all at once: one test works on the shared stack and one beside it, and the others wait for their turn
 	cargo test --locked --test e2e -- --test-threads=64
 
-bench: ## measure against the tutorial's pipeline, kubectl and helm; it begins with an empty sandbox
-	# what a demo or the tests left there takes the room, and the time
+docs: ## build the documentation as a site in target/book
+	scripts/build-docs
+
+bench: ## measure against the workshop's pipeline, kubectl and helm; empties the sandbox first
+	# a stack of the demo or of the tests would take memory and time
 	sandbox/up --build-only
 	sandbox/reset
 	variables=$$(sandbox/env)
 	eval "$$variables"
 	cargo bench --locked --bench generator
 	# builds the program as it is published, and measures that
-	cargo bench --locked --bench peers -- --context lastack-sandbox --helm "$${KUBECONFIG%/*}/helm4/helm" # itself, not what runs it in the sandbox's network
+	cargo bench --locked --bench peers -- --context lastack-sandbox --helm "$${KUBECONFIG%/*}/helm4/helm" # helm itself, not its wrapper in the sandbox
 
-.PHONY: help machine build demo test check unit e2e bench
+.PHONY: help machine build demo test check unit e2e docs bench

@@ -1,4 +1,4 @@
-//! The mapping of the index, as far as it can be checked without Elasticsearch: see docs/mapping.md.
+//! The mapping of the index, as far as it can be checked without Elasticsearch: see docs/concepts/mapping.md.
 
 use std::collections::HashSet;
 

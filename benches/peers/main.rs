@@ -1,5 +1,5 @@
 //! Measures `kubectl lastack` against what people use without it, in the same run, and prints the ratios as a
-//! Markdown table. docs/benchmarks.md says what each row means and how to repeat it.
+//! Markdown table. docs/contributing/benchmarks.md says what each row means and how to repeat it.
 //!
 //! `cargo bench --bench peers -- [--context NAME] [--rounds N] ...`
 //!

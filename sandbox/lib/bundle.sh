@@ -1,4 +1,4 @@
-# Logs: of one part, and of everything at once. Sourced.
+# Logs of one component, or of everything. Sourced.
 
 list_logs() { find "$1" -maxdepth 1 -name '*.log' -printf '%f\n' 2>/dev/null | sed 's/\.log$//' | sort | tr '\n' ' '; }
 
@@ -21,7 +21,7 @@ write_bundle() {
   cp "$STATE"/logs/*.log "$folder/components/" 2>/dev/null || true
   cp "$STATE"/logs/*.log.before "$folder/components/" 2>/dev/null || true
   if ! kubectl get --raw /readyz >/dev/null 2>&1; then
-    echo "The API server did not answer, so there is nothing of the cluster's objects here." >"$folder/README.txt"
+    echo "The API server did not respond, so the objects of the cluster are missing here." >"$folder/README.txt"
     return
   fi
   kubectl get events --all-namespaces --sort-by=.metadata.creationTimestamp >"$folder/events.txt" 2>&1 || true

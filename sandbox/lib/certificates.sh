@@ -1,5 +1,5 @@
-# The sandbox's certificate authority and who it vouches for. Made once, kept until a purge, or until
-# they would be made differently. Sourced.
+# The sandbox's certificate authority and its certificates. Created once, and again after a purge or when
+# their content would differ. Sourced.
 
 PKI=$STATE/pki
 
@@ -34,7 +34,7 @@ make_certificates() {
     openssl ec -in service-accounts.key -pubout -out service-accounts.pub
     for user in sandbox kube-controller-manager kube-scheduler kube-proxy kubelet; do kubeconfig_for "$user"; done
     kubeconfig_for admin
-  ) >"$STATE/logs/certificates.log" 2>&1 || fail "the certificates could not be made, see $STATE/logs/certificates.log"
+  ) >"$STATE/logs/certificates.log" 2>&1 || fail "creating the certificates failed, see $STATE/logs/certificates.log"
   certificates_key >"$PKI.new/key"
   sync --file-system "$PKI.new"
   rm -rf "$PKI"
@@ -48,7 +48,7 @@ certificate() { # NAME SUBJECT [ALTERNATIVE NAMES]
   rm "$1.csr"
 }
 
-# Everything is inside the file, so that a copy of it works too.
+# The file embeds everything, so that a copy of it works too.
 kubeconfig_for() {
   cat >"$1.kubeconfig" <<END
 apiVersion: v1

@@ -1,23 +1,23 @@
-# A cluster from nothing to a ready node, and back to nothing. Sourced.
+# Starting a cluster until its node is ready, and deleting it. Sourced.
 
 kubectl() { "${WITHOUT_PROXY[@]}" "$BIN/kubectl" --kubeconfig "$PKI/admin.kubeconfig" "$@"; }
 
-# Comes back with 1 for the one failure that an empty cluster cures: what is there cannot be read.
+# Returns 1 only when the stored state cannot be read, which an empty cluster resolves.
 etcd_up() {
   local log
   log=$(component_log etcd)
   mkdir -p "$STATE/cluster/volumes"
   start_etcd
   wait_until 120 etcd_answers_or_ended ||
-    fail "etcd does not answer after two minutes: see $log" "hint: sandbox/reset starts an empty cluster"
+    fail "etcd does not respond after two minutes: see $log" "hint: sandbox/reset starts an empty cluster"
   if ! component_ended etcd; then return; fi
   if state_is_unreadable "$log"; then return 1; fi
-  fail "etcd ended; the end of $log:" "$(tail -n 15 "$log")"
+  fail "etcd exited; the end of $log:" "$(tail -n 15 "$log")"
 }
 
 etcd_answers_or_ended() { in_network curl --silent --fail --max-time 2 http://127.0.0.1:2379/health || component_ended etcd; }
 
-# What etcd says of files that a power cut left half written. A full disk, for one, spoils nothing.
+# Messages of etcd about files that a power failure left half written. A full disk, for example, damages nothing.
 state_is_unreadable() {
   ! grep -q 'no space left on device' "$1" &&
     grep -qE 'crc mismatch|checksum error|corrupt|cannot be repaired|invalid (database|freelist)|unexpected fault address|Page expected|is out of range|high water mark|freepages: |(snap|wal|proto): |cannot use none as id' "$1"
@@ -41,8 +41,8 @@ cluster_up() { # WITH LOAD BALANCER: yes or no
 
 api_answers() { kubectl get --raw /readyz; }
 
-# A node that comes back after a pause says Ready before its kubelet does: only what the kubelet reported
-# since its start counts.
+# After a pause a node is shown as Ready before its kubelet has reported: only reports since the start of the
+# kubelet count.
 node_is_ready() {
   local status heartbeat
   read -r status heartbeat < <(kubectl get node "$NODE_NAME" -o \
@@ -50,14 +50,13 @@ node_is_ready() {
   [ "$status" = True ] && [ "$(date -d "$heartbeat" +%s)" -ge "$(stat -c %Y "$STATE/run/kubelet.pid")" ]
 }
 
-# Pods and volumes belong to the state that etcd holds: they go together.
+# Pods and volumes belong to the state in etcd and are deleted with it.
 forget_cluster() {
   rm -rf "$STATE/cluster"
   mkdir -p "$STATE/cluster/volumes"
 }
 
-# The same for a state that cannot be read, but somebody may want to look at it: the last one is kept, with what
-# etcd said of it.
+# The same for a state that cannot be read. The last one is kept for inspection, with the messages of etcd.
 set_cluster_aside() {
   rm -rf "$STATE/cluster.broken"
   mv "$STATE/cluster" "$STATE/cluster.broken"
@@ -69,11 +68,11 @@ start_all() { # WITH LOAD BALANCER: yes or no
   echo "$1" >"$STATE/load-balancer"
   start_node
   if ! etcd_up; then
-    say "etcd cannot read the cluster's state: starting an empty cluster, the former one is in $STATE/cluster.broken"
+    say "etcd cannot read the state of the cluster: starting an empty cluster; the former state is in $STATE/cluster.broken"
     node_down
     set_cluster_aside
     start_node
-    etcd_up || fail "etcd cannot read a state of its own making: see $(component_log etcd)"
+    etcd_up || fail "etcd cannot read its own new state: see $(component_log etcd)"
   fi
   cluster_up "$1"
 }
@@ -82,9 +81,9 @@ start_all() { # WITH LOAD BALANCER: yes or no
 start_node() {
   refuse_second_sandbox
   if [ "$(cat "$STATE/run/node-key" 2>/dev/null)" != "$(node_key)" ]; then node_down; fi
-  # A cluster trusts the authority that it began with.
+  # A cluster trusts only the authority that it was created with.
   if ! certificates_are_current; then
-    if [ -d "$PKI" ]; then say "other certificates are needed: starting an empty cluster"; fi
+    if [ -d "$PKI" ]; then say "the certificates must change: starting an empty cluster"; fi
     node_down
     forget_cluster
     make_certificates
@@ -100,7 +99,7 @@ start_node() {
   start_package_index
 }
 
-# By name, in case LASTACK_SANDBOX is a folder that holds other things too. Who waits for the lock makes a new one.
+# By name, because LASTACK_SANDBOX may be a folder with other files. A process that waits for the lock creates a new one.
 purge_state() {
   (cd "$STATE" && rm -rf bin buildah cluster cluster.broken compared containerd helm3 helm4 kubeconfig load-balancer lock logs parts pki pki.new registry run tools building.*)
   rmdir --ignore-fail-on-non-empty "$STATE"

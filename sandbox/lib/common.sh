@@ -1,13 +1,13 @@
-# Paths, versions and messages that all scripts of the sandbox share. Sourced, never run.
+# Paths, versions and messages of all scripts of the sandbox. Sourced, never run.
 
-# The keys of parts are made of sorted lists, and images of copied files: neither may depend on who builds.
+# Keys of parts depend on sorted lists, and images on copied files. Neither may depend on the user's locale or umask.
 export LC_ALL=C.UTF-8
 umask 022
 
 SANDBOX=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 REPOSITORY=$(dirname "$SANDBOX")
 STATE=${LASTACK_SANDBOX:-$HOME/.cache/lastack-sandbox}
-# Elsewhere than on Linux it knows no -m, and check_machine is to say that the sandbox is not for there.
+# realpath lacks -m outside of Linux, where check_machine must report that the sandbox cannot run.
 STATE=$(realpath -m "$STATE" 2>/dev/null || echo "$STATE")
 
 NETNS=lastack
@@ -26,10 +26,10 @@ set -a
 . "$SANDBOX/versions.env"
 set +a
 
-# A proxy is the way out of the machine, for what builds. Nothing goes that way that talks to the sandbox or within it.
+# Builds use a proxy to reach the internet. Connections to the sandbox and within it do not.
 WITHOUT_PROXY=(env -u http_proxy -u https_proxy -u all_proxy -u HTTP_PROXY -u HTTPS_PROXY -u ALL_PROXY)
 
-# On a terminal a message takes the place of the progress line.
+# On a terminal a message replaces the progress line.
 say() {
   if [ -t 2 ]; then printf '\r\033[K' >&2; fi
   printf 'sandbox: %s\n' "$*" >&2
@@ -42,11 +42,11 @@ fail() {
   exit 1
 }
 
-# Seconds since this script began.
+# Seconds since the start of the script.
 elapsed() { echo $((SECONDS - ${1:-0})); }
 
-# One run at a time: a second one waits for the first, which says in the file who it is. Whoever starts a process that
-# outlives the script closes the descriptor for it, see start_component.
+# One run at a time: a second one waits for the first, whose name is in the file. A process that outlives the script must
+# not inherit the descriptor, see start_component.
 take_lock() {
   local lock=$STATE/lock
   while true; do
@@ -56,14 +56,14 @@ take_lock() {
       say "waiting for $(cat "$lock" 2>/dev/null), or what it left running"
       flock "$LOCK"
     fi
-    # One that purged the state took the file away, and the next to come would lock another one.
+    # A purge deletes the file, and the next run would lock another one.
     if [ "$lock" -ef "/proc/self/fd/$LOCK" ]; then break; fi
     exec {LOCK}>&-
   done
   echo "$0, process $$" >"$lock"
 }
 
-# Polls until a command succeeds. Gives up after so many seconds.
+# Polls until a command succeeds, at most for the given number of seconds.
 wait_until() {
   local deadline=$((SECONDS + $1))
   shift

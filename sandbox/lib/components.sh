@@ -2,8 +2,8 @@
 
 BIN=$STATE/bin
 
-# What the node itself is started from. Another one of these needs a new node; another program, setting or flag of
-# a component needs just this component started again, see start_component.
+# Inputs of the node itself. A change needs a new node. A change of a component's program, settings or flags needs
+# only a restart of this component, see start_component.
 node_key() {
   {
     part_key images/pause
@@ -28,7 +28,7 @@ write_settings() {
 render() { CONTAINERD_ALSO_DISABLED=${CONTAINERD_ALSO_DISABLED:-} envsubst <"$SANDBOX/cluster/$1"; }
 
 start_registry() {
-  # What no tag names any more can be deleted only while nobody publishes.
+  # Untagged content can be deleted only while no image is being published.
   if ! component_runs registry && [ -d "$STATE/registry/docker" ]; then
     docker-registry garbage-collect --delete-untagged "$STATE/run/registry.yml" >"$STATE/logs/registry-cleanup.log" 2>&1 || true
   fi
@@ -56,8 +56,8 @@ start_containerd() {
 
 containers() { ctr --address "$STATE/run/containerd.sock" --namespace k8s.io "$@"; }
 
-# The images outlive the node, its containers do not. They can be taken away only as long as the part of
-# containerd that the kubelet talks to has not loaded them.
+# Images survive the node, but its containers do not. They can be deleted only before the CRI plugin of
+# containerd has loaded them.
 forget_containers() {
   start_component containerd-cleanup containerd --config "$STATE/run/containerd-cleanup.toml"
   wait_for_component containerd-cleanup 30 containers version
@@ -68,7 +68,7 @@ forget_containers() {
   touch "$STATE/run/containers-forgotten"
 }
 
-# Nothing waits for the disk, for speed: after a power cut etcd may find its data unreadable.
+# For speed nothing waits for the disk. After a power failure etcd may be unable to read its data.
 start_etcd() {
   start_component etcd "$BIN/etcd" --data-dir "$STATE/cluster/etcd" --unsafe-no-fsync \
     --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
@@ -96,8 +96,8 @@ start_apiserver() {
 
 start_controller_manager() {
   local kubeconfig=$PKI/kube-controller-manager.kubeconfig
-  # the operator of Elasticsearch changes its claim in the moment in which a volume is asked for; whoever is told of that
-  # conflict asks again only at the next round, usually 15 s later
+  # the ECK operator changes its claim while the volume is being provisioned; after that conflict the controller retries only
+  # in its next round, usually 15 s later
   start_component controller-manager "$BIN/kube-controller-manager" \
     --kubeconfig="$kubeconfig" --authentication-kubeconfig="$kubeconfig" --authorization-kubeconfig="$kubeconfig" \
     --root-ca-file="$PKI/ca.crt" --service-account-private-key-file="$PKI/service-accounts.key" \
@@ -116,7 +116,7 @@ start_kubelet() {
     --root-dir="$STATE/cluster/kubelet" --hostname-override="$NODE_NAME" --node-ip="$NODE_IP"
 }
 
-# Connection tracking limits are the machine's, and not everybody may change them.
+# Connection tracking limits belong to the machine and cannot be changed everywhere.
 start_proxy() {
   start_component proxy "$BIN/kube-proxy" --kubeconfig="$PKI/kube-proxy.kubeconfig" \
     --hostname-override="$NODE_NAME" --proxy-mode=iptables --cluster-cidr="$POD_NETWORK" \

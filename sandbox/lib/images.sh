@@ -1,4 +1,4 @@
-# The images, under the very names that manifests/versions.yaml uses, in the sandbox's registry. Sourced.
+# The images in the sandbox's registry, under the names in manifests/versions.yaml. Sourced.
 
 # Every folder of images/ that has a `name` is published under it.
 published_images() {
@@ -8,10 +8,10 @@ published_images() {
   done
 }
 
-# The product pulls what its versions file names, so the sandbox must have exactly that.
+# The product pulls the images in its versions file, so the sandbox must have exactly these.
 check_image_names() {
   local image published named=$REPOSITORY/manifests/versions.yaml
-  if ! [ -f "$named" ]; then fail "$named is missing: the sandbox takes the images' names from it"; fi
+  if ! [ -f "$named" ]; then fail "$named is missing: it contains the names of the images"; fi
   published=$(published_images | cut -d' ' -f2)
   while read -r image; do
     if ! grep -qxF "$image" <<<"$published"; then
@@ -38,14 +38,14 @@ push_image() {
   log=$STATE/logs/build/push-${1//\//-}.log
   name=$(full_name "$2")
   say "publishing $2"
-  # Packed quickly, since it only travels within this machine.
+  # Fast compression, because the image stays on this machine.
   in_network "${IMAGE_STORE[@]}" push --tls-verify=false --compression-format zstd --compression-level 1 "localhost/$1:$(part_key "$1")" "docker://127.0.0.1:5000/${name#*/}" >"$log" 2>&1 {LOCK}>&- ||
-    fail "$2 could not be published; the end of $log:" "$(tail -n 15 "$log")"
+    fail "$2 publishing failed; the end of $log:" "$(tail -n 15 "$log")"
   forget_image "$name" >>"$log" 2>&1
 }
 
-# The node may hold the former image of this name, and would not pull again. It keeps three references to an image:
-# by name, by digest and by id. Pods that run lose nothing.
+# The node may have the former image of this name and would not pull again. It keeps three references to an image:
+# by name, by digest and by id. Running Pods are not affected.
 forget_image() {
   containers images list | awk -v name="$1" -v digests="${1%:*}@" '
     NR > 1 { digest[$1] = $3; if ($1 == name || index($1, digests) == 1) old[$3] }
@@ -53,7 +53,7 @@ forget_image() {
     xargs --no-run-if-empty ctr --address "$STATE/run/containerd.sock" --namespace k8s.io images remove --sync
 }
 
-# The name with its registry: what has no host in front is on Docker's, and without a folder in its library.
+# The full name with its registry: names without a host are on Docker's registry, and names without a folder in its library.
 full_name() {
   if [[ $1 != */* ]]; then
     echo "docker.io/library/$1"
@@ -64,7 +64,7 @@ full_name() {
   fi
 }
 
-# What a killed build leaves behind: mounts below the store and containers nobody will finish.
+# Remains of a killed build: mounts below the store and unfinished containers.
 repair_image_store() {
   release_image_store
   if [ -d "$STATE/buildah" ]; then "${IMAGE_STORE[@]}" rm --all >/dev/null; fi

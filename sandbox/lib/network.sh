@@ -1,5 +1,5 @@
-# The network namespace the cluster lives in, joined to the host by a pair of interfaces. Its addresses,
-# iptables rules and pod network touch nothing else, and nothing in it reaches out. Sourced.
+# The network namespace of the cluster, connected to the host by a pair of interfaces. Its addresses,
+# iptables rules and Pod network do not affect the host, and nothing in it reaches the internet. Sourced.
 
 HOST_LINK=las-host
 NODE_LINK=las-node
@@ -11,15 +11,15 @@ network_is_up() {
     [[ $(ip route show "$LOAD_BALANCER_NETWORK") == *"$HOST_LINK"* ]]
 }
 
-# Always a new one. In the old one the kernel takes away the interfaces and routes of pods that were killed in its own time,
-# and a new pod with the address of one of them would be left without a route.
+# Always a new namespace. In the old one the kernel removes interfaces and routes of killed Pods asynchronously,
+# and a new Pod with the address of one of them would lose its route.
 network_up() {
   network_down
   make_network
   write_network_files
 }
 
-# `ip netns exec`, which runs helm, shows a process these files in place of the host's.
+# `ip netns exec`, which runs helm, replaces the host's files by these.
 write_network_files() {
   mkdir -p "/etc/netns/$NETNS"
   printf '127.0.0.1 localhost helm.elastic.co\n' >"/etc/netns/$NETNS/hosts"
@@ -35,7 +35,7 @@ make_network() {
   ip -n "$NETNS" link set "$NODE_LINK" up
   ip -n "$NETNS" link set lo up
   ip -n "$NETNS" route add default via "$HOST_IP"
-  # Stands for the hosts of the internet that the sandbox plays towards pods.
+  # The address of the internet hosts that the sandbox simulates for Pods.
   ip -n "$NETNS" address add "$INTERNET_IP/32" dev lo
   ip route add "$LOAD_BALANCER_NETWORK" via "$NODE_IP"
   in_network sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
@@ -43,12 +43,12 @@ make_network() {
 
 network_down() {
   if [ -e "/run/netns/$NETNS" ]; then ip netns delete "$NETNS"; fi
-  # The pair of interfaces may already be on its way out with the namespace.
+  # The kernel may already be removing the pair of interfaces with the namespace.
   ip link delete "$HOST_LINK" 2>/dev/null || true
   wait_until 10 host_link_is_gone || fail "the network interface $HOST_LINK cannot be removed"
   rm -rf "/etc/netns/$NETNS"
   rmdir /etc/netns 2>/dev/null || true
-  # The `ip` command makes this folder a mount with the first namespace, and leaves it one after the last.
+  # The `ip` command mounts this folder with the first namespace, and does not unmount it after the last.
   if [ -d /run/netns ] && [ -z "$(ls -A /run/netns)" ]; then umount /run/netns 2>/dev/null || true; fi
 }
 

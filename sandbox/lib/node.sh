@@ -1,8 +1,8 @@
-# The node: one process namespace and one mount namespace that hold every process and every mount of the
-# cluster. Killing the first process ends all of them, and the mounts go with the last one: nothing has to be
-# found and cleaned up afterwards, whatever state a run was left in. Sourced.
+# The node: a process namespace and a mount namespace that contain every process and mount of the cluster.
+# Killing the first process ends all of them, and the mounts end with the last one. No clean-up is necessary
+# after an interrupted run. Sourced.
 
-# The first process is known by its name and its argument, the state folder: no pid file that can go stale.
+# The first process is identified by its name and its argument, the state folder. There is no pid file that can become stale.
 node_process() {
   local pid
   for pid in $(pgrep -x lastack-init); do
@@ -20,7 +20,7 @@ refuse_second_sandbox() {
   for pid in $(pgrep -x lastack-init); do
     other=$(tr '\0' '\n' <"/proc/$pid/cmdline" | sed -n 2p)
     if [ "$other" != "$STATE" ]; then
-      fail "a sandbox with the state folder $other is running, and only one can at a time" \
+      fail "a sandbox with the state folder $other is running, and only one can run at a time" \
         "hint: LASTACK_SANDBOX=$other sandbox/down"
     fi
   done
@@ -38,7 +38,7 @@ node_up() {
   mkdir -p "$STATE/run" "$STATE/logs"
   make_cgroups
   cp "$(part_path images/pause)/pause" "$STATE/run/lastack-init"
-  # The cluster's programs write below /run, /var/lib and /var/log whatever they are told, so they get their own.
+  # The programs of the cluster always write below /run, /var/lib and /var/log, so the node mounts its own.
   # shellcheck disable=SC2016
   setsid nsenter --net="/run/netns/$NETNS" unshare --pid --fork --mount --propagation slave bash -euc '
     mount --make-rshared /
@@ -46,7 +46,7 @@ node_up() {
     for folder in /run /var/lib /var/log; do mount -t tmpfs -o mode=755 tmpfs "$folder"; done
     exec -a lastack-init "$1/run/lastack-init" "$1"
   ' init "$STATE" >"$STATE/logs/init.log" 2>&1 </dev/null {LOCK}>&- &
-  wait_until 10 node_process || fail "the node's first process did not start; $STATE/logs/init.log says:" "$(cat "$STATE/logs/init.log")"
+  wait_until 10 node_process || fail "the node's first process did not start; $STATE/logs/init.log contains:" "$(cat "$STATE/logs/init.log")"
   NODE=$(node_process)
 }
 
@@ -54,7 +54,7 @@ node_down() {
   local pid
   if pid=$(node_process); then
     kill -KILL "$pid"
-    wait_until 30 node_is_gone "$pid" || fail "process $pid and what runs below it cannot be killed"
+    wait_until 30 node_is_gone "$pid" || fail "process $pid and its children cannot be killed"
   fi
   remove_cgroups
 }
@@ -63,7 +63,7 @@ node_is_gone() { ! [ -d "/proc/$1" ]; }
 
 in_node() { nsenter --target "$NODE" --net --pid --mount -- "$@"; }
 
-# Containers get a control group of their own, so that what is left of them can be told from others'.
+# Containers have a separate control group, so that their remains can be distinguished from other containers.
 make_cgroups() {
   local controller
   if [ -f /sys/fs/cgroup/cgroup.controllers ]; then
@@ -74,13 +74,13 @@ make_cgroups() {
   for controller in /sys/fs/cgroup/*/; do
     mkdir -p "$controller$CGROUP"
   done
-  # Version 1 wants the processors and memory nodes set before a group may be used.
+  # Version 1 requires processors and memory nodes before a group can be used.
   cat /sys/fs/cgroup/cpuset/cpuset.cpus >"/sys/fs/cgroup/cpuset/$CGROUP/cpuset.cpus"
   cat /sys/fs/cgroup/cpuset/cpuset.mems >"/sys/fs/cgroup/cpuset/$CGROUP/cpuset.mems"
 }
 
-# Version 2 gives a group the controllers that its parent hands down, one by one: not every kernel has all. A group that
-# hands some down may have no processes of its own; ours has none, since the kubelet puts containers in groups below it.
+# In version 2 a group has the controllers that its parent delegates. Not every kernel has all. A group that delegates
+# must not contain processes; this one does not, because the kubelet puts containers into groups below it.
 hand_down_controllers() { # GROUP...
   local group controller
   for group in "$@"; do

@@ -1,6 +1,6 @@
 # Parts: what has to be built before a cluster can start. A part is a folder with a recipe (`build`),
-# maybe a list of parts it `needs`, and sources. Its result lies in a folder named by the hash of all that
-# goes into it, so a part is built once, and again only when one of its inputs changes. Sourced.
+# an optional list of parts it `needs`, and sources. Its result is in a folder named after the hash of all
+# inputs, so a part is built once, and again only when an input changes. Sourced.
 
 # Two lanes, built at the same time: one keeps the compiler busy, the other mostly waits for downloads.
 # The number is about how many seconds a part takes on two cores.
@@ -8,24 +8,23 @@ COMPILE_LANE=(kube:720 eck-operator:190 helm4:120 helm3:80 charts:2 images/eck-o
 IMAGE_LANE=(images/pause:2 images/base:55 images/elasticsearch:40 images/ralph:120 authority:1 images/superset:180 package-index:15
   images/base-trixie:40 images/postgresql:30 images/valkey:15 images/alpine-moodle:40 plugin:1)
 
-# One before 1.21 does not know how to fetch the pinned one.
+# A Go before 1.21 cannot download the pinned version.
 has_go() { [ -n "$(cd / && go env GOTOOLCHAIN 2>/dev/null)" ]; }
 if ! has_go; then COMPILE_LANE=(go:30 "${COMPILE_LANE[@]}"); fi
 
-# buildah with a store of our own, apart from any other on the machine.
+# buildah with a separate store.
 IMAGE_STORE=(buildah --root "$STATE/buildah" --runroot "$BUILDAH_RUN" --storage-driver overlay)
 
 part_needs() {
   if [ -f "$SANDBOX/$1/needs" ]; then cat "$SANDBOX/$1/needs"; fi
 }
 
-# Files of the repository, outside of the part's folder, that go into it.
+# Inputs in the repository outside of the folder of the part.
 part_inputs() {
   if [ -f "$SANDBOX/$1/inputs" ]; then cat "$SANDBOX/$1/inputs"; fi
 }
 
-# What its result is made of: the part's files, without its tests and its description, and those of lib/ that its
-# recipe sources.
+# The files of a part, without its tests and its README, and the files of lib/ that its recipe sources.
 part_files() {
   find "$1" -type f ! -name '*_test.go' ! -path "$1/README.md"
   # shellcheck disable=SC2016
@@ -65,8 +64,8 @@ part_is_built() {
 
 part_log() { echo "$STATE/logs/build/${1//\//-}.log"; }
 
-# Builds a part and what it needs. The result appears under its final name in one step and when all of it is on the
-# disk, so neither a build that was killed nor a power cut leaves anything that could be taken for a result.
+# Builds a part and its needs. The result gets its final name in one step and when all of it is on the disk, so a
+# killed build or a power failure leaves nothing that looks like a result.
 build_part() {
   local part=$1 need out log started status=0
   for need in $(part_needs "$part"); do build_part "$need" || return; done
@@ -92,7 +91,7 @@ build_part() {
   ) 9>"$STATE/parts/$part/lock"
 }
 
-# Results of former inputs are kept for clones and branches that still have them, but not for ever.
+# Some results of former inputs are kept for other clones and branches.
 KEPT_RESULTS=3
 forget_old_results() {
   local result

@@ -2,8 +2,8 @@
 
 component_log() { echo "$STATE/logs/$1.log"; }
 
-# The pid file holds a pid of the node's own process namespace, which starts afresh with the node. That the
-# process is the component is checked by its command line all the same.
+# The pid file holds a pid in the process namespace of the node, which is new for each node. The command line is
+# compared in addition.
 component_runs() {
   local pid
   pid=$(cat "$STATE/run/$1.pid" 2>/dev/null) || return 1
@@ -23,14 +23,14 @@ command_key() {
   } | sha256sum | cut -c1-16
 }
 
-# Starts it, unless it runs already as it would be started. Pods outlive all of it.
+# Starts a component unless it runs with the same key. Pods keep running.
 start_component() { # NAME COMMAND...
   local name=$1 log key
   shift
   key=$(command_key "$@")
   if component_runs "$name"; then
     if [ "$(cat "$STATE/run/$name.key" 2>/dev/null)" = "$key" ]; then return; fi
-    say "starting $name again, because it changed"
+    say "restarting $name, because it changed"
     stop_component "$name"
   fi
   log=$(component_log "$name")
@@ -57,16 +57,16 @@ stop_component() {
 
 component_is_gone() { ! component_runs "$1"; }
 
-# Of one that was just started: not so while it has not begun.
+# For a component that was just started: false until it runs.
 component_ended() {
   local pid
   pid=$(cat "$STATE/run/$1.pid" 2>/dev/null) && [ -n "$pid" ] && ! [ -e "/proc/$NODE/root/proc/$pid" ]
 }
 
-# Waits for a component to answer, and shows its last words when it does not.
+# Waits until a component responds. After a failure it shows the end of the log.
 wait_for_component() { # NAME SECONDS COMMAND...
   local log
   log=$(component_log "$1")
   wait_until "$2" "${@:3}" ||
-    fail "$1 does not answer after $2 s; the end of $log:" "$(tail -n 15 "$log")"
+    fail "$1 does not respond after $2 s; the end of $log:" "$(tail -n 15 "$log")"
 }

@@ -1,4 +1,4 @@
-# Building the missing parts, and saying how far it got. Sourced.
+# Building the missing parts, with progress. Sourced.
 
 build_missing_parts() {
   local compile images parts seconds lanes=() started=$SECONDS
@@ -68,7 +68,7 @@ stop_lanes() {
   done
 }
 
-# One line that is written over, on a terminal only.
+# One line that is overwritten, on a terminal only.
 show_progress() {
   local file line=''
   if ! [ -t 2 ]; then return; fi

@@ -1,7 +1,7 @@
-# What the machine must offer, and the Debian packages that are taken from it. Sourced.
+# Requirements for the machine, and the Debian packages to install. Sourced.
 
-# A command that shows the package is there, and the package. Commands decide, so that for example a
-# containerd from another source is used and not replaced.
+# A command that belongs to a package, and the package. The command decides, so that for example a containerd
+# from another source is used and not replaced.
 COMMANDS=(
   ip:iproute2 iptables:iptables conntrack:conntrack nsenter:util-linux openssl:openssl envsubst:gettext-base
   containerd:containerd runc:runc docker-registry:docker-registry buildah:buildah
@@ -37,7 +37,7 @@ operating_system() ( # as id-version:name
   echo "$ID-$VERSION_ID:$PRETTY_NAME"
 )
 
-# What the first build and a stack take, in GiB. Less may be enough for a part of it, so it is no reason to refuse.
+# Needs of the first build and of a stack in GiB. Less can be enough for some uses, so it is only a warning.
 NEEDED_DISK=20
 NEEDED_MEMORY=7
 check_room() {
@@ -46,10 +46,10 @@ check_room() {
   free=$(df --output=avail --block-size=1G "$STATE" | tail -n 1)
   memory=$(awk '/^MemTotal:/ { print int($2 / 1048576) }' /proc/meminfo)
   if ! [ -d "$STATE/registry" ] && [ "$free" -lt $NEEDED_DISK ]; then
-    say "warning: the first build takes up to $NEEDED_DISK GiB in $STATE and Go's caches, and ${free// /} GiB are free"
+    say "warning: the first build needs up to $NEEDED_DISK GiB in $STATE and Go's caches, and only ${free// /} GiB are free"
   fi
   if [ "$memory" -lt $NEEDED_MEMORY ]; then
-    say "warning: a stack wants a machine with 8 GiB of memory, and this one has $memory GiB"
+    say "warning: a stack needs a machine with 8 GiB of memory, and this one has $memory GiB"
   fi
 }
 
@@ -70,10 +70,10 @@ install_packages() {
   say "installing Debian packages: ${packages[*]}"
   mkdir -p "$(dirname "$log")"
   install_without_services "${packages[@]}" >"$log" 2>&1 {LOCK}>&- ||
-    fail "the packages could not be installed; the end of $log:" "$(tail -n 15 "$log")"
+    fail "installing the packages failed; the end of $log:" "$(tail -n 15 "$log")"
 }
 
-# Some packages come with services, which the sandbox does not use: they are started neither now nor by the next boot.
+# Some packages contain services that the sandbox does not use. They are neither started nor enabled.
 SERVICE_POLICY=/usr/sbin/policy-rc.d
 install_without_services() (
   allow_services
@@ -89,7 +89,7 @@ install_without_services() (
   disable_services "${added[@]}"
 )
 
-# A run that was killed leaves the policy, with which no service of this machine would be started any more.
+# A killed run leaves the policy, which would prevent the machine from starting any service.
 POLICY_IS_OURS='# for as long as the sandbox of kubectl-lastack installs packages'
 allow_services() {
   if grep -qsxF "$POLICY_IS_OURS" "$SERVICE_POLICY"; then rm "$SERVICE_POLICY"; fi

@@ -1,4 +1,4 @@
-# Loads everything a command of the sandbox uses. Sourced.
+# Loads all functions of the sandbox. Sourced.
 
 # shellcheck source=common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"

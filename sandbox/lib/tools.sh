@@ -2,7 +2,7 @@
 
 TOOLS=$STATE/tools
 
-# The programs as they were built, under names that stay: these need no running sandbox.
+# The built programs under fixed names. They need no running sandbox.
 link_programs() {
   ln -sfn "$(part_path kube)" "$BIN"
   ln -sfn "$(part_path helm3)" "$STATE/helm3"
@@ -20,8 +20,8 @@ write_tools() {
   install -m 600 "$PKI/admin.kubeconfig" "$STATE/kubeconfig"
 }
 
-# helm itself, but in the sandbox's network, where helm.elastic.co is the sandbox's chart repository. Each step
-# replaces the process by the next, so signals, arguments and exit code are helm's own. No proxy is within reach there.
+# helm in the sandbox's network, where helm.elastic.co is the sandbox's chart repository. Each command replaces the
+# process by the next, so signals, arguments and exit code are helm's. No proxy is reachable there.
 write_helm() {
   cat >"$2.new" <<END
 #!/bin/sh

@@ -222,7 +222,7 @@ async fn sizes(stack: &Stack) -> Result<Link> {
 /// What to do about a query that the data lake refuses.
 fn cure(stack: &Stack, error: &str) -> String {
     if !error.contains("Data too large") {
-        return "the chart asks for something that Elasticsearch SQL cannot do: see docs/dashboards.md".into();
+        return "the chart asks for something that Elasticsearch SQL cannot do: see docs/guides/dashboards.md".into();
     }
     let more = stack.settings.profile().larger().map(|larger| {
         format!(", or give it more: `kubectl lastack install --profile {}`", larger.name())

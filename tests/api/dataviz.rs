@@ -250,7 +250,7 @@ fn a_query_that_the_data_lake_refuses_is_told_from_one_that_is_too_large_for_it(
             .stdout
             .clone()
     };
-    assert!(explain("line 1:8: Unknown function [MEDIAN]").contains("docs/dashboards.md"));
+    assert!(explain("line 1:8: Unknown function [MEDIAN]").contains("docs/guides/dashboards.md"));
     let large = explain(
         "[request] Data too large, data for [<agg [groupby]>] would be larger than the limit",
     );

@@ -1,4 +1,4 @@
-//! `docs/cli.md` is what the program says of itself.
+//! `docs/reference/cli.md` is what the program says of itself.
 
 use snapbox::{assert_data_eq, file};
 
@@ -36,7 +36,7 @@ fn the_reference_is_the_help_of_every_verb() {
         let help = machine.run(&format!("{verb} --help"));
         page.push_str(&section(&format!("kubectl lastack {verb}"), &help));
     }
-    assert_data_eq!(page, file!["../../docs/cli.md"].raw());
+    assert_data_eq!(page, file!["../../docs/reference/cli.md"].raw());
 }
 
 /// The help of a verb. The flags that all verbs share are shown once, at the top.

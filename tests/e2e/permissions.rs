@@ -1,4 +1,4 @@
-//! What each verb needs is what docs/permissions.md says: a ServiceAccount with just that can do it.
+//! What each verb needs is what docs/reference/permissions.md says: a ServiceAccount with just that can do it.
 
 use crate::cluster::{Cluster, Own};
 use crate::{beside, lms, remove, stack};

@@ -1,9 +1,9 @@
 <?php
-// Starts Moodle for the scripts of this folder. A script takes a JSON object on standard input and ends with its
-// answer, a JSON object, on the last line of standard output; Moodle may print lines of its own before it.
-// Moodle wants max_input_vars of 5000 and more: call them with `php -d max_input_vars=10000`.
+// Starts Moodle for the scripts in this folder. A script reads a JSON object from standard input and prints its
+// response, a JSON object, as the last line of standard output. Moodle may print other lines before it.
+// Moodle requires max_input_vars of at least 5000: call the scripts with `php -d max_input_vars=10000`.
 
-// before anything can fail: who calls hangs up when a script ends while it is still being written to
+// read before anything can fail: the caller aborts when a script exits before it has read its input
 $lastack_text = trim(stream_get_contents(STDIN));
 
 define('CLI_SCRIPT', true);
@@ -11,7 +11,7 @@ require('/var/www/html/config.php');
 
 const LASTACK_PLUGIN = 'logstore_xapi';
 
-/** How the response of an event begins that the LRS refused though it came by itself. */
+/** Prefix of the stored response when the LRS rejected an event that was sent alone. */
 const LASTACK_MARK = 'sent by itself and refused: ';
 
 function lastack_input(): stdClass {
@@ -23,7 +23,7 @@ function lastack_answer(array $answer): void {
     echo "\n", json_encode($answer, JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_INVALID_UTF8_SUBSTITUTE | JSON_THROW_ON_ERROR), "\n";
 }
 
-/** Whether the plugin is installed in the database and its code is there. */
+/** Whether the plugin is installed in the database and its code exists. */
 function lastack_has_plugin(): bool {
     global $DB, $CFG;
     return is_readable("$CFG->dirroot/admin/tool/log/store/xapi/lib.php")

@@ -1,8 +1,8 @@
 <?php
-// Sets what differs: {"settings": {name: value}, "stores": true, "routes": true}. Only names that are given are touched.
-// `routes` fills an empty list of events with all that the plugin knows; a list that somebody chose stays.
-// `stores` enables the plugin's log store after those that are enabled, Moodle's own first: without it the
-// plugin cannot tell which of its rows stands for which event.
+// Sets values that differ: {"settings": {name: value}, "stores": true, "routes": true}. Other settings stay unchanged.
+// `routes` fills an empty list of events with all events of the plugin. A list that is not empty stays unchanged.
+// `stores` enables the plugin's log store after the enabled ones, with Moodle's standard log first: without it the
+// plugin cannot match its rows with events.
 
 require(__DIR__ . '/boot.php');
 

@@ -1,6 +1,6 @@
 <?php
-// Makes a test course with Moodle's own generator, once, and gives its first learner a password:
-// {"shortname": ..., "fullname": ..., "size": "S", "password": ...}. With {"look": true} it only looks.
+// Creates a test course with Moodle's generator, once, and sets the password of its first learner:
+// {"shortname": ..., "fullname": ..., "size": "S", "password": ...}. With {"look": true} it only reads.
 
 require(__DIR__ . '/boot.php');
 require_once("$CFG->dirroot/lib/moodlelib.php");
@@ -20,7 +20,7 @@ if (empty($asked->look)) {
         ];
         passthru(implode(' ', array_map('escapeshellarg', $generator)) . ' 2>&1', $code);
         if ($code !== 0) {
-            throw new Exception("Moodle's course generator ended with $code");
+            throw new Exception("Moodle's course generator exited with $code");
         }
         $course = $DB->get_record('course', ['shortname' => $asked->shortname], '*', MUST_EXIST);
         $learner = $DB->get_record('user', ['username' => LASTACK_LEARNER, 'deleted' => 0], '*', MUST_EXIST);

@@ -1,6 +1,6 @@
 <?php
-// One event on its way: {"do": "make", "course": SHORTNAME} lets an enrolled learner view the course,
-// {"do": "follow", "log": ID} says where the event is, {"do": "forget", "log": ID} removes what Moodle and the plugin keep of it.
+// Traces one event. {"do": "make", "course": SHORTNAME} triggers the event that an enrolled learner viewed the course,
+// {"do": "follow", "log": ID} returns where the event is, {"do": "forget", "log": ID} deletes it from the tables of Moodle and the plugin.
 
 require(__DIR__ . '/boot.php');
 
@@ -17,12 +17,12 @@ function lastack_make(string $shortname): array {
         ['course' => $course->id], 0, 1
     );
     if (!$users) {
-        throw new Exception("nobody is enrolled in course $shortname");
+        throw new Exception("course $shortname has no enrolled users");
     }
     $learner = reset($users);
     \core\session\manager::set_user($learner);
     \core\event\course_viewed::create(['context' => $context])->trigger();
-    // the stores keep events until the end of a script; getting a new log manager makes them write now
+    // log stores buffer events until the end of a script; requesting a new log manager flushes them
     get_log_manager(true);
     $log = $DB->get_records(
         'logstore_standard_log',

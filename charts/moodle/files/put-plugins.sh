@@ -1,6 +1,6 @@
 #!/bin/sh
-# Before Moodle is configured: undoes what keeps it from going on where an installation or upgrade was cut off, and puts
-# the plugins into Moodle's tree, where the installation or upgrade that follows finds them.
+# Runs before Moodle is configured. Cleans up after an interrupted installation or upgrade, so that the next one can continue, and
+# copies the plugins into Moodle's tree, where the installation or upgrade finds them.
 set -eu
 
 files=${LASTACK_FILES:-/opt/lastack}
@@ -11,7 +11,7 @@ if [ -f "$files/unfinished.php" ]; then
   php "$files/unfinished.php"
 fi
 
-# from 5.1 on the web's part of Moodle is below public/; a directory of that name says nothing
+# from 5.1 on the web root is public/; the directory alone does not identify the version
 if [ -f "$tree/public/version.php" ]; then
   tree=$tree/public
 elif ! [ -f "$tree/version.php" ]; then
@@ -22,7 +22,7 @@ fi
 for plugin in "$plugins"/*; do
   [ -f "$plugin/version.php" ] || continue
   target=$tree/admin/tool/log/store/$(basename "$plugin")
-  # a file that the new version no longer has must not stay
+  # files that the new version lacks must not remain
   rm -rf "$target"
   cp -R "$plugin" "$target"
   echo "put $target there"

@@ -1,21 +1,21 @@
 <?php
-// Sends again what the plugin gave up on. It keeps such rows for ever and sends them only when a person moves each one back
-// in its report, so an LRS that was away for a minute would cost that minute's events.
+// Sends events again that the plugin gave up on. The plugin keeps such rows without end and sends them only when an administrator
+// moves each one back in its report. Without this script, the events of every outage of the LRS would be lost.
 //
-// Every few minutes, `--auto`: everything but what can never be sent. By hand, JSON on standard input:
-// {"refused": true} sends also what was refused by itself before.
+// With `--auto`, every few minutes: all events that can be sent. By hand, with JSON on standard input:
+// {"refused": true} also sends events that the LRS rejected when they were sent alone.
 //
-// - The way back is the plugin's own: `moveback`, then what its failed_task does, under the lock of that task.
-// - After a broken connection or an error of the LRS nobody knows whether it had stored the events. Statements of the plugin
-//   have no id, so sending them again would double them: the LRS is asked first what it has.
-// - The LRS refuses a whole batch for one bad statement. A refused batch is sent again event by event; an event that is
-//   refused by itself is marked and not tried again.
+// - The script uses the plugin's own code: `moveback`, then the work of its failed_task, under the lock of that task.
+// - After a broken connection or an error of the LRS it is unknown whether the LRS stored the events. The plugin's statements
+//   have no id, so sending them again would store them twice. The script therefore queries the LRS first.
+// - The LRS rejects a whole batch because of one invalid statement. The script sends the events of a rejected batch one by one.
+//   It marks an event that is rejected again, and does not try it any more.
 
 require(__DIR__ . '/boot.php');
 
 const LASTACK_BATCH = 200;
 
-/** The plugin's store, with batches of our size and its configuration to be seen. */
+/** The plugin's store, with our batch size and an accessible configuration. */
 function lastack_store(int $batch): object {
     return new class (get_log_manager(), $batch) extends \logstore_xapi\log\store {
         private int $batch;
@@ -35,12 +35,12 @@ function lastack_store(int $batch): object {
     };
 }
 
-/** A cause that lies in what the event says, not in the connection, the account or the health of the LRS. */
+/** The content of the event caused the failure, not the connection, the account or the health of the LRS. */
 function lastack_is_refusal(int $errortype): bool {
     return $errortype >= 400 && $errortype < 500 && !in_array($errortype, [401, 403, 404, 407, 408, 425, 429], true);
 }
 
-/** A cause after which the LRS may have stored the event all the same. */
+/** After this failure the LRS may have stored the event nevertheless. */
 function lastack_is_doubtful(int $errortype): bool {
     return $errortype === 0 || $errortype >= 500 || $errortype === 408;
 }
@@ -49,7 +49,7 @@ function lastack_why(int $errortype): string {
     return $errortype === 0 ? 'the LRS cannot be reached' : "the LRS answered $errortype to events that were sent again";
 }
 
-/** How many statements like this one the LRS has. One that no LRS can take it cannot be asked for either. */
+/** How many equal statements the LRS holds. A statement that is invalid cannot be queried either. */
 function lastack_count_stored(array $lrs, array $statement): int {
     foreach ([$statement['verb']['id'] ?? '', $statement['object']['id'] ?? ''] as $iri) {
         if (!preg_match('~^[a-z][a-z0-9+.-]*:\S+$~i', $iri)) {
@@ -79,13 +79,13 @@ function lastack_count_stored(array $lrs, array $statement): int {
         return 0;
     }
     if ($code !== 200) {
-        throw new Exception($code === 0 ? 'the LRS cannot be reached: ' . curl_error($request) : "the LRS answered $code when it was asked what it has");
+        throw new Exception($code === 0 ? 'the LRS cannot be reached: ' . curl_error($request) : "the LRS responded with $code to a query for stored statements");
     }
     $same = fn($found) => strtotime($found['timestamp'] ?? '') === $time->getTimestamp();
     return count(array_filter(json_decode($body, true)['statements'] ?? [], $same));
 }
 
-/** Of these rows, those whose statements the LRS has already. Two events of one second may make the same statement twice. */
+/** The rows whose statements the LRS already holds. Two events in one second can produce equal statements. */
 function lastack_stored_already(array $rows): array {
     global $DB;
     $config = lastack_store(LASTACK_BATCH)->config();
@@ -112,7 +112,7 @@ function lastack_stored_already(array $rows): array {
     return $stored;
 }
 
-/** Takes a row of this table for sent, because the LRS has it. */
+/** Marks a row of this table as sent, because the LRS holds its statement. */
 function lastack_settle_as_stored(string $table, stdClass $row, stdClass $report): void {
     global $DB;
     logstore_xapi_add_event_to_sent_log((object)['logstorestandardlogid' => $row->logstorestandardlogid, 'type' => XAPI_IMPORT_TYPE_FAILED]);
@@ -120,7 +120,7 @@ function lastack_settle_as_stored(string $table, stdClass $row, stdClass $report
     $report->already++;
 }
 
-/** What the plugin's failed_task does with rows that wait to be sent again. */
+/** Does the same as the plugin's failed_task with rows that wait for another attempt. */
 function lastack_send(array $rows, int $batch): array {
     $events = lastack_store($batch)->process_events($rows, XAPI_IMPORT_TYPE_FAILED);
     logstore_xapi_store_failed_events($events);
@@ -133,7 +133,7 @@ function lastack_rows_to_send_again(): array {
     return array_values(logstore_xapi_extract_events(0, XAPI_REPORT_SOURCE_LOG, XAPI_IMPORT_TYPE_FAILED));
 }
 
-/** Settles rows that wait to be sent again, all of them if it can. */
+/** Sends the rows that wait for another attempt, all of them if possible. */
 function lastack_settle(array $rows, stdClass $report): void {
     global $DB;
     if (!$rows) {
@@ -197,7 +197,7 @@ if ($report->due === 0 && !$left_over) {
 }
 $lock = \core\lock\lock_config::get_lock_factory('cron')->get_lock('\logstore_xapi\task\failed_task', $auto ? 0 : 60);
 if (!$lock) {
-    throw new Exception('somebody else is sending failed events again at this moment; try again when they are done');
+    throw new Exception('another process is sending failed events again; try again later');
 }
 try {
     // what a run that was killed had moved back is in doubt, whatever its cause was

@@ -1,10 +1,10 @@
 <?php
-// Says how Moodle and the plugin stand: versions, settings, log stores, cron, and what waits or failed. Changes nothing.
-// The password of the LRS account is given as its SHA-256 only.
+// Prints the state of Moodle and the plugin: versions, settings, log stores, cron, waiting and failed events. Changes nothing.
+// The password of the LRS account is included only as its SHA-256.
 
 require(__DIR__ . '/boot.php');
 
-/** What the plugin gave up on, by cause. */
+/** Events that the plugin gave up on, by cause. */
 function lastack_failed(): array {
     global $DB;
     $rows = $DB->get_records_sql(

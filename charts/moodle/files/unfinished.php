@@ -1,11 +1,11 @@
 <?php
-// Called before Moodle starts, for what a pod that was killed left undone. Moodle itself cannot be loaded here: config.php
-// is not written yet.
+// Runs before Moodle starts and cleans up after a killed Pod. Moodle cannot be loaded here, because config.php does not
+// exist yet.
 //
-// - A first installation: Moodle can neither finish it nor begin again, so its tables are removed. Until `rolesactive` is
-//   set nobody has ever signed in to the site, so nothing of anybody is lost.
-// - An upgrade: it keeps everybody out until its time is over, those that would go on with it, too. Moodle's upgrades go on
-//   where they stopped, so its mark is removed.
+// - A first installation: Moodle can neither continue nor restart it, so the script deletes its tables. Before `rolesactive` is
+//   set no user has signed in to the site, so no data is lost.
+// - An upgrade: its lock blocks all users, and also the next upgrade, until it expires. Moodle's upgrades continue where
+//   they stopped, so the script deletes the lock.
 
 if ((getenv('DB_TYPE') ?: 'pgsql') !== 'pgsql') {
     exit(0);
@@ -14,7 +14,7 @@ $quote = fn($value) => "'" . addcslashes((string)$value, "'\\") . "'";
 $parts = ['host' => getenv('DB_HOST'), 'port' => getenv('DB_PORT') ?: 5432, 'dbname' => getenv('DB_NAME'), 'user' => getenv('DB_USER'), 'password' => getenv('DB_PASS')];
 $connection = pg_connect(implode(' ', array_map(fn($key, $value) => "$key={$quote($value)}", array_keys($parts), $parts)) . ' connect_timeout=10');
 if (!$connection) {
-    // the image waits for the database by itself and says why it cannot
+    // the image waits for the database itself and reports errors
     exit(0);
 }
 $prefix = getenv('DB_PREFIX') ?: 'mdl_';
@@ -38,18 +38,18 @@ $is_alone = function () use ($ask) {
 if (in_array("{$prefix}config", $tables, true) && $ask("SELECT 1 FROM $config WHERE name = 'rolesactive' AND value <> '0'")) {
     $upgrade = "name = 'upgraderunning' AND value > $1";
     if ($ask("SELECT 1 FROM $config WHERE $upgrade", time()) && $is_alone()) {
-        echo "an upgrade was stopped half-way: Moodle goes on with it\n";
+        echo "an upgrade was stopped half-way: Moodle continues it\n";
         pg_query_params($connection, "DELETE FROM $config WHERE $upgrade", [time()]);
     }
     exit(0);
 }
 if (!$is_alone()) {
-    fwrite(STDERR, "error: the database is not finished, and somebody else works on it\n");
+    fwrite(STDERR, "error: the installation of the database is not complete, and another connection uses it\n");
     exit(1);
 }
-echo 'an installation was stopped half-way: removing its ' . count($tables) . " tables to begin again\n";
+echo 'an installation was stopped half-way: deleting its ' . count($tables) . " tables to start again\n";
 foreach (array_chunk($tables, 50) as $chunk) {
     pg_query($connection, 'DROP TABLE IF EXISTS ' . implode(', ', array_map(fn($table) => pg_escape_identifier($connection, $table), $chunk)) . ' CASCADE');
 }
-// what the killed installation, or an upgrade of half a database, left would keep everybody out
+// this file of the killed installation or upgrade would block all users
 @unlink('/var/www/moodledata/climaintenance.html');

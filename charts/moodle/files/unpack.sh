@@ -1,5 +1,5 @@
 #!/bin/sh
-# Init container: gives Moodle the plugin from the ConfigMap, and runit the service that replays.
+# Init container: unpacks the plugin from the ConfigMap, and installs the replay service for runit.
 set -eu
 
 fail() {
@@ -14,7 +14,7 @@ files=${LASTACK_FILES:-/opt/lastack}
 source="$(basename "$archive") of ConfigMap $LASTACK_CONFIGMAP"
 
 [ -f "$archive" ] || fail "there is no $source"
-# it can run again in a pod that it has run in
+# an init container can run more than once in a Pod
 rm -rf "$plugins/xapi"
 tar -xzf "$archive" -C "$plugins" || fail "$source is not a whole tar.gz"
 [ -f "$plugins/xapi/version.php" ] || fail "$source has no plugin: xapi/version.php is missing"

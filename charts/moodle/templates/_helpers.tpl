@@ -20,7 +20,7 @@ app.kubernetes.io/part-of: lastack
 app.kubernetes.io/managed-by: {{ $.Release.Service }}
 {{- end -}}
 
-{{/* What tells the pods of one component from the others, and never changes. */}}
+{{/* Selector labels of a component. They never change. */}}
 {{- define "moodle.selector" -}}
 app.kubernetes.io/name: {{ index . 1 }}
 app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
@@ -45,7 +45,7 @@ app.kubernetes.io/component: {{ index . 2 }}
 {{- end -}}
 {{- end -}}
 
-{{/* Secret with the authority of a database of somebody else, if it has one. */}}
+{{/* Secret with the certificate authority of an external database, if one is set. */}}
 {{- define "moodle.databaseCa" -}}
 {{- if not .Values.postgresql.enabled -}}
 {{- with .Values.externalDatabase -}}
@@ -61,12 +61,12 @@ app.kubernetes.io/component: {{ index . 2 }}
 {{- .Values.persistence.existingClaim | default (include "moodle.fullname" .) -}}
 {{- end -}}
 
-{{/* Whether several pods can use the volume: "true" or empty. */}}
+{{/* "true" if several Pods can use the volume, otherwise empty. */}}
 {{- define "moodle.shared" -}}
 {{- if has "ReadWriteMany" .Values.persistence.accessModes }}true{{ end -}}
 {{- end -}}
 
-{{/* Pods that there are at least. */}}
+{{/* The minimum number of Pods. */}}
 {{- define "moodle.pods" -}}
 {{- .Values.autoscaling.enabled | ternary .Values.autoscaling.min .Values.replicas | int -}}
 {{- end -}}
@@ -82,8 +82,8 @@ http://{{ include "moodle.fullname" . }}{{ if ne (int .Values.service.port) 80 }
 {{- end -}}
 
 {{/*
-Moodle compares siteUrl's port with the one nginx listens on, which is always 8080, and takes any other for a wrong
-address unless reverseproxy is set. Without a port it compares the host only.
+Moodle compares the port of siteUrl with the port of nginx, which is always 8080. Unless reverseproxy is set, it treats another
+port as a wrong address. Without a port it compares the host only.
 */}}
 {{- define "moodle.otherPort" -}}
 {{- $port := regexFind ":[0-9]+$" (include "moodle.siteUrl" .) | trimPrefix ":" -}}
@@ -100,7 +100,7 @@ address unless reverseproxy is set. Without a port it compares the host only.
 {{- $https -}}
 {{- end -}}
 
-{{/* The host to ask for from inside: that of siteUrl, which a Moodle behind a proxy of another host refuses. */}}
+{{/* The host for requests from inside the cluster: that of siteUrl, unless a proxy uses another host. */}}
 {{- define "moodle.askedHost" -}}
 {{- if and .Values.reverseProxy (not (include "moodle.otherPort" .)) -}}
 {{- include "moodle.fullname" . -}}
@@ -109,7 +109,7 @@ address unless reverseproxy is set. Without a port it compares the host only.
 {{- end -}}
 {{- end -}}
 
-{{/* What Pod Security "restricted" asks for, and a read-only root. */}}
+{{/* Requirements of Pod Security "restricted", and a read-only root file system. */}}
 {{- define "moodle.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -117,7 +117,7 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* 65534 is the user of Moodle's image, 999 that of PostgreSQL's: (include ... 999). */}}
+{{/* 65534 is the user of Moodle's image, 999 the user of PostgreSQL's: (include ... 999). */}}
 {{- define "moodle.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: {{ . }}
@@ -159,7 +159,7 @@ affinity:
 {{- end }}
 {{- end -}}
 
-{{/* The data of the ConfigMap. Pods are made anew when it changes. */}}
+{{/* The data of the ConfigMap. A change restarts the Pods. */}}
 {{- define "moodle.config" -}}
 {{- (.Files.Glob "files/*").AsConfig -}}
 {{- end -}}

@@ -1,7 +1,7 @@
 {{- define "moodle.container" -}}
 image: {{ include "moodle.image" (list . .Values.image) }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
-# the reason of a failure is the last line of the log, and so stands in the pod's status
+# the last line of the log is the reason of a failure, and Kubernetes copies it into the Pod's status
 terminationMessagePolicy: FallbackToLogsOnError
 {{- end -}}
 
@@ -14,7 +14,7 @@ httpGet:
       value: {{ include "moodle.askedHost" . | quote }}
 {{- end -}}
 
-{{/* One line each: the image takes every further line for the name of a variable, and replaces that in nginx.conf. */}}
+{{/* One line each: the image treats every additional line as the name of a variable and replaces it in nginx.conf. */}}
 {{- define "moodle.env" -}}
 {{- $database := dict "host" (include "moodle.postgresql" .) "port" 5432 "database" "moodle" "user" "moodle" "sslMode" "disable" -}}
 {{- if not .Values.postgresql.enabled -}}
@@ -42,7 +42,7 @@ httpGet:
     secretKeyRef:
       name: {{ include "moodle.databaseSecret" . }}
       key: password
-# the image has no setting for it, but PHP's driver is libpq
+# the image has no setting for TLS, but PHP's driver is libpq, which reads these variables
 - name: PGSSLMODE
   value: {{ $database.sslMode }}
 {{- if include "moodle.databaseCa" . }}
@@ -62,7 +62,7 @@ httpGet:
     secretKeyRef:
       name: {{ include "moodle.secret" . }}
       key: moodle-password
-# upgrades Moodle and installs the plugin, at every start
+# upgrade Moodle and install the plugin at every start
 - name: AUTO_UPDATE_MOODLE
   value: "true"
 - name: RUN_CRON_TASKS
@@ -71,8 +71,8 @@ httpGet:
   value: {{ .Values.replay.enabled | ternary .Values.replay.everySeconds 0 | quote }}
 - name: LASTACK_WORKERS
   value: {{ .Values.php.workers | quote }}
-# The image runs this in the shell that then starts Moodle, and there names the site without quotes: IFS and -f keep its
-# spaces and stars as they are.
+# The image runs this in the shell that then starts Moodle with the name of the site unquoted. IFS and -f preserve spaces
+# and asterisks in the name.
 - name: PRE_CONFIGURE_COMMANDS
   value: IFS=; set -f; sh /opt/lastack/services.sh; sh /opt/lastack/put-plugins.sh
 - name: max_input_vars
@@ -86,7 +86,7 @@ httpGet:
 {{- $given := list }}
 {{- range .Values.extraEnv }}{{ $given = append $given .name }}{{ end }}
 {{- if not (has "SMTP_HOST" $given) }}
-# no mail server: the image's own default is somebody else's, and each mail would wait for it
+# no mail server: the default of the image is a server outside the cluster, and every mail would wait for a timeout
 - name: SMTP_HOST
   value: localhost
 {{- range list "SMTP_USER" "SMTP_PASSWORD" "SMTP_PROTOCOL" }}

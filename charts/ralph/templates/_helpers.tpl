@@ -15,7 +15,7 @@ app.kubernetes.io/part-of: lastack
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
-{{/* The component tells the server's pods from the test's. */}}
+{{/* Selector labels. The component distinguishes the Pods of the server from the Pod of the test. */}}
 {{- define "ralph.selector" -}}
 app.kubernetes.io/name: ralph
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -31,7 +31,7 @@ app.kubernetes.io/component: server
 {{- .Values.existingSecret | default (include "ralph.fullname" .) -}}
 {{- end -}}
 
-{{/* What Pod Security "restricted" asks for, and a read-only root. */}}
+{{/* Requirements of Pod Security "restricted", and a read-only root file system. */}}
 {{- define "ralph.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true

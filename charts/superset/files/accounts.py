@@ -1,7 +1,7 @@
-"""Makes the accounts admin, lastack and teacher, and the role Teacher, where they are not there yet.
+"""Creates the accounts admin, lastack and teacher, and the role Teacher, if they do not exist.
 
-An account of a person keeps its roles and its name, whatever was made of them, and its password until the Secret has
-another one than last time.
+The accounts admin and teacher keep roles and names that were changed in Superset. They keep their passwords until the password in
+the Secret changes.
 """
 
 from pathlib import Path
@@ -13,16 +13,16 @@ PASSWORDS = Path("/etc/lastack/accounts")
 ACCOUNTS = [
     # user name, first name, last name, role, key of the Secret
     ("admin", "Superset", "Administrator", "Admin", "admin-password"),
-    # kubectl-lastack's own, so that no password that a person changes locks it out
+    # the account of kubectl-lastack, so that no change of a user's password locks it out
     ("lastack", "kubectl", "lastack", "Admin", "lastack-password"),
     ("teacher", "Superset", "Teacher", "Teacher", "teacher-password"),
 ]
 
-# What a teacher may do, in Superset's own names (permission, view). Reading data is granted apart from this, by
-# database_access on the database. Left out on purpose: can_write of anything that lasts, can_export, can_csv,
-# can_import_, can_drill, can_tag, everything of SQL Lab and of security.
+# Permissions of a teacher, in Superset's own names (permission, view). Reading data is granted separately, by
+# database_access on the database. Omitted on purpose: can_write of anything permanent, can_export, can_csv,
+# can_import_, can_drill, can_tag, and everything of SQL Lab and security.
 TEACHER = {
-    # The pages: the start page's lists, dashboards, charts, and their menus
+    # Pages: the lists of the start page, dashboards, charts, and their menus
     "Home": ["menu_access"],
     "Dashboards": ["menu_access"],
     "Charts": ["menu_access"],
@@ -34,17 +34,17 @@ TEACHER = {
     "DashboardPermalinkRestApi": ["can_read"],
     "ExplorePermalinkRestApi": ["can_read"],
     "Theme": ["can_read"],
-    # Numbers of a chart and the values in a filter
+    # Data of a chart and values of a filter
     "Api": ["can_query", "can_query_form_data", "can_time_range"],
     "Dataset": ["can_read"],
     "Datasource": ["can_get", "can_get_column_values"],
     "Explore": ["can_read"],
-    # The token against forged requests, without which the browser sends nothing
+    # The CSRF token, without which the browser sends no requests
     "SecurityRestApi": ["can_read"],
-    # What is chosen in the filters and in an opened chart: kept for the browser for a while, seen by nobody else
+    # The state of filters and opened charts: cached for this browser only
     "DashboardFilterStateRestApi": ["can_read", "can_write"],
     "ExploreFormDataRestApi": ["can_read", "can_write"],
-    # One's own page and one's own password
+    # The user's own page and password
     "CurrentUserRestApi": ["can_read", "can_write"],
     "user": ["can_read"],
 }
@@ -59,27 +59,27 @@ def make():
         password = read(key)
         user = security_manager.find_user(username=username)
         if user:
-            print(f"Account {username} is there")
-            # No person uses lastack, and without it the program can repair nothing in Superset
+            print(f"Account {username} exists")
+            # No user signs in as lastack, and the program needs it to repair anything in Superset
             follows = username == "lastack" or given.is_another(username, password)
             if follows and not (user.password and check_password_hash(user.password, password)):
                 security_manager.reset_password(user.id, password)
-                print(f"Account {username} has the password of the Secret again")
+                print(f"Account {username}: password reset to that of the Secret")
             given.remember(username, password)
             continue
         found = security_manager.find_role(role)
         if not found:
-            raise RuntimeError(f"account {username} needs the role {role}, which Superset did not make")
-        # .invalid: no mail can ever go there
+            raise RuntimeError(f"account {username} needs the role {role}, which does not exist in Superset")
+        # .invalid: mail cannot be delivered there
         if not security_manager.add_user(username, first, last, f"{username}@lastack.invalid", found, password=password):
-            raise RuntimeError(f"Superset refused to make the account {username}; the lines above say why")
+            raise RuntimeError(f"Superset could not create the account {username}; see the lines above")
         given.remember(username, password)
-        print(f"Account {username} made, with role {role}")
+        print(f"Account {username} created with role {role}")
     db.session.commit()
 
 
 class Given:
-    """The passwords that the Secret had last time, as hashes: who chose another one since, in Superset, keeps it."""
+    """Hashes of the passwords of the Secret in the last run. A password that was changed in Superset since then is kept."""
 
     def __init__(self, session):
         self.session = session
@@ -107,10 +107,10 @@ def read(key):
 
 
 def teacher(security_manager):
-    """Adds what is missing and takes nothing away: people grant this role data, and perhaps more."""
+    """Adds missing permissions and removes none, because administrators grant this role data and other permissions."""
     role = security_manager.add_role("Teacher")
     if not role:
-        raise RuntimeError("Superset refused to make the role Teacher; the lines above say why")
+        raise RuntimeError("Superset could not create the role Teacher; see the lines above")
     there = {(grant.permission.name, grant.view_menu.name) for grant in role.permissions}
     for view, permissions in TEACHER.items():
         for permission in permissions:
@@ -119,4 +119,4 @@ def teacher(security_manager):
                 raise RuntimeError(f"this Superset has no permission {permission} on {view}: the list of the role Teacher is for another version")
             if (permission, view) not in there:
                 security_manager.add_permission_role(role, grant)
-    print(f"Role Teacher may do {len(role.permissions)} things")
+    print(f"Role Teacher has {len(role.permissions)} permissions")

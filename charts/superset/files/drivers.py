@@ -1,6 +1,6 @@
-"""Puts the database drivers that the image lacks into /app/drivers, and proves that they can be imported.
+"""Installs database drivers that the image lacks into /app/drivers, and verifies that they can be imported.
 
-Where the image has them nothing is installed and the network is not touched.
+If the image contains them, the script installs nothing and uses no network.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 
 TARGET = Path(os.environ.get("LASTACK_DRIVERS", "/app/drivers"))
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-# Import them as Superset does: by the dialect's name, through the entry point of the installed package
+# Import the drivers as Superset does: by the name of the dialect, through the entry point of the package
 CHECK = """
 import psycopg2, es.elastic
 from sqlalchemy.dialects import registry
@@ -23,17 +23,17 @@ print("elasticsearch-dbapi from", es.elastic.__path__[0])
 
 
 def importable():
-    # A process of its own, so that a failed import leaves nothing behind
+    # In a separate process, so that a failed import has no effect on this one
     return subprocess.run([sys.executable, "-c", CHECK], capture_output=True, text=True)
 
 
 def without_account(text):
-    # An index may want one, and its address is the place to give it
+    # An index may need a password, which is then part of its address
     return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def fail(what, output):
-    # The reason is the last line of the log, and so of the pod's status
+    # The last line of the log is the reason, and Kubernetes copies it into the Pod's status
     print(without_account(output.strip()), file=sys.stderr)
     sys.exit(f"error: {without_account(what)}")
 
@@ -49,11 +49,11 @@ def main():
     index = without_account(os.environ.get("UV_DEFAULT_INDEX") or "uv's default index")
     print(f"The image lacks a driver ({missing}); installing from {index}", flush=True)
 
-    # What an earlier try left half-way
+    # Remains of an interrupted attempt
     for old in TARGET.iterdir():
         shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
     command = ["uv", "pip", "install", "--no-config", "--no-cache", "--python", sys.executable, "--target", str(TARGET)]
-    # --no-deps: what the drivers need beside each other is in Superset's own environment and must stay as it is
+    # --no-deps: Superset's environment contains the other dependencies, and their versions must not change
     command += ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--compile-bytecode", "--requirements", str(REQUIREMENTS)]
     try:
         installed = subprocess.run(command, stdout=sys.stdout, stderr=subprocess.PIPE, text=True, timeout=600)

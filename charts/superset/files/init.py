@@ -1,7 +1,7 @@
-"""Migrates the metadata database, keeps its secrets readable, then makes Superset's roles, the role Teacher and the accounts,
-and forgets what is older than the log is to be.
+"""Migrates the metadata database, keeps its secrets readable, creates Superset's roles, the role Teacher and the accounts, and
+deletes log entries that are older than the retention period.
 
-Every part can be repeated, and PostgreSQL undoes a migration that was killed. The last line of a failed run says why.
+Every step can be repeated, and PostgreSQL rolls back a killed migration. The last line of a failed run is the reason.
 """
 
 import contextlib
@@ -13,10 +13,10 @@ import psycopg2
 
 import schema
 
-PATIENCE = 300
-# Any number, the same in every run: who holds it migrates
+TIMEOUT = 300
+# Any number, the same in every run: the holder of the lock migrates
 LOCK = 6_105_119
-# What PostgreSQL says that no waiting changes
+# Errors of PostgreSQL that waiting does not resolve
 FINAL = (
     "password authentication failed", "does not exist", "no pg_hba.conf entry", "permission denied", "SSL was required",
     "certificate verify failed", "root certificate file", "does not match host name",
@@ -24,20 +24,20 @@ FINAL = (
 
 
 def connect():
-    deadline, said = time.monotonic() + PATIENCE, None
+    deadline, said = time.monotonic() + TIMEOUT, None
     while True:
         try:
-            # The lock of a node that vanished must not outlive it by the two hours of TCP's default
+            # The lock of a vanished node must not live for two hours, the default of TCP
             return schema.connect(options="-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3")
         except psycopg2.OperationalError as error:
             state = str(error).strip().splitlines()[-1].strip()
         if any(words in state for words in FINAL):
-            raise RuntimeError(f"PostgreSQL refuses: {state}")
+            raise RuntimeError(f"PostgreSQL rejects the connection: {state}")
         if state != said:
             print(f"Waiting for PostgreSQL: {state}", flush=True)
             said = state
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {PATIENCE} s for PostgreSQL: {state}")
+            raise TimeoutError(f"waited {TIMEOUT} s for PostgreSQL: {state}")
         time.sleep(2)
 
 
@@ -50,7 +50,7 @@ def alone():
         if not cursor.fetchone()[0]:
             print("Waiting for another run of this Job to end", flush=True)
             cursor.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
-        # PostgreSQL frees the lock when the connection ends, however it ends
+        # PostgreSQL releases the lock when the connection ends for any reason
         yield
     connection.close()
 
@@ -64,13 +64,13 @@ def command(app, *arguments):
         superset.main(args=list(arguments), obj=ScriptInfo(create_app=lambda: app), standalone_mode=False)
     except SystemExit as end:
         if end.code:
-            # what the command caught before it gave up
+            # the exception that the command caught before it exited
             raise RuntimeError(f"superset {' '.join(arguments)} failed: {end.__context__ or f'exit code {end.code}'}") from end
 
 
 def main():
     with alone():
-        # Made only now: it creates tables of its own where there are none
+        # Created only now, because the application creates missing tables itself
         from superset.app import create_app
 
         app = create_app()
@@ -85,13 +85,13 @@ def main():
             accounts.make()
             from superset.commands.logs.prune import LogPruneCommand
 
-            # beat does it each day, where there is one
+            # beat does this each day, if it runs
             LogPruneCommand(app.config["LOG_DAYS"]).run()
-    print("Superset's database, roles and accounts are there")
+    print("Superset's database, roles and accounts are ready")
 
 
 def reason(error):
-    """One line. SQLAlchemy's own text goes on with the statement and its parameters, which can be a password's hash."""
+    """One line. The text of SQLAlchemy also contains the SQL statement and its parameters, such as the hash of a password."""
     cause = getattr(error, "orig", None) or error
     lines = str(cause).strip().splitlines() or [""]
     return f"{type(cause).__name__}: {lines[0]}" if not isinstance(error, (RuntimeError, TimeoutError)) else lines[0]

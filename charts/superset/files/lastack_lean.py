@@ -1,13 +1,13 @@
-"""Where Superset by default does more for each chart than its answer needs. See EVENT_LOGGER and CUSTOM_SECURITY_MANAGER in superset_config.py."""
+"""Removes work that Superset does for each chart by default. See EVENT_LOGGER and CUSTOM_SECURITY_MANAGER in superset_config.py."""
 
 from flask import g, has_request_context, request
 from flask_appbuilder.security.sqla.models import assoc_permissionview_role
 from superset.security import SupersetSecurityManager
 from superset.utils.log import DBEventLogger
 
-# A question, although it is sent with POST
+# A query, although it is sent with POST
 CHART_DATA = "/api/v1/chart/data"
-# What the browser tells of every chart on a page, beside the page itself
+# Events that the browser reports for every chart of a page, in addition to the page
 DRAWING = ("load_chart", "render_chart")
 
 
@@ -16,10 +16,10 @@ def only_reads():
 
 
 class Visits(DBEventLogger):
-    """Logs what people open, change and export.
+    """Logs what users open, change and export.
 
-    Superset's own logger adds every chart that somebody sees, and each step of its query, in transactions of their own:
-    80 KiB for a dashboard of twelve charts, with which a volume of 1 GiB is full after some ten thousand views.
+    Superset's own logger also logs every chart in a view and each step of its query, in separate transactions. That is
+    80 KiB for a dashboard of twelve charts, which fills a volume of 1 GiB after some ten thousand views.
     """
 
     def log_with_context(self, *args, **kwargs):
@@ -28,15 +28,15 @@ class Visits(DBEventLogger):
 
     def log(self, *args, records=(), **kwargs):
         kept = [record for record in records if record.get("event_name") not in DRAWING]
-        # an event without records says what it has in another argument
+        # an event without records passes its data in another argument
         if kept or not records:
             super().log(*args, records=kept, **kwargs)
 
 
 class SecurityManager(SupersetSecurityManager):
-    """Reads all that a role may do at once, and once for a request that changes nothing.
+    """Reads all permissions of a role at once, and only once in a request that changes nothing.
 
-    Flask-AppBuilder asks PostgreSQL for one permission at a time, twenty times for a chart.
+    Flask-AppBuilder queries one permission at a time, twenty times for a chart.
     """
 
     def exist_permission_on_roles(self, view_name, permission_name, role_ids):

@@ -1,4 +1,4 @@
-"""Whether the worker of this pod answers over the queue. Celery's own command would load the whole of Superset to ask."""
+"""Checks that the worker of this Pod responds through the queue. Celery's own command would load all of Superset."""
 
 import socket
 import sys
@@ -10,4 +10,4 @@ import superset_config
 worker = f"celery@{socket.gethostname()}"
 app = Celery(broker=superset_config.CeleryConfig.broker_url)
 if not app.control.inspect(destination=[worker], timeout=20).ping():
-    sys.exit(f"error: {worker} does not answer over the queue")
+    sys.exit(f"error: {worker} does not respond through the queue")

@@ -1,6 +1,6 @@
-"""Waits until the schema of the metadata database is the one that this image's Superset is made for.
+"""Waits until the metadata database has the schema of this image's Superset.
 
-The Job brings it there; pods that start before it wait here and say so.
+The Job migrates the schema. Pods that start before it wait here and report it.
 """
 
 import ast
@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 import superset_config
 
-PATIENCE = 900
+TIMEOUT = 900
 INTERVAL = 2
 
 
@@ -26,7 +26,7 @@ def connect(**options):
 
 
 def revisions():
-    """Every revision of this Superset, with those it follows. Read, not imported: importing them starts Superset."""
+    """Every revision of this Superset, with its predecessors. The files are parsed, because importing them would start Superset."""
     package = Path(importlib.util.find_spec("superset").submodule_search_locations[0])
     known = {}
     for file in (package / "migrations/versions").glob("*.py"):
@@ -42,7 +42,7 @@ def revisions():
 
 
 def current():
-    """Where the database is, or why that cannot be known yet."""
+    """The revision of the database, or the reason why it is not known yet."""
     try:
         connection = connect()
     except psycopg2.OperationalError as error:
@@ -66,11 +66,11 @@ def main():
     heads = set(known) - {before for all_before in known.values() for before in all_before}
     database = superset_config.DATABASE
     print(f"Waiting for database {database['name']} on {database['host']}:{database['port']} to be at revision {', '.join(sorted(heads))}", flush=True)
-    deadline, said = time.monotonic() + PATIENCE, None
+    deadline, said = time.monotonic() + TIMEOUT, None
     while True:
         found, state = current()
         if found == heads:
-            print("The schema is there")
+            print("The schema is ready")
             return
         if found and not found <= set(known):
             sys.exit(f"error: {state}, which this image does not know: a newer Superset has migrated it")
@@ -78,7 +78,7 @@ def main():
             print(state, flush=True)
             said = state
         if time.monotonic() > deadline:
-            sys.exit(f"error: waited {PATIENCE} s for the schema: {state}; see the Job's log")
+            sys.exit(f"error: waited {TIMEOUT} s for the schema: {state}; see the Job's log")
         time.sleep(INTERVAL)
 
 

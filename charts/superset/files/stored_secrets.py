@@ -1,8 +1,8 @@
 """Keeps the passwords that Superset stores readable when secret-key has changed.
 
-Superset encrypts the passwords of its database connections with secret-key. With another key one such password is enough
-to make every list of databases an error page. What the key previous-secret-key of the Secret can still read is encrypted
-anew; what no key reads is emptied and named, to be entered again.
+Superset encrypts the passwords of its database connections with secret-key. After a change of the key, a single such password
+makes every list of databases an error page. Passwords that previous-secret-key can decrypt are encrypted with the new key.
+Passwords that no key can decrypt are cleared and named, so that they can be entered again.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ def make_readable(app):
         for table in Model.metadata.tables.values():
             columns = [column for column in table.columns if isinstance(column.type, EncryptedType)]
             for column in columns:
-                # as bytes: the column's own type would decrypt, and so fail
+                # as bytes: the type of the column would decrypt the value and fail
                 raw = select(table.c.id, type_coerce(column, LargeBinary)).where(column.isnot(None))
                 for row_id, value in connection.execute(raw).fetchall():
                     again(connection, table, column, row_id, bytes(value), previous)
@@ -42,7 +42,7 @@ def again(connection, table, column, row_id, value, previous):
         print(f"warning: secret-key has changed: {where} cannot be read and is emptied; enter it again")
     else:
         raise RuntimeError(f"secret-key has changed: {where} cannot be read; give the old key as previous-secret-key in the Secret")
-    # nobody changed the object: its time of change stays, which SQLAlchemy would set by itself
+    # keep the time of change, which SQLAlchemy would update, because no user changed the object
     times = {"changed_on": table.c.changed_on} if "changed_on" in table.c else {}
     connection.execute(table.update().where(table.c.id == row_id).values({column.name: new, **times}))
 

@@ -1,7 +1,7 @@
-"""What this installation of Superset differs in from the defaults of superset/config.py.
+"""Differences of this installation of Superset from the defaults of superset/config.py.
 
-`settings.json`, beside this file, holds what the chart's values say; the secrets are files. Text of the value
-`config.extra` is appended at the end and wins.
+`settings.json`, beside this file, contains the values of the chart. Secrets are files. The text of the value
+`config.extra` is appended at the end and takes precedence.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ def secret(name):
 
 
 def derived(purpose):
-    """A key for one more purpose, so that none of Superset's well-known default keys signs anything."""
+    """A key for another purpose, so that Superset's well-known default keys sign nothing."""
     return hashlib.sha256(f"{purpose}:{SECRET_KEY}".encode()).hexdigest()
 
 
@@ -35,18 +35,18 @@ GUEST_TOKEN_JWT_SECRET = derived("guest token")
 GLOBAL_ASYNC_QUERIES_JWT_SECRET = derived("asynchronous queries")
 
 DATABASE = SETTINGS["database"]
-# SQLAlchemy decodes user and password, and takes the name of the database as it stands
+# SQLAlchemy decodes user and password, but not the name of the database
 SQLALCHEMY_DATABASE_URI = (
     f"postgresql+psycopg2://{quote(DATABASE['user'], safe='')}:{quote(secret('database-password'), safe='')}"
     f"@{DATABASE['host']}:{DATABASE['port']}/{DATABASE['name']}?sslmode={DATABASE['sslMode']}"
 )
 if DATABASE["caFile"]:
     SQLALCHEMY_DATABASE_URI += f"&sslrootcert={DATABASE['caFile']}"
-# Superset itself looks whether PostgreSQL closed a connection before it uses it
+# Superset checks whether PostgreSQL closed a connection before using it
 SQLALCHEMY_ENGINE_OPTIONS = {"pool_size": 5, "max_overflow": 10}
 
 # --- Rows ---
-# Elasticsearch SQL's driver cuts an answer at 10,000 rows and says nothing. With the same limit here Superset says
+# The driver for Elasticsearch SQL cuts a result at 10,000 rows without a message. With the same limit here Superset shows
 # "row limit reached" on such a chart.
 ROW_LIMIT = 10_000
 SQL_MAX_ROW = 10_000
@@ -55,20 +55,20 @@ TABLE_VIZ_MAX_ROW_SERVER = 10_000
 FILTER_SELECT_ROW_LIMIT = 10_000
 SUPERSET_WEBSERVER_TIMEOUT = SETTINGS["timeout"]
 
-# --- Browsers: through a port-forward (plain http, no proxy), a load balancer or an ingress ---
+# --- Browsers: through a port-forward (plain HTTP, no proxy), a load balancer or an Ingress ---
 ENABLE_PROXY_FIX = True
 SESSION_COOKIE_SECURE = SETTINGS["secureCookies"]
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 WTF_CSRF_ENABLED = True
-# Nobody sees anything without logging in
+# Nothing is visible without a login
 PUBLIC_ROLE_LIKE = None
-# A whole classroom can come from one address. Each process counts by itself: a count in Valkey would make every page,
-# and the probes, an error when that is away.
+# A classroom can share one address. Each process counts separately: with a count in Valkey, every page and the probes would fail
+# while Valkey is down.
 RATELIMIT_APPLICATION = "1000 per second"
 RATELIMIT_STORAGE_URI = "memory://"
 ENABLE_CORS = False
-# The browser gets everything from Superset itself: no fonts, map tiles or usage counting (Scarf) of others
+# The browser loads everything from Superset: no external fonts, map tiles or usage counting (Scarf)
 THEME_FONT_URL_ALLOWED_DOMAINS = []
 TALISMAN_ENABLED = True
 TALISMAN_CONFIG = {
@@ -90,22 +90,22 @@ TALISMAN_CONFIG = {
 
 # --- Features ---
 FEATURE_FLAGS = {
-    # Alerts and reports are sent by the worker when beat says so
+    # The worker sends alerts and reports when beat schedules them
     "ALERT_REPORTS": SETTINGS["reports"],
-    # It selects every column, which Elasticsearch SQL refuses where one holds an array
+    # It selects every column, and Elasticsearch SQL rejects columns with arrays
     "DRILL_TO_DETAIL": False,
-    # A way out of the dashboards for people without an account, which there is none of
+    # Gives access without an account, which this stack does not offer
     "EMBEDDABLE_CHARTS": False,
     **SETTINGS["featureFlags"],
 }
 LOG_LEVEL = SETTINGS["logLevel"]
-# Who opened and changed what is known for so long; no page of Superset looks further back
+# Retention of the log of visits and changes; no page of Superset shows older entries
 LOG_DAYS = 365
-# Said by SQLAlchemy in every process, of a driver that nobody here can change
+# A warning of SQLAlchemy in every process about a driver, with no remedy here
 warnings.filterwarnings("ignore", message="Dialect elasticsearch:rest will not make use of SQL compilation caching")
 
 # --- Less work for each chart ---
-# Only in Superset itself: the scripts that read this file too would load all of Superset for it
+# Only in Superset itself: scripts that read this file would load all of Superset
 if "superset.config" in sys.modules:
     import lastack_lean
 
@@ -113,7 +113,7 @@ if "superset.config" in sys.modules:
     CUSTOM_SECURITY_MANAGER = lastack_lean.SecurityManager
 
 # --- Caches ---
-# Numbers of a chart are at most this old. Without Valkey each process keeps its own few.
+# Maximum age of the data of a chart. Without Valkey each process has a small cache of its own.
 DATA_CACHE_CONFIG = {"CACHE_TYPE": "NullCache"}
 if SETTINGS["cacheSeconds"] > 0:
     DATA_CACHE_CONFIG = {
@@ -121,7 +121,7 @@ if SETTINGS["cacheSeconds"] > 0:
         "CACHE_THRESHOLD": 100,
         "CACHE_DEFAULT_TIMEOUT": SETTINGS["cacheSeconds"],
     }
-# Without a broker nothing runs in the background
+# Nothing runs in the background without a broker
 CELERY_CONFIG = None
 
 if SETTINGS["cache"]:
@@ -136,7 +136,7 @@ if SETTINGS["cache"]:
         return f"redis://:{quote(CACHE_PASSWORD, safe='')}@{CACHE_HOST}:{CACHE_PORT}/{number}"
 
     class ForgivingCache(FlaskRedisCache):
-        """Without Valkey Superset asks the data lake each time: slower, and not broken."""
+        """Without Valkey Superset queries the data lake each time, which is slower but works."""
 
         def forgive(self, ask, *arguments):
             try:
@@ -186,6 +186,6 @@ if SETTINGS["cache"]:
     RESULTS_BACKEND = RedisCache(
         host=CACHE_HOST, port=CACHE_PORT, password=CACHE_PASSWORD, db=2, key_prefix="superset-results-", default_timeout=86_400
     )
-    # Where the worker finds the web server, and what stands in a report's links
+    # The address of the web server for the worker, and the address in the links of a report
     WEBDRIVER_BASEURL = SETTINGS["webUrl"]
     WEBDRIVER_BASEURL_USER_FRIENDLY = SETTINGS["publicUrl"]

@@ -1,4 +1,4 @@
-{{/* The data of the ConfigMap. Pods are made anew when it changes. */}}
+{{/* The data of the ConfigMap. A change restarts the Pods. */}}
 {{- define "superset.config" -}}
 {{- $web := printf "http://%s" (include "superset.fullname" .) -}}
 {{- if ne (int .Values.service.port) 80 }}{{ $web = printf "%s:%d" $web (int .Values.service.port) }}{{ end -}}

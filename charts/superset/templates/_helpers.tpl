@@ -29,7 +29,7 @@ app.kubernetes.io/managed-by: {{ $.Release.Service }}
 {{- eq (index . 1) "postgresql" | ternary $.Values.postgresql.image.tag $.Values.cache.image.tag -}}
 {{- end -}}
 
-{{/* What tells the pods of one component from the others, and never changes. */}}
+{{/* Selector labels of a component. They never change. */}}
 {{- define "superset.selector" -}}
 app.kubernetes.io/name: {{ index . 1 }}
 app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
@@ -54,7 +54,7 @@ app.kubernetes.io/component: {{ index . 2 }}
 {{- end -}}
 {{- end -}}
 
-{{/* Secret with the authority of a database of somebody else, if it has one. */}}
+{{/* Secret with the certificate authority of an external database, if one is set. */}}
 {{- define "superset.databaseCa" -}}
 {{- if not .Values.postgresql.enabled -}}
 {{- with .Values.externalDatabase -}}
@@ -70,7 +70,7 @@ app.kubernetes.io/component: {{ index . 2 }}
 {{- .Values.cache.existingSecret | default (include "superset.valkey" .) -}}
 {{- end -}}
 
-{{/* What Pod Security "restricted" asks for, and a read-only root. */}}
+{{/* Requirements of Pod Security "restricted", and a read-only root file system. */}}
 {{- define "superset.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -78,7 +78,7 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* 1000 is the user of Superset's image, 999 that of PostgreSQL's and of Valkey's: (include ... 999). */}}
+{{/* 1000 is the user of Superset's image, 999 the user of PostgreSQL's and Valkey's: (include ... 999). */}}
 {{- define "superset.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: {{ . }}

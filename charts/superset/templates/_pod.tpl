@@ -1,6 +1,6 @@
-{{/* What the pods of web, worker, beat and the Job have in common. */}}
+{{/* Common to the Pods of web, worker, beat and the Job. */}}
 
-{{/* Start of a pod template: (list . "component"). */}}
+{{/* Start of a Pod template: (list . "component"). */}}
 {{- define "superset.podMetadata" -}}
 {{- $ := index . 0 -}}
 labels:
@@ -49,7 +49,7 @@ affinity:
 {{- define "superset.container" -}}
 image: {{ include "superset.image" (list . .Values.image) }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
-# the reason of a failure is the last line of the log, and so stands in the pod's status
+# the last line of the log is the reason of a failure, and Kubernetes copies it into the Pod's status
 terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   {{- include "superset.containerSecurity" . | nindent 2 }}
@@ -68,7 +68,7 @@ securityContext:
   value: /app/superset_home
 - name: HOME
   value: /app/superset_home
-# the driver's client is of version 7; this makes it speak to Elasticsearch 8
+# the client of the driver has version 7; this variable makes it compatible with Elasticsearch 8
 - name: ELASTIC_CLIENT_APIVERSIONING
   value: "1"
 - name: SCARF_ANALYTICS
@@ -169,7 +169,7 @@ securityContext:
       {{- end }}
 - name: secrets
   projected:
-    # 0440, which only some readers of YAML take for octal
+    # 0440 in decimal, because not every YAML parser reads octal numbers
     defaultMode: 288
     sources:
       - secret:
@@ -179,7 +179,7 @@ securityContext:
               path: secret-key
       - secret:
           name: {{ include "superset.secret" . }}
-          # after a change of secret-key, for the Job
+          # for the Job, after a change of secret-key
           optional: true
           items:
             - key: previous-secret-key
@@ -207,7 +207,7 @@ securityContext:
 - name: elasticsearch-ca
   secret:
     secretName: {{ .Values.elasticsearch.caSecret }}
-    # Superset needs no data lake to start; the file appears when the data lake does
+    # Superset starts without the data lake; the file appears when the data lake is created
     optional: true
     items:
       - key: {{ .Values.elasticsearch.caKey }}

@@ -1,4 +1,4 @@
-/* Some machines cap the open files below what Elasticsearch's start-up check wants, and let nobody raise the
+/* Some machines limit open files below the requirement of Elasticsearch's start-up check, and do not allow raising the
    cap. Preloaded into Elasticsearch, this makes the check pass; the real limit stays what it is. */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -24,7 +24,7 @@ make_folders() {
   if [ "$(id -u)" = 0 ]; then chown -R postgres "$PGDATA" /var/run/postgresql; fi
 }
 
-# PostgreSQL wants a name for whoever runs it.
+# PostgreSQL requires a name for its user.
 name_user() {
   local files
   if getent passwd "$(id -u)" >/dev/null; then return; fi
@@ -51,7 +51,7 @@ make_database() {
   printf '\nhost all all all %s\n' "${POSTGRES_HOST_AUTH_METHOD:-$(postgres -C password_encryption "${server_options[@]}")}" >>"$PGDATA/pg_hba.conf"
 }
 
-# A server on the socket alone, for the first statements: nobody else can meet a database that is half made.
+# A server on the socket only, for the first SQL statements: no client can reach an incomplete database.
 with_private_server() {
   PGPORT=${PGPORT:-5432} pg_ctl --pgdata "$PGDATA" --wait --options "$(printf '%q ' -c listen_addresses= "${server_options[@]}")" start
   "$@"

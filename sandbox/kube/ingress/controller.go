@@ -134,7 +134,7 @@ func (c *Controller) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	proxy.ServeHTTP(w, r)
 }
 
-// backendOf finds the longest path that fits, whoever names it.
+// backendOf finds the longest matching path of all Ingresses.
 func (c *Controller) backendOf(host, path string) (*networking.Ingress, *networking.IngressServiceBackend) {
 	var found *networking.Ingress
 	var backend *networking.IngressServiceBackend

@@ -1,5 +1,5 @@
 <?php
-// Where visitors are sent when the database is half made, or a person when an upgrade waits.
+// The redirect target for visitors when the database is incomplete, and for administrators when an upgrade is pending.
 require(__DIR__ . '/../config.php');
 
 if (empty($CFG->version) || during_initial_install()) {

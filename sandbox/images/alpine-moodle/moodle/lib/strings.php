@@ -1,5 +1,5 @@
 <?php
-// Texts of core that scripts and people look for.
+// Texts of core that scripts and tests look for.
 defined('MOODLE_INTERNAL') || die();
 
 $string = [

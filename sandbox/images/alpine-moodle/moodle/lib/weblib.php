@@ -1,5 +1,5 @@
 <?php
-// Pages: small ones, with the marks by which people and probes know them.
+// Small pages, with the markers that probes and tests look for.
 defined('MOODLE_INTERNAL') || die();
 
 function s($text, $addbreaks = false) { return htmlspecialchars((string)$text, ENT_QUOTES | ENT_SUBSTITUTE); }

@@ -24,7 +24,7 @@ final class Columns {
     static final String HELPER = "engine__";
     /** The types with a column of numbers beside them. */
     static final Set<String> CASTS = Set.of("boolean", "date");
-    /** Reads what documents are given as and what people compare with. */
+    /** Parses values of documents and of comparisons. */
     private static final String DATE_FORMAT = "strict_date_optional_time||epoch_millis||date_optional_time";
     private static final String TRUNCATED_FORMAT = "epoch_millis||date_optional_time";
 

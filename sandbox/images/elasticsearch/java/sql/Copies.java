@@ -22,11 +22,11 @@ import org.elasticsearch.threadpool.ThreadPool;
 
 /**
  * The engine's copies of this node, and which of them a statement may use. What was asked for once is followed from then
- * on, so that after many documents nobody waits for all of them to be copied.
+ * on, so that no query waits until all of many documents are copied.
  */
 final class Copies {
     private static final Logger LOG = LogManager.getLogger(Copies.class);
-    /** An origin whose user may read every index: nobody's own rights are there in the background. */
+    /** An origin whose user may read every index, because background work has no user's rights. */
     private static final String INTERNAL = "transform";
     private static final TimeValue REST = TimeValue.timeValueSeconds(1);
 
@@ -64,7 +64,7 @@ final class Copies {
         return used;
     }
 
-    /** Holds off changes of these copies while something is asked of them. In the order of names, so that nobody waits for himself. */
+    /** Blocks changes of these copies during a query. The order of names prevents deadlocks. */
     static AutoCloseable hold(TreeMap<String, IndexCopy> used) {
         List<Lock> locks = new ArrayList<>();
         for (IndexCopy copy : used.values()) locks.add(copy.readLock());
@@ -72,10 +72,10 @@ final class Copies {
         return () -> locks.forEach(Lock::unlock);
     }
 
-    /** Rests as long as it worked, so that whoever writes gets most of the machine. */
+    /** Pauses as long as it worked, so that writers get most of the machine. */
     private void followLater(TimeValue rest) {
         ThreadPool threads = client.threadPool();
-        try (var ignored = threads.getThreadContext().stashContext()) { // of whoever asked first
+        try (var ignored = threads.getThreadContext().stashContext()) { // the context of the first query
             threads.schedule(() -> {
                 long started = System.nanoTime();
                 follow();
@@ -92,7 +92,7 @@ final class Copies {
             try {
                 if (metadata != null && copy.isBehind(reader, metadata)) copy.bringUpToDate(reader, metadata);
             } catch (Exception e) {
-                // Who asks next tries again, and is told.
+                // The next query tries again and gets the error.
                 LOG.debug("[" + name + "] cannot be followed", e);
             }
         });

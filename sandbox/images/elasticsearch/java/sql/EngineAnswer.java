@@ -10,7 +10,7 @@ import java.util.regex.Pattern;
 /** Makes an answer of 6.8 look like one of 8: no helper columns, dates named as 8 names them, whole counts. */
 final class EngineAnswer {
     private static final int CURSORS = 200;
-    /** " did you mean [...]" with names that nobody may know. */
+    /** " did you mean [...]" with names that the client may not see. */
     private static final Pattern SUGGESTION = Pattern.compile(",? did you mean (any of )?\\[[^\\]]*" + Columns.HELPER + "[^\\]]*\\]\\??");
 
     /** What an answer's columns need, kept for the pages that follow: those come without columns. */

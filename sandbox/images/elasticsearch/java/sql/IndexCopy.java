@@ -59,7 +59,7 @@ final class IndexCopy {
         return lock.readLock();
     }
 
-    /** Waits for whoever copies already, and then copies what is still missing, with the rights of the client. */
+    /** Waits for a running copy, and then copies what is still missing, with the rights of the client. */
     void bringUpToDate(Client reader, IndexMetadata metadata) throws IOException {
         boolean severalShards = metadata.getNumberOfShards() > 1;
         Print now = Snapshot.print(reader, index, severalShards);

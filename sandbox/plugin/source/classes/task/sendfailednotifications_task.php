@@ -1,7 +1,7 @@
 <?php
 namespace logstore_xapi\task;
 
-// The contract plugin sends no mail. It says what the real one says when there is nobody to tell.
+// The stand-in sends no mail. It prints the text of the real one without recipients.
 class sendfailednotifications_task extends \core\task\scheduled_task {
     public function get_name() { return get_string('tasksendfailednotifications', 'logstore_xapi'); }
     public function execute() {

@@ -93,7 +93,7 @@ function module_activity(array $config, $course, $cmid, &$section) {
     return activity("{$config['app_url']}/mod/$name/view.php?id=$cmid", MODULE_TYPES[$name] ?? 'http://id.tincanapi.com/activitytype/lms/module', language($course), $read($name, $cm->instance)->name);
 }
 
-// The same for all statements of a process, whoever their actor is.
+// The same for all statements of a process and for every actor.
 function uuid($text) {
     $hash = sha1('contract' . $text);
     return sprintf('%s-%s-5%s-%x%s-%s', substr($hash, 0, 8), substr($hash, 8, 4), substr($hash, 13, 3), hexdec($hash[16]) & 3 | 8, substr($hash, 17, 3), substr($hash, 20, 12));

@@ -32,7 +32,7 @@ class cron {
         mtrace('Execution took ' . round(microtime(true) - $begun, 6) . ' seconds');
     }
 
-    // A change of plugins, or somebody who asks for it, ends the loop: a cron that runs on would run old code.
+    // A change of plugins or a request ends the loop, because a running cron would execute old code.
     private static function must_stop($begun) {
         global $DB;
         $asked = (int)$DB->get_field('config_plugins', 'value', ['plugin' => 'tool_task', 'name' => 'gracefulexit']);

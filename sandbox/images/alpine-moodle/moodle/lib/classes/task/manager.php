@@ -2,7 +2,7 @@
 namespace core\task;
 
 class manager {
-    // What db/tasks.php of a component names; a schedule that somebody changed stays.
+    // The tasks in db/tasks.php of a component. A changed schedule stays.
     public static function reset_scheduled_tasks_for_component($component) {
         global $DB;
         $folder = \core_component::get_component_directory($component);
@@ -43,7 +43,7 @@ class manager {
     public static function load_scheduled_tasks_for_component($component) {
         return array_values(array_filter(self::get_all_scheduled_tasks(), fn($task) => $task->get_component() === $component));
     }
-    // The next task that is due and that nobody else runs, with its lock.
+    // The next due task that no other process runs, with its lock.
     public static function get_next_scheduled_task($timestart) {
         global $DB;
         $factory = \core\lock\lock_config::get_lock_factory('cron');
