@@ -110,8 +110,8 @@ impl Args {
     }
 }
 
-/// The program in the profile `dist`, which is what users get. What `cargo bench` builds has another size: cargo ignores
-/// `panic = "abort"` there.
+/// The program in the profile `dist`, which is what users get. What `cargo bench` builds is another: it has the profile
+/// `bench`, for which cargo ignores `panic`.
 fn published() -> Result<PathBuf> {
     say("building the program as it is published");
     let built = Path::new(env!("CARGO_BIN_EXE_kubectl-lastack"));

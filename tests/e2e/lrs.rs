@@ -40,7 +40,7 @@ fn statements_from_standard_input_arrive_and_a_bad_one_keeps_no_good_one_out() {
 fn a_deleted_service_and_a_scaled_deployment_show_in_status_and_are_mended() {
     lrs().kubectl("delete service lrs-ralph");
     lrs().kubectl("scale deployment lrs-ralph --replicas=0");
-    lrs().lastack("status").exits(3).shows("ralph answers");
+    lrs().lastack("status").exits(3).shows("lrs answers");
     lrs().lastack("install").good();
     lrs().lastack("status").good();
 }
@@ -114,11 +114,11 @@ fn an_install_that_was_killed_in_helm_is_finished_by_the_next() {
 /// How many statements there are.
 fn stored() -> Value {
     let status = lrs().lastack("status -o json").json();
-    let datalake = status["parts"]
+    let datalake = status["components"]
         .as_array()
-        .expect("parts")
+        .expect("components")
         .iter()
-        .find(|part| part["part"] == "datalake")
+        .find(|part| part["component"] == "datalake")
         .expect("a data lake");
     datalake["figures"]["statements"].clone()
 }

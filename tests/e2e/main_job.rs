@@ -27,17 +27,17 @@ fn status_tells_what_runs_answers_and_is_stored() {
     let status = stack().lastack("status -o json").good().json();
     assert_eq!(status["healthy"], true, "{status}");
     let part = |name: &str| {
-        status["parts"]
+        status["components"]
             .as_array()
             .unwrap()
             .iter()
-            .find(|part| part["part"] == name)
+            .find(|part| part["component"] == name)
             .unwrap()
             .clone()
     };
-    assert_eq!(part("ralph")["answers"]["detail"], "heartbeat ok");
+    assert_eq!(part("lrs")["answers"]["detail"], "heartbeat ok");
     assert!(
-        part("ralph")["url"].as_str().unwrap().starts_with("http://10.213.1."),
+        part("lrs")["url"].as_str().unwrap().starts_with("http://10.213.1."),
         "the load balancer's address is shown"
     );
     assert!(
@@ -45,8 +45,8 @@ fn status_tells_what_runs_answers_and_is_stored() {
         "{status}"
     );
     assert!(part("datalake")["newest"].is_string());
-    assert_eq!(part("superset")["data"]["detail"], "3 dashboards, 31 charts");
-    stack().lastack("status").good().shows("PART").shows("green");
+    assert_eq!(part("dataviz")["data"]["detail"], "3 dashboards, 31 charts");
+    stack().lastack("status").good().shows("COMPONENT").shows("green");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn a_user_who_may_look_at_a_namespace_sees_its_status() {
     let user = account_with("status", stack());
     let status = stack().lastack(&format!("status -o json {user}")).good().json();
     let operator =
-        status["parts"].as_array().unwrap().iter().find(|part| part["part"] == "operator").unwrap();
+        status["components"].as_array().unwrap().iter().find(|part| part["component"] == "operator").unwrap();
     assert_eq!(
         operator["runs"]["state"], "unknown",
         "the operator's namespace is not theirs to see: {status}"
@@ -64,7 +64,7 @@ fn a_user_of_one_namespace_can_install_repair_and_seed_there() {
     }
     let planned = stack().lastack(&format!("install --dry-run {user}")).good();
     planned.shows("Nothing to do").prints("unknown  preflight.storage");
-    stack().lastack(&format!("uninstall --dry-run {user}")).good().shows("release lrs");
+    stack().lastack(&format!("uninstall --dry-run {user}")).good().shows("release/lrs");
 }
 
 #[test]

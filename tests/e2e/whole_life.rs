@@ -93,7 +93,7 @@ fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
     lab.kubectl(&format!("delete secret {CERTIFICATE} {}", Office::NAME));
     lab.lastack("uninstall --yes")
         .good()
-        .shows("the volumes that an earlier uninstall kept")
+        .shows("persistentvolumeclaim/elasticsearch-data-data-lake-es-default-0")
         .shows("Gone in");
     lab.run("kubectl", &["get", "namespace", lab.namespace], "").exits(1).shows("NotFound");
     office.keeps_what_superset_stored();
