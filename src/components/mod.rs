@@ -88,4 +88,43 @@ mod tests {
             }
         }
     }
+
+    /// What a role of `manifests/rbac/` allows, as `verb resource.group`.
+    fn allowed(role: &str) -> BTreeSet<String> {
+        let file = format!("{}/manifests/rbac/{role}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(file).unwrap();
+        let role: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        let words = |rule: &serde_json::Value, key: &str| -> Vec<String> {
+            rule[key].as_array().unwrap().iter().map(|word| word.as_str().unwrap().into()).collect()
+        };
+        let mut allowed = BTreeSet::new();
+        for rule in role["rules"].as_array().unwrap() {
+            for group in words(rule, "apiGroups") {
+                let suffix = if group.is_empty() { group } else { format!(".{group}") };
+                for resource in words(rule, "resources") {
+                    let verbs = words(rule, "verbs").into_iter();
+                    allowed.extend(verbs.map(|verb| format!("{verb} {resource}{suffix}")));
+                }
+            }
+        }
+        allowed
+    }
+
+    #[test]
+    fn install_role_allows_what_install_asks_for_and_what_uninstall_deletes() {
+        let allowed = allowed("install");
+        let declared = all().iter().flat_map(|component| component.declaration().permissions);
+        for permission in preflight::NEEDED.iter().chain(declared) {
+            assert!(allowed.contains(&permission.to_string()), "{permission}");
+        }
+        for kind in all().iter().flat_map(|component| component.declaration().kinds) {
+            let kind = kind();
+            let suffix =
+                if kind.group.is_empty() { String::new() } else { format!(".{}", kind.group) };
+            for verb in ["list", "delete"] {
+                let permission = format!("{verb} {}{suffix}", kind.plural);
+                assert!(allowed.contains(&permission), "{permission}");
+            }
+        }
+    }
 }

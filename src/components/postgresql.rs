@@ -47,6 +47,17 @@ impl Database {
         })
     }
 
+    /// Chart values for a test.
+    #[cfg(test)]
+    pub fn example(&self, size: &DatabaseSize) -> Values {
+        Values {
+            image: release::Image::example(),
+            existing_secret: self.name,
+            storage: size.storage.clone(),
+            resources: size.resources(),
+        }
+    }
+
     /// Whether it is part of the stack.
     pub fn is_ours(&self, stack: &Stack) -> bool {
         let values = stack.settings.values_of(self.component);

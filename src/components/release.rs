@@ -403,6 +403,35 @@ fn chart_version(chart: &str) -> &str {
     start.map_or(chart, |(i, _)| &chart[i + 1..])
 }
 
+/// Fails when values of this program do not fit the schema of their chart.
+#[cfg(test)]
+pub fn assert_fits_schema(chart: &str, values: &impl Serialize) {
+    let file = format!("{}/charts/{chart}/values.schema.json", env!("CARGO_MANIFEST_DIR"));
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let values = serde_json::to_value(values).unwrap();
+    // helm validates our values together with the chart's own, so what these have may be absent
+    let is_wrong =
+        |error: &jsonschema::ValidationError<'_>| !error.to_string().contains("required");
+    let errors: Vec<String> = validator
+        .iter_errors(&values)
+        .filter(is_wrong)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(errors.is_empty(), "charts/{chart} rejects {values:#}:\n{}", errors.join("\n"));
+    let known = schema["properties"].as_object().expect("the schema names its values");
+    for key in values.as_object().expect("values are a map").keys() {
+        assert!(known.contains_key(key), "charts/{chart} has no value `{key}`");
+    }
+}
+
+#[cfg(test)]
+impl Image {
+    pub fn example() -> Self {
+        Self { repository: "registry.example.org/program".into(), tag: "1.2.3".into() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

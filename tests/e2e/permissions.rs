@@ -25,8 +25,12 @@ fn account_with(role: &str, lab: &Cluster) -> String {
 fn a_user_who_may_look_at_a_namespace_sees_its_status() {
     let user = account_with("status", stack());
     let status = stack().lastack(&format!("status -o json {user}")).good().json();
-    let operator =
-        status["components"].as_array().unwrap().iter().find(|part| part["component"] == "operator").unwrap();
+    let operator = status["components"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|part| part["component"] == "operator")
+        .unwrap();
     assert_eq!(
         operator["runs"]["state"], "unknown",
         "the operator's namespace is not theirs to see: {status}"

@@ -246,3 +246,31 @@ impl Resource<Stack> for SupersetRelease {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::profiles::Profile;
+
+    #[test]
+    fn chart_values_fit_the_schema_of_the_chart() {
+        let size: Size = Profile::Production.size_of(COMPONENT);
+        let values = Values {
+            image: release::Image::example(),
+            replicas: size.web.replicas,
+            existing_secret: NAME,
+            secret_checksum: "0a1b".into(),
+            elasticsearch: ElasticsearchValues { ca_secret: datalake::AUTHORITY_SECRET },
+            postgresql: POSTGRESQL.example(&size.postgresql),
+            cache: Cache {
+                enabled: true,
+                image: release::Image::example(),
+                existing_secret: CACHE,
+            },
+            worker: Worker { replicas: size.workers, resources: size.web.resources() },
+            beat: Beat { enabled: true },
+            resources: size.web.resources(),
+        };
+        release::assert_fits_schema("superset", &values);
+    }
+}

@@ -243,3 +243,31 @@ impl Resource<Stack> for MoodleRelease {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::profiles::Profile;
+
+    #[test]
+    fn chart_values_fit_the_schema_of_the_chart() {
+        let size: Size = Profile::Production.size_of(COMPONENT);
+        let values = Values {
+            image: release::Image::example(),
+            replicas: size.web.replicas,
+            site_url: "https://lms.example.org".into(),
+            admin: Admin { username: USER },
+            existing_secret: NAME,
+            secret_checksum: "0a1b".into(),
+            plugin: PluginValues {
+                config_map: plugin::PLUGIN,
+                key: plugin::ARCHIVE,
+                checksum: "0a1b".into(),
+            },
+            postgresql: POSTGRESQL.example(&size.postgresql),
+            persistence: Persistence { size: size.storage.clone() },
+            resources: size.web.resources(),
+        };
+        release::assert_fits_schema("moodle", &values);
+    }
+}

@@ -105,3 +105,28 @@ impl Resource<Stack> for RalphRelease {
         ]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack::profiles::Profile;
+
+    #[test]
+    fn chart_values_fit_the_schema_of_the_chart() {
+        let size: Size = Profile::Production.size_of(COMPONENT);
+        let values = Values {
+            image: release::Image::example(),
+            replicas: size.replicas,
+            existing_secret: NAME,
+            secret_checksum: "0a1b".into(),
+            elasticsearch: ElasticsearchValues {
+                host: datalake::SERVICE,
+                index: datalake::INDEX,
+                existing_secret: datalake::user_secret("lrs"),
+                ca_secret: datalake::AUTHORITY_SECRET,
+            },
+            resources: size.resources(),
+        };
+        release::assert_fits_schema("ralph", &values);
+    }
+}

@@ -114,7 +114,7 @@ async fn helm(stack: &Stack) -> Result<Observation> {
 }
 
 /// What every install does in its namespace. What only some components need, these declare.
-const NEEDED: &[Permission] = &[
+pub const NEEDED: &[Permission] = &[
     Permission::new("get", "", "secrets"),
     Permission::new("list", "", "secrets"),
     Permission::new("create", "", "secrets"),
