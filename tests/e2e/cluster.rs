@@ -59,6 +59,8 @@ impl Need {
         if is_sandbox() {
             return false;
         }
+        // a context that is not there is refused, and nothing is skipped on it
+        environment("4");
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
         let line = format!("skipped on context {}: {test}: {}\n", *CONTEXT, self.reason());
         let _ = std::io::stderr().write_all(line.as_bytes());

@@ -222,7 +222,7 @@ impl World {
         defaults::complete(&mut object);
         if let Some(before) = self.find(&place).cloned() {
             metadata::keep_identity(&mut object, &before);
-            ownership::update(&mut object, &before, "somebody");
+            ownership::update(&mut object, &before, "another-manager");
         }
         metadata::first_generation(&mut object);
         self.numbers.stamp(&mut object, metadata::LONG_AGO);
