@@ -310,7 +310,7 @@ fn the_preparation_of_a_lost_database_that_is_killed_half_way_is_finished_by_ins
     known_statements();
     metadata("postgres", "DROP DATABASE superset WITH (FORCE)");
     metadata("postgres", "CREATE DATABASE superset");
-    stack().lastack("status").exits(3).shows("superset");
+    stack().lastack("status").exits(3).shows("dataviz");
 
     let job = "-l app.kubernetes.io/instance=dataviz,app.kubernetes.io/component=init";
     let old = stack().kubectl(&format!("get pods {job} -o name"));
