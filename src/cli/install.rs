@@ -67,7 +67,7 @@ pub struct InstallArgs {
     /// Print the commands that do the same in bash; change nothing
     #[arg(long)]
     explain: bool,
-    /// Write values, charts, manifests and a script that applies them to a folder; ask no cluster
+    /// Write values, charts and manifests into a folder, with a script that applies them; contact no cluster
     #[arg(long, value_name = "DIR", conflicts_with_all = ["explain", "dry_run"])]
     render: Option<PathBuf>,
     /// Wait until everything is ready, which is what happens unless `--no-wait` is said
@@ -242,7 +242,7 @@ async fn render(graph: &Graph<Stack>, stack: &Stack, folder: &Path) -> Result<Ou
     Ok(Outcome::Good)
 }
 
-/// The stack that is to be rendered. A namespace that was not typed is that of the kubeconfig.
+/// The stack to render. Without `--namespace`, the kubeconfig gives the namespace.
 async fn offline(flags: &KubeFlags, asked: Settings) -> Result<Stack> {
     let namespace = match &flags.namespace {
         Some(namespace) => namespace.clone(),

@@ -45,7 +45,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A namespace of a cluster that nothing is asked of.
+    /// A namespace of a cluster that is never contacted.
     ///
     /// # Errors
     /// When the name cannot be that of a namespace.

@@ -186,6 +186,7 @@ const PREAMBLE: &str = r#"#!/usr/bin/env bash
 # Applies the files of this folder in order and waits for each component. Safe to repeat.
 # Needs kubectl, helm and bash. Uses the current context of the kubeconfig.
 # Existing Secrets stay as they are. Absent Secrets get random values.
+# shellcheck disable=SC2016 # scripts in quotes run in Pods
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -250,7 +251,7 @@ fn readme(plan: &Plan, stack: &Stack) -> String {
         "\nThe values hold no `secretChecksum`, so a changed Secret restarts no Pod. Restart the Deployments that use it:\n\
          `kubectl rollout restart deployment/NAME`.\n\n\
          ## What the cluster decides\n\n\
-         No cluster was asked. Sizes of volumes come from the profile. Kubernetes rejects another size for an existing \
+         The program contacted no cluster. Sizes of volumes come from the profile. Kubernetes rejects another size for an existing \
          StatefulSet, so keep the sizes of an existing stack in your settings.\n",
     );
     for (object, option) in required(plan) {

@@ -42,11 +42,11 @@ pub struct Stack {
     /// Whether no install of this stack is remembered.
     pub is_new: bool,
     releases: OnceCell<Vec<Listed>>,
-    /// What of the cluster the values of charts follow.
+    /// The objects on which the values of charts may depend.
     pub reads: Reads,
 }
 
-/// What of a cluster may be read.
+/// The objects of a cluster that may be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reads {
     Everything,
@@ -81,7 +81,7 @@ impl Stack {
         Ok((stack, unknown))
     }
 
-    /// A stack of which only these settings are known, and nothing of its cluster.
+    /// A stack with these settings in a cluster that is never contacted.
     pub fn offline(cluster: Cluster, settings: Settings) -> Self {
         Self::of(cluster, Settings::default().overridden_by(settings), None, true, Reads::Nothing)
     }

@@ -334,7 +334,7 @@ impl Resource<Stack> for OperatorRelease {
             ),
         ];
         let is_served =
-            format!("kubectl api-resources --api-group={API_GROUP} -o name | grep -q .");
+            format!("[ -n \"$(kubectl api-resources --api-group={API_GROUP} -o name)\" ]");
         Ok(vec![
             Step::Remark(
                 "One operator serves the whole cluster. Do not install a second one.".into(),
