@@ -19,6 +19,8 @@ mod stack;
 
 mod components;
 
+mod rendering;
+
 pub mod seeding;
 
 mod dashboards;

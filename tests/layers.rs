@@ -32,6 +32,7 @@ const LAYERS: &[&str] = &[
     "components::namespace",
     "components::preflight",
     "components",
+    "rendering",
     "seeding",
     "dashboards",
     "diagnosis",

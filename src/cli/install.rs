@@ -1,10 +1,11 @@
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 
+use crate::cluster::Cluster;
 use crate::cluster::flags::KubeFlags;
 use crate::components::namespace::REMEMBERED;
 use crate::components::{self, dataviz, lrs, operator};
@@ -13,10 +14,11 @@ use crate::engine::{Id, Node, Observation, Summary};
 use crate::error::Failure;
 use crate::output::printer::{self, FAINT, paint};
 use crate::output::units::{duration, took};
-use crate::stack::Stack;
+use crate::rendering;
 use crate::stack::component::{ComponentName, ComponentParser};
 use crate::stack::profiles::Profile;
 use crate::stack::settings::{Expose, IngressSettings, Settings, yaml_fault};
+use crate::stack::{Reads, Stack};
 
 use super::Outcome;
 use super::progress::Rows;
@@ -62,9 +64,12 @@ pub struct InstallArgs {
     /// Show what would be done, change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Show the commands a person would type instead, change nothing
+    /// Print the commands that do the same in bash; change nothing
     #[arg(long)]
     explain: bool,
+    /// Write values, charts and manifests into a folder, with a script that applies them; contact no cluster
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["explain", "dry_run"])]
+    render: Option<PathBuf>,
     /// Wait until everything is ready, which is what happens unless `--no-wait` is said
     #[arg(long, overrides_with = "no_wait")]
     wait: bool,
@@ -89,8 +94,13 @@ pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
         flags.namespace = Some(new_namespace());
     }
     let graph = graph(&args)?;
-    let mut stack =
-        Stack::open(flags.resolve().await?, asked, (!args.no_wait).then_some(args.timeout)).await?;
+    let mut stack = match &args.render {
+        Some(_) => offline(&flags, asked).await?,
+        None => {
+            let wait = (!args.no_wait).then_some(args.timeout);
+            Stack::open(flags.resolve().await?, asked, wait).await?
+        }
+    };
     stack.settings.check()?;
     let all: Vec<Id> = graph.ids().collect();
     let graph = of_components(graph, &args, &stack);
@@ -102,7 +112,10 @@ pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
         .into());
     }
     if args.explain {
-        return explain(&graph, &stack);
+        return explain(&graph, &mut stack).await;
+    }
+    if let Some(folder) = &args.render {
+        return render(&graph, &stack, folder).await;
     }
     printer::note(&format!(
         "Installing into namespace {} of context {}, profile {}",
@@ -213,19 +226,29 @@ fn new_namespace() -> String {
     format!("{name}-{}", rand::random_range(1000..=32767))
 }
 
-fn explain(graph: &Graph<Stack>, stack: &Stack) -> Result<Outcome> {
-    let mut text = String::new();
-    for node in graph.nodes() {
-        for (i, command) in node.explain(stack).iter().enumerate() {
-            if i == 0 {
-                text.push_str(&format!("# {}\n", node.id()));
-            }
-            text.push_str(command);
-            text.push('\n');
-        }
-    }
-    printer::data(&text)?;
+async fn explain(graph: &Graph<Stack>, stack: &mut Stack) -> Result<Outcome> {
+    stack.reads = Reads::ExceptSecrets;
+    printer::data(&rendering::explain(graph, stack).await?)?;
     Ok(Outcome::Good)
+}
+
+async fn render(graph: &Graph<Stack>, stack: &Stack, folder: &Path) -> Result<Outcome> {
+    let written = rendering::write(graph, stack, folder).await?;
+    printer::note(&format!("Wrote {} files to {}", written.files, folder.display()));
+    printer::note(&format!("  {}", folder.join("apply.sh").display()));
+    for verb in written.verbs {
+        printer::note(&format!("  {verb}"));
+    }
+    Ok(Outcome::Good)
+}
+
+/// The stack to render. Without `--namespace`, the kubeconfig gives the namespace.
+async fn offline(flags: &KubeFlags, asked: Settings) -> Result<Stack> {
+    let namespace = match &flags.namespace {
+        Some(namespace) => namespace.clone(),
+        None => flags.resolve().await?.namespace,
+    };
+    Ok(Stack::offline(Cluster::offline(&namespace)?, asked))
 }
 
 async fn plan(graph: &Graph<Stack>, stack: &Stack) -> Result<Outcome> {

@@ -358,7 +358,7 @@ fn no_kubeconfig(rest: &str) -> Failure {
         .hint("name a kubeconfig with `--kubeconfig FILE` or the KUBECONFIG variable")
 }
 
-fn check_namespace(name: &str) -> Result<()> {
+pub(super) fn check_namespace(name: &str) -> Result<()> {
     let valid = !name.is_empty()
         && name.len() <= 63
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')

@@ -16,11 +16,13 @@ pub mod pod_problem;
 pub mod pods;
 pub mod rollout;
 pub mod secrets;
+pub mod steps;
 pub mod tunnel;
 pub mod wait;
 
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -43,6 +45,25 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// A namespace of a cluster that is never contacted.
+    ///
+    /// # Errors
+    /// When the name cannot be that of a namespace.
+    pub fn offline(namespace: &str) -> Result<Self> {
+        kubeconfig::check_namespace(namespace)?;
+        let config = || kube::Config::new(::http::Uri::from_static("http://cluster.invalid"));
+        let client = || kube::Client::try_from(config()).context("no client without a cluster");
+        Ok(Self {
+            client: client()?,
+            streams: client()?,
+            script_timeout: Duration::ZERO,
+            namespace: namespace.into(),
+            context: "none".into(),
+            flags: format!(" -n {namespace}"),
+            helm: HelmAccess::default(),
+        })
+    }
+
     /// An API for objects of one namespaced kind in this namespace.
     pub fn api<K>(&self) -> Api<K>
     where

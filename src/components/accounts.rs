@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
 use kube::api::{DeleteParams, ListParams};
 
 use crate::cluster::object::{self, ObjectRef};
+use crate::cluster::steps::Step;
 use crate::engine::{DeleteOptions, Deletion, Id, Observation, Progress, Reconciled, Resource};
 use crate::stack::Stack;
 
@@ -105,8 +106,7 @@ impl Resource<Stack> for Accounts {
             .await
     }
 
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        let command = |secret: &Keep| secret.explain(stack.namespace());
-        (self.kept)(stack).secrets.iter().map(command).collect()
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
+        (self.kept)(stack).secrets.iter().map(|secret| secret.step(stack)).collect()
     }
 }

@@ -12,9 +12,10 @@ use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cluster::object::{self, FIELD_MANAGER, ObjectRef, PART_OF, label};
+use crate::cluster::steps::Step;
 use crate::engine::{
     DeleteOptions, Deletion, Id, Node, Observation, Progress, Reconciled, Resource, Scope,
 };
@@ -130,8 +131,11 @@ impl Resource<Stack> for OwnNamespace {
             .await
     }
 
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![format!("kubectl create namespace {}", stack.namespace())]
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
+        let name = stack.namespace();
+        Ok(vec![Step::command(format!(
+            "kubectl get namespace {name} >/dev/null 2>&1 || kubectl create namespace {name}"
+        ))])
     }
 }
 
@@ -191,6 +195,14 @@ fn stranger(kind: &str, metadata: &ObjectMeta) -> Option<String> {
 /// The settings, so that an install without flags repairs this stack and does not make it another one.
 struct Remembered;
 
+fn remembered(stack: &Stack) -> Result<Value> {
+    Ok(json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": SETTINGS, "labels": stack.labels("settings", "lastack")},
+        "data": stack.settings.to_data()?,
+    }))
+}
+
 #[async_trait]
 impl Resource<Stack> for Remembered {
     fn id(&self) -> Id {
@@ -222,11 +234,7 @@ impl Resource<Stack> for Remembered {
     }
 
     async fn reconcile(&self, stack: &Stack, _: &Progress<'_>) -> Result<Reconciled> {
-        let map = json!({
-            "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"name": SETTINGS, "labels": stack.labels("settings", "lastack")},
-            "data": stack.settings.to_data()?,
-        });
+        let map = remembered(stack)?;
         let params = PatchParams::apply(FIELD_MANAGER).force();
         stack
             .api::<ConfigMap>()
@@ -250,6 +258,10 @@ impl Resource<Stack> for Remembered {
 
     async fn delete(&self, stack: &Stack, _: DeleteOptions, _: &Progress<'_>) -> Result<()> {
         object::delete_ours(&stack.api::<ConfigMap>(), SETTINGS).await
+    }
+
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
+        Ok(vec![Step::Apply { file: SETTINGS, manifest: remembered(stack)? }])
     }
 }
 

@@ -86,8 +86,19 @@ impl Database {
         }
     }
 
+    /// The commands by which a user waits for it.
+    pub fn waits(&self, stack: &Stack) -> Vec<String> {
+        let (name, namespace) = (self.name, stack.namespace());
+        let wait =
+            format!("kubectl rollout status statefulset/{name} -n {namespace} --timeout=15m");
+        self.is_ours(stack).then_some(wait).into_iter().collect()
+    }
+
     /// How much its volume holds: what it was made with, which Kubernetes lets nobody change, or what a new one shall.
     async fn storage(&self, stack: &Stack, wanted: &Quantity) -> Result<Quantity> {
+        if !stack.reads_cluster() {
+            return Ok(wanted.clone());
+        }
         let set = stack
             .api::<StatefulSet>()
             .get_opt(self.name)

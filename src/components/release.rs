@@ -14,13 +14,14 @@ use crate::cluster::apply::{Comparison, Desired};
 use crate::cluster::endpoint::port_suffix;
 use crate::cluster::helm::{Install, MadeBy, Release, Status};
 use crate::cluster::object::{self, ObjectRef};
+use crate::cluster::steps::Step;
 use crate::cluster::wait::State;
-use crate::cluster::{pods, rollout};
+use crate::cluster::{pods, rollout, secrets};
 use crate::engine::{DeleteOptions, Deletion, Difference, Observation, Progress, Reconciled};
 use crate::error::{self, Failure, Kind, one_line};
-use crate::stack::Stack;
 use crate::stack::component::ComponentName;
 use crate::stack::settings::merge_values;
+use crate::stack::{Reads, Stack};
 
 use super::model::{failed, fault, not_installed, readiness};
 use super::remains::{self, Kinds};
@@ -64,6 +65,25 @@ pub fn install(
     // the stack's own namespace is a resource of its own
     let brings_namespace = namespace != stack.namespace();
     Ok(Install { release, namespace: namespace.into(), brings_namespace, chart, values })
+}
+
+/// Changes when anything in these Secrets does, so that Pods which read them at their start are replaced.
+///
+/// # Errors
+/// When a Secret cannot be read.
+pub async fn secret_checksum(stack: &Stack, names: &[&str]) -> Result<String> {
+    match stack.reads {
+        Reads::Everything => secrets::checksum(&stack.cluster, names).await,
+        Reads::ExceptSecrets | Reads::Nothing => Ok(String::new()),
+    }
+}
+
+/// The step by which a user installs a release. It has no checksum of Secrets, whose values no text may depend on.
+pub fn step(mut install: Install, waits: Vec<String>) -> Step {
+    if let Some(values) = install.values.as_object_mut() {
+        values.remove("secretChecksum");
+    }
+    Step::Release { install, unless: None, waits }
 }
 
 /// An image as chart values have it.

@@ -10,9 +10,11 @@ use kube::api::{Patch, PatchParams, PostParams};
 use rand::RngExt;
 use rand::distr::Alphanumeric;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
 
 use crate::cluster::object::{self, FIELD_MANAGER};
 use crate::cluster::secrets::{Data, data_of, get};
+use crate::cluster::steps::{Step, with_expanded_input, yaml};
 use crate::engine::{Difference, Observation, Reconciled};
 use crate::error::{Diagnosis, Kind};
 use crate::stack::Stack;
@@ -21,6 +23,11 @@ use crate::stack::Stack;
 pub fn password() -> SecretString {
     rand::rng().sample_iter(Alphanumeric).take(24).map(char::from).collect::<String>().into()
 }
+
+/// Prints 24 random letters and digits in a shell.
+const RANDOM: &str = "head -c 64 /dev/urandom | base64 | tr -dc A-Za-z0-9 | head -c 24";
+/// Stands for a random value in a manifest.
+const PLACEHOLDER: &str = "RANDOM";
 
 /// A Secret whose random parts are made once and whose other parts follow the program.
 pub struct Keep {
@@ -35,10 +42,12 @@ pub enum Key {
     Fixed(String),
     /// Made once, never changed.
     Password,
-    /// Follows from the other keys: `fits` tells whether a value still does, `make` makes a new one.
+    /// Follows from the other keys: `fits` tells whether a value still does, `make` makes a new one. `by_hand` gives the
+    /// commands that create the whole Secret.
     Derived {
         fits: fn(&Data, &[u8]) -> bool,
         make: fn(&Data) -> Result<Vec<u8>>,
+        by_hand: fn(&Keep, &Stack) -> Result<String>,
     },
 }
 
@@ -143,17 +152,54 @@ impl Keep {
         }
     }
 
-    /// The command that makes such a Secret, with the values in files.
-    pub fn explain(&self, namespace: &str) -> String {
-        let value = |(key, rule): &(&str, Key)| match rule {
-            Key::Fixed(text) if !text.contains('\n') => format!("--from-literal={key}={text}"),
-            _ => format!("--from-file={key}=FILE"),
+    /// The step by which a user creates the Secret. Random values come from the shell, so that no file and no argument
+    /// holds them.
+    ///
+    /// # Errors
+    /// When the manifest cannot be written.
+    pub fn step(&self, stack: &Stack) -> Result<Step> {
+        let derived = self.keys.iter().find_map(|(_, rule)| match rule {
+            Key::Derived { by_hand, .. } => Some(*by_hand),
+            _ => None,
+        });
+        let create = match derived {
+            Some(by_hand) => by_hand(self, stack)?,
+            None if !self.keys.iter().any(|(_, rule)| matches!(rule, Key::Password)) => {
+                return Ok(Step::Apply { file: self.name, manifest: self.manifest() });
+            }
+            None => {
+                let manifest =
+                    yaml(&self.manifest())?.replace(PLACEHOLDER, &format!("\"$({RANDOM})\""));
+                with_expanded_input(
+                    &format!("kubectl create -n {} -f -", stack.namespace()),
+                    &manifest,
+                )
+            }
         };
-        let keys: Vec<String> = self.keys.iter().map(value).collect();
-        let kind =
-            if self.kind == "Opaque" { String::new() } else { format!(" --type {}", self.kind) };
-        let name = self.name;
-        format!("kubectl create secret generic {name} -n {namespace}{kind} {}", keys.join(" "))
+        let (name, namespace) = (self.name, stack.namespace());
+        Ok(Step::Secret {
+            name,
+            keys: self.keys.iter().map(|(key, _)| *key).collect(),
+            commands: format!(
+                "kubectl get secret {name} -n {namespace} >/dev/null 2>&1 || {create}"
+            ),
+        })
+    }
+
+    /// The Secret with a placeholder for each random value.
+    fn manifest(&self) -> Value {
+        let text = |rule: &Key| match rule {
+            Key::Fixed(text) => text.clone(),
+            _ => PLACEHOLDER.into(),
+        };
+        let data: BTreeMap<&str, String> =
+            self.keys.iter().map(|(key, rule)| (*key, text(rule))).collect();
+        json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": self.name, "labels": self.labels},
+            "type": self.kind,
+            "stringData": data,
+        })
     }
 
     fn fresh(&self) -> Result<Secret> {
@@ -219,6 +265,7 @@ mod tests {
                 Key::Derived {
                     fits: |data, value| data["password"] == value,
                     make: |data| Ok(data["password"].clone()),
+                    by_hand: |_, _| Ok(String::new()),
                 },
             ),
         ];

@@ -350,6 +350,7 @@ mod tests {
     #[async_trait]
     impl Context for Nowhere {
         type Object = &'static str;
+        type Step = &'static str;
 
         async fn settle(&self, _: &dyn Check<Self>, _: &Progress<'_>) -> Result<Observation> {
             unreachable!("these tests walk nothing")

@@ -33,6 +33,8 @@ impl Display for Id {
 pub trait Context: Sized + Send + Sync {
     /// Names one object that a deletion removes or keeps.
     type Object: Display + Clone + Ord + Send + Sync;
+    /// One step that a user takes to do by hand what a node does.
+    type Step: Send;
 
     /// Observes a check again and again until it is no longer [`Observation::Unready`].
     ///
@@ -126,9 +128,12 @@ pub trait Check<C: Context>: Send + Sync {
     /// When looking fails, which does not mean that the check fails.
     async fn observe(&self, context: &C) -> Result<Observation>;
 
-    /// The commands that show the same to a user.
-    fn explain(&self, _context: &C) -> Vec<String> {
-        Vec::new()
+    /// The steps by which a user waits for the same.
+    ///
+    /// # Errors
+    /// When what the steps depend on cannot be read.
+    async fn explain(&self, _context: &C) -> Result<Vec<C::Step>> {
+        Ok(Vec::new())
     }
 }
 
@@ -183,9 +188,12 @@ pub trait Resource<C: Context>: Send + Sync {
         Ok(())
     }
 
-    /// The commands that a user would run instead, one a line.
-    fn explain(&self, _context: &C) -> Vec<String> {
-        Vec::new()
+    /// The steps by which a user does the same. None for a node that another one's steps include.
+    ///
+    /// # Errors
+    /// When what the steps depend on cannot be read.
+    async fn explain(&self, _context: &C) -> Result<Vec<C::Step>> {
+        Ok(Vec::new())
     }
 }
 
@@ -225,8 +233,12 @@ impl<C: Context> Node<C> {
         each!(self, node => node.scope())
     }
 
-    pub fn explain(&self, context: &C) -> Vec<String> {
-        each!(self, node => node.explain(context))
+    /// The steps by which a user does the same.
+    ///
+    /// # Errors
+    /// When what the steps depend on cannot be read.
+    pub async fn explain(&self, context: &C) -> Result<Vec<C::Step>> {
+        each!(self, node => node.explain(context).await)
     }
 
     pub fn is_check(&self) -> bool {

@@ -42,6 +42,18 @@ pub struct Stack {
     /// Whether no install of this stack is remembered.
     pub is_new: bool,
     releases: OnceCell<Vec<Listed>>,
+    /// The objects on which the values of charts may depend.
+    pub reads: Reads,
+}
+
+/// The objects of a cluster that may be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    Everything,
+    /// For `--explain`, whose text is the same for every password.
+    ExceptSecrets,
+    /// For `--render`, which needs no cluster.
+    Nothing,
 }
 
 impl Stack {
@@ -69,6 +81,11 @@ impl Stack {
         Ok((stack, unknown))
     }
 
+    /// A stack with these settings in a cluster that is never contacted.
+    pub fn offline(cluster: Cluster, settings: Settings) -> Self {
+        Self::of(cluster, Settings::default().overridden_by(settings), None, true, Reads::Nothing)
+    }
+
     /// From now on its waits may take this long together.
     pub fn wait_for(&mut self, wait: Duration) {
         let deadline = Some(Instant::now() + wait);
@@ -81,14 +98,28 @@ impl Stack {
         wait: Option<Duration>,
         read: impl FnOnce(&ConfigMap) -> Result<Settings>,
     ) -> Result<Self> {
-        let deadline = wait.map(|wait| Instant::now() + wait);
-        let helm = Helm::find(&cluster, deadline);
         let stored = stored_settings(&cluster, read).await?;
         let is_new = stored.is_none();
         let settings = stored.unwrap_or_default().overridden_by(asked);
-        let versions = Versions::get();
-        let releases = OnceCell::new();
-        Ok(Self { cluster, helm, settings, versions, deadline, is_new, releases })
+        Ok(Self::of(cluster, settings, wait, is_new, Reads::Everything))
+    }
+
+    fn of(
+        cluster: Cluster,
+        settings: Settings,
+        wait: Option<Duration>,
+        is_new: bool,
+        reads: Reads,
+    ) -> Self {
+        let deadline = wait.map(|wait| Instant::now() + wait);
+        let helm = Helm::find(&cluster, deadline);
+        let (versions, releases) = (Versions::get(), OnceCell::new());
+        Self { cluster, helm, settings, versions, deadline, is_new, releases, reads }
+    }
+
+    /// Whether objects of the cluster may be read.
+    pub fn reads_cluster(&self) -> bool {
+        self.reads != Reads::Nothing
     }
 
     pub fn namespace(&self) -> &str {

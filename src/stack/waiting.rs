@@ -4,6 +4,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 
 use crate::cluster::object::ObjectRef;
+use crate::cluster::steps::Step;
 use crate::cluster::wait::{State, Wait, Waited};
 use crate::engine::{Check, Context, Observation, Progress, Reconciled};
 use crate::error;
@@ -85,6 +86,7 @@ impl Stack {
 #[async_trait]
 impl Context for Stack {
     type Object = ObjectRef;
+    type Step = Step;
 
     async fn settle(
         &self,

@@ -1,12 +1,9 @@
-//! `--dry-run` and `--explain` tell and do nothing.
+//! `--dry-run` tells and does nothing.
 
 use http::Method;
 
 use crate::support::kubernetes::failure;
-use crate::support::machine::TOKEN;
 use crate::support::stack::MockedStack;
-
-use super::install::passwords;
 
 #[test]
 fn a_dry_run_in_an_empty_cluster_tells_what_would_be_made_and_makes_nothing() {
@@ -81,46 +78,6 @@ fn a_dry_run_names_what_stands_in_the_way_and_is_a_fault() {
         .exits(3)
         .prints("blocked  preflight.cluster")
         .prints("later    namespace               after preflight.cluster");
-}
-
-#[test]
-fn explain_shows_commands_without_a_secret() {
-    let lab = MockedStack::installed();
-    let changes = lab.kubernetes.changes();
-    let ended = lab.machine.run("install --explain");
-    ended
-        .exits(0)
-        .says_nothing()
-        .prints("# operator.release\nhelm upgrade --install elastic-operator eck-operator --repo https://helm.elastic.co")
-        .prints("kubectl create secret generic lrs-ralph -n alice")
-        .prints("helm upgrade --install lrs charts/ralph -n alice")
-        .never_shows(TOKEN);
-    for password in passwords(&lab) {
-        ended.never_shows(&password);
-    }
-    assert_eq!(lab.kubernetes.changes(), changes);
-}
-
-#[test]
-fn explained_lines_are_commands_or_headings() {
-    let ended = MockedStack::empty().machine.run("install --explain");
-    ended.exits(0);
-    let is_command = |line: &str| {
-        ["kubectl ", "helm ", "curl ", "unzip "].iter().any(|start| line.starts_with(start))
-    };
-    let lines = ended.lines();
-    for line in &lines {
-        assert!(line.starts_with("# ") || is_command(line), "no command: {line}\n{ended}");
-    }
-    // each component is there, with the command that makes it
-    for step in
-        ["operator.release", "datalake.resource", "lrs.release", "lms.release", "dataviz.release"]
-    {
-        let heading = format!("# {step}");
-        let at = lines.iter().position(|line| **line == *heading);
-        let next = at.and_then(|at| lines.get(at + 1)).copied().unwrap_or_default();
-        assert!(is_command(next), "a command should follow `{heading}`\n{ended}");
-    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod install;
 mod lms;
 mod open;
 mod refused;
+mod render;
 mod seed;
 mod seed_faults;
 mod size;

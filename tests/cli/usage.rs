@@ -16,6 +16,8 @@ const LINES: &[&str] = &[
     "install --profile palace",
     "install --only lsm",
     "install --timeout soon",
+    "install --render out --explain",
+    "install --render out --dry-run",
     "install --timeout -5s",
     "install --no-wait --timeout 5m",
     "install --new-namespace -n alice",

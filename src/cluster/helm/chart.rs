@@ -9,6 +9,8 @@ use include_dir::Dir;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::cluster::flags::quoted;
+
 /// A chart and the values to install it with.
 pub struct Install {
     pub release: &'static str,
@@ -112,13 +114,27 @@ impl Install {
         HEXLOWER.encode(&hash.finalize()[..16])
     }
 
-    pub fn explain(&self) -> String {
-        format!(
-            "helm upgrade --install {} {} -n {} -f values.yaml",
-            self.release,
-            self.chart.shown(),
-            self.namespace
-        )
+    /// The command of a user. `folder` holds the embedded charts; `values` is the file with the values.
+    pub fn command(&self, folder: &str, values: Option<&str>) -> String {
+        let chart = match &self.chart {
+            ChartRef::Embedded(_) => format!("{folder}/{}", self.chart.shown()),
+            ChartRef::Repository { .. } => self.chart.shown(),
+            ChartRef::Given(place) => quoted(place),
+        };
+        let mut command =
+            format!("helm upgrade --install {} {chart} -n {}", self.release, self.namespace);
+        if self.brings_namespace {
+            command.push_str(" --create-namespace");
+        }
+        if let Some(values) = values {
+            command.push_str(&format!(" -f {values}"));
+        }
+        command
+    }
+
+    /// Whether the chart's own values are to be used as they are.
+    pub fn has_no_values(&self) -> bool {
+        self.values.as_object().is_some_and(serde_json::Map::is_empty)
     }
 }
 

@@ -4,6 +4,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 
 use crate::cluster::pod_problem::{self, PodProblem};
+use crate::cluster::steps::Step;
 use crate::cluster::{http, pods};
 use crate::engine::{Check, Id, Observation};
 use crate::error;
@@ -85,10 +86,15 @@ impl Check<Stack> for Cluster {
         })
     }
 
-    fn explain(&self, stack: &Stack) -> Vec<String> {
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
         let namespace = stack.namespace();
-        vec![format!(
-            "kubectl wait -n {namespace} elasticsearch/{RESOURCE} --for=jsonpath='{{.status.phase}}'=Ready --timeout=10m"
-        )]
+        Ok(vec![
+            Step::command(format!(
+                "kubectl wait elasticsearch/{RESOURCE} -n {namespace} --for=jsonpath='{{.status.phase}}'=Ready --timeout=15m"
+            )),
+            Step::command(format!(
+                "kubectl wait pod -n {namespace} -l {PODS} --for=condition=Ready --timeout=15m"
+            )),
+        ])
     }
 }

@@ -5,12 +5,13 @@ use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
+use crate::cluster::steps::Step;
 use crate::engine::{Difference, Id, Observation, Progress, Reconciled, Resource};
 use crate::error::Diagnosis;
 use crate::stack::Stack;
 
 use super::client::Elasticsearch;
-use super::{INDEX, client, nodes};
+use super::{INDEX, SERVICE, client, nodes, user_secret};
 
 const REPLICAS: &str = "index.number_of_replicas";
 const LIMIT: &str = "index.mapping.total_fields.limit";
@@ -104,6 +105,43 @@ pub fn by_hand(stack: &Stack, request: &str) -> String {
     )
 }
 
+/// How a user makes an index unless it exists: as the account of this tool, over verified TLS, in a Pod of Elasticsearch.
+///
+/// # Errors
+/// When the definition cannot be written as JSON.
+pub fn index_by_hand(stack: &Stack, index: &str, definition: &Value) -> Result<Step> {
+    let definition = serde_json::to_string_pretty(definition).context("definition of an index")?;
+    Ok(Step::Command(
+        BY_HAND
+            .replace("NAMESPACE", stack.namespace())
+            .replace("SECRET", &user_secret("lastack"))
+            .replace("SERVICE", SERVICE)
+            .replace("URL", &format!("{}/{index}", super::address(stack)))
+            .replace("DEFINITION", &definition),
+    ))
+}
+
+/// The operator tells Elasticsearch of a new role within a minute, so the request is repeated.
+const BY_HAND: &str = r#"{ kubectl get secret SECRET -n NAMESPACE -o go-template='{{.data.password | base64decode}}{{"\n"}}'; cat <<'EOF'
+DEFINITION
+EOF
+} | kubectl exec -i service/SERVICE -n NAMESPACE -c elasticsearch -- bash -c '
+read -r password
+definition=$(cat)
+authority=/usr/share/elasticsearch/config/http-certs/ca.crt
+[ -f "$authority" ] || authority=${authority%/*}/tls.crt
+ask() {
+  curl --silent --show-error --fail --max-time 30 --cacert "$authority" --connect-to ::localhost: \
+    --config <(printf "user = \"lastack:%s\"\n" "$password") --output /dev/null "$@" URL
+}
+for attempt in {1..20}; do
+  ask --head 2>/dev/null && exit
+  ask --request PUT --header "Content-Type: application/json" --data-binary "$definition" && exit
+  sleep 6
+done
+exit 1
+'"#;
+
 pub struct Index;
 
 #[async_trait]
@@ -137,13 +175,8 @@ impl Resource<Stack> for Index {
         Ok(Reconciled::Done(format!("index {INDEX}, {fields} mapped fields")))
     }
 
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![by_hand(
-            stack,
-            &format!(
-                "-X PUT https://localhost:9200/{INDEX} -H 'Content-Type: application/json' -d @- < manifests/statements.json"
-            ),
-        )]
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
+        Ok(vec![index_by_hand(stack, INDEX, &definition(nodes(stack))?)?])
     }
 }
 

@@ -32,7 +32,7 @@ use client::{ClusterHealth, Contents, Elasticsearch};
 
 pub use accounts::user_secret;
 pub use client::{INDEX, SIZES};
-pub use index::{by_hand, compared};
+pub use index::{compared, index_by_hand};
 pub use resource::{body, nodes, own_image};
 
 pub const COMPONENT: ComponentName = ComponentName::new("datalake");

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::cluster::apply::{Comparison, Desired};
 use crate::cluster::object::{self, ObjectRef};
 use crate::cluster::pods;
+use crate::cluster::steps::Step;
 use crate::cluster::wait::State;
 use crate::engine::{DeleteOptions, Deletion, Difference, Id, Observation, Progress, Reconciled};
 use crate::error::Diagnosis;
@@ -321,8 +322,14 @@ impl crate::engine::Resource<Stack> for ElasticsearchResource {
             .await
     }
 
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![format!("kubectl apply -n {} -f manifests/data-lake.yaml", stack.namespace())]
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
+        let live = if stack.reads_cluster() { live(stack).await? } else { None };
+        let manifest = body(stack, live.as_ref().and_then(Live::storage))?;
+        let wait = format!(
+            "kubectl wait secret/{AUTHORITY_SECRET} -n {} --for=create --timeout=5m",
+            stack.namespace()
+        );
+        Ok(vec![Step::Apply { file: RESOURCE, manifest }, Step::command(wait)])
     }
 }
 

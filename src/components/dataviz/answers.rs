@@ -3,12 +3,13 @@
 use anyhow::Result;
 use async_trait::async_trait;
 
+use crate::cluster::steps::Step;
 use crate::components::model::answered;
 use crate::engine::{Check, Id, Observation};
 use crate::stack::Stack;
 
 use super::client::health;
-use super::{NAME, client, http};
+use super::{RELEASE, client, http};
 
 pub struct Answers;
 
@@ -36,10 +37,7 @@ impl Check<Stack> for Answers {
         answered(probe(stack).await)
     }
 
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![
-            format!("kubectl port-forward -n {} service/{NAME} 8088:80", stack.namespace()),
-            "curl http://localhost:8088/health".into(),
-        ]
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
+        Ok(vec![Step::command(format!("helm test {RELEASE} -n {}", stack.namespace()))])
     }
 }

@@ -82,8 +82,4 @@ impl Resource<Stack> for Assets {
         let standings = compare(stack, &superset, &bundle).await?;
         Ok(Reconciled::Done(summary(&standings)))
     }
-
-    fn explain(&self, _: &Stack) -> Vec<String> {
-        vec!["kubectl lastack dashboards apply dashboards/".into()]
-    }
 }

@@ -8,12 +8,14 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::cluster::secrets;
+use crate::cluster::steps::Step;
 use crate::cluster::wait::State;
 use crate::components::datalake;
 use crate::engine::{Id, Observation, Progress, Reconciled, Resource, Scope};
 use crate::error::{Diagnosis, one_line};
 use crate::stack::Stack;
 
+use super::COMPONENT;
 use super::client;
 use super::client::{Kind, Superset};
 use super::dashboards::asset::Asset;
@@ -198,7 +200,11 @@ impl Resource<Stack> for Connection {
         Ok(reached)
     }
 
-    fn explain(&self, _: &Stack) -> Vec<String> {
-        vec!["curl -X POST http://localhost:8088/api/v1/assets/import/ -F bundle=@dashboards.zip -F passwords=@FILE".into()]
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
+        Ok(vec![Step::Verb {
+            verb: format!("configure {COMPONENT}{}", stack.cluster.flags),
+            reason: "Superset imports connections and dashboards only through its API, after a login. \
+                     The verb also grants the role of teachers.",
+        }])
     }
 }

@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 
 use crate::cluster::apply::{Comparison, Desired};
 use crate::cluster::object::{self, ObjectRef};
+use crate::cluster::steps::Step;
 use crate::cluster::wait::State;
 use crate::cluster::{jobs, pods};
 use crate::components::datalake::client::{Elasticsearch, is_refusal};
-use crate::components::datalake::{self, SIZES, by_hand, compared};
+use crate::components::datalake::{self, SIZES, compared, index_by_hand};
 use crate::components::remains::kind;
 use crate::engine::{
     DeleteOptions, Deletion, Difference, Id, Observation, Progress, Reconciled, Resource,
@@ -38,7 +39,7 @@ fn definition() -> Result<Value> {
 }
 
 /// The CronJob as it should be: it runs the data lake's own image, from where that is pulled.
-fn desired(stack: &Stack) -> Result<Desired> {
+fn body(stack: &Stack) -> Result<Value> {
     let mut body: Value =
         serde_saphyr::from_str(MANIFEST).context("manifests/data-lake-size.yaml")?;
     let labels = stack.labels("data-lake-size", NAME);
@@ -60,7 +61,12 @@ fn desired(stack: &Stack) -> Result<Desired> {
     let container = &mut template["spec"]["containers"][0];
     container["image"] = json!(image);
     container["env"] = json!([{"name": "TZ", "value": "UTC"}, {"name": "DATA_LAKE", "value": datalake::address(stack)}]);
-    Desired::known(&stack.cluster.client, stack.namespace(), &kind::<CronJob>(), body)
+    Ok(body)
+}
+
+fn desired(stack: &Stack) -> Result<Desired> {
+    let (client, namespace) = (&stack.cluster.client, stack.namespace());
+    Desired::known(client, namespace, &kind::<CronJob>(), body(stack)?)
 }
 
 async fn live(stack: &Stack) -> Result<Option<CronJob>> {
@@ -251,16 +257,11 @@ impl Resource<Stack> for SizeMeasurement {
         object::delete(&stack.api::<CronJob>(), NAME, &DeleteParams::background()).await
     }
 
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![
-            by_hand(
-                stack,
-                &format!(
-                    "-X PUT https://localhost:9200/{SIZES} -H 'Content-Type: application/json' -d @- < manifests/{SIZES}.json"
-                ),
-            ),
-            format!("kubectl apply -n {} -f manifests/{NAME}.yaml", stack.namespace()),
-        ]
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
+        Ok(vec![
+            index_by_hand(stack, SIZES, &definition()?)?,
+            Step::Apply { file: NAME, manifest: body(stack)? },
+        ])
     }
 }
 

@@ -11,8 +11,9 @@ use serde_json::Value;
 use crate::cluster::helm::Install;
 use crate::cluster::object::{self, ObjectRef};
 use crate::cluster::pod_problem::PodProblem;
+use crate::cluster::steps::Step;
 use crate::cluster::wait::State;
-use crate::cluster::{jobs, rollout, secrets};
+use crate::cluster::{jobs, rollout};
 use crate::components::postgresql::{self, on_top};
 use crate::components::{datalake, release};
 use crate::engine::{DeleteOptions, Deletion, Id, Observation, Progress, Reconciled, Resource};
@@ -81,7 +82,7 @@ impl SupersetRelease {
             image: release::image(stack, COMPONENT, "superset")?,
             replicas: size.web.replicas,
             existing_secret: NAME,
-            secret_checksum: secrets::checksum(&stack.cluster, &given).await?,
+            secret_checksum: release::secret_checksum(stack, &given).await?,
             elasticsearch: ElasticsearchValues { ca_secret: datalake::AUTHORITY_SECRET },
             postgresql: POSTGRESQL.values(stack, &size.postgresql).await?,
             cache: Cache {
@@ -236,14 +237,15 @@ impl Resource<Stack> for SupersetRelease {
         release::delete(stack, RELEASE, KINDS, options, progress).await
     }
 
-    fn explain(&self, stack: &Stack) -> Vec<String> {
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
         let namespace = stack.namespace();
-        vec![
-            format!(
-                "helm upgrade --install {RELEASE} charts/superset -n {namespace} -f values.yaml"
-            ),
-            format!("kubectl rollout status deployment/{NAME} -n {namespace}"),
-        ]
+        let mut waits = POSTGRESQL.waits(stack);
+        waits.push(format!(
+            "kubectl wait job -n {namespace} -l {JOBS} --for=condition=Complete --timeout=15m"
+        ));
+        waits
+            .push(format!("kubectl rollout status deployment/{NAME} -n {namespace} --timeout=15m"));
+        Ok(vec![release::step(Self::install(stack).await?, waits)])
     }
 }
 

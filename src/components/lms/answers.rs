@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use http::header::{HOST, HeaderValue};
 use http::{StatusCode, Uri};
 
+use crate::cluster::steps::Step;
 use crate::components::model::answered;
 use crate::engine::{Check, Id, Observation};
 use crate::error::Failure;
 use crate::output::text;
 use crate::stack::Stack;
 
-use super::{COMPONENT, LOCAL_PORT, NAME, POSTGRESQL, address, site_url};
+use super::{COMPONENT, LOCAL_PORT, NAME, POSTGRESQL, RELEASE, address, site_url};
 
 const LOGIN: &str = "/login/index.php";
 /// Is on the login page of every Moodle, whatever its language and theme.
@@ -112,11 +113,8 @@ impl Check<Stack> for Answers {
         answered(probe(stack).await.map(|detail| format!("login page, {detail}")))
     }
 
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![
-            format!("kubectl port-forward -n {} service/{NAME} 8080:80", stack.namespace()),
-            format!("curl http://localhost:8080{LOGIN}"),
-        ]
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
+        Ok(vec![Step::command(format!("helm test {RELEASE} -n {}", stack.namespace()))])
     }
 }
 

@@ -80,15 +80,4 @@ impl Resource<Stack> for Course {
             .await?;
         Ok(Reconciled::Done(format!("{shortname}, learner {LEARNER}")))
     }
-
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        let Some((shortname, size)) = shortname(stack).zip(size(stack)) else { return Vec::new() };
-        let exec = format!("kubectl exec -n {} deploy/{NAME} -- php", stack.namespace());
-        vec![
-            format!(
-                "{exec} admin/tool/generator/cli/maketestcourse.php --shortname={shortname} --size={size} --bypasscheck"
-            ),
-            format!("{exec} admin/cli/reset_password.php --username={LEARNER}"),
-        ]
-    }
 }

@@ -66,12 +66,4 @@ impl Check<Stack> for Cron {
             (fault, _) => Observation::Unready(fault.unwrap_or_default()),
         })
     }
-
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![format!(
-            "kubectl exec -n {} deploy/{} -- php admin/cli/scheduled_task.php --list",
-            stack.namespace(),
-            super::NAME
-        )]
-    }
 }

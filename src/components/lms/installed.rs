@@ -79,8 +79,4 @@ impl Resource<Stack> for Installed {
             })
             .await
     }
-
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![format!("kubectl rollout restart deployment/{NAME} -n {}", stack.namespace())]
-    }
 }

@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 
 use crate::cluster::helm::Install;
 use crate::cluster::object::ObjectRef;
+use crate::cluster::steps::Step;
 use crate::cluster::wait::State;
-use crate::cluster::{endpoint, rollout, secrets};
+use crate::cluster::{endpoint, rollout};
 use crate::components::postgresql::{self, on_top};
 use crate::components::release;
 use crate::engine::{DeleteOptions, Deletion, Id, Observation, Progress, Reconciled, Resource};
+use crate::error::Failure;
 use crate::stack::Stack;
 use crate::stack::settings::{Expose, merge_values};
 
@@ -87,9 +89,19 @@ pub async fn outside_url(stack: &Stack) -> Result<Option<String>> {
     // an address that outlived what was asked for is not used: nobody would answer there
     if text("/service/type") == Some("ClusterIP") {
         Ok(None)
+    } else if !stack.reads_cluster() {
+        Err(Failure::usage("the address of Moodle: cannot be rendered: only the cluster knows it")
+            .hint("give `siteUrl` in the values of lms, or use `--expose ingress --domain DOMAIN`")
+            .into())
     } else {
         endpoint::service_url(&stack.cluster, NAME).await
     }
+}
+
+/// Whether the Service of Moodle has the address that users type.
+fn is_address_of_service(stack: &Stack) -> bool {
+    matches!(stack.settings.expose(), Expose::Loadbalancer | Expose::Nodeport)
+        && own_url(stack).is_none()
 }
 
 /// The address that a person's own values give.
@@ -101,7 +113,10 @@ fn own_url(stack: &Stack) -> Option<String> {
 impl MoodleRelease {
     pub async fn install(stack: &Stack) -> Result<Install> {
         let size: Size = stack.settings.profile().size_of(COMPONENT);
-        let claimed = rollout::claimed(&stack.cluster, NAME).await?;
+        let claimed = match stack.reads_cluster() {
+            true => rollout::claimed(&stack.cluster, NAME).await?,
+            false => None,
+        };
         let given = [NAME, POSTGRESQL.secret(stack)];
         let values = Values {
             image: release::image(stack, COMPONENT, "moodle")?,
@@ -109,7 +124,7 @@ impl MoodleRelease {
             site_url: site_url(stack).await?,
             admin: Admin { username: USER },
             existing_secret: NAME,
-            secret_checksum: secrets::checksum(&stack.cluster, &given).await?,
+            secret_checksum: release::secret_checksum(stack, &given).await?,
             plugin: PluginValues {
                 config_map: plugin::PLUGIN,
                 key: plugin::ARCHIVE,
@@ -148,9 +163,7 @@ impl MoodleRelease {
 
     /// Whether the address will be the Service's, and there is no Service yet that could have it.
     async fn needs_another_service(stack: &Stack) -> Result<bool> {
-        if !matches!(stack.settings.expose(), Expose::Loadbalancer | Expose::Nodeport)
-            || own_url(stack).is_some()
-        {
+        if !is_address_of_service(stack) {
             return Ok(false);
         }
         let service = stack.api::<Service>().get_opt(NAME).await?;
@@ -235,12 +248,23 @@ impl Resource<Stack> for MoodleRelease {
         release::delete(stack, RELEASE, KINDS, options, progress).await
     }
 
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        let namespace = stack.namespace();
-        vec![
-            format!("helm upgrade --install {RELEASE} charts/moodle -n {namespace} -f values.yaml"),
-            format!("kubectl rollout status deployment/{NAME} -n {namespace} --timeout=30m"),
-        ]
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
+        let mut waits = POSTGRESQL.waits(stack);
+        waits.push(format!(
+            "kubectl rollout status deployment/{NAME} -n {} --timeout=30m",
+            stack.namespace()
+        ));
+        let install = Self::install(stack).await?;
+        let mut steps = Vec::new();
+        if is_address_of_service(stack) && outside_url(stack).await?.is_none() {
+            steps.push(Step::Remark(
+                "Moodle must know its own address, and its Service has none yet. \
+                 When it has one, repeat this line with that address as `siteUrl`."
+                    .into(),
+            ));
+        }
+        steps.push(release::step(install, waits));
+        Ok(steps)
     }
 }
 

@@ -7,11 +7,13 @@ use async_trait::async_trait;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::cluster::download;
+use crate::cluster::flags::quoted;
 use crate::cluster::object::{self, FIELD_MANAGER, ObjectRef};
+use crate::cluster::steps::{FOLDER, Step};
 use crate::engine::{DeleteOptions, Deletion, Id, Observation, Progress, Reconciled, Resource};
 use crate::stack::Stack;
 
@@ -55,7 +57,16 @@ async fn there(stack: &Stack) -> Result<Option<There>> {
 }
 
 /// The checksum of what is kept, by which pods learn of another.
+///
+/// # Errors
+/// When the ConfigMap, or without a cluster the plugin that was asked for, cannot be read.
 pub async fn checksum(stack: &Stack) -> Result<String> {
+    if !stack.reads_cluster() {
+        return Ok(match &stack.settings.plugin {
+            Some(place) => Package::from(place, &|_| {}).await?.digest,
+            None => stack.versions.of(COMPONENT).plugin().sha256.clone(),
+        });
+    }
     Ok(there(stack).await?.map(|there| there.sha256).unwrap_or_default())
 }
 
@@ -112,6 +123,17 @@ fn brought_from(place: &str) -> String {
         }
         None => file(place),
     }
+}
+
+fn manifest(stack: &Stack, package: &Package, place: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {
+            "name": PLUGIN, "labels": stack.labels("moodle", super::RELEASE),
+            "annotations": {RELEASE: package.version.release, SUPPORTED: json!(package.version.supported).to_string(), SHA256: package.digest, SOURCE: place},
+        },
+        "binaryData": BTreeMap::from([(ARCHIVE, ByteString(package.archive.clone()))]),
+    })
 }
 
 #[async_trait]
@@ -178,14 +200,7 @@ impl Resource<Stack> for Plugin {
                 (&released, source.url.clone())
             }
         };
-        let map = json!({
-            "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {
-                "name": PLUGIN, "labels": stack.labels("moodle", super::RELEASE),
-                "annotations": {RELEASE: package.version.release, SUPPORTED: json!(package.version.supported).to_string(), SHA256: package.digest, SOURCE: place},
-            },
-            "binaryData": BTreeMap::from([(ARCHIVE, ByteString(package.archive.clone()))]),
-        });
+        let map = manifest(stack, package, &place);
         let params = PatchParams::apply(FIELD_MANAGER).force();
         stack
             .api::<ConfigMap>()
@@ -215,11 +230,31 @@ impl Resource<Stack> for Plugin {
         object::delete_ours(&stack.api::<ConfigMap>(), PLUGIN).await
     }
 
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![
-            format!("curl -L -o xapi.zip {}", stack.versions.of(COMPONENT).plugin().url),
-            "unzip xapi.zip && mv moodle-logstore_xapi-* xapi && tar --exclude=tests --exclude=docs -czf xapi.tar.gz xapi".into(),
-            format!("kubectl create configmap {PLUGIN} -n {} --from-file={ARCHIVE}", stack.namespace()),
-        ]
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
+        let namespace = stack.namespace();
+        if let Some(place) = stack.settings.plugin.as_deref().filter(|_| !stack.reads_cluster())
+            && let Some(package) = self.asked(stack).await?
+        {
+            let manifest = manifest(stack, package, &brought_from(place));
+            return Ok(vec![Step::Apply { file: PLUGIN, manifest }]);
+        }
+        let place = stack.settings.plugin.as_deref().map(download::without_credentials);
+        let place = place.unwrap_or_else(|| stack.versions.of(COMPONENT).plugin().url.clone());
+        let object = format!("configmap/{PLUGIN}");
+        let option = format!("--plugin {}", quoted(&place));
+        let render = format!("kubectl lastack install --render {FOLDER} {option} -n {namespace}");
+        let create = format!(
+            "kubectl get {object} -n {namespace} >/dev/null 2>&1 || kubectl create -n {namespace} -f {FOLDER}/manifests/{PLUGIN}.yaml"
+        );
+        Ok(match stack.reads_cluster() {
+            false => vec![Step::Required { object, option }],
+            true => vec![
+                Step::Remark(
+                    "A ConfigMap holds at most 1 MiB, so the program leaves out files that Moodle never loads.".into(),
+                ),
+                Step::Command(render),
+                Step::Command(create),
+            ],
+        })
     }
 }

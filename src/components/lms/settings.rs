@@ -8,11 +8,13 @@ use data_encoding::HEXLOWER;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
+use crate::cluster::steps::Step;
 use crate::components::lrs;
 use crate::engine::{Difference, Id, Observation, Progress, Reconciled, Resource, Scope};
 use crate::stack::Stack;
 use crate::stack::settings::Sending;
 
+use super::COMPONENT;
 use super::client;
 use super::client::State;
 use super::package::LOGSTORE;
@@ -111,14 +113,11 @@ impl Resource<Stack> for Settings {
         Ok(Reconciled::Done(format!("to {}, changed {}", lrs::endpoint(stack), changed.join(", "))))
     }
 
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        let set = |(name, value): (&str, String)| {
-            format!(
-                "kubectl exec -n {} deploy/{} -- php admin/cli/cfg.php --component={LOGSTORE} --name={name} --set={value}",
-                stack.namespace(),
-                super::NAME
-            )
-        };
-        wanted(stack).into_iter().map(set).collect()
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
+        Ok(vec![Step::Verb {
+            verb: format!("configure {COMPONENT}{}", stack.cluster.flags),
+            reason: "No command sets the password of the plugin without showing it in a list of processes. \
+                     The verb also makes the test course and turns the plugin on.",
+        }])
     }
 }

@@ -57,12 +57,4 @@ impl Resource<Stack> for Store {
         moodle.enable_store().await?;
         Ok(Reconciled::Done(moodle.state().await?.stores.join(", ")))
     }
-
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![format!(
-            "kubectl exec -n {} deploy/{} -- php admin/cli/cfg.php --component=tool_log --name=enabled_stores --set={STANDARD},{LOGSTORE}",
-            stack.namespace(),
-            super::NAME
-        )]
-    }
 }

@@ -5,12 +5,13 @@ use serde_json::{Value, json};
 
 use crate::cluster::http::Account;
 use crate::cluster::secrets::{self, Data};
+use crate::cluster::steps::{with_input, yaml};
 use crate::components::accounts::{Accounts, Kept};
 use crate::components::secrets::{Keep, Key};
 use crate::engine::Id;
 use crate::stack::Stack;
 
-use super::{NAME, RELEASE};
+use super::{COMPONENT, NAME, RELEASE};
 
 /// The administrator.
 pub(super) const USER: &str = "admin";
@@ -28,7 +29,7 @@ fn kept(stack: &Stack) -> Kept {
         ("username", Key::Fixed(USER.into())),
         ("password", Key::Password),
         (MOODLE_KEY, Key::Password),
-        ("auth.json", Key::Derived { fits: accounts_fit, make: make_accounts }),
+        ("auth.json", Key::Derived { fits: accounts_fit, make: make_accounts, by_hand }),
     ];
     Kept {
         secrets: vec![Keep {
@@ -42,6 +43,79 @@ fn kept(stack: &Stack) -> Kept {
         release: None,
         reason: "clients of the LRS know its password",
     }
+}
+
+/// The Pod in which a user makes the accounts file.
+const POD: &str = "lrs-accounts";
+
+/// Makes the Secret. It needs bcrypt, which the image of Ralph has.
+const SCRIPT: &str = r#"import json, secrets, string
+import bcrypt
+
+known = json.loads("""KNOWN""")
+letters = string.ascii_letters + string.digits
+data = {"username": known["accounts"][0]["username"]}
+accounts = []
+for account in known["accounts"]:
+    password = "".join(secrets.choice(letters) for _ in range(24))
+    data[account.pop("key")] = password
+    account["hash"] = bcrypt.hashpw(password.encode(), bcrypt.gensalt(known["cost"])).decode()
+    accounts.append(account)
+data["auth.json"] = json.dumps(accounts)
+print(json.dumps({**known["secret"], "stringData": data}))
+"#;
+
+fn by_hand(secret: &Keep, stack: &Stack) -> Result<String> {
+    let accounts = KNOWN.iter().map(|account| {
+        json!({"username": account.user, "key": account.key, "scopes": account.scopes, "agent": agent(account)})
+    });
+    let known = json!({
+        "accounts": accounts.collect::<Vec<_>>(),
+        "cost": BCRYPT_COST,
+        "secret": {
+            "apiVersion": "v1", "kind": "Secret", "type": secret.kind,
+            "metadata": {"name": secret.name, "labels": secret.labels},
+        },
+    });
+    let namespace = stack.namespace();
+    let apply = with_input(&format!("kubectl apply -n {namespace} -f -"), &yaml(&pod(stack))?);
+    let run = with_input(
+        &format!("kubectl exec -i {POD} -n {namespace} -- python -"),
+        &SCRIPT.replace("KNOWN", &known.to_string()),
+    );
+    // the pipe belongs to the line of the command, before its input
+    let run =
+        run.replacen("<<'EOF'\n", &format!("<<'EOF' | kubectl create -n {namespace} -f -\n"), 1);
+    let wait = format!("kubectl wait pod/{POD} -n {namespace} --for=condition=Ready --timeout=10m");
+    let delete = format!("kubectl delete pod/{POD} -n {namespace} --wait=false");
+    Ok(["{", &apply, &wait, &run, &delete, "}"].join("\n"))
+}
+
+fn pod(stack: &Stack) -> Value {
+    let mut pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": POD, "labels": stack.labels("ralph", POD)},
+        "spec": {
+            "automountServiceAccountToken": false,
+            "enableServiceLinks": false,
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": 900,
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{
+                "name": "accounts",
+                "image": stack.image(stack.versions.of(COMPONENT).image("ralph")),
+                "command": ["sleep", "900"],
+                "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
+                "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
+            }],
+        },
+    });
+    let values = stack.settings.values_of(COMPONENT);
+    if let Some(secrets) = values.and_then(|values| values.get("imagePullSecrets")) {
+        pod["spec"]["imagePullSecrets"] = secrets.clone();
+    }
+    pod
 }
 
 /// The account that Moodle sends with, and its password.
@@ -70,6 +144,10 @@ const KNOWN: [AccountOf; 2] = [
     },
 ];
 
+fn agent(account: &AccountOf) -> Value {
+    json!({"mbox": format!("mailto:{}@lrs.example.org", account.user)})
+}
+
 /// Whether Ralph's accounts file has our accounts, and opens with the passwords of the same Secret.
 fn accounts_fit(data: &Data, file: &[u8]) -> bool {
     let accounts: Vec<Value> = serde_json::from_slice(file).unwrap_or_default();
@@ -87,8 +165,7 @@ fn make_accounts(data: &Data) -> Result<Vec<u8>> {
     for ours in &KNOWN {
         let password = data.get(ours.key).context("no password")?;
         let hash = bcrypt::hash(std::str::from_utf8(password)?, BCRYPT_COST)?;
-        let agent = format!("mailto:{}@lrs.example.org", ours.user);
-        accounts.push(json!({"username": ours.user, "hash": hash, "scopes": ours.scopes, "agent": {"mbox": agent}}));
+        accounts.push(json!({"username": ours.user, "hash": hash, "scopes": ours.scopes, "agent": agent(ours)}));
     }
     let there = data
         .get("auth.json")

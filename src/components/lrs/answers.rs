@@ -3,13 +3,14 @@
 use anyhow::Result;
 use async_trait::async_trait;
 
+use crate::cluster::steps::Step;
 use crate::components::model::answered;
 use crate::engine::{Check, Id, Observation};
 use crate::error::Failure;
 use crate::stack::Stack;
 
 use super::accounts::USER;
-use super::{NAME, client};
+use super::{RELEASE, client};
 
 /// Asks the LRS who we are and whether it is well.
 pub async fn probe(stack: &Stack) -> Result<String> {
@@ -50,10 +51,7 @@ impl Check<Stack> for Answers {
         answered(probe(stack).await.map(|detail| format!("whoami and {detail}")))
     }
 
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        vec![
-            format!("kubectl port-forward -n {} service/{NAME} 8080:80", stack.namespace()),
-            format!("curl --user {USER}:PASSWORD http://localhost:8080/whoami"),
-        ]
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
+        Ok(vec![Step::command(format!("helm test {RELEASE} -n {}", stack.namespace()))])
     }
 }

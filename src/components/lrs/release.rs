@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::cluster::helm::Install;
 use crate::cluster::object::ObjectRef;
-use crate::cluster::{rollout, secrets};
+use crate::cluster::rollout;
+use crate::cluster::steps::Step;
 use crate::components::{datalake, release};
 use crate::engine::{DeleteOptions, Deletion, Id, Observation, Progress, Reconciled, Resource};
 use crate::stack::Stack;
@@ -46,7 +47,7 @@ impl RalphRelease {
             image: release::image(stack, COMPONENT, "ralph")?,
             replicas: size.replicas,
             existing_secret: NAME,
-            secret_checksum: secrets::checksum(&stack.cluster, &[NAME, &account]).await?,
+            secret_checksum: release::secret_checksum(stack, &[NAME, &account]).await?,
             elasticsearch: ElasticsearchValues {
                 host: datalake::SERVICE,
                 index: datalake::INDEX,
@@ -97,12 +98,12 @@ impl Resource<Stack> for RalphRelease {
         release::delete(stack, RELEASE, KINDS, options, progress).await
     }
 
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        let namespace = stack.namespace();
-        vec![
-            format!("helm upgrade --install {RELEASE} charts/ralph -n {namespace} -f values.yaml"),
-            format!("kubectl rollout status deployment/{NAME} -n {namespace}"),
-        ]
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
+        let wait = format!(
+            "kubectl rollout status deployment/{NAME} -n {} --timeout=15m",
+            stack.namespace()
+        );
+        Ok(vec![release::step(Self::install(stack).await?, vec![wait])])
     }
 }
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::cluster::access::{Permission, may};
 use crate::cluster::helm::Install;
 use crate::cluster::object::{self, ObjectRef};
+use crate::cluster::steps::Step;
 use crate::cluster::wait::State;
 use crate::cluster::{pod_problem, pods};
 use crate::engine::{
@@ -256,7 +257,10 @@ impl Resource<Stack> for OperatorRelease {
                 format!(
                     "the ECK operator is not in this cluster, and you may not install it: it needs {DEFINE_KINDS}"
                 ),
-                format!("ask your cluster administrator for: {}", install(stack)?.explain()),
+                format!(
+                    "ask your cluster administrator for: {}",
+                    install(stack)?.command("", None)
+                ),
             ));
         }
         // what is there of it may hold the definitions of kinds that others have objects of
@@ -322,8 +326,21 @@ impl Resource<Stack> for OperatorRelease {
         stack.helm.uninstall(RELEASE, NAMESPACE).await
     }
 
-    fn explain(&self, stack: &Stack) -> Vec<String> {
-        install(stack).map(|install| vec![install.explain()]).unwrap_or_default()
+    async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
+        let waits = vec![
+            format!("kubectl rollout status statefulset/{RELEASE} -n {NAMESPACE} --timeout=5m"),
+            format!(
+                "kubectl wait crd/elasticsearches.{API_GROUP} --for=condition=Established --timeout=2m"
+            ),
+        ];
+        let is_served =
+            format!("[ -n \"$(kubectl api-resources --api-group={API_GROUP} -o name)\" ]");
+        Ok(vec![
+            Step::Remark(
+                "One operator serves the whole cluster. Do not install a second one.".into(),
+            ),
+            Step::Release { install: install(stack)?, unless: Some(is_served), waits },
+        ])
     }
 }
 
