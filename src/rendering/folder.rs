@@ -175,11 +175,11 @@ fn verbs(plan: &Plan) -> Vec<String> {
 }
 
 fn required(plan: &Plan) -> Vec<(&str, &str)> {
-    let required = |step| match step {
-        &Step::Required { ref object, ref option } => Some((object.as_str(), option.as_str())),
+    let required = steps(plan).filter_map(|step| match step {
+        Step::Required { object, option } => Some((object.as_str(), option.as_str())),
         _ => None,
-    };
-    steps(plan).filter_map(required).collect()
+    });
+    required.collect()
 }
 
 const PREAMBLE: &str = r#"#!/usr/bin/env bash

@@ -92,6 +92,10 @@ fn explained_commands_of_every_node_parse_as_bash() {
         assert!(blocks.len() > 15, "each node should have a heading\n{ended}");
         for (id, commands) in &blocks {
             assert_is_bash(id, commands);
+            // what runs in a Pod is a quoted word here
+            for script in commands.split("bash -c '").skip(1) {
+                assert_is_bash(id, script.split('\'').next().unwrap_or_default());
+            }
             assert!(
                 commands.lines().any(|line| !line.starts_with('#')),
                 "{id} should have a command\n{commands}"
