@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::net::Ipv4Addr;
 
 use anyhow::{Context, Result};
@@ -21,7 +22,7 @@ use super::Outcome;
 #[derive(Debug, Args)]
 pub struct OpenArgs {
     /// Component to open
-    #[arg(value_parser = exposed())]
+    #[arg(value_parser = ExposedParser)]
     component: ComponentName,
     /// Only print the address
     #[arg(long)]
@@ -58,17 +59,37 @@ pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {
     forward.serve(listener).await
 }
 
-/// Reads the name of a component that has a page.
-fn exposed() -> impl TypedValueParser<Value = ComponentName> {
-    let value = |component: &'static dyn Component| {
-        let declared = component.declaration();
-        let page = declared.exposure?.page;
-        Some(ComponentParser::value(declared.name)?.help(page))
-    };
-    let values: Vec<PossibleValue> = components::all().iter().copied().filter_map(value).collect();
-    PossibleValuesParser::new(values).try_map(|text| {
-        ComponentParser::find(&text).ok_or_else(|| format!("`{text}` is not a component"))
-    })
+/// Reads the name of a component that has a page. Its values are made when they are needed, not at every start.
+#[derive(Clone)]
+struct ExposedParser;
+
+impl ExposedParser {
+    fn values() -> Vec<PossibleValue> {
+        let value = |component: &&'static dyn Component| {
+            let declared = component.declaration();
+            let page = declared.exposure?.page;
+            Some(ComponentParser::value(declared.name)?.help(page))
+        };
+        components::all().iter().filter_map(value).collect()
+    }
+}
+
+impl TypedValueParser for ExposedParser {
+    type Value = ComponentName;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<ComponentName, clap::Error> {
+        PossibleValuesParser::new(Self::values()).parse_ref(command, argument, value)?;
+        ComponentParser.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Self::values().into_iter()))
+    }
 }
 
 /// The port of this machine for the port-forward. A component may know itself by one port only.

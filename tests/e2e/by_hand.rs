@@ -1,6 +1,6 @@
 //! A stack without `install`: its rendered folder, applied by the script in it, and its explained commands, pasted.
 //!
-//! Both stacks are whole, each in a namespace of its own beside the shared stack: `make e2e TEST=by_hand`.
+//! Both stacks are whole, each in a namespace of its own beside the shared stack.
 
 use std::os::unix::fs::symlink;
 
