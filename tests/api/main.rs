@@ -16,6 +16,7 @@ mod refused;
 mod seed;
 mod seed_faults;
 mod size;
+mod statements;
 mod status;
 mod terminal;
 mod uninstall;
