@@ -138,7 +138,7 @@ fn an_lrs_that_dies_while_it_is_fed_loses_nothing_and_stores_nothing_twice() {
     lrs().kubectl("delete pod -l app.kubernetes.io/instance=lrs --force --grace-period=0");
     let report = Ended::of("seed while the LRS dies", seed).good().json();
     assert_eq!(
-        (&report["sent"], &report["found"], &report["refused"]),
+        (&report["sent"], &report["found"], &report["rejected"]),
         (&8_000.into(), &8_000.into(), &0.into()),
         "{report}"
     );
