@@ -45,6 +45,7 @@ impl Content {
 }
 
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+const LAST: u64 = 0x5851_f42d_4c95_7f2d;
 
 fn mix(a: u64, b: u64) -> u64 {
     let product = u128::from(a ^ 0x2d35_8dcc_aa6c_78a5) * u128::from(b ^ FACTOR);
@@ -60,7 +61,7 @@ fn text(bytes: &[u8]) -> u64 {
     let mut last = [0; 8];
     let rest = words.remainder();
     last[..rest.len()].copy_from_slice(rest);
-    mix(mix(hash, u64::from_le_bytes(last)), FACTOR)
+    mix(mix(hash, u64::from_le_bytes(last)), LAST)
 }
 
 /// Ralph normalises the domain of an address. Where it does more than lower-casing, the domain is not compared.

@@ -87,7 +87,7 @@ fn sentence(errors: &[&Error<'_>], from: usize) -> String {
     };
     match first.input.map(RawValue::get).filter(|value| !value.starts_with(['{', '['])) {
         // the message has it
-        Some(value) if message.contains(value.trim_matches('"')) => message,
+        Some(value) if message.contains(&format!("'{}'", value.trim_matches('"'))) => message,
         Some(value) => format!("{message}: {}", text::excerpt(value, VALUE)),
         None => message,
     }

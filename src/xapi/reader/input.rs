@@ -210,9 +210,9 @@ mod tests {
         assert_eq!(
             skipped,
             [
-                ("2026/answers.json".into(), "the expected results of generated statements"),
                 ("._a.json".into(), "metadata of macOS"),
                 (".hidden.json".into(), "hidden"),
+                ("2026/answers.json".into(), "the expected results of generated statements"),
                 ("README.md".into(), name),
                 ("__MACOSX".into(), "metadata of macOS"),
             ]
