@@ -199,7 +199,7 @@ impl Sender {
             Verdict::Rejected { status, statements, .. }
                 if part.len() > 1 && !statements.is_empty() =>
             {
-                let (bad, good): (Vec<(usize, usize)>, Vec<(usize, usize)>) = part
+                let (bad, good): (Vec<_>, Vec<_>) = part
                     .iter()
                     .copied()
                     .enumerate()

@@ -373,7 +373,9 @@ fn seed_of_statement_at_which_the_lrs_fails_rejects_it_and_stores_the_rest() {
 fn seed_of_many_statements_at_which_the_lrs_fails_comes_to_its_end() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(300)));
-    (0..300).for_each(|number| drop(lrs.crashes_at(&id(number))));
+    for number in 0..300 {
+        lrs.crashes_at(&id(number));
+    }
     seed(&machine, &lrs, "a.json")
         .exits(1)
         .prints("0 of 300 statements accepted")
@@ -400,7 +402,9 @@ fn seed_into_an_index_that_is_closed_rejects_no_statement() {
 fn seed_of_three_thousand_invalid_statements_takes_a_few_requests() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(3100)));
-    (0..3000).for_each(|number| drop(lrs.finds_invalid(&id(number))));
+    for number in 0..3000 {
+        lrs.finds_invalid(&id(number));
+    }
     seed(&machine, &lrs, "a.json").exits(1).prints("100 of 3,100 statements accepted");
     let requests = lrs.batches().len();
     assert!(requests < 10, "the LRS names all of a batch at once, these are {requests} requests");
