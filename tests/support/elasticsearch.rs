@@ -143,10 +143,13 @@ fn answer(request: &Request, indices: &mut Indices, store: &Store) -> Answer {
             Answer::ok(json!({"count": count}))
         }
         ("POST", "/statements/_search") if request.json()["query"]["ids"].is_object() => {
-            let hits: Vec<Value> = asked(request)
-                .filter(|id| store.contains_key(id))
-                .map(|id| json!({"_id": id, "_source": store[&id]}))
-                .collect();
+            let has_source = request.json()["_source"] != false;
+            let hit = |id: String| match has_source {
+                true => json!({"_id": id, "_source": store[&id]}),
+                false => json!({"_id": id}),
+            };
+            let hits: Vec<Value> =
+                asked(request).filter(|id| store.contains_key(id)).map(hit).collect();
             Answer::ok(json!({"hits": {"total": {"value": hits.len()}, "hits": hits}}))
         }
         ("POST", "/statements/_search") if request.json()["sort"].is_array() => {
