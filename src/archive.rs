@@ -53,7 +53,7 @@ pub fn unzip(
         if name.starts_with(['/', '\\']) || entry.enclosed_name().is_none() || entry.is_symlink() {
             return Err(fault(format!("holds `{name}`, which points out of the archive")).into());
         }
-        if entry.is_dir() || !wanted(&name) {
+        if entry.is_dir() || is_of_macos(&name) || !wanted(&name) {
             continue;
         }
         let mut bytes = Vec::new();
@@ -70,4 +70,28 @@ pub fn unzip(
         files.insert(name, bytes);
     }
     Ok(files)
+}
+
+/// Whether the Finder of macOS added this entry: it is the metadata of another one, whatever its ending says.
+fn is_of_macos(name: &str) -> bool {
+    name.split('/').any(|folder| folder == "__MACOSX" || folder.starts_with("._"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use super::*;
+
+    #[test]
+    fn zip_of_macos_gives_its_files_without_their_metadata() {
+        let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+        for name in ["a/x.yaml", "__MACOSX/a/._x.yaml", "a/._x.yaml"] {
+            archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            archive.write_all(b"x").unwrap();
+        }
+        let limits = Limits { files: 10, file: 10, total: 100 };
+        let files = unzip(archive.finish().unwrap(), "a.zip", &limits, |_| true).unwrap();
+        assert_eq!(files.into_keys().collect::<Vec<_>>(), ["a/x.yaml"]);
+    }
 }

@@ -6,25 +6,27 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::http::{Account, HttpClient};
 use crate::components::lrs::client::Ralph;
 use crate::components::{datalake, lrs};
 use crate::error::{self, Failure, Kind, one_line};
-use crate::output::printer;
 use crate::output::units::{count, took};
-use crate::seeding::{self, Patience, Plan, Report};
+use crate::output::{printer, text};
+use crate::seeding::{self, Patience, Plan, Proof, Report};
 use crate::simulator::{Generated, TERM_STATEMENTS, dataset};
 use crate::xapi::batch::{Batch, Source};
-use crate::xapi::reader::{Input, Limits, ReadError, Reader};
+use crate::xapi::reader::{Input, Inputs, Limits, ReadError, Reader, Skipped};
 
 use super::{Outcome, open};
 
-/// Send statements to the LRS and prove that each is stored
+/// Send statements to the LRS and verify that each is stored
 ///
-/// Without files: the example data set of 22,000 statements. Files may hold arrays or one statement a line, plain or
-/// gzip; `-` is standard input. Ids are fixed, so a second run sends only what is missing.
+/// Without files, this sends the example data set of 22,000 statements. Files may contain arrays or one statement per
+/// line, plain or gzip. Directories are read with their subdirectories, and `-` is standard input. A statement that the LRS
+/// rejects is named and does not stop the others. Ids are fixed, so a second run sends only what is missing.
 #[derive(Debug, Args)]
 pub struct SeedArgs {
     /// Files or directories of statements, or `-`
@@ -38,13 +40,13 @@ pub struct SeedArgs {
     /// Write the generated statements and the figures that follow from them into a directory, and send nothing
     #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "endpoint"])]
     write: Option<PathBuf>,
-    /// Statements a request
+    /// Statements per request
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     batch: u32,
     /// Requests at the same time
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=32))]
     concurrency: u32,
-    /// xAPI endpoint of another LRS; what it stores cannot be proven
+    /// xAPI endpoint of another LRS; what it stores cannot be verified
     #[arg(long, value_name = "URL", requires = "credentials", value_parser = endpoint)]
     endpoint: Option<String>,
     /// File with `user:password` for `--endpoint`
@@ -112,13 +114,28 @@ impl SeedArgs {
                 self.batch as usize,
             ))));
         }
-        let mut inputs = Vec::new();
+        let mut all = Inputs::default();
         for file in &self.files {
-            inputs
-                .extend(Input::from_path(file).map_err(|fault| Failure::usage(fault.to_string()))?);
+            let found =
+                Input::from_path(file).map_err(|fault| Failure::usage(fault.to_string()))?;
+            all.inputs.extend(found.inputs);
+            all.skipped.extend(found.skipped);
         }
+        name_skipped(&all.skipped);
         let limits = Limits { statements: self.batch as usize, ..Limits::default() };
-        Ok(Statements::Read(Box::new(Reader::new(inputs, limits, jiff::Timestamp::now()))))
+        Ok(Statements::Read(Box::new(Reader::new(all.inputs, limits, jiff::Timestamp::now()))))
+    }
+}
+
+/// More skipped files than this are counted and not named.
+const NAMED: usize = 20;
+
+fn name_skipped(skipped: &[Skipped]) {
+    for Skipped { path, reason } in skipped.iter().take(NAMED) {
+        printer::note(&text::clean(&format!("skipped: {}: {reason}", path.display())));
+    }
+    if skipped.len() > NAMED {
+        printer::note(&format!("and {} more skipped files", count((skipped.len() - NAMED) as u64)));
     }
 }
 
@@ -213,13 +230,13 @@ fn conclude(report: &Report, output: Format) -> Result<Outcome> {
         printer::warning(&format!("not read: {fault}"));
     }
     say_more(report.unreadable, report.faults.len(), "faults of the input");
-    for refusal in &report.refusals {
+    for rejection in &report.rejections {
         printer::warning(&format!(
-            "refused: {} (id {}): {} {}",
-            refusal.place, refusal.id, refusal.status, refusal.reason
+            "rejected: {} (id {}): {} {}",
+            rejection.place, rejection.id, rejection.status, rejection.reason
         ));
     }
-    say_more(report.refused, report.refusals.len(), "refused statements");
+    say_more(report.rejected, report.rejections.len(), "rejected statements");
     let proof = report.proof.as_ref().and_then(|proof| proof.as_ref().ok());
     match output {
         Format::Text => printer::data(&format!("{}\n", sentence(report)))?,
@@ -229,10 +246,11 @@ fn conclude(report: &Report, output: Format) -> Result<Outcome> {
             "sent": report.sent,
             "accepted": report.accepted,
             "alreadyThere": report.already_there,
-            "refused": report.refused,
+            "rejected": report.rejected,
             "unreadable": report.unreadable,
             "found": proof.map(|proof| proof.found),
             "missing": proof.map(|proof| proof.expected - proof.found),
+            "differing": proof.map(|proof| proof.differing),
             "complete": report.is_complete(),
             "seconds": (report.took.as_secs_f64() * 1000.0).round() / 1000.0,
         }))?,
@@ -249,68 +267,93 @@ fn say_more(all: u64, shown: usize, what: &str) {
 /// One line that says what became of everything.
 fn sentence(report: &Report) -> String {
     let mut counts = format!(
-        "{} sent, {} already there, {} refused",
+        "{} sent, {} already there, {} rejected",
         count(report.sent),
         count(report.already_there),
-        count(report.refused)
+        count(report.rejected)
     );
     if report.unreadable > 0 {
         counts.push_str(&format!(", {} could not be read", count(report.unreadable)));
     }
     let all = count(report.sent + report.unreadable);
-    let why_unproven = match &report.proof {
+    let why_not_verified = match &report.proof {
         Some(Ok(proof)) => {
+            let missing = proof.expected - proof.found;
             // an id that came twice is one stored statement, and both are there
-            let stored = report.sent - report.refused - (proof.expected - proof.found);
-            let proven = if proof.is_complete() {
-                "each found".to_string()
-            } else {
-                format!("{} not found", count(proof.expected - proof.found))
-            };
+            let stored = report.sent - report.rejected - missing - proof.differing;
             return format!(
-                "{} of {all} statements stored: {counts}, {proven} in Elasticsearch by its id   {}",
+                "{} of {all} statements stored: {counts}, {}   {}",
                 count(stored),
+                verified(proof),
                 took(report.took)
             );
         }
         Some(Err(_)) => "the data lake could not be asked",
         None => "another LRS cannot be looked into",
     };
-    let taken = count(report.sent - report.refused);
+    let accepted = count(report.sent - report.rejected);
     format!(
-        "{taken} of {all} statements taken: {counts}; not proven, {why_unproven}   {}",
+        "{accepted} of {all} statements accepted: {counts}; not verified, {why_not_verified}   {}",
         took(report.took)
     )
+}
+
+fn verified(proof: &Proof) -> String {
+    if proof.is_complete() {
+        let what = if proof.by_content { "with its content" } else { "by its id" };
+        return format!("each found in Elasticsearch {what}");
+    }
+    let faults = [
+        (proof.expected - proof.found, "not found in Elasticsearch"),
+        (proof.differing, "with other content in Elasticsearch"),
+    ];
+    let faults = faults.into_iter().filter(|(number, _)| *number > 0);
+    faults.map(|(number, what)| format!("{} {what}", count(number))).collect::<Vec<_>>().join(", ")
 }
 
 fn incomplete(report: &Report) -> anyhow::Error {
     if let Some(Err(error)) = &report.proof {
         return Failure::new(
             error::kind(error),
-            format!("the proof could not be made: {}", one_line(error)),
+            format!("cannot verify the statements: {}", one_line(error)),
         )
-        .hint("the same command makes it; what is stored is not stored twice")
+        .hint("repeat the command to verify them; stored statements are not stored twice")
         .into();
     }
     if let Some(Ok(proof)) = &report.proof
-        && !proof.is_complete()
+        && proof.found < proof.expected
     {
-        let ids: Vec<String> = proof.missing.iter().map(ToString::to_string).collect();
         let message = format!(
-            "{} statements that the LRS took are not in Elasticsearch, among them {}",
+            "{} statements that the LRS accepted are not in Elasticsearch, among them {}",
             count(proof.expected - proof.found),
-            ids.join(", ")
+            join(&proof.missing)
         );
         return Failure::new(Kind::Failed, message)
-            .hint("the same command sends them again")
+            .hint("repeat the command to send them again")
+            .into();
+    }
+    if let Some(Ok(proof)) = &report.proof
+        && proof.differing > 0
+    {
+        let message = format!(
+            "{} statements have other content in Elasticsearch than was sent, among them {}",
+            count(proof.differing),
+            join(&proof.other_content)
+        );
+        return Failure::new(Kind::Failed, message)
+            .hint("look for other statements with these ids in the input and in other sources")
             .into();
     }
     let message = format!(
-        "not everything is stored: {} refused, {} could not be read",
-        count(report.refused),
+        "not everything is stored: {} rejected, {} could not be read",
+        count(report.rejected),
         count(report.unreadable)
     );
     Failure::failed(message)
-        .hint("the reasons are above; the same command sends the rest after a correction")
+        .hint("correct the statements named above, then repeat the command to send the rest")
         .into()
+}
+
+fn join(ids: &[Uuid]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

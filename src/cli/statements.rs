@@ -1,21 +1,27 @@
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::cluster::flags::KubeFlags;
-use crate::components::lrs;
 use crate::components::lrs::client::{Place, Ralph};
+use crate::components::{datalake, lrs};
+use crate::error::Failure;
 use crate::output::printer;
-use crate::output::table::table;
+use crate::output::table::{fit, table};
 use crate::output::text;
 
 use super::{Outcome, open};
 
 /// Show statements of the LRS, the newest first
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct StatementsArgs {
-    /// Who did it: an e-mail address, NAME,HOMEPAGE of an account, or an agent as JSON
+    #[command(subcommand)]
+    action: Option<Action>,
+    /// Actor: an e-mail address, NAME,HOMEPAGE of an account, or an agent as JSON
     #[arg(long, value_name = "AGENT", value_parser = agent)]
     agent: Option<String>,
     /// What was done: the IRI of a verb
@@ -44,11 +50,28 @@ pub struct StatementsArgs {
     output: Format,
 }
 
+#[derive(Debug, Subcommand)]
+enum Action {
+    Delete(DeleteArgs),
+}
+
+/// Delete one statement from the data lake
+///
+/// Use it for a statement that the LRS cannot return. `status` names it.
+#[derive(Debug, Args)]
+struct DeleteArgs {
+    /// Id of the statement
+    id: Uuid,
+    /// Do not ask for confirmation
+    #[arg(short, long)]
+    yes: bool,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Table,
     Json,
-    /// A statement a line, as the LRS has it
+    /// One statement per line, as the LRS returns it
     Ndjson,
 }
 
@@ -58,11 +81,14 @@ fn agent(text: &str) -> Result<String, String> {
             serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
         return Ok(agent.to_string());
     }
+    // a name may have commas, and the scheme of a home page has none
+    let account = text.find("://").and_then(|scheme| {
+        let comma = text[..scheme].rfind(',')?;
+        Some((&text[..comma], &text[comma + 1..]))
+    });
     let agent =
-        match text.split_once(',') {
-            Some((name, home)) if home.contains("://") => {
-                json!({"account": {"name": name, "homePage": home}})
-            }
+        match account {
+            Some((name, home)) => json!({"account": {"name": name, "homePage": home}}),
             _ if text.starts_with("mailto:") => json!({"mbox": text}),
             _ if text.contains('@') => json!({"mbox": format!("mailto:{text}")}),
             _ => return Err(
@@ -92,6 +118,9 @@ fn time(text: &str) -> Result<jiff::Timestamp, String> {
 }
 
 pub async fn run(flags: &KubeFlags, args: StatementsArgs) -> Result<Outcome> {
+    if let Some(Action::Delete(args)) = args.action {
+        return delete(flags, &args).await;
+    }
     let stack = open(flags).await?;
     let ralph = lrs::client(&stack).await?;
     let mut pages = Pages {
@@ -103,7 +132,7 @@ pub async fn run(flags: &KubeFlags, args: StatementsArgs) -> Result<Outcome> {
         while let Some(page) = pages.next().await? {
             let lines: String =
                 page.iter().map(|statement| format!("{}\n", statement.get())).collect();
-            if printer::more_data(&lines)?.is_break() {
+            if printer::document(&lines)?.is_break() {
                 break;
             }
         }
@@ -114,12 +143,44 @@ pub async fn run(flags: &KubeFlags, args: StatementsArgs) -> Result<Outcome> {
         found.extend(page);
     }
     match args.output {
-        Format::Json => printer::json(
-            &json!({"apiVersion": "lastack/v1", "kind": "Statements", "items": found}),
-        )?,
+        Format::Json => printer::json(&Document {
+            api_version: "lastack/v1",
+            kind: "Statements",
+            items: &found,
+        })?,
         _ if found.is_empty() => printer::note("The LRS has no such statement"),
-        _ => printer::data(&render(&found)?)?,
+        _ => printer::data(&fit(render(&found)))?,
     }
+    Ok(Outcome::Good)
+}
+
+/// The statements stay as the LRS returned them: deep nesting and long numbers pass through.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    items: &'a [Box<RawValue>],
+}
+
+async fn delete(flags: &KubeFlags, args: &DeleteArgs) -> Result<Outcome> {
+    let stack = open(flags).await?;
+    let DeleteArgs { id, yes } = *args;
+    let place = format!("namespace {} of context {}", stack.namespace(), stack.cluster.context);
+    let question = format!("Delete statement {id} from {place}?");
+    let confirmed = match yes {
+        true => true,
+        false => printer::confirm(&question).await.ok_or_else(|| {
+            Failure::usage("stdin is not a terminal; nothing was deleted").hint("pass `--yes`")
+        })?,
+    };
+    if !confirmed {
+        return Err(Failure::failed("not confirmed, nothing was deleted").into());
+    }
+    if !datalake::client(&stack).await?.delete_if_there(id).await? {
+        return Err(Failure::failed(format!("the data lake has no statement {id}")).into());
+    }
+    printer::note(&format!("Statement {id} deleted"));
     Ok(Outcome::Good)
 }
 
@@ -156,23 +217,47 @@ impl Pages {
     }
 }
 
-fn render(statements: &[Box<RawValue>]) -> Result<String> {
-    let mut rows = Vec::new();
-    for statement in statements {
-        let statement: Value = serde_json::from_str(statement.get())?;
-        let time = statement["timestamp"].as_str().unwrap_or_default();
-        let time = time.parse::<jiff::Timestamp>().map_or_else(
-            |_| time.to_string(),
-            |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
-        );
-        rows.push([
-            time,
-            who(&statement["actor"]),
-            named(&statement["verb"], "/display"),
-            named(&statement["object"], "/definition/name"),
-        ]);
-    }
-    Ok(table(["TIME", "ACTOR", "VERB", "OBJECT"], rows))
+/// The parts of a statement that a row shows, each read by itself.
+#[derive(Default, Deserialize)]
+struct Row<'a> {
+    #[serde(borrow, default)]
+    timestamp: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    actor: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    verb: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    object: Option<&'a RawValue>,
+}
+
+/// So many characters of a cell are shown.
+const CELL: usize = 80;
+
+/// A part that cannot be read costs its cell only.
+fn render(statements: &[Box<RawValue>]) -> String {
+    let rows = statements.iter().map(|statement| {
+        let row: Row<'_> = serde_json::from_str(statement.get()).unwrap_or_default();
+        let part = |raw: Option<&RawValue>, cell: &dyn Fn(&Value) -> String| {
+            let Some(raw) = raw else { return String::new() };
+            match serde_json::from_str(raw.get()) {
+                Ok(value) => text::excerpt(&cell(&value), CELL),
+                Err(_) => "(unreadable)".into(),
+            }
+        };
+        [
+            part(row.timestamp, &time_of),
+            part(row.actor, &who),
+            part(row.verb, &|verb| named(verb, "/display")),
+            part(row.object, &|object| named(object, "/definition/name")),
+        ]
+    });
+    table(["TIME", "ACTOR", "VERB", "OBJECT"], rows)
+}
+
+fn time_of(timestamp: &Value) -> String {
+    let text = timestamp.as_str().unwrap_or_default();
+    text.parse::<jiff::Timestamp>()
+        .map_or_else(|_| text.to_string(), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
 /// The shortest that tells one agent from another.
@@ -198,7 +283,7 @@ fn named(part: &Value, names: &str) -> String {
         .and_then(Value::as_object)
         .and_then(|names| names.values().next()?.as_str());
     let id = part["id"].as_str().unwrap_or_default();
-    text::one_line(name.unwrap_or_else(|| id.rsplit('/').next().unwrap_or(id)))
+    name.unwrap_or_else(|| id.rsplit('/').next().unwrap_or(id)).to_string()
 }
 
 #[cfg(test)]
@@ -206,11 +291,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_agent_is_taken_in_the_ways_people_know_it() {
+    fn agent_is_read_in_all_its_forms() {
         assert_eq!(agent("a@example.org").unwrap(), r#"{"mbox":"mailto:a@example.org"}"#);
         assert_eq!(
             agent("3,http://localhost:8080").unwrap(),
             r#"{"account":{"homePage":"http://localhost:8080","name":"3"}}"#
+        );
+        assert_eq!(
+            agent("Doe, Jane,https://moodle.example.org/a,b").unwrap(),
+            r#"{"account":{"homePage":"https://moodle.example.org/a,b","name":"Doe, Jane"}}"#
         );
         assert_eq!(
             agent(r#"{"openid": "http://a.example.org"}"#).unwrap(),
@@ -224,10 +313,36 @@ mod tests {
         let statement = json!({"timestamp": "2026-03-01T08:00:00.000Z", "actor": {"name": "Ada", "account": {"name": "3", "homePage": "http://m"}},
             "verb": {"id": "http://id.tincanapi.com/verb/viewed"}, "object": {"id": "http://m/c?id=2", "definition": {"name": {"en": "Chemistry  1"}}}});
         let raw = serde_json::value::to_raw_value(&statement).unwrap();
-        let text = render(&[raw]).unwrap();
+        let text = render(&[raw]);
         assert!(
             text.ends_with("2026-03-01 08:00:00Z   Ada (3)   viewed   Chemistry 1\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn table_of_deep_or_long_values_shows_every_row() {
+        let raw = |text: String| RawValue::from_string(text).unwrap();
+        let deep = format!(
+            r#"{{"actor":{{"name":"Ada"}},"verb":{}1{}}}"#,
+            "[".repeat(500),
+            "]".repeat(500)
+        );
+        let long = format!(r#"{{"actor":{{"name":"Bob"}},"result":{}}}"#, "9".repeat(5000));
+        let text = render(&[raw(deep), raw(long)]);
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.contains("Ada") && text.contains("Bob") && text.contains("(unreadable)"));
+    }
+
+    #[test]
+    fn table_of_hostile_names_has_one_short_row_for_each_statement() {
+        let cases = include_str!("../../tests/fixtures/escapes.ndjson");
+        let statements: Vec<_> =
+            cases.lines().map(|line| RawValue::from_string(line.into()).unwrap()).collect();
+        let text = render(&statements);
+        assert_eq!(text.lines().count(), 1 + statements.len(), "{text}");
+        let is_bad = |c: char| c != '\n' && !text::is_harmless(c);
+        assert!(!text.contains(is_bad), "{text:?}");
+        assert!(text.lines().all(|line| line.chars().count() < 4 * CELL), "{text}");
     }
 }

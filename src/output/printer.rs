@@ -1,9 +1,12 @@
 //! Where text goes: data to stdout, everything else to stderr, colour only where it is wanted.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
 
 use anstyle::{AnsiColor, Style};
+
+use super::text;
 
 pub const GOOD: Style = AnsiColor::Green.on_default();
 pub const BUSY: Style = AnsiColor::Cyan.on_default();
@@ -30,7 +33,38 @@ pub fn more_data(text: &str) -> io::Result<ControlFlow<()>> {
 pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
-    Ok(data(&text)?)
+    document(&text).map(drop)?;
+    Ok(())
+}
+
+/// JSON as it is, byte for byte. On a terminal, characters that would control it are shown as escapes of JSON, which
+/// mean the same. Breaks when nothing reads it any more.
+pub fn document(json: &str) -> io::Result<ControlFlow<()>> {
+    let mut stdout = io::stdout().lock();
+    let shown = match stdout.is_terminal() {
+        true => escape(json),
+        false => Cow::Borrowed(json),
+    };
+    match stdout.write_all(shown.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(error) => Err(error),
+    }
+}
+
+fn escape(json: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| matches!(c, '\n' | '\r' | '\t') || text::is_harmless(c);
+    if json.chars().all(is_plain) {
+        return Cow::Borrowed(json);
+    }
+    let mut escaped = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        match is_plain(c) {
+            true => escaped.push(c),
+            false => escaped.push_str(&format!("\\u{:04x}", u32::from(c))),
+        }
+    }
+    Cow::Owned(escaped)
 }
 
 /// A line for the person who started the command. Nobody is left to tell when stderr is closed.
@@ -51,11 +85,11 @@ fn is_debugging() -> bool {
 }
 
 pub fn error(text: &str) {
-    note(&format!("{}: {text}", paint(BAD, "error")));
+    note(&format!("{}: {}", paint(BAD, "error"), text::clean(text)));
 }
 
 pub fn warning(text: &str) {
-    note(&format!("{}: {text}", paint(WARN, "warning")));
+    note(&format!("{}: {}", paint(WARN, "warning"), text::clean(text)));
 }
 
 /// Text in a style. `anstream` takes the style off again where colour is not wanted.
@@ -90,4 +124,18 @@ pub async fn confirm(question: &str) -> Option<bool> {
     });
     let answer = reading.await.ok()?.ok()?;
     Some(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_on_a_terminal_escapes_what_controls_it() {
+        assert_eq!(
+            escape("{\"a\":\"x\u{7f}\u{9b}\u{202e}é\"}\n"),
+            "{\"a\":\"x\\u007f\\u009b\\u202eé\"}\n"
+        );
+        assert!(matches!(escape("{}\n"), Cow::Borrowed(_)));
+    }
 }

@@ -1,7 +1,9 @@
-//! Tables as kubectl prints them: no lines, columns apart by three spaces, no blanks at the end.
+//! Tables as kubectl prints them: no lines, columns apart by three spaces, no blanks at the end. Cells are foreign text.
 
 use tabled::builder::Builder;
 use tabled::settings::{Padding, Style};
+
+use super::text;
 
 pub fn table<const N: usize>(
     header: [&str; N],
@@ -10,10 +12,28 @@ pub fn table<const N: usize>(
     let mut builder = Builder::default();
     builder.push_record(header);
     for row in rows {
-        builder.push_record(row.map(|cell| if cell.is_empty() { "-".to_string() } else { cell }));
+        builder.push_record(row.map(|cell| match cell.is_empty() {
+            true => "-".to_string(),
+            // also a line feed, which would make another row
+            false => text::clean(&cell.replace('\n', " ")),
+        }));
     }
     let text = builder.build().with(Style::empty()).with(Padding::new(0, 3, 0, 0)).to_string();
     text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
+}
+
+/// A table whose rows are cut at the width of the terminal. One that goes elsewhere is whole.
+pub fn fit(table: String) -> String {
+    let terminal = console::Term::stdout();
+    match terminal.size_checked() {
+        Some((_, columns)) if terminal.is_term() => cut(&table, columns.into()),
+        _ => table,
+    }
+}
+
+fn cut(table: &str, width: usize) -> String {
+    let lines = table.lines().map(|line| console::truncate_str(line, width, "…").into_owned());
+    lines.flat_map(|line| [line, "\n".to_string()]).collect()
 }
 
 #[cfg(test)]
@@ -27,5 +47,16 @@ mod tests {
             [["ralph".to_string(), "1/1".to_string()], ["é".to_string(), String::new()]],
         );
         assert_eq!(text, "PART    PODS\nralph   1/1\né       -\n");
+    }
+
+    #[test]
+    fn table_cell_of_foreign_text_makes_no_row_and_controls_nothing() {
+        let text = table(["A"], [["x\nforged   row\u{1b}[2J".to_string()]]);
+        assert_eq!(text, "A\nx forged   row\\u{1b}[2J\n");
+    }
+
+    #[test]
+    fn table_on_a_narrow_terminal_is_cut_at_its_width() {
+        assert_eq!(cut("abcdef\n日本語\n", 4), "abc…\n日…\n");
     }
 }

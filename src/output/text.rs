@@ -1,11 +1,53 @@
-//! What others said, made fit for a line of ours.
+//! Foreign text, made safe to print.
 
-/// On one line, whatever white space it has.
+/// On one line and safe for a terminal, whatever white space it has.
 pub fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    clean(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// The beginning of it, on one line.
+/// The beginning of it, on one line. Three points show that there is more.
 pub fn excerpt(text: &str, characters: usize) -> String {
-    one_line(text).chars().take(characters).collect()
+    let line = one_line(text);
+    if line.chars().count() <= characters {
+        return line;
+    }
+    line.chars().take(characters.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// Foreign text made safe for a terminal: white space but line feeds becomes a blank, and control characters, line
+/// separators and characters that change the direction of text are shown as escapes.
+pub fn clean(text: &str) -> String {
+    if text.chars().all(|c| c == '\n' || is_harmless(c)) {
+        return text.to_string();
+    }
+    let mut clean = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\n' => clean.push(c),
+            '\t' | '\r' => clean.push(' '),
+            c if is_harmless(c) => clean.push(c),
+            c => clean.extend(c.escape_unicode()),
+        }
+    }
+    clean
+}
+
+/// Whether a terminal shows the character and does nothing else.
+pub fn is_harmless(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_with_escapes_is_shown_and_not_obeyed() {
+        assert_eq!(clean("Eve\u{1b}[2J\u{7}"), "Eve\\u{1b}[2J\\u{7}");
+        assert_eq!(clean("a\u{202e}b\u{9b}c\u{7f}"), "a\\u{202e}b\\u{9b}c\\u{7f}");
+        assert_eq!(clean("Zoë 日本 😀\nnext\tcell\r"), "Zoë 日本 😀\nnext cell ");
+        assert_eq!(one_line("Two\nlines\u{1b}\rand\ttabs"), "Two lines\\u{1b} and tabs");
+        assert_eq!(excerpt(&"x".repeat(20_000), 80).chars().count(), 80);
+    }
 }

@@ -1,6 +1,6 @@
-//! Sends statements to the LRS and proves that they are stored. One thread reads or makes batches, a few
-//! tasks send them, one asks Elasticsearch for exactly the ids that were taken. Memory is that of the batches on
-//! their way, whatever their number.
+//! Sends statements to the LRS and verifies that they are stored. One thread reads or generates batches, a few tasks
+//! send them, and one asks Elasticsearch for exactly the statements that were accepted. Memory is that of the batches
+//! on their way, whatever their number.
 
 mod prove;
 mod retry;
@@ -45,8 +45,8 @@ pub struct Report {
     pub accepted: u64,
     /// The LRS had them, with the same content.
     pub already_there: u64,
-    pub refused: u64,
-    pub refusals: Vec<Refusal>,
+    pub rejected: u64,
+    pub rejections: Vec<Rejection>,
     /// Statements of the input that could not be read, so were not sent.
     pub unreadable: u64,
     pub faults: Vec<String>,
@@ -63,17 +63,23 @@ pub struct Proof {
     pub expected: u64,
     /// Some of those that are expected and not found.
     pub missing: Vec<Uuid>,
+    /// Statements that are found with other content than was sent.
+    pub differing: u64,
+    /// Some of these.
+    pub other_content: Vec<Uuid>,
+    /// Whether content was compared, and not ids alone. Generated statements need it not.
+    pub by_content: bool,
 }
 
 impl Proof {
     pub fn is_complete(&self) -> bool {
-        self.found == self.expected
+        self.found == self.expected && self.differing == 0
     }
 }
 
-/// A statement that the LRS does not take.
+/// A statement that is not stored.
 #[derive(Debug, Clone)]
-pub struct Refusal {
+pub struct Rejection {
     pub place: String,
     pub id: Uuid,
     pub status: u16,
@@ -83,7 +89,7 @@ pub struct Refusal {
 impl Report {
     /// True when every statement of the input is stored, as far as was asked.
     pub fn is_complete(&self) -> bool {
-        self.refused == 0
+        self.rejected == 0
             && self.unreadable == 0
             && self.proof.as_ref().is_none_or(|proof| proof.as_ref().is_ok_and(Proof::is_complete))
     }
@@ -92,13 +98,13 @@ impl Report {
         self.sent += sent.statements;
         self.accepted += sent.accepted;
         self.already_there += sent.already_there;
-        self.refused += sent.refusals.len() as u64;
-        let room = KEPT.saturating_sub(self.refusals.len());
-        self.refusals.extend(sent.refusals.into_iter().take(room));
+        self.rejected += sent.rejections.len() as u64;
+        let room = KEPT.saturating_sub(self.rejections.len());
+        self.rejections.extend(sent.rejections.into_iter().take(room));
     }
 }
 
-/// Sends everything the source has. Ends at the first batch that the LRS neither takes nor refuses.
+/// Sends everything the source has. Ends at the first batch that the LRS neither accepts nor rejects.
 pub async fn run(
     source: impl Source + Send + 'static,
     ralph: Ralph,
@@ -113,7 +119,8 @@ pub async fn run(
 
     let queue = Arc::new(Mutex::new(queue));
     let retry = Arc::new(Retry { patience: plan.patience, notify: plan.retrying });
-    let sender = Arc::new(Sender::new(ralph, Arc::clone(&retry)));
+    let elasticsearch = elasticsearch.map(Arc::new);
+    let sender = Arc::new(Sender::new(ralph, elasticsearch.clone(), Arc::clone(&retry)));
     let (results, mut settled) = mpsc::channel::<Result<Sent>>(plan.concurrency);
     let failed = Arc::new(watch::Sender::new(false));
     let mut tasks = tokio::task::JoinSet::new();

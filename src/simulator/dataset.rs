@@ -176,7 +176,7 @@ mod tests {
             ["answers.json", "statements-00.json.gz", "statements-01.json.gz"]
         );
         assert_eq!(written.len(), 3);
-        let inputs = Input::from_path(directory.path()).unwrap();
+        let inputs = Input::from_path(directory.path()).unwrap().inputs;
         let mut read = Reader::new(inputs, Limits::default(), jiff::Timestamp::UNIX_EPOCH);
         let mut made = Generated::new(7, 1500, 1000);
         let (mut from_files, mut from_seed) = (Batch::new(), Batch::new());

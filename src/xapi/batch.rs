@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::content::Content;
+
 /// What fills batches: a [`Reader`](super::reader::Reader) of files, or a generator of statements.
 pub trait Source {
     /// What can be wrong with a statement. A source that makes its statements has no faults.
     type Error: fmt::Display + fmt::Debug;
 
-    /// Replaces the batch's content by the next statements, and says whether there were any.
+    /// Replaces the batch's content by the next statements. False: there are no more.
     ///
     /// # Errors
     /// Names what was passed over; the next call goes on behind it.
@@ -26,6 +28,15 @@ pub struct Batch {
     body: Vec<u8>,
     entries: Vec<Entry>,
     sources: Vec<Arc<str>>,
+    conflicts: Vec<Conflict>,
+}
+
+/// A statement with the id of an earlier one of the run and other content. It is not in the batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    pub id: Uuid,
+    /// Where it stands, such as `data/x.json.gz: statement 17 (byte 20113)`.
+    pub place: String,
 }
 
 /// What is known of one statement of a batch.
@@ -35,6 +46,8 @@ pub struct Entry {
     /// Where the statement's bytes are in [`Batch::body`], without the comma that follows.
     pub range: Range<u32>,
     pub added: Added,
+    /// What it says, to compare with what is stored. Generated statements have none: their ids are enough.
+    pub content: Option<Content>,
     source: u32,
     position: Position,
 }
@@ -75,7 +88,12 @@ impl Entry {
 
 impl Default for Batch {
     fn default() -> Self {
-        Self { body: b"[]".to_vec(), entries: Vec::new(), sources: Vec::new() }
+        Self {
+            body: b"[]".to_vec(),
+            entries: Vec::new(),
+            sources: Vec::new(),
+            conflicts: Vec::new(),
+        }
     }
 }
 
@@ -90,6 +108,7 @@ impl Batch {
         self.body.extend_from_slice(b"[]");
         self.entries.clear();
         self.sources.clear();
+        self.conflicts.clear();
     }
 
     pub fn len(&self) -> usize {
@@ -115,16 +134,22 @@ impl Batch {
         &self.body[start as usize..end as usize]
     }
 
-    /// The JSON array of some neighbouring statements, to find out which of them a server refuses.
-    pub fn array(&self, entries: Range<usize>) -> Vec<u8> {
+    /// The JSON array of some statements, to find out which of them a server rejects.
+    pub fn array(&self, entries: &[usize]) -> Vec<u8> {
         let mut array = b"[".to_vec();
-        let entries = &self.entries[entries];
-        if let (Some(first), Some(last)) = (entries.first(), entries.last()) {
-            array
-                .extend_from_slice(&self.body[first.range.start as usize..last.range.end as usize]);
+        for &index in entries {
+            if array.len() > 1 {
+                array.push(b',');
+            }
+            array.extend_from_slice(self.statement(index));
         }
         array.push(b']');
         array
+    }
+
+    /// The statements that were left out because an earlier one of the run has their id and says something else.
+    pub fn conflicts(&self) -> &[Conflict] {
+        &self.conflicts
     }
 
     /// Says in words where a statement came from: `data/x.json.gz: statement 17 (byte 20113)`.
@@ -157,7 +182,27 @@ impl Batch {
         let range = start..self.offset();
         self.body.push(b']');
         let source = self.sources.len() as u32 - 1;
-        self.entries.push(Entry { id, range, added, source, position });
+        self.entries.push(Entry { id, range, added, content: None, source, position });
+    }
+
+    /// Sets what the last statement says.
+    pub(super) fn set_content(&mut self, content: Content) {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.content = Some(content);
+        }
+    }
+
+    /// Deletes the last statement.
+    pub(super) fn pop(&mut self) {
+        self.pop_into(&mut Vec::new());
+    }
+
+    /// Deletes the last statement and names it as a conflict.
+    pub(super) fn pop_conflict(&mut self) {
+        let Some(last) = self.entries.last() else { return };
+        let conflict = Conflict { id: last.id, place: self.place(self.entries.len() - 1) };
+        self.pop();
+        self.conflicts.push(conflict);
     }
 
     /// Takes the last statement out again, its bytes into `bytes`.
@@ -202,12 +247,13 @@ mod tests {
     }
 
     #[test]
-    fn a_range_of_entries_is_an_array_of_its_own() {
+    fn some_entries_are_an_array_of_their_own() {
         let batch = batch(&["{}", "{\"a\":1}", "{\"b\":2}"]);
-        assert_eq!(batch.array(1..3), b"[{\"a\":1},{\"b\":2}]");
-        assert_eq!(batch.array(0..1), b"[{}]");
-        assert_eq!(batch.array(2..2), b"[]");
-        assert_eq!(batch.array(0..3), batch.body());
+        assert_eq!(batch.array(&[1, 2]), b"[{\"a\":1},{\"b\":2}]");
+        assert_eq!(batch.array(&[0]), b"[{}]");
+        assert_eq!(batch.array(&[]), b"[]");
+        assert_eq!(batch.array(&[0, 1, 2]), batch.body());
+        assert_eq!(batch.array(&[0, 2]), b"[{},{\"b\":2}]");
         assert_eq!(batch.statement(1), b"{\"a\":1}");
     }
 

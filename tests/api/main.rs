@@ -17,6 +17,7 @@ mod render;
 mod seed;
 mod seed_faults;
 mod size;
+mod statements;
 mod status;
 mod terminal;
 mod uninstall;

@@ -51,7 +51,7 @@ fn every_form_of_input_arrives_whole_and_once() {
         seed(&machine, &lrs, name)
             .exits(0)
             .says_nothing()
-            .prints("2,500 of 2,500 statements taken: 2,500 sent, 0 already there, 0 refused");
+            .prints("2,500 of 2,500 statements accepted: 2,500 sent, 0 already there, 0 rejected");
         assert!(sent(&lrs) == ids(2500), "{name}: every statement should be sent once");
         assert_eq!(
             lrs.stored()[&id(7)],
@@ -68,21 +68,26 @@ fn standard_input_is_read_to_its_end() {
     machine
         .feed(&line, lines(&statements(1200)))
         .exits(0)
-        .prints("1,200 of 1,200 statements taken");
+        .prints("1,200 of 1,200 statements accepted");
     assert_eq!(sent(&lrs), ids(1200));
 }
 
 #[test]
-fn a_directory_is_read_without_what_is_not_statements() {
+fn seed_of_directory_reads_all_below_it_and_names_what_it_skips() {
     let (machine, lrs) = (machine(), Lrs::start());
-    let all = statements(30);
+    let all = statements(40);
     machine.write("data/a.json", array(&all[..10]));
-    machine.write("data/b.ndjson.gz", gzip(&lines(&all[10..20])));
-    machine.write("data/c.jsonl", lines(&all[20..]));
-    machine.write("data/answers.json", "{\"figures\": 1}");
+    machine.write("data/B.NDJSON.GZ", gzip(&lines(&all[10..20])));
+    machine.write("data/2026/c.jsonl", lines(&all[20..30]));
+    machine.write("data/answers.json", array(&all[30..]));
+    machine.write("data/2026/answers.json", "{\n  \"active_learners_per_day\": {}}");
     machine.write("data/notes.txt", "nothing");
-    seed(&machine, &lrs, "data").exits(0).prints("30 of 30 statements taken");
-    assert_eq!(sent(&lrs), ids(30));
+    seed(&machine, &lrs, "data")
+        .exits(0)
+        .prints("40 of 40 statements accepted")
+        .says("skipped: data/2026/answers.json: the expected results of generated statements\n")
+        .says("skipped: data/notes.txt: its name does not end in .json, .jsonl or .ndjson");
+    assert_eq!(sent(&lrs), ids(40));
 }
 
 #[test]
@@ -91,7 +96,7 @@ fn several_inputs_are_one_seed() {
     let all = statements(30);
     machine.write("a.json", array(&all[..10]));
     machine.write("b.json", array(&all[10..]));
-    seed(&machine, &lrs, "a.json b.json").exits(0).prints("30 of 30 statements taken");
+    seed(&machine, &lrs, "a.json b.json").exits(0).prints("30 of 30 statements accepted");
     assert_eq!(sent(&lrs), ids(30));
 }
 
@@ -123,7 +128,7 @@ fn a_second_run_finds_everything_there() {
     seed(&machine, &lrs, "a.json").exits(0).prints("1,500 sent, 0 already there");
     seed(&machine, &lrs, "a.json")
         .exits(0)
-        .prints("1,500 of 1,500 statements taken: 1,500 sent, 1,500 already there, 0 refused");
+        .prints("1,500 of 1,500 statements accepted: 1,500 sent, 1,500 already there, 0 rejected");
     assert_eq!(lrs.stored().len(), 1500);
 }
 
@@ -132,7 +137,7 @@ fn what_is_partly_there_is_completed() {
     let (machine, lrs) = (machine(), Lrs::start());
     lrs.has(&statements(300));
     machine.write("a.json", array(&statements(1000)));
-    seed(&machine, &lrs, "a.json").exits(0).prints("1,000 sent, 300 already there, 0 refused");
+    seed(&machine, &lrs, "a.json").exits(0).prints("1,000 sent, 300 already there, 0 rejected");
     assert_eq!(lrs.stored().len(), 1000);
 }
 
@@ -147,14 +152,14 @@ fn a_statement_without_id_and_time_is_there_when_it_comes_again() {
         })
         .collect();
     machine.write("bare.json", array(&bare));
-    seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 0 already there, 0 refused");
+    seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 0 already there, 0 rejected");
     let first = lrs.stored();
     assert_eq!(first.len(), 3);
     assert!(
         first.values().all(|statement| statement["timestamp"].is_string()),
         "each gets the time of the run: {first:?}"
     );
-    seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 3 already there, 0 refused");
+    seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 3 already there, 0 rejected");
     assert_eq!(lrs.stored(), first);
 }
 
@@ -163,7 +168,7 @@ fn generated_statements_are_the_same_in_every_run() {
     let (machine, lrs) = (machine(), Lrs::start());
     seed(&machine, &lrs, "--count 2345 --seed 3")
         .exits(0)
-        .prints("2,345 of 2,345 statements taken: 2,345 sent, 0 already there");
+        .prints("2,345 of 2,345 statements accepted: 2,345 sent, 0 already there");
     seed(&machine, &lrs, "--count 2345 --seed 3").exits(0).prints("2,345 already there");
     assert_eq!(lrs.stored().len(), 2345);
     let fields: BTreeSet<&str> = ["id", "timestamp", "actor", "verb", "object"].into();
@@ -182,8 +187,8 @@ fn the_report_as_json_counts_the_same() {
     let mut report = seed(&machine, &lrs, "a.json -o json").exits(0).says_nothing().json();
     assert!(report["seconds"].take().is_number());
     let expected = json!({
-        "apiVersion": "lastack/v1", "kind": "SeedReport", "sent": 10, "accepted": 6, "alreadyThere": 4, "refused": 0, "unreadable": 0,
-        "found": null, "missing": null, "complete": true, "seconds": null,
+        "apiVersion": "lastack/v1", "kind": "SeedReport", "sent": 10, "accepted": 6, "alreadyThere": 4, "rejected": 0, "unreadable": 0,
+        "found": null, "missing": null, "differing": null, "complete": true, "seconds": null,
     });
     assert_eq!(report, expected);
 }
@@ -195,11 +200,11 @@ fn in_a_stack_every_statement_is_looked_for_in_the_data_lake() {
         .run("seed --count 1200")
         .exits(0)
         .says_nothing()
-        .prints("1,200 of 1,200 statements stored: 1,200 sent, 0 already there, 0 refused, each found in Elasticsearch by its id");
+        .prints("1,200 of 1,200 statements stored: 1,200 sent, 0 already there, 0 rejected, each found in Elasticsearch by its id");
     lab.machine
         .run("seed --count 1200")
         .exits(0)
-        .prints("1,200 sent, 1,200 already there, 0 refused, each found");
+        .prints("1,200 sent, 1,200 already there, 0 rejected, each found");
     assert_eq!(lab.lrs.stored().len(), 1200);
 }
 
@@ -216,5 +221,62 @@ fn a_statement_that_the_lrs_took_and_the_data_lake_lost_is_named() {
         .prints("4 of 5 statements stored")
         .prints("1 not found in Elasticsearch")
         .says(&id(4))
-        .says("hint: the same command sends them again");
+        .says("hint: repeat the command to send them again");
+}
+
+#[test]
+fn seed_of_file_into_a_stack_verifies_content() {
+    let lab = MockedStack::installed();
+    lab.machine.write("a.json", array(&statements(2500)));
+    lab.machine
+        .run("seed a.json")
+        .exits(0)
+        .prints("2,500 of 2,500 statements stored: 2,500 sent, 0 already there, 0 rejected, each found in Elasticsearch with its content");
+}
+
+#[test]
+fn seed_of_statement_that_is_overwritten_names_it() {
+    let lab = MockedStack::installed();
+    lab.machine.write("a.json", array(&statements(5)));
+    // what the LRS answers before another sender overwrites a statement
+    lab.lrs.next([crate::support::server::Answer::ok(json!(ids(5)))]);
+    let mut stored = statements(5);
+    stored[2]["verb"]["id"] = json!("http://example.org/other");
+    lab.lrs.has(&stored);
+    lab.machine
+        .run("seed a.json")
+        .exits(1)
+        .prints("4 of 5 statements stored")
+        .prints("1 with other content in Elasticsearch")
+        .says(&id(2));
+}
+
+#[test]
+fn seed_of_two_statements_with_one_id_rejects_the_second() {
+    let mut other = statement(3);
+    other["verb"]["id"] = json!("http://example.org/other");
+    for concurrency in [1, 4] {
+        let (machine, lrs) = (machine(), Lrs::start());
+        let all = statements(2000);
+        machine.write("a.json", array(&all));
+        // in another batch, another file, and together with a repetition
+        machine.write("b.ndjson", lines(&[statement(3), other.clone()]));
+        seed(&machine, &lrs, &format!("a.json b.ndjson --batch 100 --concurrency {concurrency}"))
+            .exits(1)
+            .prints("2,000 of 2,001 statements accepted: 2,001 sent, 0 already there, 1 rejected")
+            .says("rejected: b.ndjson: statement 2 (byte ")
+            .says(&format!("(id {}): 409 an earlier statement of this run has the same id", id(3)));
+        assert_eq!(sent(&lrs), ids(2000), "each id is sent once");
+        assert_eq!(lrs.stored()[&id(3)], statement(3), "the first statement stays");
+    }
+}
+
+#[test]
+fn seed_of_statement_that_the_lrs_normalised_is_there_when_it_comes_again() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    let mut sent = statement(1);
+    sent["actor"]["mbox"] = json!("mailto:learner-1@EXAMPLE.org");
+    lrs.has(&[statement(1)]);
+    machine.write("a.json", array(&[sent]));
+    seed(&machine, &lrs, "a.json").exits(0).prints("1 sent, 1 already there, 0 rejected");
 }

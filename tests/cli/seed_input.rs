@@ -37,7 +37,7 @@ fn an_input_without_statements_is_named_with_its_fault() {
 fn the_statements_before_a_fault_are_sent_and_the_fault_is_the_exit_code() {
     let whole = array(&statements(5));
     let (ended, stored) = seed("cut.json", &whole[..whole.len() - 10]);
-    ended.exits(1).says("not read: cut.json: statement 5").prints("4 of 5 statements taken");
+    ended.exits(1).says("not read: cut.json: statement 5").prints("4 of 5 statements accepted");
     assert_eq!(stored, 4);
 }
 
@@ -54,7 +54,7 @@ fn a_line_that_is_not_json_is_named() {
     let text = lines(&statements(3)).replacen('\n', "\n{\"id\": oops}\n", 1);
     let (ended, stored) = seed("lines.ndjson", text);
     ended.exits(1).says("not read: lines.ndjson: statement 2").says("not JSON at byte");
-    assert!(stored >= 1, "what comes before it is sent");
+    assert_eq!(stored, 3, "every other line is sent");
 }
 
 #[test]
@@ -68,4 +68,22 @@ fn a_file_that_is_named_and_not_there_stops_before_anything_is_sent() {
     ));
     ended.exits(2).says("absent.json: cannot be opened");
     assert_eq!(lrs.server.requests().len(), 0, "nothing is sent when an input is missing");
+}
+
+#[test]
+fn seed_of_lines_with_nan_or_a_torn_one_goes_on_at_the_next() {
+    for wrong in ["{\"id\": NaN}", "{\"id\": \"torn", "{\"actor\": [{\"name\":"] {
+        let text = lines(&statements(5)).replacen('\n', &format!("\n{wrong}\n"), 2);
+        let (ended, stored) = seed("lines.ndjson", text);
+        ended.exits(1).prints("5 of 7 statements accepted").says("2 could not be read");
+        assert_eq!(stored, 5, "{wrong}");
+    }
+}
+
+#[test]
+fn seed_of_array_that_is_not_json_says_how_much_was_not_read() {
+    let text = array(&statements(5)).replacen("},{\"actor", "},{\"x\":NaN,\"actor", 1);
+    let (ended, stored) = seed("a.json", text);
+    ended.exits(1).says("not read: a.json: statement 2").says(" bytes were not read");
+    assert_eq!(stored, 1);
 }

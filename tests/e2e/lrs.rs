@@ -33,7 +33,7 @@ fn statements_from_standard_input_arrive_and_a_bad_one_keeps_no_good_one_out() {
     let bad = good(9).replace(r#""homePage":"https://example.org","#, "");
     let lines = format!("{}\n{bad}\n{}\n", good(1), good(2));
     let ended = lrs().run("kubectl-lastack", &["seed", "-"], &lines);
-    ended.exits(1).shows("2 of 3 statements stored").shows("refused: standard input: statement 2");
+    ended.exits(1).shows("2 of 3 statements stored").shows("rejected: standard input: statement 2");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn an_lrs_that_dies_while_it_is_fed_loses_nothing_and_stores_nothing_twice() {
     lrs().kubectl("delete pod -l app.kubernetes.io/instance=lrs --force --grace-period=0");
     let report = Ended::of("seed while the LRS dies", seed).good().json();
     assert_eq!(
-        (&report["sent"], &report["found"], &report["refused"]),
+        (&report["sent"], &report["found"], &report["rejected"]),
         (&8_000.into(), &8_000.into(), &0.into()),
         "{report}"
     );

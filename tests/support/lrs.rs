@@ -30,7 +30,9 @@ struct Faults {
     always: Option<Answer>,
     /// Ids of statements that do not validate.
     invalid: HashSet<String>,
-    /// Bodies longer than this are refused.
+    /// Ids of statements at which the LRS's own code fails.
+    crashes: HashSet<String>,
+    /// Bodies longer than this are rejected.
     limit: Option<usize>,
 }
 
@@ -56,7 +58,11 @@ impl Lrs {
             let (store, faults) = (Arc::clone(&store), Arc::clone(&faults));
             Server::start(move |request| {
                 let faults = &mut *faults.lock().expect("the faults");
-                match faults.next.pop_front().or_else(|| faults.always.clone()) {
+                let next = match request.path.as_str() {
+                    "/__heartbeat__" => None,
+                    _ => faults.next.pop_front(),
+                };
+                match next.or_else(|| faults.always.clone()) {
                     Some(fault) => fault,
                     None if request.path != "/__heartbeat__" && !knows(request) => {
                         Answer::Json(401, json!({"detail": "Invalid authentication credentials"}))
@@ -73,7 +79,7 @@ impl Lrs {
         format!("{}/xAPI", self.server.url())
     }
 
-    /// Answers the next requests so, whatever they are.
+    /// Answers the next requests so, whatever they are but heartbeats.
     pub fn next(&self, answers: impl IntoIterator<Item = Answer>) -> &Self {
         self.faults().next.extend(answers);
         self
@@ -87,6 +93,12 @@ impl Lrs {
 
     pub fn finds_invalid(&self, id: &str) -> &Self {
         self.faults().invalid.insert(id.into());
+        self
+    }
+
+    /// Answers 500 to every batch with this statement, and is well.
+    pub fn crashes_at(&self, id: &str) -> &Self {
+        self.faults().crashes.insert(id.into());
         self
     }
 
@@ -164,6 +176,9 @@ fn answer(request: &Request, store: &Store, faults: &Faults) -> Answer {
     }
 }
 
+/// Stands in stored statements for half a surrogate pair, which no Rust string can hold.
+pub const HALF_PAIR: &str = "<half a pair>";
+
 /// What a query may name. Ralph rejects everything else.
 const PARAMETERS: [&str; 12] = [
     "statementId",
@@ -202,6 +217,10 @@ fn page(query: &str, store: &BTreeMap<String, Value>) -> Answer {
             && parameters.get("since").is_none_or(|since| at > time(since))
             && parameters.get("until").is_none_or(|until| at <= time(until))
     };
+    // half a surrogate pair in a statement breaks every page that it is on
+    if store.values().filter(selected).any(|statement| statement.to_string().contains(HALF_PAIR)) {
+        return Answer::text(500, "Internal Server Error");
+    }
     let limit = parameters.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(100);
     let offset: usize =
         parameters.get("search_after").and_then(|offset| offset.parse().ok()).unwrap_or_default();
@@ -226,15 +245,23 @@ fn page(query: &str, store: &BTreeMap<String, Value>) -> Answer {
 /// What Ralph makes of a batch.
 fn take(batch: &Value, store: &mut BTreeMap<String, Value>, faults: &Faults) -> Answer {
     let statements = batch.as_array().expect("a batch is an array");
-    if let Some(place) =
-        statements.iter().position(|statement| faults.invalid.contains(id(statement)))
-    {
+    if statements.iter().any(|statement| faults.crashes.contains(id(statement))) {
+        return Answer::text(500, "Internal Server Error");
+    }
+    let invalid: Vec<Value> = statements
+        .iter()
+        .enumerate()
+        .filter(|(_, statement)| faults.invalid.contains(id(statement)))
+        .map(|(place, statement)| {
+            json!({"type": "missing", "loc": ["body", "list[LaxStatement]", place, "verb"], "msg": "Field required", "input": statement})
+        })
+        .collect();
+    if !invalid.is_empty() {
         // Ralph tried one statement first, then an array, tells of both, and sends the whole input back
         let as_one = json!({"type": "model_attributes_type", "loc": ["body", "LaxStatement"], "input": batch,
                             "msg": "Input should be a valid dictionary or object to extract fields from"});
-        let in_array = json!({"type": "missing", "loc": ["body", "list[LaxStatement]", place, "verb"],
-                              "msg": "Field required", "input": statements[place]});
-        return Answer::Json(422, json!({"detail": [as_one, in_array]}));
+        let detail: Vec<Value> = [as_one].into_iter().chain(invalid).collect();
+        return Answer::Json(422, json!({"detail": detail}));
     }
     let ids: HashSet<&str> = statements.iter().map(id).collect();
     if ids.len() < statements.len() {

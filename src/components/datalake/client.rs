@@ -4,11 +4,14 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cluster::http::{Answer, HttpClient};
 use crate::error::Failure;
+use crate::xapi::content::Content;
+use crate::xapi::surrogates;
 
 /// The index that holds the statements.
 pub const INDEX: &str = "statements";
@@ -74,6 +77,15 @@ impl Elasticsearch {
         Ok(all.as_object().and_then(|indices| indices.values().next().cloned()))
     }
 
+    /// Whether the index of statements is absent or has a block, so that nothing can be stored.
+    pub async fn is_closed(&self) -> Result<bool> {
+        let Some(index) = self.index(INDEX).await? else { return Ok(true) };
+        let settings = index["settings"].as_object().into_iter().flatten();
+        Ok(settings.into_iter().any(|(name, value)| {
+            name.starts_with("index.blocks.") && (value == "true" || value == true)
+        }))
+    }
+
     pub async fn create_index(&self, name: &str, body: &Value) -> Result<()> {
         self.ask(Method::PUT, &format!("/{name}"), Some(body)).await.map(drop)
     }
@@ -129,7 +141,45 @@ impl Elasticsearch {
         answer["count"].as_u64().context("`_count` gave no count")
     }
 
-    /// Takes one statement away, also from every search and count that follows.
+    /// What these statements (few enough for one response) say, in no order. Those that a search does not find are
+    /// left out.
+    pub async fn contents_of(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, Content)>> {
+        let query = json!({"query": {"ids": {"values": ids}}, "size": ids.len()});
+        let answer = self.ask(Method::POST, &format!("/{INDEX}/_search"), Some(&query)).await?;
+        let found: Found<'_> =
+            serde_json::from_slice(&answer.body).context("a search gave no hits")?;
+        let contents = found.hits.hits.iter();
+        Ok(contents
+            .filter_map(|hit| {
+                Some((hit.id.parse().ok()?, Content::of(hit.source?.get().as_bytes())))
+            })
+            .collect())
+    }
+
+    /// Those of the newest statements, as many as in a page of the LRS, that have half a surrogate pair. The LRS fails
+    /// at a page with one of them.
+    pub async fn unreadable(&self) -> Result<Vec<String>> {
+        let query = json!({"size": 100, "sort": [{"timestamp": {"order": "desc"}}]});
+        let answer = self.ask(Method::POST, &format!("/{INDEX}/_search"), Some(&query)).await?;
+        let found: Found<'_> =
+            serde_json::from_slice(&answer.body).context("a search gave no hits")?;
+        let damaged = found.hits.hits.iter().filter(|hit| {
+            hit.source.is_some_and(|source| surrogates::lone(source.get().as_bytes()).is_some())
+        });
+        Ok(damaged.map(|hit| hit.id.to_string()).collect())
+    }
+
+    /// Deletes one statement, also from every search and count that follows. False: there is none with this id.
+    pub async fn delete_if_there(&self, id: Uuid) -> Result<bool> {
+        let path = format!("/{INDEX}/_doc/{id}?refresh=true");
+        let answer = self.http.send(Method::DELETE, &path, Bytes::new()).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(false);
+        }
+        expect_success("DELETE", &path, answer).map(|_| true)
+    }
+
+    /// Deletes one statement, also from every search and count that follows.
     pub async fn delete(&self, id: Uuid) -> Result<()> {
         self.ask(Method::DELETE, &format!("/{INDEX}/_doc/{id}?refresh=true"), None).await.map(drop)
     }
@@ -157,29 +207,51 @@ fn expect_success(method: &str, path: &str, answer: Answer) -> Result<Answer> {
         .ok()
         .and_then(|body| Some(body.pointer("/error/reason")?.as_str()?.to_string()))
         .unwrap_or_else(|| answer.excerpt());
-    let refusal = Refusal { status: answer.status, asked: format!("{method} {path}"), reason };
+    let rejection = Rejection { status: answer.status, asked: format!("{method} {path}"), reason };
     Err(match answer.status {
-        StatusCode::UNAUTHORIZED => Failure::failed(refusal.to_string())
+        StatusCode::UNAUTHORIZED => Failure::failed(rejection.to_string())
             .hint("its operator takes up to a minute to accept a new password; try again then")
-            .because(refusal)
+            .because(rejection)
             .into(),
-        _ => refusal.into(),
+        _ => rejection.into(),
     })
+}
+
+/// What a search finds, with the documents as they are.
+#[derive(Deserialize)]
+struct Found<'a> {
+    #[serde(borrow)]
+    hits: Hits<'a>,
+}
+
+#[derive(Deserialize)]
+struct Hits<'a> {
+    #[serde(borrow)]
+    hits: Vec<Hit<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Hit<'a> {
+    #[serde(rename = "_id")]
+    id: String,
+    #[serde(rename = "_source", borrow, default)]
+    source: Option<&'a RawValue>,
 }
 
 /// An answer that is not what was asked for.
 #[derive(Debug, thiserror::Error)]
 #[error("Elasticsearch answered {} to {asked}: {reason}", status.as_u16())]
-struct Refusal {
+struct Rejection {
     status: StatusCode,
     asked: String,
     reason: String,
 }
 
-/// Whether the same question would be refused again: not by one that is only busy.
-pub fn is_refusal(error: &anyhow::Error) -> bool {
-    let refusal = error.chain().find_map(|cause| cause.downcast_ref::<Refusal>());
+/// Whether the same request would be rejected again: not by a server that is only busy.
+pub fn is_rejection(error: &anyhow::Error) -> bool {
+    let rejection = error.chain().find_map(|cause| cause.downcast_ref::<Rejection>());
     let is_busy =
         |status| matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
-    refusal.is_some_and(|refusal| refusal.status.is_client_error() && !is_busy(refusal.status))
+    rejection
+        .is_some_and(|rejection| rejection.status.is_client_error() && !is_busy(rejection.status))
 }

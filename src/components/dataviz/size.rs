@@ -16,7 +16,7 @@ use crate::cluster::object::{self, ObjectRef};
 use crate::cluster::steps::Step;
 use crate::cluster::wait::State;
 use crate::cluster::{jobs, pods};
-use crate::components::datalake::client::{Elasticsearch, is_refusal};
+use crate::components::datalake::client::{Elasticsearch, is_rejection};
 use crate::components::datalake::{self, SIZES, compared, index_by_hand};
 use crate::components::remains::kind;
 use crate::engine::{
@@ -210,7 +210,7 @@ impl Resource<Stack> for SizeMeasurement {
         }
         let index = match datalake::client(stack).await?.index(SIZES).await {
             // roles that are new say so for a while
-            Err(error) if is_refusal(&error) => None,
+            Err(error) if is_rejection(&error) => None,
             found => found?,
         };
         let Some(index) = index else { return Ok(Observation::Missing(format!("index {SIZES}"))) };

@@ -1,5 +1,7 @@
 //! The LRS: storing statements and asking whether it is well.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
@@ -11,6 +13,9 @@ use uuid::Uuid;
 
 use crate::cluster::http::{Account, Answer, HttpClient};
 use crate::error::Failure;
+use crate::output::text;
+
+use super::validation;
 
 const XAPI_VERSION: HeaderName = HeaderName::from_static("x-experience-api-version");
 
@@ -23,10 +28,15 @@ pub struct Ralph {
 /// What the LRS made of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Taken. The number of statements that were new to it.
+    /// Accepted. The number of statements that were new to it.
     Stored { new: usize },
-    /// Refused as a whole; sending the same again gives the same answer.
-    Refused { status: u16, reason: String },
+    /// Rejected as a whole. The same request gets the same response.
+    Rejected {
+        status: u16,
+        reason: String,
+        /// The reason for each statement at fault, by its index in the batch. Empty when the LRS names none.
+        statements: BTreeMap<usize, String>,
+    },
     /// Not decided: some of it may be stored. Sending the same again is safe.
     Unclear { status: u16, reason: String },
 }
@@ -72,6 +82,19 @@ impl Ralph {
         self.http.get("/__heartbeat__").await
     }
 
+    /// Whether the LRS is well, so that a server error is due to the request. Where there is no heartbeat, a query
+    /// decides.
+    ///
+    /// # Errors
+    /// When there is no response.
+    pub async fn is_well(&self) -> Result<bool> {
+        let heartbeat = self.heartbeat().await?;
+        if heartbeat.status != StatusCode::NOT_FOUND {
+            return Ok(heartbeat.status.is_success());
+        }
+        Ok(self.http.get(&format!("{}?limit=1", self.statements)).await?.status.is_success())
+    }
+
     /// A page of the statements that a query selects, and where the next one is.
     pub async fn page(&self, place: &Place) -> Result<(Vec<Box<RawValue>>, Option<Place>)> {
         #[derive(Deserialize)]
@@ -85,11 +108,17 @@ impl Ralph {
         };
         let answer = self.http.get(&path).await?;
         if !answer.status.is_success() {
-            let status = answer.status.as_u16();
-            return Err(Failure::failed(format!(
-                "the LRS answered {status} to a query: {}",
-                reason(&answer)
-            ))
+            let status = answer.status;
+            let reason = reason(&answer);
+            let failure = Failure::failed(format!(
+                "the LRS answered {} to a query: {reason}",
+                status.as_u16()
+            ));
+            return Err(match status.is_server_error() {
+                true => failure
+                    .hint("`kubectl lastack status` names statements that the LRS cannot return"),
+                false => failure,
+            }
             .into());
         }
         let page: Page = answer.json()?;
@@ -126,27 +155,44 @@ fn judge(answer: &Answer) -> Verdict {
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
             Verdict::Unclear { status, reason: reason(answer) }
         }
-        code if code.is_client_error() => Verdict::Refused { status, reason: reason(answer) },
+        code if code.is_client_error() => {
+            let (reason, statements) = reasons(answer);
+            Verdict::Rejected { status, reason, statements }
+        }
+        code if code.is_redirection() => {
+            let place = answer.headers.get(http::header::LOCATION);
+            let place = place.and_then(|place| place.to_str().ok()).unwrap_or("another address");
+            let reason = format!("redirected to {}", text::one_line(place));
+            Verdict::Rejected { status, reason, statements: BTreeMap::new() }
+        }
         _ => Verdict::Unclear { status, reason: reason(answer) },
     }
 }
 
 /// The LRS's reason in one line. A validation error echoes the whole input, which is left out.
 fn reason(answer: &Answer) -> String {
-    let Ok(body) = answer.json::<Value>() else { return answer.excerpt() };
-    match &body["detail"] {
-        Value::String(detail) => detail.clone(),
-        Value::Array(errors) => errors.first().map_or_else(String::new, |error| {
-            let place: Vec<String> = error["loc"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_string))
-                .collect();
-            format!("{} at {}", error["msg"].as_str().unwrap_or("invalid"), place.join("."))
-        }),
-        _ => answer.excerpt(),
+    reasons(answer).0
+}
+
+/// The reason for the whole request, and for each statement that the LRS names.
+fn reasons(answer: &Answer) -> (String, BTreeMap<usize, String>) {
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        detail: &'a RawValue,
     }
+    let Ok(Body { detail }) = serde_json::from_slice(&answer.body) else {
+        return (answer.excerpt(), BTreeMap::new());
+    };
+    if let Ok(detail) = serde_json::from_str::<String>(detail.get()) {
+        return (text::one_line(&detail), BTreeMap::new());
+    }
+    let statements = validation::reasons(detail.get());
+    let reason = match statements.first_key_value() {
+        Some((_, reason)) => reason.clone(),
+        None => validation::whole(detail.get()).unwrap_or_else(|| answer.excerpt()),
+    };
+    (reason, statements)
 }
 
 #[cfg(test)]
@@ -167,7 +213,7 @@ mod tests {
         assert_eq!(judge(&answer(204, "")), Verdict::Stored { new: 0 });
         assert!(matches!(
             judge(&answer(409, r#"{"detail":"Differing statements already exist"}"#)),
-            Verdict::Refused { status: 409, .. }
+            Verdict::Rejected { status: 409, .. }
         ));
         assert!(matches!(judge(&answer(500, "oops")), Verdict::Unclear { status: 500, .. }));
         assert!(matches!(judge(&answer(429, "")), Verdict::Unclear { .. }));
@@ -175,11 +221,15 @@ mod tests {
     }
 
     #[test]
-    fn a_validation_error_is_shown_without_the_echo_of_the_batch() {
-        let body = r#"{"detail":[{"type":"missing","loc":["body",3,"verb"],"msg":"Field required","input":{"secret":"x"}}]}"#;
+    fn validation_error_names_each_statement_without_the_echo_of_the_batch() {
+        let body = r#"{"detail":[{"type":"missing","loc":["body","list[LaxStatement]",3,"verb"],"msg":"Field required","input":{"secret":"x"}}]}"#;
         assert_eq!(
             judge(&answer(422, body)),
-            Verdict::Refused { status: 422, reason: "Field required at body.3.verb".into() }
+            Verdict::Rejected {
+                status: 422,
+                reason: "verb: Field required".into(),
+                statements: BTreeMap::from([(3, "verb: Field required".into())]),
+            }
         );
     }
 }

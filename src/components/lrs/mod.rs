@@ -4,10 +4,11 @@ mod accounts;
 mod answers;
 pub mod client;
 mod release;
+mod validation;
 
 use anyhow::Result;
 use async_trait::async_trait;
-use futures::future::join4;
+use futures::future::{join, join4};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
@@ -19,6 +20,7 @@ use crate::cluster::helm::Install;
 use crate::cluster::http::Account;
 use crate::cluster::{endpoint, secrets};
 use crate::engine::{Node, Observation};
+use crate::error;
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
 use crate::stack::profiles::{Profile, ReplicaSize};
@@ -29,7 +31,7 @@ use super::model::{Component, Credential, Declaration, Exposure, Health, failed,
 use super::remains::{Kinds, kind};
 
 use accounts::USER;
-use client::Ralph;
+use client::{Place, Ralph};
 
 pub use accounts::{MOODLE, moodle_account};
 pub use answers::probe;
@@ -91,20 +93,21 @@ impl Component for Lrs {
     }
 
     async fn health(&self, stack: &Stack) -> Health {
-        let (runs, pods, answers, closed) = join4(
+        let (runs, pods, answers, data) = join4(
             super::release::runs(stack, RELEASE),
             super::release::pods(stack, NAME),
             probe(stack),
-            datalake::why_nothing_is_stored(stack),
+            join(datalake::why_nothing_is_stored(stack), unreadable(stack)),
         )
         .await;
         if matches!(runs, Observation::Missing(_)) {
             return Health::not_installed();
         }
         // neither of the two that were asked looks at what the index takes; why it takes nothing is in the row of the data lake
-        let data = match (&answers, closed) {
-            (Ok(_), Ok(None)) => Some(Observation::Equal("takes statements".into())),
-            (Ok(_), Ok(Some(_))) => Some(fault("can store no statements")),
+        let data = match (&answers, data) {
+            (Ok(_), (Ok(Some(_)), _)) => Some(fault("can store no statements")),
+            (Ok(_), (_, Some(why))) => Some(fault(why)),
+            (Ok(_), (Ok(None), None)) => Some(Observation::Equal("takes statements".into())),
             _ => None,
         };
         Health {
@@ -136,6 +139,27 @@ impl Component for Lrs {
     async fn page(&self, _: &Stack) -> Result<String> {
         Ok("/__heartbeat__".into())
     }
+}
+
+/// Why the newest statements cannot be read. None when they can, or when the LRS does not answer at all.
+async fn unreadable(stack: &Stack) -> Option<String> {
+    let ralph = client(stack).await.ok()?;
+    let error = ralph.page(&Place::Query("limit=100".into())).await.err()?;
+    if !ralph.is_well().await.ok()? {
+        return None;
+    }
+    let found = match datalake::client(stack).await {
+        Ok(elasticsearch) => elasticsearch.unreadable().await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    Some(match found.first() {
+        Some(id) => {
+            format!(
+                "cannot read statement {id}: `kubectl lastack statements delete {id}` deletes it"
+            )
+        }
+        None => format!("cannot read the newest statements: {}", error::one_line(&error)),
+    })
 }
 
 /// The address inside the cluster.

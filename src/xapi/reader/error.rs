@@ -1,4 +1,4 @@
-//! What can be wrong with an input, said so that a person finds the place.
+//! What can be wrong with an input, with the place of each fault.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ pub struct ReadError {
     pub position: Option<Position>,
     #[source]
     pub problem: Problem,
+    /// Bytes of the input that were passed over because of it. 0: nothing beside the statement.
+    pub unread: u64,
 }
 
 impl fmt::Display for ReadError {
@@ -23,7 +25,12 @@ impl fmt::Display for ReadError {
         if let Some(position) = self.position {
             write!(f, "{position}: ")?;
         }
-        write!(f, "{}", self.problem)
+        write!(f, "{}", self.problem)?;
+        match self.unread {
+            0 => Ok(()),
+            1 => f.write_str("; 1 byte was not read"),
+            bytes => write!(f, "; {} bytes were not read", crate::output::units::count(bytes)),
+        }
     }
 }
 
@@ -53,6 +60,8 @@ pub enum Problem {
     TooLarge(usize),
     #[error("the text is not UTF-8 at byte {0}")]
     NotUtf8(u64),
+    #[error("the text has half a surrogate pair at byte {0}")]
+    LoneSurrogate(u64),
     #[error("not a statement: {0}")]
     NotAStatement(String),
 }

@@ -11,8 +11,11 @@ use super::error::{Problem, ReadError};
 
 /// The file beside the statements of a written data set that holds the figures of them.
 pub const ANSWERS_FILE: &str = "answers.json";
-/// Endings of the files that are taken out of a directory; each may be followed by `.gz`.
+/// Endings of the files that are read from a directory, in any case. Each may be followed by `.gz`.
 const ENDINGS: [&str; 3] = [".json", ".jsonl", ".ndjson"];
+
+/// The first key of that file.
+const EXPECTED_RESULTS: &[u8] = b"\"active_learners_per_day\"";
 
 const READ_AHEAD: usize = 64 << 10;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -32,27 +35,43 @@ pub struct Opened {
     pub compressed: bool,
 }
 
+/// What a path stands for.
+#[derive(Default)]
+pub struct Inputs {
+    pub inputs: Vec<Input>,
+    /// What is in a directory and is not read.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A file or a directory that is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    pub path: PathBuf,
+    pub reason: &'static str,
+}
+
 impl Input {
-    /// The inputs that a path stands for: standard input for `-`, a directory's statement files in the order
-    /// of their names (not those of its subdirectories, and not the answers of a written data set), or the file.
-    pub fn from_path(path: &Path) -> Result<Vec<Self>, ReadError> {
+    /// The inputs that a path stands for: standard input for `-`, the file, or all statement files of a directory and
+    /// its subdirectories in the order of their paths.
+    ///
+    /// # Errors
+    /// When the path or a directory below it cannot be read, or has no statement file.
+    pub fn from_path(path: &Path) -> Result<Inputs, ReadError> {
+        let one = |input| Ok(Inputs { inputs: vec![input], skipped: Vec::new() });
         if path.as_os_str() == "-" {
-            return Ok(vec![Self::Stdin]);
+            return one(Self::Stdin);
         }
-        let fault = |problem| ReadError {
-            source_name: path.display().to_string().into(),
-            position: None,
-            problem,
-        };
-        if !fs::metadata(path).map_err(|error| fault(Problem::Open(error)))?.is_dir() {
-            return Ok(vec![Self::File(path.to_owned())]);
+        if !fs::metadata(path).map_err(|error| fault(path, Problem::Open(error)))?.is_dir() {
+            return one(Self::File(path.to_owned()));
         }
-        let files = statement_files(path).map_err(|error| fault(Problem::Open(error)))?;
-        if files.is_empty() {
+        let mut found = Inputs::default();
+        let mut above = Vec::new();
+        walk(path, &mut above, &mut found)?;
+        if found.inputs.is_empty() {
             let endings = ENDINGS.map(|ending| format!("{ending}, {ending}.gz")).join(", ");
-            return Err(fault(Problem::EmptyDirectory(endings)));
+            return Err(fault(path, Problem::EmptyDirectory(endings)));
         }
-        Ok(files.into_iter().map(Self::File).collect())
+        Ok(found)
     }
 
     /// The name that errors show.
@@ -66,7 +85,12 @@ impl Input {
 
     pub(super) fn open(self) -> Result<Opened, ReadError> {
         let name = self.name();
-        let fault = |problem| ReadError { source_name: Arc::clone(&name), position: None, problem };
+        let fault = |problem| ReadError {
+            source_name: Arc::clone(&name),
+            position: None,
+            problem,
+            unread: 0,
+        };
         let mut bytes: Box<dyn Read + Send> = match self {
             Self::File(path) => {
                 Box::new(File::open(path).map_err(|error| fault(Problem::Open(error)))?)
@@ -91,21 +115,69 @@ impl Input {
     }
 }
 
-fn statement_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let plain = name.strip_suffix(".gz").unwrap_or(&name);
-        if ENDINGS.iter().any(|ending| plain.ends_with(ending))
-            && plain != ANSWERS_FILE
-            && path.is_file()
-        {
-            files.push(path);
+fn fault(path: &Path, problem: Problem) -> ReadError {
+    let source_name = path.display().to_string().into();
+    ReadError { source_name, position: None, problem, unread: 0 }
+}
+
+/// Adds the files of a directory and those below it. `above` are the directories that lead to it, links resolved.
+fn walk(directory: &Path, above: &mut Vec<PathBuf>, found: &mut Inputs) -> Result<(), ReadError> {
+    let fault = |error| fault(directory, Problem::Open(error));
+    let real = fs::canonicalize(directory).map_err(fault)?;
+    if above.contains(&real) {
+        found.skipped.push(skipped(directory, "the link leads to a directory above it"));
+        return Ok(());
+    }
+    above.push(real);
+    let entries: Result<Vec<_>, _> = fs::read_dir(directory).map_err(fault)?.collect();
+    let mut paths: Vec<PathBuf> =
+        entries.map_err(fault)?.into_iter().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        match why_not(&path) {
+            Some(reason) => found.skipped.push(skipped(&path, reason)),
+            None if path.is_dir() => walk(&path, above, found)?,
+            None => found.inputs.push(Input::File(path)),
         }
     }
-    files.sort();
-    Ok(files)
+    above.pop();
+    Ok(())
+}
+
+fn skipped(path: &Path, reason: &'static str) -> Skipped {
+    Skipped { path: path.to_owned(), reason }
+}
+
+/// Why something in a directory is not read.
+fn why_not(path: &Path) -> Option<&'static str> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    if name == "__macosx" || name.starts_with("._") {
+        return Some("metadata of macOS");
+    }
+    if name.starts_with('.') {
+        return Some("hidden");
+    }
+    if path.is_dir() {
+        return None;
+    }
+    let plain = name.strip_suffix(".gz").unwrap_or(&name);
+    if !ENDINGS.iter().any(|ending| plain.ends_with(ending)) {
+        return Some("its name does not end in .json, .jsonl or .ndjson, with or without .gz");
+    }
+    if !path.is_file() {
+        return Some("not a file");
+    }
+    if name == ANSWERS_FILE && holds_expected_results(path) {
+        return Some("the expected results of generated statements");
+    }
+    None
+}
+
+/// Whether the file is what `seed --write` makes beside the statements.
+fn holds_expected_results(path: &Path) -> bool {
+    let mut begin = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(256).read_to_end(&mut begin));
+    read.is_ok() && memchr::memmem::find(&begin, EXPECTED_RESULTS).is_some()
 }
 
 #[cfg(test)]
@@ -113,18 +185,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_gives_its_statement_files_in_order() {
+    fn directory_is_read_with_its_subdirectories_and_what_is_skipped_is_named() {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["b.json.gz", "a.ndjson", "c.jsonl", "README.md", "answers.json"] {
+        fs::create_dir_all(directory.path().join("2026/d.json")).unwrap();
+        fs::create_dir_all(directory.path().join("__MACOSX")).unwrap();
+        for name in ["b.json.gz", "a.NDJSON", "c.jsonl", "2026/x.Json", "answers.json"] {
             fs::write(directory.path().join(name), "").unwrap();
         }
-        fs::create_dir(directory.path().join("d.json")).unwrap();
-        let names: Vec<_> = Input::from_path(directory.path())
-            .unwrap()
-            .iter()
-            .map(|input| Path::new(&*input.name()).file_name().unwrap().to_owned())
-            .collect();
-        assert_eq!(names, ["a.ndjson", "b.json.gz", "c.jsonl"]);
+        for name in ["README.md", "._a.json", ".hidden.json", "__MACOSX/c.json"] {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        let results = "{\n  \"active_learners_per_day\": {}}";
+        fs::write(directory.path().join("2026/answers.json"), results).unwrap();
+        let found = Input::from_path(directory.path()).unwrap();
+        let relative = |path: &Path| {
+            path.strip_prefix(directory.path()).unwrap().to_string_lossy().replace('\\', "/")
+        };
+        let read: Vec<_> =
+            found.inputs.iter().map(|input| relative(Path::new(&*input.name()))).collect();
+        assert_eq!(read, ["2026/x.Json", "a.NDJSON", "answers.json", "b.json.gz", "c.jsonl"]);
+        let skipped: Vec<_> =
+            found.skipped.iter().map(|one| (relative(&one.path), one.reason)).collect();
+        let name = "its name does not end in .json, .jsonl or .ndjson, with or without .gz";
+        assert_eq!(
+            skipped,
+            [
+                ("._a.json".into(), "metadata of macOS"),
+                (".hidden.json".into(), "hidden"),
+                ("2026/answers.json".into(), "the expected results of generated statements"),
+                ("README.md".into(), name),
+                ("__MACOSX".into(), "metadata of macOS"),
+            ]
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn directory_with_link_to_itself_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("a.json"), "").unwrap();
+        std::os::unix::fs::symlink(directory.path(), directory.path().join("again")).unwrap();
+        let found = Input::from_path(directory.path()).unwrap();
+        assert_eq!((found.inputs.len(), found.skipped.len()), (1, 1));
     }
 
     #[test]

@@ -2,20 +2,19 @@
 //!
 //! JSON arrays, single objects, one object a line, and any row of these, each plain or gzip, are read in
 //! constant memory. A statement without `id` gets one made from its bytes, so a second run sends the same id;
-//! a statement without `timestamp` gets the time of the run. No statement is lost: the only one left out is a
-//! repetition, byte for byte, of another one of its batch.
+//! a statement without `timestamp` gets the time of the run. Of the statements of a run with one id, the first is in
+//! a batch. Others with the same content are left out, and others with other content are conflicts.
 
 mod error;
 mod head;
 mod input;
+mod seen;
 mod splitter;
 mod window;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::collections::hash_map;
 use std::sync::Arc;
 use std::vec;
 
@@ -23,9 +22,11 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use error::{Problem, ReadError};
-pub use input::{ANSWERS_FILE, Input};
+pub use input::{ANSWERS_FILE, Input, Inputs, Skipped};
 
 use super::batch::{Added, Batch, Entry, Source};
+use super::content::Content;
+use seen::{Seen, Sight};
 use splitter::{Found, Splitter};
 
 /// How much a batch may hold.
@@ -49,8 +50,8 @@ pub struct Reader {
     found_in_current: bool,
     limits: Limits,
     run_time: String,
-    /// Index in the batch by id.
-    seen: HashMap<Uuid, usize>,
+    /// The ids of the run and what each says.
+    seen: Seen,
     held: Option<Held>,
     /// The bytes of `held`, kept for their memory.
     held_bytes: Vec<u8>,
@@ -73,7 +74,7 @@ impl Reader {
             found_in_current: false,
             limits,
             run_time: format!("{run_time:.3}"),
-            seen: HashMap::new(),
+            seen: Seen::default(),
             held: None,
             held_bytes: Vec::new(),
             fault: None,
@@ -107,37 +108,32 @@ impl Reader {
                     source_name: name,
                     position: None,
                     problem: Problem::Empty,
+                    unread: 0,
                 });
             }
         }
         Ok(false)
     }
 
-    /// Takes the statement just added out again if the batch already has its id or becomes too large by it.
-    /// True when the batch can go on.
+    /// Looks at the statement just added. A repetition and a conflict leave the batch, and one that makes it too large
+    /// waits for the next. True when the batch can go on.
     fn keep_or_hold(&mut self, batch: &mut Batch, source_name: Arc<str>) -> bool {
         let last = batch.len() - 1;
-        let fits = match self.seen.entry(batch.entries()[last].id) {
-            hash_map::Entry::Occupied(earlier)
-                if batch.statement(*earlier.get()) == batch.statement(last) =>
-            {
-                batch.pop_into(&mut self.held_bytes);
-                return true;
+        let Entry { id, added, .. } = batch.entries()[last];
+        let content = Content::of(batch.statement(last));
+        let content = if added.timestamp { content.without_time() } else { content };
+        batch.set_content(content);
+        match self.seen.look(id, content.number()) {
+            Sight::Same => batch.pop(),
+            Sight::Other => batch.pop_conflict(),
+            Sight::New if last > 0 && batch.body().len() > self.limits.bytes => {
+                self.held =
+                    batch.pop_into(&mut self.held_bytes).map(|entry| Held { entry, source_name });
+                return false;
             }
-            hash_map::Entry::Occupied(_) => false,
-            hash_map::Entry::Vacant(vacant) => {
-                let fits = last == 0 || batch.body().len() <= self.limits.bytes;
-                if fits {
-                    vacant.insert(last);
-                }
-                fits
-            }
-        };
-        if !fits {
-            self.held =
-                batch.pop_into(&mut self.held_bytes).map(|entry| Held { entry, source_name });
+            Sight::New => {}
         }
-        fits
+        true
     }
 
     fn release_held(&mut self, batch: &mut Batch) {
@@ -146,7 +142,9 @@ impl Reader {
             batch.push(entry.id, entry.position(), entry.added, |body| {
                 body.extend_from_slice(&self.held_bytes)
             });
-            self.seen.insert(entry.id, 0);
+            if let Some(content) = entry.content {
+                batch.set_content(content);
+            }
         }
     }
 }
@@ -156,17 +154,17 @@ impl Source for Reader {
 
     fn fill(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
         batch.clear();
-        self.seen.clear();
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
         self.release_held(batch);
-        while batch.len() < self.limits.statements.max(1) {
+        let most = self.limits.statements.max(1);
+        while batch.len() < most && batch.conflicts().len() < most {
             match self.add(batch) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(fault) => {
-                    if batch.is_empty() {
+                    if batch.is_empty() && batch.conflicts().is_empty() {
                         return Err(fault);
                     }
                     self.fault = Some(fault);
@@ -174,7 +172,7 @@ impl Source for Reader {
                 }
             }
         }
-        Ok(!batch.is_empty())
+        Ok(!batch.is_empty() || !batch.conflicts().is_empty())
     }
 }
 

@@ -12,6 +12,7 @@ use super::head::Head;
 use super::input::Opened;
 use super::window::Window;
 use crate::xapi::batch::Position;
+use crate::xapi::surrogates;
 
 const MIB: usize = 1 << 20;
 /// Bytes looked at together, unless a statement is larger.
@@ -75,24 +76,26 @@ impl Splitter {
 
     /// The next statement, or nothing at the end of the input.
     ///
-    /// After a fault the next call goes on behind the statement, or finds nothing when its end is unknown.
+    /// After a fault the next call goes on behind the statement. When the end of the statement is unknown, it goes on
+    /// with the next line that begins with a statement, but not inside of an array.
     pub fn next(&mut self) -> Result<Option<Found<'_>>, ReadError> {
         self.window.consume(std::mem::take(&mut self.handed_out));
         if self.given_up {
             return Ok(None);
         }
-        if !self.go_to_statement().map_err(|problem| self.give_up(problem))? {
-            return Ok(None);
+        match self.go_to_statement() {
+            Ok(true) => self.statements += 1,
+            Ok(false) => return Ok(None),
+            Err(problem) => return Err(self.recover(problem)),
         }
-        self.statements += 1;
-        let (head, length) = match self.parse::<Head>().map_err(|problem| self.give_up(problem))? {
+        let (head, length) = match self.parse::<Head>().map_err(|problem| self.recover(problem))? {
             Parsed::Fits(head, length) => (Ok(head), length),
             Parsed::Other(reason) => match self
                 .parse::<IgnoredAny>()
-                .map_err(|problem| self.give_up(problem))?
+                .map_err(|problem| self.recover(problem))?
             {
                 Parsed::Fits(_, length) => (Err(Problem::NotAStatement(reason)), length),
-                Parsed::Other(reason) => return Err(self.give_up(Problem::NotAStatement(reason))),
+                Parsed::Other(reason) => return Err(self.recover(Problem::NotAStatement(reason))),
             },
         };
         self.handed_out = length;
@@ -110,6 +113,9 @@ impl Splitter {
     fn check(&self, head: Head, length: usize) -> Result<Head, Problem> {
         if let Err(error) = std::str::from_utf8(&self.window.bytes()[..length]) {
             return Err(Problem::NotUtf8(self.window.offset() + error.valid_up_to() as u64));
+        }
+        if let Some(place) = surrogates::lone(&self.window.bytes()[..length]) {
+            return Err(Problem::LoneSurrogate(self.window.offset() + place as u64));
         }
         match head.missing() {
             Some(key) => Err(Problem::NotAStatement(format!("it has no `{key}`"))),
@@ -228,12 +234,76 @@ impl Splitter {
     fn fault(&self, problem: Problem) -> ReadError {
         let whole_input = matches!(problem, Problem::NotStatements(_));
         let position = (!whole_input).then(|| self.position());
-        ReadError { source_name: Arc::clone(self.name()), position, problem }
+        ReadError { source_name: Arc::clone(self.name()), position, problem, unread: 0 }
     }
 
-    fn give_up(&mut self, problem: Problem) -> ReadError {
-        self.given_up = true;
-        self.fault(problem)
+    /// Passes over what cannot be read, as little as possible.
+    fn recover(&mut self, problem: Problem) -> ReadError {
+        let mut fault = self.fault(problem);
+        let begin = self.window.offset();
+        match &fault.problem {
+            // an input that does not begin with a statement may still be lines, and its first one torn
+            Problem::NotStatements(_) => {
+                self.given_up = !self.has_line_in_window();
+                if self.given_up {
+                    return fault;
+                }
+                self.statements += 1;
+                fault = self.fault(Problem::NotJson {
+                    byte: begin,
+                    reason: "expected a statement or an array of statements".into(),
+                });
+                self.given_up = !self.go_to_line();
+            }
+            Problem::NotJson { .. }
+            | Problem::TooLarge(_)
+            | Problem::CutShort
+            | Problem::NotAStatement(_) => {
+                self.given_up = self.expected != Expected::Value || !self.go_to_line();
+            }
+            _ => self.given_up = true,
+        }
+        if self.given_up {
+            self.window.consume(self.window.bytes().len());
+            // a failure of the input ends what can be counted
+            while self.read_more().is_ok_and(|more| more) {
+                self.window.consume(self.window.bytes().len());
+            }
+        }
+        if matches!(fault.problem, Problem::NotJson { .. } | Problem::TooLarge(_)) {
+            fault.unread = self.window.offset() - begin;
+        }
+        fault
+    }
+
+    fn has_line_in_window(&self) -> bool {
+        memchr::memmem::find(self.window.bytes(), b"\n{").is_some()
+    }
+
+    /// Goes to the next line that begins with a statement or an array. False when there is none.
+    fn go_to_line(&mut self) -> bool {
+        self.window.consume(1);
+        loop {
+            let bytes = self.window.bytes();
+            match memchr::memchr(b'\n', bytes) {
+                Some(newline) if newline + 1 < bytes.len() => {
+                    let is_statement = matches!(bytes[newline + 1], b'{' | b'[');
+                    self.window.consume(newline + 1);
+                    if is_statement {
+                        return true;
+                    }
+                }
+                // what follows the newline is not read yet
+                found => {
+                    self.window.consume(found.unwrap_or(bytes.len()));
+                    // the failure is named by whoever reads next
+                    match self.read_more() {
+                        Ok(true) => {}
+                        Ok(false) | Err(_) => return false,
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -147,10 +147,73 @@ fn the_same_statement_twice_is_sent_once() {
 }
 
 #[test]
-fn another_statement_with_the_same_id_waits_for_the_next_batch() {
+fn another_statement_with_an_id_of_the_run_is_a_conflict() {
     let (a, other, b) = (statement(ID_A, "a"), statement(ID_A, "other"), statement(ID_B, "b"));
-    let (bodies, _) = read_all(reader(format!("[{a},{b},{other},{a}]")));
-    assert_eq!(bodies, [format!("[{a},{b}]"), format!("[{other}]"), format!("[{a}]")]);
+    let same = a.replace("{\"id\"", "{ \"id\"");
+    let inputs =
+        [("first", format!("[{a},{b},{other},{a}]")), ("second", format!("{same}{other}"))]
+            .map(|(name, text)| Input::Stream(name.into(), Box::new(io::Cursor::new(text))))
+            .into();
+    let mut reader =
+        Reader::new(inputs, Limits { statements: 2, ..Limits::default() }, Timestamp::UNIX_EPOCH);
+    let (mut batch, mut bodies, mut places) = (Batch::new(), Vec::new(), Vec::new());
+    while reader.fill(&mut batch).unwrap() {
+        bodies.push(String::from_utf8(batch.body().to_vec()).unwrap());
+        places.extend(batch.conflicts().iter().map(|conflict| conflict.place.clone()));
+    }
+    assert_eq!(bodies, [format!("[{a},{b}]"), "[]".to_string()]);
+    assert_eq!(
+        places,
+        [
+            format!("first: statement 3 (byte {})", a.len() + b.len() + 3),
+            format!("second: statement 2 (byte {})", same.len()),
+        ]
+    );
+}
+
+#[test]
+fn a_line_that_is_not_json_costs_itself_only() {
+    let (a, b) = (statement(ID_A, "a"), statement(ID_B, "b"));
+    for wrong in [
+        r#"{"id": NaN}"#,
+        r#"{"id": "torn"#,
+        r#"{"actor": {"name": "torn", "x":"#,
+        r#"{"actor": ["#,
+        r#"{"actor": {"name": {"#,
+        "NaN",
+        "]",
+        r#"torn", "verb": {}}"#,
+    ] {
+        for text in [format!("{a}\n{wrong}\n{b}\n"), format!("{wrong}\r\n{a}\n{b}")] {
+            let (bodies, messages) = read_all(reader(text.clone()));
+            assert_eq!(bodies.concat().replace("][", ","), format!("[{a},{b}]"), "{text}");
+            assert_eq!(messages.len(), 1, "{text}: {messages:?}");
+        }
+    }
+}
+
+#[test]
+fn an_array_that_is_not_json_names_the_bytes_that_were_not_read() {
+    let (a, b) = (statement(ID_A, "a"), statement(ID_B, "b"));
+    let text = format!("[{a},{{\"x\":NaN}},{b}]");
+    let expected = format!("expected value; {} bytes were not read", b.len() + 11);
+    let (bodies, messages) = read_all(reader(text));
+    assert_eq!(bodies, [format!("[{a}]")]);
+    assert!(messages.len() == 1 && messages[0].ends_with(&expected), "{messages:?}");
+}
+
+#[test]
+fn a_statement_with_half_a_surrogate_pair_is_a_fault() {
+    let (a, b) = (statement(ID_A, "a"), statement(ID_B, "x\\ud83dx"));
+    let (bodies, messages) = read_all(reader(format!("{b}\n{a}\n")));
+    assert_eq!(bodies, [format!("[{a}]")]);
+    let place = b.find("\\ud83d").unwrap();
+    assert_eq!(
+        messages,
+        [format!(
+            "input: statement 1 (byte 0): the text has half a surrogate pair at byte {place}"
+        )]
+    );
 }
 
 #[test]
@@ -183,7 +246,7 @@ fn a_statement_larger_than_the_window_is_read_and_one_beyond_the_limit_is_not() 
     assert_eq!(messages.len(), 1);
     assert!(
         messages[0].starts_with("input: statement 2 (byte ")
-            && messages[0].ends_with("): larger than 16 MiB")
+            && messages[0].contains("): larger than 16 MiB; ")
     );
 }
 
@@ -213,26 +276,28 @@ fn faults_say_where_and_what() {
         (
             format!("[{a},]"),
             format!(
-                "input: statement 1 (byte {second}): not JSON at byte {second}: expected a statement, found `]`"
+                "input: statement 1 (byte {second}): not JSON at byte {second}: expected a statement, found `]`; 1 byte was not read"
             ),
         ),
         (
             format!("[{a}{b}]"),
             format!(
-                "input: statement 1 (byte {0}): not JSON at byte {0}: expected `,` or `]`, found `{{`",
-                second - 1
+                "input: statement 1 (byte {0}): not JSON at byte {0}: expected `,` or `]`, found `{{`; {1} bytes were not read",
+                second - 1,
+                b.len() + 1
             ),
         ),
         (
             format!("[{a},[{b}]]"),
             format!(
-                "input: statement 1 (byte {second}): not JSON at byte {second}: expected a statement, found `[`"
+                "input: statement 1 (byte {second}): not JSON at byte {second}: expected a statement, found `[`; {} bytes were not read",
+                b.len() + 3
             ),
         ),
         (
             format!("[{a},{{\n\"id\":\n'x'}}]"),
             format!(
-                "input: statement 2 (byte {second}): not JSON at byte {}: expected value",
+                "input: statement 2 (byte {second}): not JSON at byte {}: expected value; 13 bytes were not read",
                 second + 8
             ),
         ),

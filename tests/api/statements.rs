@@ -1,0 +1,58 @@
+//! `statements` of an LRS with statements that are hard to read, and their deletion.
+
+use serde_json::json;
+
+use crate::support::lrs::HALF_PAIR;
+use crate::support::server::Answer;
+use crate::support::stack::MockedStack;
+use crate::support::statements::{id, statement, statements};
+
+#[test]
+fn statements_as_json_pass_deep_and_long_values_unchanged() {
+    let lab = MockedStack::installed();
+    let deep = format!("{}1{}", "[".repeat(5000), "]".repeat(5000));
+    let (long, delete) = ("9".repeat(3000), '\u{7f}');
+    let text = format!(
+        r#"{{"id":"a","deep":{deep},"long":{long},"float":0.30000000000000000001,"text":"x{delete}"}}"#
+    );
+    lab.lrs.always(Answer::text(200, format!(r#"{{"statements":[{text}]}}"#)));
+    lab.machine.run("statements -o json").exits(0).says_nothing().prints(&text);
+    let lines = lab.machine.run("statements -o ndjson").exits(0).stdout.clone();
+    assert_eq!(lines, format!("{text}\n"), "data is printed byte for byte");
+    lab.machine.run("statements").exits(0).prints("TIME");
+}
+
+#[test]
+fn statement_that_the_lrs_cannot_return_is_named_by_status_and_can_be_deleted() {
+    let lab = MockedStack::installed();
+    let mut broken = statement(3);
+    broken["actor"]["name"] = json!(HALF_PAIR);
+    lab.lrs.has(&statements(3)).has(&[broken]);
+    let command = format!("statements delete {}", id(3));
+    lab.machine
+        .run("status")
+        .exits(3)
+        .shows(&format!("cannot read statement {}", id(3)))
+        .shows(&format!("`kubectl lastack {command}` deletes it"));
+    lab.machine.run("statements").exits(1).says("hint: `kubectl lastack status` names statements");
+    lab.machine
+        .run(&command)
+        .exits(2)
+        .says("stdin is not a terminal; nothing was deleted")
+        .says("hint: pass `--yes`");
+    assert_eq!(lab.lrs.stored().len(), 4);
+    lab.machine.run(&format!("{command} --yes")).exits(0).says("deleted");
+    assert_eq!(lab.lrs.stored().len(), 3);
+    lab.machine.run("status").exits(0);
+    lab.machine
+        .run(&format!("{command} --yes"))
+        .exits(1)
+        .says(&format!("the data lake has no statement {}", id(3)));
+}
+
+#[test]
+fn statements_delete_without_an_id_is_a_usage_error() {
+    let lab = MockedStack::installed();
+    lab.machine.run("statements delete").exits(2);
+    lab.machine.run("statements delete 7 --yes").exits(2).says("invalid value '7'");
+}
