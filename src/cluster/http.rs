@@ -21,7 +21,7 @@ use crate::output::text;
 use super::tunnel::Connector;
 
 /// Ralph echoes a whole refused batch; nothing honest is longer.
-const LONGEST_ANSWER: usize = 64 << 20;
+const MAX_RESPONSE: usize = 64 << 20;
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Servers hang up idle connections, Superset's after 2 s, and a port-forward hides that until it is written to.
 const IDLE: Duration = Duration::from_secs(1);
@@ -41,7 +41,7 @@ pub struct HttpClient {
 
 /// An answer, whatever its status.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
@@ -94,12 +94,12 @@ impl HttpClient {
         &self.base
     }
 
-    pub async fn get(&self, path: &str) -> Result<Answer> {
+    pub async fn get(&self, path: &str) -> Result<Response> {
         self.send(Method::GET, path, Bytes::new()).await
     }
 
     /// Sends a JSON body (or none, when empty) and reads the whole answer.
-    pub async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Answer> {
+    pub async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response> {
         self.send_as("application/json", method, path, body).await
     }
 
@@ -110,7 +110,7 @@ impl HttpClient {
         method: Method,
         path: &str,
         body: Bytes,
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let mut request = self.request(method, path);
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, content_type);
@@ -121,17 +121,17 @@ impl HttpClient {
         let exchange = async {
             let response = self.client.request(request).await?;
             let (status, headers) = (response.status(), response.headers().clone());
-            let body = Limited::new(response.into_body(), LONGEST_ANSWER)
+            let body = Limited::new(response.into_body(), MAX_RESPONSE)
                 .collect()
                 .await
                 .map_err(anyhow::Error::from_boxed)?
                 .to_bytes();
-            Ok(Answer { status, headers, body })
+            Ok(Response { status, headers, body })
         };
-        let answer: Result<Answer> = tokio::time::timeout(TIMEOUT, exchange)
+        let response: Result<Response> = tokio::time::timeout(TIMEOUT, exchange)
             .await
-            .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {} s", TIMEOUT.as_secs())));
-        answer.with_context(|| self.base.clone())
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("no response within {} s", TIMEOUT.as_secs())));
+        response.with_context(|| self.base.clone())
     }
 
     fn request(&self, method: Method, path: &str) -> request::Builder {
@@ -145,7 +145,7 @@ impl HttpClient {
         path: &str,
         limit: u64,
         arrived: &(dyn Fn(u64) + Sync),
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let request = self
             .request(Method::GET, path)
             .body(Full::default())
@@ -167,14 +167,14 @@ impl HttpClient {
             }
             arrived(body.len() as u64);
         }
-        Ok(Answer { status: head.status, headers: head.headers, body: body.freeze() })
+        Ok(Response { status: head.status, headers: head.headers, body: body.freeze() })
     }
 }
 
-impl Answer {
+impl Response {
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).with_context(|| {
-            format!("an answer ({}) is not the JSON that was expected", self.status)
+            format!("an response ({}) is not the JSON that was expected", self.status)
         })
     }
 

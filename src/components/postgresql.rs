@@ -102,7 +102,7 @@ impl Database {
     }
 
     /// Why it is not there. None when it is, or cannot be looked at.
-    pub async fn fault(&self, stack: &Stack) -> Option<anyhow::Error> {
+    pub async fn problem(&self, stack: &Stack) -> Option<anyhow::Error> {
         let state = self.look(stack).await.ok()??;
         let why = state.reason()?;
         let hint = "`kubectl lastack install` brings it back to what it was installed as, or says why it cannot";

@@ -22,7 +22,7 @@ use crate::stack::Stack;
 use crate::stack::component::ComponentName;
 use crate::stack::settings::merge_values;
 
-use super::model::{failed, fault, not_installed, readiness};
+use super::model::{failed, not_installed, readiness, unhealthy};
 use super::remains::{self, Kinds};
 
 /// Our own helm calls take seconds. A release that says it is busy for longer was left so by a helm that died.
@@ -277,7 +277,7 @@ pub async fn runs(stack: &Stack, release: &str) -> Observation {
     let text = format!("{}, chart {}", row.app_version, chart_version(&row.chart));
     match &row.status {
         Status::Deployed => Observation::Equal(text),
-        status => fault(format!("{text}, {status}")),
+        status => unhealthy(format!("{text}, {status}")),
     }
 }
 

@@ -43,30 +43,30 @@ pub enum Key {
 }
 
 /// What is there under the name of a Secret.
-enum Found {
-    Nothing,
-    AsItShouldBe,
+enum LiveSecret {
+    Absent,
+    Complete,
     /// The keys that are absent or not as they should be, with the values to give them.
-    Wrong(Data),
+    Drifted(Data),
     /// Somebody else made it, and these keys are not as they should be: it is not ours to change.
-    Others(Diagnosis),
+    Foreign(Diagnosis),
 }
 
 impl Keep {
     /// A Secret that a person made beforehand is used as it is, if it has all that is needed.
-    async fn look(&self, stack: &Stack) -> Result<Found> {
+    async fn look(&self, stack: &Stack) -> Result<LiveSecret> {
         let Some(secret) = get(&stack.cluster.api(), self.name).await? else {
-            return Ok(Found::Nothing);
+            return Ok(LiveSecret::Absent);
         };
         let is_ours = object::is_ours(&secret.metadata);
         let repairs = self.fill(&mut data_of(secret))?;
         Ok(if repairs.is_empty() {
-            Found::AsItShouldBe
+            LiveSecret::Complete
         } else if is_ours {
-            Found::Wrong(repairs)
+            LiveSecret::Drifted(repairs)
         } else {
             let (name, namespace) = (self.name, stack.namespace());
-            Found::Others(Diagnosis::new(
+            LiveSecret::Foreign(Diagnosis::new(
                 format!(
                     "secret {name} of namespace {namespace} was not made by this tool, and lacks what is needed: {}",
                     keys(&repairs)
@@ -100,14 +100,14 @@ impl Keep {
     pub async fn observe(&self, stack: &Stack) -> Result<Observation> {
         let secret = format!("secret {}", self.name);
         Ok(match self.look(stack).await? {
-            Found::Nothing => Observation::Missing(secret),
-            Found::AsItShouldBe => Observation::Equal(secret),
-            Found::Wrong(repairs) => Observation::Drifted(vec![Difference::new(
+            LiveSecret::Absent => Observation::Missing(secret),
+            LiveSecret::Complete => Observation::Equal(secret),
+            LiveSecret::Drifted(repairs) => Observation::Drifted(vec![Difference::new(
                 secret,
                 format!("wrong in {}", keys(&repairs)),
                 "as this tool makes it",
             )]),
-            Found::Others(blocked) => Observation::Blocked(blocked),
+            LiveSecret::Foreign(blocked) => Observation::Blocked(blocked),
         })
     }
 
@@ -115,11 +115,11 @@ impl Keep {
         let api: Api<Secret> = stack.cluster.api();
         loop {
             let missing = match self.look(stack).await? {
-                Found::AsItShouldBe => return Ok(()),
-                Found::Others(diagnosis) => {
+                LiveSecret::Complete => return Ok(()),
+                LiveSecret::Foreign(diagnosis) => {
                     return Err(diagnosis.into_failure(Kind::Failed).into());
                 }
-                Found::Wrong(repairs) => {
+                LiveSecret::Drifted(repairs) => {
                     let patch = serde_json::json!({"data": bytes(repairs)});
                     let params = PatchParams {
                         field_manager: Some(FIELD_MANAGER.into()),
@@ -130,7 +130,7 @@ impl Keep {
                         .with_context(|| format!("secret {}", self.name))?;
                     return Ok(());
                 }
-                Found::Nothing => self.fresh()?,
+                LiveSecret::Absent => self.fresh()?,
             };
             let params =
                 PostParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };

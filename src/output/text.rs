@@ -1,11 +1,11 @@
-//! What others said, made fit for a line of ours.
+//! Text from other programs, shortened for one line of output.
 
-/// On one line, whatever white space it has.
+/// The text on one line, with single spaces.
 pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The beginning of it, on one line.
+/// The first `characters` characters of the text, on one line.
 pub fn excerpt(text: &str, characters: usize) -> String {
     one_line(text).chars().take(characters).collect()
 }

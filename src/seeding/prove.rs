@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use uuid::Uuid;
 
-use crate::components::datalake::client::{Elasticsearch, is_refusal};
+use crate::components::datalake::client::{Elasticsearch, is_rejection as is_refusal};
 
 use super::retry::Retry;
 use super::{KEPT, Proof};

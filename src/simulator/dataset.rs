@@ -51,9 +51,9 @@ pub fn write(directory: &Path, seed: u64, count: u64) -> Result<Vec<PathBuf>, Wr
         });
         written.push(write_whole(directory, name, |file| write_gzip(file, batch.body()))?);
     }
-    let answers = collector.answers(seed);
+    let results = collector.expected_results(seed);
     written.push(write_whole(directory, ANSWERS_FILE, |file| {
-        serde_json::to_writer_pretty(&mut *file, &answers)?;
+        serde_json::to_writer_pretty(&mut *file, &results)?;
         file.write_all(b"\n")
     })?);
     Ok(written)
@@ -157,10 +157,10 @@ mod tests {
                 "data/{name} has other statements"
             );
         }
-        let answers =
-            serde_json::to_string_pretty(&collector.answers(DEFAULT_SEED)).unwrap() + "\n";
+        let results =
+            serde_json::to_string_pretty(&collector.expected_results(DEFAULT_SEED)).unwrap() + "\n";
         assert!(
-            fs::read_to_string(Path::new(CHECKED_IN).join(ANSWERS_FILE)).unwrap() == answers,
+            fs::read_to_string(Path::new(CHECKED_IN).join(ANSWERS_FILE)).unwrap() == results,
             "data/{ANSWERS_FILE} has other figures"
         );
         expected.splice(0..0, ["README.md".to_owned(), ANSWERS_FILE.to_owned()]);

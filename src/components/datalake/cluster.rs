@@ -9,7 +9,7 @@ use crate::engine::{Check, Id, Observation};
 use crate::error;
 use crate::stack::Stack;
 
-use super::client::is_refusal;
+use super::client::is_rejection;
 use super::resource::{Live, counted, live, nodes};
 use super::{PODS, RESOURCE, STATEFUL_SET, client};
 
@@ -30,7 +30,7 @@ async fn why_silent(stack: &Stack) -> Option<String> {
         Err(error) if http::is_untrusted(&error) => {
             Some("Elasticsearch has no certificate of the new authority yet".into())
         }
-        Err(error) if error::forbidden(&error).is_none() && !is_refusal(&error) => {
+        Err(error) if error::forbidden(&error).is_none() && !is_rejection(&error) => {
             Some(error::one_line(&error))
         }
         _ => None,

@@ -47,7 +47,7 @@ fn replicas(nodes: u32) -> u32 {
 ///
 /// # Errors
 /// When Elasticsearch does not describe the index.
-pub async fn fault(stack: &Stack, elasticsearch: &Elasticsearch) -> Result<Option<String>> {
+pub async fn problem(stack: &Stack, elasticsearch: &Elasticsearch) -> Result<Option<String>> {
     let Some(live) = elasticsearch.index(INDEX).await? else { return Ok(None) };
     if let Some(diagnosis) = blocked(stack, &live) {
         return Ok(Some(diagnosis.sentence()));

@@ -75,7 +75,7 @@ pub struct Queue {
 pub struct Failed {
     /// Of the newest of them.
     #[serde(flatten)]
-    pub refusal: Refusal,
+    pub rejection: Rejection,
     /// Refused though it was sent by itself: sending it again changes nothing.
     pub alone: bool,
     pub events: u64,
@@ -84,7 +84,7 @@ pub struct Failed {
 
 /// Why an event was not taken.
 #[derive(Debug, Clone, Deserialize, Serialize)]
-pub struct Refusal {
+pub struct Rejection {
     /// The HTTP status; 0 when there was no answer, [`TRANSFORM`] when nothing was sent.
     pub errortype: u32,
     /// What the LRS said.
@@ -97,7 +97,7 @@ const TRANSFORM: u32 = 10_000;
 impl Failed {
     /// Not lost by a fault: a healthy site collects them.
     pub fn is_no_statement(&self) -> bool {
-        self.refusal.errortype == TRANSFORM
+        self.rejection.errortype == TRANSFORM
     }
 
     /// Whether sending it again may help.
@@ -107,14 +107,14 @@ impl Failed {
 
     pub fn cause(&self) -> String {
         if self.alone {
-            format!("the LRS refuses them ({})", self.refusal.errortype)
+            format!("the LRS refuses them ({})", self.rejection.errortype)
         } else {
-            self.refusal.cause()
+            self.rejection.cause()
         }
     }
 }
 
-impl Refusal {
+impl Rejection {
     pub fn cure(&self) -> &'static str {
         match self.errortype {
             0 => {
@@ -143,7 +143,7 @@ impl Refusal {
 
 /// An event that was made to be followed.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Event {
+pub struct LoggedEvent {
     /// Its number in Moodle's own log. None when Moodle's own log store is off.
     pub log: Option<i64>,
     pub time: i64,
@@ -159,7 +159,7 @@ pub struct Whereabouts {
     pub waiting: bool,
     /// When it was sent; 0: not yet.
     pub sent: i64,
-    pub failed: Option<Refusal>,
+    pub failed: Option<Rejection>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -236,7 +236,7 @@ impl Moodle {
     }
 
     /// Lets a learner of the course view it.
-    pub async fn make_event(&self, course: &str) -> Result<Event> {
+    pub async fn make_event(&self, course: &str) -> Result<LoggedEvent> {
         self.call("event", &json!({"do": "make", "course": course})).await
     }
 

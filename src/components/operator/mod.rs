@@ -25,7 +25,7 @@ use crate::stack::profiles::Profile;
 use crate::stack::resources::Resources;
 use crate::stack::versions::without_registry;
 
-use super::model::{Component, Declaration, Health, PREFLIGHT, failed, fault, not_installed};
+use super::model::{Component, Declaration, Health, PREFLIGHT, failed, not_installed, unhealthy};
 use super::{datalake, release};
 
 pub const COMPONENT: ComponentName = ComponentName::new("operator");
@@ -79,7 +79,7 @@ impl Component for Operator {
         }
         health.answers = Some(match served(stack).await {
             Ok(true) => Observation::Equal("its API is served".into()),
-            Ok(false) => fault("its API is not served"),
+            Ok(false) => unhealthy("its API is not served"),
             Err(error) => failed(&error),
         });
         health
@@ -87,14 +87,14 @@ impl Component for Operator {
 }
 
 /// An operator that runs in the cluster, whoever installed it.
-struct Found {
+struct RunningOperator {
     namespace: String,
     version: String,
     ready: usize,
     wanted: usize,
 }
 
-impl Found {
+impl RunningOperator {
     /// As Elastic's chart and manifests install it.
     fn from_set(set: StatefulSet) -> Self {
         let labelled = set
@@ -132,7 +132,7 @@ impl Found {
 
     fn readiness(&self) -> Observation {
         let pods = format!("{}/{}", self.ready, self.wanted);
-        if self.is_ready() { Observation::Equal(pods) } else { fault(pods) }
+        if self.is_ready() { Observation::Equal(pods) } else { unhealthy(pods) }
     }
 
     fn shown(&self) -> String {
@@ -149,16 +149,18 @@ fn unknown() -> String {
     "of unknown version".into()
 }
 
-async fn find(stack: &Stack) -> Result<Option<Found>> {
+async fn find(stack: &Stack) -> Result<Option<RunningOperator>> {
     let sets: Api<StatefulSet> = Api::all(stack.cluster.client.clone());
     for selector in SELECTORS {
         let mut found = sets.list(&ListParams::default().labels(selector)).await?.items;
         if !found.is_empty() {
-            return Ok(Some(Found::from_set(found.swap_remove(0))));
+            return Ok(Some(RunningOperator::from_set(found.swap_remove(0))));
         }
     }
     let pods: Api<Pod> = Api::all(stack.cluster.client.clone());
-    Ok(Found::from_pods(&pods.list(&ListParams::default().labels(SELECTORS[1])).await?.items))
+    Ok(RunningOperator::from_pods(
+        &pods.list(&ListParams::default().labels(SELECTORS[1])).await?.items,
+    ))
 }
 
 /// Whether the API server knows the kind Elasticsearch. Everybody may ask this.

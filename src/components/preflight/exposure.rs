@@ -32,7 +32,7 @@ async fn by_ingress(stack: &Stack) -> Result<Observation> {
     let class =
         match class_of(&classes, asked.class_name.as_deref().filter(|name| !name.is_empty())) {
             Ok(class) => class,
-            Err(refusal) => return Ok(Observation::Blocked(refusal)),
+            Err(diagnosis) => return Ok(Observation::Blocked(diagnosis)),
         };
     let missing = missing_certificate(stack)
         .await?

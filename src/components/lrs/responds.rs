@@ -30,10 +30,10 @@ pub async fn probe(stack: &Stack) -> Result<String> {
     Ok("heartbeat ok".into())
 }
 
-pub struct Answers;
+pub struct LrsResponds;
 
 #[async_trait]
-impl Check<Stack> for Answers {
+impl Check<Stack> for LrsResponds {
     fn id(&self) -> Id {
         Id("lrs.answers")
     }

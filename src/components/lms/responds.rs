@@ -19,14 +19,14 @@ const LOGIN: &str = "/login/index.php";
 /// Is on the login page of every Moodle, whatever its language and theme.
 const MARK: &str = "page-login-index";
 
-pub struct Answers;
+pub struct LmsResponds;
 
 /// What the login page is like. A database that is down is the reason for whatever Moodle says.
 pub async fn probe(stack: &Stack) -> Result<String> {
     match ask(stack).await {
         Ok(detail) => Ok(detail),
         Err(error) => Err(POSTGRESQL
-            .fault(stack)
+            .problem(stack)
             .await
             .unwrap_or_else(|| POSTGRESQL.may_have_caused(stack, error))),
     }
@@ -95,7 +95,7 @@ fn reason(page: &str) -> String {
 }
 
 #[async_trait]
-impl Check<Stack> for Answers {
+impl Check<Stack> for LmsResponds {
     fn id(&self) -> Id {
         Id("lms.answers")
     }
