@@ -67,7 +67,7 @@ pub async fn run(flags: &KubeFlags, args: ConfigureArgs) -> Result<Outcome> {
         components::graph()?.without(|node| !(wanted(node) || remember && node.id() == REMEMBERED));
     let rows = Rows::new(graph.ids());
     let summary = graph.reconcile(&stack, &rows).await?;
-    let done = if summary.changed.is_empty() { "Unchanged" } else { "Done" };
+    let done = if summary.changed.is_empty() { "Nothing to change" } else { "Done" };
     printer::note(&format!("{done} in {}", took(summary.took)));
     Ok(Outcome::Good)
 }

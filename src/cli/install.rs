@@ -280,7 +280,7 @@ fn conclude(stack: &Stack, summary: &Summary) {
         return;
     }
     let chain = format!("(longest chain {})", took(summary.longest_chain));
-    let done = if summary.changed.is_empty() { "Ready, unchanged," } else { "Ready" };
+    let done = if summary.changed.is_empty() { "Ready, nothing to change," } else { "Ready" };
     printer::note(&format!("{done} in {} {}", took(summary.took), paint(FAINT, &chain)));
     let left_out = ComponentName::all().filter(|component| !stack.settings.has(*component));
     let left_out: Vec<&str> = left_out.map(ComponentName::as_str).collect();

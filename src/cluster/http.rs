@@ -20,13 +20,13 @@ use crate::output::text;
 
 use super::tunnel::Connector;
 
-/// Ralph echoes a whole refused batch; nothing honest is longer.
+/// The largest accepted response, in bytes. The largest legitimate one is Ralph's echo of a rejected batch.
 const MAX_RESPONSE: usize = 64 << 20;
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Servers hang up idle connections, Superset's after 2 s, and a port-forward hides that until it is written to.
+/// Servers close idle connections, Superset after 2 s. A port-forward reports this only at the next write.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Who a request is made as.
+/// The account of a request.
 #[derive(Clone)]
 pub struct Account {
     pub user: String,
@@ -39,7 +39,7 @@ pub struct HttpClient {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// An answer, whatever its status.
+/// A complete response, with any status.
 #[derive(Debug)]
 pub struct Response {
     pub status: StatusCode,
@@ -48,17 +48,17 @@ pub struct Response {
 }
 
 impl HttpClient {
-    /// For a Service of the cluster, by its in-cluster address.
+    /// A client for a Service of the cluster, by its in-cluster URL.
     pub fn in_cluster(client: kube::Client, base: &str) -> Result<Self> {
         Self::new(Connector::to_cluster(client), base, trusting(&[])?)
     }
 
-    /// The same over TLS, trusting only the given certificate authority.
+    /// The same over TLS. Trusts only the given certificate authority, in PEM.
     pub fn in_cluster_tls(client: kube::Client, base: &str, authority_pem: &[u8]) -> Result<Self> {
         Self::new(Connector::to_cluster(client), base, trusting(authority_pem)?)
     }
 
-    /// For an address outside the cluster.
+    /// A client for a URL outside the cluster.
     pub fn direct(base: &str) -> Result<Self> {
         // reading the machine's authorities takes longer than sending a batch
         let tls =
@@ -98,7 +98,10 @@ impl HttpClient {
         self.send(Method::GET, path, Bytes::new()).await
     }
 
-    /// Sends a JSON body (or none, when empty) and reads the whole answer.
+    /// Sends a JSON body, or none when empty, and reads the complete response.
+    ///
+    /// # Errors
+    /// When there is no complete response within the timeout.
     pub async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response> {
         self.send_as("application/json", method, path, body).await
     }
@@ -139,7 +142,10 @@ impl HttpClient {
         self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
     }
 
-    /// Reads a body that may be long; `arrived` is told how many bytes came until now.
+    /// Downloads a large body. Reports the number of received bytes to `arrived`.
+    ///
+    /// # Errors
+    /// When the body exceeds `limit` bytes, or no data arrives within the timeout.
     pub async fn download(
         &self,
         path: &str,
@@ -174,24 +180,24 @@ impl HttpClient {
 impl Response {
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).with_context(|| {
-            format!("an response ({}) is not the JSON that was expected", self.status)
+            format!("cannot parse a response as the expected JSON (status {})", self.status)
         })
     }
 
-    /// The beginning of the body, for an error message.
+    /// The first 400 bytes of the body on one line, for an error message.
     pub fn excerpt(&self) -> String {
         text::one_line(&String::from_utf8_lossy(&self.body[..self.body.len().min(400)]))
     }
 }
 
-/// Whether the other side showed a certificate that is not of the trusted authority.
+/// Whether the server presented a certificate of an untrusted authority.
 pub fn is_untrusted(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         matches!(innermost(cause).downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
     })
 }
 
-/// An input or output error names the source of what it carries as its own, and so leaves that out of every chain.
+/// The innermost error. An I/O error reports the source of its inner error as its own, and so hides the inner error.
 fn innermost<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> &'a (dyn std::error::Error + 'static) {

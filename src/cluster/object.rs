@@ -15,7 +15,7 @@ use super::Cluster;
 pub const FIELD_MANAGER: &str = "kubectl-lastack";
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
-/// The label of all that belongs to a stack, whoever manages it.
+/// The label of every object of a stack, whichever program manages it.
 pub const PART_OF: (&str, &str) = ("app.kubernetes.io/part-of", "lastack");
 /// The value of [`MANAGED_BY`] in our charts.
 pub const HELM: &str = "Helm";

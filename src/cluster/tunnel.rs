@@ -1,6 +1,5 @@
-//! A connector for hyper that reaches Services of the cluster by their in-cluster names
-//! (`NAME.NAMESPACE.svc`) through a port-forward to a ready pod, and everything else by TCP. The API server's
-//! service proxy is no way: it drops `Authorization`.
+//! A connector for hyper: reaches Services by their in-cluster names (`NAME.NAMESPACE.svc`) through a port-forward to a
+//! ready Pod, and other hosts by TCP. The API server's service proxy is not suitable, because it drops `Authorization`.
 
 use std::future::Future;
 use std::io;
@@ -22,7 +21,7 @@ use crate::error::Failure;
 
 use super::{forward, pods};
 
-/// Opens connections. Cheap to clone: hyper does so for each.
+/// Opens connections. Cheap to clone: hyper clones it for each connection.
 #[derive(Clone)]
 pub struct Connector {
     /// None: only plain TCP, for an LRS outside the stack.
@@ -143,7 +142,7 @@ impl AsyncWrite for Connection {
         each!(self, stream => Pin::new(stream).poll_write(cx, buf))
     }
 
-    // without these two, hyper copies every body into a buffer of its own before it writes
+    // without these two methods, hyper copies every body before it writes
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -168,7 +167,7 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// What hyper wants of a connection.
+/// The connection type that hyper requires.
 pub type TokioConnection = TokioIo<Connection>;
 
 impl HyperConnection for Connection {

@@ -210,7 +210,7 @@ where
         Ok(converged) => Ok(converged),
         // it may be in the middle of changing its database, and the next run goes on with it
         Err(error) if error::kind(&error) == Kind::TimedOut => Err(error),
-        // it may be well: only that nobody could see
+        // its health is unknown
         Err(error) if error::of_api_server(&error).is_some() => Err(error.context(format!(
             "release {} is upgraded and left so; whether it works could not be seen",
             install.release
@@ -229,7 +229,7 @@ async fn restore(
     let Some(before) = before.filter(|release| release.status == Status::Deployed) else {
         return failure;
     };
-    // a helm that was refused, or that another helm was ahead of, made no revision to go back from
+    // a helm that was denied, or that lost to another helm, created no revision to roll back
     match stack.helm.status(install.release, &install.namespace).await {
         Ok(Some(now))
             if now.revision == before.revision || now.status.is_pending() && !is_stale(&now) =>
@@ -297,7 +297,7 @@ pub async fn pods(stack: &Stack, deployment: &str) -> Observation {
     counted.await.unwrap_or_else(|error| failed(&error))
 }
 
-/// The port of a part's Service, which a person's values may have chosen.
+/// The port of a component's Service. The chart values may set it.
 pub fn port(stack: &Stack, component: ComponentName) -> u16 {
     let own = stack
         .settings

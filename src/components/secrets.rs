@@ -1,4 +1,4 @@
-//! Secrets of a component: passwords are made once and never overwritten; what follows from them follows.
+//! Secrets of a component. Passwords are created once and never overwritten; derived values follow them.
 
 use std::collections::BTreeMap;
 
@@ -42,18 +42,18 @@ pub enum Key {
     },
 }
 
-/// What is there under the name of a Secret.
+/// The live state of a Secret.
 enum LiveSecret {
     Absent,
     Complete,
-    /// The keys that are absent or not as they should be, with the values to give them.
+    /// The missing or wrong keys, with their desired values.
     Drifted(Data),
-    /// Somebody else made it, and these keys are not as they should be: it is not ours to change.
+    /// Created by another tool or user, and incomplete. This tool must not change it.
     Foreign(Diagnosis),
 }
 
 impl Keep {
-    /// A Secret that a person made beforehand is used as it is, if it has all that is needed.
+    /// A complete Secret that a user created beforehand is used as it is.
     async fn look(&self, stack: &Stack) -> Result<LiveSecret> {
         let Some(secret) = get(&stack.cluster.api(), self.name).await? else {
             return Ok(LiveSecret::Absent);
@@ -76,7 +76,7 @@ impl Keep {
         })
     }
 
-    /// Brings `data` to what it should be and gives what was changed.
+    /// Completes `data` and returns the changed keys.
     fn fill(&self, data: &mut Data) -> Result<Data> {
         let mut changed = Data::new();
         for (key, rule) in &self.keys {
@@ -136,7 +136,7 @@ impl Keep {
                 PostParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
             match api.create(&params, &missing).await {
                 Ok(_) => return Ok(()),
-                // somebody made it in between: theirs counts, look again
+                // another client created it meanwhile: observe it again
                 Err(kube::Error::Api(status)) if status.code == 409 => {}
                 Err(error) => return Err(error).with_context(|| format!("secret {}", self.name)),
             }
@@ -226,16 +226,16 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_made_once_and_what_follows_from_it_follows() {
+    fn password_is_created_once_and_derived_values_follow_it() {
         let mut data = Data::new();
         assert_eq!(keep().fill(&mut data).unwrap().len(), 3);
         assert_eq!(data["password"].len(), 24);
         assert_eq!(data["copy"], data["password"]);
         assert!(keep().fill(&mut data).unwrap().is_empty(), "a second run must change nothing");
-        data.insert("password".into(), b"chosen by a person".to_vec());
+        data.insert("password".into(), b"chosen by a user".to_vec());
         let changed = keep().fill(&mut data).unwrap();
-        assert_eq!(changed.keys().collect::<Vec<_>>(), ["copy"], "a person's password is kept");
-        assert_eq!(data["copy"], b"chosen by a person");
+        assert_eq!(changed.keys().collect::<Vec<_>>(), ["copy"], "a user's password must be kept");
+        assert_eq!(data["copy"], b"chosen by a user");
     }
 
     #[test]

@@ -31,12 +31,12 @@ pub enum WriteError {
 /// Writes the first `count` statements of a seed to `statements-00.json.gz` and so on, and their figures to
 /// [`ANSWERS_FILE`]. Each file is there as a whole or not at all. Returns the files in the order of writing.
 ///
-/// A directory with other statement files is refused, because reading it would mix two data sets.
+/// A directory with other statement files is rejected, because reading it would mix two data sets.
 pub fn write(directory: &Path, seed: u64, count: u64) -> Result<Vec<PathBuf>, WriteError> {
     let names = file_names(count);
     fs::create_dir_all(directory)
         .map_err(|source| WriteError::Io { path: directory.to_owned(), source })?;
-    refuse_strangers(directory, &names)?;
+    reject_foreign_files(directory, &names)?;
 
     let mut generator = Generator::new(seed);
     let mut collector = Collector::default();
@@ -66,7 +66,7 @@ fn file_names(count: u64) -> Vec<String> {
     (0..files).map(|number| format!("{PREFIX}{number:0width$}{SUFFIX}")).collect()
 }
 
-fn refuse_strangers(directory: &Path, names: &[String]) -> Result<(), WriteError> {
+fn reject_foreign_files(directory: &Path, names: &[String]) -> Result<(), WriteError> {
     let fault = |source| WriteError::Io { path: directory.to_owned(), source };
     for entry in fs::read_dir(directory).map_err(fault)? {
         let path = entry.map_err(fault)?.path();

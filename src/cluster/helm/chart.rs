@@ -55,7 +55,7 @@ impl ChartRef {
         })
     }
 
-    /// As a person would name it.
+    /// Its name for users.
     pub fn shown(&self) -> String {
         match self {
             Self::Embedded(dir) => format!("charts/{}", dir.path().display()),
@@ -150,7 +150,7 @@ mod tests {
         assert_ne!(
             with("kind: Deployment"),
             with("kind: StatefulSet"),
-            "a chart that somebody works on"
+            "a chart under development"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The data lake's own API: just what the tool needs of it.
+//! A client for Elasticsearch's REST API, limited to the requests of this tool.
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -130,7 +130,7 @@ impl Elasticsearch {
         response["count"].as_u64().context("`_count` gave no count")
     }
 
-    /// Takes one statement away, also from every search and count that follows.
+    /// Deletes one statement. Later searches and counts do not include it.
     pub async fn delete(&self, id: Uuid) -> Result<()> {
         self.ask(Method::DELETE, &format!("/{INDEX}/_doc/{id}?refresh=true"), None).await.map(drop)
     }
@@ -169,16 +169,16 @@ fn expect_success(method: &str, path: &str, response: Response) -> Result<Respon
     })
 }
 
-/// An answer that is not what was asked for.
+/// A response with an error status.
 #[derive(Debug, thiserror::Error)]
-#[error("Elasticsearch answered {} to {asked}: {reason}", status.as_u16())]
+#[error("Elasticsearch responded with {} to {asked}: {reason}", status.as_u16())]
 struct ElasticsearchError {
     status: StatusCode,
     asked: String,
     reason: String,
 }
 
-/// Whether the same question would be refused again: not by one that is only busy.
+/// Whether Elasticsearch would reject the same request again. A busy one would not.
 pub fn is_rejection(error: &anyhow::Error) -> bool {
     let rejection = error.chain().find_map(|cause| cause.downcast_ref::<ElasticsearchError>());
     let is_busy =

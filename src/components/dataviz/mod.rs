@@ -50,7 +50,7 @@ const RELEASE: &str = "dataviz";
 pub const NAME: &str = "dataviz-superset";
 /// Superset's metadata database. It contains no statements.
 const POSTGRESQL: Database =
-    Database { part: "Superset", component: COMPONENT, name: "dataviz-postgresql" };
+    Database { program: "Superset", component: COMPONENT, name: "dataviz-postgresql" };
 /// The tool's own account, which keeps working when a user changes the password of `admin`.
 const USER: &str = "lastack";
 /// The content of its volume.

@@ -76,13 +76,13 @@ pub struct Failed {
     /// Of the newest of them.
     #[serde(flatten)]
     pub rejection: Rejection,
-    /// Refused though it was sent by itself: sending it again changes nothing.
+    /// Whether the LRS rejected the event when it was sent alone. Resending it changes nothing.
     pub alone: bool,
     pub events: u64,
     pub oldest: i64,
 }
 
-/// Why an event was not taken.
+/// Why an event was not delivered.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Rejection {
     /// The HTTP status; 0 when there was no answer, [`TRANSFORM`] when nothing was sent.
@@ -91,7 +91,8 @@ pub struct Rejection {
     pub response: String,
 }
 
-/// The plugin's number for an event that it cannot make a statement of, such as one without a user.
+/// The plugin's error type for an event that it cannot convert to a statement, such as one without a user (`TRANSFORM` in
+/// the plugin logstore_xapi).
 const TRANSFORM: u32 = 10_000;
 
 impl Failed {
@@ -107,7 +108,7 @@ impl Failed {
 
     pub fn cause(&self) -> String {
         if self.alone {
-            format!("the LRS refuses them ({})", self.rejection.errortype)
+            format!("the LRS rejected them ({})", self.rejection.errortype)
         } else {
             self.rejection.cause()
         }
@@ -249,7 +250,7 @@ impl Moodle {
         self.call::<Value>("event", &json!({"do": "forget", "log": log})).await.map(drop)
     }
 
-    /// Sends again what the plugin gave up on; `refused` also what was refused by itself before.
+    /// Resends failed events; with `refused`, also those that the LRS rejected when they were sent alone.
     pub async fn replay(&self, refused: bool) -> Result<Replayed> {
         self.work("replay", &json!({"refused": refused})).await
     }

@@ -55,7 +55,7 @@ const RELEASE: &str = "lms";
 pub const NAME: &str = "lms-moodle";
 const PODS: &str = "app.kubernetes.io/instance=lms,app.kubernetes.io/component=web";
 const POSTGRESQL: Database =
-    Database { part: "Moodle", component: COMPONENT, name: "lms-postgresql" };
+    Database { program: "Moodle", component: COMPONENT, name: "lms-postgresql" };
 /// The administrator.
 const USER: &str = "user";
 /// The cron sends every minute. An event that is older than this has been overlooked.
@@ -241,7 +241,7 @@ async fn hop(stack: &Stack, state: &State) -> Observation {
     let refused: u64 =
         queue.failed.iter().filter(|failed| failed.alone).map(|failed| failed.events).sum();
     if refused > 0 {
-        text.push_str(&format!(", {} refused by the LRS", units::count(refused)));
+        text.push_str(&format!(", {} rejected by the LRS", units::count(refused)));
     }
     match faults.is_empty() {
         true => Observation::Equal(text),
@@ -265,7 +265,7 @@ fn rfc3339(seconds: i64) -> Option<String> {
     time(seconds).map(|time| time.to_string())
 }
 
-/// A queue that nobody empties.
+/// A queue that is not processed.
 fn stuck(queue: &Queue, now: i64) -> Option<String> {
     let waits = since(queue.oldest_waiting, now);
     (queue.oldest_waiting > 0 && waits > PATIENCE)

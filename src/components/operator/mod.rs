@@ -86,7 +86,7 @@ impl Component for Operator {
     }
 }
 
-/// An operator that runs in the cluster, whoever installed it.
+/// An operator that runs in the cluster, whichever tool installed it.
 struct RunningOperator {
     namespace: String,
     version: String,
@@ -268,7 +268,7 @@ impl Resource<Stack> for OperatorRelease {
                     "release {RELEASE} in namespace {NAMESPACE} was not made by this tool, and no operator of it works"
                 ),
                 format!(
-                    "ask who made it to bring it up again: helm status {RELEASE} -n {NAMESPACE}"
+                    "ask the owner of the release to repair it: helm status {RELEASE} -n {NAMESPACE}"
                 ),
             ));
         }
@@ -276,7 +276,7 @@ impl Resource<Stack> for OperatorRelease {
     }
 
     async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
-        // an operator that is there and not ready is waited for, whoever installed it
+        // wait for an existing operator that is not ready, whichever tool installed it
         if find(stack).await?.is_none() || !served(stack).await? {
             release::reconcile(stack, &install(stack)?, progress).await?;
         }

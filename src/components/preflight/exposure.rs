@@ -44,7 +44,7 @@ async fn by_ingress(stack: &Stack) -> Result<Observation> {
     )))
 }
 
-/// The class that somebody named, or the cluster's default one.
+/// The IngressClass of the settings, or the cluster's default.
 fn class_of<'a>(classes: &'a [IngressClass], named: Option<&str>) -> Result<&'a str, Diagnosis> {
     let name = |class: &'a IngressClass| class.metadata.name.as_deref().unwrap_or_default();
     let found = match named {
