@@ -126,7 +126,7 @@ fn a_password_of_a_person_is_no_fault_and_one_of_the_tool_is() {
         .run("dashboards list")
         .exits(1)
         .says("login of the tool's own account lastack: wrong password")
-        .says("hint: `kubectl lastack install`");
+        .says("hint: run `kubectl lastack install`");
 }
 
 #[test]
@@ -151,7 +151,11 @@ fn a_database_that_is_down_is_named_with_its_pod_and_the_reason() {
     lab.superset.loses_its_database(true);
     let why = "Superset's PostgreSQL is down: pod dataviz-postgresql-0 cannot pull postgres:99: not found in the registry";
     lab.machine.run("status").exits(3).prints(&format!("dataviz answers: {why}"));
-    lab.machine.run("dashboards check").exits(1).says(why).says("hint: `kubectl lastack install`");
+    lab.machine
+        .run("dashboards check")
+        .exits(1)
+        .says(why)
+        .says("hint: run `kubectl lastack install`");
     lab.machine
         .run("install")
         .exits(1)

@@ -268,7 +268,7 @@ fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
     lab.machine
         .run(&format!("dashboards apply {folder}"))
         .exits(1)
-        .says("dashboards/is-the-course-alive.yaml has the address `is-the-course-alive` of dashboard `Is the course alive?` (")
+        .says("dashboards/is-the-course-alive.yaml: has the slug `is-the-course-alive` of another dashboard in Superset, `Is the course alive?` (")
         .says("hint: give the file another slug");
     assert_eq!(lab.superset.titles("dashboards"), ours);
 
@@ -277,7 +277,7 @@ fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
     lab.machine
         .run(&format!("dashboards apply {folder} --overwrite"))
         .exits(1)
-        .says("has the table `statements` of dataset `statements` (d4c4bfd1")
+        .says("has the table `statements` of another dataset in Superset, `statements` (d4c4bfd1")
         .says("hint: omit the file and set the dataset_uuid of its charts");
     assert_eq!(lab.superset.imports(), imports);
 
@@ -291,7 +291,7 @@ fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
     lab.machine
         .run("dashboards apply two")
         .exits(2)
-        .says("dashboards/a.yaml and dashboards/b.yaml both have the address `new`");
+        .says("dashboards/a.yaml, dashboards/b.yaml: both have the slug `new`");
     lab.machine.write("two/b.yaml", new("newer", &COPY.replace('c', "d")));
     lab.machine.run("dashboards apply two").exits(0).says("2 applied");
 }

@@ -80,7 +80,7 @@ fn a_dry_run_names_what_stands_in_the_way_and_is_a_fault() {
         .run("install --dry-run")
         .exits(3)
         .prints("blocked   preflight.cluster")
-        .prints("later    namespace               after preflight.cluster");
+        .prints("later     namespace               after preflight.cluster");
 }
 
 #[test]

@@ -444,13 +444,16 @@ fn what_failed_is_listed_by_cause_and_sent_again_only_when_confirmed() {
         .prints("never")
         .prints("with --refused")
         .says("40 events would be resent");
-    lab.machine.run("replay").exits(2).says("say `--yes`");
+    lab.machine.run("replay").exits(2).says("pass `--yes`");
     assert!(called(&lab, "replay").is_empty());
     lab.moodle.world().replayed =
         json!({"due": 40, "sent": 38, "already": 2, "refused": 0, "never": 0, "stopped": null});
     lab.machine.run("replay --yes").exits(0).says("38 of 40 events resent, 2 already stored");
     lab.moodle.world().replayed = json!({"due": 41, "sent": 3, "already": 0, "refused": 0, "never": 0, "stopped": "the LRS cannot be reached"});
-    lab.machine.run("replay --yes --refused").exits(3).says("stopped: the LRS cannot be reached");
+    lab.machine
+        .run("replay --yes --refused")
+        .exits(3)
+        .says("stopped early: the LRS cannot be reached");
     assert_eq!(called(&lab, "replay").last().unwrap()["refused"], true);
 }
 

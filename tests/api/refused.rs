@@ -203,7 +203,7 @@ fn a_part_that_the_user_may_not_ask_is_not_waited_for() {
         lab.kubernetes.forbids(Method::GET, &forward, &sentence);
         lab.machine
             .run("install --dry-run")
-            .prints(&format!("unknown  {step:<22}  "))
+            .prints(&format!("unknown   {step:<22}  "))
             .prints(&sentence);
         lab.machine.run("install").exits(4).says(&format!("error: {step}: ")).says(&sentence);
 

@@ -249,7 +249,7 @@ fn an_lrs_that_was_away_gets_every_event_and_none_twice() {
     let began = views("lastack-S", 20);
     emit();
     stack().lastack("status").exits(3).shows("20 not delivered: the LRS could not be reached");
-    stack().lastack("replay --yes").exits(3).shows("stopped: the LRS cannot be reached");
+    stack().lastack("replay --yes").exits(3).shows("stopped early: the LRS cannot be reached");
     stack().kubectl("scale deployment lrs-ralph --replicas=1");
     stack().kubectl("rollout status deployment/lrs-ralph --timeout=120s");
     // its Service leads to the new pod a moment after that is ready

@@ -133,7 +133,7 @@ fn a_copy_that_kept_the_address_of_another_dashboard_does_not_replace_it() {
     stack()
         .lastack(&apply)
         .exits(1)
-        .shows("has the address `is-the-data-flowing` of dashboard `Is the data flowing?`");
+        .shows("has the slug `is-the-data-flowing` of another dashboard in Superset, `Is the data flowing?`");
     let list = stack().lastack("dashboards list").good();
     assert_eq!(list.stdout.matches("up to date").count(), 3, "{}", list.stdout);
 }
@@ -294,7 +294,7 @@ fn postgresql_that_is_down_is_named_with_its_pod_and_mended() {
         .lastack("dashboards check")
         .exits(1)
         .shows("Superset's PostgreSQL is down")
-        .shows("hint: `kubectl lastack install`");
+        .shows("hint: run `kubectl lastack install`");
     stack().lastack("install").good();
     stack().lastack("status").good();
     one_chart_is_good();
