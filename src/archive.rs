@@ -1,4 +1,4 @@
-//! Zip archives of people and of the internet: read in memory, with limits, and never written to disk.
+//! Untrusted zip archives: unpacked in memory, within limits, and never written to disk.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
@@ -8,64 +8,72 @@ use zip::ZipArchive;
 
 use crate::error::Failure;
 
-/// What an honest archive of its kind stays below.
+/// The limits of one kind of archive. A larger archive is rejected.
 pub struct Limits {
+    /// Number of entries.
     pub files: usize,
-    /// Bytes of one file, unpacked.
+    /// Unpacked size of one file, in bytes.
     pub file: u64,
-    /// Bytes of all files together, unpacked.
+    /// Unpacked size of all files, in bytes.
     pub total: u64,
 }
 
 impl Limits {
+    /// # Errors
+    /// When a file of `bytes` bytes exceeds the limit. `what` names the file.
     pub fn check_file(&self, what: &str, bytes: u64) -> Result<()> {
         match bytes > self.file {
             true => {
-                Err(Failure::usage(format!("{what} is larger than {} MB", self.file >> 20)).into())
+                Err(Failure::usage(format!("{what}: larger than {} MB", self.file >> 20)).into())
             }
             false => Ok(()),
         }
     }
 }
 
-/// The files whose names `wanted` takes. Names that point out of the archive are refused even if they are not
-/// wanted, because whoever made them meant no good.
+/// Unpacks the files whose names satisfy `wanted`. `shown` names the archive in errors.
+///
+/// # Errors
+/// When the archive is damaged, exceeds a limit, or contains a path outside the archive, even an unwanted one.
 pub fn unzip(
     archive: impl Read + Seek,
     shown: &str,
     limits: &Limits,
     wanted: impl Fn(&str) -> bool,
 ) -> Result<BTreeMap<String, Vec<u8>>> {
-    let fault = |what: String| Failure::usage(format!("{shown} {what}"));
+    let invalid = |what: String| Failure::usage(format!("{shown}: {what}"));
     let mut archive = ZipArchive::new(archive)
-        .map_err(|error| fault(format!("is not a zip archive that can be read: {error}")))?;
+        .map_err(|error| invalid(format!("not a readable zip archive: {error}")))?;
     if archive.len() > limits.files {
-        return Err(
-            fault(format!("holds {} files, more than {}", archive.len(), limits.files)).into()
-        );
+        return Err(invalid(format!(
+            "contains {} files; the limit is {}",
+            archive.len(),
+            limits.files
+        ))
+        .into());
     }
     let mut files = BTreeMap::new();
     let mut total = 0;
     for index in 0..archive.len() {
         let entry =
-            archive.by_index(index).map_err(|error| fault(format!("is broken: {error}")))?;
-        let name = entry.name().map_err(|error| fault(format!("is broken: {error}")))?.into_owned();
+            archive.by_index(index).map_err(|error| invalid(format!("damaged: {error}")))?;
+        let name = entry.name().map_err(|error| invalid(format!("damaged: {error}")))?.into_owned();
         if name.starts_with(['/', '\\']) || entry.enclosed_name().is_none() || entry.is_symlink() {
-            return Err(fault(format!("holds `{name}`, which points out of the archive")).into());
+            return Err(invalid(format!("`{name}` is outside the archive")).into());
         }
         if entry.is_dir() || is_of_macos(&name) || !wanted(&name) {
             continue;
         }
         let mut bytes = Vec::new();
-        // the size that the archive claims is not to be trusted
+        // the declared size is untrusted
         entry
             .take(limits.file + 1)
             .read_to_end(&mut bytes)
-            .map_err(|error| fault(format!("is broken at `{name}`: {error}")))?;
+            .map_err(|error| invalid(format!("damaged at `{name}`: {error}")))?;
         limits.check_file(&format!("{name} in {shown}"), bytes.len() as u64)?;
         total += bytes.len() as u64;
         if total > limits.total {
-            return Err(fault(format!("unpacks to more than {} MB", limits.total >> 20)).into());
+            return Err(invalid(format!("unpacks to more than {} MB", limits.total >> 20)).into());
         }
         files.insert(name, bytes);
     }

@@ -1,18 +1,17 @@
-//! What went wrong, as a script sees it (the kind, which decides the exit code) and as a person
-//! sees it (what failed, on which object, why, and what to do next).
+//! Failures: a kind for scripts, which decides the exit code, and a message with hints for users.
 
 use std::fmt;
 
-/// Why a command did not end well. `main` maps it to the process's exit code and nothing else does.
+/// The kind of a failure. Only `main` maps it to the exit code of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Something failed.
+    /// The command failed.
     Failed,
-    /// The command line or a file given on it is wrong.
+    /// The command line, or a file it names, is invalid.
     Usage,
-    /// The command worked; what it looked at is not healthy.
+    /// The command succeeded and found a problem.
     Fault,
-    /// The cluster cannot be reached or refuses the user.
+    /// The cluster cannot be reached, or it denies the user a permission.
     Unreachable,
     TimedOut,
     Interrupted,
@@ -31,15 +30,15 @@ impl Kind {
     }
 }
 
-/// Why something is not as it should be, and what to do about it.
+/// The cause of a problem, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// What it is about, as kubectl names it. None when the cause names it.
+    /// The affected object, as kubectl names it. None when the cause names it.
     pub object: Option<String>,
     pub cause: String,
-    /// The next step, in the imperative.
+    /// The next action, in the imperative.
     pub hint: String,
-    /// The section of the documentation about it.
+    /// The section of the documentation that covers the problem.
     pub anchor: Option<&'static str>,
 }
 
@@ -53,7 +52,7 @@ impl Diagnosis {
         self
     }
 
-    /// The same, with more about the cause behind it.
+    /// Appends a deeper cause.
     pub fn because(mut self, more: Option<String>) -> Self {
         if let Some(more) = more {
             self.cause = format!("{}: {more}", self.cause);
@@ -80,13 +79,13 @@ impl fmt::Display for Diagnosis {
     }
 }
 
-/// What an API server's refusal comes to: exit code 4, and whom to ask.
+/// A permission that the API server denied: exit code 4.
 pub fn not_permitted(sentence: impl Into<String>) -> Failure {
     Failure::new(Kind::Unreachable, sentence)
         .hint("ask your cluster administrator for this permission")
 }
 
-/// An error whose kind or whose cure is known where it is made. Travels in an `anyhow` chain.
+/// An error with a known kind or known hints. Travels in an `anyhow` chain.
 #[derive(Debug)]
 pub struct Failure {
     kind: Kind,
@@ -108,13 +107,13 @@ impl Failure {
         Self::new(Kind::Usage, message)
     }
 
-    /// What the reader can do about it. Shown after the message, one line each.
+    /// Adds a hint. Hints follow the message, one per line.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// What code may know it by. The message says all of it.
+    /// Attaches a typed cause for code to match on. The message must be complete without it.
     pub fn because(mut self, cause: impl std::error::Error + Send + Sync + 'static) -> Self {
         self.cause = Some(Box::new(cause));
         self
@@ -133,7 +132,7 @@ impl std::error::Error for Failure {
     }
 }
 
-/// The kind of the outermost cause that knows its own.
+/// The kind of the outermost cause that has one.
 pub fn kind(error: &anyhow::Error) -> Kind {
     for cause in error.chain() {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
@@ -146,7 +145,7 @@ pub fn kind(error: &anyhow::Error) -> Kind {
     Kind::Failed
 }
 
-/// The message on one line per thought: causes joined by colons, then the hints.
+/// The message for the user: the causes in one line, then one line per hint.
 pub fn render(error: &anyhow::Error) -> String {
     let mut text = one_line(error);
     for hint in hints(error) {
@@ -156,7 +155,7 @@ pub fn render(error: &anyhow::Error) -> String {
     text
 }
 
-/// The causes joined by colons, each said once: libraries like to repeat their source in their own text.
+/// The causes joined by colons. A cause that its wrapper already quotes is omitted: many libraries repeat their source.
 pub fn one_line(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
@@ -165,7 +164,7 @@ pub fn one_line(error: &anyhow::Error) -> String {
             None => (cause.to_string(), false),
         };
         let message = message.trim().trim_end_matches('.');
-        // hyper's word for its own layer, which tells nobody anything
+        // hyper's name for its own layer carries no information
         let noise = message.starts_with("client error (");
         if !message.is_empty() && !noise && !text.contains(message) {
             if !text.is_empty() {
@@ -207,12 +206,12 @@ fn kube_kind(error: &kube::Error) -> Kind {
     }
 }
 
-/// What talking to the API server came to, if that is what failed.
+/// The error of the Kubernetes client in the chain, if any.
 pub fn of_api_server(error: &anyhow::Error) -> Option<&kube::Error> {
     error.chain().find_map(|cause| cause.downcast_ref())
 }
 
-/// The API server's own sentence when it refused the user, which names the user, the verb and the resource.
+/// The API server's message when it denied a permission. It names the user, the verb and the resource.
 pub fn forbidden(error: &anyhow::Error) -> Option<&str> {
     error.chain().find_map(|cause| match cause.downcast_ref::<kube::Error>()? {
         kube::Error::Api(status) if status.code == 403 => Some(status.message.as_str()),
@@ -223,21 +222,21 @@ pub fn forbidden(error: &anyhow::Error) -> Option<&str> {
 fn kube_message(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if status.code == 401 => {
-            "the API server does not accept the credentials of this kubeconfig user".into()
+            "the API server rejected the credentials of this kubeconfig user".into()
         }
-        // what stands before the API server and is not well answers in words of its own
+        // a proxy in front of the API server responds with its own text
         kube::Error::Api(status) if status.code >= 500 && !status.message.is_empty() => {
-            format!("the API server answered {}: {}", status.code, status.message)
+            format!("the API server responded with {}: {}", status.code, status.message)
         }
         kube::Error::Api(status) if status.message.is_empty() => {
-            format!("the API server answered {}", status.code)
+            format!("the API server responded with {}", status.code)
         }
         kube::Error::Api(status) => status.message.clone(),
         kube::Error::InferConfig(_) | kube::Error::InferKubeconfig(_) => {
             format!("no usable kubeconfig: {}", root(error))
         }
         kube::Error::SerdeError(cause) => {
-            format!("an answer of the API server could not be read: {cause}")
+            format!("cannot parse a response of the API server: {cause}")
         }
         other => format!("cannot reach the API server: {}", root(other)),
     }
@@ -257,7 +256,7 @@ mod tests {
     use anyhow::Context;
 
     #[test]
-    fn the_kind_survives_context_and_hints_follow_the_message() {
+    fn kind_survives_context_and_hints_follow_the_message() {
         let error = Err::<(), _>(Failure::new(Kind::TimedOut, "not ready").hint("wait longer"))
             .context("data-lake")
             .unwrap_err();
@@ -266,13 +265,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cause_that_its_wrapper_already_quotes_is_said_once() {
+    fn cause_that_its_wrapper_quotes_appears_once() {
         let error = anyhow::anyhow!("refused").context("connect failed: refused");
         assert_eq!(one_line(&error), "connect failed: refused");
     }
 
     #[test]
-    fn a_forbidden_answer_is_the_servers_own_sentence_and_exit_code_4() {
+    fn forbidden_response_keeps_the_servers_message_and_exits_with_4() {
         let status = kube::core::Status::failure(
             "secrets is forbidden: User \"bob\" cannot list resource",
             "Forbidden",

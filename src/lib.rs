@@ -1,7 +1,7 @@
 //! `kubectl lastack`: a complete, wired and verified learning-analytics stack on any Kubernetes cluster.
 //!
-//! Modules are listed from the bottom up: an import points to a module further up in this list, and
-//! `scripts/check-layers` enforces it. `docs/concepts/architecture.md` has the picture.
+//! Modules are listed from the bottom up. A module imports only modules above it in this list; `tests/layers.rs`
+//! enforces this. `docs/concepts/architecture.md` has the picture.
 
 pub mod error;
 
@@ -31,7 +31,7 @@ mod cli;
 
 pub use cli::main;
 
-/// What tests and benchmarks use of the lower layers.
+/// The items of the lower layers that tests and benchmarks use.
 pub mod api {
     pub use crate::cluster::http::{Account, HttpClient};
     pub use crate::components::lrs::client::Ralph;

@@ -1,5 +1,4 @@
-//! The command line as it is typed. What it means is decided in `cluster` (which cluster, which namespace) and in
-//! `stack::settings` (which stack).
+//! The command line as typed. `cluster` resolves the cluster and the namespace; `stack::settings` resolves the stack.
 
 use clap::{Parser, Subcommand};
 
@@ -10,7 +9,12 @@ use crate::cluster::flags::KubeFlags;
     name = "kubectl-lastack",
     bin_name = "kubectl lastack",
     version,
-    about = "A complete, wired and proven Learning Analytics stack on Kubernetes",
+    about = "Install and operate a learning-analytics stack on Kubernetes",
+    long_about = "Install and operate a learning-analytics stack on Kubernetes: Moodle (LMS), Ralph (LRS), Elasticsearch (data lake) and Superset (dashboards)",
+    after_long_help = after_help!("  kubectl lastack install
+  kubectl lastack seed
+  kubectl lastack status
+  kubectl lastack open dataviz", fault: "the stack is unhealthy", timeout),
     disable_help_subcommand = true,
     max_term_width = 120
 )]
@@ -44,12 +48,12 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_command_tree_is_consistent() {
+    fn command_tree_is_consistent() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn kubectl_flags_are_taken_before_and_after_the_verb() {
+    fn kubectl_flags_are_accepted_before_and_after_the_verb() {
         for line in [
             "lastack -n a --context c status",
             "lastack status --context c -n a",

@@ -17,25 +17,28 @@ use crate::stack::settings::{LmsSettings, Sending, Settings};
 
 use super::Outcome;
 
-/// Put right the settings inside of running components: what Moodle sends and where to, its test course, Superset's
-/// connection, dashboards and roles
+/// Reconcile the settings inside Moodle and Superset
 ///
-/// Touches no release and no Secret. What people made or changed in Moodle and Superset stays. What is asked for here is
-/// remembered, as `install` remembers.
+/// Covers Moodle's event delivery and test course, and Superset's database connection, dashboards and roles. Changes no
+/// Helm release and no Secret. Leaves users' own content in Moodle and Superset in place. Later installs keep the
+/// settings given here.
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack configure
+  kubectl lastack configure lms --course S
+  kubectl lastack configure lms --send-names=true", timeout))]
 pub struct ConfigureArgs {
-    /// Only these components
+    /// Components to configure [default: all]
     #[arg(value_parser = ComponentParser)]
     components: Vec<ComponentName>,
     #[command(flatten)]
     lms: LmsSettings,
-    /// Let Moodle's cron send events, every minute
+    /// Send events from Moodle's cron, once per minute
     #[arg(long, conflicts_with = "immediate", help_heading = "Moodle")]
     background: bool,
-    /// Send events while the learner waits for the page: an LRS that is away then costs the events
+    /// Send events during the page request; events are lost while the LRS is down
     #[arg(long, help_heading = "Moodle")]
     immediate: bool,
-    /// How long to wait for everything together
+    /// Time limit for the whole command
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     timeout: Duration,
 }

@@ -12,12 +12,15 @@ use crate::stack::component::{ComponentName, ComponentParser};
 
 use super::{Outcome, open};
 
-/// Show user names and passwords, and where to use them
+/// Show the accounts of the stack: user names, passwords and URLs
 ///
-/// Passwords are hidden unless a component is named or a format for programs is asked for.
+/// The table hides passwords unless you name a component. The formats `json` and `env` always contain them.
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack creds
+  kubectl lastack creds lrs
+  eval \"$(kubectl lastack creds lrs -o env)\""))]
 pub struct CredsArgs {
-    /// Component whose password to show
+    /// Component whose accounts to show, with their passwords
     #[arg(value_parser = ComponentParser)]
     component: Option<ComponentName>,
     /// Output format
@@ -29,7 +32,7 @@ pub struct CredsArgs {
 enum Format {
     Table,
     Json,
-    /// Lines for `eval` in a shell
+    /// Variable assignments for `eval` in a shell
     Env,
 }
 
@@ -56,12 +59,9 @@ pub async fn run(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {
         let what = args
             .component
             .map_or_else(|| "accounts".to_string(), |component| format!("accounts of {component}"));
-        return Err(Failure::failed(format!(
-            "there are no {what} in namespace {}",
-            stack.namespace()
-        ))
-        .hint("`kubectl lastack install` makes them")
-        .into());
+        return Err(Failure::failed(format!("namespace {}: no {what}", stack.namespace()))
+            .hint(format!("run `kubectl lastack install{}` to create them", stack.cluster.flags))
+            .into());
     }
     let shown = args.component.is_some();
     match args.output {
@@ -79,14 +79,17 @@ pub async fn run(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {
         )?,
     }
     if args.output == Format::Table && !shown {
-        printer::note("passwords are shown for a component: `kubectl lastack creds lrs`");
+        printer::note(&format!(
+            "Passwords are hidden; name a component to show them: `kubectl lastack creds lrs{}`",
+            stack.cluster.flags
+        ));
     }
     for (component, error) in &hidden {
         printer::warning(&format!("{component}: {}", one_line(error)));
     }
     match hidden.is_empty() {
         true => Ok(Outcome::Good),
-        false => Err(Failure::new(Kind::Unreachable, "not all accounts could be read")
+        false => Err(Failure::new(Kind::Unreachable, "cannot read all accounts")
             .hint(format!(
                 "ask your cluster administrator for this permission in namespace {}",
                 stack.namespace()
@@ -114,7 +117,7 @@ fn render(
     let unknown = hidden
         .iter()
         .map(|(component, _)| [component.as_str(), "unknown", "", "", "", ""].map(str::to_string));
-    table(["COMPONENT", "USER", "PASSWORD", "FOR", "SECRET/KEY", "WHERE"], rows.chain(unknown))
+    table(["COMPONENT", "USER", "PASSWORD", "PURPOSE", "SECRET/KEY", "URL"], rows.chain(unknown))
 }
 
 fn item((component, credential): &(ComponentName, Credential)) -> Value {
@@ -128,7 +131,7 @@ fn item((component, credential): &(ComponentName, Credential)) -> Value {
     })
 }
 
-/// The variables of an account; of one among several of a component, with its name in theirs.
+/// The shell variables of an account. They contain the user name when the component has several accounts.
 fn env((component, credential): &(ComponentName, Credential), among_others: bool) -> String {
     let mut name = component.as_str().to_uppercase();
     if among_others {
@@ -159,13 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_hidden_until_it_is_asked_for() {
+    fn table_hides_passwords_unless_a_component_is_named() {
         assert!(!render(&[credential()], &[], false).contains("it's"));
         assert!(render(&[credential()], &[], true).contains("it's"));
     }
 
     #[test]
-    fn shell_lines_survive_a_quote_in_a_password() {
+    fn shell_assignments_escape_a_quote_in_a_password() {
         assert!(env(&credential(), false).contains("LASTACK_LRS_PASSWORD='it'\\''s'\n"));
     }
 }

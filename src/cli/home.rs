@@ -1,4 +1,4 @@
-//! What `kubectl lastack` alone shows: what it is, the verbs one needs first, and the stack that is there.
+//! The page of `kubectl lastack` without a verb: the purpose, the most important verbs, and the stack of the namespace.
 
 use anyhow::Result;
 
@@ -8,23 +8,23 @@ use crate::output::printer;
 use super::{Outcome, open, status};
 
 const PAGE: &str = "\
-A complete, wired and proven Learning Analytics stack on Kubernetes:
+Install and operate a learning-analytics stack on Kubernetes:
   Moodle (LMS) --> Ralph (LRS) --> Elasticsearch (data lake) --> Superset (dashboards)
 
-  kubectl lastack install         bring it into the current namespace
-  kubectl lastack seed            fill it with example statements and prove that all are stored
-  kubectl lastack status          look at it hop by hop
-  kubectl lastack trace           follow one real click from Moodle to the data lake
-  kubectl lastack open dataviz    see the dashboards
-  kubectl lastack creds           user names and passwords
-  kubectl lastack uninstall       take it away again
+  kubectl lastack install         install the stack in the current namespace
+  kubectl lastack seed            send example statements and verify that all are stored
+  kubectl lastack status          show the health of each component
+  kubectl lastack trace           follow one event from Moodle to the data lake
+  kubectl lastack open dataviz    open the dashboards
+  kubectl lastack creds           show user names and passwords
+  kubectl lastack uninstall       delete the stack
 
-  `kubectl lastack --help`, and `--help` after every verb, tell more
+Run `kubectl lastack --help`, or any verb with `--help`, for more.
 ";
 
 pub async fn run(flags: &KubeFlags) -> Result<Outcome> {
     printer::data(PAGE)?;
-    // the page is the answer: a cluster that is not there is not an error here
+    // an unreachable cluster is not an error here: the page was printed
     if let Ok(stack) = open(flags).await
         && let Ok(rows) = status::look(&stack).await
         && status::is_installed(&rows)

@@ -17,66 +17,69 @@ use crate::output::units::{duration, took};
 use crate::rendering;
 use crate::stack::component::{ComponentName, ComponentParser};
 use crate::stack::profiles::Profile;
-use crate::stack::settings::{Expose, IngressSettings, Settings, yaml_fault};
+use crate::stack::settings::{Expose, IngressSettings, Settings, yaml_message};
 use crate::stack::{Reads, Stack};
 
 use super::Outcome;
 use super::progress::Rows;
 
-/// Bring the stack, or parts of it, into the namespace and prove that it answers
+/// Install the stack and verify that every component responds
 ///
-/// Safe to repeat: what is already there is left alone, what a stopped run left is finished, what somebody
-/// changed is repaired. Settings of an earlier install stay unless a flag or a file says otherwise.
+/// Running it again is safe: it leaves unchanged resources in place, completes an interrupted install and reconciles
+/// drift. Settings of an earlier install apply unless a flag or a file overrides them.
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack install
+  kubectl lastack install --profile classroom --expose ingress --domain la.example.org
+  kubectl lastack install -f lastack.yaml --dry-run", fault: "with `--dry-run`, a check or resource blocks the install", timeout))]
 pub struct InstallArgs {
-    /// Only these components and what they need; a new stack then consists of them
+    /// Components to install, with their dependencies; a new stack then consists of them
     #[arg(long, value_parser = ComponentParser, value_delimiter = ',', value_name = "COMPONENT")]
     only: Vec<ComponentName>,
-    /// All components, also those that an earlier `--only` left out
+    /// Install all components, including those that an earlier `--only` omitted
     #[arg(long, conflicts_with = "only")]
     all: bool,
-    /// How big the stack is
+    /// Size of the stack [default: laptop]
     #[arg(long, value_enum)]
     profile: Option<Profile>,
     /// File with settings (components, profile, expose, ingress, imageRegistry, charts, values, lms)
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Chart values of a component that go over ours (repeatable)
+    /// File with chart values that override the defaults of a component (repeatable)
     #[arg(long, value_name = "COMPONENT=FILE", value_parser = component_file)]
     values: Vec<(ComponentName, PathBuf)>,
-    /// How the stack can be reached from outside the cluster
+    /// How users reach the stack from outside the cluster [default: none]
     #[arg(long, value_enum)]
     expose: Option<Expose>,
     #[command(flatten)]
     ingress: IngressSettings,
-    /// Registry that all images come from; an empty one goes back to their own
+    /// Registry to pull all images from; an empty value restores their own registries
     #[arg(long, value_name = "REGISTRY")]
     image_registry: Option<String>,
-    /// Zip file or address of the plugin logstore_xapi, instead of its release
+    /// Zip file or URL of the Moodle plugin logstore_xapi, instead of its pinned release
     #[arg(long, value_name = "FILE|URL", env = "LASTACK_PLUGIN", hide_env_values = true)]
     plugin: Option<String>,
-    /// Use a new namespace named after you and a random number
+    /// Create a namespace named after your user name and a random number
     #[arg(long, conflicts_with = "namespace")]
     new_namespace: bool,
-    /// Check to leave out (repeatable), such as preflight.room
+    /// Check to skip, such as `preflight.room` (repeatable)
     #[arg(long, value_name = "CHECK")]
     skip: Vec<String>,
-    /// Show what would be done, change nothing
+    /// Show the plan and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Print the commands that do the same in bash; change nothing
+    /// Print the equivalent commands for bash and change nothing
     #[arg(long)]
     explain: bool,
     /// Write values, charts and manifests into a folder, with a script that applies them; contact no cluster
     #[arg(long, value_name = "DIR", conflicts_with_all = ["explain", "dry_run"])]
     render: Option<PathBuf>,
-    /// Wait until everything is ready, which is what happens unless `--no-wait` is said
+    /// Wait until every component is ready (the default)
     #[arg(long, overrides_with = "no_wait")]
     wait: bool,
-    /// Apply what can be applied now and do not wait
+    /// Apply everything that can be applied now, without waiting
     #[arg(long, conflicts_with = "timeout", overrides_with = "wait")]
     no_wait: bool,
-    /// How long to wait for everything together
+    /// Time limit for the whole command
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
     timeout: Duration,
 }
@@ -107,7 +110,7 @@ pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
     stack.settings.components = consists_of(&graph, &all, &args, &stack);
     if !args.ingress.is_empty() && stack.settings.expose() != Expose::Ingress {
         return Err(Failure::usage(
-            "`--domain`, `--ingress-class` and `--tls-secret` are only for `--expose ingress`",
+            "`--domain`, `--ingress-class` and `--tls-secret` require `--expose ingress`",
         )
         .into());
     }
@@ -138,7 +141,7 @@ fn settings(args: &InstallArgs) -> Result<Settings> {
         let text = std::fs::read_to_string(file)
             .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
         let values = serde_saphyr::from_str(&text).map_err(|error| {
-            Failure::usage(format!("{} is not YAML: {}", file.display(), yaml_fault(&error)))
+            Failure::usage(format!("{} is not YAML: {}", file.display(), yaml_message(&error)))
         })?;
         settings.values.insert(*component, values);
     }
@@ -150,7 +153,7 @@ fn settings(args: &InstallArgs) -> Result<Settings> {
         plugin: args.plugin.clone(),
         ..Default::default()
     };
-    // an empty registry must reach the stored settings to take theirs away
+    // an empty registry must reach the stored settings, where it clears the stored one
     let registry = typed.image_registry.clone().or(settings.image_registry.clone());
     let mut settings = settings.overridden_by(typed);
     settings.image_registry = registry;
@@ -165,15 +168,17 @@ fn graph(args: &InstallArgs) -> Result<Graph<Stack>> {
         graph.nodes().filter(is_skippable).map(|check| check.id().as_str()).collect();
     for skip in &args.skip {
         if !checks.contains(&skip.as_str()) {
-            return Err(Failure::usage(format!("`{skip}` is not a check that can be skipped"))
-                .hint(format!("there are {}", checks.join(", ")))
-                .into());
+            return Err(Failure::usage(format!(
+                "`--skip`: `{skip}` is not a check that can be skipped"
+            ))
+            .hint(format!("choose one of {}", checks.join(", ")))
+            .into());
         }
     }
     Ok(graph.without(|node| args.skip.iter().any(|skip| skip == node.id().as_str())))
 }
 
-/// Of all nodes those of the components that are asked for now, or else of those that the stack consists of.
+/// The nodes of the requested components, or else of the components of the stack.
 fn of_components(graph: Graph<Stack>, args: &InstallArgs, stack: &Stack) -> Graph<Stack> {
     let wanted: BTreeSet<ComponentName> = match &stack.settings.components {
         _ if !args.only.is_empty() => args.only.iter().copied().collect(),
@@ -186,26 +191,26 @@ fn of_components(graph: Graph<Stack>, args: &InstallArgs, stack: &Stack) -> Grap
     graph.only(|node| is_wanted(node) || is_of_a_stack(&wanted) && node.id() == REMEMBERED)
 }
 
-/// The operator is the cluster's; every other component is of a stack, whose settings the next install must know.
+/// Whether any of these belongs to a stack, whose settings must be stored. The operator serves the whole cluster.
 fn is_of_a_stack(components: &BTreeSet<ComponentName>) -> bool {
     components.iter().any(|component| *component != operator::COMPONENT)
 }
 
-/// What the stack consists of from now on: a component of which only an account is needed is not there. None: of everything.
+/// The components of the stack after this install. None: all. A component counts only when all its nodes are installed.
 fn consists_of(
     graph: &Graph<Stack>,
     all: &[Id],
     args: &InstallArgs,
     stack: &Stack,
 ) -> Option<BTreeSet<ComponentName>> {
-    let is_taken = |id: &Id| graph.ids().any(|taken| taken == *id);
+    let is_included = |id: &Id| graph.ids().any(|included| included == *id);
     let is_whole = |component: &ComponentName| {
-        all.iter().filter(|id| ComponentName::of(**id) == Some(*component)).all(is_taken)
+        all.iter().filter(|id| ComponentName::of(**id) == Some(*component)).all(is_included)
     };
     let mut components: BTreeSet<ComponentName> = ComponentName::all().filter(is_whole).collect();
     match &stack.settings.components {
         _ if args.all => return None,
-        // a whole stack of which only some components are looked after now
+        // a complete stack, of which this run reconciles some components
         None if !stack.is_new => return None,
         None => {}
         Some(before) => components.extend(before),
@@ -257,8 +262,8 @@ async fn plan(graph: &Graph<Stack>, stack: &Stack) -> Result<Outcome> {
     let mut text = String::new();
     for planned in graph.plan(stack).await? {
         let (word, details) = match planned.finding {
-            Finding::Observed(Observation::Equal(detail)) => ("there", vec![detail]),
-            Finding::Observed(Observation::Missing(what)) => ("make", vec![what]),
+            Finding::Observed(Observation::Equal(detail)) => ("unchanged", vec![detail]),
+            Finding::Observed(Observation::Missing(what)) => ("create", vec![what]),
             Finding::Observed(Observation::Drifted(differences)) => {
                 ("change", differences.iter().map(ToString::to_string).collect())
             }
@@ -272,20 +277,20 @@ async fn plan(graph: &Graph<Stack>, stack: &Stack) -> Result<Outcome> {
             }
             Finding::After(need) => ("later", vec![format!("after {need}")]),
         };
-        changes += usize::from(matches!(word, "make" | "change" | "wait" | "later"));
+        changes += usize::from(matches!(word, "create" | "change" | "wait" | "later"));
         let id = planned.node.id();
         for (i, detail) in details.iter().enumerate() {
             match i {
-                0 => text.push_str(&format!("  {word:<8} {id:<22}  {detail}\n")),
-                _ => text.push_str(&format!("  {:<8} {:<22}  {detail}\n", "", "")),
+                0 => text.push_str(&format!("  {word:<9} {id:<22}  {detail}\n")),
+                _ => text.push_str(&format!("  {:<9} {:<22}  {detail}\n", "", "")),
             }
         }
     }
     printer::data(&text)?;
     printer::note(&if changes == 0 {
-        "Nothing to do".to_string()
+        "No changes".to_string()
     } else {
-        format!("{changes} steps to do; nothing was changed")
+        format!("{changes} to create, change or wait for; nothing was changed")
     });
     Ok(if blocked { Outcome::Fault } else { Outcome::Good })
 }
@@ -293,8 +298,8 @@ async fn plan(graph: &Graph<Stack>, stack: &Stack) -> Result<Outcome> {
 fn conclude(stack: &Stack, summary: &Summary) {
     let flags = &stack.cluster.flags;
     if !summary.pending.is_empty() {
-        printer::note(&format!("Started; not waited for: {}", super::ids(&summary.pending)));
-        printer::note(&format!("  kubectl lastack install{flags}   finish it"));
+        printer::note(&format!("Started; not ready yet: {}", super::ids(&summary.pending)));
+        super::next_steps(&[(format!("install{flags}"), "complete the install")]);
         return;
     }
     let chain = format!("(longest chain {})", took(summary.longest_chain));
@@ -304,20 +309,21 @@ fn conclude(stack: &Stack, summary: &Summary) {
     let left_out: Vec<&str> = left_out.map(ComponentName::as_str).collect();
     if !left_out.is_empty() {
         printer::note(&format!(
-            "This stack is without {}: `kubectl lastack install{flags} --all` brings them",
+            "Not part of this stack: {}; run `kubectl lastack install{flags} --all` to install all",
             left_out.join(", ")
         ));
     }
-    let hints = [
-        (Some(lrs::COMPONENT), "seed", "fill it with 22,000 example statements"),
-        (Some(dataviz::COMPONENT), "open dataviz", "look at the dashboards"),
-        (None, "status", "look at it hop by hop"),
-        (None, "creds", "user names and passwords"),
+    let steps = [
+        (Some(lrs::COMPONENT), "seed", "send 22,000 example statements"),
+        (Some(dataviz::COMPONENT), "open dataviz", "open the dashboards"),
+        (None, "status", "show the health of each component"),
+        (None, "creds", "show user names and passwords"),
     ];
-    for (_, command, purpose) in hints
+    let is_possible = |of: &Option<ComponentName>| of.is_none_or(|name| stack.settings.has(name));
+    let steps: Vec<(String, &str)> = steps
         .into_iter()
-        .filter(|(of, ..)| of.is_none_or(|component| stack.settings.has(component)))
-    {
-        printer::note(&format!("  {:<36} {purpose}", format!("kubectl lastack {command}{flags}")));
-    }
+        .filter(|(of, ..)| is_possible(of))
+        .map(|(_, command, purpose)| (format!("{command}{flags}"), purpose))
+        .collect();
+    super::next_steps(&steps);
 }

@@ -1,4 +1,50 @@
-//! The command line: the verbs, a file each. `main` is the only place that picks an exit code.
+//! The command line: one file per verb. `main` is the only function that chooses an exit code.
+
+/// The end of a verb's `--help`: its examples, and its exit codes as `docs/reference/exit-codes.md` defines them.
+macro_rules! after_help {
+    (offline $examples:literal) => {
+        concat!(
+            "Examples:\n",
+            $examples,
+            "\n\nExit codes:\n  0  success\n  1  failure\n  2  invalid argument or file"
+        )
+    };
+    (@online $examples:literal, $fault:literal, $timeout:literal) => {
+        concat!(
+            "Examples:\n",
+            $examples,
+            "\n\nExit codes:\n  0    success\n  1    failure\n  2    invalid argument or file\n",
+            $fault,
+            "  4    cluster unreachable, or permission denied\n",
+            $timeout,
+            "  130  interrupted"
+        )
+    };
+    ($examples:literal) => {
+        after_help!(@online $examples, "", "")
+    };
+    ($examples:literal, timeout) => {
+        after_help!(@online $examples, "", "  124  timeout\n")
+    };
+    ($examples:literal, fault: $fault:literal) => {
+        concat!(
+            "Examples:\n",
+            $examples,
+            "\n\nExit codes:\n  0    success\n  1    failure\n  2    invalid argument or file\n  3    ",
+            $fault,
+            "\n  4    cluster unreachable, or permission denied\n  130  interrupted"
+        )
+    };
+    ($examples:literal, fault: $fault:literal, timeout) => {
+        concat!(
+            "Examples:\n",
+            $examples,
+            "\n\nExit codes:\n  0    success\n  1    failure\n  2    invalid argument or file\n  3    ",
+            $fault,
+            "\n  4    cluster unreachable, or permission denied\n  124  timeout\n  130  interrupted"
+        )
+    };
+}
 
 mod arguments;
 mod completion;
@@ -35,15 +81,15 @@ use crate::stack::{SETTINGS, Stack};
 
 use arguments::{Cli, Command};
 
-/// How a command that did not fail ended.
+/// The result of a command that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Good,
-    /// It worked, and what it looked at is not healthy.
+    /// The command succeeded and found a problem.
     Fault,
 }
 
-/// Output of verbs that list things.
+/// Output formats of verbs that print a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum TableOrJson {
     Table,
@@ -52,7 +98,7 @@ pub enum TableOrJson {
 
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    // what follows is no command line yet, so it is not read as one
+    // the words after `__complete` are an unfinished command line, which clap would reject
     if let [_, verb, words @ ..] = arguments.as_slice()
         && verb == "__complete"
     {
@@ -98,12 +144,12 @@ fn run(cli: Cli) -> Result<Outcome> {
     }
 }
 
-/// Runs a command to its end or to Ctrl-C, whichever comes first.
+/// Runs a command until it ends or the user presses Ctrl-C.
 fn block_on(command: impl Future<Output = Result<Outcome>>) -> Result<Outcome> {
     block_on_until(tokio::signal::ctrl_c(), command)
 }
 
-/// Of a command that takes back what it did when it hears the first.
+/// For a command that handles the first Ctrl-C itself and cleans up.
 async fn second_ctrl_c() -> io::Result<()> {
     tokio::signal::ctrl_c().await?;
     tokio::signal::ctrl_c().await
@@ -119,12 +165,12 @@ fn block_on_until(
             // first, so that the signal is caught before the command sends anything
             biased;
             _ = interrupt => {
-                // the cursor stands behind what was drawn or asked last
+                // the cursor is still on the last row or prompt
                 if printer::is_live() {
                     printer::note("");
                 }
                 Err(Failure::new(Kind::Interrupted, "interrupted")
-                    .hint("nothing is undone; the same command goes on where this one stopped")
+                    .hint("run the command again to continue; nothing was rolled back")
                     .into())
             }
             outcome = command => outcome,
@@ -140,22 +186,30 @@ fn write_junit(file: &Path, report: &Report) -> Result<()> {
     std::fs::write(file, text).with_context(|| format!("file {}", file.display()))
 }
 
-/// The stack as it was last installed, for verbs that do not change what it is.
+/// The stack as last installed, for verbs that do not change its settings.
 async fn open(flags: &KubeFlags) -> Result<Stack> {
     open_to_wait(flags, None).await
 }
 
-/// The same, with the time that its waits may take together.
+/// The same, with a time limit for all waits together.
 async fn open_to_wait(flags: &KubeFlags, wait: Option<Duration>) -> Result<Stack> {
     let (stack, unknown) = Stack::as_it_is(flags.resolve().await?, wait).await?;
     if !unknown.is_empty() {
-        let place = format!("ConfigMap {SETTINGS} of namespace {}", stack.namespace());
         printer::warning(&format!(
-            "{place} has settings that this version of kubectl-lastack does not know: {}",
+            "ConfigMap {SETTINGS} in namespace {}: unknown settings, ignored by this version of kubectl-lastack: {}",
+            stack.namespace(),
             unknown.join(", ")
         ));
     }
     Ok(stack)
+}
+
+/// Prints commands to run next, with their purposes in one column.
+fn next_steps(steps: &[(String, &str)]) {
+    let width = steps.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
+    for (command, purpose) in steps {
+        printer::note(&format!("  kubectl lastack {command:<width$}   {purpose}"));
+    }
 }
 
 fn ids(ids: &[Id]) -> String {

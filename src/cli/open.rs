@@ -7,7 +7,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use tokio::net::TcpListener;
 
 use crate::cluster::flags::KubeFlags;
-use crate::cluster::tunnel::{Connector, Link};
+use crate::cluster::tunnel::{Connection, Connector};
 use crate::components;
 use crate::components::model::Component;
 use crate::error::{Failure, one_line};
@@ -16,18 +16,21 @@ use crate::stack::component::{ComponentName, ComponentParser};
 
 use super::Outcome;
 
-/// Open a part of the stack in the browser
+/// Open a component in the browser
 ///
-/// By its own address when it has one, else by a port-forward that stays up until Ctrl-C.
+/// Uses the external URL of the component if it has one. Otherwise forwards a local port until Ctrl-C.
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack open dataviz
+  kubectl lastack open lrs --port 8090
+  kubectl lastack open lms --print"))]
 pub struct OpenArgs {
     /// Component to open
     #[arg(value_parser = ExposedParser)]
     component: ComponentName,
-    /// Only print the address
+    /// Print the URL and do not start a browser
     #[arg(long)]
     print: bool,
-    /// Port of this machine for the port-forward
+    /// Local port of the port-forward [default: a free port]
     #[arg(long, value_name = "PORT", default_value = "0", hide_default_value = true)]
     port: u16,
 }
@@ -35,7 +38,7 @@ pub struct OpenArgs {
 pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {
     let stack = super::open(flags).await?;
     let component = components::get(args.component).context("no such component")?;
-    let exposure = component.declaration().exposure.context("it has no page")?;
+    let exposure = component.declaration().exposure.context("the component has no page")?;
     let page = component.page(&stack).await?;
     if let Some(url) = component.outside_url(&stack).await? {
         show(&format!("{url}{page}"), args.print)?;
@@ -48,18 +51,18 @@ pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {
         service: exposure.service,
         port: components::port(&stack, args.component),
     };
-    // a service without pods is said now, not at the browser's first request
+    // report a Service without Pods now, not at the first request of the browser
     forward.open().await?;
     let host = match exposure.local_port {
         Some(port) => format!("localhost:{port}"),
         None => listener.local_addr()?.to_string(),
     };
     show(&format!("http://{host}{page}"), args.print)?;
-    printer::note("forwarding until Ctrl-C");
+    printer::note("Forwarding until Ctrl-C");
     forward.serve(listener).await
 }
 
-/// Reads the name of a component that has a page. Its values are made when they are needed, not at every start.
+/// Parses the name of a component that has a page. Its values are made when they are needed, not at every start.
 #[derive(Clone)]
 struct ExposedParser;
 
@@ -92,39 +95,40 @@ impl TypedValueParser for ExposedParser {
     }
 }
 
-/// The port of this machine for the port-forward. A component may know itself by one port only.
+/// Binds the local port. `own` is the only port that the component's own URL allows.
 async fn listen(args: &OpenArgs, own: Option<u16>) -> Result<TcpListener> {
     if let Some(own) = own
         && ![0, own].contains(&args.port)
     {
         return Err(Failure::usage(format!(
-            "Moodle's own address is http://localhost:{own}, so it can be opened on no other port"
+            "`--port {}`: Moodle's site URL is http://localhost:{own}, which allows no other port",
+            args.port
         ))
-        .hint("give it another address as `siteUrl` in its values, or expose it")
+        .hint("set `siteUrl` in Moodle's chart values, or expose Moodle with `install --expose`")
         .into());
     }
     let wanted = own.unwrap_or(args.port);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).await;
     listener.map_err(|error| {
         let hint = match own {
-            Some(_) => "Moodle knows itself by this port: end what else uses it, or expose Moodle",
-            None => "choose another with `--port`, or none to take a free one",
+            Some(_) => {
+                "stop the program that uses the port, or expose Moodle with `install --expose`"
+            }
+            None => "choose another port with `--port`, or omit the flag to use a free one",
         };
-        Failure::failed(format!("port {wanted} of this machine cannot be used: {error}"))
-            .hint(hint)
-            .into()
+        Failure::failed(format!("local port {wanted}: cannot listen: {error}")).hint(hint).into()
     })
 }
 
 fn show(url: &str, print_only: bool) -> Result<()> {
     printer::data(&format!("{url}\n"))?;
     if !print_only && let Err(error) = open::that_detached(url) {
-        printer::note(&format!("no browser could be started ({error}): open the address yourself"));
+        printer::note(&format!("Cannot start a browser ({error}); open the URL yourself"));
     }
     Ok(())
 }
 
-/// The way to a part's Service.
+/// A port-forward to the Service of a component.
 #[derive(Clone)]
 struct Forward {
     connector: Connector,
@@ -134,7 +138,7 @@ struct Forward {
 }
 
 impl Forward {
-    async fn open(&self) -> Result<Link> {
+    async fn open(&self) -> Result<Connection> {
         self.connector.to_service(&self.namespace, self.service, self.port).await
     }
 
@@ -144,7 +148,7 @@ impl Forward {
             let forward = self.clone();
             tokio::spawn(async move {
                 match forward.open().await {
-                    // either end may hang up whenever it likes
+                    // either side may close the connection at any time
                     Ok(mut pod) => {
                         drop(tokio::io::copy_bidirectional(&mut browser, &mut pod).await)
                     }

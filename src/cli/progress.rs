@@ -1,4 +1,4 @@
-//! What a walk looks like: redrawn rows on a terminal, a line per change elsewhere.
+//! The display of a walk: redrawn rows on a terminal, one line per change elsewhere.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use anstyle::Style;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::engine::{Event, Id, Report};
+use crate::engine::{Id, NodeEvent, Report};
 use crate::output::printer::{self, BAD, BUSY, FAINT, GOOD, WARN, paint};
 use crate::output::units::took;
 
 /// Shows a walk on stderr.
 pub struct Rows {
     live: Option<MultiProgress>,
-    /// In the order in which rows stand.
+    /// In the order of the rows.
     ids: Vec<Id>,
     width: usize,
     rows: Mutex<BTreeMap<Id, Row>>,
@@ -35,7 +35,7 @@ impl Rows {
         Self { live, ids, width, rows: Mutex::default() }
     }
 
-    /// A new redrawn row, below those of the nodes that come before.
+    /// Adds a redrawn row below the rows of the preceding nodes.
     fn add_bar(&self, multi: &MultiProgress, rows: &BTreeMap<Id, Row>, id: Id) -> ProgressBar {
         let above = self
             .ids
@@ -63,14 +63,14 @@ impl Rows {
             .unwrap_or_default();
         format!(
             "  {} {id:width$}  {detail}{time}",
-            paint(style, &format!("{word:<8}")),
+            paint(style, &format!("{word:<9}")),
             width = self.width
         )
     }
 }
 
 impl Report for Rows {
-    fn event(&self, id: Id, event: Event<'_>) {
+    fn event(&self, id: Id, event: NodeEvent<'_>) {
         let mut rows = self.rows.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if !rows.contains_key(&id) {
             let bar = self.live.as_ref().map(|multi| self.add_bar(multi, &rows, id));
@@ -78,26 +78,26 @@ impl Report for Rows {
         }
         let Some(row) = rows.get_mut(&id) else { return };
         let (word, style, detail, done) = match event {
-            Event::Waiting { needs } => {
-                ("waiting", FAINT, format!("needs {}", super::ids(needs)), false)
+            NodeEvent::Waiting { needs } => {
+                ("waiting", FAINT, format!("for {}", super::ids(needs)), false)
             }
-            Event::Looking => ("working", BUSY, "looking".to_string(), false),
-            Event::Working(detail) => ("working", BUSY, detail.to_string(), false),
-            Event::Unchanged(detail) => ("there", FAINT, detail.to_string(), true),
-            Event::Done(detail) => ("ok", GOOD, detail.to_string(), true),
-            Event::Started(detail) => ("started", WARN, detail.to_string(), true),
-            Event::Deleted(detail) => ("removed", GOOD, detail.to_string(), true),
-            Event::Kept(detail) => ("kept", FAINT, detail.to_string(), true),
-            Event::Unknown(permission) => ("unknown", WARN, permission.to_string(), true),
-            Event::Failed(why) => ("failed", BAD, why.to_string(), true),
-            Event::Skipped { need, pending: true } => {
+            NodeEvent::Observing => ("working", BUSY, "checking".to_string(), false),
+            NodeEvent::Working(detail) => ("working", BUSY, detail.to_string(), false),
+            NodeEvent::Unchanged(detail) => ("unchanged", FAINT, detail.to_string(), true),
+            NodeEvent::Done(detail) => ("ok", GOOD, detail.to_string(), true),
+            NodeEvent::Started(detail) => ("started", WARN, detail.to_string(), true),
+            NodeEvent::Deleted(detail) => ("deleted", GOOD, detail.to_string(), true),
+            NodeEvent::Kept(detail) => ("kept", FAINT, detail.to_string(), true),
+            NodeEvent::Unknown(permission) => ("unknown", WARN, permission.to_string(), true),
+            NodeEvent::Failed(why) => ("failed", BAD, why.to_string(), true),
+            NodeEvent::Skipped { need, pending: true } => {
                 ("later", WARN, format!("after {need}"), true)
             }
-            Event::Skipped { need, pending: false } => {
+            NodeEvent::Skipped { need, pending: false } => {
                 ("skipped", WARN, format!("needs {need}"), true)
             }
         };
-        let is_working = matches!(event, Event::Looking | Event::Working(_));
+        let is_working = matches!(event, NodeEvent::Observing | NodeEvent::Working(_));
         if is_working && row.begun.is_none() {
             row.begun = Some(Instant::now());
             if let Some(bar) = &row.bar {
@@ -123,8 +123,8 @@ impl Report for Rows {
                     bar.enable_steady_tick(Duration::from_millis(200));
                 }
             }
-            // looking and waiting are worth a redrawn row, not a line in a log
-            None if matches!(event, Event::Waiting { .. } | Event::Looking) => {}
+            // a log has no lines for checking and waiting
+            None if matches!(event, NodeEvent::Waiting { .. } | NodeEvent::Observing) => {}
             None => printer::note(&self.line(id, word, style, &detail, took)),
         }
     }

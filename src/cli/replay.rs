@@ -15,19 +15,22 @@ use crate::output::units::{age, count};
 
 use super::{Outcome, TableOrJson, open};
 
-/// Send again the events that Moodle's plugin gave up on
+/// Resend events that Moodle failed to deliver to the LRS
 ///
-/// Shows them by cause and asks. The stack does the same every few minutes by itself; what the LRS has already is not
-/// stored twice. Exit code 3 when some could not be sent.
+/// Lists the failed events by cause and asks for confirmation. The stack also resends them every few minutes. The LRS
+/// does not store a statement twice.
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack replay --dry-run
+  kubectl lastack replay --yes
+  kubectl lastack replay --yes --refused", fault: "some events could not be sent, or the LRS rejected them"))]
 pub struct ReplayArgs {
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
-    /// Show what would be sent, send nothing
+    /// Show the events and send nothing
     #[arg(long)]
     dry_run: bool,
-    /// Also what the LRS refused before though it came by itself
+    /// Also resend events that the LRS rejected when they were sent alone
     #[arg(long)]
     refused: bool,
     /// Output format
@@ -41,10 +44,10 @@ pub async fn run(flags: &KubeFlags, args: ReplayArgs) -> Result<Outcome> {
     let state = moodle.state().await?;
     let Some(queue) = state.queue else {
         return Err(Failure::failed(format!(
-            "the plugin that sends events is not installed in Moodle {}",
+            "Moodle {}: the plugin logstore_xapi is not installed",
             state.release
         ))
-        .hint("`kubectl lastack install` installs it")
+        .hint(format!("run `kubectl lastack install{}` to install it", stack.cluster.flags))
         .into());
     };
     let is_wanted = |failed: &Failed| failed.is_due() || (args.refused && failed.alone);
@@ -57,14 +60,14 @@ pub async fn run(flags: &KubeFlags, args: ReplayArgs) -> Result<Outcome> {
             printer::data(&render(&queue.failed, state.now, args.refused))?;
         }
         let confirmed = args.yes
-            || printer::confirm(&format!("Send {} events again?", count(due))).await.ok_or_else(
+            || printer::confirm(&format!("Resend {} events?", count(due))).await.ok_or_else(
                 || {
-                    Failure::usage("nobody is there to confirm this")
-                        .hint("say `--yes`, or `--dry-run` to look only")
+                    Failure::usage("stdin is not a terminal; nothing was sent")
+                        .hint("pass `--yes`, or `--dry-run` to show the events only")
                 },
             )?;
         if !confirmed {
-            return Err(Failure::failed("not confirmed, nothing was sent").into());
+            return Err(Failure::failed("not confirmed; nothing was sent").into());
         }
         Some(moodle.replay(args.refused).await?)
     };
@@ -79,9 +82,9 @@ pub async fn run(flags: &KubeFlags, args: ReplayArgs) -> Result<Outcome> {
     }
     let Some(replayed) = replayed else {
         printer::note(&if due == 0 {
-            "There is nothing to send again".to_string()
+            "No events to resend".to_string()
         } else {
-            format!("{} events would be sent again", count(due))
+            format!("{} events would be resent", count(due))
         });
         return Ok(Outcome::Good);
     };
@@ -93,12 +96,12 @@ pub async fn run(flags: &KubeFlags, args: ReplayArgs) -> Result<Outcome> {
     })
 }
 
-/// What becomes of events with this cause.
+/// Whether `replay` sends the events of this cause.
 fn fate(failed: &Failed, refused_too: bool) -> &'static str {
     match failed {
         failed if failed.is_no_statement() => "never",
-        failed if failed.alone && !refused_too => "not by itself",
-        _ => "again",
+        failed if failed.alone && !refused_too => "with --refused",
+        _ => "yes",
     }
 }
 
@@ -110,33 +113,33 @@ fn render(failed: &[Failed], now: i64, refused_too: bool) -> String {
             age(oldest),
             fate(one, refused_too).to_string(),
             one.cause(),
-            text::excerpt(&one.refusal.response, 80),
+            text::excerpt(&one.rejection.response, 80),
         ]
     });
-    table(["EVENTS", "OLDEST", "SENT", "CAUSE", "THE LRS SAID"], rows)
+    table(["EVENTS", "OLDEST", "RESENT", "CAUSE", "LRS RESPONSE"], rows)
 }
 
 fn item(failed: &Failed) -> serde_json::Value {
-    json!({"events": failed.events, "code": failed.refusal.errortype, "cause": failed.cause(), "oldest": failed.oldest, "sent": fate(failed, false), "response": failed.refusal.response})
+    json!({"events": failed.events, "code": failed.rejection.errortype, "cause": failed.cause(), "oldest": failed.oldest, "sent": fate(failed, false), "response": failed.rejection.response})
 }
 
 fn summary(due: u64, replayed: &Replayed) -> String {
     let mut text = format!(
-        "{} of {} events sent again, {} were there already",
+        "{} of {} events resent, {} already stored",
         count(replayed.sent),
         count(due),
         count(replayed.already)
     );
     for (events, what) in [
-        (replayed.refused, "are refused by the LRS even by themselves"),
-        (replayed.never, "can make no statement any more"),
+        (replayed.refused, "rejected by the LRS even when sent alone"),
+        (replayed.never, "cannot be converted to statements"),
     ] {
         if events > 0 {
             text.push_str(&format!(", {} {what}", count(events)));
         }
     }
     match &replayed.stopped {
-        Some(why) => format!("{text}; stopped: {why}"),
+        Some(why) => format!("{text}; stopped early: {why}"),
         None => text,
     }
 }

@@ -19,17 +19,19 @@ use crate::stack::component::ComponentName;
 
 use super::{Outcome, open};
 
-/// Show the pipeline hop by hop: what runs, what answers, how much data, how new it is
-///
-/// Exit code 0 when all is well, 3 when something is not.
+/// Show the health of each component, its data and how recent the data is
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack status
+  kubectl lastack status --watch
+  kubectl lastack status -o json", fault: "a component is unhealthy"))]
 pub struct StatusArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
     output: Format,
-    /// Look again and again, until Ctrl-C
+    /// Refresh until Ctrl-C
     ///
-    /// A terminal shows the newest look; elsewhere a table follows when something changed, and a document each look.
+    /// A terminal shows the latest status. Other outputs get a new table after each change, or a JSON or YAML document
+    /// after each refresh.
     #[arg(short, long)]
     watch: bool,
 }
@@ -37,16 +39,16 @@ pub struct StatusArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     Table,
-    /// With the addresses inside the cluster
+    /// Table with the addresses inside the cluster
     Wide,
     Json,
     Yaml,
 }
 
-/// Between the end of a look and the next.
+/// The pause between two refreshes of `--watch`.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// A component's name and what was found.
+/// A component and its health.
 pub type Row = (ComponentName, Health);
 
 pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
@@ -63,7 +65,7 @@ pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
         }
         Format::Table | Format::Wide => {
             printer::note(&absent(&stack));
-            printer::note("  kubectl lastack install   makes one");
+            super::next_steps(&[(format!("install{}", stack.cluster.flags), "install one")]);
         }
     }
     Ok(if rows.iter().any(|(_, health)| health.has_fault()) {
@@ -75,24 +77,24 @@ pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
 
 async fn watch(mut stack: Stack, output: Format) -> Result<Outcome> {
     let mut before = None;
-    let mut trouble = None;
+    let mut reported = None;
     loop {
         stack.forget_releases();
         let rows = match look(&stack).await {
             Ok(rows) => rows,
-            // who watches a cluster that restarts wants to see it come back; why it cannot be seen is said once
+            // the cluster may restart: keep watching, and report each cause once
             Err(error) if before.is_some() => {
                 let why = one_line(&error);
-                if trouble.as_ref() != Some(&why) {
-                    printer::warning(&format!("{why}; looking again"));
+                if reported.as_ref() != Some(&why) {
+                    printer::warning(&format!("{why}; retrying"));
                 }
-                trouble = Some(why);
+                reported = Some(why);
                 tokio::time::sleep(PAUSE).await;
                 continue;
             }
             Err(error) => return Err(error),
         };
-        trouble = None;
+        reported = None;
         let gist = gist(&rows);
         let has_changed = before.as_ref() != Some(&gist);
         let text = match output {
@@ -112,7 +114,7 @@ async fn watch(mut stack: Stack, output: Format) -> Result<Outcome> {
     }
 }
 
-/// What of the rows does not change by the passing of time: of an answer that is good, only that it is.
+/// The content of the rows that does not change with time alone. A healthy response counts without its text.
 fn gist(rows: &[Row]) -> Vec<(ComponentName, Vec<Option<Observation>>)> {
     let lasting = |(aspect, seen): (&str, Option<&Observation>)| {
         let is_fleeting = aspect == "answers" && seen.is_some_and(Observation::is_equal);
@@ -124,11 +126,7 @@ fn gist(rows: &[Row]) -> Vec<(ComponentName, Vec<Option<Observation>>)> {
 }
 
 fn absent(stack: &Stack) -> String {
-    format!(
-        "There is no stack in namespace {} of context {}",
-        stack.namespace(),
-        stack.cluster.context
-    )
+    format!("No stack in namespace {} of context {}", stack.namespace(), stack.cluster.context)
 }
 
 fn table_or_absent(stack: &Stack, rows: &[Row], output: Format) -> String {
@@ -140,24 +138,24 @@ fn shown(rows: &[Row], output: Format) -> String {
 }
 
 fn yaml(document: &Value) -> Result<String> {
-    serde_saphyr::to_string(document).context("the status cannot be written as YAML")
+    serde_saphyr::to_string(document).context("cannot write the status as YAML")
 }
 
-/// Looks at all components at the same time. Fails only when the cluster cannot be reached at all.
+/// Observes all components concurrently.
 ///
 /// # Errors
-/// When the API server does not answer.
+/// When the API server does not respond. A component that cannot be observed is a row, not an error.
 pub async fn look(stack: &Stack) -> Result<Vec<Row>> {
     stack.cluster.client.apiserver_version().await?;
     let rows = components::all().iter().map(|component| async move {
         (component.declaration().name, component.health(stack).await)
     });
-    // a component that was left out on purpose is no fault
+    // a component that the stack excludes is not a fault
     let is_shown = |(name, health): &Row| stack.settings.has(*name) || health.is_installed();
     Ok(join_all(rows).await.into_iter().filter(is_shown).collect())
 }
 
-/// The operator alone is not a stack: it serves the whole cluster.
+/// Whether a stack is installed. The operator alone is not one: it serves the whole cluster.
 pub fn is_installed(rows: &[Row]) -> bool {
     let mut own = rows.iter().filter(|(name, _)| *name != operator::COMPONENT);
     own.any(|(_, health)| health.is_installed())
@@ -188,7 +186,7 @@ fn address(address: &Option<String>) -> String {
     address.clone().unwrap_or_default()
 }
 
-/// The name of the component, its aspects, and further columns; and below what does not fit into them.
+/// A table with the component, its aspects and further columns, followed by the texts that do not fit into a cell.
 fn lay_out<const N: usize, const M: usize>(
     rows: &[Row],
     header: [&str; N],
@@ -208,7 +206,7 @@ fn lay_out<const N: usize, const M: usize>(
     text
 }
 
-/// A short cell. What does not fit into it goes below the table.
+/// The text of a cell. A longer text goes to `notes`, below the table.
 fn cell(
     component: ComponentName,
     what: &str,

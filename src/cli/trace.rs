@@ -18,16 +18,19 @@ use crate::output::units::took;
 
 use super::{Outcome, TableOrJson, open_to_wait};
 
-/// Let a learner view a course, and follow the event from Moodle to the data lake
+/// Follow one real event from Moodle to the data lake
 ///
-/// A real event of a learner of the test course. Moodle sends once a minute, so it takes about as long. What it left
-/// behind is taken away again, also after Ctrl-C. Exit code 3 when it does not arrive.
+/// A learner of the test course views the course. Moodle sends events once per minute, so a trace takes about a minute.
+/// The event and its statement are deleted afterwards, also after Ctrl-C.
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack trace
+  kubectl lastack trace --course biology-101 --timeout 10m
+  kubectl lastack trace --keep -o json", fault: "the event did not arrive"))]
 pub struct TraceArgs {
     /// Short name of the course, instead of the test course
     #[arg(long, value_name = "NAME")]
     course: Option<String>,
-    /// Leave event and statement where they are
+    /// Keep the event and the statement
     #[arg(long)]
     keep: bool,
     /// Also write a JUnit report
@@ -36,7 +39,7 @@ pub struct TraceArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
     output: TableOrJson,
-    /// How long to wait for the event to arrive
+    /// Time limit for the arrival of the event
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     timeout: Duration,
 }
@@ -44,7 +47,10 @@ pub struct TraceArgs {
 pub async fn run(flags: &KubeFlags, args: TraceArgs) -> Result<Outcome> {
     let stack = open_to_wait(flags, Some(args.timeout)).await?;
     let course = args.course.or_else(|| lms::shortname(&stack)).ok_or_else(|| {
-        Failure::usage("this stack has no test course").hint("name a course with `--course`, or make one: `kubectl lastack configure lms --course S`")
+        Failure::usage("this stack has no test course").hint(format!(
+            "name a course with `--course`, or run `kubectl lastack configure lms --course S{}` to create one",
+            stack.cluster.flags
+        ))
     })?;
     let rows = Rows::new(HOPS.into_iter());
     let trace = trace::run(&stack, &course, args.keep, &rows).await?;
@@ -67,8 +73,8 @@ fn interrupted(trace: &Trace, keep: bool) -> anyhow::Error {
     warn_of_what_is_left(trace);
     let failure = Failure::new(Kind::Interrupted, "interrupted");
     match trace.left.is_empty() {
-        _ if keep => failure.hint("event and statement are left where they are"),
-        true => failure.hint("the event is taken away again"),
+        _ if keep => failure.hint("the event and the statement were kept"),
+        true => failure.hint("the event was deleted"),
         false => failure,
     }
     .into()
@@ -76,11 +82,11 @@ fn interrupted(trace: &Trace, keep: bool) -> anyhow::Error {
 
 fn warn_of_what_is_left(trace: &Trace) {
     for left in &trace.left {
-        printer::warning(&format!("left behind: {left}"));
+        printer::warning(&format!("not deleted: {left}"));
     }
 }
 
-/// A hop's outcome in a word, how long it took, and what goes with it.
+/// A hop's outcome as one word, its duration, and its detail.
 fn words(hop: &Hop) -> (&'static str, Option<Duration>, &str) {
     match &hop.outcome {
         Passing::Passed { took, detail } => ("passed", Some(*took), detail),
@@ -107,7 +113,7 @@ fn render(trace: &Trace) -> String {
         ]
     });
     let rows: Vec<_> = rows.collect();
-    table(["HOP", "RESULT", "TOOK", "WHAT WAS SEEN"], rows) + &notes
+    table(["HOP", "RESULT", "TIME", "DETAIL"], rows) + &notes
 }
 
 fn document(trace: &Trace) -> Value {

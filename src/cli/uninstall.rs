@@ -16,24 +16,27 @@ use crate::stack::Stack;
 use super::progress::Rows;
 use super::{Outcome, open};
 
-/// Take the stack away again, and prove that nothing of it is left
+/// Delete the stack and verify that nothing remains
 ///
-/// Removes only what this tool made.
+/// Deletes only objects that this tool created.
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack uninstall --dry-run
+  kubectl lastack uninstall --keep-data
+  kubectl lastack uninstall --yes --operator", timeout))]
 pub struct UninstallArgs {
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
-    /// Keep statements, courses, dashboards, passwords and settings, for a later install
+    /// Keep statements, courses, dashboards, passwords and settings for a later install
     #[arg(long)]
     keep_data: bool,
-    /// Remove the ECK operator, too, when nothing else in the cluster needs it
+    /// Also delete the ECK operator, unless another stack in the cluster uses it
     #[arg(long)]
     operator: bool,
-    /// Show what would be removed, change nothing
+    /// Show the plan and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// How long to wait for everything together
+    /// Time limit for the whole command
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     timeout: Duration,
 }
@@ -46,45 +49,46 @@ pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
     let plan = graph.plan_deletion(&stack, options).await?;
     if plan.iter().all(|(_, deletion)| deletion.delete.is_empty()) {
         nothing_remains(&stack, &plan)?;
-        printer::note(&format!("There is nothing of ours to remove in {place}"));
+        printer::note(&format!("Nothing to delete in {place}"));
         return Ok(Outcome::Good);
     }
-    printer::note(&format!("From {place}, this will be removed:{}", deleted(&plan)));
+    printer::note(&format!("To be deleted from {place}:{}", deleted(&plan)));
     let kept = kept(&plan);
     if !kept.is_empty() {
-        printer::note(&format!("This stays:{kept}"));
+        printer::note(&format!("Kept:{kept}"));
     }
     if args.dry_run {
         return Ok(Outcome::Good);
     }
-    let question = if args.keep_data { "Remove it?".to_string() } else { all_of_it() };
+    let question =
+        if args.keep_data { "Delete these objects?".to_string() } else { full_question() };
     let confirmed = match args.yes {
         true => true,
         false => printer::confirm(&question).await.ok_or_else(|| {
-            Failure::usage("stdin is not a terminal; nothing was removed").hint("pass `--yes`")
+            Failure::usage("stdin is not a terminal; nothing was deleted").hint("pass `--yes`")
         })?,
     };
     if !confirmed {
-        return Err(Failure::failed("not confirmed, nothing was removed").into());
+        return Err(Failure::failed("not confirmed; nothing was deleted").into());
     }
-    // the time it took to answer is not waited for the cluster
+    // the time limit excludes the time the user took to confirm
     stack.wait_for(args.timeout);
     let rows = Rows::new(graph.ids());
     let summary = graph.delete(&stack, options, &rows).await?;
     verify(&graph, &stack, options).await?;
-    printer::note(&format!("Gone in {}", took(summary.took)));
+    printer::note(&format!("Deleted in {}", took(summary.took)));
     Ok(Outcome::Good)
 }
 
-/// Names what is lost with the volumes of the components.
-fn all_of_it() -> String {
+/// The question that names the data lost with the volumes of the components.
+fn full_question() -> String {
     let stores = components::all().iter().copied().filter_map(|one| one.declaration().stores);
-    format!("Remove it, with {}?", stores.collect::<Vec<_>>().join(", "))
+    format!("Delete these objects, with {}?", stores.collect::<Vec<_>>().join(", "))
 }
 
 type Plan = [(Id, Deletion<ObjectRef>)];
 
-/// Every object that goes by its name, a line each, dependents first.
+/// The objects to delete, one per line, dependents first.
 fn deleted(plan: &Plan) -> String {
     let lines = plan.iter().flat_map(|(id, deletion)| {
         deletion.delete.iter().map(move |object| format!("\n  {id:<20} {object}"))
@@ -92,7 +96,7 @@ fn deleted(plan: &Plan) -> String {
     lines.collect()
 }
 
-/// Every object that stays, with the reason.
+/// The objects to keep, one per line, with the reason.
 fn kept(plan: &Plan) -> String {
     let lines = plan.iter().flat_map(|(id, deletion)| {
         let line =
@@ -102,19 +106,19 @@ fn kept(plan: &Plan) -> String {
     lines.collect()
 }
 
-/// Looks once more: an object that is still there is an error.
+/// Verifies that every deleted object is gone.
 async fn verify(graph: &Graph<Stack>, stack: &Stack, options: DeleteOptions) -> Result<()> {
     let plan = graph.plan_deletion(stack, options).await?;
     for (id, deletion) in &plan {
         if !deletion.delete.is_empty() {
             let names = object::names(&deletion.delete, ", ");
-            return Err(Failure::failed(format!("{id}: {names} is still there")).into());
+            return Err(Failure::failed(format!("{id}: not deleted: {names}")).into());
         }
     }
     nothing_remains(stack, &plan)
 }
 
-/// By the labels that everything of ours has, so that it does not depend on what the resources know.
+/// Verifies by the stack's labels, independently of what each resource lists.
 fn nothing_remains(stack: &Stack, plan: &Plan) -> Result<()> {
     if let Some(sentence) = plan.iter().find_map(|(_, deletion)| deletion.unknown.as_ref()) {
         printer::warning(&format!("cannot verify that nothing remains: {sentence}"));
@@ -126,11 +130,11 @@ fn nothing_remains(stack: &Stack, plan: &Plan) -> Result<()> {
     }
     let namespace = stack.namespace();
     Err(Failure::failed(format!(
-        "left of the stack in namespace {namespace}, and known to no resource: {}",
+        "namespace {namespace}: objects with the stack's labels remain: {}",
         object::names(&unclaimed, ", ")
     ))
     .hint(format!(
-        "look whether you need it, else: kubectl delete -n {namespace} {}",
+        "if you do not need them, run: kubectl delete -n {namespace} {}",
         object::names(&unclaimed, " ")
     ))
     .into())

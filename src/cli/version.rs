@@ -7,10 +7,15 @@ use crate::stack::versions::Versions;
 
 use super::Outcome;
 
-/// Show the version of this program and of the stack it installs; never contacts a cluster
+/// Show the versions of this program and of the components it installs
+///
+/// Never contacts a cluster.
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!(offline "  kubectl lastack version
+  kubectl lastack version --images
+  kubectl lastack version -o json"))]
 pub struct VersionArgs {
-    /// List the images of the stack, one a line, for mirroring
+    /// List the container images of the stack, one per line, for mirroring
     #[arg(long)]
     images: bool,
     /// Output format

@@ -120,7 +120,7 @@ impl Desired {
     }
 }
 
-/// What a person wrote of an object, without what the server keeps in it.
+/// An object without the fields that the API server manages.
 fn essence(object: &DynamicObject) -> Result<Value> {
     let mut value = serde_json::to_value(object)?;
     if let Some(fields) = value.as_object_mut() {

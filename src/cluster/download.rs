@@ -1,4 +1,4 @@
-//! A file from the internet, into memory: with redirects, a limit of its size, and another try when the line breaks.
+//! Downloads a file into memory, with redirects, a size limit, and retries after a broken connection.
 
 use std::time::Duration;
 
@@ -16,20 +16,23 @@ use super::http::{Account, HttpClient};
 
 const REDIRECTS: usize = 5;
 
-/// Reads `url`; `say` is told how much came and why it is tried again.
+/// Downloads `url`. Reports progress and the reasons for retries to `say`.
+///
+/// # Errors
+/// When the server responds with an error, or the file exceeds `limit` bytes.
 pub async fn get(url: &str, limit: u64, say: &(dyn Fn(&str) + Sync)) -> Result<Bytes> {
-    let patience =
+    let back_off =
         ExponentialBuilder::default().with_min_delay(Duration::from_millis(500)).with_max_times(4);
     let attempt = || follow(url, limit, say);
     attempt
-        .retry(patience)
+        .retry(back_off)
         .when(|error| !error.chain().any(|cause| cause.is::<Failure>()))
         .notify(|error, _| say(&format!("trying again: {}", crate::error::one_line(error))))
         .await
         .with_context(|| format!("{} cannot be downloaded", without_credentials(url)))
 }
 
-/// An address without what may be a password: the account before the host, and the query.
+/// A URL without possible passwords: without the account before the host, and without the query.
 pub fn without_credentials(url: &str) -> String {
     let shown = url.split(['?', '#']).next().unwrap_or_default();
     match shown.split_once("://") {

@@ -1,4 +1,4 @@
-//! A command in a container of a pod, as `kubectl exec` runs it.
+//! Runs a command in a container, as `kubectl exec` does.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 /// The status of a command comes after its output, so what is still to be read is on this machine.
 const LAST_BYTES: Duration = Duration::from_secs(10);
 
-/// How a command ended and what it wrote.
+/// The exit code and the output of a command.
 pub struct Output {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
-/// Runs a command to its end. What goes to its standard input is in no argument list and no log. The command should read it
-/// all: the API server hangs up on who still writes when a command ends.
+/// Runs a command to its end. Its standard input appears in no argument list and no log. The command should read all of it:
+/// the API server closes the connection when the command ends before.
 pub async fn run(
     pods: &Api<Pod>,
     pod: &str,

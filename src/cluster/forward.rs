@@ -1,6 +1,8 @@
-//! A port-forward: one connection to a port of a pod, carried by a websocket of the API server. The messages of
-//! kube's own hold 4 KiB. In those, 22,000 statements cost the API server, the kubelet and the container runtime 1.7 s
-//! of CPU; in these, 0.8 s. Storing them costs the LRS and Elasticsearch 13 s.
+//! A port-forward: one connection to a port of a Pod, over a websocket of the API server.
+//!
+//! The first byte of each message is the channel, as in Kubernetes' `portforward.k8s.io` protocol: 0 for data, 1 for
+//! errors. kube's own port-forward sends messages of 4 KiB. For 22,000 statements, these cost the API server, the kubelet
+//! and the container runtime 1.7 s of CPU time; larger messages cost 0.8 s.
 
 use anyhow::{Context, Result};
 use bytes::{Buf, BufMut, BytesMut};
@@ -10,9 +12,9 @@ use kube::{Client, Resource};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// The first byte of a message says whether it holds bytes of the connection or, 1, the reason why there is none.
+/// The channel for data.
 const DATA: u8 = 0;
-/// Largest message that is sent.
+/// The largest message to send, in bytes.
 const MESSAGE: usize = 64 << 10;
 
 pub async fn open(client: &Client, namespace: &str, pod: &str, port: u16) -> Result<DuplexStream> {
@@ -22,7 +24,7 @@ pub async fn open(client: &Client, namespace: &str, pod: &str, port: u16) -> Res
     let (ours, theirs) = tokio::io::duplex(2 * MESSAGE);
     let (reader, writer) = tokio::io::split(theirs);
     tokio::spawn(async move {
-        // whichever end goes first takes the other along; who uses the connection sees it closed
+        // when one direction ends, the connection is closed
         tokio::select! {
             _ = to_pod(reader, sink) => {}
             _ = from_pod(source, writer) => {}

@@ -20,13 +20,13 @@ use crate::output::text;
 
 use super::tunnel::Connector;
 
-/// Ralph echoes a whole refused batch; nothing honest is longer.
-const LONGEST_ANSWER: usize = 64 << 20;
+/// The largest accepted response, in bytes. The largest legitimate one is Ralph's echo of a rejected batch.
+const MAX_RESPONSE: usize = 64 << 20;
 const TIMEOUT: Duration = Duration::from_secs(60);
-/// Servers hang up idle connections, Superset's after 2 s, and a port-forward hides that until it is written to.
+/// Servers close idle connections, Superset after 2 s. A port-forward reports this only at the next write.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Who a request is made as.
+/// The account of a request.
 #[derive(Clone)]
 pub struct Account {
     pub user: String,
@@ -39,26 +39,26 @@ pub struct HttpClient {
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// An answer, whatever its status.
+/// A complete response, with any status.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
 impl HttpClient {
-    /// For a Service of the cluster, by its in-cluster address.
+    /// A client for a Service of the cluster, by its in-cluster URL.
     pub fn in_cluster(client: kube::Client, base: &str) -> Result<Self> {
         Self::new(Connector::to_cluster(client), base, trusting(&[])?)
     }
 
-    /// The same over TLS, trusting only the given certificate authority.
+    /// The same over TLS. Trusts only the given certificate authority, in PEM.
     pub fn in_cluster_tls(client: kube::Client, base: &str, authority_pem: &[u8]) -> Result<Self> {
         Self::new(Connector::to_cluster(client), base, trusting(authority_pem)?)
     }
 
-    /// For an address outside the cluster.
+    /// A client for a URL outside the cluster.
     pub fn direct(base: &str) -> Result<Self> {
         // reading the machine's authorities takes longer than sending a batch
         let tls =
@@ -94,12 +94,15 @@ impl HttpClient {
         &self.base
     }
 
-    pub async fn get(&self, path: &str) -> Result<Answer> {
+    pub async fn get(&self, path: &str) -> Result<Response> {
         self.send(Method::GET, path, Bytes::new()).await
     }
 
-    /// Sends a JSON body (or none, when empty) and reads the whole answer.
-    pub async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Answer> {
+    /// Sends a JSON body, or none when empty, and reads the complete response.
+    ///
+    /// # Errors
+    /// When there is no complete response within the timeout.
+    pub async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response> {
         self.send_as("application/json", method, path, body).await
     }
 
@@ -110,7 +113,7 @@ impl HttpClient {
         method: Method,
         path: &str,
         body: Bytes,
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let mut request = self.request(method, path);
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, content_type);
@@ -121,17 +124,17 @@ impl HttpClient {
         let exchange = async {
             let response = self.client.request(request).await?;
             let (status, headers) = (response.status(), response.headers().clone());
-            let body = Limited::new(response.into_body(), LONGEST_ANSWER)
+            let body = Limited::new(response.into_body(), MAX_RESPONSE)
                 .collect()
                 .await
                 .map_err(anyhow::Error::from_boxed)?
                 .to_bytes();
-            Ok(Answer { status, headers, body })
+            Ok(Response { status, headers, body })
         };
-        let answer: Result<Answer> = tokio::time::timeout(TIMEOUT, exchange)
+        let response: Result<Response> = tokio::time::timeout(TIMEOUT, exchange)
             .await
-            .unwrap_or_else(|_| Err(anyhow::anyhow!("no answer within {} s", TIMEOUT.as_secs())));
-        answer.with_context(|| self.base.clone())
+            .unwrap_or_else(|_| Err(anyhow::anyhow!("no response within {} s", TIMEOUT.as_secs())));
+        response.with_context(|| self.base.clone())
     }
 
     fn request(&self, method: Method, path: &str) -> request::Builder {
@@ -139,13 +142,16 @@ impl HttpClient {
         self.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
     }
 
-    /// Reads a body that may be long; `arrived` is told how many bytes came until now.
+    /// Downloads a large body. Reports the number of received bytes to `arrived`.
+    ///
+    /// # Errors
+    /// When the body exceeds `limit` bytes, or no data arrives within the timeout.
     pub async fn download(
         &self,
         path: &str,
         limit: u64,
         arrived: &(dyn Fn(u64) + Sync),
-    ) -> Result<Answer> {
+    ) -> Result<Response> {
         let request = self
             .request(Method::GET, path)
             .body(Full::default())
@@ -167,31 +173,31 @@ impl HttpClient {
             }
             arrived(body.len() as u64);
         }
-        Ok(Answer { status: head.status, headers: head.headers, body: body.freeze() })
+        Ok(Response { status: head.status, headers: head.headers, body: body.freeze() })
     }
 }
 
-impl Answer {
+impl Response {
     pub fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).with_context(|| {
-            format!("an answer ({}) is not the JSON that was expected", self.status)
+            format!("cannot parse a response as the expected JSON (status {})", self.status)
         })
     }
 
-    /// The beginning of the body, for an error message.
+    /// The first 400 bytes of the body on one line, for an error message.
     pub fn excerpt(&self) -> String {
         text::one_line(&String::from_utf8_lossy(&self.body[..self.body.len().min(400)]))
     }
 }
 
-/// Whether the other side showed a certificate that is not of the trusted authority.
+/// Whether the server presented a certificate of an untrusted authority.
 pub fn is_untrusted(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         matches!(innermost(cause).downcast_ref(), Some(rustls::Error::InvalidCertificate(_)))
     })
 }
 
-/// An input or output error names the source of what it carries as its own, and so leaves that out of every chain.
+/// The innermost error. An I/O error reports the source of its inner error as its own, and so hides the inner error.
 fn innermost<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> &'a (dyn std::error::Error + 'static) {

@@ -15,7 +15,7 @@ use super::Cluster;
 pub const FIELD_MANAGER: &str = "kubectl-lastack";
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
-/// The label of all that belongs to a stack, whoever manages it.
+/// The label of every object of a stack, whichever program manages it.
 pub const PART_OF: (&str, &str) = ("app.kubernetes.io/part-of", "lastack");
 /// The value of [`MANAGED_BY`] in our charts.
 pub const HELM: &str = "Helm";
@@ -81,12 +81,12 @@ pub fn names(objects: &[ObjectRef], separator: &str) -> String {
 }
 
 /// An object that was found.
-pub struct Found {
+pub struct LiveObject {
     kind: ApiResource,
     pub metadata: ObjectMeta,
 }
 
-impl Found {
+impl LiveObject {
     pub fn reference(&self) -> ObjectRef {
         ObjectRef::new(&self.kind.kind, self.metadata.name.clone().unwrap_or_default())
     }
@@ -115,11 +115,11 @@ fn api(cluster: &Cluster, kind: &ApiResource) -> Api<DynamicObject> {
 ///
 /// # Errors
 /// When the API server does not list them.
-pub async fn find(cluster: &Cluster, kind: &ApiResource, labels: &str) -> Result<Vec<Found>> {
+pub async fn find(cluster: &Cluster, kind: &ApiResource, labels: &str) -> Result<Vec<LiveObject>> {
     let selection = ListParams::default().labels(labels);
     let objects =
         api(cluster, kind).list_metadata(&selection).await.with_context(|| kind.plural.clone())?;
-    let found = |metadata| Found { kind: kind.clone(), metadata };
+    let found = |metadata| LiveObject { kind: kind.clone(), metadata };
     Ok(objects.items.into_iter().map(|object| found(object.metadata)).collect())
 }
 

@@ -151,7 +151,7 @@ async fn events_of_pod(cluster: &Cluster, pod: &Pod, since: Option<jiff::Timesta
     events
 }
 
-/// The newest last. Who may not look at events is told without them.
+/// Events, newest last. Empty without permission to list events.
 async fn events(api: &Api<Event>, fields: &str) -> Vec<Event> {
     let mut events = api
         .list(&ListParams::default().fields(fields))

@@ -43,7 +43,7 @@ pub async fn deployment(cluster: &Cluster, name: &str) -> Result<State> {
             ));
         }
     }
-    // pods of the template before are on their way out, whatever ails them
+    // Pods of the previous template are being deleted, so their problems do not matter
     let mut pods = pods::list(cluster, &selector(&deployment)).await?;
     pods.retain(|pod| is_of_template(pod, &deployment));
     Ok(match pod_problem::of(cluster, &pods).await {
@@ -104,9 +104,9 @@ pub async fn stateful_set(cluster: &Cluster, name: &str) -> Result<State> {
     }
     let pods = pods_of(cluster, &set).await?;
     if pods.is_empty()
-        && let Some(trouble) = pod_problem::cannot_be_made(cluster, "StatefulSet", name).await
+        && let Some(problem) = pod_problem::cannot_be_made(cluster, "StatefulSet", name).await
     {
-        return Ok(trouble.into());
+        return Ok(problem.into());
     }
     let (old, new): (Vec<Pod>, Vec<Pod>) =
         pods.into_iter().partition(|pod| is_of_earlier_template(pod, &set));

@@ -48,7 +48,7 @@ pub async fn optional(cluster: &Cluster, name: &str, key: &str) -> Result<Option
     Ok(Some(text.into()))
 }
 
-/// Changes when anything in these Secrets does, so that what reads them can start anew; says nothing about the values.
+/// A checksum that changes with these Secrets, to restart the Pods that read them. It does not reveal the values.
 pub async fn checksum(cluster: &Cluster, names: &[&str]) -> Result<String> {
     let mut hash = Sha256::new();
     for name in names {

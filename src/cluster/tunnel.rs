@@ -1,6 +1,5 @@
-//! A connector for hyper that reaches Services of the cluster by their in-cluster names
-//! (`NAME.NAMESPACE.svc`) through a port-forward to a ready pod, and everything else by TCP. The API server's
-//! service proxy is no way: it drops `Authorization`.
+//! A connector for hyper: reaches Services by their in-cluster names (`NAME.NAMESPACE.svc`) through a port-forward to a
+//! ready Pod, and other hosts by TCP. The API server's service proxy is not suitable, because it drops `Authorization`.
 
 use std::future::Future;
 use std::io;
@@ -9,7 +8,7 @@ use std::task::{Context, Poll};
 
 use anyhow::{Context as _, Result};
 use http::Uri;
-use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::client::legacy::connect::{Connected, Connection as HyperConnection};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -22,7 +21,7 @@ use crate::error::Failure;
 
 use super::{forward, pods};
 
-/// Opens connections. Cheap to clone: hyper does so for each.
+/// Opens connections. Cheap to clone: hyper clones it for each connection.
 #[derive(Clone)]
 pub struct Connector {
     /// None: only plain TCP, for an LRS outside the stack.
@@ -38,7 +37,7 @@ impl Connector {
         Self { cluster: None }
     }
 
-    async fn connect(self, uri: Uri) -> Result<Link> {
+    async fn connect(self, uri: Uri) -> Result<Connection> {
         let host = uri.host().context("no host in the address")?.trim_matches(['[', ']']);
         let port =
             uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
@@ -49,19 +48,29 @@ impl Connector {
             _ => {
                 let stream = TcpStream::connect((host, port)).await?;
                 stream.set_nodelay(true)?;
-                Ok(Link::Direct(stream))
+                Ok(Connection::Direct(stream))
             }
         }
     }
 
     /// A connection to a port of a Service, forwarded to a ready pod of it.
-    pub async fn to_service(&self, namespace: &str, service: &str, port: u16) -> Result<Link> {
+    pub async fn to_service(
+        &self,
+        namespace: &str,
+        service: &str,
+        port: u16,
+    ) -> Result<Connection> {
         let client = self.cluster.as_ref().context("this connector knows no cluster")?;
         to_service(client, namespace, service, port).await
     }
 }
 
-async fn to_service(client: &Client, namespace: &str, service: &str, port: u16) -> Result<Link> {
+async fn to_service(
+    client: &Client,
+    namespace: &str,
+    service: &str,
+    port: u16,
+) -> Result<Connection> {
     let found = Api::<Service>::namespaced(client.clone(), namespace)
         .get(service)
         .await
@@ -96,11 +105,11 @@ async fn to_service(client: &Client, namespace: &str, service: &str, port: u16) 
     let stream = forward::open(client, namespace, name, port)
         .await
         .with_context(|| format!("port-forward to pod {name}"))?;
-    Ok(Link::Forwarded(stream))
+    Ok(Connection::Forwarded(stream))
 }
 
 /// One open connection.
-pub enum Link {
+pub enum Connection {
     Forwarded(tokio::io::DuplexStream),
     Direct(TcpStream),
 }
@@ -108,13 +117,13 @@ pub enum Link {
 macro_rules! each {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self.get_mut() {
-            Link::Forwarded($stream) => $call,
-            Link::Direct($stream) => $call,
+            Connection::Forwarded($stream) => $call,
+            Connection::Direct($stream) => $call,
         }
     };
 }
 
-impl AsyncRead for Link {
+impl AsyncRead for Connection {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -124,7 +133,7 @@ impl AsyncRead for Link {
     }
 }
 
-impl AsyncWrite for Link {
+impl AsyncWrite for Connection {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -133,7 +142,7 @@ impl AsyncWrite for Link {
         each!(self, stream => Pin::new(stream).poll_write(cx, buf))
     }
 
-    // without these two, hyper copies every body into a buffer of its own before it writes
+    // without these two methods, hyper copies every body before it writes
     fn poll_write_vectored(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -158,17 +167,17 @@ impl AsyncWrite for Link {
     }
 }
 
-/// What hyper wants of a connection.
-pub type HyperLink = TokioIo<Link>;
+/// The connection type that hyper requires.
+pub type TokioConnection = TokioIo<Connection>;
 
-impl Connection for Link {
+impl HyperConnection for Connection {
     fn connected(&self) -> Connected {
         Connected::new()
     }
 }
 
 impl tower_service::Service<Uri> for Connector {
-    type Response = HyperLink;
+    type Response = TokioConnection;
     type Error = Box<dyn std::error::Error + Send + Sync>;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 

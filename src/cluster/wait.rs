@@ -1,5 +1,5 @@
-//! The one place that waits. A wait ends when the thing is ready, when it cannot become ready, or at the
-//! deadline; the last two name the object and its last reason.
+//! Waits for an object. A wait ends when the object is ready, when it cannot become ready, or at the deadline. Errors name
+//! the object and the last reason.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -16,13 +16,13 @@ const OUTAGE: Duration = Duration::from_secs(30);
 /// What a look gets that begins shortly before the deadline: without it there would be no reason to name.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
-/// What one look at the awaited thing showed.
+/// The state of the awaited object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     Ready(String),
     /// May still become ready. The text gives the reason.
     Waiting(String),
-    /// Stays so until a user acts.
+    /// Cannot become ready until a user acts.
     Fatal(Diagnosis),
 }
 
@@ -41,23 +41,23 @@ impl State {
     }
 }
 
-/// How a wait ended.
+/// The result of a wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Waited {
     Ready(String),
-    /// Not ready, and there is no time to wait.
+    /// Not ready, without a deadline to wait for.
     NotWaited(String),
 }
 
-/// What a wait is for, until when it goes on, and what is told of it.
+/// A wait: its object, its deadline, and the receiver of its reasons.
 pub struct Wait<'a> {
     pub object: &'a str,
-    /// None: look once (`--no-wait`).
+    /// None: observe once (`--no-wait`).
     pub deadline: Option<Instant>,
     pub say: &'a (dyn Fn(&str) + Sync),
 }
 
-/// The API server did not answer, is busy, or what stands before it said so in its place: another thing than a refusal.
+/// Whether the API server, or a proxy in front of it, is unavailable or busy. A rejected request is not transient.
 fn is_outage(error: &anyhow::Error) -> bool {
     error::of_api_server(error).is_some_and(|error| match error {
         kube::Error::Service(_) | kube::Error::HyperError(_) => true,
@@ -67,7 +67,7 @@ fn is_outage(error: &anyhow::Error) -> bool {
 }
 
 impl Wait<'_> {
-    /// Looks until `look` says ready.
+    /// Polls `look` until it is ready.
     ///
     /// # Errors
     /// When `look` fails or finds a fatal state, and at the deadline, with the last reason.
@@ -119,7 +119,7 @@ impl Wait<'_> {
         )
     }
 
-    /// None when there was no answer until the deadline.
+    /// None when there was no response before the deadline.
     async fn before_deadline<T>(&self, look: impl Future<Output = T>) -> Option<T> {
         let Some(deadline) = self.deadline else { return Some(look.await) };
         let deadline = deadline.max(Instant::now() + LAST_LOOK);

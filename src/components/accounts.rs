@@ -1,4 +1,4 @@
-//! The resource that holds what a component must not lose with its release: the Secrets that the release is told the names
+//! The resource for objects that must outlive a component's release: the Secrets whose names the release receives
 //! of, and the volume claims and ConfigMaps that it leaves behind.
 
 use anyhow::Result;

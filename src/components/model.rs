@@ -159,7 +159,7 @@ pub fn not_installed() -> Observation {
 }
 
 /// A fault of an aspect that has no better name than its own sentence.
-pub fn fault(text: impl Into<String>) -> Observation {
+pub fn unhealthy(text: impl Into<String>) -> Observation {
     Observation::Unready(text.into())
 }
 
@@ -167,7 +167,7 @@ pub fn fault(text: impl Into<String>) -> Observation {
 pub fn failed(error: &anyhow::Error) -> Observation {
     match error::forbidden(error) {
         Some(sentence) => Observation::unknown(sentence),
-        None => fault(error::one_line(error)),
+        None => unhealthy(error::one_line(error)),
     }
 }
 
@@ -188,7 +188,7 @@ pub async fn readiness(cluster: &Cluster, pods: &[Pod], wanted: usize) -> Observ
     }
     let problem = pod_problem::of(cluster, pods).await;
     let reason = problem.map(|problem| format!(": {}", problem.cause())).unwrap_or_default();
-    fault(format!("{ready}/{wanted}{reason}"))
+    unhealthy(format!("{ready}/{wanted}{reason}"))
 }
 
 /// An account that a user can use.

@@ -171,7 +171,7 @@ async fn foreign_object(stack: &Stack) -> Result<Option<String>> {
     Ok(all.into_iter().flatten().next())
 }
 
-/// What an object tells of somebody else: its own name, or that of the custom resource it was made for.
+/// The name of a foreign object, or of the custom resource that it belongs to.
 fn stranger(kind: &str, metadata: &ObjectMeta) -> Option<String> {
     let name = metadata.name.as_deref().unwrap_or_default();
     // what the operator makes of our Elasticsearch resource goes with it

@@ -1,4 +1,4 @@
-//! PostgreSQL with a part's own data: a StatefulSet of the part's release, or one that a person's values name.
+//! PostgreSQL with a component's own data: a StatefulSet of its release, or an external database from the chart values.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -16,8 +16,8 @@ use crate::stack::profiles::DatabaseSize;
 use super::release;
 
 pub struct Database {
-    /// Whose data it holds, as people call it.
-    pub part: &'static str,
+    /// The program whose data it contains.
+    pub program: &'static str,
     pub component: ComponentName,
     /// The StatefulSet, the Service and the Secret.
     pub name: &'static str,
@@ -64,7 +64,7 @@ impl Database {
         values.is_none_or(|values| values["postgresql"]["enabled"] != false)
     }
 
-    /// The Secret with its password, which a person's values may name.
+    /// The Secret with its password. The chart values may name another one.
     pub fn secret<'a>(&'a self, stack: &'a Stack) -> &'a str {
         let place = if self.is_ours(stack) {
             "/postgresql/existingSecret"
@@ -94,7 +94,7 @@ impl Database {
         self.is_ours(stack).then_some(wait).into_iter().collect()
     }
 
-    /// How much its volume holds: what it was made with, which Kubernetes lets nobody change, or what a new one shall.
+    /// The size of its volume. Kubernetes does not allow changing the size of an existing StatefulSet's volume.
     async fn storage(&self, stack: &Stack, wanted: &Quantity) -> Result<Quantity> {
         if !stack.reads_cluster() {
             return Ok(wanted.clone());
@@ -112,29 +112,31 @@ impl Database {
         Ok(made_with.unwrap_or_else(|| wanted.clone()))
     }
 
-    /// Why it is not there. None when it is, or cannot be looked at.
-    pub async fn fault(&self, stack: &Stack) -> Option<anyhow::Error> {
+    /// Why it is down. None when it is ready or cannot be observed.
+    pub async fn problem(&self, stack: &Stack) -> Option<anyhow::Error> {
         let state = self.look(stack).await.ok()??;
         let why = state.reason()?;
-        let hint = "`kubectl lastack install` brings it back to what it was installed as, or says why it cannot";
+        let hint = "run `kubectl lastack install` to repair it";
         Some(
-            Failure::failed(format!("{}'s PostgreSQL is down: {why}", self.part)).hint(hint).into(),
+            Failure::failed(format!("{}'s PostgreSQL is down: {why}", self.program))
+                .hint(hint)
+                .into(),
         )
     }
 
-    /// An error of the part, which a database that nobody can look at may have caused.
+    /// Adds to an error that an external database, which cannot be observed, may be the cause.
     pub fn may_have_caused(&self, stack: &Stack, error: anyhow::Error) -> anyhow::Error {
         match self.is_ours(stack) {
             true => error,
             false => error.context(format!(
                 "{}'s PostgreSQL is not part of this stack, and may be the cause",
-                self.part
+                self.program
             )),
         }
     }
 }
 
-/// The state of what stands on a database: what keeps the database keeps all.
+/// The state of a workload that depends on a database. A problem of the database comes first.
 pub fn on_top(database: Option<State>, state: State) -> State {
     match (database, state) {
         (Some(fatal @ State::Fatal(_)), _) | (_, fatal @ State::Fatal(_)) => fatal,

@@ -23,7 +23,7 @@ use crate::stack::component::ComponentName;
 use crate::stack::settings::merge_values;
 use crate::stack::{Reads, Stack};
 
-use super::model::{failed, fault, not_installed, readiness};
+use super::model::{failed, not_installed, readiness, unhealthy};
 use super::remains::{self, Kinds};
 
 /// Our own helm calls take seconds. A release that says it is busy for longer was left so by a helm that died.
@@ -230,7 +230,7 @@ where
         Ok(converged) => Ok(converged),
         // it may be in the middle of changing its database, and the next run goes on with it
         Err(error) if error::kind(&error) == Kind::TimedOut => Err(error),
-        // it may be well: only that nobody could see
+        // its health is unknown
         Err(error) if error::of_api_server(&error).is_some() => Err(error.context(format!(
             "release {} is upgraded and left so; whether it works could not be seen",
             install.release
@@ -249,7 +249,7 @@ async fn restore(
     let Some(before) = before.filter(|release| release.status == Status::Deployed) else {
         return failure;
     };
-    // a helm that was refused, or that another helm was ahead of, made no revision to go back from
+    // a helm that was denied, or that lost to another helm, created no revision to roll back
     match stack.helm.status(install.release, &install.namespace).await {
         Ok(Some(now))
             if now.revision == before.revision || now.status.is_pending() && !is_stale(&now) =>
@@ -297,7 +297,7 @@ pub async fn runs(stack: &Stack, release: &str) -> Observation {
     let text = format!("{}, chart {}", row.app_version, chart_version(&row.chart));
     match &row.status {
         Status::Deployed => Observation::Equal(text),
-        status => fault(format!("{text}, {status}")),
+        status => unhealthy(format!("{text}, {status}")),
     }
 }
 
@@ -317,7 +317,7 @@ pub async fn pods(stack: &Stack, deployment: &str) -> Observation {
     counted.await.unwrap_or_else(|error| failed(&error))
 }
 
-/// The port of a part's Service, which a person's values may have chosen.
+/// The port of a component's Service. The chart values may set it.
 pub fn port(stack: &Stack, component: ComponentName) -> u16 {
     let own = stack
         .settings

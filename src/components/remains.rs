@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Secret};
 use kube::Resource;
 use kube::core::ApiResource;
 
-use crate::cluster::object::{self, Found, HELM, INSTANCE, MANAGED_BY};
+use crate::cluster::object::{self, HELM, INSTANCE, LiveObject, MANAGED_BY};
 use crate::engine::DeleteOptions;
 use crate::error;
 use crate::stack::Stack;
@@ -36,7 +36,7 @@ fn of_charts(components: Components) -> Vec<ApiResource> {
 ///
 /// # Errors
 /// When a kind cannot be listed for another reason.
-pub async fn of_release(stack: &Stack, release: &str, kinds: Kinds) -> Result<Vec<Found>> {
+pub async fn of_release(stack: &Stack, release: &str, kinds: Kinds) -> Result<Vec<LiveObject>> {
     let labels = format!("{},{MANAGED_BY}={HELM}", object::of_release(release));
     let look = async |kind| match object::find(&stack.cluster, &kind, &labels).await {
         Err(error) if error::forbidden(&error).is_some() => Ok(Vec::new()),
@@ -54,7 +54,7 @@ pub async fn of_stack(
     stack: &Stack,
     components: Components,
     options: DeleteOptions,
-) -> Result<Vec<Found>> {
+) -> Result<Vec<LiveObject>> {
     let mut kinds = of_charts(components);
     if options.keep_data {
         kinds.retain(|kind| kind.kind != ConfigMap::kind(&()));
@@ -80,7 +80,7 @@ pub async fn of_stack(
 }
 
 /// Others may have made a release from one of our charts.
-async fn is_of_others(stack: &Stack, object: &Found) -> Result<bool> {
+async fn is_of_others(stack: &Stack, object: &LiveObject) -> Result<bool> {
     match object::label(&object.metadata, INSTANCE) {
         Some(release) => stack.helm.is_others(release, stack.namespace()).await,
         None => Ok(false),

@@ -1,4 +1,4 @@
-//! Secrets of a component: passwords are made once and never overwritten; what follows from them follows.
+//! Secrets of a component. Passwords are created once and never overwritten; derived values follow them.
 
 use std::collections::BTreeMap;
 
@@ -51,31 +51,31 @@ pub enum Key {
     },
 }
 
-/// What is there under the name of a Secret.
-enum Found {
-    Nothing,
-    AsItShouldBe,
-    /// The keys that are absent or not as they should be, with the values to give them.
-    Wrong(Data),
-    /// Somebody else made it, and these keys are not as they should be: it is not ours to change.
-    Others(Diagnosis),
+/// The live state of a Secret.
+enum LiveSecret {
+    Absent,
+    Complete,
+    /// The missing or wrong keys, with their desired values.
+    Drifted(Data),
+    /// Created by another tool or user, and incomplete. This tool must not change it.
+    Foreign(Diagnosis),
 }
 
 impl Keep {
-    /// A Secret that a person made beforehand is used as it is, if it has all that is needed.
-    async fn look(&self, stack: &Stack) -> Result<Found> {
+    /// A complete Secret that a user created beforehand is used as it is.
+    async fn look(&self, stack: &Stack) -> Result<LiveSecret> {
         let Some(secret) = get(&stack.cluster.api(), self.name).await? else {
-            return Ok(Found::Nothing);
+            return Ok(LiveSecret::Absent);
         };
         let is_ours = object::is_ours(&secret.metadata);
         let repairs = self.fill(&mut data_of(secret))?;
         Ok(if repairs.is_empty() {
-            Found::AsItShouldBe
+            LiveSecret::Complete
         } else if is_ours {
-            Found::Wrong(repairs)
+            LiveSecret::Drifted(repairs)
         } else {
             let (name, namespace) = (self.name, stack.namespace());
-            Found::Others(Diagnosis::new(
+            LiveSecret::Foreign(Diagnosis::new(
                 format!(
                     "secret {name} of namespace {namespace} was not made by this tool, and lacks what is needed: {}",
                     keys(&repairs)
@@ -85,7 +85,7 @@ impl Keep {
         })
     }
 
-    /// Brings `data` to what it should be and gives what was changed.
+    /// Completes `data` and returns the changed keys.
     fn fill(&self, data: &mut Data) -> Result<Data> {
         let mut changed = Data::new();
         for (key, rule) in &self.keys {
@@ -109,14 +109,14 @@ impl Keep {
     pub async fn observe(&self, stack: &Stack) -> Result<Observation> {
         let secret = format!("secret {}", self.name);
         Ok(match self.look(stack).await? {
-            Found::Nothing => Observation::Missing(secret),
-            Found::AsItShouldBe => Observation::Equal(secret),
-            Found::Wrong(repairs) => Observation::Drifted(vec![Difference::new(
+            LiveSecret::Absent => Observation::Missing(secret),
+            LiveSecret::Complete => Observation::Equal(secret),
+            LiveSecret::Drifted(repairs) => Observation::Drifted(vec![Difference::new(
                 secret,
                 format!("wrong in {}", keys(&repairs)),
                 "as this tool makes it",
             )]),
-            Found::Others(blocked) => Observation::Blocked(blocked),
+            LiveSecret::Foreign(blocked) => Observation::Blocked(blocked),
         })
     }
 
@@ -124,11 +124,11 @@ impl Keep {
         let api: Api<Secret> = stack.cluster.api();
         loop {
             let missing = match self.look(stack).await? {
-                Found::AsItShouldBe => return Ok(()),
-                Found::Others(diagnosis) => {
+                LiveSecret::Complete => return Ok(()),
+                LiveSecret::Foreign(diagnosis) => {
                     return Err(diagnosis.into_failure(Kind::Failed).into());
                 }
-                Found::Wrong(repairs) => {
+                LiveSecret::Drifted(repairs) => {
                     let patch = serde_json::json!({"data": bytes(repairs)});
                     let params = PatchParams {
                         field_manager: Some(FIELD_MANAGER.into()),
@@ -139,13 +139,13 @@ impl Keep {
                         .with_context(|| format!("secret {}", self.name))?;
                     return Ok(());
                 }
-                Found::Nothing => self.fresh()?,
+                LiveSecret::Absent => self.fresh()?,
             };
             let params =
                 PostParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
             match api.create(&params, &missing).await {
                 Ok(_) => return Ok(()),
-                // somebody made it in between: theirs counts, look again
+                // another client created it meanwhile: observe it again
                 Err(kube::Error::Api(status)) if status.code == 409 => {}
                 Err(error) => return Err(error).with_context(|| format!("secret {}", self.name)),
             }
@@ -273,16 +273,16 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_made_once_and_what_follows_from_it_follows() {
+    fn password_is_created_once_and_derived_values_follow_it() {
         let mut data = Data::new();
         assert_eq!(keep().fill(&mut data).unwrap().len(), 3);
         assert_eq!(data["password"].len(), 24);
         assert_eq!(data["copy"], data["password"]);
         assert!(keep().fill(&mut data).unwrap().is_empty(), "a second run must change nothing");
-        data.insert("password".into(), b"chosen by a person".to_vec());
+        data.insert("password".into(), b"chosen by a user".to_vec());
         let changed = keep().fill(&mut data).unwrap();
-        assert_eq!(changed.keys().collect::<Vec<_>>(), ["copy"], "a person's password is kept");
-        assert_eq!(data["copy"], b"chosen by a person");
+        assert_eq!(changed.keys().collect::<Vec<_>>(), ["copy"], "a user's password must be kept");
+        assert_eq!(data["copy"], b"chosen by a user");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Runs the query of every chart as Superset runs it for a page, and compares what it gives with known answers.
+//! Runs the query of every chart as Superset does for a page, and compares the rows with expected results.
 
 use std::time::{Duration, Instant};
 
@@ -8,19 +8,19 @@ use crate::components::dataviz::client::{Rows, Superset};
 use crate::error::one_line;
 use crate::output::text;
 
-use super::answers::Answers;
+use super::expected::ExpectedResults;
 use super::live::Live;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     Good,
-    /// The right rows, later than was asked for.
+    /// The expected rows, after the time limit.
     Slow,
-    /// Not what the answers say.
+    /// Different from the expected results.
     Wrong(String),
-    /// Superset or the data lake refused the query.
+    /// Superset or the data lake rejected the query.
     Error(String),
-    /// There is no telling what the chart would ask.
+    /// The query of the chart is unknown.
     Unknown(String),
 }
 
@@ -30,10 +30,10 @@ impl Verdict {
     }
 }
 
-/// One chart that was looked at.
+/// One chart that was checked.
 #[derive(Debug)]
 pub struct Checked {
-    /// The name of its file, or its title when it is not ours.
+    /// The name of its file, or its title when it is not from this program.
     pub name: String,
     pub title: String,
     pub rows: usize,
@@ -44,12 +44,12 @@ pub struct Checked {
 pub async fn run(
     superset: &Superset,
     charts: &[Live],
-    answers: Option<&Answers>,
+    expected: Option<&ExpectedResults>,
     slow: Option<Duration>,
 ) -> Vec<Checked> {
-    let looked = stream::iter(charts).map(|chart| look(superset, chart, answers, slow));
+    let looked = stream::iter(charts).map(|chart| look(superset, chart, expected, slow));
     let mut checked: Vec<Checked> = looked.buffered(super::AT_ONCE).collect().await;
-    for name in answers.iter().flat_map(|answers| answers.charts.keys()) {
+    for name in expected.iter().flat_map(|expected| expected.charts.keys()) {
         if !charts.iter().any(|chart| chart.name == *name) {
             let verdict = Verdict::Wrong("is not in Superset".into());
             checked.push(Checked {
@@ -67,7 +67,7 @@ pub async fn run(
 async fn look(
     superset: &Superset,
     chart: &Live,
-    answers: Option<&Answers>,
+    expected: Option<&ExpectedResults>,
     slow: Option<Duration>,
 ) -> Checked {
     let begun = Instant::now();
@@ -77,25 +77,25 @@ async fn look(
                 .query(&query)
                 .await
                 .map(|results| results.into_iter().next().unwrap_or_default());
-            // one connection that breaks is this chart's trouble, and the others are looked at
+            // a broken connection fails this chart only
             let mut rows = asked
                 .unwrap_or_else(|error| Rows { error: Some(one_line(&error)), ..Rows::default() });
             if query["queries"][0]["post_processing"]
                 .as_array()
                 .into_iter()
                 .flatten()
-                .any(|step| step["operation"] == "rank")
+                .any(|operation| operation["operation"] == "rank")
             {
-                // the shade of a cell, which Superset adds to what was asked for
+                // Superset adds the rank, which determines the shade of a cell
                 rows.colnames.retain(|column| column != "rank");
             }
             rows
         }
         Err(why) => {
-            let is_awaited =
-                answers.is_some_and(|answers| answers.charts.contains_key(&chart.name));
-            let verdict = if is_awaited {
-                Verdict::Wrong(format!("cannot be checked: it {why}"))
+            let is_expected =
+                expected.is_some_and(|expected| expected.charts.contains_key(&chart.name));
+            let verdict = if is_expected {
+                Verdict::Wrong(format!("cannot be checked: the chart {why}"))
             } else {
                 Verdict::Unknown(why)
             };
@@ -109,7 +109,7 @@ async fn look(
         }
     };
     let took = begun.elapsed();
-    let verdict = judge(&chart.name, &found, answers).unwrap_or(match slow {
+    let verdict = judge(&chart.name, &found, expected).unwrap_or(match slow {
         Some(limit) if took > limit => Verdict::Slow,
         _ => Verdict::Good,
     });
@@ -122,9 +122,9 @@ async fn look(
     }
 }
 
-fn judge(name: &str, found: &Rows, answers: Option<&Answers>) -> Option<Verdict> {
+fn judge(name: &str, found: &Rows, expected: Option<&ExpectedResults>) -> Option<Verdict> {
     if let Some(error) = &found.error {
         return Some(Verdict::Error(text::one_line(error)));
     }
-    answers?.charts.get(name)?.judge(found).map(Verdict::Wrong)
+    expected?.charts.get(name)?.judge(found).map(Verdict::Wrong)
 }

@@ -1,5 +1,5 @@
-//! What a person made in Superset, as files that can be committed: no ids of this Superset, no passwords, no
-//! addresses of databases, and the same text for the same thing.
+//! Exports assets from Superset as files for version control: without ids, passwords and database addresses, and with the
+//! same text for the same content.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::components::dataviz::dashboards::asset::Asset;
 use crate::components::dataviz::dashboards::bundle::Bundle;
 use crate::components::dataviz::dashboards::{chart, layout};
 
-/// Keys that say where or when something was exported, or repeat what is said elsewhere.
+/// Keys that depend on the exporting Superset, or that repeat other keys.
 const OF_THIS_SUPERSET: [&str; 8] = [
     "slice_id",
     "datasource",
@@ -23,14 +23,17 @@ const OF_THIS_SUPERSET: [&str; 8] = [
     "map_label_colors",
 ];
 
-/// The files to write, by their path, and what was left out.
+/// The files to write, by path, and the skipped assets.
 pub struct Exported {
     pub files: BTreeMap<String, String>,
     pub left_out: Vec<String>,
 }
 
-/// `exported` is what Superset gave, `ours` gives the names of files that this program knows. An asset that is as in this
-/// program's file is written as that says it, so that who applies it makes no change.
+/// Turns an export of Superset into files. `ours` provides the file names of this program's assets. An asset that equals
+/// this program's file keeps the text of that file, so that applying it changes nothing.
+///
+/// # Errors
+/// When an asset cannot be written as YAML.
 pub fn export(
     exported: Bundle,
     ours: &Bundle,
@@ -43,7 +46,7 @@ pub fn export(
         if asset.kind == Kind::Database {
             if !ours.assets.iter().any(|other| other.uuid == asset.uuid) {
                 left_out.push(format!(
-                    "database `{}`: its address and password stay in Superset",
+                    "database `{}`: addresses and passwords are not exported",
                     asset.title()
                 ));
             }
@@ -63,12 +66,12 @@ pub fn export(
     Ok(Exported { files, left_out })
 }
 
-/// The file's name: the one we know, or the title in small letters.
+/// The file name: the one in this program, or the title in lower case.
 fn name(asset: &Asset, ours: &Bundle, taken: &mut BTreeSet<(Kind, String)>) -> String {
     let known =
         ours.assets.iter().find(|other| other.uuid == asset.uuid).map(|other| other.name.clone());
     let slug = asset.content.get("slug").and_then(Value::as_str).filter(|slug| !slug.is_empty());
-    // an import takes any text for a slug, `../..` too
+    // Superset accepts any text as a slug, including `../..`
     let base = known.unwrap_or_else(|| slugify(slug.unwrap_or(asset.title())));
     let mut name = base.clone();
     for number in 2.. {
@@ -96,7 +99,7 @@ fn clean(asset: &mut Asset) {
         .and_then(Value::as_str)
         .is_some_and(|viz_type| chart::KNOWN.contains(&viz_type));
     if known {
-        // made again from `params`
+        // can be rebuilt from `params`
         asset.content.remove("query_context");
     } else if let Some(Value::String(text)) = asset.content.get_mut("query_context")
         && let Ok(mut context) = serde_json::from_str::<Value>(text)
@@ -112,7 +115,7 @@ fn clean(asset: &mut Asset) {
     }
 }
 
-/// Takes out what belongs to this Superset and what says nothing.
+/// Removes null values and keys that depend on the exporting Superset.
 fn strip(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -136,7 +139,7 @@ mod tests {
     const TWO: &str = "6f3a3b5e-0000-4000-8000-000000000002";
 
     #[test]
-    fn nothing_of_the_superset_it_came_from_is_left() {
+    fn export_contains_nothing_of_the_exporting_superset() {
         let chart = format!(
             "slice_name: Who watches?\nuuid: {ONE}\nviz_type: table\ncache_timeout:\nparams: {{datasource: 12__table, slice_id: 17, metrics: [count]}}\nquery_context: '{{\"datasource\":{{\"id\":12}}}}'\n"
         );
@@ -155,13 +158,13 @@ mod tests {
         }
         assert_eq!(
             exported.left_out,
-            ["database `Theirs`: its address and password stay in Superset"]
+            ["database `Theirs`: addresses and passwords are not exported"]
         );
         assert!(!exported.files.keys().any(|path| path.starts_with("databases")));
     }
 
     #[test]
-    fn charts_get_new_numbers_wherever_the_old_ones_stand() {
+    fn charts_are_renumbered_in_all_references() {
         let text = format!(
             "dashboard_title: D\nuuid: 6f3a3b5e-0000-4000-8000-000000000009\nposition:\n  A: {{type: CHART, meta: {{uuid: {TWO}, chartId: 71}}}}\n  B: {{type: CHART, meta: {{uuid: {ONE}, chartId: 93}}}}\n\
              metadata:\n  chart_configuration: {{'71': {{id: 71, crossFilters: {{scope: {{excluded: [93]}}}}}}}}\n  native_filter_configuration: [{{scope: {{excluded: [71, 5]}}, chartsInScope: [93]}}]\n"
@@ -182,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_lies_in_its_folder_whatever_the_slug_says() {
+    fn file_stays_in_its_directory_for_any_slug() {
         let dashboard = |slug: &str| {
             asset(&format!("dashboard_title: D\nuuid: {ONE}\nslug: '{slug}'\nposition: {{}}\n"))
         };
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_changed_says_the_same_as_our_file() {
+    fn unchanged_asset_is_exported_as_in_this_program() {
         let ours = Bundle::ours().unwrap();
         let exported = export(ours.clone(), &ours, |_| true).unwrap();
         for asset in ours.assets.iter().filter(|asset| asset.kind != Kind::Database) {
@@ -214,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn two_charts_of_one_title_are_two_files() {
+    fn two_charts_with_the_same_title_are_two_files() {
         let chart =
             |uuid: &str| asset(&format!("slice_name: A & b\nuuid: {uuid}\nviz_type: table\n"));
         let exported = export(

@@ -1,4 +1,4 @@
-//! Charts as they are in Superset.
+//! The charts in Superset, with their queries.
 
 use anyhow::{Context, Result};
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -8,17 +8,17 @@ use crate::components::dataviz::client::{Kind, Listed, Superset};
 use crate::components::dataviz::dashboards::bundle::Bundle;
 use crate::components::dataviz::dashboards::chart;
 
-/// A chart as it is in Superset.
+/// A chart in Superset.
 pub struct Live {
     pub name: String,
     pub listed: Listed,
     pub viz_type: String,
     pub params: Value,
-    /// What the browser sent when a person saved the chart.
+    /// The query context that the browser sent when a user saved the chart.
     saved: Option<Value>,
 }
 
-/// The name of its file, or its title when it is not ours.
+/// The name of its file, or its title when it is not from this program.
 fn name(ours: &Bundle, listed: &Listed) -> String {
     ours.find(Kind::Chart, |asset| asset.uuid == listed.uuid)
         .map_or_else(|| listed.title.clone(), |asset| asset.name.clone())
@@ -52,21 +52,24 @@ impl Live {
         is_called(&self.name, &self.listed, name)
     }
 
-    /// The number of its data set in Superset: `12__table`.
+    /// The id of its dataset in Superset, from `12__table`.
     pub fn dataset(&self) -> Option<u64> {
         self.params["datasource"].as_str()?.split("__").next()?.parse().ok()
     }
 
-    /// The body with which its page asks for its rows; else why there is none.
+    /// The body of the request for its rows.
+    ///
+    /// # Errors
+    /// Why the query is unknown, to follow "the chart".
     pub fn query(&self) -> Result<Value, String> {
         if let Some(saved) = &self.saved {
             let mut saved = saved.clone();
             saved["force"] = Value::Bool(true);
             return Ok(saved);
         }
-        let dataset = self.dataset().ok_or("has no data set")?;
+        let dataset = self.dataset().ok_or("has no dataset")?;
         chart::query_context(&self.viz_type, &self.params, dataset).ok_or_else(|| {
-            format!("is a {} without a saved query: open it in Superset and save it", self.viz_type)
+            format!("is a {} without a saved query; open it in Superset and save it", self.viz_type)
         })
     }
 }

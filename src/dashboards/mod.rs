@@ -1,9 +1,9 @@
-//! What dashboards show: exporting them, running their charts' queries, comparing what these give with expected results.
+//! Dashboards in Superset: exporting them, running the queries of their charts, and comparing with expected results.
 
-pub mod answers;
 pub mod check;
+pub mod expected;
 pub mod export;
 pub mod live;
 
-/// A page of Superset asks for about so many charts at a time.
+/// Number of concurrent queries, about as many as a page of Superset sends.
 const AT_ONCE: usize = 4;

@@ -1,5 +1,5 @@
-//! Why a chart is empty or broken: walks from the chart back to where statements come from and stops at the first
-//! link that is broken.
+//! Explains why a chart is empty or broken: checks each link from the chart back to the source of the statements, and
+//! stops at the first broken one.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -16,16 +16,16 @@ use crate::error::{Diagnosis, one_line};
 use crate::output::units;
 use crate::stack::Stack;
 
-/// One link of the way from the chart to the data.
+/// One link of the chain from the chart to the data.
 #[derive(Debug)]
 pub struct Link {
     pub name: &'static str,
     pub found: String,
-    /// What to do about it, when this is where it breaks.
+    /// The hint for a broken link. None when the link works.
     pub cure: Option<String>,
 }
 
-/// The links that were looked at, the broken one last.
+/// The checked links. A broken one is the last.
 #[derive(Debug, Default)]
 pub struct Explanation {
     pub links: Vec<Link>,
@@ -51,7 +51,7 @@ impl Explanation {
     }
 }
 
-/// A chart of ours that is not in Superset.
+/// The explanation for a chart of this program that is not in Superset. None for an unknown chart.
 pub async fn absent(stack: &Stack, name: &str) -> Result<Option<Explanation>> {
     let ours = Bundle::ours()?;
     let Some(asset) = ours
@@ -63,13 +63,13 @@ pub async fn absent(stack: &Stack, name: &str) -> Result<Option<Explanation>> {
     Ok(Some(match Record::load(stack).await?.applied.contains_key(&asset.uuid) {
         true => explanation.broken(
             "chart",
-            "a person deleted it in Superset",
-            "`kubectl lastack dashboards apply --overwrite` brings it back",
+            "deleted in Superset",
+            "run `kubectl lastack dashboards apply --overwrite` to restore it",
         ),
         false => explanation.broken(
             "chart",
-            "it was never brought into Superset",
-            "`kubectl lastack configure dataviz` brings it",
+            "not applied to Superset",
+            "run `kubectl lastack configure dataviz` to apply it",
         ),
     }))
 }
@@ -82,7 +82,7 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
         return Ok(walk.broken(
             "dataset",
             "the chart has none",
-            "choose one in Superset, or `kubectl lastack dashboards apply --overwrite`",
+            "choose one in Superset, or run `kubectl lastack dashboards apply --overwrite`",
         ));
     };
     let dataset = match superset.get(Kind::Dataset, dataset).await {
@@ -91,7 +91,7 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
             return Ok(walk.broken(
                 "dataset",
                 one_line(&error),
-                "`kubectl lastack dashboards apply --overwrite` brings the data set back",
+                "run `kubectl lastack dashboards apply --overwrite` to restore the dataset",
             ));
         }
     };
@@ -99,13 +99,12 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
     let known = dataset["columns"].as_array().map_or(0, Vec::len);
     let used = chart::columns(&chart.params);
     if let Some(lacking) = chart::lacks(&chart.params, &dataset).first() {
-        let cure =
-            "add it to the data set in Superset, or `kubectl lastack dashboards apply --overwrite`";
+        let cure = "add it to the dataset in Superset, or run `kubectl lastack dashboards apply --overwrite`";
         return Ok(walk.broken("dataset", format!("`{table}` has no {lacking}"), cure));
     }
     walk.good("dataset", format!("`{table}`, {known} columns, {} of them used", used.len()));
 
-    // a person's own connection leads to what this program knows nothing about
+    // a user's own connection can lead to any database
     let is_data_lake = dataset["database"]["uuid"] == json!(database::ours()?.uuid);
     if is_data_lake
         && let Some(Diagnosis { cause, hint, .. }) =
@@ -120,14 +119,14 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
         }
         (None, false) => walk.good("database", "Superset reaches it; it is not the data lake"),
         (Some(fault), true) => {
-            let cure = "`kubectl lastack configure dataviz` brings account, password and certificate together again";
+            let cure = "run `kubectl lastack configure dataviz` to reconcile account, password and certificate";
             return Ok(walk.broken("database", fault, cure));
         }
         (Some(fault), false) => {
             return Ok(walk.broken(
                 "database",
                 fault,
-                "it is a person's: see Settings, Database Connections in Superset",
+                "check this user's connection in Superset under Settings, Database Connections",
             ));
         }
     }
@@ -145,7 +144,13 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
 
     let query = match chart.query() {
         Ok(query) => query,
-        Err(why) => return Ok(walk.broken("query", format!("the chart {why}"), "then ask again")),
+        Err(why) => {
+            return Ok(walk.broken(
+                "query",
+                format!("the chart {why}"),
+                "run this command again afterwards",
+            ));
+        }
     };
     let rows = superset.query(&query).await?.into_iter().next().unwrap_or_default();
     if let Some(error) = rows.error {
@@ -158,44 +163,48 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
     }
     let (filter, found) = first_empty_filter(superset, &query).await?;
     if !is_data_lake {
-        return Ok(walk.broken("filters", found, format!("no row passes {filter}: widen it")));
+        return Ok(walk.broken(
+            "filters",
+            found,
+            format!("widen the filter {filter}, which no row passes"),
+        ));
     }
     let stopped = hop_before(stack)
         .await
-        .map(|why| format!("; nothing new comes, because {why}"))
+        .map(|why| format!("; no new statements arrive: {why}"))
         .unwrap_or_default();
     Ok(walk.broken(
         "filters",
         found,
-        format!("no statement passes {filter}: widen it, or send statements that do{stopped}"),
+        format!("widen the filter {filter}, or send statements that pass it{stopped}"),
     ))
 }
 
-/// What the index has for a chart.
+/// Whether the index has the fields and statements of a chart.
 async fn index(stack: &Stack, chart: &Live, dataset: &Value) -> Result<Link> {
     let broken = |found: String, cure: String| Link { name: "index", found, cure: Some(cure) };
     let elasticsearch = datalake::client(stack).await?;
     let Some(index) = elasticsearch.index(INDEX).await? else {
         return Ok(broken(
-            "there is no index of statements".into(),
-            "`kubectl lastack install` makes it".into(),
+            "the index of statements is missing".into(),
+            "run `kubectl lastack install` to create it".into(),
         ));
     };
-    // one of SQL has columns that are no fields
+    // the columns of an SQL dataset are not fields
     let is_the_index =
         dataset["table_name"] == INDEX && dataset["sql"].as_str().unwrap_or_default().is_empty();
     let fields = if is_the_index { chart::fields(&chart.params, dataset) } else { Vec::new() };
     if let Some(field) = fields.iter().find(|field| !chart::maps(&index["mappings"], field)) {
-        let cure = "`kubectl lastack install --only datalake` brings the mapping up to date; statements that are stored already stay without the field";
+        let cure = "run `kubectl lastack install --only datalake` to update the mapping; statements that are already stored stay without the field";
         return Ok(broken(format!("the mapping has no field `{field}`"), cure.into()));
     }
     let contents = elasticsearch.contents().await?;
     if contents.statements == 0 {
         let cure = match hop_before(stack).await {
-            Some(why) => format!("nothing can come, because {why}"),
-            None => "nothing was stored yet: a learner's first click in Moodle will be, or `kubectl lastack seed` sends examples".into(),
+            Some(why) => format!("fix the cause: {why}"),
+            None => "view a course in Moodle as a learner, or run `kubectl lastack seed` to send examples".into(),
         };
-        return Ok(broken("it is empty".into(), cure));
+        return Ok(broken("the index is empty".into(), cure));
     }
     let newest =
         contents.newest_stored.map(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs());
@@ -209,9 +218,9 @@ async fn index(stack: &Stack, chart: &Live, dataset: &Value) -> Result<Link> {
     })
 }
 
-/// Whether what measures the data lake does.
+/// Whether the measurement of the data lake's size works.
 async fn sizes(stack: &Stack) -> Result<Link> {
-    Ok(match size::fault(stack).await? {
+    Ok(match size::measurement_problem(stack).await? {
         Some(Diagnosis { cause, hint, .. }) => {
             Link { name: "index", found: cause, cure: Some(hint) }
         }
@@ -219,24 +228,25 @@ async fn sizes(stack: &Stack) -> Result<Link> {
     })
 }
 
-/// What to do about a query that the data lake refuses.
+/// The hint for a query that the data lake rejects.
 fn cure(stack: &Stack, error: &str) -> String {
     if !error.contains("Data too large") {
-        return "the chart asks for something that Elasticsearch SQL cannot do: see docs/guides/dashboards.md".into();
+        return "change the chart; docs/guides/dashboards.md lists the limits of Elasticsearch SQL"
+            .into();
     }
     let more = stack.settings.profile().larger().map(|larger| {
-        format!(", or give it more: `kubectl lastack install --profile {}`", larger.name())
+        format!(", or run `kubectl lastack install --profile {}` for more memory", larger.name())
     });
     format!(
-        "it needs more memory than the data lake has for one request: filter for a shorter period{}",
+        "filter for a shorter period, because the query needs too much memory{}",
         more.unwrap_or_default()
     )
 }
 
-/// What keeps statements from coming, where the parts before the data lake know it.
+/// Why no statements arrive, as reported by the components before the data lake.
 async fn hop_before(stack: &Stack) -> Option<String> {
     if let Err(error) = lrs::probe(stack).await {
-        return Some(format!("the LRS does not take any: {}", one_line(&error)));
+        return Some(format!("the LRS accepts none: {}", one_line(&error)));
     }
     if !stack.settings.has(lms::COMPONENT) {
         return None;
@@ -247,16 +257,16 @@ async fn hop_before(stack: &Stack) -> Option<String> {
     };
     match asked.await {
         Ok(why) => why.map(|why| format!("Moodle sends none: {why}")),
-        Err(error) => Some(format!("Moodle cannot be asked: {}", one_line(&error))),
+        Err(error) => Some(format!("Moodle does not respond: {}", one_line(&error))),
     }
 }
 
-/// A single row of nothing is what a total over no statements gives.
+/// Whether any cell has a value. A total over no statements is a single row of zeros or nulls.
 fn has_data(rows: &[serde_json::Map<String, Value>]) -> bool {
     rows.iter().any(|row| row.values().any(|value| !value.is_null() && value != &json!(0)))
 }
 
-/// Adds the filters of a query one by one until nothing is left.
+/// Adds the filters of a query one by one until no row passes.
 async fn first_empty_filter(superset: &Superset, query: &Value) -> Result<(String, String)> {
     let filters = query["queries"][0]["filters"].as_array().cloned().unwrap_or_default();
     let mut before = None;

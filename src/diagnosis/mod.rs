@@ -1,4 +1,4 @@
-//! Why something does not arrive: one event followed through all components, one chart walked back to its data.
+//! Diagnosis across components: following one event through the pipeline, and one chart back to its data.
 
 pub mod chart;
 pub mod trace;

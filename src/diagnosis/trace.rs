@@ -1,4 +1,4 @@
-//! One real event, followed from Moodle to the data lake: where it is, how long each hop took, and why it stopped.
+//! Follows one real event from Moodle to the data lake: its position, the duration of each hop, and why it stopped.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -8,32 +8,32 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::cluster::wait::State;
-use crate::components::lms::client::{Event as MoodleEvent, Moodle, Whereabouts};
+use crate::components::lms::client::{LoggedEvent, Moodle, Whereabouts};
 use crate::components::lrs::client::{Place, Ralph};
 use crate::components::{datalake, lms, lrs};
-use crate::engine::{Event, Id, Progress, Reconciled, Report};
+use crate::engine::{Id, NodeEvent, Progress, Reconciled, Report};
 use crate::error::{self, Failure};
 use crate::output::text;
 use crate::stack::Stack;
 
-/// The hops in the order in which an event passes them.
+/// The hops, in the order of an event.
 pub const HOPS: [Id; 5] =
     [EVENT, Id("moodle.queue"), Id("moodle.sent"), Id("lrs.statement"), Id("datalake.document")];
 const EVENT: Id = Id("moodle.event");
 
-/// What became of the event at one hop.
+/// The result of one hop.
 pub struct Hop {
     pub id: Id,
     pub outcome: Outcome,
 }
 
 pub enum Outcome {
-    /// How long this hop took, and what was seen.
+    /// The event passed. `detail` is the observation.
     Passed {
         took: Duration,
         detail: String,
     },
-    /// Why it got no further, with what to do.
+    /// The event stopped. `why` contains the hints.
     Stopped {
         took: Duration,
         why: String,
@@ -43,9 +43,9 @@ pub enum Outcome {
 
 pub struct Trace {
     pub hops: Vec<Hop>,
-    /// What could not be taken away again.
+    /// The objects that could not be deleted afterwards, with the reason.
     pub left: Vec<String>,
-    /// Ended by Ctrl-C before the event had arrived or stopped.
+    /// Whether Ctrl-C ended the trace before the event arrived or stopped.
     pub interrupted: bool,
 }
 
@@ -55,32 +55,33 @@ impl Trace {
     }
 }
 
-/// What is known of the event so far.
+/// The state of a running trace.
 struct Journey<'a> {
     stack: &'a Stack,
     course: &'a str,
     moodle: Option<Moodle>,
-    event: Option<MoodleEvent>,
-    /// Whether Moodle says that the LRS took it.
+    event: Option<LoggedEvent>,
+    /// Whether Moodle reports that the LRS accepted the event.
     is_sent: bool,
     statement: Option<Uuid>,
 }
 
-/// How long an interrupted trace takes back what it did.
-const TIDYING: Duration = Duration::from_secs(10);
+/// The time limit for the cleanup of an interrupted trace.
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Makes an event in this course and follows it. Takes its traces away again unless they are to be kept, also after Ctrl-C.
+/// Creates an event in a course and follows it. Unless `keep` is set, deletes the event afterwards, also after Ctrl-C.
+/// A failed hop is recorded in the trace and is not an error.
 pub async fn run(stack: &Stack, course: &str, keep: bool, report: &dyn Report) -> Result<Trace> {
-    // listens from the beginning, so that the one that comes while the event is made is heard after it
+    // listen from the start, so that a Ctrl-C during the creation of the event is handled after it
     let mut interrupt = tokio::spawn(tokio::signal::ctrl_c());
     let mut journey =
         Journey { stack, course, moodle: None, event: None, is_sent: false, statement: None };
     let mut trace = Trace { hops: Vec::new(), left: Vec::new(), interrupted: false };
-    let mut goes_on = true;
+    let mut continues = true;
     for id in HOPS {
         let outcome = match id {
-            _ if !goes_on => Outcome::NotReached,
-            // an event whose making is broken off has no name to take it away by
+            _ if !continues => Outcome::NotReached,
+            // an event whose creation is interrupted has no id to delete it by
             EVENT => journey.pass(id, report).await,
             _ => tokio::select! {
                 biased;
@@ -91,18 +92,20 @@ pub async fn run(stack: &Stack, course: &str, keep: bool, report: &dyn Report) -
                 outcome = journey.pass(id, report) => outcome,
             },
         };
-        goes_on = matches!(outcome, Outcome::Passed { .. });
+        continues = matches!(outcome, Outcome::Passed { .. });
         trace.hops.push(Hop { id, outcome });
     }
     if !keep {
         trace.left = match trace.interrupted {
             false => journey.forget().await,
-            true => tokio::time::timeout(TIDYING, journey.forget()).await.unwrap_or_else(|_| {
-                vec![format!(
-                    "the event in course {course} and its statement: no answer within {} s",
-                    TIDYING.as_secs()
-                )]
-            }),
+            true => {
+                tokio::time::timeout(CLEANUP_TIMEOUT, journey.forget()).await.unwrap_or_else(|_| {
+                    vec![format!(
+                        "the event in course {course} and its statement: no response within {} s",
+                        CLEANUP_TIMEOUT.as_secs()
+                    )]
+                })
+            }
         };
     }
     Ok(trace)
@@ -123,22 +126,22 @@ impl Journey<'_> {
         let took = begun.elapsed();
         match passed {
             Ok(detail) => {
-                report.event(id, Event::Done(&detail));
+                report.event(id, NodeEvent::Done(&detail));
                 Outcome::Passed { took, detail }
             }
             Err(error) => {
-                report.event(id, Event::Failed(&error::one_line(&error)));
+                report.event(id, NodeEvent::Failed(&error::one_line(&error)));
                 Outcome::Stopped { took, why: error::render(&error) }
             }
         }
     }
 
     fn moodle(&self) -> Result<&Moodle> {
-        self.moodle.as_ref().context("no pod of Moodle was found")
+        self.moodle.as_ref().context("no Moodle pod found")
     }
 
-    fn event(&self) -> Result<&MoodleEvent> {
-        self.event.as_ref().context("no event was made")
+    fn event(&self) -> Result<&LoggedEvent> {
+        self.event.as_ref().context("no event was created")
     }
 
     fn log(&self) -> Result<i64> {
@@ -152,7 +155,7 @@ impl Journey<'_> {
             return Err(Failure::failed(
                 "Moodle did not log the event: its own log store is not enabled",
             )
-            .hint("`kubectl lastack configure lms` enables it")
+            .hint("run `kubectl lastack configure lms` to enable it")
             .into());
         }
         Ok(format!("{} viewed course {}", event.learner, self.course))
@@ -160,16 +163,16 @@ impl Journey<'_> {
 
     async fn queued(&self) -> Result<String> {
         match self.moodle()?.follow(self.log()?).await? {
-            Whereabouts { waiting: true, .. } => Ok("waits for the cron".into()),
-            Whereabouts { sent, .. } if sent > 0 => Ok("sent at once".into()),
-            Whereabouts { failed: Some(_), .. } => Ok("tried at once".into()),
+            Whereabouts { waiting: true, .. } => Ok("waiting for cron".into()),
+            Whereabouts { sent, .. } if sent > 0 => Ok("sent immediately".into()),
+            Whereabouts { failed: Some(_), .. } => Ok("sending attempted immediately".into()),
             _ => {
                 let why =
                     lms::why_nothing_is_sent(self.stack, &self.moodle()?.state().await?).await?;
                 let why =
-                    why.unwrap_or_else(|| "the plugin did not take the event, or lost it: sending at once it keeps no trace of what fails".into());
+                    why.unwrap_or_else(|| "the plugin did not queue the event, or lost it: with `--immediate` it records no failures".into());
                 Err(Failure::failed(why)
-                    .hint("`kubectl lastack configure lms` puts the settings right")
+                    .hint("run `kubectl lastack configure lms` to reconcile the settings")
                     .into())
             }
         }
@@ -178,20 +181,20 @@ impl Journey<'_> {
     async fn sent(&self, progress: &Progress<'_>) -> Result<String> {
         let log = self.log()?;
         let waited = until(self.stack, "the event in Moodle's queue", progress, || async move {
-            let place = self.moodle()?.follow(log).await?;
-            Ok(match place.failed {
-                _ if place.sent > 0 => State::Ready("taken by the LRS".into()),
-                Some(refusal) => {
-                    let said = text::excerpt(&refusal.response, 200);
-                    let said = if said.is_empty() { said } else { format!(" and said: {said}") };
-                    State::fatal(format!("{}{said}", refusal.cause()), refusal.cure())
+            let position = self.moodle()?.follow(log).await?;
+            Ok(match position.failed {
+                _ if position.sent > 0 => State::Ready("accepted by the LRS".into()),
+                Some(rejection) => {
+                    let said = text::excerpt(&rejection.response, 200);
+                    let said = if said.is_empty() { said } else { format!(": {said}") };
+                    State::fatal(format!("{}{said}", rejection.cause()), rejection.cure())
                 }
-                None if place.waiting => {
-                    State::Waiting("waits for the cron, which sends every minute".into())
+                None if position.waiting => {
+                    State::Waiting("waiting for cron, which sends once per minute".into())
                 }
                 None => State::fatal(
-                    "the event is no longer in the plugin's queue, and it was not sent",
-                    "somebody emptied the queue meanwhile; try again",
+                    "the event is no longer in the plugin's queue, but it was not sent",
+                    "run the command again; another process may have cleared the queue",
                 ),
             })
         });
@@ -199,10 +202,7 @@ impl Journey<'_> {
             Err(error) if error::kind(&error) == error::Kind::TimedOut => {
                 match lms::why_nothing_is_sent(self.stack, &self.moodle()?.state().await?).await? {
                     Some(why) => Err(Failure::failed(why)
-                        .hint(format!(
-                            "cron runs in pod of deployment {}: look at its log",
-                            lms::NAME
-                        ))
+                        .hint(format!("check the log of cron in deployment {}", lms::NAME))
                         .into()),
                     None => Err(error),
                 }
@@ -220,7 +220,7 @@ impl Journey<'_> {
             found.set(statement_of(event, &ralph).await?);
             Ok(match found.get() {
                 Some(id) => State::Ready(format!("statement {id}")),
-                None => State::Waiting("the LRS does not give it back yet".into()),
+                None => State::Waiting("the LRS does not return it yet".into()),
             })
         })
         .await?;
@@ -229,7 +229,7 @@ impl Journey<'_> {
     }
 
     async fn found(&self, progress: &Progress<'_>) -> Result<String> {
-        let id = self.statement.context("the LRS gave no statement")?;
+        let id = self.statement.context("the LRS returned no statement")?;
         let elasticsearch = datalake::client(self.stack).await?;
         until(self.stack, "the statement in the data lake", progress, || async {
             elasticsearch.refresh().await?;
@@ -241,7 +241,7 @@ impl Journey<'_> {
         .await
     }
 
-    /// What could not be taken away.
+    /// Deletes the event and its statement. Returns what could not be deleted.
     async fn forget(&self) -> Vec<String> {
         let mut left = Vec::new();
         let Some(event) = &self.event else { return left };
@@ -251,7 +251,7 @@ impl Journey<'_> {
         {
             left.push(format!("the event in Moodle's log: {}", error::one_line(&error)));
         }
-        // the LRS may have taken it since it was looked for
+        // the LRS may have stored the statement since the last request
         let statement = match self.statement {
             Some(id) => Ok(Some(id)),
             None => async { statement_of(event, &lrs::client(self.stack).await?).await }.await,
@@ -267,10 +267,10 @@ impl Journey<'_> {
                 }
                 .await
             }
-            // what has not left Moodle is no statement
+            // an event that was not sent has no statement
             Ok(None) | Err(_) if !self.is_sent => Ok(()),
             Ok(None) => {
-                Err(Failure::failed("the LRS took it and does not give it back yet").into())
+                Err(Failure::failed("the LRS accepted it but does not return it yet").into())
             }
             Err(error) => Err(error),
         };
@@ -302,8 +302,8 @@ where
     Ok(detail)
 }
 
-/// The LRS gives the statement back to who asks for learner, course and time.
-async fn statement_of(event: &MoodleEvent, ralph: &Ralph) -> Result<Option<Uuid>> {
+/// Finds the statement in the LRS by learner, course and time.
+async fn statement_of(event: &LoggedEvent, ralph: &Ralph) -> Result<Option<Uuid>> {
     let (since, at) = (moment(event.time - 1)?, moment(event.time)?);
     let query = form_urlencoded::Serializer::new(String::new())
         .append_pair("activity", &event.activity)
@@ -319,7 +319,7 @@ fn moment(seconds: i64) -> Result<jiff::Timestamp> {
     jiff::Timestamp::from_second(seconds).context("Moodle's clock")
 }
 
-/// By what the event is known again.
+/// The fields that identify the event in a statement.
 #[derive(Deserialize)]
 struct Head {
     id: Uuid,
@@ -328,8 +328,8 @@ struct Head {
 }
 
 impl Head {
-    fn is_of(&self, event: &MoodleEvent, at: jiff::Timestamp) -> bool {
-        // a learner is sent as number, user name or address, whatever the settings say
+    fn is_of(&self, event: &LoggedEvent, at: jiff::Timestamp) -> bool {
+        // depending on the settings, a learner is sent as id, user name or email address
         let is_learner = match (self.actor["account"]["name"].as_str(), self.actor["mbox"].as_str())
         {
             (Some(name), _) => name == event.user.to_string() || name == event.learner,
@@ -348,8 +348,8 @@ mod tests {
     use serde_json::{Value, json};
 
     #[test]
-    fn a_statement_of_another_learner_in_the_same_second_is_not_the_one_that_is_followed() {
-        let event: MoodleEvent = serde_json::from_value(json!({
+    fn statement_of_another_learner_in_the_same_second_is_not_followed() {
+        let event: LoggedEvent = serde_json::from_value(json!({
             "log": 7, "time": 1_800_000_000, "user": 3, "learner": "ada", "email": "ada@example.org", "activity": "https://lms.example.org/course/view.php?id=2"
         }))
         .unwrap();

@@ -1,4 +1,4 @@
-//! The graph: its nodes in an order in which each comes after all that it needs, and the three walks over it.
+//! The graph: nodes in dependency order, and the walks that reconcile, plan and delete them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -11,19 +11,19 @@ use crate::error::Kind;
 
 use super::walk::{self, End, Summary, Visit};
 use super::{
-    Context, DeleteOptions, Deletion, Event, Id, Node, Observation, Progress, Reconciled, Report,
-    Resource, Scope,
+    Context, DeleteOptions, Deletion, Id, Node, NodeEvent, Observation, Progress, Reconciled,
+    Report, Resource, Scope,
 };
 
-/// Nodes in an order in which each comes after all it needs.
+/// Nodes in dependency order: each node follows every node it needs.
 pub struct Graph<C: Context> {
     nodes: Vec<Node<C>>,
 }
 
-/// An observation that began with the walk.
+/// An observation that started together with the walk.
 type Early = oneshot::Receiver<Result<Observation>>;
 
-/// What a run would do to one node.
+/// One node of a plan.
 pub struct Planned<'a, C: Context> {
     pub node: &'a Node<C>,
     pub finding: Finding,
@@ -31,12 +31,12 @@ pub struct Planned<'a, C: Context> {
 
 pub enum Finding {
     Observed(Observation),
-    /// Cannot be observed before another node is true.
+    /// Cannot be observed before another node is as desired.
     After(Id),
 }
 
 impl Finding {
-    /// Whether nodes that need this one can be observed. What this user may not observe is taken for true, as a run does.
+    /// Whether dependents of this node can be observed. As in a run, a node that the user may not observe counts as met.
     fn allows_dependents(&self) -> bool {
         matches!(self, Self::Observed(Observation::Equal(_) | Observation::Unknown { .. }))
     }
@@ -65,7 +65,7 @@ impl<C: Context> Graph<C> {
         Ok(Self { nodes: ordered })
     }
 
-    /// Only the nodes that `wanted` selects, and all that these need.
+    /// Keeps the nodes that `wanted` selects, and all their dependencies.
     pub fn only(self, wanted: impl Fn(&Node<C>) -> bool) -> Self {
         let mut keep: BTreeSet<Id> = BTreeSet::new();
         for node in self.nodes.iter().rev() {
@@ -77,7 +77,7 @@ impl<C: Context> Graph<C> {
         Self { nodes: self.nodes.into_iter().filter(|node| keep.contains(&node.id())).collect() }
     }
 
-    /// All nodes but these; what needs one of them no longer waits for it.
+    /// Drops nodes. Dependents of a dropped node no longer wait for it.
     pub fn without(mut self, unwanted: impl Fn(&Node<C>) -> bool) -> Self {
         self.nodes.retain(|node| !unwanted(node));
         self
@@ -95,7 +95,7 @@ impl<C: Context> Graph<C> {
         self.nodes.iter().find(|node| node.id() == id).expect("a walk visits nodes of the graph")
     }
 
-    /// Makes every node true, skipping what already is. Nodes that do not need a failed one go on.
+    /// Reconciles every node that is not as desired. After a failure, nodes that do not depend on it continue.
     ///
     /// # Errors
     /// The first failure of a node.
@@ -109,7 +109,7 @@ impl<C: Context> Graph<C> {
         beside(walk, observing).await
     }
 
-    /// Observes every node that can be observed, and changes nothing.
+    /// Observes every node that can be observed. Changes nothing.
     ///
     /// # Errors
     /// When an observation fails.
@@ -135,10 +135,10 @@ impl<C: Context> Graph<C> {
         beside(plan, observing).await
     }
 
-    /// Lists for each resource the objects that deleting it removes and keeps, dependents first. No object is listed twice.
+    /// Lists for each resource the objects that a deletion deletes and keeps, dependents first, without duplicates.
     ///
     /// # Errors
-    /// When objects cannot be listed. What this user may not look at is kept.
+    /// When objects cannot be listed. Objects that the user may not list are kept.
     pub async fn plan_deletion(
         &self,
         context: &C,
@@ -159,7 +159,7 @@ impl<C: Context> Graph<C> {
         Ok(plan)
     }
 
-    /// Deletes every resource, those that need others first.
+    /// Deletes every resource, dependents first.
     ///
     /// # Errors
     /// The first failure of a resource.
@@ -196,8 +196,8 @@ impl<C: Context> Graph<C> {
         })
     }
 
-    /// Observes all nodes at the same time, because most of them are true most of the time. An observation counts as long
-    /// as no node before it has been changed.
+    /// Observes all nodes concurrently, because most of them are usually unchanged. An observation is valid until a node
+    /// before it changes.
     fn observe_all<'a>(
         &'a self,
         context: &'a C,
@@ -207,7 +207,7 @@ impl<C: Context> Graph<C> {
             .map(|node| {
                 let (sender, receiver) = oneshot::channel();
                 let observation = async move {
-                    // the receiver is gone when the node is observed again, or what it needs has failed
+                    // the receiver is gone when the node is observed again, or when a dependency failed
                     let _ = sender.send(node.observe(context).await);
                 };
                 (observation, (node.id(), receiver))
@@ -217,7 +217,7 @@ impl<C: Context> Graph<C> {
     }
 }
 
-/// Awaits the one while the other goes on beside it.
+/// Awaits `main` and polls `other` alongside it.
 async fn beside<T>(main: impl Future<Output = T>, other: impl Future<Output = ()>) -> T {
     match select(pin!(main), pin!(other)).await {
         Either::Left((done, _)) => done,
@@ -225,7 +225,7 @@ async fn beside<T>(main: impl Future<Output = T>, other: impl Future<Output = ()
     }
 }
 
-/// What a node shows: by the observation that began early, if that still counts.
+/// Observes a node, or returns its early observation while that is valid.
 async fn observe<C: Context>(
     node: &Node<C>,
     context: &C,
@@ -244,7 +244,7 @@ async fn reconcile_one<C: Context>(
     early: Option<Early>,
 ) -> Result<End> {
     let progress = Progress::new(node.id(), report);
-    progress.report(Event::Looking);
+    progress.report(NodeEvent::Observing);
     let seen = observe(node, context, early).await?;
     match (node, &seen) {
         (Node::Check(check), Observation::Unready(reason)) => {
@@ -256,11 +256,11 @@ async fn reconcile_one<C: Context>(
             progress.say(&seen.text());
             Ok(match resource.reconcile(context, &progress).await? {
                 Reconciled::Done(detail) => {
-                    progress.report(Event::Done(&detail));
+                    progress.report(NodeEvent::Done(&detail));
                     End::Reached { changed: true }
                 }
                 Reconciled::Started(detail) => {
-                    progress.report(Event::Started(&detail));
+                    progress.report(NodeEvent::Started(&detail));
                     End::Pending { changed: true }
                 }
             })
@@ -269,7 +269,7 @@ async fn reconcile_one<C: Context>(
     }
 }
 
-/// Ends a visit with an observation that nothing more can be done about.
+/// Ends a visit with its final observation.
 fn conclude(
     scope: Scope,
     seen: Observation,
@@ -278,16 +278,17 @@ fn conclude(
 ) -> Result<End> {
     match seen {
         Observation::Equal(detail) => {
-            let event = if has_waited { Event::Done(&detail) } else { Event::Unchanged(&detail) };
+            let event =
+                if has_waited { NodeEvent::Done(&detail) } else { NodeEvent::Unchanged(&detail) };
             progress.report(event);
             Ok(End::Reached { changed: has_waited })
         }
         Observation::Unknown { permission } if scope == Scope::Shared => {
-            progress.report(Event::Unknown(&permission));
+            progress.report(NodeEvent::Unknown(&permission));
             Ok(End::Reached { changed: false })
         }
         Observation::Unready(reason) => {
-            progress.report(Event::Started(&reason));
+            progress.report(NodeEvent::Started(&reason));
             Ok(End::Pending { changed: true })
         }
         Observation::Blocked(diagnosis) => Err(diagnosis.into_failure(Kind::Failed).into()),
@@ -301,7 +302,7 @@ fn conclude(
     }
 }
 
-/// A list that this user may not take keeps the objects: it costs one row, not the verb.
+/// A missing permission to list keeps the objects of this resource and does not fail the verb.
 async fn plan_deletion<C: Context>(
     resource: &dyn Resource<C>,
     context: &C,
@@ -326,14 +327,14 @@ async fn delete_one<C: Context>(
     let kept: Vec<String> = kept.chain(unknown).collect();
     if delete.is_empty() {
         if !kept.is_empty() {
-            progress.report(Event::Kept(&kept.join(", ")));
+            progress.report(NodeEvent::Kept(&kept.join(", ")));
         }
         return Ok(End::Reached { changed: false });
     }
     let names = delete.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     progress.say(&format!("deleting {names}"));
     resource.delete(context, options, &progress).await?;
-    progress.report(Event::Deleted(&names));
+    progress.report(NodeEvent::Deleted(&names));
     Ok(End::Reached { changed: true })
 }
 
@@ -344,7 +345,7 @@ mod tests {
     use super::*;
     use crate::engine::Check;
 
-    /// The context of graphs that are never walked.
+    /// The context of graphs without walks.
     struct Nowhere;
 
     #[async_trait]

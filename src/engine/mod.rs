@@ -11,5 +11,5 @@ mod walk;
 
 pub use node::{Check, Context, DeleteOptions, Deletion, Id, Node, Reconciled, Resource, Scope};
 pub use observation::{Difference, Observation};
-pub use report::{Event, Progress, Report};
+pub use report::{NodeEvent, Progress, Report};
 pub use walk::Summary;

@@ -1,4 +1,4 @@
-//! The nodes of a graph, and what the engine asks of them.
+//! The nodes of a graph, and the traits that the engine calls.
 
 use std::fmt::{self, Display};
 
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use super::{Observation, Progress};
 
-/// The stable name of a node, `GROUP.NAME` or `GROUP`. Users read it in output, scripts in JSON.
+/// The stable name of a node: `GROUP.NAME` or `GROUP`. It appears in output and in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub &'static str);
 
@@ -16,7 +16,7 @@ impl Id {
         self.0
     }
 
-    /// The part before the first dot: the component that the node belongs to.
+    /// The text before the first dot: the component of the node.
     pub fn group(self) -> &'static str {
         self.0.split_once('.').map_or(self.0, |(group, _)| group)
     }
@@ -28,17 +28,17 @@ impl Display for Id {
     }
 }
 
-/// What the nodes of a graph work in: for this program, one stack in one namespace.
+/// The environment of the nodes: in this program, one stack in one namespace.
 #[async_trait]
 pub trait Context: Sized + Send + Sync {
-    /// Names one object that a deletion removes or keeps.
+    /// Names one object that a deletion deletes or keeps.
     type Object: Display + Clone + Ord + Send + Sync;
     /// One step that a user takes to do by hand what a node does.
     type Step: Send;
 
-    /// Observes a check again and again until it is no longer [`Observation::Unready`].
+    /// Observes a check repeatedly until it is no longer [`Observation::Unready`].
     ///
-    /// Gives `Unready` when the context does not wait.
+    /// Returns `Unready` when the context does not wait.
     ///
     /// # Errors
     /// When the deadline passes, with the last reason, and when an observation fails.
@@ -46,42 +46,42 @@ pub trait Context: Sized + Send + Sync {
     -> Result<Observation>;
 }
 
-/// Whose a node is.
+/// The owner of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// It serves more than this stack. A walk goes on when this user may not look at it.
+    /// Serves more than this stack. A walk continues when the user may not observe it.
     Shared,
-    /// The stack's own.
+    /// Belongs to the stack.
     Stack,
     /// A setting inside a running component, which `configure` reconciles without touching releases.
     Setting,
 }
 
-/// What reconciling a node came to.
+/// The result of reconciling a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reconciled {
     Done(String),
-    /// Applied, and not waited for. Nodes that need this one are left for a later run.
+    /// Applied without waiting. Dependents are left for a later run.
     Started(String),
 }
 
-/// How far a deletion goes.
+/// The extent of a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeleteOptions {
-    /// Keep what users stored, and the accounts that open it.
+    /// Keep users' data, and the accounts that open it.
     pub keep_data: bool,
-    /// Delete what serves more than this stack, too.
+    /// Also delete resources that serve more than this stack.
     pub shared: bool,
 }
 
-/// The objects that deleting a node removes, and those that it leaves in place with the reason.
+/// The objects that a deletion deletes, and those that it keeps, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletion<O> {
     pub delete: Vec<O>,
     pub keep: Vec<(O, String)>,
-    /// Objects that bear the stack's labels. Those that no other resource lists are left in place.
+    /// Objects with the stack's labels. Those that no other resource lists are left in place.
     pub unclaimed: Vec<O>,
-    /// Why this user may not list the objects, in the API server's words. Nothing is deleted then.
+    /// The API server's message when the user may not list the objects. Nothing is deleted then.
     pub unknown: Option<String>,
 }
 
@@ -96,19 +96,19 @@ impl<O> Deletion<O> {
         Self { delete, ..Self::default() }
     }
 
-    /// Keeps all of these for one reason.
+    /// Keeps all objects for the same reason.
     pub fn keeping(keep: Vec<O>, reason: &str) -> Self {
         let keep = keep.into_iter().map(|object| (object, reason.to_string())).collect();
         Self { keep, ..Self::default() }
     }
 }
 
-/// A node that is only looked at.
+/// A node that is only observed.
 #[async_trait]
 pub trait Check<C: Context>: Send + Sync {
     fn id(&self) -> Id;
 
-    /// The nodes that must be true before this one can be looked at.
+    /// The nodes that must be as desired before this one can be observed.
     fn needs(&self) -> &'static [Id] {
         &[]
     }
@@ -117,15 +117,15 @@ pub trait Check<C: Context>: Send + Sync {
         Scope::Stack
     }
 
-    /// What a wait for the check names when the deadline passes.
+    /// The name in the error when the deadline passes.
     fn subject(&self) -> &'static str {
         self.id().as_str()
     }
 
-    /// Reads, and never changes anything. A diagnosis names the remedy. `Unready` lets a walk wait.
+    /// Observes the check and changes nothing. A walk waits while it is `Unready`.
     ///
     /// # Errors
-    /// When looking fails, which does not mean that the check fails.
+    /// When the observation fails, which does not mean that the check fails.
     async fn observe(&self, context: &C) -> Result<Observation>;
 
     /// The steps by which a user waits for the same.
@@ -137,12 +137,12 @@ pub trait Check<C: Context>: Send + Sync {
     }
 }
 
-/// A node that this tool creates, repairs and deletes.
+/// A node that this tool creates, reconciles and deletes.
 #[async_trait]
 pub trait Resource<C: Context>: Send + Sync {
     fn id(&self) -> Id;
 
-    /// The nodes that must be true before this one can be.
+    /// The nodes that must be as desired before this one is reconciled.
     fn needs(&self) -> &'static [Id] {
         &[]
     }
@@ -151,19 +151,19 @@ pub trait Resource<C: Context>: Send + Sync {
         Scope::Stack
     }
 
-    /// Reads, and never changes anything.
+    /// Observes the resource and changes nothing.
     ///
     /// # Errors
-    /// When looking fails, which does not mean that the resource is absent.
+    /// When the observation fails, which does not mean that the resource is absent.
     async fn observe(&self, context: &C) -> Result<Observation>;
 
-    /// Makes it as it should be. Called for `Missing` and `Drifted`; safe to repeat and to be killed in.
+    /// Creates or changes the resource. Called for `Missing` and `Drifted`; safe to repeat and to interrupt.
     ///
     /// # Errors
-    /// When the resource cannot be made so, or is not ready at the deadline.
+    /// When the resource cannot be reconciled, or is not ready at the deadline.
     async fn reconcile(&self, context: &C, progress: &Progress<'_>) -> Result<Reconciled>;
 
-    /// Lists what deleting would remove and keep; reads only. A resource that goes with another one lists nothing.
+    /// Lists the objects to delete and to keep; changes nothing. A resource that is deleted with another lists nothing.
     ///
     /// # Errors
     /// When the objects cannot be listed.
@@ -175,10 +175,10 @@ pub trait Resource<C: Context>: Send + Sync {
         Ok(Deletion::default())
     }
 
-    /// Deletes what the plan lists, and waits until it is gone.
+    /// Deletes the objects of the plan, and waits until they are gone.
     ///
     /// # Errors
-    /// When something cannot be deleted, or is still there at the deadline.
+    /// When an object cannot be deleted, or still exists at the deadline.
     async fn delete(
         &self,
         _context: &C,
@@ -245,10 +245,10 @@ impl<C: Context> Node<C> {
         matches!(self, Self::Check(_))
     }
 
-    /// A look that this user may not take is a result, too: it costs one row, not the verb.
+    /// Observes the node. A missing permission is an observation, too: it affects one row and does not fail the verb.
     ///
     /// # Errors
-    /// When looking fails for another reason.
+    /// When the observation fails for another reason.
     pub async fn observe(&self, context: &C) -> Result<Observation> {
         let looked = each!(self, node => node.observe(context).await);
         looked.or_else(|error| match crate::error::forbidden(&error) {

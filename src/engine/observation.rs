@@ -1,29 +1,29 @@
-//! What a look at a node shows.
+//! The state of a node as observed.
 
 use std::fmt;
 
 use crate::error::Diagnosis;
 
-/// The state of a node. Every verb that shows or changes a stack decides by this one type.
+/// The state of a node. Every verb that shows or changes a stack uses this type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Observation {
-    /// As it should be. The text names what is there.
+    /// As desired. The text names the object.
     Equal(String),
-    /// Absent. The text names what reconciling creates.
+    /// Absent. The text names the object to create.
     Missing(String),
-    /// Present, with at least one difference from what it should be.
+    /// Present, with at least one difference from the desired state.
     Drifted(Vec<Difference>),
     /// Not ready, which may change without this tool. The text gives the reason.
     Unready(String),
-    /// Not true, and this tool cannot or must not make it true.
+    /// Not as desired, and this tool cannot or must not change it.
     Blocked(Diagnosis),
-    /// Not true, and this user may not make it true.
+    /// Not as desired, and the user lacks the permission to change it.
     NotPermitted(Diagnosis),
-    /// This user may not look. The text is the API server's sentence, which names the permission.
+    /// The user may not observe it. `permission` is the API server's message, which names the permission.
     Unknown { permission: String },
 }
 
-/// One property that is not as it should be.
+/// One property that differs from the desired state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The object and the path of the property.
@@ -73,12 +73,12 @@ impl Observation {
         matches!(self, Self::Equal(_))
     }
 
-    /// Whether something is observed to be wrong. What this user may not look at is not.
+    /// Whether the observation is a problem. A missing permission to observe is not.
     pub fn is_fault(&self) -> bool {
         !matches!(self, Self::Equal(_) | Self::Unknown { .. })
     }
 
-    /// What was observed, in one line.
+    /// The observation in one line.
     pub fn text(&self) -> String {
         match self {
             Self::Equal(text) | Self::Missing(text) | Self::Unready(text) => text.clone(),
@@ -89,7 +89,7 @@ impl Observation {
     }
 }
 
-/// The first difference, and how many more there are.
+/// The first difference, and the number of others.
 fn summary(differences: &[Difference]) -> String {
     match differences {
         [] => String::new(),

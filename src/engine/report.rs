@@ -1,22 +1,22 @@
-//! What a walk reports while it runs.
+//! Progress reports of a walk.
 
 use super::Id;
 
-/// Something that happened to a node.
+/// A change in the progress of one node.
 #[derive(Debug, Clone, Copy)]
-pub enum Event<'a> {
+pub enum NodeEvent<'a> {
     /// Waits for other nodes.
     Waiting {
         needs: &'a [Id],
     },
-    /// The walk looks at the node.
-    Looking,
+    /// The walk observes the node.
+    Observing,
     /// The node is being reconciled, waited for, or deleted.
     Working(&'a str),
-    /// As it should be already.
+    /// Already as desired.
     Unchanged(&'a str),
     Done(&'a str),
-    /// Applied, and not waited for.
+    /// Applied without waiting.
     Started(&'a str),
     Deleted(&'a str),
     /// Left in place on purpose.
@@ -31,7 +31,7 @@ pub enum Event<'a> {
 
 /// Receives the events of a walk.
 pub trait Report: Send + Sync {
-    fn event(&self, id: Id, event: Event<'_>);
+    fn event(&self, id: Id, event: NodeEvent<'_>);
 }
 
 /// Reports on one node.
@@ -45,12 +45,12 @@ impl<'a> Progress<'a> {
         Self { id, report }
     }
 
-    /// What is being done, or waited for.
+    /// Reports the current action, or the reason for waiting.
     pub fn say(&self, detail: &str) {
-        self.report(Event::Working(detail));
+        self.report(NodeEvent::Working(detail));
     }
 
-    pub fn report(&self, event: Event<'_>) {
+    pub fn report(&self, event: NodeEvent<'_>) {
         self.report.event(self.id, event);
     }
 }

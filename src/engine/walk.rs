@@ -1,4 +1,4 @@
-//! Visits nodes in the order that their dependencies allow, independent ones at the same time.
+//! Visits nodes in dependency order, independent nodes concurrently.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use futures::stream::{FuturesUnordered, StreamExt};
 
 use crate::error;
 
-use super::{Event, Id, Report};
+use super::{Id, NodeEvent, Report};
 
 /// A node to visit, and the nodes to visit before it.
 #[derive(Debug, Clone)]
@@ -18,36 +18,36 @@ pub(super) struct Visit {
     pub after: Vec<Id>,
 }
 
-/// A visit that can begin.
+/// A visit that can start.
 pub(super) struct Ready {
     pub id: Id,
-    /// Whether no node before it was changed in this walk.
+    /// Whether this walk changed no node before it.
     pub is_untouched: bool,
     longest_chain_before: Duration,
 }
 
-/// How a visit ended.
+/// The result of a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
-    /// The node is true.
+    /// The node is as desired.
     Reached { changed: bool },
-    /// Applied, not true yet: nodes that come after it are left for a later run.
+    /// Applied, but not ready yet. Dependents are left for a later run.
     Pending { changed: bool },
 }
 
-/// What a walk came to.
+/// The result of a walk.
 #[derive(Debug, Default)]
 pub struct Summary {
-    /// Nodes that were changed in this run.
+    /// Nodes that this run changed.
     pub changed: Vec<Id>,
-    /// Nodes that are not true yet because the walk does not wait.
+    /// Nodes that are not ready yet, because the walk does not wait.
     pub pending: Vec<Id>,
     pub took: Duration,
-    /// The duration of the slowest chain of visits: more cores cannot make the walk faster than this.
+    /// The duration of the slowest chain of visits: the lower bound for the walk.
     pub longest_chain: Duration,
 }
 
-/// The state of a node that was visited, or never will be.
+/// The final state of a node that was visited or skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Settled {
     Reached,
@@ -55,7 +55,7 @@ enum Settled {
     Failed,
 }
 
-/// Visits all nodes. A failure stops only what comes after it; the first failure is the error.
+/// Visits all nodes. A failure skips only its dependents. The first failure is the error.
 ///
 /// # Errors
 /// When a visit fails, after all visits that do not depend on it have ended.
@@ -88,7 +88,7 @@ struct Walk<'a> {
     settled: BTreeMap<Id, Settled>,
     /// The duration of the slowest chain that ends with a node.
     chains: BTreeMap<Id, Duration>,
-    /// Nodes that were changed, or that come after one that was.
+    /// Nodes that changed, and their dependents.
     touched: BTreeSet<Id>,
     summary: Summary,
     failure: Option<anyhow::Error>,
@@ -112,7 +112,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The visits that can begin now. Those that never can are skipped.
+    /// The visits that can start now. Skips those that never can.
     fn take_ready(&mut self) -> Vec<Ready> {
         while self.skip_unreachable() {}
         let (ready, waiting): (Vec<Visit>, Vec<Visit>) =
@@ -120,7 +120,7 @@ impl<'a> Walk<'a> {
         for visit in &waiting {
             let needs: Vec<Id> =
                 visit.after.iter().copied().filter(|id| !self.settled.contains_key(id)).collect();
-            self.report.event(visit.id, Event::Waiting { needs: &needs });
+            self.report.event(visit.id, NodeEvent::Waiting { needs: &needs });
         }
         self.waiting = waiting;
         ready.iter().map(|visit| self.begin(visit)).collect()
@@ -130,7 +130,7 @@ impl<'a> Walk<'a> {
         visit.after.iter().all(|id| self.settled.contains_key(id))
     }
 
-    /// Skips what comes after a node that failed or is pending. Gives whether anything was skipped.
+    /// Skips the dependents of failed and pending nodes. Returns whether any was skipped.
     fn skip_unreachable(&mut self) -> bool {
         let before = self.waiting.len();
         for visit in std::mem::take(&mut self.waiting) {
@@ -148,7 +148,7 @@ impl<'a> Walk<'a> {
 
     fn skip(&mut self, id: Id, need: Id, because: Settled) {
         let pending = because == Settled::Pending;
-        self.report.event(id, Event::Skipped { need, pending });
+        self.report.event(id, NodeEvent::Skipped { need, pending });
         self.settled.insert(id, because);
         if pending {
             self.summary.pending.push(id);
@@ -175,7 +175,7 @@ impl<'a> Walk<'a> {
                 (Settled::Pending, changed)
             }
             Err(error) => {
-                self.report.event(id, Event::Failed(&error::one_line(&error)));
+                self.report.event(id, NodeEvent::Failed(&error::one_line(&error)));
                 self.failure.get_or_insert(error.context(id));
                 (Settled::Failed, false)
             }
@@ -204,7 +204,7 @@ mod tests {
 
     struct Silent;
     impl Report for Silent {
-        fn event(&self, _: Id, _: Event<'_>) {}
+        fn event(&self, _: Id, _: NodeEvent<'_>) {}
     }
 
     fn visits(after: &[(&'static str, &[&'static str])]) -> Vec<Visit> {

@@ -1,4 +1,4 @@
-//! Where text goes: data to stdout, everything else to stderr, colour only where it is wanted.
+//! Output: data to stdout, everything else to stderr, colour only where the terminal and the environment allow it.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
@@ -14,12 +14,12 @@ pub const WARN: Style = AnsiColor::Yellow.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
 pub const FAINT: Style = Style::new().dimmed();
 
-/// Data for the reader or for the next program in the pipe. A reader that went away is not an error.
+/// Writes data to stdout. A closed pipe is not an error.
 pub fn data(text: &str) -> io::Result<()> {
     more_data(text).map(drop)
 }
 
-/// The same, of data that goes on. Breaks when nobody reads it any more.
+/// Writes data of a longer output. Returns `Break` when the pipe is closed.
 pub fn more_data(text: &str) -> io::Result<ControlFlow<()>> {
     let mut stdout = anstream::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -29,7 +29,7 @@ pub fn more_data(text: &str) -> io::Result<ControlFlow<()>> {
     }
 }
 
-/// A machine-readable document, ending in a newline.
+/// Writes a JSON document to stdout, with a final newline.
 pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
@@ -67,12 +67,12 @@ fn escape(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// A line for the person who started the command. Nobody is left to tell when stderr is closed.
+/// Writes a line to stderr. A closed stderr is not an error.
 pub fn note(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
-/// A line about how things are done, for who ran helm with `--debug`, which it hands to its plugins as a variable.
+/// Writes a line only under `helm --debug`, which helm passes to its plugins as `HELM_DEBUG`.
 pub fn debug(text: &str) {
     if is_debugging() {
         note(text);
@@ -92,12 +92,12 @@ pub fn warning(text: &str) {
     note(&format!("{}: {}", paint(WARN, "warning"), text::clean(text)));
 }
 
-/// Text in a style. `anstream` takes the style off again where colour is not wanted.
+/// Adds a style to a text. `anstream` removes it where colour is not allowed.
 pub fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// True when a person watches stderr, so that lines may be redrawn. Lines for debugging would stand between them.
+/// Whether rows on stderr can be redrawn: on a terminal, without debug lines in between.
 pub fn is_live() -> bool {
     io::stderr().is_terminal() && can_redraw() && !is_debugging()
 }
@@ -106,18 +106,18 @@ fn can_redraw() -> bool {
     std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// True when stdout is a screen that was cleared for what is printed next.
+/// Clears stdout if it is a screen. Returns whether it did.
 pub fn clear_screen() -> bool {
     io::stdout().is_terminal() && can_redraw() && console::Term::stdout().clear_screen().is_ok()
 }
 
-/// Asks a yes-or-no question. None when there is nobody to ask.
+/// Asks a yes-or-no question. None when stdin or stderr is not a terminal.
 pub async fn confirm(question: &str) -> Option<bool> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return None;
     }
     let _ = write!(anstream::stderr().lock(), "{question} [y/N] ");
-    // on a thread of its own, which Ctrl-C leaves behind
+    // on a separate thread, which Ctrl-C abandons
     let reading = tokio::task::spawn_blocking(|| {
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).map(|_| answer)

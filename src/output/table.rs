@@ -1,4 +1,4 @@
-//! Tables as kubectl prints them: no lines, columns apart by three spaces, no blanks at the end. Cells are foreign text.
+//! Tables in kubectl's style: no borders, three spaces between columns, no trailing spaces. Cells are foreign text.
 
 use tabled::builder::Builder;
 use tabled::settings::{Padding, Style};
@@ -41,12 +41,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_looks_like_kubectls() {
+    fn table_has_the_format_of_kubectl() {
         let text = table(
-            ["PART", "PODS"],
+            ["NAME", "PODS"],
             [["ralph".to_string(), "1/1".to_string()], ["é".to_string(), String::new()]],
         );
-        assert_eq!(text, "PART    PODS\nralph   1/1\né       -\n");
+        assert_eq!(text, "NAME    PODS\nralph   1/1\né       -\n");
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! Foreign text, made safe to print.
+//! Text from other programs, made safe to print and shortened for one line of output.
 
-/// On one line and safe for a terminal, whatever white space it has.
+/// The text on one line, with single spaces and safe for a terminal.
 pub fn one_line(text: &str) -> String {
     clean(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// The beginning of it, on one line. Three points show that there is more.
+/// The first `characters` characters of the text, on one line. Three dots show that there is more.
 pub fn excerpt(text: &str, characters: usize) -> String {
     let line = one_line(text);
     if line.chars().count() <= characters {

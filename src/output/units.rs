@@ -1,4 +1,4 @@
-//! Ages, durations, counts and sizes, as kubectl and people write them.
+//! Ages, durations, counts and sizes as text.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub fn age(duration: Duration) -> String {
     }
 }
 
-/// How long something took: `0.4s`, `12s`, `3m5s`.
+/// A duration: `0.4s`, `12s`, `3m5s`.
 pub fn took(duration: Duration) -> String {
     if duration < Duration::from_millis(9_950) {
         format!("{:.1}s", duration.as_secs_f64())
@@ -32,7 +32,7 @@ pub fn took(duration: Duration) -> String {
     }
 }
 
-/// A count with thousands set apart: `22,312`.
+/// A count with thousands separators: `22,312`.
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
@@ -45,7 +45,7 @@ pub fn count(n: u64) -> String {
     text
 }
 
-/// A size in the units Elasticsearch and helm use: `31 MB`, `1.2 GB`.
+/// A size in bytes with a decimal unit: `31 MB`, `1.2 GB`.
 pub fn bytes(n: u64) -> String {
     let mut value = n as f64;
     for unit in ["B", "kB", "MB", "GB"] {
@@ -61,10 +61,13 @@ pub fn bytes(n: u64) -> String {
     format!("{value:.1} TB")
 }
 
-/// Nobody waits longer, and no clock can be asked for the end of all that can be typed.
+/// The longest accepted duration, one year. A larger one would overflow `Instant`.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// `90s`, `10m`, `1h30m`; a bare number counts seconds, as kubectl reads it. What is longer than a year is a year.
+/// Parses `90s`, `10m` or `1h30m`. As in kubectl, a bare number means seconds. Durations above one year become one year.
+///
+/// # Errors
+/// When the text is not a duration, or is negative.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let typed = match text.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
@@ -83,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_read_as_kubectl_prints_them() {
+    fn ages_have_the_format_of_kubectl() {
         let cases = [
             (0, "0s"),
             (119, "119s"),
@@ -120,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_read_as_kubectl_reads_them() {
+    fn durations_parse_as_in_kubectl() {
         let seconds = |text| duration(text).map(|d| d.as_secs());
         assert_eq!(seconds("90s"), Ok(90));
         assert_eq!(seconds("1h30m"), Ok(5400));

@@ -31,12 +31,12 @@ pub enum WriteError {
 /// Writes the first `count` statements of a seed to `statements-00.json.gz` and so on, and their figures to
 /// [`ANSWERS_FILE`]. Each file is there as a whole or not at all. Returns the files in the order of writing.
 ///
-/// A directory with other statement files is refused, because reading it would mix two data sets.
+/// A directory with other statement files is rejected, because reading it would mix two data sets.
 pub fn write(directory: &Path, seed: u64, count: u64) -> Result<Vec<PathBuf>, WriteError> {
     let names = file_names(count);
     fs::create_dir_all(directory)
         .map_err(|source| WriteError::Io { path: directory.to_owned(), source })?;
-    refuse_strangers(directory, &names)?;
+    reject_foreign_files(directory, &names)?;
 
     let mut generator = Generator::new(seed);
     let mut collector = Collector::default();
@@ -51,9 +51,9 @@ pub fn write(directory: &Path, seed: u64, count: u64) -> Result<Vec<PathBuf>, Wr
         });
         written.push(write_whole(directory, name, |file| write_gzip(file, batch.body()))?);
     }
-    let answers = collector.answers(seed);
+    let results = collector.expected_results(seed);
     written.push(write_whole(directory, ANSWERS_FILE, |file| {
-        serde_json::to_writer_pretty(&mut *file, &answers)?;
+        serde_json::to_writer_pretty(&mut *file, &results)?;
         file.write_all(b"\n")
     })?);
     Ok(written)
@@ -66,7 +66,7 @@ fn file_names(count: u64) -> Vec<String> {
     (0..files).map(|number| format!("{PREFIX}{number:0width$}{SUFFIX}")).collect()
 }
 
-fn refuse_strangers(directory: &Path, names: &[String]) -> Result<(), WriteError> {
+fn reject_foreign_files(directory: &Path, names: &[String]) -> Result<(), WriteError> {
     let fault = |source| WriteError::Io { path: directory.to_owned(), source };
     for entry in fs::read_dir(directory).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
@@ -157,10 +157,10 @@ mod tests {
                 "data/{name} has other statements"
             );
         }
-        let answers =
-            serde_json::to_string_pretty(&collector.answers(DEFAULT_SEED)).unwrap() + "\n";
+        let results =
+            serde_json::to_string_pretty(&collector.expected_results(DEFAULT_SEED)).unwrap() + "\n";
         assert!(
-            fs::read_to_string(Path::new(CHECKED_IN).join(ANSWERS_FILE)).unwrap() == answers,
+            fs::read_to_string(Path::new(CHECKED_IN).join(ANSWERS_FILE)).unwrap() == results,
             "data/{ANSWERS_FILE} has other figures"
         );
         expected.splice(0..0, ["README.md".to_owned(), ANSWERS_FILE.to_owned()]);

@@ -27,7 +27,7 @@ impl Shapes {
         templates.resize_with(COURSES.len() * Action::COUNT, Template::default);
         let (moodle, video) = (compact(MOODLE), compact(VIDEO));
         for (index, course) in COURSES.iter().enumerate() {
-            let place = Place { index, course };
+            let place = CourseContext { index, course };
             for action in Action::all() {
                 let text = match action {
                     Action::Video(unit, verb) => place.video(&video, unit, verb),
@@ -71,15 +71,15 @@ pub fn platform(action: Action) -> &'static str {
 
 /// What a statement of this action is about.
 pub fn object(course: usize, action: Action) -> Object {
-    Place { index: course, course: &COURSES[course] }.object(action)
+    CourseContext { index: course, course: &COURSES[course] }.object(action)
 }
 
-struct Place {
+struct CourseContext {
     index: usize,
     course: &'static Course,
 }
 
-impl Place {
+impl CourseContext {
     fn moodle(&self, text: &str, action: Action) -> String {
         let (verb_id, verb_name) = verb(action);
         let (event, function) = event(action);

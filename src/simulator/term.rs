@@ -1,4 +1,4 @@
-//! The term: which days it has, how busy each is, and at what hours people learn.
+//! The term: which days it has, how busy each is, and at what hours learners study.
 //!
 //! Its dates are fixed, and past, so that the statements of a seed never change. All times are UTC.
 

@@ -1,4 +1,4 @@
-//! What whoever charts the statements relies on.
+//! Properties of the statements that charts rely on.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;

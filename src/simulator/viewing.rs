@@ -10,7 +10,7 @@ pub const COMPLETION_THRESHOLD: u32 = 900;
 /// Clicks after which a viewer watches to the end.
 const MOST_CLICKS: usize = 9;
 
-/// Nobody clicks sooner again, in milliseconds of video.
+/// The shortest time between two clicks, in milliseconds of video.
 const SHORTEST: u32 = 2_000;
 
 /// What a viewer does when they take the mouse.

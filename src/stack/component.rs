@@ -1,4 +1,4 @@
-//! The names of components on the command line.
+//! Parses names of components on the command line.
 
 use std::ffi::OsStr;
 
@@ -8,18 +8,18 @@ use super::versions::{Release, Versions};
 
 pub use super::versions::ComponentName;
 
-/// Reads a component's name from the command line; the name of its program counts, too.
+/// Parses the name of a component, or of its program: `lrs` and `ralph` are the same.
 #[derive(Clone)]
 pub struct ComponentParser;
 
 impl ComponentParser {
-    /// The component of this name, or of the program of this name.
+    /// The component with this name, or whose program has this name.
     pub fn find(text: &str) -> Option<ComponentName> {
         let named = Self::values().into_iter().find(|value| value.matches(text, false))?;
         ComponentName::find(named.get_name())
     }
 
-    /// How a component is named on the command line.
+    /// The possible value for a component in clap.
     pub fn value(component: ComponentName) -> Option<PossibleValue> {
         let mut releases = Versions::get().components.iter();
         releases.find(|release| release.name == component).map(possible_value)
@@ -31,7 +31,7 @@ impl ComponentParser {
 }
 
 fn possible_value(release: &Release) -> PossibleValue {
-    // read a few times at most, and kept as long as the program runs
+    // leaked: called a few times, and clap needs a static string
     let alias: &'static str = Box::leak(release.program.to_lowercase().into_boxed_str());
     PossibleValue::new(release.name.as_str()).alias(alias)
 }

@@ -1,4 +1,4 @@
-//! What a stack is: a namespace of a cluster, and the settings, versions and sizes it was asked for. Knows no component.
+//! A stack: a namespace of a cluster, with settings, versions and sizes. Independent of individual components.
 
 pub mod component;
 pub mod profiles;
@@ -28,18 +28,18 @@ use versions::Versions;
 
 static CHARTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/charts");
 
-/// The name of the ConfigMap that remembers the settings of the last install.
+/// The ConfigMap that stores the settings of the last install.
 pub const SETTINGS: &str = "lastack-settings";
 
-/// Everything that the nodes of a graph need to look at the cluster and to change it.
+/// The context of the nodes: access to the cluster, and the settings of the stack.
 pub struct Stack {
     pub cluster: Cluster,
     pub helm: Helm,
     pub settings: Settings,
     pub versions: &'static Versions,
-    /// When waiting ends. None: do not wait at all.
+    /// The deadline of all waits. None: do not wait.
     pub deadline: Option<Instant>,
-    /// Whether no install of this stack is remembered.
+    /// Whether the cluster stores no settings of an earlier install.
     pub is_new: bool,
     releases: OnceCell<Vec<Listed>>,
     /// The objects on which the values of charts may depend.
@@ -57,16 +57,15 @@ pub enum Reads {
 }
 
 impl Stack {
-    /// The stack of a namespace as it was last installed, changed by what is asked for now.
+    /// The stack as last installed, with `asked` applied over its settings.
     ///
     /// # Errors
-    /// When the remembered settings cannot be read.
+    /// When the stored settings cannot be read.
     pub async fn open(cluster: Cluster, asked: Settings, wait: Option<Duration>) -> Result<Self> {
         Self::with(cluster, asked, wait, Settings::from_config_map).await
     }
 
-    /// The stack as it was last installed, to look at it or to delete it; and the names of the settings that this program
-    /// does not understand, such as those of a newer one.
+    /// The stack as last installed, for reading and deleting, and the names of settings that this version does not know.
     ///
     /// # Errors
     /// When the cluster cannot be reached.
@@ -86,7 +85,7 @@ impl Stack {
         Self::of(cluster, Settings::default().overridden_by(settings), None, true, Reads::Nothing)
     }
 
-    /// From now on its waits may take this long together.
+    /// Sets the deadline of all waits to `wait` from now.
     pub fn wait_for(&mut self, wait: Duration) {
         let deadline = Some(Instant::now() + wait);
         (self.deadline, self.helm.deadline) = (deadline, deadline);
@@ -126,7 +125,7 @@ impl Stack {
         &self.cluster.namespace
     }
 
-    /// What helm lists in the namespace, asked once: for `status`, which changes nothing.
+    /// The releases in the namespace. Cached, for `status`, which changes nothing.
     ///
     /// # Errors
     /// When helm cannot list releases.
@@ -134,7 +133,7 @@ impl Stack {
         self.releases.get_or_try_init(|| self.helm.list(self.namespace())).await.map(Vec::as_slice)
     }
 
-    /// Makes the next question for the releases a new one.
+    /// Drops the cached releases.
     pub fn forget_releases(&mut self) {
         self.releases.take();
     }
@@ -148,7 +147,7 @@ impl Stack {
         self.cluster.api()
     }
 
-    /// The labels that every object of ours carries.
+    /// The labels of every object that this tool creates.
     pub fn labels(&self, name: &str, instance: &str) -> serde_json::Value {
         let (part_of, lastack) = object::PART_OF;
         serde_json::json!({
@@ -159,7 +158,7 @@ impl Stack {
         })
     }
 
-    /// An image under the registry the user asked for, or under its own.
+    /// The image under the registry of the settings, or under its own.
     pub fn image(&self, image: &str) -> String {
         match &self.settings.image_registry {
             None => image.to_string(),
@@ -169,10 +168,10 @@ impl Stack {
         }
     }
 
-    /// The chart of a component: the one that the settings name, or the one of the versions file.
+    /// The chart of a component, from the settings or from `manifests/versions.yaml`.
     ///
     /// # Errors
-    /// When this program holds no chart of that name.
+    /// When this program embeds no chart of that name.
     pub fn chart(&self, component: ComponentName) -> Result<ChartRef> {
         let source = self.versions.of(component).chart();
         Ok(match (self.settings.charts.get(&component), &source.repository) {
@@ -190,10 +189,10 @@ impl Stack {
         })
     }
 
-    /// A client for a Service of the stack, reached by a port-forward.
+    /// A client for a Service of the stack, through a port-forward.
     ///
     /// # Errors
-    /// When the address is none.
+    /// When `url` is not a valid URL.
     pub fn service(&self, url: &str) -> Result<HttpClient> {
         HttpClient::in_cluster(self.cluster.streams.clone(), url)
     }
@@ -206,7 +205,7 @@ async fn stored_settings(
     match cluster.api::<ConfigMap>().get_opt(SETTINGS).await.map_err(anyhow::Error::from) {
         Ok(Some(map)) => read(&map).map(Some),
         Ok(None) => Ok(None),
-        // a user who may not read ConfigMaps sees the stack as one with default settings
+        // without permission to read ConfigMaps, assume the default settings
         Err(error) if crate::error::forbidden(&error).is_some() => Ok(Some(Settings::default())),
         Err(error) => Err(error),
     }

@@ -1,4 +1,4 @@
-//! `manifests/profiles.yaml`: how big each part is, embedded.
+//! The embedded `manifests/profiles.yaml`: the size of each component per profile.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -17,12 +17,12 @@ use super::resources::Resources;
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Profile {
-    /// One small node of everything
+    /// One small replica of each component
     #[default]
     Laptop,
-    /// One node of everything, room for a course
+    /// One replica of each component, sized for a course
     Classroom,
-    /// Three data nodes, replicas of everything that can have them
+    /// Three data nodes, and several replicas of stateless components
     Production,
 }
 
@@ -43,7 +43,7 @@ pub struct DatabaseSize {
 }
 
 impl ReplicaSize {
-    /// What one pod asks for.
+    /// The resource requests of one Pod.
     pub fn requests(&self) -> Resources {
         Resources::of(Some(&self.cpu), Some(&self.memory))
     }
@@ -55,7 +55,7 @@ impl ReplicaSize {
 }
 
 impl DatabaseSize {
-    /// What its pod asks for.
+    /// The resource requests of its Pod.
     pub fn requests(&self) -> Resources {
         Resources::of(Some(&self.cpu), Some(&self.memory))
     }
@@ -71,10 +71,10 @@ fn resources(cpu: &Quantity, memory: &Quantity) -> Value {
 }
 
 impl Profile {
-    /// The size of a component, as the component itself describes it.
+    /// The size of a component, in the component's own type.
     ///
     /// # Panics
-    /// When `manifests/profiles.yaml` holds no such size, which a test of each component rules out.
+    /// When `manifests/profiles.yaml` has no such size. A test of each component excludes this.
     pub fn size_of<T: DeserializeOwned>(self, component: ComponentName) -> T {
         type Sizes = BTreeMap<ComponentName, Value>;
         static PROFILES: LazyLock<BTreeMap<Profile, Sizes>> = LazyLock::new(|| {

@@ -13,7 +13,7 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// A quantity that is absent or unreadable counts as nothing.
+    /// An absent or invalid quantity counts as zero.
     pub fn of(cpu: Option<&Quantity>, memory: Option<&Quantity>) -> Self {
         let parse =
             |quantity: Option<&Quantity>| quantity.and_then(|q| ParsedQuantity::try_from(q).ok());

@@ -1,5 +1,5 @@
-//! What a stack was asked to be: `lastack.yaml`, the flags of `install`, and the ConfigMap that remembers
-//! both, so that a later `install` without flags repairs the stack instead of changing it.
+//! Settings of a stack: `lastack.yaml`, the flags of `install`, and the ConfigMap that stores both. Because of the
+//! ConfigMap, a later `install` without flags reconciles the stack and does not reset it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,11 +17,11 @@ use super::profiles::Profile;
 
 const KEY: &str = "lastack.yaml";
 
-/// Every field may be left out; what is left out keeps its value of the last install, or its default.
+/// Every field is optional. An omitted field keeps its value from the last install, or its default.
 #[derive(Debug, Default, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Settings {
-    /// What the stack consists of. None: of everything.
+    /// The components of the stack. None: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub components: Option<BTreeSet<ComponentName>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,23 +30,23 @@ pub struct Settings {
     pub expose: Option<Expose>,
     #[serde(default, skip_serializing_if = "IngressSettings::is_empty")]
     pub ingress: IngressSettings,
-    /// Where all images come from, instead of their own registries.
+    /// The registry of all images, instead of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_registry: Option<String>,
-    /// Another place for a component's chart: a directory, an archive, or an `oci://` or `https://` address.
+    /// Another chart for a component: a directory, an archive, or an `oci://` or `https://` URL.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub charts: BTreeMap<ComponentName, String>,
-    /// Chart values that go over ours.
+    /// Chart values that override the defaults.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<ComponentName, Value>,
     #[serde(default, skip_serializing_if = "LmsSettings::is_empty")]
     pub lms: LmsSettings,
-    /// A file or an address to take Moodle's xAPI plugin from in this run; it is then kept in the cluster.
+    /// A file or URL of Moodle's xAPI plugin for this run. The cluster stores the plugin itself.
     #[serde(skip)]
     pub plugin: Option<String>,
 }
 
-/// What Moodle sends, and the course to try it with.
+/// Moodle's event delivery, and its test course.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize, Serialize, clap::Args)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct LmsSettings {
@@ -54,23 +54,23 @@ pub struct LmsSettings {
     #[arg(long, value_enum, value_name = "SIZE", help_heading = "Moodle")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub course: Option<TestCourse>,
-    /// When events are sent; `--background` and `--immediate` on the command line
+    /// When Moodle sends events: `--background` or `--immediate` on the command line
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sending: Option<Sending>,
-    /// Send the learners' names [default: false]
+    /// Send learners' names [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Moodle")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_names: Option<bool>,
-    /// Send the learners' user names instead of their numbers [default: false]
+    /// Send learners' user names instead of their ids [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Moodle")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_usernames: Option<bool>,
-    /// Send the learners' e-mail addresses instead of their numbers [default: false]
+    /// Send learners' email addresses instead of their ids [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Moodle")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_emails: Option<bool>,
-    /// Send what guests do [default: false]
+    /// Send events of guests [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Moodle")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_guests: Option<bool>,
@@ -99,10 +99,10 @@ pub enum TestCourse {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sending {
-    /// By Moodle's cron, every minute
+    /// From Moodle's cron, once per minute
     #[default]
     Background,
-    /// Within the page request: an LRS that is away costs the events and slows the pages
+    /// During the page request: while the LRS is down, events are lost and pages are slow
     Immediate,
 }
 
@@ -124,18 +124,18 @@ impl LmsSettings {
     }
 }
 
-/// How the stack can be reached from outside the cluster.
+/// How users reach the stack from outside the cluster.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Expose {
-    /// Not at all: by port-forward only
+    /// By port-forward only
     #[default]
     None,
     /// Services of type LoadBalancer
     Loadbalancer,
     /// Services of type NodePort
     Nodeport,
-    /// An Ingress for each part, under a domain of yours (`--domain`)
+    /// One Ingress per component, under the domain of `--domain`
     Ingress,
 }
 
@@ -149,19 +149,19 @@ impl Expose {
     }
 }
 
-/// The names under which an Ingress controller serves the parts.
+/// The host names and certificate of the Ingresses.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize, Serialize, clap::Args)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct IngressSettings {
-    /// Domain for `--expose ingress`: the parts are lms.DOMAIN, lrs.DOMAIN and dataviz.DOMAIN
+    /// Domain for `--expose ingress`; the hosts are lms.DOMAIN, lrs.DOMAIN and dataviz.DOMAIN
     #[arg(long, value_name = "DOMAIN", help_heading = "Ingress")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
-    /// IngressClass; an empty one is the cluster's default
+    /// IngressClass; an empty value selects the cluster's default
     #[arg(long = "ingress-class", value_name = "CLASS", help_heading = "Ingress")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class_name: Option<String>,
-    /// Secret of the namespace with a certificate for all three names; an empty one is plain HTTP
+    /// Secret in the namespace with a TLS certificate for all three hosts; an empty value means plain HTTP
     #[arg(long, value_name = "SECRET", help_heading = "Ingress")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_secret: Option<String>,
@@ -181,8 +181,8 @@ impl IngressSettings {
         }
     }
 
-    /// What cannot be the name of a host.
-    fn fault(&self) -> Option<String> {
+    /// Why the domain is invalid. None when it is valid.
+    fn domain_error(&self) -> Option<String> {
         let domain = self.domain.as_deref().unwrap_or_default();
         let is_label = |label: &str| {
             let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -193,44 +193,49 @@ impl IngressSettings {
                 && !label.ends_with('-')
         };
         (!domain.split('.').all(is_label) || domain.len() > 240)
-            .then(|| format!("`{domain}` is not the name of a domain"))
+            .then(|| format!("`--domain`: `{domain}` is not a domain name"))
     }
 }
 
 impl Settings {
+    /// # Errors
+    /// When the file cannot be read, is not YAML, or has an unknown key or an invalid value.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::usage(format!("cannot read {}: {error}", path.display())))?;
         let mut settings: Self = serde_saphyr::from_str(&text).map_err(|error| {
-            Failure::usage(format!("{} is not a lastack.yaml: {}", path.display(), yaml_fault(&error)))
-                .hint("it may have the keys components, profile, expose, ingress, imageRegistry, charts, values and lms")
+            Failure::usage(format!("{}: invalid settings: {}", path.display(), yaml_message(&error)))
+                .hint("use only the keys components, profile, expose, ingress, imageRegistry, charts, values and lms")
         })?;
-        // a later install may be started in another directory
-        for place in settings.charts.values_mut() {
-            if let Ok(there) = std::fs::canonicalize(&*place) {
-                *place = there.to_string_lossy().into_owned();
+        // a later install may run in another directory
+        for chart in settings.charts.values_mut() {
+            if let Ok(path) = std::fs::canonicalize(&*chart) {
+                *chart = path.to_string_lossy().into_owned();
             }
         }
         Ok(settings)
     }
 
-    /// Nothing is left out: what an install does not know, it would take away.
+    /// The stored settings, all of them: an install would delete those that it ignores.
+    ///
+    /// # Errors
+    /// When the ConfigMap has settings that this version does not know.
     pub fn from_config_map(map: &ConfigMap) -> Result<Self> {
-        serde_saphyr::from_str(remembered(map)).map_err(|error| {
+        serde_saphyr::from_str(stored(map)).map_err(|error| {
             let (name, namespace) = (map.metadata.name.as_deref().unwrap_or("?"), map.metadata.namespace.as_deref().unwrap_or("?"));
-            Failure::failed(format!("ConfigMap {name} does not hold settings of this version of kubectl-lastack: {}", yaml_fault(&error)))
-                .hint(format!("use the version that installed the stack, or take out what is named: kubectl edit configmap {name} -n {namespace}"))
+            Failure::failed(format!("ConfigMap {name}: not settings of this version of kubectl-lastack: {}", yaml_message(&error)))
+                .hint(format!("use the version that installed the stack, or delete the setting: kubectl edit configmap {name} -n {namespace}"))
                 .into()
         })
     }
 
-    /// What is understood of them, and the names of what is not: enough to look at a stack, and to take it away.
+    /// The stored settings that this version knows, and the names of the others: enough to show and to delete a stack.
     pub fn understood(map: &ConfigMap) -> (Self, Vec<String>) {
         if let Ok(settings) = Self::from_config_map(map) {
             return (settings, Vec::new());
         }
         let mut document: serde_json::Map<String, Value> =
-            serde_saphyr::from_str(remembered(map)).unwrap_or_default();
+            serde_saphyr::from_str(stored(map)).unwrap_or_default();
         let mut unknown = Vec::new();
         document.retain(|key, value| keep_understood(key, value, &mut unknown));
         if unknown.is_empty() {
@@ -239,15 +244,18 @@ impl Settings {
         (serde_json::from_value(Value::Object(document)).unwrap_or_default(), unknown)
     }
 
-    /// The data of the ConfigMap that remembers these settings.
+    /// The data of the ConfigMap that stores these settings.
+    ///
+    /// # Errors
+    /// When the settings cannot be written as YAML.
     pub fn to_data(&self) -> Result<BTreeMap<String, String>> {
         Ok(BTreeMap::from([(
             KEY.to_string(),
-            serde_saphyr::to_string(self).context("settings cannot be written as YAML")?,
+            serde_saphyr::to_string(self).context("cannot write the settings as YAML")?,
         )]))
     }
 
-    /// These settings, with everything that `other` says put over them. Names every field, so that none is forgotten.
+    /// These settings with `other` applied over them. Destructures `other`, so that a new field cannot be forgotten.
     pub fn overridden_by(mut self, other: Settings) -> Self {
         let Settings {
             components,
@@ -261,9 +269,9 @@ impl Settings {
             plugin,
         } = other;
         self.charts.extend(charts);
-        self.charts.retain(|_, place| !place.is_empty());
+        self.charts.retain(|_, chart| !chart.is_empty());
         self.values.extend(values);
-        // a key with nothing after it, as YAML has it when all that was below is commented out
+        // YAML reads a key whose content is commented out as null
         self.values
             .values_mut()
             .filter(|values| values.is_null())
@@ -279,11 +287,11 @@ impl Settings {
             charts: self.charts,
             values: self.values,
             lms: self.lms.overridden_by(lms),
-            plugin: plugin.filter(|place| !place.is_empty()).or(self.plugin),
+            plugin: plugin.filter(|source| !source.is_empty()).or(self.plugin),
         }
     }
 
-    /// Whether a component is part of the stack.
+    /// Whether the stack includes a component.
     pub fn has(&self, component: ComponentName) -> bool {
         self.components.as_ref().is_none_or(|components| components.contains(&component))
     }
@@ -301,7 +309,7 @@ impl Settings {
         self.expose.unwrap_or_default()
     }
 
-    /// The chart values that open a component to the outside, or do not. All our charts have the same.
+    /// The chart values for `expose`, the same in all charts of this program.
     pub fn exposure(&self, component: ComponentName) -> Value {
         let ingress = match &self.ingress.domain {
             Some(domain) if self.expose() == Expose::Ingress => json!({
@@ -315,25 +323,28 @@ impl Settings {
         json!({"service": {"type": self.expose().service_type()}, "ingress": ingress})
     }
 
-    /// What was asked for and cannot be, taken together with what an earlier install was asked.
+    /// Checks these settings together with the stored ones.
+    ///
+    /// # Errors
+    /// When `--expose ingress` has no domain, or an invalid one.
     pub fn check(&self) -> Result<()> {
         match (self.expose(), &self.ingress.domain) {
-            (Expose::Ingress, None) => Err(Failure::usage("`--expose ingress` needs the domain under which the parts are reached")
-                .hint("`--domain example.org` makes lms.example.org, lrs.example.org and dataviz.example.org")
+            (Expose::Ingress, None) => Err(Failure::usage("`--expose ingress` requires `--domain`")
+                .hint("pass `--domain example.org` for the hosts lms.example.org, lrs.example.org and dataviz.example.org")
                 .into()),
-            (Expose::Ingress, Some(_)) => self.ingress.fault().map_or(Ok(()), |fault| {
-                Err(Failure::usage(fault).hint("letters a to z, digits and `-` between dots, such as la.example.org").into())
+            (Expose::Ingress, Some(_)) => self.ingress.domain_error().map_or(Ok(()), |error| {
+                Err(Failure::usage(error).hint("use lower-case letters, digits and `-` between dots, such as la.example.org").into())
             }),
             _ => Ok(()),
         }
     }
 }
 
-fn remembered(map: &ConfigMap) -> &str {
+fn stored(map: &ConfigMap) -> &str {
     map.data.as_ref().and_then(|data| data.get(KEY)).map_or("{}", String::as_str)
 }
 
-/// Takes out of a key what no setting can be made of, and says whether anything is left of it.
+/// Drops unknown settings below a key and records their names. Returns whether to keep the key.
 fn keep_understood(key: &str, value: &mut Value, unknown: &mut Vec<String>) -> bool {
     let is_understood =
         |value: Value| serde_json::from_value::<Settings>(json!({key: value})).is_ok();
@@ -356,14 +367,14 @@ fn keep_understood(key: &str, value: &mut Value, unknown: &mut Vec<String>) -> b
     true
 }
 
-/// What is wrong with a YAML text, with the line it is in, but without a second `error:`.
-pub fn yaml_fault(error: &serde_saphyr::Error) -> String {
+/// The message of a YAML error, with its line, without the prefix `error:`.
+pub fn yaml_message(error: &serde_saphyr::Error) -> String {
     let text = error.to_string();
     text.strip_prefix("error: ").unwrap_or(&text).to_string()
 }
 
-/// Puts `over` on `values` as helm does: maps are merged key by key, everything else replaces. A null stays, for helm to
-/// take what the chart has away.
+/// Merges `over` into `values` as helm does: maps by key, everything else replaced. A null is kept, because helm uses it
+/// to delete a default of the chart.
 pub fn merge_values(values: &mut Value, over: &Value) {
     match (values, over) {
         (Value::Object(values), Value::Object(over)) => {
@@ -375,7 +386,7 @@ pub fn merge_values(values: &mut Value, over: &Value) {
     }
 }
 
-/// Takes away what was set to null.
+/// Deletes keys whose value is null.
 pub fn without_nulls(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -392,7 +403,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_later_install_without_flags_keeps_what_was_asked_before() {
+    fn install_without_flags_keeps_the_stored_settings() {
         let stored = Settings {
             profile: Some(Profile::Production),
             image_registry: Some("r".into()),
@@ -409,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_chart_is_ours_again_and_empty_values_are_none() {
+    fn empty_chart_restores_the_default_and_empty_values_change_nothing() {
         let stored = Settings {
             charts: BTreeMap::from([(
                 ComponentName::new("lrs"),
@@ -423,7 +434,7 @@ mod tests {
         assert_eq!(settings.charts, BTreeMap::new());
         let mut values = json!({"replicas": 1});
         merge_values(&mut values, &settings.values[&ComponentName::new("lrs")]);
-        assert_eq!(values, json!({"replicas": 1}), "what is left empty takes nothing of ours away");
+        assert_eq!(values, json!({"replicas": 1}), "empty values must keep the defaults");
     }
 
     #[test]
@@ -447,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_of_the_config_map_is_named_and_the_rest_counts() {
+    fn unknown_stored_settings_are_named_and_the_others_are_read() {
         let understood = |text: &str| {
             let data = BTreeMap::from([(KEY.to_string(), text.to_string())]);
             Settings::understood(&ConfigMap { data: Some(data), ..Default::default() })
@@ -465,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_has_a_name_of_its_own_under_the_domain_and_a_domain_is_needed() {
+    fn ingress_needs_a_domain_and_gives_each_component_its_host() {
         let ingress = |domain: Option<&str>| Settings {
             expose: Some(Expose::Ingress),
             ingress: IngressSettings {
@@ -484,14 +495,14 @@ mod tests {
         assert_eq!(of(ComponentName::new("lrs"))["service"]["type"], "ClusterIP");
         assert!(ingress(Some("la.example.org")).check().is_ok());
         for (domain, says) in [
-            (None, "needs the domain"),
-            (Some("https://la.example.org"), "not the name of a domain"),
-            (Some(""), "not the name"),
+            (None, "requires `--domain`"),
+            (Some("https://la.example.org"), "not a domain name"),
+            (Some(""), "not a domain name"),
         ] {
             let error = format!("{:#}", ingress(domain).check().unwrap_err());
             assert!(error.contains(says), "{error}");
         }
-        // asked for once, and no longer
+        // a later install can disable the Ingress
         let over = ingress(Some("la.example.org"))
             .overridden_by(Settings { expose: Some(Expose::None), ..Default::default() });
         assert_eq!(
@@ -501,7 +512,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_an_error_that_names_it() {
+    fn unknown_key_is_an_error_with_its_name() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "profil: laptop\n").unwrap();
         let error = format!("{:#}", Settings::read(file.path()).unwrap_err());
@@ -515,7 +526,7 @@ mod tests {
         assert_eq!(
             values,
             json!({"a": {"b": 3, "c": null}, "d": [4], "e": {"f": 5}}),
-            "helm gives the default of a chart for what is not there"
+            "a null must reach helm, which then deletes the chart's default"
         );
         without_nulls(&mut values);
         assert_eq!(values, json!({"a": {"b": 3}, "d": [4], "e": {"f": 5}}));

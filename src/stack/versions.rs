@@ -1,4 +1,4 @@
-//! `manifests/versions.yaml`: every version, chart and image of the stack, embedded.
+//! The embedded `manifests/versions.yaml`: every version, chart and image of the stack.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::Id;
 
-/// The name of a component of `manifests/versions.yaml`, which is the group of the ids of its nodes.
+/// The name of a component in `manifests/versions.yaml`, and the group in the ids of its nodes.
 ///
-/// Users read the same name in every table and type it after `--only`, `creds` and `open`. Ordered as the file orders
-/// them: each after the components it needs.
+/// The same name appears in every table and on the command line. Ordered as in the file: dependencies first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub struct ComponentName(&'static str);
 
@@ -26,7 +25,7 @@ impl ComponentName {
         Versions::get().components.iter().map(|release| release.name)
     }
 
-    /// The component that a node belongs to. None for nodes that belong to no component.
+    /// The component of a node. None for nodes outside of components.
     pub fn of(id: Id) -> Option<Self> {
         Self::find(id.group())
     }
@@ -78,12 +77,12 @@ impl<'de> Deserialize<'de> for ComponentName {
 pub struct Versions {
     pub kubernetes: KubernetesRange,
     pub helm: HelmRange,
-    /// Each after the components it needs.
+    /// Dependencies first.
     #[serde(deserialize_with = "named")]
     pub components: Vec<Release>,
 }
 
-/// Reads a map of components in the order of the file.
+/// Deserializes a map of components in the order of the file.
 fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Release>, D::Error> {
     struct Named;
     impl<'de> Visitor<'de> for Named {
@@ -96,7 +95,7 @@ fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Release>, D::
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut releases = Vec::new();
             while let Some((name, release)) = map.next_entry::<String, Release>()? {
-                // read once, and kept as long as the program runs
+                // leaked: the file is read once
                 let name = ComponentName::new(Box::leak(name.into_boxed_str()));
                 releases.push(Release { name, ..release });
             }
@@ -119,14 +118,14 @@ pub struct HelmRange {
     pub below: semver::Version,
 }
 
-/// One component: the version of the program, the chart that installs it, its images by role.
+/// One component: the version of its program, its chart, and its images by role.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Release {
     /// The key in the file.
     #[serde(skip, default = "unnamed")]
     pub name: ComponentName,
-    /// What its makers call it.
+    /// The name of its program, such as `Ralph`.
     pub program: String,
     pub version: String,
     pub chart: Option<ChartSource>,
@@ -138,19 +137,19 @@ fn unnamed() -> ComponentName {
     ComponentName::new("")
 }
 
-/// Where the plugin comes from that sends Moodle's events.
+/// The source of the plugin that sends Moodle's events.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PluginSource {
     pub version: String,
-    /// The first and the last branch of Moodle that it is made for.
+    /// The first and the last supported branch of Moodle, such as `405` for Moodle 4.5.
     pub supported: (u32, u32),
     pub url: String,
-    /// Of the files that run, however they were packed.
+    /// The digest of its files, independent of their packaging.
     pub sha256: String,
 }
 
-/// Where a chart comes from: a chart repository, or `charts/` of this program when none is named.
+/// The source of a chart: a chart repository, or `charts/` of this program when none is named.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChartSource {
@@ -195,8 +194,8 @@ impl Release {
     }
 }
 
-/// `docker.elastic.co/eck/eck-operator:3.5.0` without its registry: `eck/eck-operator:3.5.0`. An image of
-/// Docker Hub is written without one.
+/// An image without its registry: `docker.elastic.co/eck/eck-operator:3.5.0` becomes `eck/eck-operator:3.5.0`. Images of
+/// Docker Hub have no registry in their names.
 pub fn without_registry(image: &str) -> &str {
     match image.split_once('/') {
         Some((host, rest)) if host.contains('.') || host.contains(':') || host == "localhost" => {
@@ -211,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_versions_file_names_every_component_and_a_tag_for_every_image() {
+    fn versions_file_has_every_component_and_a_tag_for_every_image() {
         let versions = Versions::get();
         for release in &versions.components {
             let component = release.name;
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_registry_is_taken_off_an_image() {
+    fn image_without_registry_keeps_its_repository() {
         assert_eq!(
             without_registry("docker.elastic.co/eck/eck-operator:3.5.0"),
             "eck/eck-operator:3.5.0"

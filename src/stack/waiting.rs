@@ -1,4 +1,4 @@
-//! Waiting for a stack: until its deadline, with the last reason in the report.
+//! Waits until the deadline of the stack, and reports the last reason.
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -12,10 +12,10 @@ use crate::error;
 use super::Stack;
 
 impl Stack {
-    /// Looks until `look` says ready. Without a deadline (`--no-wait`) it looks once.
+    /// Polls `look` until it is ready. Without a deadline (`--no-wait`), polls once.
     ///
     /// # Errors
-    /// When `look` fails or finds a fatal state, and at the deadline.
+    /// When `look` fails or returns a fatal state, and at the deadline.
     pub async fn until<F, Fut>(
         &self,
         object: &str,
@@ -34,25 +34,25 @@ impl Stack {
         })
     }
 
-    /// Asks until there is an answer. An error is the reason why there is none yet, unless the user may not ask.
+    /// Retries `request` until it succeeds. An error is the reason for waiting, except a missing permission.
     ///
     /// # Errors
-    /// When the user may not ask, and at the deadline.
-    pub async fn until_answered<F, Fut>(
+    /// When a permission is missing, and at the deadline.
+    pub async fn until_success<F, Fut>(
         &self,
         object: &str,
         progress: &Progress<'_>,
-        mut ask: F,
+        mut request: F,
     ) -> Result<Reconciled>
     where
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<String>>,
     {
         let look = || {
-            let asked = ask();
+            let requested = request();
             async {
-                match asked.await {
-                    Ok(answer) => Ok(State::Ready(answer)),
+                match requested.await {
+                    Ok(detail) => Ok(State::Ready(detail)),
                     Err(error) if error::forbidden(&error).is_some() => Err(error),
                     Err(error) => Ok(State::Waiting(error::one_line(&error))),
                 }
@@ -61,7 +61,7 @@ impl Stack {
         self.until(object, progress, look).await
     }
 
-    /// Looks until `look` finds nothing any more; until then it tells what is left.
+    /// Polls `look` until it returns None. Until then it returns what remains.
     ///
     /// # Errors
     /// When `look` fails, and at the deadline.

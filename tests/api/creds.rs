@@ -103,9 +103,9 @@ fn without_a_stack_it_says_who_makes_them() {
         .run("creds")
         .exits(1)
         .prints_nothing()
-        .says("error: there are no accounts in namespace alice\n")
-        .says("hint: `kubectl lastack install` makes them");
-    lab.machine.run("creds lrs").exits(1).says("there are no accounts of lrs in namespace alice");
+        .says("error: namespace alice: no accounts\n")
+        .says("to create them");
+    lab.machine.run("creds lrs").exits(1).says("namespace alice: no accounts of lrs");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_secret_that_the_user_may_not_read_costs_its_row_and_names_the_permission() 
         .prints("teacher")
         .prints("lrs         unknown")
         .says(&format!("warning: lrs: secret lrs-ralph: {sentence}"));
-    ended.says("error: not all accounts could be read");
+    ended.says("error: cannot read all accounts");
     lab.machine
         .run("creds -o env")
         .exits(4)

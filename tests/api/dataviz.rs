@@ -23,11 +23,7 @@ fn install_brings_the_connection_and_the_dashboards() {
         .expect("the release")
         .values();
     assert_eq!(values["existingSecret"], "dataviz-superset");
-    lab.machine
-        .run("dashboards list")
-        .exits(0)
-        .prints("is-the-course-alive")
-        .prints("as in this program");
+    lab.machine.run("dashboards list").exits(0).prints("is-the-course-alive").prints("up to date");
 }
 
 #[test]
@@ -37,8 +33,8 @@ fn a_connection_that_a_person_named_as_ours_stays_theirs() {
     lab.machine
         .run("install")
         .exits(1)
-        .says("Superset has a connection `Data lake` that this program did not make")
-        .says("give it another name in Superset");
+        .says("Superset has another connection with the name `Data lake`")
+        .says("rename it in Superset");
     assert_eq!(lab.superset.imports(), 0);
     lab.superset.person_renames("Data lake", "My lake");
     lab.machine.run("install").exits(0);
@@ -56,7 +52,7 @@ fn an_import_that_superset_refuses_is_an_error_that_names_the_file() {
     lab.machine
         .run("install --all")
         .exits(1)
-        .says("dataviz.database: Superset answered 422 to the import of assets")
+        .says("dataviz.database: Superset responded with 422 to the import of assets")
         .says("charts/videos.yaml");
     lab.machine.run("install --all").exits(1);
     lab.machine.run("install --all").exits(1);
@@ -81,7 +77,7 @@ fn a_password_that_superset_no_longer_has_right_is_brought_again() {
     let mut changed = lab.kubernetes.object(secret).expect("the account");
     changed["data"]["password"] = json!("Y2hhbmdlZA==");
     lab.kubernetes.put([changed]);
-    lab.machine.run("configure dataviz").exits(0).says("ok       dataviz.database");
+    lab.machine.run("configure dataviz").exits(0).says("ok        dataviz.database");
     assert_eq!(lab.superset.imports(), 3);
     lab.machine.run("configure dataviz").exits(0).says("Nothing to change");
 }
@@ -103,7 +99,7 @@ fn what_a_person_sets_of_the_connection_stays_and_where_it_leads_does_not() {
             .replace("verify_certs=True", "verify_certs=False");
         lake["sqlalchemy_uri"] = json!(uri);
     });
-    lab.machine.run("install").exits(0).says("ok       dataviz.database");
+    lab.machine.run("install").exits(0).says("ok        dataviz.database");
     let lake = lab.superset.content("Our lake");
     assert!(
         lake["sqlalchemy_uri"].as_str().expect("an address").contains("verify_certs=True"),
@@ -120,14 +116,17 @@ fn what_a_person_sets_of_the_connection_stays_and_where_it_leads_does_not() {
 fn a_password_of_a_person_is_no_fault_and_one_of_the_tool_is() {
     let lab = MockedStack::installed();
     lab.superset.refuses("admin");
-    lab.machine.run("status").exits(0).prints("login ok, admin has a password of their own");
+    lab.machine.run("status").exits(0).prints("login ok, admin's password was changed");
     lab.superset.refuses("lastack");
-    lab.machine.run("status").exits(3).prints("does not accept the password of account lastack");
+    lab.machine
+        .run("status")
+        .exits(3)
+        .prints("login of the tool's own account lastack: wrong password");
     lab.machine
         .run("dashboards list")
         .exits(1)
-        .says("does not accept the password of account lastack")
-        .says("hint: `kubectl lastack install`");
+        .says("login of the tool's own account lastack: wrong password")
+        .says("hint: run `kubectl lastack install`");
 }
 
 #[test]
@@ -152,7 +151,11 @@ fn a_database_that_is_down_is_named_with_its_pod_and_the_reason() {
     lab.superset.loses_its_database(true);
     let why = "Superset's PostgreSQL is down: pod dataviz-postgresql-0 cannot pull postgres:99: not found in the registry";
     lab.machine.run("status").exits(3).prints(&format!("dataviz answers: {why}"));
-    lab.machine.run("dashboards check").exits(1).says(why).says("hint: `kubectl lastack install`");
+    lab.machine
+        .run("dashboards check")
+        .exits(1)
+        .says(why)
+        .says("hint: run `kubectl lastack install`");
     lab.machine
         .run("install")
         .exits(1)
@@ -171,7 +174,10 @@ fn a_database_that_is_down_is_named_with_its_pod_and_the_reason() {
         .exits(3)
         .prints("PostgreSQL is down: statefulset dataviz-postgresql is gone");
     lab.kubernetes.put([well]);
-    lab.machine.run("status").exits(3).prints("Superset answered 500 to the login: Fatal error");
+    lab.machine
+        .run("status")
+        .exits(3)
+        .prints("Superset responded with 500 to the login: Fatal error");
 }
 
 #[test]
@@ -198,7 +204,7 @@ fn a_database_of_somebody_else_is_not_looked_for() {
     assert_ne!(told(), before, "pods are started with the new password");
 
     lab.superset.loses_its_database(true);
-    lab.machine.run("status").exits(3).prints("Superset's PostgreSQL is not part of this stack, and may be the cause: Superset answered 500");
+    lab.machine.run("status").exits(3).prints("Superset's PostgreSQL is not part of this stack, and may be the cause: Superset responded with 500");
 }
 
 #[test]
@@ -217,7 +223,7 @@ fn a_data_lake_that_superset_does_not_reach_is_a_fault_of_status_and_the_link_th
     lab.machine
         .run("status")
         .exits(3)
-        .prints(&format!("dataviz data: Superset does not reach the data lake: {why}"));
+        .prints(&format!("dataviz data: Superset cannot reach the data lake: {why}"));
     lab.machine
         .run("dashboards explain learners")
         .exits(3)
@@ -254,7 +260,7 @@ fn a_query_that_the_data_lake_refuses_is_told_from_one_that_is_too_large_for_it(
     let large = explain(
         "[request] Data too large, data for [<agg [groupby]>] would be larger than the limit",
     );
-    assert!(large.contains("filter for a shorter period, or give it more: `kubectl lastack install --profile classroom`"), "{large}");
+    assert!(large.contains("filter for a shorter period, because the query needs too much memory, or run `kubectl lastack install --profile classroom`"), "{large}");
 }
 
 #[test]
@@ -271,12 +277,7 @@ fn a_chart_is_checked_against_its_answer() {
         format!("dashboards check learners --fail-on-error --answers {}", answers.display());
 
     lab.superset.gives_rows(rows(283));
-    lab.machine
-        .run(&check)
-        .exits(0)
-        .prints("learners")
-        .prints("good")
-        .says("1 of 1 charts are good");
+    lab.machine.run(&check).exits(0).prints("learners").prints("good").says("1 of 1 charts passed");
     let checked = lab.machine.run(&format!("{check} --slow 0 -o json")).exits(3).json();
     assert_eq!(
         (&checked["items"][0]["name"], &checked["items"][0]["result"]),
@@ -292,10 +293,7 @@ fn a_chart_is_checked_against_its_answer() {
         .exits(3)
         .prints("error: learners Unknown column [x]");
     assert!(fs::read_to_string(junit).unwrap().contains("Unknown column [x]"));
-    lab.machine
-        .run("dashboards check nobody")
-        .exits(1)
-        .says("there is no chart `nobody` in Superset");
+    lab.machine.run("dashboards check nobody").exits(1).says("chart `nobody`: not in Superset");
 }
 
 #[test]
@@ -305,14 +303,14 @@ fn a_connection_that_breaks_is_the_trouble_of_one_chart() {
     lab.machine
         .run("dashboards check --fail-on-error")
         .exits(3)
-        .prints("Superset answered 403")
-        .says("30 of 31 charts are good");
+        .prints("Superset responded with 403")
+        .says("30 of 31 charts passed");
     lab.superset.fails_query(Answer::Cut);
     lab.machine
         .run("dashboards check --fail-on-error")
         .exits(3)
         .prints("error: ")
-        .says("30 of 31 charts are good");
+        .says("30 of 31 charts passed");
 }
 
 #[test]
@@ -324,7 +322,7 @@ fn a_chart_that_cannot_be_checked_is_not_good_and_wrong_when_it_has_an_answer() 
         .run("dashboards check --fail-on-error")
         .exits(0)
         .prints(told)
-        .says("30 of 31 charts are good, 1 cannot be checked");
+        .says("30 of 31 charts passed, 1 cannot be checked");
     let answers = lab.machine.write(
         "answers.json",
         json!({"charts": {"learners": {"columns": ["learners"], "rows": [[283]]}}}).to_string(),
@@ -332,8 +330,8 @@ fn a_chart_that_cannot_be_checked_is_not_good_and_wrong_when_it_has_an_answer() 
     lab.machine
         .run(&format!("dashboards check learners --fail-on-error --answers {}", answers.display()))
         .exits(3)
-        .prints("wrong: learners cannot be checked: it is a sunburst without a saved query")
-        .says("0 of 1 charts are good");
+        .prints("wrong: learners cannot be checked: the chart is a sunburst without a saved query")
+        .says("0 of 1 charts passed");
 }
 
 #[test]
@@ -398,7 +396,7 @@ fn a_chart_that_was_deleted_is_missed_by_its_answer() {
     lab.machine
         .run("dashboards explain learners")
         .exits(3)
-        .prints("a person deleted it")
+        .prints("deleted in Superset")
         .prints("dashboards apply --overwrite");
 }
 

@@ -28,28 +28,28 @@ fn what_a_person_changed_or_deleted_stays_until_overwrite() {
     let lab = MockedStack::installed();
     lab.superset.person_renames(ALIVE, "Ours").person_deletes("Is the data flowing?");
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
-    lab.machine.run("configure").exits(0).says("2 left as people made them");
+    lab.machine.run("configure").exits(0).says("2 kept as users changed them");
     assert!(lab.superset.titles("dashboards").contains(&"Ours".to_string()));
     lab.machine
         .run("dashboards list")
         .exits(0)
-        .prints("changed by a person")
-        .prints("deleted by a person")
+        .prints("changed in Superset")
+        .prints("deleted in Superset")
         .prints("Ada");
-    lab.machine.run("status").exits(0).prints("2 dashboards, 31 charts, 2 changed by people");
+    lab.machine.run("status").exits(0).prints("2 dashboards, 31 charts, 2 changed by users");
     lab.machine
         .run("dashboards apply")
         .exits(0)
-        .says("left alone: dashboard `Is the course alive?` was changed by Ada")
+        .says("kept: dashboard `Is the course alive?` was changed by Ada")
         .says("was deleted in Superset")
-        .says("0 applied, 34 unchanged, 2 left alone");
+        .says("0 applied, 34 unchanged, 2 kept or blocked");
     lab.machine
         .run("dashboards apply --overwrite")
         .exits(0)
         .prints("dashboards/is-the-course-alive.yaml applied")
         .says("2 applied, 34 unchanged");
     assert!(lab.superset.titles("dashboards").contains(&ALIVE.to_string()));
-    lab.machine.run("dashboards apply").exits(0).says("0 applied, 36 unchanged, 0 left alone");
+    lab.machine.run("dashboards apply").exits(0).says("0 applied, 36 unchanged, 0 kept or blocked");
 }
 
 /// One of our files as somebody who changes it has it.
@@ -75,13 +75,13 @@ fn what_a_person_applied_from_a_file_stays_until_overwrite() {
         .prints("dashboards/is-the-course-alive.yaml applied")
         .says("1 applied, 1 unchanged");
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
-    lab.machine.run("configure").exits(0).says("1 left as people made them");
-    lab.machine.run("status").exits(0).prints("1 changed by people");
+    lab.machine.run("configure").exits(0).says("1 kept as users changed them");
+    lab.machine.run("status").exits(0).prints("1 changed by users");
     lab.machine.run("dashboards list").exits(0).prints("applied from a file");
     lab.machine
         .run("dashboards apply")
         .exits(0)
-        .says("left alone: dashboard `Is the course alive?` was applied from a file");
+        .says("kept: dashboard `Is the course alive?` was applied from a file");
     assert!(lab.superset.titles("dashboards").contains(&"Theirs".to_string()));
 
     // the file goes on
@@ -100,15 +100,15 @@ fn what_is_exported_can_be_applied_and_only_what_was_changed_is_a_persons() {
         .run("dashboards export --to theirs")
         .exits(0)
         .prints("theirs/dashboards/is-the-course-alive.yaml")
-        .says("left out: dashboard_export/themes/Corporate.yaml, which holds a theme");
+        .says("skipped: dashboard_export/themes/Corporate.yaml: a theme");
     lab.machine.run("dashboards apply --overwrite").exits(0).says("1 applied");
     lab.machine.write("theirs/tags.yaml", "tags: []");
     lab.machine
         .run("dashboards apply theirs")
         .exits(0)
-        .says("left out: tags.yaml, which holds tags")
-        .says("1 applied, 35 unchanged, 0 left alone");
-    lab.machine.run("status").exits(0).prints("1 changed by people");
+        .says("skipped: tags.yaml: tags")
+        .says("1 applied, 35 unchanged, 0 kept or blocked");
+    lab.machine.run("status").exits(0).prints("1 changed by users");
     assert!(lab.superset.titles("dashboards").contains(&"Theirs".to_string()));
 }
 
@@ -118,7 +118,7 @@ fn a_file_that_says_what_ours_says_is_no_change() {
     lab.superset.person_deletes("Learners");
     let folder = file(&lab, "charts/learners.yaml", &[]);
     lab.machine.run(&format!("dashboards apply {folder} --overwrite")).exits(0).says("1 applied");
-    lab.machine.run("status").exits(0).prints("31 charts").never_shows("changed by people");
+    lab.machine.run("status").exits(0).prints("31 charts").never_shows("changed by users");
     assert!(!record(&lab).to_string().contains("person"), "{}", record(&lab));
 }
 
@@ -134,9 +134,9 @@ fn what_a_person_changed_stays_when_this_program_has_a_newer_file() {
     lab.machine
         .run("dashboards list")
         .exits(0)
-        .prints("changed by a person")
-        .prints("deleted by a person");
-    lab.machine.run("install").exits(0).says("2 left as people made them");
+        .prints("changed in Superset")
+        .prints("deleted in Superset");
+    lab.machine.run("install").exits(0).says("2 kept as users changed them");
     let titles = lab.superset.titles("dashboards");
     assert!(
         titles.contains(&"Ours".to_string())
@@ -172,17 +172,17 @@ fn a_data_set_that_a_person_deleted_holds_back_what_is_made_on_it() {
     lab.machine
         .run("install")
         .exits(0)
-        .says("1 left as people made them; held back: chart `Learners` needs dataset `statements`, which is not in Superset");
+        .says("1 kept as users changed them; blocked: chart `Learners` needs dataset `statements`, which is not in Superset");
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
     lab.machine
         .run("status")
         .exits(0)
-        .prints("3 dashboards, 31 charts, 1 changed by people, 1 held back");
+        .prints("3 dashboards, 31 charts, 1 changed by users, 1 blocked");
     lab.machine
         .run("dashboards apply")
         .exits(0)
-        .says("held back: chart `Learners` needs dataset `statements`")
-        .says("0 applied, 34 unchanged, 2 left alone");
+        .says("blocked: chart `Learners` needs dataset `statements`")
+        .says("0 applied, 34 unchanged, 2 kept or blocked");
     // with the data set come all that have to learn its new number
     lab.machine.run("dashboards apply --overwrite").exits(0).says("33 applied");
 }
@@ -196,7 +196,7 @@ fn a_dashboard_of_a_file_whose_chart_is_nowhere_comes_without_it() {
     lab.machine
         .run("dashboards apply mine")
         .exits(0)
-        .says("dashboard `Mine` comes without chart `Lost`, which is not in Superset")
+        .says("dashboard `Mine` was imported without chart `Lost`, which is not in Superset")
         .says("1 applied");
     assert_eq!(lab.superset.charts_of("Mine"), ["Learners"]);
     let lost = json!({"slice_name": "Lost", "uuid": OF_LOST, "dataset_uuid": OF_STATEMENTS, "viz_type": "table", "params": {}});
@@ -206,7 +206,7 @@ fn a_dashboard_of_a_file_whose_chart_is_nowhere_comes_without_it() {
         .run("dashboards apply mine")
         .exits(0)
         .says("1 applied")
-        .never_shows("comes without");
+        .never_shows("was imported without");
     assert_eq!(lab.superset.charts_of("Mine"), ["Learners", "Lost"]);
 }
 
@@ -221,14 +221,14 @@ fn a_newer_chart_waits_for_a_metric_that_the_data_set_of_a_person_lacks() {
     });
     // which nobody asks for: the others are as good as ever
     brought_other_files(&lab, &[OF_LEARNERS, OF_EVENTS]);
-    let why = "chart `Learners` needs metric `learners`, which dataset `statements` as people made it does not have";
+    let why = "chart `Learners` needs metric `learners`, which the changed dataset `statements` in Superset does not have";
     lab.machine
         .run("install")
         .exits(0)
-        .says(&format!("1 left as people made them; held back: {why}"));
+        .says(&format!("1 kept as users changed them; blocked: {why}"));
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
-    lab.machine.run("status").exits(0).prints("31 charts, 1 changed by people, 1 held back");
-    lab.machine.run("dashboards apply").exits(0).says(&format!("held back: {why}"));
+    lab.machine.run("status").exits(0).prints("31 charts, 1 changed by users, 1 blocked");
+    lab.machine.run("dashboards apply").exits(0).says(&format!("blocked: {why}"));
     let broken = lab
         .machine
         .run("dashboards explain learners")
@@ -242,7 +242,7 @@ fn a_newer_chart_waits_for_a_metric_that_the_data_set_of_a_person_lacks() {
         .run("dashboards apply --overwrite")
         .exits(0)
         .prints("charts/learners.yaml applied")
-        .says("2 applied, 34 unchanged, 0 left alone");
+        .says("2 applied, 34 unchanged, 0 kept or blocked");
 }
 
 /// As if these assets had been brought by another version of this program, with other files.
@@ -268,7 +268,7 @@ fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
     lab.machine
         .run(&format!("dashboards apply {folder}"))
         .exits(1)
-        .says("dashboards/is-the-course-alive.yaml has the address `is-the-course-alive` of dashboard `Is the course alive?` (")
+        .says("dashboards/is-the-course-alive.yaml: has the slug `is-the-course-alive` of another dashboard in Superset, `Is the course alive?` (")
         .says("hint: give the file another slug");
     assert_eq!(lab.superset.titles("dashboards"), ours);
 
@@ -277,8 +277,8 @@ fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
     lab.machine
         .run(&format!("dashboards apply {folder} --overwrite"))
         .exits(1)
-        .says("has the table `statements` of dataset `statements` (d4c4bfd1")
-        .says("hint: leave the file out and give its charts the dataset_uuid");
+        .says("has the table `statements` of another dataset in Superset, `statements` (d4c4bfd1")
+        .says("hint: omit the file and set the dataset_uuid of its charts");
     assert_eq!(lab.superset.imports(), imports);
 
     // of what is new no two may have one place either
@@ -291,7 +291,7 @@ fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
     lab.machine
         .run("dashboards apply two")
         .exits(2)
-        .says("dashboards/a.yaml and dashboards/b.yaml both have the address `new`");
+        .says("dashboards/a.yaml, dashboards/b.yaml: both have the slug `new`");
     lab.machine.write("two/b.yaml", new("newer", &COPY.replace('c', "d")));
     lab.machine.run("dashboards apply two").exits(0).says("2 applied");
 }
@@ -329,6 +329,6 @@ fn a_hostile_archive_never_reaches_superset() {
     lab.machine
         .run(&format!("dashboards apply {}", file.display()))
         .exits(2)
-        .says("points out of the archive");
+        .says("is outside the archive");
     assert_eq!(lab.superset.imports(), imports);
 }

@@ -11,10 +11,10 @@ fn a_dry_run_in_an_empty_cluster_tells_what_would_be_made_and_makes_nothing() {
     let ended = lab.machine.run("install --dry-run");
     ended
         .exits(0)
-        .prints("there    preflight.cluster")
-        .prints("make     operator.release        eck-operator --repo https://helm.elastic.co --version 3.5.0")
-        .prints("make     lrs.credentials")
-        .prints("later    datalake.index          after datalake.cluster")
+        .prints("unchanged preflight.cluster")
+        .prints("create    operator.release        eck-operator --repo https://helm.elastic.co --version 3.5.0")
+        .prints("create    lrs.credentials")
+        .prints("later     datalake.index          after datalake.cluster")
         .says("nothing was changed");
     assert_eq!(lab.kubernetes.changes(), Vec::<String>::new());
     assert!(
@@ -31,8 +31,8 @@ fn a_dry_run_over_a_stack_has_nothing_to_do() {
     lab.machine
         .run("install --dry-run")
         .exits(0)
-        .says("Nothing to do")
-        .never_shows("make ")
+        .says("No changes")
+        .never_shows("create ")
         .never_shows("change ");
     assert_eq!(lab.kubernetes.changes(), changes);
 }
@@ -48,10 +48,10 @@ fn an_object_that_somebody_changed_or_removed_is_named() {
     let path = "/api/v1/namespaces/alice/services/lrs-ralph";
     let mut service = lab.kubernetes.object(path).unwrap();
     for (kind, finding) in [
-        ("ClusterIP", "there    lrs.release"),
+        ("ClusterIP", "unchanged lrs.release"),
         (
             "LoadBalancer",
-            "change   lrs.release             service/lrs-ralph .spec.type is LoadBalancer, should be ClusterIP",
+            "change    lrs.release             service/lrs-ralph .spec.type is LoadBalancer, should be ClusterIP",
         ),
     ] {
         service["spec"]["type"] = kind.into();
@@ -76,8 +76,8 @@ fn a_dry_run_names_what_stands_in_the_way_and_is_a_fault() {
     lab.machine
         .run("install --dry-run")
         .exits(3)
-        .prints("blocked  preflight.cluster")
-        .prints("later    namespace               after preflight.cluster");
+        .prints("blocked   preflight.cluster")
+        .prints("later     namespace               after preflight.cluster");
 }
 
 #[test]
@@ -103,9 +103,9 @@ fn what_the_user_may_not_look_at_keeps_nothing_else_from_being_looked_at() {
     lab.machine
         .run("install --dry-run")
         .exits(0)
-        .prints("unknown  preflight.storage")
-        .prints("there    lrs.answers")
-        .says("Nothing to do");
+        .prints("unknown   preflight.storage")
+        .prints("unchanged lrs.answers")
+        .says("No changes");
     lab.machine.run("install").exits(0).says("nothing to change");
 }
 
@@ -113,11 +113,11 @@ fn what_the_user_may_not_look_at_keeps_nothing_else_from_being_looked_at() {
 fn a_plugin_in_a_pod_that_the_user_may_not_look_at_is_not_called_missing() {
     let lab = MockedStack::installed();
     let sentence = lab.hides_pods();
-    lab.machine.run("install --dry-run").exits(0).prints("unknown  lms.installed");
+    lab.machine.run("install --dry-run").exits(0).prints("unknown   lms.installed");
     lab.machine
         .run("configure lms")
         .exits(4)
-        .says("failed   lms.settings")
+        .says("failed    lms.settings")
         .says(sentence)
         .says("hint: ask your cluster administrator for this permission");
 }

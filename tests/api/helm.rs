@@ -144,9 +144,9 @@ fn an_ingress_gives_each_part_a_name_under_the_domain_and_moodle_knows_its_own()
     lab.machine
         .run("install --expose ingress")
         .exits(2)
-        .says("needs the domain")
+        .says("requires `--domain`")
         .says("--domain example.org");
-    lab.machine.run("install --domain la.example.org").exits(2).says("only for `--expose ingress`");
+    lab.machine.run("install --domain la.example.org").exits(2).says("require `--expose ingress`");
     lab.kubernetes.put([json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"}})]);
     lab.moodle.world().site = "https://lms.la.example.org".into();
     lab.machine.run("install --expose ingress --domain la.example.org --ingress-class nginx --tls-secret wild").exits(0);

@@ -78,23 +78,27 @@ fn an_empty_cluster_becomes_a_stack_that_answers() {
 fn a_stack_of_some_components_stays_one_until_all_are_asked_for() {
     let lab = MockedStack::empty();
     lab.machine.run("install --only lrs").exits(0).says(
-        "This stack is without lms, dataviz: `kubectl lastack install -n alice --all` brings them",
+        "Not part of this stack: lms, dataviz; run `kubectl lastack install -n alice --all` to install all",
     );
     lab.helm.lists(json!([{"name": "lrs", "status": "deployed", "chart": "ralph-0.1.0", "app_version": "5.0.1"}]));
     lab.machine.run("install").exits(0).says("nothing to change").never_shows("lms.");
     lab.machine.run("status").exits(0).prints("heartbeat ok").never_shows("moodle");
     lab.machine.run("configure").exits(0).says("Nothing to change");
-    lab.machine.run("install --only dataviz").exits(0).says("This stack is without lms:");
+    lab.machine.run("install --only dataviz").exits(0).says("Not part of this stack: lms;");
     lab.machine.run("install --dry-run").exits(0).prints("dataviz.release").never_shows("lms.");
-    lab.machine.run("install --all").exits(0).says("lms.release").never_shows("is without");
-    lab.machine.run("install --only lrs").exits(0).never_shows("is without");
+    lab.machine
+        .run("install --all")
+        .exits(0)
+        .says("lms.release")
+        .never_shows("Not part of this stack");
+    lab.machine.run("install --only lrs").exits(0).never_shows("Not part of this stack");
     lab.machine.run("install --dry-run").exits(0).prints("lms.release");
     // Moodle needs an account of the LRS, and can be there without it
     MockedStack::empty()
         .machine
         .run("install --only lms")
         .exits(0)
-        .says("This stack is without operator, datalake, lrs, dataviz:")
+        .says("Not part of this stack: operator, datalake, lrs, dataviz;")
         .never_shows("kubectl lastack seed")
         .never_shows("kubectl lastack open dataviz");
 }
@@ -106,7 +110,7 @@ fn what_to_type_next_leads_to_the_cluster_and_as_the_user_that_were_typed() {
     lab.machine
         .run(&format!("install --only lrs {flags} --token typed-token"))
         .exits(0)
-        .says(&format!("`kubectl lastack install {flags} --all` brings them"))
+        .says(&format!("`kubectl lastack install {flags} --all` to install all"))
         .says(&format!("  kubectl lastack seed {flags} "))
         .says(&format!("  kubectl lastack status {flags} "))
         .never_shows("typed-token");
@@ -136,7 +140,7 @@ fn an_operator_that_is_no_statefulset_is_not_installed_a_second_time() {
     lab.machine
         .run("install")
         .exits(0)
-        .says("there    operator.release       ECK 3.4.0 in operators");
+        .says("unchanged operator.release       ECK 3.4.0 in operators");
     assert!(lab.helm.calls_of("upgrade").iter().all(|call| !call.is("elastic-operator")));
 }
 
@@ -239,13 +243,13 @@ fn a_secret_that_somebody_else_makes_in_between_is_kept() {
 fn a_password_that_a_person_chose_is_kept_and_the_accounts_follow_it() {
     let lab = MockedStack::installed();
     let before = secret(&lab, "lrs-ralph");
-    let chosen = base64::engine::general_purpose::STANDARD.encode("chosen by a person");
+    let chosen = base64::engine::general_purpose::STANDARD.encode("chosen by a user");
     let mut object = lab.kubernetes.object(&format!("{SECRETS}/lrs-ralph")).unwrap();
     object["data"]["password"] = json!(chosen);
     lab.kubernetes.put([object]);
-    lab.machine.run("install").exits(0).says("lrs.credentials").never_shows("chosen by a person");
+    lab.machine.run("install").exits(0).says("lrs.credentials").never_shows("chosen by a user");
     let after = secret(&lab, "lrs-ralph");
-    assert_eq!(after["password"], "chosen by a person");
+    assert_eq!(after["password"], "chosen by a user");
     assert_ne!(
         after["auth.json"], before["auth.json"],
         "the accounts file should open with the new password"

@@ -125,7 +125,7 @@ fn each_setting_that_somebody_changed_is_named_and_brought_back() {
     ] {
         lab.moodle.world().settings.insert(name.into(), value.into());
         lab.machine.run("status").exits(3).prints(says);
-        lab.machine.run("configure lms").exits(0).says("ok       lms.settings");
+        lab.machine.run("configure lms").exits(0).says("ok        lms.settings");
         lab.machine.run("configure lms").exits(0).says("Nothing to change");
     }
     lab.moodle.world().stores = vec!["logstore_legacy".into(), "logstore_xapi".into()];
@@ -202,10 +202,10 @@ fn a_hop_that_is_broken_is_a_fault_with_its_reason() {
     );
     lab.moodle.world().failed = vec![row(404, 3, false), row(422, 2, true)];
     lab.machine.run("status").exits(3).prints(
-        "2 refused by the LRS; 3 not delivered: the LRS answered 404: the endpoint is wrong",
+        "2 rejected by the LRS; 3 not delivered: the LRS answered 404: the endpoint is wrong",
     );
     lab.moodle.world().failed = vec![row(10_000, 5, false), row(422, 2, true)];
-    lab.machine.run("status").exits(0).prints("312 events, 0 waiting, 2 refused by the LRS");
+    lab.machine.run("status").exits(0).prints("312 events, 0 waiting, 2 rejected by the LRS");
     lab.moodle.world().free_bytes = 1 << 20;
     lab.machine.run("status").exits(3).prints("the volume with Moodle's files is full");
     lab.moodle.world().free_bytes = 1 << 30;
@@ -254,7 +254,7 @@ fn a_moodle_whose_database_is_only_just_back_is_waited_for_and_not_restarted() {
     ended
         .exits(0)
         .says("Moodle could not run state.php: Error: Database connection failed")
-        .says("ok       lms.installed");
+        .says("ok        lms.installed");
     assert!(!ended.stderr.contains("restarting Moodle"), "{}", ended.stderr);
     lab.moodle.world().complains.1 = u32::MAX;
     lab.machine
@@ -283,7 +283,7 @@ fn a_plugin_for_another_moodle_is_refused_before_anything_is_installed() {
     lab.machine
         .run(&format!("install --plugin {}", other.display()))
         .exits(2)
-        .says("is not a zip archive that can be read");
+        .says("not a readable zip archive");
     lab.machine.run("install --plugin /nowhere.zip").exits(2).says("cannot read /nowhere.zip");
     // nobody names a plugin: the released one, which needs no download for that, and then one that is kept
     lab.machine.write("newer.yaml", "image: {tag: v5.2.0}\n");
@@ -325,7 +325,7 @@ fn a_plugin_is_downloaded_through_redirects_and_bad_moments_and_not_when_it_is_r
         lab.machine.run(&format!("install --only lms --plugin {place}/private?token=hidden"));
     private
         .exits(2)
-        .says("/private is not a zip archive")
+        .says("/private: not a readable zip archive")
         .never_shows("hidden")
         .never_shows("pass%40word");
     let asked = server
@@ -391,7 +391,7 @@ fn a_trace_names_the_hop_at_which_the_event_stopped() {
     trace("401")
         .exits(3)
         .prints("moodle.queue")
-        .prints("stopped: moodle.sent: the LRS answered 401: it does not know the account and said: {\"detail\":\"no\"}")
+        .prints("stopped: moodle.sent: the LRS answered 401: it does not know the account: {\"detail\":\"no\"}")
         .prints("kubectl lastack configure lms");
     trace("0").exits(3).prints("the LRS could not be reached");
     lab.moodle.world().cron = Some(900);
@@ -402,8 +402,8 @@ fn a_trace_names_the_hop_at_which_the_event_stopped() {
     trace("sent")
         .exits(3)
         .prints("stopped: lrs.statement")
-        .prints("the LRS does not give it back yet")
-        .says("left behind: the statement of tool_generator_000001 about http://localhost:8080/course/view.php?id=2 at 2026-03-01T00:00:00Z");
+        .prints("the LRS does not return it yet")
+        .says("not deleted: the statement of tool_generator_000001 about http://localhost:8080/course/view.php?id=2 at 2026-03-01T00:00:00Z");
     trace("401").exits(3).never_shows("left behind");
 }
 
@@ -431,7 +431,7 @@ fn a_trace_follows_the_event_to_the_data_lake_and_takes_it_away_again() {
 fn what_failed_is_listed_by_cause_and_sent_again_only_when_confirmed() {
     let lab = MockedStack::installed();
     let row = |code: u32, events: u64, alone: bool, response: &str| json!({"errortype": code, "alone": alone, "events": events, "oldest": EVENT, "response": response});
-    lab.machine.run("replay").exits(0).says("There is nothing to send again");
+    lab.machine.run("replay").exits(0).says("No events to resend");
     lab.moodle.world().failed = vec![
         row(0, 40, false, ""),
         row(422, 1, true, "sent by itself and refused: bad verb"),
@@ -442,18 +442,18 @@ fn what_failed_is_listed_by_cause_and_sent_again_only_when_confirmed() {
         .exits(0)
         .prints("the LRS could not be reached")
         .prints("never")
-        .prints("not by itself")
-        .says("40 events would be sent again");
-    lab.machine.run("replay").exits(2).says("say `--yes`");
+        .prints("with --refused")
+        .says("40 events would be resent");
+    lab.machine.run("replay").exits(2).says("pass `--yes`");
     assert!(called(&lab, "replay").is_empty());
     lab.moodle.world().replayed =
         json!({"due": 40, "sent": 38, "already": 2, "refused": 0, "never": 0, "stopped": null});
-    lab.machine
-        .run("replay --yes")
-        .exits(0)
-        .says("38 of 40 events sent again, 2 were there already");
+    lab.machine.run("replay --yes").exits(0).says("38 of 40 events resent, 2 already stored");
     lab.moodle.world().replayed = json!({"due": 41, "sent": 3, "already": 0, "refused": 0, "never": 0, "stopped": "the LRS cannot be reached"});
-    lab.machine.run("replay --yes --refused").exits(3).says("stopped: the LRS cannot be reached");
+    lab.machine
+        .run("replay --yes --refused")
+        .exits(3)
+        .says("stopped early: the LRS cannot be reached");
     assert_eq!(called(&lab, "replay").last().unwrap()["refused"], true);
 }
 

@@ -79,7 +79,7 @@ fn no_default_storage_class_is_needed_where_all_volumes_are_there() {
         ("data-dataviz-postgresql-0", of("dataviz")),
     ];
     for (name, labels) in &claims {
-        lab.machine.run("install --dry-run").exits(3).prints("blocked  preflight.storage");
+        lab.machine.run("install --dry-run").exits(3).prints("blocked   preflight.storage");
         lab.kubernetes.put([json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "status": {"phase": "Bound"},
                                    "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels}})]);
     }
@@ -203,7 +203,7 @@ fn a_part_that_the_user_may_not_ask_is_not_waited_for() {
         lab.kubernetes.forbids(Method::GET, &forward, &sentence);
         lab.machine
             .run("install --dry-run")
-            .prints(&format!("unknown  {step:<22}  "))
+            .prints(&format!("unknown   {step:<22}  "))
             .prints(&sentence);
         lab.machine.run("install").exits(4).says(&format!("error: {step}: ")).says(&sentence);
 
@@ -250,7 +250,7 @@ fn an_operator_of_somebody_else_that_is_down() {
         ended
             .exits(1)
             .says("operator.release: release elastic-operator in namespace elastic-system was not made by this tool")
-            .says("hint: ask who made it to bring it up again: helm status elastic-operator -n elastic-system");
+            .says("hint: ask the owner of the release to repair it: helm status elastic-operator -n elastic-system");
         let changes = |verb| {
             lab.helm.calls_of(verb).iter().filter(|call| call.is("elastic-operator")).count()
         };

@@ -158,7 +158,7 @@ fn an_index_that_takes_nothing_is_named_beside_what_the_lrs_says() {
     // not the 500 that Ralph has for it, which is tried again for a minute
     lab.lrs.always(Answer::Json(405, json!({"detail": "no"})));
     let full =
-        "warning: index statements takes no statements, because a disk of the data lake is full";
+        "warning: index statements accepts no statements, because a disk of the data lake is full";
     lab.machine.run("seed --count 10").exits(1).says(full).says("after 0 statements were stored");
 }
 
@@ -198,7 +198,7 @@ fn a_proof_that_cannot_be_made_leaves_the_report_of_what_was_sent() {
             .exits(1)
             .prints("10 of 10 statements accepted: 10 sent")
             .prints("not verified, the data lake could not be asked")
-            .says(&format!("error: cannot verify the statements: Elasticsearch answered {status} to POST /statements/_count: not like this\n"))
+            .says(&format!("error: cannot verify the statements: Elasticsearch responded with {status} to POST /statements/_count: not like this\n"))
             .says("hint: repeat the command to verify them");
         assert_eq!(asked() - before, 1, "{status} is an answer");
     }

@@ -66,7 +66,7 @@ fn runs_that_come_to_nothing_are_a_fault_and_the_next_install_tries_again() {
     let lab = MockedStack::installed();
     standing_still(&lab);
     pod_of_the_last_run(&lab, "curl: (22) The requested URL returned error: 401\n");
-    let why = "how much room the statements take was not measured for 120m: curl: (22) The requested URL returned error: 401; `kubectl lastack install`";
+    let why = "the size of the data lake was not measured for 120m: curl: (22) The requested URL returned error: 401; run `kubectl lastack install`";
     lab.machine.run("status").exits(3).prints("fault: dataviz data: ").prints(why);
     lab.machine.run("dashboards explain index-size").exits(3).prints("was not measured for 120m");
     lab.machine.run("install --dry-run").exits(0).prints(
@@ -83,15 +83,15 @@ fn runs_that_come_to_nothing_are_a_fault_and_the_next_install_tries_again() {
     lab.machine
         .run("install")
         .exits(1)
-        .says("error: dataviz.size: job data-lake-size-now, which measures the data lake, failed: curl: (22) The requested URL returned error: 401")
-        .says("hint: kubectl logs job/data-lake-size-now -n alice");
+        .says("error: dataviz.size: job data-lake-size-now: measuring the data lake failed: curl: (22) The requested URL returned error: 401")
+        .says("hint: run `kubectl logs job/data-lake-size-now -n alice`");
 }
 
 #[test]
 fn a_run_of_the_moment_repairs_what_stood_still() {
     let lab = MockedStack::installed();
     standing_still(&lab);
-    lab.machine.run("install").exits(0).says("ok       dataviz.size");
+    lab.machine.run("install").exits(0).says("ok        dataviz.size");
     let job = lab.kubernetes.object(&format!("{JOBS}/data-lake-size-now")).expect("a run");
     assert_eq!(
         job["metadata"]["ownerReferences"][0]["kind"], "CronJob",
@@ -115,12 +115,12 @@ fn a_role_that_elasticsearch_learns_of_late_is_waited_for() {
     lab.machine
         .run("status")
         .exits(3)
-        .prints("cronjob data-lake-size is not there; `kubectl lastack install` repairs it");
+        .prints("cronjob data-lake-size: missing, so the size of the data lake is not measured");
     lab.machine
         .run("install")
         .exits(0)
         .says("is unauthorized for user [lastack]")
-        .says("ok       dataviz.size");
+        .says("ok        dataviz.size");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn who_may_not_see_it_is_not_told_of_a_fault_and_one_of_others_is_left_alone() {
     lab.machine
         .run("install")
         .exits(1)
-        .says("namespace alice has a CronJob data-lake-size that this tool did not make");
+        .says("namespace alice: CronJob data-lake-size was not created by this tool");
     lab.machine.run("uninstall --yes").exits(0);
     assert_eq!(lab.kubernetes.object(SIZE), Some(theirs));
 }

@@ -34,7 +34,7 @@ fn a_healthy_stack_is_a_table_and_exit_code_0() {
         .prints("8.19.21")
         .prints("0 statements, 31 MB")
         .prints("3 dashboards, 31 charts")
-        .never_shows("of another version")
+        .never_shows("outdated")
         .prints("ECK 3.5.0");
 }
 
@@ -139,7 +139,7 @@ fn a_watch_goes_on_where_a_look_fails() {
     child.kill().expect("the program runs until it is ended");
     let ended =
         lab.machine.ended("status -w -o json", child.wait_with_output().expect("the program ends"));
-    ended.says("warning: the API server answered 503: the server restarts; looking again\n");
+    ended.says("warning: the API server responded with 503: the server restarts; retrying\n");
     assert_eq!(ended.stderr.lines().count(), 1, "the same trouble is said once:\n{ended}");
 }
 
@@ -150,7 +150,7 @@ fn nothing_installed_is_said_and_a_fault() {
         .run("status")
         .exits(3)
         .prints_nothing()
-        .says("There is no stack in namespace alice of context lab")
+        .says("No stack in namespace alice of context lab")
         .says("kubectl lastack install");
     let document = lab.machine.run("status -o json").exits(3).json();
     assert_eq!((&document["installed"], &document["healthy"]), (&false.into(), &false.into()));
@@ -194,12 +194,12 @@ fn an_index_that_takes_nothing_is_a_fault_however_well_all_parts_say_they_are() 
         .prints("heartbeat ok")
         .prints("can store no statements")
         .never_shows("takes statements")
-        .prints("fault: datalake data: 0 statements, 31 MB: index statements takes no statements, because a disk of the data lake is full")
+        .prints("fault: datalake data: 0 statements, 31 MB: index statements accepts no statements, because a disk of the data lake is full")
         .prints("Elasticsearch lifts the block by itself");
     lab.machine
         .run("install")
         .exits(1)
-        .says("datalake.index: index statements takes no statements, because a disk of the data lake is full")
+        .says("datalake.index: index statements accepts no statements, because a disk of the data lake is full")
         .says("hint: make room");
     block("index.blocks.read_only_allow_delete", "false");
     lab.machine.run("status").exits(0).prints("takes statements");
@@ -207,7 +207,7 @@ fn an_index_that_takes_nothing_is_a_fault_however_well_all_parts_say_they_are() 
     lab.machine
         .run("status")
         .exits(3)
-        .prints("because somebody set index.blocks.write")
+        .prints("because index.blocks.write")
         .prints("-X PUT https://localhost:9200/statements/_settings -H 'Content-Type: application/json' -d '{\"index.blocks.write\":null}'");
 }
 

@@ -64,7 +64,7 @@ fn uninstall_asks_and_takes_no_for_an_answer() {
     let mut terminal = typed(&lab, "uninstall", &[]);
     terminal.until("[y/N]").types("n\n");
     assert_eq!(terminal.ends().code(), Some(1), "{}", terminal.screen());
-    assert!(terminal.screen().contains("nothing was removed"), "{}", terminal.screen());
+    assert!(terminal.screen().contains("nothing was deleted"), "{}", terminal.screen());
     assert!(lab.helm.calls_of("uninstall").is_empty());
 }
 
@@ -140,16 +140,12 @@ fn a_trace_that_is_interrupted_takes_event_and_statement_away() {
     let lab = MockedStack::installed();
     lab.moodle.world().fate = "waiting".into();
     let mut terminal = typed(&lab, "trace", &[]);
-    terminal.until("waits for the cron, which sends every minute");
+    terminal.until("waiting for cron, which sends once per minute");
     // it is sent in this moment
     lab.lrs.has(&[statement_of_the_event()]);
     terminal.interrupts();
     assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
-    assert!(
-        terminal.screen().contains("hint: the event is taken away again"),
-        "{}",
-        terminal.screen()
-    );
+    assert!(terminal.screen().contains("hint: the event was deleted"), "{}", terminal.screen());
     assert!(
         lab.moodle
             .world()

@@ -29,8 +29,8 @@ fn everything_of_ours_goes() {
     ended
         .exits(0)
         .prints_nothing()
-        .says("From namespace alice of context lab, this will be removed:")
-        .says("Gone in ");
+        .says("To be deleted from namespace alice of context lab:")
+        .says("Deleted in ");
     assert!(
         lab.helm
             .calls_of("uninstall")
@@ -48,7 +48,7 @@ fn everything_of_ours_goes() {
     lab.machine
         .run("uninstall --yes")
         .exits(0)
-        .says("There is nothing of ours to remove in namespace alice of context lab");
+        .says("Nothing to delete in namespace alice of context lab");
 }
 
 #[test]
@@ -187,8 +187,8 @@ fn what_is_still_there_in_the_end_is_an_error() {
     lab.machine
         .run("uninstall --yes")
         .exits(1)
-        .says("lrs.credentials: secret/lrs-ralph is still there")
-        .never_shows("Gone in");
+        .says("lrs.credentials: not deleted: secret/lrs-ralph")
+        .never_shows("Deleted in");
 }
 
 #[test]
@@ -237,10 +237,10 @@ fn what_no_step_knows_is_named_with_the_command_that_removes_it() {
         lab.machine
             .run("uninstall --yes")
             .exits(1)
-            .says("left of the stack in namespace alice, and known to no resource: configmap/old")
-            .says("else: kubectl delete -n alice configmap/old")
-            .never_shows("Gone in")
-            .never_shows("nothing of ours");
+            .says("namespace alice: objects with the stack's labels remain: configmap/old")
+            .says("run: kubectl delete -n alice configmap/old")
+            .never_shows("Deleted in")
+            .never_shows("Nothing to delete");
     }
 }
 
@@ -251,7 +251,7 @@ fn nobody_to_ask_is_no_yes() {
     lab.machine
         .run("uninstall")
         .exits(2)
-        .says("error: stdin is not a terminal; nothing was removed")
+        .says("error: stdin is not a terminal; nothing was deleted")
         .says("hint: pass `--yes`");
     assert_eq!(lab.kubernetes.changes(), changes);
 }
@@ -265,7 +265,7 @@ fn somebody_who_may_not_look_beyond_the_namespace_can_take_the_stack_away() {
         .run("uninstall --yes")
         .exits(0)
         .says("cannot get resource \"namespaces\"")
-        .says("Gone in ");
+        .says("Deleted in ");
     assert_eq!(lab.kubernetes.object(DATA_LAKE), None);
 }
 
@@ -292,10 +292,7 @@ fn the_operator_stays_for_whatever_it_looks_after_and_we_did_not_make() {
         lab.helm.has_release_of_ours("elastic-operator", "deployed", "Install complete");
         let theirs = json!({"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}});
         lab.kubernetes.put(crate::support::stack::operator()).put([theirs]);
-        lab.machine
-            .run("uninstall --yes --operator")
-            .exits(0)
-            .says("There is nothing of ours to remove");
+        lab.machine.run("uninstall --yes --operator").exits(0).says("Nothing to delete");
         assert_eq!(
             lab.helm.calls_of("uninstall").len(),
             0,
@@ -310,7 +307,7 @@ fn things_of_others_are_left_alone() {
     let theirs = json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch", "metadata": {"name": "data-lake", "namespace": "alice"}});
     lab.kubernetes.put(crate::support::stack::operator()).put([theirs]);
     lab.helm.has_release("lrs", "deployed", "Install complete");
-    lab.machine.run("uninstall --yes").exits(0).says("There is nothing of ours to remove");
+    lab.machine.run("uninstall --yes").exits(0).says("Nothing to delete");
     assert_eq!(lab.kubernetes.changes(), Vec::<String>::new());
     assert_eq!(lab.helm.calls_of("uninstall").len(), 0);
 }
@@ -330,7 +327,7 @@ fn a_moodle_that_others_made_of_the_same_chart_keeps_its_data_and_its_namespace(
         .run("uninstall --yes --timeout 5s")
         .exits(0)
         .says("release/lms: not made by this tool")
-        .says("Gone in ");
+        .says("Deleted in ");
     assert!(lab.kubernetes.object(claim).is_some(), "its courses are not ours to delete");
 }
 
@@ -343,13 +340,16 @@ fn settings_of_a_newer_program_are_named_and_lock_nobody_out_but_install() {
         .expect("the settings");
     map["data"]["lastack.yaml"] = json!("profile: laptop\ncolour: sky\n");
     lab.kubernetes.put([map]);
-    let warning = "warning: ConfigMap lastack-settings of namespace alice has settings that this version of kubectl-lastack does not know: colour\n";
+    let warning = "warning: ConfigMap lastack-settings in namespace alice: unknown settings, ignored by this version of kubectl-lastack: colour\n";
     lab.machine.run("status").exits(0).says(warning).prints("heartbeat ok");
     lab.machine.run("creds lrs").exits(0).says(warning);
     for verb in ["install", "configure --send-names"] {
         let ended = lab.machine.run(verb);
-        ended.exits(1).says("ConfigMap lastack-settings does not hold settings of this version of kubectl-lastack").says("colour");
+        ended
+            .exits(1)
+            .says("ConfigMap lastack-settings: not settings of this version of kubectl-lastack")
+            .says("colour");
         ended.says("kubectl edit configmap lastack-settings -n alice");
     }
-    lab.machine.run("uninstall --yes").exits(0).says(warning).says("Gone in");
+    lab.machine.run("uninstall --yes").exits(0).says(warning).says("Deleted in");
 }

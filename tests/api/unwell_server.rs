@@ -41,9 +41,9 @@ fn each_verb(answer: &Answer, flags: &str, check: impl Fn(&Ended)) {
 #[test]
 fn credentials_that_are_not_accepted() {
     each_verb(&failure(401, "Unauthorized", "Unauthorized"), "", |ended| {
-        ended.exits(4).says(
-            "error: the API server does not accept the credentials of this kubeconfig user\n",
-        );
+        ended
+            .exits(4)
+            .says("error: the API server rejected the credentials of this kubeconfig user\n");
     });
 }
 
@@ -64,14 +64,14 @@ fn an_overloaded_server_is_not_asked_for_ever() {
 #[test]
 fn a_proxy_that_answers_in_its_own_words() {
     each_verb(&Answer::text(502, "<html>Bad Gateway</html>"), "", |ended| {
-        ended.exits(1).says("error: the API server answered 502: <html>Bad Gateway</html>\n");
+        ended.exits(1).says("error: the API server responded with 502: <html>Bad Gateway</html>\n");
     });
 }
 
 #[test]
 fn garbage_instead_of_json() {
     each_verb(&Answer::text(200, "this is not Kubernetes"), "", |ended| {
-        ended.exits(1).says("error: an answer of the API server could not be read: ");
+        ended.exits(1).says("error: cannot parse a response of the API server: ");
     });
 }
 

@@ -256,8 +256,8 @@ fn steps_that_need_a_failed_one_are_skipped_and_the_others_finished() {
     lab.machine
         .run("install")
         .exits(1)
-        .says("skipped  datalake.index         needs datalake.cluster")
-        .says("ok       lrs.credentials");
+        .says("skipped   datalake.index         needs datalake.cluster")
+        .says("ok        lrs.credentials");
 }
 
 #[test]
@@ -266,8 +266,8 @@ fn superset_starts_without_waiting_for_the_data_lake() {
     lab.machine
         .run("install")
         .exits(1)
-        .says("ok       dataviz.release")
-        .says("skipped  dataviz.database       needs datalake.index")
+        .says("ok        dataviz.release")
+        .says("skipped   dataviz.database       needs datalake.index")
         .says("error: datalake.cluster");
 }
 
@@ -293,9 +293,9 @@ fn a_new_authority_is_waited_for_until_the_data_lake_has_a_certificate_of_it() {
     lab.machine
         .run("install")
         .exits(0)
-        .says("working  datalake.cluster       Elasticsearch has no certificate of the new authority yet")
-        .says("ok       datalake.cluster")
-        .says("there    datalake.index");
+        .says("working   datalake.cluster       Elasticsearch has no certificate of the new authority yet")
+        .says("ok        datalake.cluster")
+        .says("unchanged datalake.index");
 }
 
 /// As after a restart of its node: the operator tells of it what it saw before.
@@ -318,10 +318,10 @@ fn a_data_lake_that_comes_back_is_waited_for() {
     lab.machine
         .run("install")
         .exits(0)
-        .says("working  datalake.cluster")
+        .says("working   datalake.cluster")
         .says("service data-lake-es-http has no ready pod")
-        .says("ok       datalake.cluster")
-        .says("there    datalake.index");
+        .says("ok        datalake.cluster")
+        .says("unchanged datalake.index");
 }
 
 #[test]
@@ -332,7 +332,7 @@ fn certificates_that_the_operator_does_not_make_are_named_at_the_deadline() {
         .exits(124)
         .says("error: datalake.resource: the certificate authority of elasticsearch data-lake is not ready after ")
         .says("the operator has not made its certificates yet")
-        .says("skipped  dataviz.release        needs datalake.resource");
+        .says("skipped   dataviz.release        needs datalake.resource");
 }
 
 #[test]
@@ -341,11 +341,11 @@ fn without_waiting_what_can_be_applied_is_applied() {
     lab.machine
         .run("install --no-wait")
         .exits(0)
-        .says("ok       datalake.resource")
-        .says("started  datalake.cluster")
-        .says("later    datalake.index")
-        .says("Started; not waited for: ")
-        .says("kubectl lastack install -n alice   finish it");
+        .says("ok        datalake.resource")
+        .says("started   datalake.cluster")
+        .says("later     datalake.index")
+        .says("Started; not ready yet: ")
+        .says("kubectl lastack install -n alice   complete the install");
     assert!(lab.kubernetes.changes().contains(&format!("PATCH {DATA_LAKE}")));
 }
 
@@ -407,7 +407,7 @@ fn a_server_that_is_busy_for_a_moment_does_not_end_a_wait() {
             std::mem::take(&mut is_first).then(|| failure(code, reason, "try again later"))
         });
         let ended = lab.machine.run("install --only lrs --image-registry registry.example.org");
-        ended.exits(0).says("try again later").says("ok       lrs.release");
+        ended.exits(0).says("try again later").says("ok        lrs.release");
         assert_eq!(lab.helm.calls_of("rollback").len(), 0, "{ended}");
     }
 }
@@ -432,7 +432,7 @@ fn an_upgrade_that_can_no_longer_be_seen_is_left_and_not_rolled_back() {
         .run("install --only lrs --image-registry registry.example.org")
         .exits(4)
         .says("lrs.release: release lrs is upgraded and left so; whether it works could not be seen: deployment lrs-ralph")
-        .says("does not accept the credentials");
+        .says("rejected the credentials");
     assert_eq!(lab.helm.calls_of("rollback").len(), 0);
 }
 
@@ -446,7 +446,7 @@ fn a_database_of_which_only_the_pod_before_is_ready_is_not_ready() {
     set["status"].as_object_mut().expect("a status").remove("updatedReplicas");
     lab.kubernetes.put([set]);
     let why = "statefulset lms-postgresql has 1 of 1 pods ready, 0 of the newest template";
-    lab.machine.run("install --dry-run").exits(0).prints("change   lms.release").prints(why);
+    lab.machine.run("install --dry-run").exits(0).prints("change    lms.release").prints(why);
     lab.machine.run("install --timeout 1s").exits(124).says(why);
 }
 

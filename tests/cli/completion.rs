@@ -38,7 +38,7 @@ fn kubectl_completes_after_it() {
     completed(&machine, &[""])
         .exits(0)
         .says_nothing()
-        .prints("install\tBring the stack")
+        .prints("install\tInstall the stack")
         .prints("\n:4\n")
         .never_shows("__complete");
     let after = |words: &[&str]| completed(&machine, words).stdout;
@@ -53,21 +53,21 @@ fn a_second_time_changes_nothing_and_an_older_one_is_brought_up_to_date() {
     let file = machine.path("bin/kubectl_complete-lastack");
     machine.run("completion install").exits(0);
     let script = fs::read_to_string(&file).unwrap();
-    machine.run("completion install").exits(0).says("is there already");
+    machine.run("completion install").exits(0).says("unchanged");
     fs::write(&file, script.replace("exec", "command")).unwrap();
     machine.run("completion install").exits(0).says("written");
     assert_eq!(fs::read_to_string(&file).unwrap(), script);
 }
 
 #[test]
-fn a_file_of_somebody_else_stays() {
+fn completion_install_keeps_a_foreign_file() {
     let machine = machine();
     let file = machine.write("bin/kubectl_complete-lastack", "#!/bin/sh\necho mine\n");
     machine
         .run("completion install")
         .exits(1)
         .says("was not written by this tool")
-        .says("hint: remove it");
+        .says("hint: delete the file");
     assert_eq!(fs::read_to_string(file).unwrap(), "#!/bin/sh\necho mine\n");
 }
 
@@ -77,16 +77,16 @@ fn a_directory_that_is_not_on_path_or_not_there_is_said() {
     machine
         .run("completion install --dir home")
         .exits(0)
-        .says("warning: home is not on PATH, where kubectl looks for it");
+        .says("warning: home is not on PATH, so kubectl cannot find the program");
     machine.run("completion install --dir bin").exits(0).never_shows("warning");
     machine
         .run("completion install --dir absent")
         .exits(1)
         .says("cannot write absent/kubectl_complete-lastack")
-        .says("hint: name a directory of PATH");
+        .says("hint: choose a directory on PATH");
     Machine::new()
         .run("completion install")
         .exits(1)
         .says("kubectl-lastack is not on PATH")
-        .says("hint: put it there");
+        .says("hint: add it to PATH");
 }

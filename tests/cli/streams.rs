@@ -68,5 +68,5 @@ fn ctrl_c_ends_a_hanging_request_at_once() {
         .exits(130)
         .prints_nothing()
         .says("error: interrupted")
-        .says("hint: nothing is undone; the same command goes on where this one stopped");
+        .says("hint: run the command again to continue; nothing was rolled back");
 }

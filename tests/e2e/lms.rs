@@ -54,7 +54,7 @@ fn when_it_says(line: &str, what: &str, then: impl Fn()) -> Ended {
 
 /// Follows an event, and tells Moodle's cron that its task is due when only that is waited for, so that nobody waits for the full minute.
 pub fn trace(flags: &str) -> Ended {
-    when_it_says(&format!("trace {flags}"), "waits for the cron, which sends every minute", is_due)
+    when_it_says(&format!("trace {flags}"), "waiting for cron, which sends once per minute", is_due)
 }
 
 /// Lets the cron, which looks every second, run the task that sends.
@@ -218,7 +218,7 @@ fn a_wrong_password_stops_the_event_at_the_lrs_and_nothing_is_lost_by_it() {
         .shows("3 not delivered: the LRS answered 401")
         .shows("logstore_xapi/password is another");
     stack().lastack("configure lms").good();
-    stack().lastack("replay --yes").good().shows("3 of 3 events sent again");
+    stack().lastack("replay --yes").good().shows("3 of 3 events resent");
     is_well();
     each_once("lastack-S", began, 3);
 }
@@ -249,17 +249,14 @@ fn an_lrs_that_was_away_gets_every_event_and_none_twice() {
     let began = views("lastack-S", 20);
     emit();
     stack().lastack("status").exits(3).shows("20 not delivered: the LRS could not be reached");
-    stack().lastack("replay --yes").exits(3).shows("stopped: the LRS cannot be reached");
+    stack().lastack("replay --yes").exits(3).shows("stopped early: the LRS cannot be reached");
     stack().kubectl("scale deployment lrs-ralph --replicas=1");
     stack().kubectl("rollout status deployment/lrs-ralph --timeout=120s");
     // its Service leads to the new pod a moment after that is ready
     let is_reached = "echo @fsockopen('lrs-ralph', 80) ? 'yes' : 'no';";
     eventually("Moodle reaches the LRS", || php(is_reached) == "yes");
-    stack().lastack("replay --dry-run").good().shows("20 events would be sent again");
-    stack()
-        .lastack("replay --yes")
-        .good()
-        .shows("20 of 20 events sent again, 0 were there already");
+    stack().lastack("replay --dry-run").good().shows("20 events would be resent");
+    stack().lastack("replay --yes").good().shows("20 of 20 events resent, 0 already stored");
     each_once("lastack-S", began, 20);
 
     // the LRS stored them, and its answer was lost
@@ -269,10 +266,7 @@ fn an_lrs_that_was_away_gets_every_event_and_none_twice() {
              $DB->insert_record('logstore_xapi_failed_log', $row);
          }}"
     ));
-    stack()
-        .lastack("replay --yes")
-        .good()
-        .shows("0 of 20 events sent again, 20 were there already");
+    stack().lastack("replay --yes").good().shows("0 of 20 events resent, 20 already stored");
     each_once("lastack-S", began, 20);
     is_well();
 }
@@ -313,13 +307,13 @@ fn one_statement_that_the_lrs_refuses_does_not_keep_the_others_out() {
     stack()
         .lastack("replay --yes")
         .exits(3)
-        .shows("3 of 4 events sent again")
-        .shows("1 are refused by the LRS even by themselves");
+        .shows("3 of 4 events resent")
+        .shows("1 rejected by the LRS even when sent alone");
     each_once("lastack-S", began, 3);
-    stack().lastack("status").good().shows("1 refused by the LRS");
-    stack().lastack("replay").good().shows("not by itself").shows("There is nothing to send again");
+    stack().lastack("status").good().shows("1 rejected by the LRS");
+    stack().lastack("replay").good().shows("with --refused").shows("No events to resend");
     rename("'Refused no longer'");
-    stack().lastack("replay --yes --refused").good().shows("1 of 1 events sent again");
+    stack().lastack("replay --yes --refused").good().shows("1 of 1 events resent");
     each_once(&course, began, 1);
 }
 
@@ -340,7 +334,7 @@ fn a_cron_that_stands_still_is_named() {
     };
     when_it_says("install", "Moodle's cron sent last 15m ago", comes_back)
         .good()
-        .shows("ok       lms.cron");
+        .shows("ok        lms.cron");
     is_well();
 }
 

@@ -158,6 +158,6 @@ fn an_interrupted_install_says_so_and_the_next_one_works() {
 
 #[test]
 fn what_was_installed_only_in_part_goes_and_leaves_its_room_to_others() {
-    lrs().lastack("uninstall --yes").good().shows("Gone in");
+    lrs().lastack("uninstall --yes").good().shows("Deleted in");
     lrs().run("kubectl", &["get", "namespace", lrs().namespace], "").exits(1).shows("NotFound");
 }

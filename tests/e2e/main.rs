@@ -42,7 +42,7 @@ static STACK: LazyLock<Cluster> = LazyLock::new(|| {
     let installed = stack.lastack(&format!("install {expose}")).good();
     installed.shows("Ready");
     if is_new {
-        installed.shows("ok       operator.release");
+        installed.shows("ok        operator.release");
     }
     stack
 });

@@ -77,7 +77,7 @@ fn a_plugin_that_is_gone_is_put_back_from_the_cluster() {
     in_moodle(moodle(), "rm -rf admin/tool/log/store/xapi").good();
     moodle().lastack("status").exits(3).shows("the plugin that sends events is not installed");
     moodle().lastack("configure lms").exits(1).shows("`kubectl lastack install` puts it there");
-    moodle().lastack("install").good().shows("ok       lms.installed");
+    moodle().lastack("install").good().shows("ok        lms.installed");
     is_well();
     moodle().lastack("install").good().shows("nothing to change");
 }

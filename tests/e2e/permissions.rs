@@ -60,14 +60,14 @@ fn a_user_who_may_look_at_a_namespace_sees_its_status() {
 fn a_user_of_one_namespace_can_install_repair_and_seed_there() {
     let user = account_with("install", stack());
     stack().kubectl("delete service/lrs-ralph cronjob/data-lake-size");
-    stack().lastack(&format!("install {user}")).good().shows("ok       dataviz.size");
+    stack().lastack(&format!("install {user}")).good().shows("ok        dataviz.size");
     stack().lastack(&format!("seed --count 1000 {user}")).good();
     stack().lastack(&format!("status {user}")).good();
     for verb in ["configure", "dashboards apply"] {
         stack().lastack(&format!("{verb} {user}")).good();
     }
     let planned = stack().lastack(&format!("install --dry-run {user}")).good();
-    planned.shows("Nothing to do").prints("unknown  preflight.storage");
+    planned.shows("No changes").prints("unknown   preflight.storage");
     stack().lastack(&format!("uninstall --dry-run {user}")).good().shows("release/lrs");
 }
 
@@ -80,8 +80,8 @@ fn a_user_of_one_namespace_can_make_the_first_stack_there_and_take_it_away() {
     let user = account_with("install", &lab);
     lab.lastack(&format!("install --only lms --no-wait {user}"))
         .good()
-        .shows("started  lms.release");
-    lab.lastack(&format!("uninstall --yes {user}")).good().shows("Gone in");
+        .shows("started   lms.release");
+    lab.lastack(&format!("uninstall --yes {user}")).good().shows("Deleted in");
     assert_eq!(
         lab.kubectl("get deployments,statefulsets,services,persistentvolumeclaims -o name"),
         "",

@@ -41,7 +41,7 @@ fn second() -> Cluster {
         BEGINNING.join(","),
         small(&lab, &BEGINNING)
     );
-    lab.lastack(&install).good().shows("there    operator.release").shows("ok       namespace");
+    lab.lastack(&install).good().shows("unchanged operator.release").shows("ok        namespace");
     lab
 }
 
@@ -94,11 +94,11 @@ fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
     lab.lastack("uninstall --yes")
         .good()
         .shows("persistentvolumeclaim/elasticsearch-data-data-lake-es-default-0")
-        .shows("Gone in");
+        .shows("Deleted in");
     lab.run("kubectl", &["get", "namespace", lab.namespace], "").exits(1).shows("NotFound");
     office.keeps_what_superset_stored();
-    lab.lastack("status").exits(3).shows("There is no stack");
-    lab.lastack("uninstall --yes").good().shows("nothing of ours");
+    lab.lastack("status").exits(3).shows("No stack");
+    lab.lastack("uninstall --yes").good().shows("Nothing to delete");
     // the other stack's, whose tests go on meanwhile
     lab.run(
         "kubectl",
@@ -173,7 +173,7 @@ fn background_workers_do_their_part(lab: &Cluster, office: &Office) {
     let ready = lab.kubectl("get deployments -l app.kubernetes.io/instance=dataviz -o jsonpath={.items[*].status.readyReplicas}");
     assert_eq!(ready, "2 1 1 1", "web, beat, worker and Valkey run when install says ready");
 
-    lab.lastack("dashboards check --fail-on-error").good().shows("31 of 31 charts are good");
+    lab.lastack("dashboards check --fail-on-error").good().shows("31 of 31 charts passed");
     // in turns by either pod of the web server, each of which has processes of its own
     let script = r#"dataset=$(get "dataset/?q=(filters:!((col:table_name,opr:eq,value:statements)))" | pick "['result'][0]['id']")
         query='{"datasource":{"id":'$dataset',"type":"table"},"queries":[{"columns":[],"metrics":["learners"]}]}'
@@ -194,7 +194,7 @@ fn background_workers_do_their_part(lab: &Cluster, office: &Office) {
             .stdout
             .contains("cannot pull valkey/valkey:gone: not found in the registry")
     });
-    lab.lastack("dashboards check learners --fail-on-error").good().shows("1 of 1 charts are good");
-    lab.lastack(INSTALL).good().shows("ok       dataviz.release");
+    lab.lastack("dashboards check learners --fail-on-error").good().shows("1 of 1 charts passed");
+    lab.lastack(INSTALL).good().shows("ok        dataviz.release");
     lab.lastack("status").good();
 }

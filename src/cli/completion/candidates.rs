@@ -1,36 +1,38 @@
-//! What an unfinished command line can go on with, told as cobra's `__complete` tells it, which kubectl and helm read: a
-//! candidate a line, after a tab what it is, and in the last line what the shell may offer beside them.
+//! Completion candidates for an unfinished command line, in the format of cobra's `__complete`, which kubectl and helm
+//! read: one candidate per line, its description after a tab, and a directive such as `:4` in the last line.
+//!
+//! The directives are cobra's `ShellCompDirective` bits (`completions.go` of spf13/cobra).
 
 use clap::{Arg, Command, ValueHint};
 
-/// cobra's ShellCompDirectiveDefault: the names of files.
+/// cobra's `ShellCompDirectiveDefault`: the shell also offers file names.
 const FILES: &str = ":0\n";
-/// cobra's ShellCompDirectiveNoFileComp.
+/// cobra's `ShellCompDirectiveNoFileComp`: the shell offers no file names.
 const NOTHING_ELSE: &str = ":4\n";
 
-/// The last word is the one to complete, and may be empty.
+/// Completes the last of `words`, which may be empty.
 pub fn complete(mut program: Command, words: &[String]) -> String {
     program.build();
     let mut line = Line { command: &program, values: 0, flag: None, has_flags: true };
     let (unfinished, words) =
         words.split_last().map_or(("", words), |(last, words)| (last.as_str(), words));
-    words.iter().for_each(|word| line.take(word));
+    words.iter().for_each(|word| line.push(word));
     line.candidates(unfinished)
 }
 
-/// What the finished words came to.
+/// The state of the command line after its finished words.
 struct Line<'a> {
     command: &'a Command,
-    /// How many values the command got that belong to no flag.
+    /// The number of positional values so far.
     values: usize,
-    /// A flag whose value is the next word.
+    /// The flag whose value is the next word.
     flag: Option<&'a Arg>,
     /// False after `--`.
     has_flags: bool,
 }
 
 impl<'a> Line<'a> {
-    fn take(&mut self, word: &str) {
+    fn push(&mut self, word: &str) {
         if self.flag.take().is_some() {
             return;
         }
@@ -42,12 +44,12 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// A lone `-` is standard input.
+    /// A lone `-` means standard input and is not a flag.
     fn is_flag(&self, word: &str) -> bool {
         self.has_flags && word.starts_with('-') && word != "-"
     }
 
-    /// The flag of this word that takes the next one as its value: the last one of several letters.
+    /// The flag in this word that takes the next word as its value. In a group of short flags, only the last can.
     fn expecting(&self, word: &str) -> Option<&'a Arg> {
         let takes_value = |arg: &&Arg| arg.get_action().takes_values();
         if let Some(name) = word.strip_prefix("--") {
@@ -73,7 +75,7 @@ impl<'a> Line<'a> {
         }
         if self.is_flag(unfinished) || self.has_flags && unfinished == "-" {
             return match unfinished.trim_start_matches('-').split_once('=') {
-                // the shell keeps the flag
+                // the shell keeps the part before `=`
                 Some((name, value)) => {
                     self.named(name).map_or(NOTHING_ELSE.into(), |flag| values(flag, value))
                 }
@@ -109,7 +111,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Of several values with a delimiter the last one is completed.
+/// Completes the last of several values that a delimiter separates.
 fn values(arg: &Arg, unfinished: &str) -> String {
     let start = arg
         .get_value_delimiter()
@@ -145,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    /// The candidates after these words, without what they are, and the directive.
+    /// The candidates without their descriptions, and the directive.
     fn after(line: &str) -> (Vec<String>, String) {
         let words: Vec<String> = line.split(' ').map(Into::into).collect();
         let text = complete(Cli::command(), &words);
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_typed_yet_offers_every_verb_and_no_flag() {
+    fn empty_line_offers_every_verb_and_no_flag() {
         let (verbs, directive) = after("");
         assert_eq!(complete(Cli::command(), &[]), complete(Cli::command(), &[String::new()]));
         let all: Vec<String> =
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verb_that_was_begun_is_completed_and_explained() {
+    fn unfinished_verb_is_completed_with_its_description() {
         offers("sta", &["status", "statements"], ":4");
         assert!(complete(Cli::command(), &["sta".into()]).starts_with("status\tShow"));
         offers("-n alice sta", &["status", "statements"], ":4");
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_come_once_a_dash_is_typed() {
+    fn flags_are_offered_after_a_dash() {
         offers("install --pro", &["--profile"], ":4");
         offers("install --cont", &["--context"], ":4");
         let (flags, _) = after("status -");
@@ -196,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_offers_its_values() {
+    fn flag_offers_its_values() {
         let profiles = ["laptop", "classroom", "production"];
         offers("install --profile ", &profiles, ":4");
         offers("install --profile=", &profiles, ":4");
@@ -209,13 +211,13 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_also_the_name_of_a_verb_is_a_value() {
+    fn flag_value_named_like_a_verb_is_a_value() {
         offers("-n status cre", &["creds"], ":4");
         offers("--namespace=status cre", &["creds"], ":4");
     }
 
     #[test]
-    fn a_verb_offers_what_it_takes_and_then_no_more() {
+    fn verb_offers_its_positional_values_and_then_no_more() {
         offers("open ", &["lms", "lrs", "dataviz"], ":4");
         offers("open lrs ", &[], ":4");
         offers("configure lrs data", &["datalake", "dataviz"], ":4");
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn after_two_dashes_there_are_values_only() {
+    fn double_dash_leaves_only_values() {
         offers("creds -- l", &["lrs", "lms"], ":4");
         offers("creds -- -", &[], ":4");
         offers("install -- ", &[], ":4");

@@ -11,7 +11,7 @@ use crate::output::printer;
 
 use super::Outcome;
 
-/// The program that kubectl runs with the words that were typed after `kubectl lastack`.
+/// The program that kubectl runs with the words typed after `kubectl lastack`.
 const NAME: &str =
     if cfg!(windows) { "kubectl_complete-lastack.cmd" } else { "kubectl_complete-lastack" };
 const SCRIPT: &str = if cfg!(windows) {
@@ -19,15 +19,17 @@ const SCRIPT: &str = if cfg!(windows) {
 } else {
     "#!/bin/sh\n# written by kubectl lastack completion install\nexec kubectl-lastack __complete \"$@\"\n"
 };
-/// What every version of the script has.
+/// A line that every version of the script contains.
 const MARK: &str = "written by kubectl lastack completion install";
 
-/// Write the small program that kubectl asks how to complete `kubectl lastack`
+/// Install shell completion for `kubectl lastack`
 ///
-/// It stands beside this program, on PATH. Safe to repeat.
+/// Writes the program `kubectl_complete-lastack` to the directory of this program. Running it again is safe.
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!(offline "  kubectl lastack completion install
+  kubectl lastack completion install --dir ~/.local/bin"))]
 pub struct InstallArgs {
-    /// Another directory of PATH to write it into
+    /// Directory on PATH to write to, instead of the directory of this program
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -39,13 +41,13 @@ pub fn run(args: &InstallArgs) -> Result<Outcome> {
     };
     let file = directory.join(NAME);
     let done = match fs::read(&file) {
-        Ok(there) if there == SCRIPT.as_bytes() => "is there already",
-        Ok(there) if !String::from_utf8_lossy(&there).contains(MARK) => {
+        Ok(live) if live == SCRIPT.as_bytes() => "unchanged",
+        Ok(live) if !String::from_utf8_lossy(&live).contains(MARK) => {
             return Err(Failure::failed(format!(
                 "{} was not written by this tool",
                 file.display()
             ))
-            .hint("remove it, or name another directory of PATH with `--dir`")
+            .hint("delete the file, or choose another directory on PATH with `--dir`")
             .into());
         }
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -55,26 +57,26 @@ pub fn run(args: &InstallArgs) -> Result<Outcome> {
     };
     write(&file).map_err(|error| {
         Failure::failed(format!("cannot write {}: {error}", file.display()))
-            .hint("name a directory of PATH that is yours with `--dir`")
+            .hint("choose a directory on PATH that you can write to with `--dir`")
     })?;
     printer::note(&format!("{} {done}", file.display()));
     if !is_on_path(&directory) {
         printer::warning(&format!(
-            "{} is not on PATH, where kubectl looks for it",
+            "{} is not on PATH, so kubectl cannot find the program",
             directory.display()
         ));
     }
     printer::note(
-        "`kubectl lastack <TAB>` works wherever kubectl itself is completed, in bash after: source <(kubectl completion bash)",
+        "Completion works in every shell that completes kubectl; in bash, run: source <(kubectl completion bash)",
     );
     Ok(Outcome::Good)
 }
 
-/// Where kubectl finds this program: what krew puts on PATH is a link to it.
+/// The directory on PATH in which kubectl finds this program. krew puts a symbolic link there.
 fn beside_this_program() -> Result<PathBuf> {
     let program = which::which("kubectl-lastack").map_err(|_| {
         Failure::failed("kubectl-lastack is not on PATH, so kubectl does not find it")
-            .hint("put it there, or name a directory with `--dir`")
+            .hint("add it to PATH, or choose a directory with `--dir`")
     })?;
     Ok(program.parent().unwrap_or(Path::new(".")).to_path_buf())
 }
@@ -90,6 +92,6 @@ fn is_on_path(directory: &Path) -> bool {
     let real = |path: &Path| fs::canonicalize(path).ok();
     env::var_os("PATH").is_some_and(|path| {
         env::split_paths(&path)
-            .any(|place| real(&place).is_some_and(|place| Some(place) == real(directory)))
+            .any(|entry| real(&entry).is_some_and(|entry| Some(entry) == real(directory)))
     })
 }

@@ -1,3 +1,5 @@
+//! `completion`: scripts for shells, and the program that kubectl and helm run for candidates.
+
 pub mod candidates;
 mod install;
 
@@ -9,11 +11,18 @@ use crate::output::printer;
 
 use super::Outcome;
 
-/// Complete what is typed: `install` for `kubectl lastack`, else a script for `kubectl-lastack`; never contacts a cluster
+/// Print a completion script for a shell, or install completion for `kubectl lastack`
+///
+/// The script completes `kubectl-lastack`. Use `completion install` for `kubectl lastack`. Never contacts a cluster.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_long_help = after_help!(offline "  kubectl lastack completion install
+  kubectl lastack completion zsh > ~/.zfunc/_kubectl-lastack")
+)]
 pub struct CompletionArgs {
-    /// Shell to print a script for
+    /// Shell of the script
     #[arg(value_enum, required = true)]
     shell: Option<Shell>,
     #[command(subcommand)]
@@ -25,7 +34,7 @@ enum Command {
     Install(install::InstallArgs),
 }
 
-/// Prints what a shell needs to complete `program`, or writes it for kubectl.
+/// Prints a completion script for `program`, or installs completion for kubectl.
 pub fn run(args: &CompletionArgs, program: clap::Command) -> Result<Outcome> {
     if let Some(Command::Install(args)) = &args.command {
         return install::run(args);

@@ -12,16 +12,19 @@ use crate::components::dataviz::dashboards::sync;
 use crate::error::Failure;
 use crate::output::printer;
 
-/// Bring dashboards, charts and data sets from files into Superset
+/// Apply dashboards, charts and datasets from files to Superset
 ///
-/// Without a path: the dashboards of this program. Assets are known by their uuid, so the same file can be applied again
-/// and again. What a person changed or deleted in Superset stays as it is unless `--overwrite` says otherwise. All of
-/// it arrives, or nothing.
+/// Without a path, applies the dashboards of this program. Assets are identified by UUID, so applying a file again is
+/// safe. Changes and deletions that users made in Superset are kept unless you pass `--overwrite`. The import is one
+/// transaction.
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack dashboards apply
+  kubectl lastack dashboards apply dashboards/
+  kubectl lastack dashboards apply export.zip --overwrite"))]
 pub struct ApplyArgs {
-    /// A folder, a zip archive that Superset exported, or one YAML file
+    /// Directory, zip archive exported by Superset, or YAML file
     path: Option<PathBuf>,
-    /// Also what a person changed or deleted since it was last applied
+    /// Replace assets that users changed, and restore those that users deleted
     #[arg(long)]
     overwrite: bool,
 }
@@ -34,23 +37,23 @@ pub async fn run(flags: &KubeFlags, args: ApplyArgs) -> Result<Outcome> {
     let stack = open(flags).await?;
     let superset = dataviz::client(&stack).await?;
     let databases = superset.list(Kind::Database).await?;
-    // a connection has a password, which no file holds: those that are there stay, others are to be made in Superset
+    // files never contain the password of a connection, so an import cannot create one
     if let Some(new) = bundle
         .find(Kind::Database, |asset| !databases.iter().any(|listed| listed.uuid == asset.uuid))
     {
-        return Err(Failure::failed(format!("{} is a connection that Superset does not have, and its password is in no file", new.path()))
-            .hint("make it in Superset under Settings, Database Connections; or point the data set's database_uuid to the stack's own")
+        return Err(Failure::failed(format!("{}: Superset has no such database connection, and files contain no passwords", new.path()))
+            .hint("create it in Superset under Settings, Database Connections, or set the dataset's database_uuid to the stack's own")
             .into());
     }
     let bundle = bundle.only(|asset| asset.kind != Kind::Database);
     let datasets = superset.list(Kind::Dataset).await?;
     for asset in &bundle.assets {
         let Some((kind, parent)) = asset.parent()? else { continue };
-        let there = databases.iter().chain(&datasets).any(|listed| listed.uuid == parent)
+        let exists = databases.iter().chain(&datasets).any(|listed| listed.uuid == parent)
             || bundle.find(kind, |other| other.uuid == parent).is_some();
-        if !there {
+        if !exists {
             let why = format!(
-                "{} is made on {} {parent}, which is neither among the files nor in Superset",
+                "{}: refers to {} {parent}, which is neither in the files nor in Superset",
                 asset.path(),
                 kind.word()
             );
@@ -58,27 +61,27 @@ pub async fn run(flags: &KubeFlags, args: ApplyArgs) -> Result<Outcome> {
         }
     }
     for left_out in &bundle.left_out {
-        printer::note(&format!("left out: {left_out}"));
+        printer::note(&format!("skipped: {left_out}"));
     }
     let applied = sync::apply(&stack, &superset, &bundle, args.overwrite).await?;
-    for path in &applied.brought {
+    for path in &applied.imported {
         printer::data(&format!("{path} applied\n"))?;
     }
     for left in &applied.left {
-        printer::note(&format!("left alone: {left}"));
+        printer::note(&format!("kept: {left}"));
     }
     for held in &applied.held {
-        printer::note(&format!("held back: {held}"));
+        printer::note(&format!("blocked: {held}"));
     }
     applied.cut.iter().for_each(|cut| printer::note(cut));
     let left = applied.left.len() + applied.held.len();
-    let unchanged = bundle.assets.len() - applied.brought.len() - left;
+    let unchanged = bundle.assets.len() - applied.imported.len() - left;
     printer::note(&format!(
-        "{} applied, {unchanged} unchanged, {left} left alone",
-        applied.brought.len()
+        "{} applied, {unchanged} unchanged, {left} kept or blocked",
+        applied.imported.len()
     ));
     if !applied.left.is_empty() {
-        printer::note("  --overwrite   brings them back to what the files say");
+        printer::note("Pass `--overwrite` to replace them with the files");
     }
     Ok(Outcome::Good)
 }

@@ -9,29 +9,32 @@ use serde_json::json;
 use crate::cli::{Outcome, TableOrJson, open};
 use crate::cluster::flags::KubeFlags;
 use crate::components::dataviz;
-use crate::dashboards::answers::Answers;
 use crate::dashboards::check::{self, Checked, Verdict};
+use crate::dashboards::expected::ExpectedResults;
 use crate::dashboards::live;
 use crate::error::Failure;
 use crate::output::printer::{self, BAD, WARN, paint};
 use crate::output::table::table;
 use crate::output::units::took;
 
-/// Run the query of every chart as Superset runs it: rows, time, error
+/// Run the query of every chart and report rows, time and errors
 ///
-/// With `--answers`, what each chart shows is compared with what it must show. The answers of `data/answers.json` are
-/// those for the 22,000 statements that `seed` sends, and for nothing else in the data lake.
+/// With `--answers`, compares each chart with its expected results. `data/answers.json` has the expected results for the
+/// 22,000 statements that `seed` sends. They are valid only while the data lake contains nothing else.
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack dashboards check
+  kubectl lastack dashboards check --slow 2000 --fail-on-error
+  kubectl lastack dashboards check --answers data/answers.json --junit report.xml", fault: "with `--fail-on-error`, a chart has an error, a wrong result, or is slow"))]
 pub struct CheckArgs {
-    /// Charts by name or title; all when none is named
+    /// Names or titles of charts [default: all]
     charts: Vec<String>,
-    /// File with the known answers of each chart
+    /// File with the expected results of each chart
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
-    /// End with exit code 3 when a chart has an error, a wrong answer, or is too slow
+    /// Exit with code 3 when a chart has an error, a wrong result, or is slow
     #[arg(long)]
     fail_on_error: bool,
-    /// A chart that takes longer than this many milliseconds is too slow
+    /// Time in milliseconds above which a chart is slow
     #[arg(long, value_name = "MS")]
     slow: Option<u64>,
     /// Also write a JUnit report
@@ -43,22 +46,23 @@ pub struct CheckArgs {
 }
 
 pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {
-    let answers = args.answers.as_deref().map(Answers::read).transpose()?;
+    let expected = args.answers.as_deref().map(ExpectedResults::read).transpose()?;
     let stack = open(flags).await?;
     let superset = dataviz::client(&stack).await?;
     let charts = live::charts(&superset, &args.charts).await?;
     if let Some(name) =
         args.charts.iter().find(|name| !charts.iter().any(|chart| chart.is_called(name)))
     {
-        return Err(Failure::failed(format!("there is no chart `{name}` in Superset"))
+        return Err(Failure::failed(format!("chart `{name}`: not in Superset"))
             .hint(format!(
-                "`kubectl lastack dashboards explain '{name}'` says why, if it is one of ours"
+                "for a chart of this program, run `kubectl lastack dashboards explain '{name}'{}`",
+                stack.cluster.flags
             ))
             .into());
     }
-    let answers = answers.map(|answers| answers.about(&args.charts, &charts));
+    let expected = expected.map(|expected| expected.about(&args.charts, &charts));
     let checked =
-        check::run(&superset, &charts, answers.as_ref(), args.slow.map(Duration::from_millis))
+        check::run(&superset, &charts, expected.as_ref(), args.slow.map(Duration::from_millis))
             .await;
     if let Some(file) = &args.junit {
         write_junit(file, &checked)?;
@@ -73,7 +77,7 @@ pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {
         0 => String::new(),
         unknown => format!(", {unknown} cannot be checked"),
     };
-    printer::note(&format!("{good} of {} charts are good{unknown}", checked.len()));
+    printer::note(&format!("{good} of {} charts passed{unknown}", checked.len()));
     Ok(if args.fail_on_error && faults > 0 { Outcome::Fault } else { Outcome::Good })
 }
 
@@ -97,7 +101,7 @@ fn render(checked: &[Checked]) -> String {
     table(["CHART", "TITLE", "ROWS", "TIME", "RESULT"], rows) + &notes
 }
 
-/// A verdict in a word, and what goes below the table.
+/// A verdict as one word, and the detail for the lines below the table.
 fn words(verdict: &Verdict) -> (&'static str, Option<&str>) {
     match verdict {
         Verdict::Good => ("good", None),

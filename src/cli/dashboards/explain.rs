@@ -10,12 +10,14 @@ use crate::diagnosis::chart::{Explanation, absent, walk};
 use crate::error::Failure;
 use crate::output::printer::{self, BAD, GOOD, paint};
 
-/// Say why a chart is empty: from the chart back to the newest statement, up to the first broken link
+/// Explain why a chart is empty or shows an error
 ///
-/// Exit code 3 when a link is broken.
+/// Checks each link from the chart back to the newest statement and stops at the first broken one.
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack dashboards explain learners-per-day
+  kubectl lastack dashboards explain 'Learners per day' -o json", fault: "a link is broken"))]
 pub struct ExplainArgs {
-    /// The chart by name or title
+    /// Name or title of the chart
     chart: String,
     /// Output format
     #[arg(short, long, value_enum, default_value = "text")]
@@ -35,8 +37,10 @@ pub async fn run(flags: &KubeFlags, args: ExplainArgs) -> Result<Outcome> {
     let explanation = match charts.first() {
         Some(chart) => walk(&stack, &superset, chart).await?,
         None => absent(&stack, &args.chart).await?.ok_or_else(|| {
-            Failure::failed(format!("there is no chart `{}`", args.chart))
-                .hint("`kubectl lastack dashboards check` names them all")
+            Failure::failed(format!("chart `{}`: not in Superset", args.chart)).hint(format!(
+                "run `kubectl lastack dashboards check{}` to list the charts",
+                stack.cluster.flags
+            ))
         })?,
     };
     match args.output {

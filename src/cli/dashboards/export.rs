@@ -9,19 +9,22 @@ use crate::cluster::flags::KubeFlags;
 use crate::components::dataviz;
 use crate::components::dataviz::client::Kind;
 use crate::components::dataviz::dashboards::bundle::Bundle;
-use crate::components::dataviz::dashboards::standing::{Standing, compare};
+use crate::components::dataviz::dashboards::sync_state::{SyncState, compare};
 use crate::dashboards::export::export;
 use crate::error::Failure;
 use crate::output::printer;
 
-/// Write dashboards from Superset to files that can be committed and applied elsewhere
+/// Export dashboards from Superset to files for version control
 ///
-/// The files hold no passwords, no ids and no addresses of databases. A dashboard brings its charts and data sets along.
+/// Exports each dashboard with its charts and datasets. The files contain no passwords, no numeric ids and no database
+/// addresses. Use `dashboards apply` to import them elsewhere.
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack dashboards export
+  kubectl lastack dashboards export is-the-course-alive --to my-dashboards"))]
 pub struct ExportArgs {
-    /// Dashboards by name or title; all when none is named
+    /// Names or titles of dashboards [default: all]
     dashboards: Vec<String>,
-    /// Folder to write to
+    /// Directory to write to
     #[arg(long, value_name = "DIR", default_value = "dashboards")]
     to: PathBuf,
 }
@@ -41,25 +44,28 @@ pub async fn run(flags: &KubeFlags, args: ExportArgs) -> Result<Outcome> {
                 || dashboard.uuid.to_string() == *name
         });
         ids.push(found.map(|dashboard| dashboard.id).ok_or_else(|| {
-            Failure::failed(format!("there is no dashboard `{name}` in Superset"))
-                .hint("`kubectl lastack dashboards list` names them")
+            Failure::failed(format!("dashboard `{name}`: not in Superset")).hint(format!(
+                "run `kubectl lastack dashboards list{}` to list the dashboards",
+                stack.cluster.flags
+            ))
         })?);
     }
     if args.dashboards.is_empty() {
         ids = listed.iter().map(|dashboard| dashboard.id).collect();
     }
     if ids.is_empty() {
-        return Err(Failure::failed("there is no dashboard in Superset")
-            .hint("`kubectl lastack dashboards apply` brings ours")
+        return Err(Failure::failed("Superset has no dashboards")
+            .hint(format!(
+                "run `kubectl lastack dashboards apply{}` to import those of this program",
+                stack.cluster.flags
+            ))
             .into());
     }
     let exported =
         Bundle::from_zip(Cursor::new(superset.export(&ids).await?), "Superset's export")?;
-    let standings = compare(&stack, &superset, &ours).await?;
+    let states = compare(&stack, &superset, &ours).await?;
     let exported = export(exported, &ours, |own| {
-        standings
-            .iter()
-            .any(|(asset, standing)| asset.uuid == own.uuid && *standing == Standing::Same)
+        states.iter().any(|(asset, state)| asset.uuid == own.uuid && *state == SyncState::Same)
     })?;
     for (path, text) in &exported.files {
         let file = args.to.join(path);
@@ -71,7 +77,7 @@ pub async fn run(flags: &KubeFlags, args: ExportArgs) -> Result<Outcome> {
         printer::data(&format!("{}\n", file.display()))?;
     }
     for left in &exported.left_out {
-        printer::note(&format!("left out: {left}"));
+        printer::note(&format!("skipped: {left}"));
     }
     Ok(Outcome::Good)
 }

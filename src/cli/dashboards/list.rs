@@ -7,11 +7,13 @@ use crate::cluster::flags::KubeFlags;
 use crate::components::dataviz;
 use crate::components::dataviz::client::Kind;
 use crate::components::dataviz::dashboards::bundle::Bundle;
-use crate::components::dataviz::dashboards::standing::{Standing, compare};
+use crate::components::dataviz::dashboards::sync_state::{SyncState, compare};
 use crate::output::{printer, table::table};
 
-/// List the dashboards in Superset: ours, and those that people made
+/// List the dashboards in Superset and how they differ from this program's
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack dashboards list
+  kubectl lastack dashboards list -o json"))]
 pub struct ListArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
@@ -31,17 +33,17 @@ pub async fn run(flags: &KubeFlags, args: ListArgs) -> Result<Outcome> {
     let ours = Bundle::ours()?;
     let live = superset.list(Kind::Dashboard).await?;
     let mut rows = Vec::new();
-    for (asset, standing) in compare(&stack, &superset, &ours)
+    for (asset, state) in compare(&stack, &superset, &ours)
         .await?
         .into_iter()
         .filter(|(asset, _)| asset.kind == Kind::Dashboard)
     {
-        let there = live.iter().find(|listed| listed.uuid == asset.uuid);
+        let listed = live.iter().find(|listed| listed.uuid == asset.uuid);
         rows.push(Row {
             name: asset.name.clone(),
-            title: there.map_or(asset.title(), |listed| &listed.title).to_string(),
-            state: state(&standing).into(),
-            by: there.map(|listed| listed.changed_by.clone()).unwrap_or_default(),
+            title: listed.map_or(asset.title(), |listed| &listed.title).to_string(),
+            state: word(&state).into(),
+            by: listed.map(|listed| listed.changed_by.clone()).unwrap_or_default(),
         });
     }
     for listed in
@@ -51,7 +53,7 @@ pub async fn run(flags: &KubeFlags, args: ListArgs) -> Result<Outcome> {
         rows.push(Row {
             name,
             title: listed.title.clone(),
-            state: "made by a person".into(),
+            state: "created in Superset".into(),
             by: listed.changed_by.clone(),
         });
     }
@@ -71,14 +73,14 @@ pub async fn run(flags: &KubeFlags, args: ListArgs) -> Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-fn state(standing: &Standing) -> &'static str {
-    match standing {
-        Standing::Same => "as in this program",
-        Standing::Missing => "not brought yet",
-        Standing::Outdated => "of another version",
-        Standing::Changed { .. } => "changed by a person",
-        Standing::FromFile => "applied from a file",
-        Standing::Deleted => "deleted by a person",
-        Standing::Held { .. } => "held back",
+fn word(state: &SyncState) -> &'static str {
+    match state {
+        SyncState::Same => "up to date",
+        SyncState::Missing => "not applied",
+        SyncState::Outdated => "outdated",
+        SyncState::Changed { .. } => "changed in Superset",
+        SyncState::FromFile => "applied from a file",
+        SyncState::Deleted => "deleted in Superset",
+        SyncState::Blocked { .. } => "blocked",
     }
 }

@@ -1,4 +1,4 @@
-//! `dashboards`: a file for each of its own verbs.
+//! `dashboards`: one file per verb.
 
 mod apply;
 mod check;
@@ -13,8 +13,11 @@ use crate::cluster::flags::KubeFlags;
 
 use super::Outcome;
 
-/// Bring dashboards from files into Superset and back, and check what they show
+/// Apply, export and check dashboards
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack dashboards list
+  kubectl lastack dashboards apply
+  kubectl lastack dashboards check", fault: "a chart fails its check, or `explain` finds a broken link"))]
 pub struct DashboardsArgs {
     #[command(subcommand)]
     verb: Verb,

@@ -57,7 +57,7 @@ impl ChartRef {
         })
     }
 
-    /// As a person would name it.
+    /// Its name for users.
     pub fn shown(&self) -> String {
         match self {
             Self::Embedded(dir) => format!("charts/{}", dir.path().display()),
@@ -166,7 +166,7 @@ mod tests {
         assert_ne!(
             with("kind: Deployment"),
             with("kind: StatefulSet"),
-            "a chart that somebody works on"
+            "a chart under development"
         );
     }
 }

@@ -28,7 +28,7 @@ const DIGEST: &str = "sha256:";
 
 /// How long helm may take to tell something.
 const LOOK: Duration = Duration::from_secs(60);
-/// And to change something where nobody waits for what comes of it.
+/// The timeout of a change without waiting.
 const CHANGE: Duration = Duration::from_secs(300);
 /// What a change gets whatever is left until the deadline: one that is cut off has to be repaired.
 const SHORTEST_CHANGE: Duration = Duration::from_secs(60);
@@ -161,7 +161,7 @@ impl Helm {
         asked.await
     }
 
-    /// What makes helm put back a field that a person set with kubectl. From helm 4 on the field is the person's, and
+    /// The flags that make helm restore a field that a user set with kubectl. In helm 4, the user owns the field, and
     /// helm gives up; before, helm does so anyway.
     async fn taking_over(&self) -> Result<&'static [&'static str]> {
         Ok(if self.version().await?.major < 4 {
@@ -211,7 +211,7 @@ impl Helm {
         }))
     }
 
-    /// Whether there is such a release and somebody else made it.
+    /// Whether another tool or user created the release.
     pub async fn is_others(&self, release: &str, namespace: &str) -> Result<bool> {
         Ok(self
             .status(release, namespace)
@@ -306,7 +306,7 @@ impl Helm {
     /// Asks helm, and gives its stdout.
     async fn look(&self, arguments: &[&str]) -> Result<String> {
         let mut command = self.command(arguments)?;
-        // what nobody waits for any more, nobody needs
+        // an abandoned helm process is killed
         command.kill_on_drop(true);
         run(command, arguments, None, LOOK).await
     }

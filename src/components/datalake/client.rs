@@ -1,4 +1,4 @@
-//! The data lake's own API: just what the tool needs of it.
+//! A client for Elasticsearch's REST API, limited to the requests of this tool.
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::cluster::http::{Answer, HttpClient};
+use crate::cluster::http::{HttpClient, Response};
 use crate::error::Failure;
 use crate::xapi::content::Content;
 use crate::xapi::surrogates;
@@ -48,32 +48,33 @@ impl Elasticsearch {
 
     /// Why a shard that should be somewhere is nowhere. None when all are placed.
     pub async fn why_unassigned(&self) -> Result<Option<String>> {
-        let answer = self.http.get("/_cluster/allocation/explain").await?;
-        if answer.status == StatusCode::BAD_REQUEST {
+        let response = self.http.get("/_cluster/allocation/explain").await?;
+        if response.status == StatusCode::BAD_REQUEST {
             return Ok(None);
         }
-        let found: Value = expect_success("GET", "/_cluster/allocation/explain", answer)?.json()?;
+        let found: Value =
+            expect_success("GET", "/_cluster/allocation/explain", response)?.json()?;
         let deciders = found["node_allocation_decisions"]
             .as_array()
             .into_iter()
             .flatten()
             .flat_map(|node| node["deciders"].as_array());
-        let refusal = deciders
+        let rejection = deciders
             .flatten()
             .find(|decider| decider["decision"] == "NO")
             .and_then(|decider| decider["explanation"].as_str());
-        Ok(refusal.map(|why| {
+        Ok(rejection.map(|why| {
             format!("index {} cannot be placed: {why}", found["index"].as_str().unwrap_or("?"))
         }))
     }
 
     /// Settings (by their full names) and mapping of an index. None when there is no such index.
     pub async fn index(&self, name: &str) -> Result<Option<Value>> {
-        let answer = self.http.get(&format!("/{name}?flat_settings=true")).await?;
-        if answer.status == StatusCode::NOT_FOUND {
+        let response = self.http.get(&format!("/{name}?flat_settings=true")).await?;
+        if response.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        let all: Value = expect_success("GET", &format!("/{name}"), answer)?.json()?;
+        let all: Value = expect_success("GET", &format!("/{name}"), response)?.json()?;
         Ok(all.as_object().and_then(|indices| indices.values().next().cloned()))
     }
 
@@ -108,9 +109,9 @@ impl Elasticsearch {
     }
 
     pub async fn count(&self) -> Result<u64> {
-        let answer: Value =
+        let response: Value =
             self.ask(Method::GET, &format!("/{INDEX}/_count"), None).await?.json()?;
-        answer["count"].as_u64().context("`_count` gave no count")
+        response["count"].as_u64().context("`_count` gave no count")
     }
 
     pub async fn contents(&self) -> Result<Contents> {
@@ -136,18 +137,18 @@ impl Elasticsearch {
     /// How many of these statements a search finds.
     pub async fn count_of(&self, ids: &[Uuid]) -> Result<u64> {
         let query = json!({"query": {"ids": {"values": ids}}});
-        let answer: Value =
+        let response: Value =
             self.ask(Method::POST, &format!("/{INDEX}/_count"), Some(&query)).await?.json()?;
-        answer["count"].as_u64().context("`_count` gave no count")
+        response["count"].as_u64().context("`_count` gave no count")
     }
 
     /// What these statements (few enough for one response) say, in no order. Those that a search does not find are
     /// left out.
     pub async fn contents_of(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, Content)>> {
         let query = json!({"query": {"ids": {"values": ids}}, "size": ids.len()});
-        let answer = self.ask(Method::POST, &format!("/{INDEX}/_search"), Some(&query)).await?;
+        let response = self.ask(Method::POST, &format!("/{INDEX}/_search"), Some(&query)).await?;
         let found: Found<'_> =
-            serde_json::from_slice(&answer.body).context("a search gave no hits")?;
+            serde_json::from_slice(&response.body).context("a search gave no hits")?;
         let contents = found.hits.hits.iter();
         Ok(contents
             .filter_map(|hit| {
@@ -160,9 +161,9 @@ impl Elasticsearch {
     /// at a page with one of them.
     pub async fn unreadable(&self) -> Result<Vec<String>> {
         let query = json!({"size": 100, "sort": [{"timestamp": {"order": "desc"}}]});
-        let answer = self.ask(Method::POST, &format!("/{INDEX}/_search"), Some(&query)).await?;
+        let response = self.ask(Method::POST, &format!("/{INDEX}/_search"), Some(&query)).await?;
         let found: Found<'_> =
-            serde_json::from_slice(&answer.body).context("a search gave no hits")?;
+            serde_json::from_slice(&response.body).context("a search gave no hits")?;
         let damaged = found.hits.hits.iter().filter(|hit| {
             hit.source.is_some_and(|source| surrogates::lone(source.get().as_bytes()).is_some())
         });
@@ -172,14 +173,14 @@ impl Elasticsearch {
     /// Deletes one statement, also from every search and count that follows. False: there is none with this id.
     pub async fn delete_if_there(&self, id: Uuid) -> Result<bool> {
         let path = format!("/{INDEX}/_doc/{id}?refresh=true");
-        let answer = self.http.send(Method::DELETE, &path, Bytes::new()).await?;
-        if answer.status == StatusCode::NOT_FOUND {
+        let response = self.http.send(Method::DELETE, &path, Bytes::new()).await?;
+        if response.status == StatusCode::NOT_FOUND {
             return Ok(false);
         }
-        expect_success("DELETE", &path, answer).map(|_| true)
+        expect_success("DELETE", &path, response).map(|_| true)
     }
 
-    /// Deletes one statement, also from every search and count that follows.
+    /// Deletes one statement. Later searches and counts do not include it.
     pub async fn delete(&self, id: Uuid) -> Result<()> {
         self.ask(Method::DELETE, &format!("/{INDEX}/_doc/{id}?refresh=true"), None).await.map(drop)
     }
@@ -187,28 +188,29 @@ impl Elasticsearch {
     /// Those of these statements (at most 10,000) that a search finds.
     pub async fn find(&self, ids: &[Uuid]) -> Result<Vec<Uuid>> {
         let query = json!({"query": {"ids": {"values": ids}}, "size": ids.len(), "_source": false});
-        let answer: Value =
+        let response: Value =
             self.ask(Method::POST, &format!("/{INDEX}/_search"), Some(&query)).await?.json()?;
-        let hits = answer["hits"]["hits"].as_array().context("a search gave no hits")?;
+        let hits = response["hits"]["hits"].as_array().context("a search gave no hits")?;
         Ok(hits.iter().filter_map(|hit| hit["_id"].as_str()?.parse().ok()).collect())
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer> {
+    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response> {
         let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         expect_success(method.clone().as_str(), path, self.http.send(method, path, body).await?)
     }
 }
 
-fn expect_success(method: &str, path: &str, answer: Answer) -> Result<Answer> {
-    if answer.status.is_success() {
-        return Ok(answer);
+fn expect_success(method: &str, path: &str, response: Response) -> Result<Response> {
+    if response.status.is_success() {
+        return Ok(response);
     }
-    let reason = serde_json::from_slice::<Value>(&answer.body)
+    let reason = serde_json::from_slice::<Value>(&response.body)
         .ok()
         .and_then(|body| Some(body.pointer("/error/reason")?.as_str()?.to_string()))
-        .unwrap_or_else(|| answer.excerpt());
-    let rejection = Rejection { status: answer.status, asked: format!("{method} {path}"), reason };
-    Err(match answer.status {
+        .unwrap_or_else(|| response.excerpt());
+    let rejection =
+        ElasticsearchError { status: response.status, asked: format!("{method} {path}"), reason };
+    Err(match response.status {
         StatusCode::UNAUTHORIZED => Failure::failed(rejection.to_string())
             .hint("its operator takes up to a minute to accept a new password; try again then")
             .because(rejection)
@@ -238,18 +240,18 @@ struct Hit<'a> {
     source: Option<&'a RawValue>,
 }
 
-/// An answer that is not what was asked for.
+/// A response with an error status.
 #[derive(Debug, thiserror::Error)]
-#[error("Elasticsearch answered {} to {asked}: {reason}", status.as_u16())]
-struct Rejection {
+#[error("Elasticsearch responded with {} to {asked}: {reason}", status.as_u16())]
+struct ElasticsearchError {
     status: StatusCode,
     asked: String,
     reason: String,
 }
 
-/// Whether the same request would be rejected again: not by a server that is only busy.
+/// Whether Elasticsearch would reject the same request again. A busy one would not.
 pub fn is_rejection(error: &anyhow::Error) -> bool {
-    let rejection = error.chain().find_map(|cause| cause.downcast_ref::<Rejection>());
+    let rejection = error.chain().find_map(|cause| cause.downcast_ref::<ElasticsearchError>());
     let is_busy =
         |status| matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
     rejection

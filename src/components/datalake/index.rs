@@ -48,7 +48,7 @@ fn replicas(nodes: u32) -> u32 {
 ///
 /// # Errors
 /// When Elasticsearch does not describe the index.
-pub async fn fault(stack: &Stack, elasticsearch: &Elasticsearch) -> Result<Option<String>> {
+pub async fn problem(stack: &Stack, elasticsearch: &Elasticsearch) -> Result<Option<String>> {
     let Some(live) = elasticsearch.index(INDEX).await? else { return Ok(None) };
     if let Some(diagnosis) = blocked(stack, &live) {
         return Ok(Some(diagnosis.sentence()));
@@ -57,19 +57,19 @@ pub async fn fault(stack: &Stack, elasticsearch: &Elasticsearch) -> Result<Optio
     Ok(seen.is_fault().then(|| seen.text()))
 }
 
-/// Why the index takes no statements although the cluster is well. None when it takes them, or is not there.
+/// Why the index accepts no statements although the cluster is healthy. None when it does, or when it is missing.
 pub async fn why_closed(stack: &Stack, elasticsearch: &Elasticsearch) -> Result<Option<Diagnosis>> {
     Ok(elasticsearch.index(INDEX).await?.and_then(|live| blocked(stack, &live)))
 }
 
 /// A block of an index changes neither the cluster's health nor the LRS's heartbeat. It is nothing to repair: the one goes by
-/// itself, and the others somebody had a reason for.
+/// itself, and an administrator sets the others on purpose.
 fn blocked(stack: &Stack, live: &Value) -> Option<Diagnosis> {
     let block = block(live)?;
     Some(match block {
         FLOOD => Diagnosis::new(
             format!(
-                "index {INDEX} takes no statements, because a disk of the data lake is full ({block})"
+                "index {INDEX} accepts no statements, because a disk of the data lake is full ({block})"
             ),
             "make room on it, or give its volume more: below the high watermark Elasticsearch lifts the block by itself",
         ),
@@ -82,7 +82,7 @@ fn blocked(stack: &Stack, live: &Value) -> Option<Diagnosis> {
                 ),
             );
             Diagnosis::new(
-                format!("index {INDEX} takes no statements, because somebody set {block}"),
+                format!("index {INDEX} accepts no statements, because {block} is set"),
                 format!("lift it when its time is over: {lift}"),
             )
         }
@@ -97,7 +97,7 @@ fn block(live: &Value) -> Option<&str> {
         .map(|(name, _)| name.as_str())
 }
 
-/// What a person types to ask Elasticsearch.
+/// The equivalent request for a user.
 pub fn by_hand(stack: &Stack, request: &str) -> String {
     let namespace = stack.namespace();
     format!(
@@ -180,7 +180,7 @@ impl Resource<Stack> for Index {
     }
 }
 
-/// Changes what can be changed in place. What cannot is made anew while the index is empty, and is an error with
+/// Updates the index in place where possible. Otherwise recreates it while it is empty, and is an error with
 /// its reason once it holds statements.
 async fn update(
     elasticsearch: &Elasticsearch,
@@ -204,7 +204,7 @@ async fn update(
     if elasticsearch.count().await? > 0 {
         return Err(error.context(format!("index {INDEX} holds statements under another mapping")));
     }
-    progress.say(&format!("index {INDEX} is empty and has another mapping: making it anew"));
+    progress.say(&format!("index {INDEX} is empty and has another mapping: recreating it"));
     elasticsearch.delete_index().await?;
     elasticsearch.create_index(INDEX, wanted).await
 }

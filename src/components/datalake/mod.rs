@@ -26,7 +26,7 @@ use crate::stack::component::ComponentName;
 use crate::stack::profiles::Profile;
 use crate::stack::resources::Resources;
 
-use super::model::{Component, Credential, Declaration, Health, failed, fault, readiness};
+use super::model::{Component, Credential, Declaration, Health, failed, readiness, unhealthy};
 
 use client::{ClusterHealth, Contents, Elasticsearch};
 
@@ -107,7 +107,7 @@ impl Component for Datalake {
             Ok(Some(live)) if live.phase() == "Ready" => {
                 Observation::Equal(live.version().to_string())
             }
-            Ok(Some(live)) => fault(format!("{}, {}", live.version(), live.phase())),
+            Ok(Some(live)) => unhealthy(format!("{}, {}", live.version(), live.phase())),
             Ok(None) => return Health::not_installed(),
             Err(error) => failed(error),
         };
@@ -145,29 +145,29 @@ impl Component for Datalake {
 }
 
 /// What Elasticsearch says of itself.
-struct Answers {
+struct Responses {
     health: ClusterHealth,
     contents: Result<Contents>,
     fault: Result<Option<String>>,
 }
 
-async fn ask(stack: &Stack) -> Result<Answers> {
+async fn ask(stack: &Stack) -> Result<Responses> {
     let elasticsearch = client(stack).await?;
     let (health, contents, fault) = join3(
         elasticsearch.health(),
         elasticsearch.contents(),
-        index::fault(stack, &elasticsearch),
+        index::problem(stack, &elasticsearch),
     )
     .await;
-    Ok(Answers { health: health?, contents, fault })
+    Ok(Responses { health: health?, contents, fault })
 }
 
-impl Answers {
+impl Responses {
     fn describe(self, health: &mut Health) {
         let Self { health: ClusterHealth { status, number_of_nodes }, contents, fault } = self;
         health.answers = Some(match resource::is_well(&status, number_of_nodes) {
             true => Observation::Equal(status),
-            false => super::model::fault(status),
+            false => super::model::unhealthy(status),
         });
         let stored = |contents: &Contents| {
             let (count, size) = (units::count(contents.statements), units::bytes(contents.bytes));
@@ -175,9 +175,9 @@ impl Answers {
         };
         health.data = Some(match (&contents, fault) {
             (Ok(contents), Ok(Some(fault))) => {
-                super::model::fault(format!("{}: {fault}", stored(contents)))
+                super::model::unhealthy(format!("{}: {fault}", stored(contents)))
             }
-            (Err(_), Ok(Some(fault))) => super::model::fault(fault),
+            (Err(_), Ok(Some(fault))) => super::model::unhealthy(fault),
             (Ok(contents), Ok(None)) => Observation::Equal(stored(contents)),
             (Err(error), _) => failed(error),
             (Ok(_), Err(error)) => failed(&error),

@@ -21,7 +21,7 @@ use super::{AUTHORITY_SECRET, COMPONENT, PODS, RESOURCE, Size, authority};
 
 const TEMPLATE: &str = include_str!("../../../manifests/data-lake.yaml");
 
-/// How many nodes this stack has: those of node sets that a person gave, else the profile's.
+/// The number of nodes: of the node sets in the chart values, else of the profile.
 pub fn nodes(stack: &Stack) -> u32 {
     let own = stack.settings.values_of(COMPONENT).and_then(nodes_of);
     own.unwrap_or(size(stack).nodes)
@@ -46,7 +46,7 @@ pub fn counted(nodes: u32) -> String {
     format!("{nodes} node{}", if nodes == 1 { "" } else { "s" })
 }
 
-/// One node cannot hold replicas, so other people's indices make it yellow for ever: that is well.
+/// A single node cannot hold replicas, so replicas of foreign indices keep it yellow. This is healthy.
 pub fn is_well(health: &str, nodes: u32) -> bool {
     health == "green" || (health == "yellow" && nodes == 1)
 }
@@ -93,13 +93,13 @@ impl Live {
         let namespace = self.0.metadata.namespace.as_deref().unwrap_or_default();
         (self.phase() == "Invalid").then(|| {
             Diagnosis::new(
-                format!("the operator refuses elasticsearch {RESOURCE} as invalid"),
+                format!("the operator rejected elasticsearch {RESOURCE} as invalid"),
                 format!("kubectl describe elasticsearch {RESOURCE} -n {namespace}"),
             )
         })
     }
 
-    /// How much a node's volume holds, which the operator refuses to change where storage cannot grow.
+    /// The size of a node's volume. The operator rejects a change where the StorageClass does not allow expansion.
     fn storage(&self) -> Option<&Value> {
         self.0
             .data

@@ -1,4 +1,4 @@
-//! The passwords of Superset's accounts and of its metadata database, and what else outlives its release.
+//! The passwords of Superset's accounts and of its metadata database, and the other objects that outlive its release.
 
 use crate::components::accounts::{Accounts, Kept};
 use crate::components::secrets::{Keep, Key};

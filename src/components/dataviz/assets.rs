@@ -1,4 +1,4 @@
-//! The dataset, the charts and the dashboards of `dashboards/`.
+//! The datasets, charts and dashboards of `dashboards/`, reconciled in Superset.
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -10,29 +10,25 @@ use super::client;
 use super::client::Kind;
 use super::dashboards::asset::Asset;
 use super::dashboards::bundle::Bundle;
-use super::dashboards::standing::{Standing, compare};
 use super::dashboards::sync;
+use super::dashboards::sync_state::{SyncState, compare};
 
 pub struct Assets;
 
-/// All but the connection, which is a resource of its own.
+/// All assets except the connection, which is a separate resource.
 fn bundle() -> Result<Bundle> {
     Ok(Bundle::ours()?.only(|asset| asset.kind != Kind::Database))
 }
 
-fn summary(standings: &[(&Asset, Standing)]) -> String {
-    let there = |kind| {
-        standings
-            .iter()
-            .filter(|(asset, standing)| asset.kind == kind && standing.is_there())
-            .count()
-    };
-    let theirs = standings.iter().filter(|(_, standing)| standing.is_a_persons()).count();
+fn summary(states: &[(&Asset, SyncState)]) -> String {
+    let live =
+        |kind| states.iter().filter(|(asset, state)| asset.kind == kind && state.is_live()).count();
+    let users = states.iter().filter(|(_, state)| state.is_users()).count();
     let kept =
-        if theirs > 0 { format!(", {theirs} left as people made them") } else { String::new() };
-    let mut held = standings.iter().filter_map(|(asset, standing)| match standing {
-        Standing::Held { why, .. } => {
-            Some(format!("; held back: {} `{}` {why}", asset.kind.word(), asset.title()))
+        if users > 0 { format!(", {users} kept as users changed them") } else { String::new() };
+    let mut held = states.iter().filter_map(|(asset, state)| match state {
+        SyncState::Blocked { why, .. } => {
+            Some(format!("; blocked: {} `{}` {why}", asset.kind.word(), asset.title()))
         }
         _ => None,
     });
@@ -41,7 +37,7 @@ fn summary(standings: &[(&Asset, Standing)]) -> String {
         0 => {}
         more => first.push_str(&format!(", and {more} more")),
     }
-    format!("{} dashboards, {} charts{kept}{first}", there(Kind::Dashboard), there(Kind::Chart))
+    format!("{} dashboards, {} charts{kept}{first}", live(Kind::Dashboard), live(Kind::Chart))
 }
 
 #[async_trait]
@@ -60,26 +56,25 @@ impl Resource<Stack> for Assets {
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
         let bundle = bundle()?;
-        let standings = compare(stack, &client(stack).await?, &bundle).await?;
-        let old = |(_, standing): &&(&Asset, Standing)| *standing == Standing::Outdated;
-        let differs = |(asset, _): &(&Asset, Standing)| {
-            Difference::new(asset.path(), "of another version", "as in this program")
+        let states = compare(stack, &client(stack).await?, &bundle).await?;
+        let old = |(_, state): &&(&Asset, SyncState)| *state == SyncState::Outdated;
+        let differs = |(asset, _): &(&Asset, SyncState)| {
+            Difference::new(asset.path(), "another version", "the version of this program")
         };
-        let differences: Vec<Difference> = standings.iter().filter(old).map(differs).collect();
-        let missing =
-            standings.iter().filter(|(_, standing)| *standing == Standing::Missing).count();
+        let differences: Vec<Difference> = states.iter().filter(old).map(differs).collect();
+        let missing = states.iter().filter(|(_, state)| *state == SyncState::Missing).count();
         Ok(match missing {
             1.. if differences.is_empty() => {
-                Observation::Missing(format!("{missing} of {} assets", standings.len()))
+                Observation::Missing(format!("{missing} of {} assets", states.len()))
             }
-            _ => Observation::compared(differences, || summary(&standings)),
+            _ => Observation::compared(differences, || summary(&states)),
         })
     }
 
     async fn reconcile(&self, stack: &Stack, _: &Progress<'_>) -> Result<Reconciled> {
         let (superset, bundle) = (client(stack).await?, bundle()?);
         sync::apply(stack, &superset, &bundle, false).await?;
-        let standings = compare(stack, &superset, &bundle).await?;
-        Ok(Reconciled::Done(summary(&standings)))
+        let states = compare(stack, &superset, &bundle).await?;
+        Ok(Reconciled::Done(summary(&states)))
     }
 }

@@ -1,4 +1,4 @@
-//! Superset's own API: signing in, listing and importing assets, running a chart's query, permissions of a role.
+//! A client for Superset's REST API: login, assets, chart queries, and permissions of roles.
 
 use anyhow::{Context, Result};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -9,15 +9,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::cluster::http::{Account, Answer, HttpClient};
+use crate::cluster::http::{Account, HttpClient, Response};
 
 const CSRF: HeaderName = HeaderName::from_static("x-csrftoken");
-/// The most rows that Superset gives in one page of a list.
+/// The largest page of a list that Superset returns.
 const PAGE: usize = 100;
-/// Separates the parts of an upload. Nothing that is sent contains it.
+/// The boundary of a multipart upload. No uploaded content contains it.
 const BOUNDARY: &str = "lastack-6c1f0f0e5b9d4d0f";
 
-/// The kinds of asset, in an order in which each comes after those it refers to.
+/// The kinds of asset, in dependency order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     Database,
@@ -29,7 +29,7 @@ pub enum Kind {
 impl Kind {
     pub const ALL: [Self; 4] = [Self::Database, Self::Dataset, Self::Chart, Self::Dashboard];
 
-    /// What people call it, and its name in the API.
+    /// Its name in output and in the API.
     pub fn word(self) -> &'static str {
         match self {
             Self::Database => "database",
@@ -39,7 +39,7 @@ impl Kind {
         }
     }
 
-    /// Its folder in a bundle.
+    /// Its directory in a bundle.
     pub fn folder(self) -> &'static str {
         match self {
             Self::Database => "databases",
@@ -67,98 +67,101 @@ pub struct Listed {
     pub id: u64,
     pub uuid: Uuid,
     pub title: String,
-    /// The last part of a dashboard's address, when it has one.
+    /// The slug of a dashboard: the last segment of its URL.
     pub slug: Option<String>,
-    /// Where the table of a data set is.
+    /// The database of a dataset's table.
     pub database: Option<Uuid>,
     pub catalog: Option<String>,
     pub schema: Option<String>,
-    /// When it was last changed; compared, never calculated with.
+    /// Time of the last change as text, only ever compared for equality.
     pub changed_on: String,
-    /// The name of who changed it.
+    /// Full name of the user who last changed it.
     pub changed_by: String,
 }
 
-/// What a chart's query gave.
+/// The result of a chart's query.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Rows {
     #[serde(default)]
     pub colnames: Vec<String>,
     #[serde(default)]
     pub data: Vec<serde_json::Map<String, Value>>,
-    /// Superset's numbers for the type of each column; `TEMPORAL` is one.
+    /// The type of each column, as Superset's `GenericDataType`; see [`TEMPORAL`].
     #[serde(default)]
     pub coltypes: Vec<u8>,
     pub error: Option<String>,
 }
 
-/// Superset's number for a column of times.
+/// `GenericDataType.TEMPORAL` of Superset (`superset/utils/core.py`): a column of timestamps.
 pub const TEMPORAL: u8 = 2;
 
 pub struct Superset {
     http: HttpClient,
 }
 
-/// An answer that says no.
+/// A response with an error status.
 #[derive(Debug, thiserror::Error)]
-#[error("Superset answered {} to {what}: {reason}", status.as_u16())]
-pub struct Refusal {
+#[error("Superset responded with {} to {what}: {reason}", status.as_u16())]
+pub struct ApiError {
     status: StatusCode,
     what: String,
     reason: String,
 }
 
-impl Refusal {
-    /// Whether something failed within Superset, not with what was asked.
-    pub fn is_its_own_fault(error: &anyhow::Error) -> bool {
-        error.downcast_ref::<Self>().is_some_and(|refusal| refusal.status.is_server_error())
+impl ApiError {
+    /// Whether the status is 5xx: Superset failed, not the request.
+    pub fn is_server_error(error: &anyhow::Error) -> bool {
+        error.downcast_ref::<Self>().is_some_and(|cause| cause.status.is_server_error())
     }
 }
 
 impl Superset {
-    /// Signs in. None when Superset does not accept the password.
+    /// Signs in. None when Superset rejects the password.
+    ///
+    /// # Errors
+    /// When Superset cannot be reached, or responds with another error.
     pub async fn login(http: HttpClient, account: &Account) -> Result<Option<Self>> {
         let credentials = json!({"username": account.user, "password": account.password.expose_secret(), "provider": "db", "refresh": false});
-        let answer = http
+        let response = http
             .send(Method::POST, "/api/v1/security/login", Bytes::from(credentials.to_string()))
             .await?;
-        if answer.status == StatusCode::UNAUTHORIZED {
+        if response.status == StatusCode::UNAUTHORIZED {
             return Ok(None);
         }
-        let token: Value = expect_success("the login", answer)?.json()?;
-        let token = token["access_token"].as_str().context("a login gave no token")?;
+        let token: Value = expect_success("the login", response)?.json()?;
+        let token = token["access_token"].as_str().context("the login returned no token")?;
         let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))?;
         bearer.set_sensitive(true);
         let http = http.with_header(AUTHORIZATION, bearer);
 
-        // what changes something needs this token and the session it was given to
-        let answer = expect_success(
+        // requests that change something need this token and its session cookie
+        let response = expect_success(
             "the request for a CSRF token",
             http.get("/api/v1/security/csrf_token/").await?,
         )?;
-        let cookie = answer
+        let cookie = response
             .headers
             .get_all(SET_COOKIE)
             .iter()
             .filter_map(|value| value.to_str().ok()?.split(';').next())
             .collect::<Vec<_>>()
             .join("; ");
-        let csrf: Value = answer.json()?;
-        let csrf = csrf["result"].as_str().context("Superset gave no CSRF token")?;
+        let csrf: Value = response.json()?;
+        let csrf = csrf["result"].as_str().context("Superset returned no CSRF token")?;
         let http = http
             .with_header(COOKIE, HeaderValue::from_str(&cookie)?)
             .with_header(CSRF, HeaderValue::from_str(csrf)?);
         Ok(Some(Self { http }))
     }
 
-    /// The name that Superset gives for what this account changed.
+    /// The full name of this account, as in [`Listed::changed_by`].
     pub async fn me(&self) -> Result<String> {
         let mut found: Value =
             expect_success("/api/v1/me/", self.http.get("/api/v1/me/").await?)?.json()?;
         Ok(full_name(&found["result"].take()))
     }
 
-    /// All assets of a kind that this account may see.
+    /// All assets of a kind that this account can see.
     pub async fn list(&self, kind: Kind) -> Result<Vec<Listed>> {
         let mut listed = Vec::new();
         for row in self
@@ -190,7 +193,7 @@ impl Superset {
         Ok(listed)
     }
 
-    /// The asset of a kind with this uuid. None when it is not there.
+    /// The asset of a kind with this UUID. None when Superset has none.
     pub async fn find(&self, kind: Kind, uuid: Uuid) -> Result<Option<Listed>> {
         Ok(self.list(kind).await?.into_iter().find(|listed| listed.uuid == uuid))
     }
@@ -210,25 +213,25 @@ impl Superset {
 
     /// One page of a list resource, and whether it is the last.
     async fn page(&self, path: &str, order: &str, number: usize) -> Result<(Vec<Value>, bool)> {
-        let answer =
+        let response =
             self.http.get(&format!("{path}?q=({order},page:{number},page_size:{PAGE})")).await?;
-        let mut found: Value = expect_success(path, answer)?.json()?;
+        let mut found: Value = expect_success(path, response)?.json()?;
         let Value::Array(rows) = found["result"].take() else {
-            anyhow::bail!("{path} gave no list")
+            anyhow::bail!("{path} returned no list")
         };
         let is_last = rows.len() < PAGE;
         Ok((rows, is_last))
     }
 
-    /// One asset with all that the API tells of it.
+    /// One asset with all its fields.
     pub async fn get(&self, kind: Kind, id: u64) -> Result<Value> {
         let path = format!("/api/v1/{}/{id}", kind.word());
-        let mut answer: Value = expect_success(&path, self.http.get(&path).await?)?.json()?;
-        Ok(answer["result"].take())
+        let mut response: Value = expect_success(&path, self.http.get(&path).await?)?.json()?;
+        Ok(response["result"].take())
     }
 
-    /// Makes or overwrites, in one transaction, the assets of a bundle by their uuids. References to assets
-    /// outside of the bundle are those that are there already.
+    /// Creates or overwrites the assets of a bundle, by UUID, in one transaction. References to assets outside the bundle
+    /// resolve to existing assets. `passwords` maps paths of databases in the bundle to passwords.
     pub async fn import(&self, bundle: &[u8], passwords: &Value) -> Result<()> {
         let mut body = BytesMut::new();
         for (name, value) in [("passwords", passwords.to_string()), ("sparse", "true".into())] {
@@ -239,63 +242,63 @@ impl Superset {
         body.put(bundle);
         body.put(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
         let content_type = format!("multipart/form-data; boundary={BOUNDARY}");
-        let answer = self
+        let response = self
             .http
             .send_as(&content_type, Method::POST, "/api/v1/assets/import/", body.freeze())
             .await?;
-        expect_success("the import of assets", answer).map(drop)
+        expect_success("the import of assets", response).map(drop)
     }
 
-    /// A zip with these dashboards and all that they refer to.
+    /// A zip archive with dashboards, by id, and all assets that they refer to.
     pub async fn export(&self, dashboards: &[u64]) -> Result<Bytes> {
         let ids = dashboards.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
         let path = format!("/api/v1/dashboard/export/?q=!({ids})");
         Ok(expect_success("the export", self.http.get(&path).await?)?.body)
     }
 
-    /// Runs the queries of a query context. A query that fails is a row with its error, not an error of this call.
+    /// Runs the queries of a query context. A failed query is a [`Rows`] with an error, not an error of this call.
     pub async fn query(&self, context: &Value) -> Result<Vec<Rows>> {
-        let answer = self
+        let response = self
             .http
             .send(Method::POST, "/api/v1/chart/data", Bytes::from(context.to_string()))
             .await?;
-        if answer.status.is_success() {
-            let mut found: Value = answer.json()?;
+        if response.status.is_success() {
+            let mut found: Value = response.json()?;
             return serde_json::from_value(found["result"].take())
-                .context("the result of a chart's query is not as expected");
+                .context("cannot parse the result of a chart's query");
         }
-        if matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            return Err(expect_success("a chart's query", answer).map(drop).unwrap_err());
+        if matches!(response.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(expect_success("a chart's query", response).map(drop).unwrap_err());
         }
-        Ok(vec![Rows { error: Some(reason(&answer)), ..Rows::default() }])
+        Ok(vec![Rows { error: Some(reason(&response)), ..Rows::default() }])
     }
 
-    /// Whether the driver for Elasticsearch can be imported.
+    /// Whether Superset can import the driver for Elasticsearch.
     pub async fn has_driver(&self) -> Result<bool> {
         let path = "/api/v1/database/available/";
         let found: Value = expect_success(path, self.http.get(path).await?)?.json()?;
-        let engines = found["databases"].as_array().context("Superset gave no list of engines")?;
+        let engines =
+            found["databases"].as_array().context("Superset returned no list of engines")?;
         Ok(engines.iter().any(|engine| engine["engine"] == "elasticsearch"))
     }
 
-    /// Lists the tables of a database with the account and the password that Superset keeps. None when that works,
-    /// else why not.
+    /// Lists the tables of a database with the credentials that Superset stores. None on success, else the reason.
     pub async fn reach(&self, database: u64) -> Result<Option<String>> {
-        let answer = self
+        let response = self
             .http
             .get(&format!("/api/v1/database/{database}/tables/?q=(schema_name:default,force:!t)"))
             .await?;
-        Ok((!answer.status.is_success()).then(|| reason(&answer)))
+        Ok((!response.status.is_success()).then(|| reason(&response)))
     }
 
-    /// How Superset connects to a database: its address, without the password, and what else is set.
+    /// The connection settings of a database: its URI without the password, and its options.
     pub async fn connection(&self, database: u64) -> Result<Value> {
         let path = format!("/api/v1/database/{database}/connection");
         let mut found: Value = expect_success(&path, self.http.get(&path).await?)?.json()?;
         Ok(found["result"].take())
     }
 
-    /// A role's id and the ids of its permissions. None when there is no such role.
+    /// The id of a role and the ids of its permissions. None when there is no such role.
     pub async fn role(&self, name: &str) -> Result<Option<(u64, Vec<u64>)>> {
         let roles =
             self.pages("/api/v1/security/roles/", "order_column:id,order_direction:asc").await?;
@@ -316,7 +319,7 @@ impl Superset {
 
     /// The id of a permission on a resource, such as `database_access` on `[Data lake].(id:1)`.
     pub async fn permission(&self, permission: &str, resource: &str) -> Result<Option<u64>> {
-        // the newest first: those of assets come after those of Superset itself
+        // newest first: permissions on assets follow Superset's own
         for number in 0.. {
             let (page, is_last) = self
                 .page(
@@ -335,7 +338,7 @@ impl Superset {
         Ok(None)
     }
 
-    /// Gives a role exactly these permissions.
+    /// Replaces the permissions of a role.
     pub async fn set_permissions(&self, role: u64, permissions: &[u64]) -> Result<()> {
         let path = format!("/api/v1/security/roles/{role}/permissions");
         let body = Bytes::from(json!({"permission_view_menu_ids": permissions}).to_string());
@@ -343,34 +346,34 @@ impl Superset {
     }
 }
 
-fn full_name(person: &Value) -> String {
+fn full_name(user: &Value) -> String {
     let names = ["first_name", "last_name"]
         .into_iter()
-        .filter_map(|key| person[key].as_str())
+        .filter_map(|key| user[key].as_str())
         .filter(|name| !name.is_empty());
     names.collect::<Vec<_>>().join(" ")
 }
 
-/// Whether the web server answers at all; needs no account.
+/// Requests the health endpoint, which needs no account.
 pub async fn health(http: &HttpClient) -> Result<()> {
     expect_success("/health", http.get("/health").await?).map(drop)
 }
 
-fn expect_success(what: &str, answer: Answer) -> Result<Answer> {
-    if answer.status.is_success() {
-        return Ok(answer);
+fn expect_success(what: &str, response: Response) -> Result<Response> {
+    if response.status.is_success() {
+        return Ok(response);
     }
-    Err(Refusal { status: answer.status, what: what.into(), reason: reason(&answer) }.into())
+    Err(ApiError { status: response.status, what: what.into(), reason: reason(&response) }.into())
 }
 
-/// Superset's reason, from whichever of its shapes of an error. The name of the file of a bundle is part of it.
-fn reason(answer: &Answer) -> String {
-    let Ok(body) = answer.json::<Value>() else { return answer.excerpt() };
+/// The reason in an error response, in any of Superset's formats. Includes the file name for errors of an import.
+fn reason(response: &Response) -> String {
+    let Ok(body) = response.json::<Value>() else { return response.excerpt() };
     let errors = body["errors"].as_array().into_iter().flatten().map(|error| {
         let message = error["message"].as_str().unwrap_or_default();
         let files =
             error["extra"].as_object().into_iter().flatten().filter(|(key, _)| key.contains('.'));
-        let files: Vec<String> = files.map(|(file, fault)| format!("{file}: {fault}")).collect();
+        let files: Vec<String> = files.map(|(file, error)| format!("{file}: {error}")).collect();
         if files.is_empty() {
             message.to_string()
         } else {
@@ -383,7 +386,7 @@ fn reason(answer: &Answer) -> String {
         .collect();
     match texts.is_empty() {
         true if body["message"].is_object() => body["message"].to_string(),
-        true => answer.excerpt(),
+        true => response.excerpt(),
         false => texts.join("; "),
     }
 }
@@ -392,8 +395,8 @@ fn reason(answer: &Answer) -> String {
 mod tests {
     use super::*;
 
-    fn answer(body: &'static str) -> Answer {
-        Answer {
+    fn response(body: &'static str) -> Response {
+        Response {
             status: StatusCode::UNPROCESSABLE_ENTITY,
             headers: Default::default(),
             body: Bytes::from_static(body.as_bytes()),
@@ -401,18 +404,18 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_is_found_in_each_shape_of_superset_s_errors() {
+    fn reason_is_found_in_each_error_format_of_superset() {
         let bundle = r#"{"errors":[{"message":"Error importing assets","error_type":"GENERIC_COMMAND_ERROR","level":"warning",
             "extra":{"charts/a.yaml":{"viz_type":["Missing data for required field."]},"issue_codes":[]}}]}"#;
         assert_eq!(
-            reason(&answer(bundle)),
+            reason(&response(bundle)),
             r#"Error importing assets (charts/a.yaml: {"viz_type":["Missing data for required field."]})"#
         );
-        assert_eq!(reason(&answer(r#"{"message":"Not authorized"}"#)), "Not authorized");
+        assert_eq!(reason(&response(r#"{"message":"Not authorized"}"#)), "Not authorized");
         assert_eq!(
-            reason(&answer(r#"{"message":{"json_metadata":["bad"]}}"#)),
+            reason(&response(r#"{"message":{"json_metadata":["bad"]}}"#)),
             r#"{"json_metadata":["bad"]}"#
         );
-        assert_eq!(reason(&answer("<html>proxy")), "<html>proxy");
+        assert_eq!(reason(&response("<html>proxy")), "<html>proxy");
     }
 }

@@ -1,4 +1,4 @@
-//! Superset's connection to the data lake: the driver, the least account, verified TLS.
+//! Superset's connection to the data lake: the driver, the account with least privileges, and verified TLS.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,37 +20,41 @@ use super::client;
 use super::client::{Kind, Superset};
 use super::dashboards::asset::Asset;
 use super::dashboards::bundle::Bundle;
-use super::dashboards::place;
+use super::dashboards::natural_key;
 use super::dashboards::record::{Applied, Origin, Record};
 use super::dashboards::sync;
 
-pub struct Connection;
+pub struct DatabaseConnection;
 
-/// The connection as a file of `dashboards/`.
+/// The connection in `dashboards/`.
 pub fn ours() -> Result<Asset> {
     let bundle = Bundle::ours()?;
     bundle.of_kind(Kind::Database).next().cloned().context("dashboards/ has no database")
 }
 
-/// Follows the file and the password, without saying anything about it.
+/// A digest of the file and of the password, which it does not reveal.
 async fn digest(stack: &Stack, database: &Asset) -> Result<String> {
     let secret = datalake::user_secret("dashboards");
     Ok(format!("{}-{}", database.digest(), secrets::checksum(&stack.cluster, &[&secret]).await?))
 }
 
-/// That the driver cannot be imported, if so.
+/// The diagnosis when Superset cannot import the driver.
 pub async fn without_driver(stack: &Stack, superset: &Superset) -> Result<Option<Diagnosis>> {
     Ok((!superset.has_driver().await?).then(|| {
         Diagnosis::new(
             "Superset cannot import the driver for Elasticsearch",
-            format!("kubectl logs deployment/{} -c drivers -n {}", super::NAME, stack.namespace()),
+            format!(
+                "run `kubectl logs deployment/{} -c drivers -n {}` for the cause",
+                super::NAME,
+                stack.namespace()
+            ),
         )
     }))
 }
 
-/// What an import is to say: all of the file, or, when a person changed the connection, no more than what makes it lead
-/// to the data lake. An import leaves what it does not name, but it wants a name and two settings.
-async fn to_bring(stack: &Stack, superset: &Superset, database: &Asset) -> Result<Asset> {
+/// The asset to import. When a user changed the connection, only the fields that make it reach the data lake, and the
+/// three that Superset requires: an import keeps the fields that it omits.
+async fn to_import(stack: &Stack, superset: &Superset, database: &Asset) -> Result<Asset> {
     let Some(there) = superset.find(Kind::Database, database.uuid).await? else {
         return Ok(database.clone());
     };
@@ -75,7 +79,7 @@ async fn to_bring(stack: &Stack, superset: &Superset, database: &Asset) -> Resul
     Ok(asset)
 }
 
-/// Whether a connection has the address, the account and the settings of TLS of the file, in whatever order.
+/// Whether a connection has the address, account and TLS settings of the file, in any order.
 fn is_same_address(connection: &Value, database: &Asset) -> bool {
     let parts = |uri: &Value| {
         let (address, settings) = uri.as_str()?.split_once('?')?;
@@ -87,8 +91,8 @@ fn is_same_address(connection: &Value, database: &Asset) -> bool {
     ours.is_some() && parts(&connection["sqlalchemy_uri"]) == ours
 }
 
-/// Why no chart can have data, as far as the connection is made.
-pub async fn fault(stack: &Stack, superset: &Superset) -> Result<Option<String>> {
+/// Why no chart can have data, if the connection exists.
+pub async fn connection_problem(stack: &Stack, superset: &Superset) -> Result<Option<String>> {
     if let Some(Diagnosis { cause, hint, .. }) = without_driver(stack, superset).await? {
         return Ok(Some(format!("{cause}: {hint}")));
     }
@@ -96,19 +100,19 @@ pub async fn fault(stack: &Stack, superset: &Superset) -> Result<Option<String>>
     Ok(superset
         .reach(there.id)
         .await?
-        .map(|fault| format!("Superset does not reach the data lake: {fault}")))
+        .map(|why| format!("Superset cannot reach the data lake: {why}")))
 }
 
-/// What Superset says when it is to list the tables of the data lake with what it knows.
+/// Lets Superset list the tables of the data lake. None on success, else the reason.
 async fn probe(superset: &Superset, database: &Asset) -> Result<Option<String>> {
     let Some(there) = superset.find(Kind::Database, database.uuid).await? else {
-        return Ok(Some("not made yet".into()));
+        return Ok(Some("not created yet".into()));
     };
     superset.reach(there.id).await
 }
 
 #[async_trait]
-impl Resource<Stack> for Connection {
+impl Resource<Stack> for DatabaseConnection {
     fn id(&self) -> Id {
         Id("dataviz.database")
     }
@@ -129,14 +133,14 @@ impl Resource<Stack> for Connection {
         let database = ours()?;
         let listed = superset.list(Kind::Database).await?;
         let Some(there) = listed.iter().find(|listed| listed.uuid == database.uuid) else {
-            // an import would make it this stack's, with another address and password
-            return Ok(match place::occupant(&database, &listed) {
+            // an import would replace it
+            return Ok(match natural_key::occupant(&database, &listed) {
                 Some(other) => Observation::blocked(
                     format!(
-                        "Superset has a connection `{}` that this program did not make, and would replace it",
+                        "Superset has another connection with the name `{}`, which an import would replace",
                         other.title
                     ),
-                    "give it another name in Superset, under Settings, Database Connections",
+                    "rename it in Superset under Settings, Database Connections",
                 ),
                 None => Observation::Missing(format!("database `{}`", database.title())),
             });
@@ -145,42 +149,42 @@ impl Resource<Stack> for Connection {
         let digest = digest(stack, &database).await?;
         let record = Record::load(stack).await?;
         let applied = record.applied.get(&database.uuid);
-        let is_as_told = match applied.filter(|applied| applied.digest == digest) {
+        let is_applied = match applied.filter(|applied| applied.digest == digest) {
             None => false,
             Some(applied) if applied.changed_on == there.changed_on => true,
-            // a person may name it and set what they like, and leads it nowhere else
+            // users may rename the connection and change its options, but not its target
             Some(_) => is_same_address(&superset.connection(there.id).await?, &database),
         };
-        if !is_as_told {
+        if !is_applied {
             return Ok(Observation::drifted(
                 what,
                 "another connection or password",
-                "the account dashboards over verified TLS",
+                "account `dashboards` over verified TLS",
             ));
         }
         Ok(match superset.reach(there.id).await? {
             None => Observation::Equal(what),
-            Some(fault) => Observation::drifted(what, fault, "reaching the data lake"),
+            Some(why) => Observation::drifted(what, why, "reaching the data lake"),
         })
     }
 
     async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
         let superset = client(stack).await?;
         let database = ours()?;
-        sync::forget_what_is_lost(stack, &superset).await?;
+        sync::forget_lost_assets(stack, &superset).await?;
         let password =
             secrets::value(&stack.cluster, &datalake::user_secret("dashboards"), "password")
                 .await?;
         let passwords = json!({database.path(): password.expose_secret()});
-        let assets = vec![to_bring(stack, &superset, &database).await?];
+        let assets = vec![to_import(stack, &superset, &database).await?];
         let bundle = Bundle { assets, ..Bundle::default() };
         superset.import(&bundle.to_zip()?, &passwords).await?;
-        // the operator takes a while to tell Elasticsearch about a new password
+        // the operator passes a new password to Elasticsearch with a delay
         let reached = stack
             .until("Superset's connection to the data lake", progress, || async {
                 Ok(match probe(&superset, &database).await {
                     Ok(None) => State::Ready(format!("database `{}`", database.title())),
-                    Ok(Some(fault)) => State::Waiting(fault),
+                    Ok(Some(why)) => State::Waiting(why),
                     Err(error) => State::Waiting(one_line(&error)),
                 })
             })

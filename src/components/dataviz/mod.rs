@@ -1,11 +1,11 @@
-//! Superset, the dashboards: its accounts, its release, the connection to the data lake, the assets, and the size that they show.
+//! Superset (dashboards): accounts, release, connection to the data lake, assets, and the measurement of the data lake.
 
 mod accounts;
-mod answers;
 mod assets;
 pub mod client;
 pub mod dashboards;
 pub mod database;
+mod responds;
 pub mod size;
 mod superset;
 mod teacher;
@@ -35,28 +35,28 @@ use crate::stack::component::ComponentName;
 use crate::stack::profiles::{DatabaseSize, Profile, ReplicaSize};
 use crate::stack::resources::Resources;
 
-use super::model::{Component, Credential, Declaration, Exposure, Health, failed, fault};
+use super::model::{Component, Credential, Declaration, Exposure, Health, failed, unhealthy};
 use super::postgresql::Database;
 use super::release;
 use super::remains::{Kinds, kind};
 
 use client::{Kind, Superset};
 use dashboards::bundle::{Bundle, FIRST};
-use dashboards::standing::{Standing, compare};
+use dashboards::sync_state::{SyncState, compare};
 
 pub const COMPONENT: ComponentName = ComponentName::new("dataviz");
 const RELEASE: &str = "dataviz";
 /// The Deployment, the Service and the Secret of the accounts.
 pub const NAME: &str = "dataviz-superset";
-/// Of Superset's own data, not of the statements.
+/// Superset's metadata database. It contains no statements.
 const POSTGRESQL: Database =
-    Database { part: "Superset", component: COMPONENT, name: "dataviz-postgresql" };
-/// The tool's own account, so that no password that a person changes locks it out.
+    Database { program: "Superset", component: COMPONENT, name: "dataviz-postgresql" };
+/// The tool's own account, which keeps working when a user changes the password of `admin`.
 const USER: &str = "lastack";
-/// What is in its volume.
-const STORES: &str = "what users made in Superset";
+/// The content of its volume.
+const STORES: &str = "users' dashboards in Superset";
 
-/// The kinds that its chart makes.
+/// The kinds that its chart creates.
 const KINDS: Kinds = &[
     kind::<Deployment>,
     kind::<StatefulSet>,
@@ -97,7 +97,7 @@ static DECLARATION: Declaration = Declaration {
 struct Size {
     web: ReplicaSize,
     postgresql: DatabaseSize,
-    /// Background workers, each as big as a pod of the web server; with any of them come a cache and a scheduler.
+    /// Number of background workers, each the size of a web server Pod. Workers need a cache and a scheduler.
     workers: u32,
 }
 
@@ -113,9 +113,9 @@ impl Component for Dataviz {
         vec![
             Node::resource(accounts::ACCOUNTS),
             Node::resource(superset::SupersetRelease),
-            Node::check(answers::Answers),
+            Node::check(responds::SupersetResponds),
             Node::resource(size::SizeMeasurement),
-            Node::resource(database::Connection),
+            Node::resource(database::DatabaseConnection),
             Node::resource(assets::Assets),
             Node::resource(teacher::Teacher),
         ]
@@ -163,7 +163,7 @@ impl Component for Dataviz {
         let outside = endpoint::url(&stack.cluster, NAME).await.ok().flatten();
         let url = outside.unwrap_or_else(|| address(stack));
         for (user, purpose) in
-            [("admin", "everything in Superset"), ("teacher", "looks at the dashboards")]
+            [("admin", "administer Superset"), ("teacher", "view the dashboards")]
         {
             let key = format!("{user}-password");
             let Some(password) = secrets::optional(&stack.cluster, NAME, &key).await? else {
@@ -180,7 +180,7 @@ impl Component for Dataviz {
         Ok(found)
     }
 
-    /// The dashboard to look at first, else, when a user deleted it, the list of all.
+    /// The first dashboard, or the list of dashboards when a user deleted it.
     async fn page(&self, stack: &Stack) -> Result<String> {
         let ours = Bundle::ours()?;
         let first = ours
@@ -193,13 +193,13 @@ impl Component for Dataviz {
     }
 }
 
-/// Those of the web server, and what keeps others that it works with.
+/// The web server's Pods, and the problem of other workloads of the release, if any.
 async fn pods(stack: &Stack) -> Observation {
     let (web, others) =
         join(release::pods(stack, NAME), superset::behind_the_web_server(stack)).await;
     match (web, others) {
         (Observation::Equal(web), Ok(Some(state))) => match state.reason() {
-            Some(why) => fault(format!("{web}: {why}")),
+            Some(why) => unhealthy(format!("{web}: {why}")),
             None => Observation::Equal(web),
         },
         (Observation::Equal(_), Err(error)) => failed(&error),
@@ -207,56 +207,51 @@ async fn pods(stack: &Stack) -> Observation {
     }
 }
 
-/// Whether people can sign in, and what they then find.
+/// Whether users can sign in, and the state of the assets.
 async fn ask(stack: &Stack) -> Result<(Observation, Observation)> {
     let superset = client(stack).await?;
-    // a password that a person chose is the person's: it is said, and is no fault
+    // a password that a user chose is reported, and is not a fault
     let own = if sign_in(stack, "admin").await?.is_some() {
         ""
     } else {
-        ", admin has a password of their own"
+        ", admin's password was changed"
     };
     let answers = Observation::Equal(format!("login ok{own}"));
     let bundle = Bundle::ours()?;
-    let (mut standings, of_the_connection, of_the_size) = try_join3(
+    let (mut states, of_the_connection, of_the_size) = try_join3(
         compare(stack, &superset, &bundle),
-        database::fault(stack, &superset),
-        size::fault(stack),
+        database::connection_problem(stack, &superset),
+        size::measurement_problem(stack),
     )
     .await?;
     let broken = of_the_connection.or(of_the_size.map(|diagnosis: Diagnosis| diagnosis.sentence()));
-    // the connection that is there is a resource of its own, whose observation counts
-    standings
-        .retain(|(asset, standing)| asset.kind != Kind::Database || *standing == Standing::Missing);
-    let there = |kind| {
-        standings
-            .iter()
-            .filter(|(asset, standing)| asset.kind == kind && standing.is_there())
-            .count()
-    };
-    let count = |wanted| standings.iter().filter(|(_, standing)| *standing == wanted).count();
-    let theirs = standings.iter().filter(|(_, standing)| standing.is_a_persons()).count();
-    let mut data = format!("{} dashboards, {} charts", there(Kind::Dashboard), there(Kind::Chart));
-    if theirs > 0 {
-        data.push_str(&format!(", {theirs} changed by people"));
+    // an existing connection is a separate resource with its own observation
+    states.retain(|(asset, state)| asset.kind != Kind::Database || *state == SyncState::Missing);
+    let live =
+        |kind| states.iter().filter(|(asset, state)| asset.kind == kind && state.is_live()).count();
+    let count = |wanted| states.iter().filter(|(_, state)| *state == wanted).count();
+    let users = states.iter().filter(|(_, state)| state.is_users()).count();
+    let mut data = format!("{} dashboards, {} charts", live(Kind::Dashboard), live(Kind::Chart));
+    if users > 0 {
+        data.push_str(&format!(", {users} changed by users"));
     }
-    match standings.iter().filter(|(_, standing)| matches!(standing, Standing::Held { .. })).count()
-    {
+    match states.iter().filter(|(_, state)| matches!(state, SyncState::Blocked { .. })).count() {
         0 => {}
-        held => data
-            .push_str(&format!(", {held} held back (`kubectl lastack dashboards apply` says why)")),
+        held => data.push_str(&format!(
+            ", {held} blocked (run `kubectl lastack dashboards apply` for the cause)"
+        )),
     }
-    // those of another version of this program still show what they say
-    match count(Standing::Outdated) {
+    // outdated assets still work
+    match count(SyncState::Outdated) {
         0 => {}
-        old => data.push_str(&format!(", {old} of another version")),
+        old => data.push_str(&format!(", {old} outdated")),
     }
     Ok((
         answers,
-        match (broken, count(Standing::Missing)) {
-            (Some(broken), _) => fault(broken),
+        match (broken, count(SyncState::Missing)) {
+            (Some(broken), _) => unhealthy(broken),
             (None, 0) => Observation::Equal(data),
-            (None, missing) => fault(format!("{data}, {missing} not brought yet")),
+            (None, missing) => unhealthy(format!("{data}, {missing} not applied")),
         },
     ))
 }
@@ -270,27 +265,28 @@ fn http(stack: &Stack) -> Result<HttpClient> {
     stack.service(&address(stack))
 }
 
-/// Superset as the tool's own account.
+/// A client for Superset, signed in with the tool's own account.
+///
+/// # Errors
+/// When Superset does not respond, or rejects the account.
 pub async fn client(stack: &Stack) -> Result<Superset> {
     sign_in(stack, USER).await?.ok_or_else(|| {
-        Failure::failed(format!(
-            "Superset does not accept the password of account {USER}, which is the tool's own"
-        ))
-        .hint("`kubectl lastack install` gives the account the password of its Secret again")
-        .into()
+        Failure::failed(format!("Superset: login of the tool's own account {USER}: wrong password"))
+            .hint("run `kubectl lastack install` to reset the password")
+            .into()
     })
 }
 
-/// None when Superset does not accept the password of the Secret.
+/// None when Superset rejects the password in the Secret.
 async fn sign_in(stack: &Stack, user: &str) -> Result<Option<Superset>> {
     let password: SecretString =
         secrets::value(&stack.cluster, NAME, &format!("{user}-password")).await?;
     let account = Account { user: user.into(), password };
     let login = pin!(Superset::login(http(stack)?, &account));
-    let down = pin!(POSTGRESQL.fault(stack));
-    // without its database Superset gives a login no answer for a minute, and then no reason
+    let down = pin!(POSTGRESQL.problem(stack));
+    // without its database, Superset responds to a login after a minute, without a reason
     match select(login, down).await {
-        Either::Right((Some(fault), _)) => Err(fault),
+        Either::Right((Some(error), _)) => Err(error),
         Either::Right((None, login)) => {
             login.await.map_err(|error| POSTGRESQL.may_have_caused(stack, error))
         }

@@ -1,4 +1,4 @@
-//! How much room the statements take, for the charts: a CronJob writes it down in an index of its own, since SQL cannot ask for it.
+//! The measurement of the data lake's size, for the charts: a CronJob stores it in an index, because SQL cannot query it.
 
 use std::time::Duration;
 
@@ -28,17 +28,17 @@ use crate::stack::Stack;
 
 const MANIFEST: &str = include_str!("../../../manifests/data-lake-size.yaml");
 const DEFINITION: &str = include_str!("../../../manifests/data-lake-size.json");
-/// The CronJob; what it writes to has the same name.
+/// The CronJob. Its index has the same name.
 const NAME: &str = SIZES;
 const PODS: &str = "app.kubernetes.io/instance=data-lake-size";
-/// Three of its runs that came to nothing.
-const PATIENCE: Duration = Duration::from_secs(35 * 60);
+/// The age of the last measurement at which three runs have failed.
+const STALE_AFTER: Duration = Duration::from_secs(35 * 60);
 
 fn definition() -> Result<Value> {
     serde_json::from_str(DEFINITION).context("manifests/data-lake-size.json")
 }
 
-/// The CronJob as it should be: it runs the data lake's own image, from where that is pulled.
+/// The desired CronJob. It runs the image of the data lake, from the same registry.
 fn body(stack: &Stack) -> Result<Value> {
     let mut body: Value =
         serde_saphyr::from_str(MANIFEST).context("manifests/data-lake-size.yaml")?;
@@ -73,7 +73,7 @@ async fn live(stack: &Stack) -> Result<Option<CronJob>> {
     stack.api::<CronJob>().get_opt(NAME).await.with_context(|| format!("cronjob {NAME}"))
 }
 
-/// When it was measured last.
+/// The time of the last measurement.
 fn measured(cron: &CronJob) -> Option<Timestamp> {
     time(cron.status.as_ref()?.last_successful_time.as_ref())
 }
@@ -82,26 +82,24 @@ fn time(time: Option<&Time>) -> Option<Timestamp> {
     Some(time?.0)
 }
 
-/// For how long its runs have come to nothing. Those that somebody suspended do not run.
+/// For how long its runs have failed. None for a suspended CronJob, which has no runs.
 fn fails_for(cron: &CronJob) -> Option<Duration> {
     let newest = time(cron.status.as_ref()?.last_schedule_time.as_ref())?;
     let good = measured(cron).or(time(cron.metadata.creation_timestamp.as_ref()))?;
     let since = newest.duration_since(good);
-    (!since.is_negative() && since.unsigned_abs() > PATIENCE).then_some(since.unsigned_abs())
+    (!since.is_negative() && since.unsigned_abs() > STALE_AFTER).then_some(since.unsigned_abs())
 }
 
-/// Why the newest size is not one of now. None when it is, or this user may not know.
-pub async fn fault(stack: &Stack) -> Result<Option<Diagnosis>> {
+/// Why the last measurement is not current. None when it is, or when the user may not read the CronJob.
+pub async fn measurement_problem(stack: &Stack) -> Result<Option<Diagnosis>> {
     let cron = match live(stack).await {
         Err(error) if error::forbidden(&error).is_some() => return Ok(None),
         found => found?,
     };
-    let repair = "`kubectl lastack install` repairs it, or says why it cannot".to_string();
+    let repair = "run `kubectl lastack install` to repair it".to_string();
     let Some(cron) = cron else {
         return Ok(Some(Diagnosis::new(
-            format!(
-                "nothing measures how much room the statements take: cronjob {NAME} is not there"
-            ),
+            format!("cronjob {NAME}: missing, so the size of the data lake is not measured"),
             repair,
         )));
     };
@@ -111,13 +109,13 @@ pub async fn fault(stack: &Stack) -> Result<Option<Diagnosis>> {
         .map(|words| format!(": {words}"))
         .unwrap_or_default();
     Ok(Some(Diagnosis::new(
-        format!("how much room the statements take was not measured for {}{words}", age(since)),
+        format!("the size of the data lake was not measured for {}{words}", age(since)),
         repair,
     )))
 }
 
-/// Makes the index, or adds to it what it lacks.
-async fn bring_index(elasticsearch: &Elasticsearch) -> Result<String> {
+/// Creates the index, or adds missing fields.
+async fn apply_index(elasticsearch: &Elasticsearch) -> Result<String> {
     let wanted = definition()?;
     match elasticsearch.index(SIZES).await? {
         None => elasticsearch.create_index(SIZES, &wanted).await?,
@@ -129,7 +127,7 @@ async fn bring_index(elasticsearch: &Elasticsearch) -> Result<String> {
     Ok(format!("index {SIZES}"))
 }
 
-/// A run of now, as `kubectl create job --from` makes it.
+/// Starts a run now, as `kubectl create job --from` does.
 async fn run(stack: &Stack) -> Result<Job> {
     let cron = live(stack).await?.with_context(|| format!("cronjob {NAME} is gone"))?;
     let owner = cron.controller_owner_ref(&());
@@ -151,33 +149,30 @@ async fn run(stack: &Stack) -> Result<Job> {
         .with_context(|| format!("a job of cronjob {NAME}"))
 }
 
-/// How far a run has come.
+/// The state of a run.
 async fn look(stack: &Stack, job: &Job) -> Result<State> {
     let name = job.metadata.name.as_deref().unwrap_or_default();
     let found = stack.api::<Job>().get_opt(name).await.with_context(|| format!("job {name}"))?;
     if let Some((job, why)) = jobs::failed(&stack.cluster, found.as_ref()).await? {
         let hint = format!(
-            "kubectl logs job/{job} -n {}; the next `kubectl lastack install` tries again",
+            "run `kubectl logs job/{job} -n {}` for the cause; the next `kubectl lastack install` retries",
             stack.namespace()
         );
-        return Ok(State::fatal(
-            format!("job {job}, which measures the data lake, failed: {why}"),
-            hint,
-        ));
+        return Ok(State::fatal(format!("job {job}: measuring the data lake failed: {why}"), hint));
     }
-    // the CronJob takes its time to learn of it, and later looks ask the CronJob
+    // later observations read the CronJob, whose status follows the Job with a delay
     if live(stack)
         .await?
         .is_some_and(|cron| measured(&cron) >= time(job.metadata.creation_timestamp.as_ref()))
     {
         return Ok(State::Ready(format!("cronjob {NAME}, index {SIZES}")));
     }
-    let trouble = if found.as_ref().is_some_and(jobs::is_complete) {
+    let problem = if found.as_ref().is_some_and(jobs::is_complete) {
         None
     } else {
         jobs::problem(&stack.cluster, name).await?
     };
-    Ok(trouble.map_or_else(|| State::Waiting(format!("job {name} runs")), State::from))
+    Ok(problem.map_or_else(|| State::Waiting(format!("job {name} is running")), State::from))
 }
 
 pub struct SizeMeasurement;
@@ -199,7 +194,7 @@ impl Resource<Stack> for SizeMeasurement {
         if !object::is_ours(&cron.metadata) {
             return Ok(Observation::blocked(
                 format!(
-                    "namespace {} has a CronJob {NAME} that this tool did not make",
+                    "namespace {}: CronJob {NAME} was not created by this tool",
                     stack.namespace()
                 ),
                 object::others_hint("cronjob", NAME, stack.namespace()),
@@ -209,7 +204,7 @@ impl Resource<Stack> for SizeMeasurement {
             return Ok(Observation::Drifted(fields.into_iter().map(Difference::from).collect()));
         }
         let index = match datalake::client(stack).await?.index(SIZES).await {
-            // roles that are new say so for a while
+            // Elasticsearch denies access until the operator has passed on a new role
             Err(error) if is_rejection(&error) => None,
             found => found?,
         };
@@ -231,9 +226,9 @@ impl Resource<Stack> for SizeMeasurement {
 
     async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
         let elasticsearch = datalake::client(stack).await?;
-        // the operator takes up to a minute to tell Elasticsearch of a new role
+        // the operator passes a new role to Elasticsearch within a minute
         let index = stack
-            .until_answered(&format!("index {SIZES}"), progress, || bring_index(&elasticsearch))
+            .until_success(&format!("index {SIZES}"), progress, || apply_index(&elasticsearch))
             .await?;
         if matches!(index, Reconciled::Started(_)) {
             return Ok(index);
@@ -277,14 +272,18 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_come_to_nothing_are_a_fault_and_those_that_are_suspended_are_none() {
+    fn failing_runs_are_a_fault_and_suspended_runs_are_not() {
         let fails = |begun, measured| {
             fails_for(&cron("2026-11-27T10:00:00Z", begun, measured))
                 .map(|since| since.as_secs() / 60)
         };
         assert_eq!(fails(None, None), None, "it is new");
-        assert_eq!(fails(Some("2026-11-27T10:10:00Z"), None), None, "its first run goes on");
-        assert_eq!(fails(Some("2026-11-27T10:40:00Z"), None), Some(40), "it never came to an end");
+        assert_eq!(
+            fails(Some("2026-11-27T10:10:00Z"), None),
+            None,
+            "its first run is not finished"
+        );
+        assert_eq!(fails(Some("2026-11-27T10:40:00Z"), None), Some(40), "no run has succeeded");
         assert_eq!(fails(Some("2026-11-27T12:00:00Z"), Some("2026-11-27T12:00:04Z")), None);
         assert_eq!(fails(Some("2026-11-27T12:00:00Z"), Some("2026-11-27T11:00:04Z")), Some(59));
     }

@@ -21,7 +21,7 @@ use crate::error::one_line;
 use crate::stack::Stack;
 
 use super::accounts::CACHE;
-use super::client::Refusal;
+use super::client::ApiError;
 use super::{COMPONENT, KINDS, NAME, POSTGRESQL, RELEASE, Size};
 
 /// The values that this program gives to `charts/superset`.
@@ -31,7 +31,7 @@ struct Values {
     image: release::Image,
     replicas: u32,
     existing_secret: &'static str,
-    /// Changes with the Secrets that the pods read, so that they start anew.
+    /// Changes with the Secrets that the Pods read, which restarts them.
     secret_checksum: String,
     elasticsearch: ElasticsearchValues,
     postgresql: postgresql::Values,
@@ -98,24 +98,24 @@ impl SupersetRelease {
     }
 }
 
-/// The web server's pods wait for the Job, and the Job for the database: what keeps them is said by whichever it is.
+/// The state of the rollout. The web server waits for the Job, and the Job for the database; the first problem is shown.
 async fn rollout(stack: &Stack) -> Result<State> {
     let job = newest_job(stack).await?;
     if let Some((job, why)) = jobs::failed(&stack.cluster, job.as_ref()).await? {
         let hint = format!(
-            "kubectl logs job/{job} -n {}; the next `kubectl lastack install` tries again",
+            "run `kubectl logs job/{job} -n {}` for the cause; the next `kubectl lastack install` retries",
             stack.namespace()
         );
         return Ok(State::fatal(
-            format!("job {job}, which prepares Superset's database, failed: {why}"),
+            format!("job {job}: preparing Superset's database failed: {why}"),
             hint,
         ));
     }
     let reason = match on_top(POSTGRESQL.look(stack).await?, deployments(stack).await?) {
         State::Waiting(reason) => reason,
-        // the accounts are the last that the Job makes
+        // the Job creates the accounts last
         State::Ready(_) if !job.as_ref().is_some_and(jobs::is_complete) => {
-            "the job that prepares database and accounts runs".into()
+            "the job that prepares the database and the accounts is running".into()
         }
         settled => return Ok(settled),
     };
@@ -128,7 +128,7 @@ async fn rollout(stack: &Stack) -> Result<State> {
     })
 }
 
-/// Those of the web server, and of worker, scheduler and cache where there are any.
+/// The state of all Deployments: the web server, and worker, scheduler and cache if any.
 async fn deployments(stack: &Stack) -> Result<State> {
     match rollout::deployment(&stack.cluster, NAME).await? {
         ready @ State::Ready(_) => Ok(behind_the_web_server(stack).await?.unwrap_or(ready)),
@@ -136,7 +136,7 @@ async fn deployments(stack: &Stack) -> Result<State> {
     }
 }
 
-/// The first of worker, scheduler and cache that is not ready.
+/// The first Deployment besides the web server that is not ready: worker, scheduler or cache.
 pub async fn behind_the_web_server(stack: &Stack) -> Result<Option<State>> {
     let of_release = ListParams::default().labels(&object::of_release(RELEASE));
     let all = stack
@@ -161,24 +161,26 @@ pub async fn behind_the_web_server(stack: &Stack) -> Result<Option<State>> {
     Ok(None)
 }
 
-/// The Job of the release that was installed last; those before it are on their way out.
+/// The newest Job of the release. Older Jobs are being deleted.
 async fn newest_job(stack: &Stack) -> Result<Option<Job>> {
     let jobs = stack.api::<Job>().list(&ListParams::default().labels(JOBS)).await?;
-    let there = jobs.items.into_iter().filter(|job| job.metadata.deletion_timestamp.is_none());
-    Ok(there.max_by_key(|job| job.metadata.creation_timestamp.as_ref().map(|time| time.0)))
+    let live = jobs.items.into_iter().filter(|job| job.metadata.deletion_timestamp.is_none());
+    Ok(live.max_by_key(|job| job.metadata.creation_timestamp.as_ref().map(|time| time.0)))
 }
 
-/// Why the Job that prepares the database has to run again, though nothing it is made of changed.
+/// Why the Job that prepares the database must run again, although its definition is unchanged.
 async fn reason_to_prepare_again(stack: &Stack) -> Result<Option<String>> {
     if let Some((job, why)) =
         jobs::failed(&stack.cluster, newest_job(stack).await?.as_ref()).await?
     {
         return Ok(Some(format!("job {job} failed: {why}")));
     }
-    // not to be asked while web server or database are away, which is another trouble
+    // another error means that the web server or the database is down, which is a different problem
     Ok(match super::sign_in(stack, super::USER).await {
-        Ok(None) => Some(format!("account {} has another password than its Secret", super::USER)),
-        Err(error) if Refusal::is_its_own_fault(&error) => {
+        Ok(None) => {
+            Some(format!("the password of account {} differs from its Secret", super::USER))
+        }
+        Err(error) if ApiError::is_server_error(&error) => {
             Some(format!("{}: tables may be missing", one_line(&error)))
         }
         _ => None,
@@ -192,7 +194,7 @@ impl Resource<Stack> for SupersetRelease {
     }
 
     fn needs(&self) -> &'static [Id] {
-        // the pods mount the certificate authority that the data lake's operator makes; nothing more is needed of it to start
+        // the Pods mount the certificate authority of the data lake; they do not need the data lake to start
         &[Id("dataviz.accounts"), Id("datalake.accounts"), Id("datalake.resource"), Id("settings")]
     }
 
@@ -210,7 +212,7 @@ impl Resource<Stack> for SupersetRelease {
 
     async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
         let install = Self::install(stack).await?;
-        // a Job runs once: to run again it has to be made again
+        // a Job runs once, so it is deleted to run again
         if reason_to_prepare_again(stack).await?.is_some() {
             let (api, selection) = (stack.api::<Job>(), ListParams::default().labels(JOBS));
             api.delete_collection(&DeleteParams::background(), &selection)

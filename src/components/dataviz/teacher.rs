@@ -1,4 +1,4 @@
-//! The role of teachers may read the data lake, through dashboards only.
+//! Grants the role of teachers read access to the data lake, through dashboards only.
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use crate::stack::Stack;
 use super::client::{Kind, Superset};
 use super::{client, database};
 
-/// Made by the chart, which says what else it may do.
+/// Created by the chart, which defines its other permissions.
 const ROLE: &str = "Teacher";
 
 pub struct Teacher;
@@ -23,12 +23,12 @@ struct Grant {
 
 async fn look(superset: &Superset) -> Result<Grant> {
     let database = database::ours()?;
-    let there = superset.find(Kind::Database, database.uuid).await?;
+    let live = superset.find(Kind::Database, database.uuid).await?;
     let resource =
-        there.map(|there| format!("[{}].(id:{})", there.title, there.id)).unwrap_or_default();
+        live.map(|live| format!("[{}].(id:{})", live.title, live.id)).unwrap_or_default();
     let Some((role, has)) = superset.role(ROLE).await? else {
         return Err(Failure::failed(format!("Superset has no role {ROLE}"))
-            .hint("`kubectl lastack install --only dataviz` runs the job again that makes it")
+            .hint("run `kubectl lastack install --only dataviz` to create the role")
             .into());
     };
     let Some(permission) = superset.permission("database_access", &resource).await? else {

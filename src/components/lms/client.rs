@@ -75,29 +75,30 @@ pub struct Queue {
 pub struct Failed {
     /// Of the newest of them.
     #[serde(flatten)]
-    pub refusal: Refusal,
-    /// Refused though it was sent by itself: sending it again changes nothing.
+    pub rejection: Rejection,
+    /// Whether the LRS rejected the event when it was sent alone. Resending it changes nothing.
     pub alone: bool,
     pub events: u64,
     pub oldest: i64,
 }
 
-/// Why an event was not taken.
+/// Why an event was not delivered.
 #[derive(Debug, Clone, Deserialize, Serialize)]
-pub struct Refusal {
+pub struct Rejection {
     /// The HTTP status; 0 when there was no answer, [`TRANSFORM`] when nothing was sent.
     pub errortype: u32,
     /// What the LRS said.
     pub response: String,
 }
 
-/// The plugin's number for an event that it cannot make a statement of, such as one without a user.
+/// The plugin's error type for an event that it cannot convert to a statement, such as one without a user (`TRANSFORM` in
+/// the plugin logstore_xapi).
 const TRANSFORM: u32 = 10_000;
 
 impl Failed {
     /// Not lost by a fault: a healthy site collects them.
     pub fn is_no_statement(&self) -> bool {
-        self.refusal.errortype == TRANSFORM
+        self.rejection.errortype == TRANSFORM
     }
 
     /// Whether sending it again may help.
@@ -107,14 +108,14 @@ impl Failed {
 
     pub fn cause(&self) -> String {
         if self.alone {
-            format!("the LRS refuses them ({})", self.refusal.errortype)
+            format!("the LRS rejected them ({})", self.rejection.errortype)
         } else {
-            self.refusal.cause()
+            self.rejection.cause()
         }
     }
 }
 
-impl Refusal {
+impl Rejection {
     pub fn cure(&self) -> &'static str {
         match self.errortype {
             0 => {
@@ -143,7 +144,7 @@ impl Refusal {
 
 /// An event that was made to be followed.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Event {
+pub struct LoggedEvent {
     /// Its number in Moodle's own log. None when Moodle's own log store is off.
     pub log: Option<i64>,
     pub time: i64,
@@ -159,7 +160,7 @@ pub struct Whereabouts {
     pub waiting: bool,
     /// When it was sent; 0: not yet.
     pub sent: i64,
-    pub failed: Option<Refusal>,
+    pub failed: Option<Rejection>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -236,7 +237,7 @@ impl Moodle {
     }
 
     /// Lets a learner of the course view it.
-    pub async fn make_event(&self, course: &str) -> Result<Event> {
+    pub async fn make_event(&self, course: &str) -> Result<LoggedEvent> {
         self.call("event", &json!({"do": "make", "course": course})).await
     }
 
@@ -249,7 +250,7 @@ impl Moodle {
         self.call::<Value>("event", &json!({"do": "forget", "log": log})).await.map(drop)
     }
 
-    /// Sends again what the plugin gave up on; `refused` also what was refused by itself before.
+    /// Resends failed events; with `refused`, also those that the LRS rejected when they were sent alone.
     pub async fn replay(&self, refused: bool) -> Result<Replayed> {
         self.work("replay", &json!({"refused": refused})).await
     }

@@ -24,7 +24,7 @@ fn since(state: &State) -> Option<Duration> {
     Some(Duration::from_secs(u64::try_from(state.now - ran).unwrap_or_default()))
 }
 
-pub fn fault(state: &State) -> Option<String> {
+pub fn problem(state: &State) -> Option<String> {
     let emit = state.emit.as_ref()?;
     if emit.disabled {
         return Some("Moodle's task that sends events is disabled".into());
@@ -57,7 +57,7 @@ impl Check<Stack> for Cron {
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
         let state = client(stack).await?.state().await?;
         let is_disabled = state.emit.as_ref().is_some_and(|emit| emit.disabled);
-        Ok(match (fault(&state), since(&state)) {
+        Ok(match (problem(&state), since(&state)) {
             (Some(why), _) if is_disabled => Observation::Blocked(Diagnosis::new(
                 why,
                 "enable it in Site administration, Server, Scheduled tasks",

@@ -1,7 +1,6 @@
 //! Moodle, the LMS: its accounts, its plugin, its release, and the wire to the LRS.
 
 mod accounts;
-mod answers;
 pub mod client;
 mod course;
 mod cron;
@@ -9,6 +8,7 @@ mod installed;
 mod moodle;
 mod package;
 mod plugin;
+mod responds;
 mod settings;
 mod store;
 
@@ -39,7 +39,7 @@ use crate::stack::profiles::{DatabaseSize, Profile, ReplicaSize};
 use crate::stack::resources::Resources;
 use crate::stack::settings::TestCourse;
 
-use super::model::{Component, Credential, Declaration, Exposure, Health, failed, fault};
+use super::model::{Component, Credential, Declaration, Exposure, Health, failed, unhealthy};
 use super::postgresql::Database;
 use super::release;
 use super::remains::{Kinds, kind};
@@ -55,7 +55,7 @@ const RELEASE: &str = "lms";
 pub const NAME: &str = "lms-moodle";
 const PODS: &str = "app.kubernetes.io/instance=lms,app.kubernetes.io/component=web";
 const POSTGRESQL: Database =
-    Database { part: "Moodle", component: COMPONENT, name: "lms-postgresql" };
+    Database { program: "Moodle", component: COMPONENT, name: "lms-postgresql" };
 /// The administrator.
 const USER: &str = "user";
 /// The cron sends every minute. An event that is older than this has been overlooked.
@@ -122,7 +122,7 @@ impl Component for Lms {
             Node::resource(plugin::Plugin::default()),
             Node::resource(moodle::MoodleRelease),
             Node::resource(installed::Installed),
-            Node::check(answers::Answers),
+            Node::check(responds::LmsResponds),
             Node::resource(settings::Settings),
             Node::resource(store::Store),
             Node::check(cron::Cron),
@@ -153,7 +153,7 @@ impl Component for Lms {
         let (runs, pods, answers, state) = join4(
             release::runs(stack, RELEASE),
             release::pods(stack, NAME),
-            answers::probe(stack),
+            responds::probe(stack),
             async { client(stack).await?.state().await },
         )
         .await;
@@ -224,7 +224,7 @@ async fn miswired(stack: &Stack, state: &State) -> Result<Option<String>> {
     let mut differences = settings::differences(stack, state).await?;
     differences.extend(store::difference(state));
     let settings = Observation::compared(differences, String::new);
-    Ok(if settings.is_fault() { Some(settings.text()) } else { cron::fault(state) })
+    Ok(if settings.is_fault() { Some(settings.text()) } else { cron::problem(state) })
 }
 
 /// The hop from Moodle to the LRS: what is logged, waits, failed; and whether the settings are still ours.
@@ -233,7 +233,7 @@ async fn hop(stack: &Stack, state: &State) -> Observation {
         Ok(why) => why,
         Err(error) => return failed(&error),
     };
-    let Some(queue) = &state.queue else { return fault(why.unwrap_or_default()) };
+    let Some(queue) = &state.queue else { return unhealthy(why.unwrap_or_default()) };
     let faults: Vec<String> =
         [why, stuck(queue, state.now), lost(queue), full(state)].into_iter().flatten().collect();
     let (events, waiting) = (units::count(queue.logged), units::count(queue.waiting));
@@ -241,11 +241,11 @@ async fn hop(stack: &Stack, state: &State) -> Observation {
     let refused: u64 =
         queue.failed.iter().filter(|failed| failed.alone).map(|failed| failed.events).sum();
     if refused > 0 {
-        text.push_str(&format!(", {} refused by the LRS", units::count(refused)));
+        text.push_str(&format!(", {} rejected by the LRS", units::count(refused)));
     }
     match faults.is_empty() {
         true => Observation::Equal(text),
-        false => fault(format!("{text}; {}", faults.join("; "))),
+        false => unhealthy(format!("{text}; {}", faults.join("; "))),
     }
 }
 
@@ -265,7 +265,7 @@ fn rfc3339(seconds: i64) -> Option<String> {
     time(seconds).map(|time| time.to_string())
 }
 
-/// A queue that nobody empties.
+/// A queue that is not processed.
 fn stuck(queue: &Queue, now: i64) -> Option<String> {
     let waits = since(queue.oldest_waiting, now);
     (queue.oldest_waiting > 0 && waits > PATIENCE)
@@ -324,7 +324,7 @@ pub async fn client(stack: &Stack) -> Result<Moodle> {
 
 #[cfg(test)]
 mod tests {
-    use super::client::Refusal;
+    use super::client::Rejection;
     use super::*;
 
     fn queue(oldest_waiting: i64, failed: Vec<Failed>) -> Queue {
@@ -332,7 +332,12 @@ mod tests {
     }
 
     fn failed(errortype: u32, alone: bool, events: u64) -> Failed {
-        Failed { refusal: Refusal { errortype, response: String::new() }, alone, events, oldest: 0 }
+        Failed {
+            rejection: Rejection { errortype, response: String::new() },
+            alone,
+            events,
+            oldest: 0,
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ struct Values {
     site_url: String,
     admin: Admin,
     existing_secret: &'static str,
-    /// Changes with the Secrets that the pods read, so that they start anew.
+    /// Changes with the Secrets that the Pods read, which restarts them.
     secret_checksum: String,
     plugin: PluginValues,
     postgresql: postgresql::Values,
@@ -65,7 +65,7 @@ const PATIENCE_FOR_ADDRESS: Duration = Duration::from_secs(180);
 
 pub struct MoodleRelease;
 
-/// The address that people type, which Moodle must know: it sends away whoever comes by another.
+/// Moodle's site URL. Moodle redirects requests for other hosts.
 pub async fn site_url(stack: &Stack) -> Result<String> {
     Ok(outside_url(stack).await?.unwrap_or_else(|| format!("http://localhost:{LOCAL_PORT}")))
 }
@@ -86,7 +86,7 @@ pub async fn outside_url(stack: &Stack) -> Result<Option<String>> {
     {
         return Ok(Some(endpoint::host_url(host, text("/ingress/tlsSecret").is_some())));
     }
-    // an address that outlived what was asked for is not used: nobody would answer there
+    // a URL of an earlier `--expose` is not used, because nothing responds there
     if text("/service/type") == Some("ClusterIP") {
         Ok(None)
     } else if !stack.reads_cluster() {
@@ -104,7 +104,7 @@ fn is_address_of_service(stack: &Stack) -> bool {
         && own_url(stack).is_none()
 }
 
-/// The address that a person's own values give.
+/// The site URL in the chart values.
 fn own_url(stack: &Stack) -> Option<String> {
     let url = stack.settings.values_of(COMPONENT)?.get("siteUrl")?.as_str()?;
     (!url.is_empty()).then(|| url.trim_end_matches('/').to_string())

@@ -295,12 +295,12 @@ mod tests {
             sha256,
         };
         assert!(package().verified(&source(package().digest)).is_ok());
-        let refused = package().verified(&source("0".repeat(64))).unwrap_err().to_string();
-        assert!(refused.starts_with("https://example.org/p.zip is not logstore_xapi 5.0.1 as it was released: its checksum is "), "{refused}");
+        let rejected = package().verified(&source("0".repeat(64))).unwrap_err().to_string();
+        assert!(rejected.starts_with("https://example.org/p.zip is not logstore_xapi 5.0.1 as it was released: its checksum is "), "{rejected}");
     }
 
     #[test]
-    fn another_plugin_and_a_zip_that_means_no_good_are_refused_by_name() {
+    fn other_plugins_and_malicious_archives_are_rejected_by_name() {
         let other = Package::from_zip(
             zip(&[("mod/version.php", &VERSION.replace("logstore_xapi", "mod_quiz"))]),
             "q.zip",
@@ -312,7 +312,7 @@ mod tests {
             "s.zip",
         )
         .unwrap_err();
-        assert!(slip.to_string().contains("points out of the archive"), "{slip}");
+        assert!(slip.to_string().contains("is outside the archive"), "{slip}");
     }
 
     #[test]

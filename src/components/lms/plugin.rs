@@ -1,4 +1,4 @@
-//! The plugin, kept in the cluster, so that a pod of Moodle starts anew without the internet.
+//! The plugin, stored in the cluster, so that Moodle's Pods restart without internet access.
 
 use std::collections::BTreeMap;
 
@@ -70,7 +70,7 @@ pub async fn checksum(stack: &Stack) -> Result<String> {
     Ok(there(stack).await?.map(|there| there.sha256).unwrap_or_default())
 }
 
-/// The Moodle that is to be installed: the versions file's, or the one of an image that a person's values name.
+/// The Moodle version to install: from the versions file, or from an image in the chart values.
 fn moodle_version(stack: &Stack) -> String {
     let over = stack
         .settings
@@ -113,7 +113,7 @@ fn misfit(stack: &Stack, plugin: &PluginVersion) -> Option<Observation> {
     })
 }
 
-/// Where a plugin of a person's own came from: no path, which says something about their machine, and of an address
+/// The source of a user's own plugin: never a path, which reveals details of their machine, and of a URL
 /// neither scheme, which would make it one of ours, nor account and query, which may hold a password.
 fn brought_from(place: &str) -> String {
     let file = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or_default().to_string();
@@ -164,7 +164,7 @@ impl Resource<Stack> for Plugin {
             });
         }
         let wanted = released(stack);
-        // one that a person brought stays until another is named
+        // a user's own plugin stays until another is named
         let is_another_release =
             |there: &There| there.source.contains("://") && there.version.release != wanted.release;
         let (then, found) = match &there {

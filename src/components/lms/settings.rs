@@ -1,4 +1,4 @@
-//! The settings of the plugin in Moodle: where it sends to, as whom, how much at once, and what of a person.
+//! The plugin's settings in Moodle: endpoint, account, batch size, and the personal data to send.
 
 use std::collections::BTreeMap;
 

@@ -38,7 +38,7 @@ impl Resource<Stack> for Store {
     }
 
     fn needs(&self) -> &'static [Id] {
-        // what is sent must have somewhere to go to, and what the course's generator does is nobody's learning
+        // events need a configured LRS, and those of the course generator are not learning
         &[Id("lms.settings"), Id("lms.course")]
     }
 

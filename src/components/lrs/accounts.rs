@@ -134,7 +134,7 @@ struct AccountOf {
     scopes: &'static [&'static str],
 }
 
-/// People and this tool; and Moodle, which may ask only for what it sent itself.
+/// The accounts of users and of this tool, and Moodle's account, which can read only its own statements.
 const KNOWN: [AccountOf; 2] = [
     AccountOf { user: USER, key: "password", scopes: &["all"] },
     AccountOf {

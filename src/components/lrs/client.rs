@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::cluster::http::{Account, Answer, HttpClient};
+use crate::cluster::http::{Account, HttpClient, Response as Answer};
 use crate::error::Failure;
 use crate::output::text;
 

@@ -1,9 +1,9 @@
 //! Ralph, the LRS: its accounts, its release, and whether it answers.
 
 mod accounts;
-mod answers;
 pub mod client;
 mod release;
+mod responds;
 mod validation;
 
 use anyhow::Result;
@@ -27,14 +27,14 @@ use crate::stack::profiles::{Profile, ReplicaSize};
 use crate::stack::resources::Resources;
 
 use super::datalake;
-use super::model::{Component, Credential, Declaration, Exposure, Health, failed, fault};
+use super::model::{Component, Credential, Declaration, Exposure, Health, failed, unhealthy};
 use super::remains::{Kinds, kind};
 
 use accounts::USER;
 use client::{Place, Ralph};
 
 pub use accounts::{MOODLE, moodle_account};
-pub use answers::probe;
+pub use responds::probe;
 
 pub const COMPONENT: ComponentName = ComponentName::new("lrs");
 const RELEASE: &str = "lrs";
@@ -79,7 +79,7 @@ impl Component for Lrs {
         vec![
             Node::resource(accounts::ACCOUNTS),
             Node::resource(release::RalphRelease),
-            Node::check(answers::Answers),
+            Node::check(responds::LrsResponds),
         ]
     }
 
@@ -105,8 +105,8 @@ impl Component for Lrs {
         }
         // neither of the two that were asked looks at what the index takes; why it takes nothing is in the row of the data lake
         let data = match (&answers, data) {
-            (Ok(_), (Ok(Some(_)), _)) => Some(fault("can store no statements")),
-            (Ok(_), (_, Some(why))) => Some(fault(why)),
+            (Ok(_), (Ok(Some(_)), _)) => Some(unhealthy("can store no statements")),
+            (Ok(_), (_, Some(why))) => Some(unhealthy(why)),
             (Ok(_), (Ok(None), None)) => Some(Observation::Equal("takes statements".into())),
             _ => None,
         };

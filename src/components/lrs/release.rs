@@ -22,7 +22,7 @@ struct Values {
     image: release::Image,
     replicas: u32,
     existing_secret: &'static str,
-    /// Changes with the Secrets that the pods read, so that they start anew.
+    /// Changes with the Secrets that the Pods read, which restarts them.
     secret_checksum: String,
     elasticsearch: ElasticsearchValues,
     resources: Value,

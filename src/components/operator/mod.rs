@@ -26,7 +26,7 @@ use crate::stack::profiles::Profile;
 use crate::stack::resources::Resources;
 use crate::stack::versions::without_registry;
 
-use super::model::{Component, Declaration, Health, PREFLIGHT, failed, fault, not_installed};
+use super::model::{Component, Declaration, Health, PREFLIGHT, failed, not_installed, unhealthy};
 use super::{datalake, release};
 
 pub const COMPONENT: ComponentName = ComponentName::new("operator");
@@ -80,22 +80,22 @@ impl Component for Operator {
         }
         health.answers = Some(match served(stack).await {
             Ok(true) => Observation::Equal("its API is served".into()),
-            Ok(false) => fault("its API is not served"),
+            Ok(false) => unhealthy("its API is not served"),
             Err(error) => failed(&error),
         });
         health
     }
 }
 
-/// An operator that runs in the cluster, whoever installed it.
-struct Found {
+/// An operator that runs in the cluster, whichever tool installed it.
+struct RunningOperator {
     namespace: String,
     version: String,
     ready: usize,
     wanted: usize,
 }
 
-impl Found {
+impl RunningOperator {
     /// As Elastic's chart and manifests install it.
     fn from_set(set: StatefulSet) -> Self {
         let labelled = set
@@ -133,7 +133,7 @@ impl Found {
 
     fn readiness(&self) -> Observation {
         let pods = format!("{}/{}", self.ready, self.wanted);
-        if self.is_ready() { Observation::Equal(pods) } else { fault(pods) }
+        if self.is_ready() { Observation::Equal(pods) } else { unhealthy(pods) }
     }
 
     fn shown(&self) -> String {
@@ -150,16 +150,18 @@ fn unknown() -> String {
     "of unknown version".into()
 }
 
-async fn find(stack: &Stack) -> Result<Option<Found>> {
+async fn find(stack: &Stack) -> Result<Option<RunningOperator>> {
     let sets: Api<StatefulSet> = Api::all(stack.cluster.client.clone());
     for selector in SELECTORS {
         let mut found = sets.list(&ListParams::default().labels(selector)).await?.items;
         if !found.is_empty() {
-            return Ok(Some(Found::from_set(found.swap_remove(0))));
+            return Ok(Some(RunningOperator::from_set(found.swap_remove(0))));
         }
     }
     let pods: Api<Pod> = Api::all(stack.cluster.client.clone());
-    Ok(Found::from_pods(&pods.list(&ListParams::default().labels(SELECTORS[1])).await?.items))
+    Ok(RunningOperator::from_pods(
+        &pods.list(&ListParams::default().labels(SELECTORS[1])).await?.items,
+    ))
 }
 
 /// Whether the API server knows the kind Elasticsearch. Everybody may ask this.
@@ -270,7 +272,7 @@ impl Resource<Stack> for OperatorRelease {
                     "release {RELEASE} in namespace {NAMESPACE} was not made by this tool, and no operator of it works"
                 ),
                 format!(
-                    "ask who made it to bring it up again: helm status {RELEASE} -n {NAMESPACE}"
+                    "ask the owner of the release to repair it: helm status {RELEASE} -n {NAMESPACE}"
                 ),
             ));
         }
@@ -278,7 +280,7 @@ impl Resource<Stack> for OperatorRelease {
     }
 
     async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
-        // an operator that is there and not ready is waited for, whoever installed it
+        // wait for an existing operator that is not ready, whichever tool installed it
         if find(stack).await?.is_none() || !served(stack).await? {
             release::reconcile(stack, &install(stack)?, progress).await?;
         }

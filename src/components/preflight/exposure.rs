@@ -32,7 +32,7 @@ async fn by_ingress(stack: &Stack) -> Result<Observation> {
     let class =
         match class_of(&classes, asked.class_name.as_deref().filter(|name| !name.is_empty())) {
             Ok(class) => class,
-            Err(refusal) => return Ok(Observation::Blocked(refusal)),
+            Err(diagnosis) => return Ok(Observation::Blocked(diagnosis)),
         };
     let missing = missing_certificate(stack)
         .await?
@@ -44,7 +44,7 @@ async fn by_ingress(stack: &Stack) -> Result<Observation> {
     )))
 }
 
-/// The class that somebody named, or the cluster's default one.
+/// The IngressClass of the settings, or the cluster's default.
 fn class_of<'a>(classes: &'a [IngressClass], named: Option<&str>) -> Result<&'a str, Diagnosis> {
     let name = |class: &'a IngressClass| class.metadata.name.as_deref().unwrap_or_default();
     let found = match named {

@@ -227,7 +227,7 @@ async fn has_volumes(stack: &Stack, components: Components) -> Result<bool> {
     Ok(true)
 }
 
-/// Of classes, the one that is taken when none is named has an annotation that says so.
+/// The default class, which an annotation marks.
 fn is_default(metadata: &ObjectMeta, annotation: &str) -> bool {
     metadata
         .annotations
@@ -236,7 +236,7 @@ fn is_default(metadata: &ObjectMeta, annotation: &str) -> bool {
         .is_some_and(|value| value == "true")
 }
 
-/// A value that a chart refuses is said before minutes are spent on what comes before that chart.
+/// Validates the chart values before anything is installed, so that an invalid value fails early.
 async fn values(stack: &Stack, components: Components) -> Result<Observation> {
     let mut fit = Vec::new();
     for component in components

@@ -1,4 +1,4 @@
-//! Counts what the generator makes, event by event, and sums it up as answers.
+//! Counts what the generator makes, event by event, and sums them up as expected results.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::charts::{self, Observed};
 use super::counts::{Counts, LearnerNumber, VideoIndex, date, timestamp};
-use super::{Activity, Answers, Completion, DEFINITIONS, Quizzes, VERSION, Video};
+use super::{Activity, Completion, DEFINITIONS, ExpectedResults, Quizzes, VERSION, Video};
 use crate::simulator::catalogue::{COURSES, UNITS};
 use crate::simulator::event::{Action, Event, VideoVerb};
 use crate::simulator::learner::{COHORTS, Learner};
@@ -30,7 +30,7 @@ impl Collector {
         self.observed.observe(event, learner);
     }
 
-    pub fn answers(&self, seed: u64) -> Answers {
+    pub fn expected_results(&self, seed: u64) -> ExpectedResults {
         let activities = self.activities();
         let mut by_use: Vec<(u64, &String)> =
             activities.iter().map(|(id, activity)| (activity.statements, id)).collect();
@@ -42,7 +42,7 @@ impl Collector {
             by_use.iter().take(LISTED).map(|(_, id)| (*id).clone()).collect();
         let (first, newest) = self.counts.span.unwrap_or_default();
         let weeks = self.active_by(week);
-        Answers {
+        ExpectedResults {
             active_learners_per_day: sizes(&self.active_by(|date| date.to_string())),
             active_learners_per_week: sizes(&weeks),
             charts: charts::charts(&self.counts, &self.observed),
@@ -152,7 +152,7 @@ impl Collector {
                 };
                 let (started, completed) =
                     (learners(&self.counts.started), learners(&self.counts.completed));
-                let answers = Video {
+                let figures = Video {
                     abandoned: started.difference(&completed).count() as u64,
                     completed: completed.len() as u64,
                     course: course.id,
@@ -164,7 +164,7 @@ impl Collector {
                 };
                 videos.insert(
                     shapes::object(index, Action::Video(unit, VideoVerb::Played)).id,
-                    answers,
+                    figures,
                 );
             }
         }

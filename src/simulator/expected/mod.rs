@@ -71,7 +71,7 @@ pub const DEFINITIONS: [(&str, &str); 17] = [
 
 /// The content of `answers.json`. Fields are in the order of their names, as all its keys are.
 #[derive(Debug, Serialize)]
-pub struct Answers {
+pub struct ExpectedResults {
     pub active_learners_per_day: BTreeMap<String, u64>,
     pub active_learners_per_week: BTreeMap<String, u64>,
     pub activities: BTreeMap<String, Activity>,

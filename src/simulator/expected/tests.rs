@@ -244,8 +244,8 @@ fn recount(rows: &[Row]) -> Value {
     })
 }
 
-/// The statements of a term and its answers.
-pub(super) fn observed(seed: u64) -> (Vec<Row>, Answers) {
+/// The statements of a term and its results.
+pub(super) fn observed(seed: u64) -> (Vec<Row>, ExpectedResults) {
     let (mut batch, mut collector) = (Batch::new(), Collector::default());
     Generator::new(seed).fill_and_observe(
         &mut batch,
@@ -254,26 +254,26 @@ pub(super) fn observed(seed: u64) -> (Vec<Row>, Answers) {
     );
     (
         (0..batch.len()).map(|index| Row::new(batch.statement(index))).collect(),
-        collector.answers(seed),
+        collector.expected_results(seed),
     )
 }
 
 #[test]
 fn the_answers_are_what_the_statements_say() {
-    let (rows, answers) = observed(SEED);
+    let (rows, results) = observed(SEED);
     let expected = recount(&rows);
-    let mut answers = serde_json::to_value(answers).unwrap();
+    let mut results = serde_json::to_value(results).unwrap();
     // The other test is about the charts.
-    answers.as_object_mut().unwrap().remove("charts");
+    results.as_object_mut().unwrap().remove("charts");
     for (name, value) in expected.as_object().unwrap() {
-        assert_eq!(&answers[name], value, "{name}");
+        assert_eq!(&results[name], value, "{name}");
     }
-    assert_eq!(answers.as_object().unwrap().len(), expected.as_object().unwrap().len());
+    assert_eq!(results.as_object().unwrap().len(), expected.as_object().unwrap().len());
 }
 
 #[test]
 fn the_keys_are_sorted_and_every_definition_has_its_figure() {
-    let text = serde_json::to_string_pretty(&Collector::default().answers(SEED)).unwrap();
+    let text = serde_json::to_string_pretty(&Collector::default().expected_results(SEED)).unwrap();
     let keys: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("  \"")?.split('"').next()).collect();
     assert!(keys.is_sorted(), "{keys:?}");

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::components::dataviz::client::Kind;
 use crate::error::Failure;
-use crate::stack::settings::yaml_fault;
+use crate::stack::settings::yaml_message;
 
 /// The format that Superset 4 to 6 read and write.
 pub(super) const FORMAT: &str = "1.0.0";
@@ -18,7 +18,7 @@ pub(super) const FORMAT: &str = "1.0.0";
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asset {
     pub kind: Kind,
-    /// The name of its file without folder and ending: how people and the program call it.
+    /// The name of its file, without directory and extension. It identifies the asset on the command line.
     pub name: String,
     pub uuid: Uuid,
     pub content: Map<String, Value>,
@@ -30,24 +30,24 @@ impl Asset {
         Self::of(file, read_file(file, text)?)
     }
 
-    /// What kind of asset a file holds is told by its own keys.
+    /// The asset in a file. Its keys determine its kind.
     pub(super) fn of(file: &str, content: Map<String, Value>) -> Result<Self> {
-        let fault = |what: String| Failure::usage(format!("{file} {what}"));
+        let invalid = |what: String| Failure::usage(format!("{file}: {what}"));
         let Some(kind) = kind_of(&content) else {
-            return Err(fault("is no dashboard, chart, dataset or database".into())
-                .hint("each has one of the keys dashboard_title, slice_name, table_name, database_name")
+            return Err(invalid("not a dashboard, chart, dataset or database".into())
+                .hint("include one of the keys dashboard_title, slice_name, table_name, database_name")
                 .into());
         };
         let version = content.get("version").and_then(Value::as_str).unwrap_or(FORMAT);
         if version.split('.').next() != FORMAT.split('.').next() {
             return Err(
-                fault(format!("is of format {version}, and this program knows {FORMAT}")).into()
+                invalid(format!("format {version} is not supported; expected {FORMAT}")).into()
             );
         }
         let uuid = content.get("uuid").and_then(Value::as_str).and_then(|uuid| uuid.parse().ok());
         let uuid = uuid.ok_or_else(|| {
-            fault("has no uuid, by which Superset would know it again".into())
-                .hint("`uuidgen` makes one")
+            invalid("has no uuid, which identifies the asset in Superset".into())
+                .hint("run `uuidgen` to create one")
         })?;
         let name =
             Path::new(file).file_stem().and_then(|stem| stem.to_str()).unwrap_or(file).to_string();
@@ -58,7 +58,10 @@ impl Asset {
         self.content.get(self.kind.title_key()).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// The data set of a chart, the connection of a data set: without it Superset fails and does not say at what.
+    /// The dataset of a chart, or the database of a dataset. Superset's error for a missing one does not name it.
+    ///
+    /// # Errors
+    /// When the file does not name it.
     pub fn parent(&self) -> Result<Option<(Kind, Uuid)>> {
         let (kind, key) = match self.kind {
             Kind::Chart => (Kind::Dataset, "dataset_uuid"),
@@ -67,21 +70,21 @@ impl Asset {
         };
         let uuid = self.content.get(key).and_then(Value::as_str).and_then(|uuid| uuid.parse().ok());
         uuid.map(|uuid| Some((kind, uuid)))
-            .ok_or_else(|| Failure::usage(format!("{} has no {key}", self.path())).into())
+            .ok_or_else(|| Failure::usage(format!("{}: has no {key}", self.path())).into())
     }
 
-    /// Where it lies in a bundle.
+    /// Its path in a bundle.
     pub fn path(&self) -> String {
         format!("{}/{}.yaml", self.kind.folder(), self.name)
     }
 
-    /// Changes when anything of the file's meaning changes.
+    /// A digest of the content, independent of YAML formatting.
     pub fn digest(&self) -> String {
         let text = serde_json::to_string(&self.content).unwrap_or_default();
         HEXLOWER.encode(&Sha256::digest(text)[..16])
     }
 
-    /// The uuids of the assets that this one refers to.
+    /// The UUIDs of the assets that this one refers to.
     pub fn references(&self) -> Vec<Uuid> {
         let mut found = Vec::new();
         for value in self.content.iter().filter(|(key, _)| *key != "uuid").map(|(_, value)| value) {
@@ -101,10 +104,10 @@ impl Asset {
 
 pub(super) fn read_file(file: &str, text: &str) -> Result<Map<String, Value>> {
     let content = serde_saphyr::from_str(text)
-        .map_err(|error| Failure::usage(format!("{file} is not YAML: {}", yaml_fault(&error))))?;
+        .map_err(|error| Failure::usage(format!("{file}: not YAML: {}", yaml_message(&error))))?;
     match content {
         Value::Object(content) => Ok(content),
-        _ => Err(Failure::usage(format!("{file} holds no asset of Superset")).into()),
+        _ => Err(Failure::usage(format!("{file}: not an asset of Superset")).into()),
     }
 }
 
@@ -112,7 +115,7 @@ fn kind_of(content: &Map<String, Value>) -> Option<Kind> {
     Kind::ALL.into_iter().find(|kind| content.contains_key(kind.title_key()))
 }
 
-/// What Superset exports beside dashboards and what they show, by the keys of its file.
+/// The kind of an exported file that is none of the supported assets, by its keys.
 pub(super) fn left_out(content: &Map<String, Value>) -> Option<&'static str> {
     let has = |key: &str| content.contains_key(key);
     match kind_of(content) {
@@ -124,7 +127,7 @@ pub(super) fn left_out(content: &Map<String, Value>) -> Option<&'static str> {
     }
 }
 
-/// The charts of a layout and the datasets of filters.
+/// Collects the charts of a layout and the datasets of filters.
 fn collect_uuids(value: &Value, found: &mut Vec<Uuid>) {
     match value {
         Value::Object(map) => {

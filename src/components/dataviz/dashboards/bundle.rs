@@ -1,4 +1,4 @@
-//! A set of assets: databases, datasets, charts and dashboards as YAML files, in a folder or a zip archive.
+//! A bundle of assets: databases, datasets, charts and dashboards as YAML files in a directory or a zip archive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Read, Seek, Write};
@@ -13,25 +13,25 @@ use zip::write::SimpleFileOptions;
 use crate::archive::{self, Limits};
 use crate::components::dataviz::client::Kind;
 use crate::error::Failure;
-use crate::stack::settings::yaml_fault;
+use crate::stack::settings::yaml_message;
 
 use super::asset::{Asset, FORMAT, left_out, read_file};
 use super::record::Origin;
 
-/// Ours, which `install` brings into Superset.
+/// The assets of this program, which `install` imports into Superset.
 static OURS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/dashboards");
 
-/// The dashboard that a person is shown first.
+/// The dashboard that `open dataviz` shows.
 pub const FIRST: &str = "is-the-course-alive";
 
 const LIMITS: Limits = Limits { files: 2000, file: 2 << 20, total: 32 << 20 };
 
-/// Assets in an order in which each comes after those it refers to.
+/// Assets in dependency order.
 #[derive(Debug, Clone, Default)]
 pub struct Bundle {
     pub assets: Vec<Asset>,
     pub origin: Origin,
-    /// The files of which nothing is made, and what they hold.
+    /// The skipped files, with their content in words.
     pub left_out: Vec<String>,
 }
 
@@ -43,7 +43,10 @@ impl Bundle {
         Ok(Self { origin: Origin::Program, ..Self::from_files(files)? })
     }
 
-    /// A folder with any layout below it, a zip archive that Superset exported, or the file of one asset.
+    /// Reads a directory tree, a zip archive exported by Superset, or the file of one asset.
+    ///
+    /// # Errors
+    /// When a file cannot be read, is not an asset, or exceeds a limit.
     pub fn read(path: &Path) -> Result<Self> {
         let shown = path.display();
         let unreadable =
@@ -69,7 +72,7 @@ impl Bundle {
     pub fn from_zip(archive: impl Read + Seek, shown: &str) -> Result<Self> {
         let text = |(name, bytes): (String, Vec<u8>)| match String::from_utf8(bytes) {
             Ok(text) => Ok((name, text)),
-            Err(_) => Err(Failure::usage(format!("{shown} holds `{name}`, which is not text"))),
+            Err(_) => Err(Failure::usage(format!("{shown}: `{name}` is not text"))),
         };
         let files = archive::unzip(archive, shown, &LIMITS, is_yaml)?
             .into_iter()
@@ -78,10 +81,10 @@ impl Bundle {
         Self::from_files(files)
     }
 
-    /// Files by their names, which errors quote.
+    /// The assets in files, keyed by the names that errors quote.
     fn from_files(files: BTreeMap<String, String>) -> Result<Self> {
         let mut assets: Vec<Asset> = Vec::new();
-        let mut passed_over = Vec::new();
+        let mut skipped = Vec::new();
         for (file, text) in &files {
             if Path::new(file).file_name().is_some_and(|name| name == "metadata.yaml") {
                 check_metadata(file, text)?;
@@ -89,13 +92,13 @@ impl Bundle {
             }
             let content = read_file(file, text)?;
             if let Some(what) = left_out(&content) {
-                passed_over.push(format!("{file}, which holds {what}"));
+                skipped.push(format!("{file}: {what}"));
                 continue;
             }
             let asset = Asset::of(file, content)?;
             if let Some(twin) = assets.iter().find(|other| other.uuid == asset.uuid) {
                 return Err(Failure::usage(format!(
-                    "{file} and {} have the same uuid {}",
+                    "{file}: same uuid as {}: {}",
                     twin.path(),
                     asset.uuid
                 ))
@@ -104,12 +107,13 @@ impl Bundle {
             assets.push(asset);
         }
         if assets.is_empty() {
-            return Err(
-                Failure::usage("there is no dashboard, chart, dataset or database in it").into()
-            );
+            return Err(Failure::usage(
+                "the files contain no dashboard, chart, dataset or database",
+            )
+            .into());
         }
         assets.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
-        Ok(Self { assets, origin: Origin::Person, left_out: passed_over })
+        Ok(Self { assets, origin: Origin::User, left_out: skipped })
     }
 
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Asset> {
@@ -120,13 +124,13 @@ impl Bundle {
         self.of_kind(kind).find(|asset| wanted(asset))
     }
 
-    /// Only the assets that `wanted` names.
+    /// Keeps the assets that `wanted` selects.
     pub fn only(mut self, wanted: impl Fn(&Asset) -> bool) -> Self {
         self.assets.retain(wanted);
         self
     }
 
-    /// The archive that Superset imports. YAML contains JSON, so the files are written as that.
+    /// The archive that Superset imports. Its files are JSON, which is valid YAML.
     pub fn to_zip(&self) -> Result<Vec<u8>> {
         let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
         let options = SimpleFileOptions::default();
@@ -136,7 +140,7 @@ impl Bundle {
         let mut taken = BTreeSet::new();
         for asset in &self.assets {
             let mut path = asset.path();
-            // two folders may have files of one name; and Superset passes over those whose name begins like this
+            // two directories may have files with the same name, and Superset skips names with these prefixes
             if !taken.insert(path.clone()) || asset.name.starts_with(['.', '_']) {
                 path = format!(
                     "{}/{}-{}.yaml",
@@ -148,24 +152,24 @@ impl Bundle {
             archive.start_file(format!("bundle/{path}"), options)?;
             let mut content = asset.content.clone();
             if asset.kind == Kind::Chart {
-                // an import leaves what its file does not name, and a query that somebody saved goes before `params`
+                // an import keeps fields that its file omits, and a saved query context takes precedence over `params`
                 content.entry("query_context").or_insert(Value::Null);
             }
             archive.write_all(serde_json::to_string(&content)?.as_bytes())?;
         }
-        Ok(archive.finish().context("the bundle cannot be packed")?.into_inner())
+        Ok(archive.finish().context("cannot pack the bundle")?.into_inner())
     }
 }
 
 fn check_metadata(file: &str, text: &str) -> Result<()> {
     let metadata: Value = serde_saphyr::from_str(text)
-        .map_err(|error| Failure::usage(format!("{file} is not YAML: {}", yaml_fault(&error))))?;
+        .map_err(|error| Failure::usage(format!("{file}: not YAML: {}", yaml_message(&error))))?;
     let version = metadata["version"].as_str().unwrap_or("?");
     if version.split('.').next() != FORMAT.split('.').next() {
         return Err(Failure::usage(format!(
-            "{file} says format {version}, and this program knows {FORMAT}"
+            "{file}: format {version} is not supported; expected {FORMAT}"
         ))
-        .hint("export it again from a Superset of version 4 to 6")
+        .hint("export the assets again from Superset 4, 5 or 6")
         .into());
     }
     Ok(())
@@ -199,7 +203,7 @@ fn collect_folder(root: &Path, folder: &Path, files: &mut BTreeMap<String, Strin
             LIMITS.check_file(&name, length)?;
             if files.len() >= LIMITS.files {
                 return Err(Failure::usage(format!(
-                    "{} holds more than {} files",
+                    "{}: more than {} files",
                     root.display(),
                     LIMITS.files
                 ))
@@ -229,12 +233,12 @@ mod tests {
         archive.finish().unwrap()
     }
 
-    fn refused(entries: &[(&str, &[u8])]) -> String {
+    fn rejection(entries: &[(&str, &[u8])]) -> String {
         crate::error::render(&Bundle::from_zip(zip(entries), "b.zip").unwrap_err())
     }
 
     #[test]
-    fn a_bundle_survives_being_packed_and_read() {
+    fn packed_bundle_reads_back_unchanged() {
         let bundle =
             Bundle::from_files(BTreeMap::from([("charts/how-many.yaml".into(), CHART.into())]))
                 .unwrap();
@@ -242,7 +246,7 @@ mod tests {
         assert_eq!(
             again.assets[0].content.remove("query_context"),
             Some(Value::Null),
-            "a query that somebody saved is taken out of Superset"
+            "the import must delete a saved query context"
         );
         assert_eq!(bundle.assets, again.assets);
         assert_eq!(
@@ -252,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_one_name_in_two_folders_are_both_brought() {
+    fn files_with_the_same_name_in_two_directories_are_both_packed() {
         let other = CHART.replace("000001", "000002").replace("many", "few");
         let hidden = CHART.replace("000001", "000003");
         let files = [("a/chart.yaml", CHART), ("b/chart.yaml", &other), ("c/_draft.yaml", &hidden)];
@@ -273,23 +277,21 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_that_means_no_good_is_refused_with_the_reason() {
+    fn malicious_archive_is_rejected_with_the_reason() {
         assert!(
-            refused(&[("../../etc/cron.d/a.yaml", CHART.as_bytes())])
-                .contains("points out of the archive")
+            rejection(&[("../../etc/cron.d/a.yaml", CHART.as_bytes())])
+                .contains("is outside the archive")
         );
-        assert!(
-            refused(&[("/etc/a.yaml", CHART.as_bytes())]).contains("points out of the archive")
-        );
+        assert!(rejection(&[("/etc/a.yaml", CHART.as_bytes())]).contains("is outside the archive"));
         let bomb = vec![b' '; 3 << 20];
-        assert!(refused(&[("b/charts/a.yaml", &bomb)]).contains("larger than 2 MB"));
+        assert!(rejection(&[("b/charts/a.yaml", &bomb)]).contains("larger than 2 MB"));
         let many: Vec<(String, Vec<u8>)> = (0..20)
             .map(|i| (format!("b/{i}.yaml"), [CHART.as_bytes(), &vec![b'\n'; 2_000_000]].concat()))
             .collect();
         let many: Vec<(&str, &[u8])> =
             many.iter().map(|(name, content)| (name.as_str(), content.as_slice())).collect();
-        assert!(refused(&many).contains("unpacks to more than 32 MB"));
-        assert!(refused(&[("b/charts/a.yaml", b"\xff\xfe")]).contains("not text"));
+        assert!(rejection(&many).contains("unpacks to more than 32 MB"));
+        assert!(rejection(&[("b/charts/a.yaml", b"\xff\xfe")]).contains("not text"));
         assert!(
             Bundle::from_zip(Cursor::new(b"PK\x03\x04 broken".to_vec()), "b.zip")
                 .unwrap_err()
@@ -299,27 +301,27 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_no_asset_is_refused_with_its_name_and_the_reason() {
-        let fault = |file: &str, text: &str| {
+    fn file_that_is_not_an_asset_is_rejected_with_its_name_and_the_reason() {
+        let error = |file: &str, text: &str| {
             Bundle::from_files(BTreeMap::from([(file.into(), text.into())]))
                 .unwrap_err()
                 .to_string()
         };
-        assert!(fault("a.yaml", "slice_name: a\nversion: 1.0.0\n").contains("a.yaml has no uuid"));
-        assert!(fault("a.yaml", &CHART.replace("1.0.0", "2.0.0")).contains("format 2.0.0"));
-        assert!(fault("x/metadata.yaml", "version: 0.9\n").contains("x/metadata.yaml says format"));
-        assert!(fault("a.yaml", "a: b: c").contains("is not YAML"));
+        assert!(error("a.yaml", "slice_name: a\nversion: 1.0.0\n").contains("a.yaml: has no uuid"));
+        assert!(error("a.yaml", &CHART.replace("1.0.0", "2.0.0")).contains("format 2.0.0"));
+        assert!(error("x/metadata.yaml", "version: 0.9\n").contains("x/metadata.yaml: format"));
+        assert!(error("a.yaml", "a: b: c").contains("not YAML"));
         assert!(
-            fault("a.yaml", "label: saved query")
-                .contains("is no dashboard, chart, dataset or database")
+            error("a.yaml", "label: saved query")
+                .contains("not a dashboard, chart, dataset or database")
         );
         let twice =
             BTreeMap::from([("a.yaml".into(), CHART.into()), ("b.yaml".into(), CHART.into())]);
-        assert!(Bundle::from_files(twice).unwrap_err().to_string().contains("the same uuid"));
+        assert!(Bundle::from_files(twice).unwrap_err().to_string().contains("same uuid"));
     }
 
     #[test]
-    fn what_superset_exports_beside_dashboards_is_left_out_and_named() {
+    fn unsupported_files_of_an_export_are_skipped_and_named() {
         let files = [
             (
                 "export/themes/corporate.yaml",
@@ -336,15 +338,15 @@ mod tests {
         let bundle = Bundle::from_zip(zip, "b.zip").unwrap();
         assert_eq!(bundle.assets.len(), 1);
         let [query, tags, theme] = [
-            "queries/a/b.yaml, which holds a saved query",
-            "tags.yaml, which holds tags",
-            "themes/corporate.yaml, which holds a theme",
+            "queries/a/b.yaml: a saved query",
+            "tags.yaml: tags",
+            "themes/corporate.yaml: a theme",
         ];
         assert_eq!(bundle.left_out, [query, tags, theme].map(|file| format!("export/{file}")));
     }
 
     #[test]
-    fn references_are_the_charts_of_a_layout_and_the_datasets_of_filters() {
+    fn references_include_charts_of_the_layout_and_datasets_of_filters() {
         let text = "dashboard_title: a\nuuid: 6f3a3b5e-0000-4000-8000-000000000002\nposition:\n  CHART-1: {type: CHART, meta: {uuid: 6f3a3b5e-0000-4000-8000-000000000001}}\n\
                     metadata:\n  native_filter_configuration:\n  - targets: [{datasetUuid: 6f3a3b5e-0000-4000-8000-000000000003}]\n";
         let mut references: Vec<_> = Asset::parse("d.yaml", text)
@@ -358,13 +360,13 @@ mod tests {
     }
 
     #[test]
-    fn our_own_dashboards_are_whole() {
+    fn embedded_dashboards_are_complete() {
         let bundle = Bundle::ours().unwrap();
         for asset in &bundle.assets {
             for uuid in asset.references() {
                 assert!(
                     bundle.assets.iter().any(|other| other.uuid == uuid),
-                    "{} refers to {uuid}, which is not there",
+                    "{} refers to {uuid}, which is missing",
                     asset.path()
                 );
             }

@@ -1,9 +1,11 @@
-//! The query of a chart: what Superset's own pages build of a chart's `params` in the browser, built here, so that
-//! a chart of a file can be checked without one. A chart that a person saved in Superset brings its own.
+//! Builds the query of a chart from its `params`, as Superset's frontend does in the browser. Charts that a user saved in
+//! Superset contain their query and do not need this.
+//!
+//! `tests/fixtures/query-contexts` has the recorded queries of Superset's frontend.
 
 use serde_json::{Map, Value, json};
 
-/// The kinds of chart whose query is known here.
+/// The supported kinds of chart, by Superset's `viz_type`.
 pub const KNOWN: [&str; 9] = [
     "big_number_total",
     "big_number",
@@ -16,7 +18,7 @@ pub const KNOWN: [&str; 9] = [
     "pie",
 ];
 
-/// The body of `POST /api/v1/chart/data`. None for a kind of chart that is not known here.
+/// The body of `POST /api/v1/chart/data`. None for an unsupported kind of chart.
 pub fn query_context(viz_type: &str, params: &Value, dataset: u64) -> Option<Value> {
     if !KNOWN.contains(&viz_type) {
         return None;
@@ -31,7 +33,7 @@ pub fn query_context(viz_type: &str, params: &Value, dataset: u64) -> Option<Val
     }))
 }
 
-/// The names of the columns of the data set that a chart asks for, those inside of SQL expressions left out.
+/// The dataset columns that a chart names, except those inside SQL expressions.
 pub fn columns(params: &Value) -> Vec<String> {
     let mut names = Vec::new();
     for key in ["x_axis", "groupby", "columns", "all_columns"] {
@@ -58,9 +60,9 @@ pub fn columns(params: &Value) -> Vec<String> {
     names
 }
 
-/// The names of the saved metrics of the data set that a chart asks for.
+/// The saved metrics of the dataset that a chart names.
 fn metrics(params: &Value) -> Vec<String> {
-    // what is left of another kind of table is not asked for
+    // a raw table ignores metrics that remain from another query mode
     if params["query_mode"] == "raw" {
         return Vec::new();
     }
@@ -74,8 +76,8 @@ fn metrics(params: &Value) -> Vec<String> {
     names
 }
 
-/// The columns and the saved metrics that a chart asks for and a data set does not have, in words. The data set is as
-/// its file or Superset's API tells it.
+/// The columns and saved metrics that a chart names and its dataset lacks, in words. `dataset` is the content of its file
+/// or of Superset's API.
 pub fn lacks(params: &Value, dataset: &Value) -> Vec<String> {
     let has = |kind: &str, key: &str, name: &str| {
         dataset[kind].as_array().into_iter().flatten().any(|entry| entry[key] == name)
@@ -91,8 +93,8 @@ pub fn lacks(params: &Value, dataset: &Value) -> Vec<String> {
     columns.chain(metrics).collect()
 }
 
-/// The fields of the index that a chart reads: those among its columns, and those that the expressions of calculated
-/// columns, of saved metrics and of the chart itself name. `dataset` is as Superset's API tells it.
+/// The index fields that a chart reads: its columns, and the fields in the SQL expressions of calculated columns, saved
+/// metrics and the chart. `dataset` is the content of Superset's API.
 pub fn fields(params: &Value, dataset: &Value) -> Vec<String> {
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_string();
     let known = |kind: &str, key: &str, name: &str| {
@@ -124,10 +126,11 @@ pub fn fields(params: &Value, dataset: &Value) -> Vec<String> {
     found
 }
 
-/// The names in double quotes of an SQL expression, not those within its texts.
+/// The double-quoted identifiers of an SQL expression, ignoring string literals.
 fn quoted(expression: &str) -> Vec<String> {
-    let outside_texts = expression.split('\'').step_by(2);
-    outside_texts.flat_map(|part| part.split('"').skip(1).step_by(2)).map(str::to_string).collect()
+    let outside_literals = expression.split('\'').step_by(2);
+    let identifiers = outside_literals.flat_map(|text| text.split('"').skip(1).step_by(2));
+    identifiers.map(str::to_string).collect()
 }
 
 struct Chart<'a> {
@@ -186,7 +189,7 @@ impl Chart<'_> {
         query
     }
 
-    /// By the metric that was chosen for it, else by the first.
+    /// Orders by the chosen metric, else by the first.
     fn order(&self, metrics: &[Value], ascending: bool) -> Vec<Value> {
         let by = Some(&self.params["timeseries_limit_metric"])
             .filter(|metric| !metric.is_null())
@@ -194,28 +197,28 @@ impl Chart<'_> {
         by.map(|metric| json!([metric, ascending])).into_iter().collect()
     }
 
-    /// A column for each series, which Superset makes after the query.
+    /// Post-processing that turns each series into a column.
     fn pivot(&self, metrics: &[Value], series: &[Value], drop_missing: bool) -> Vec<Value> {
         let aggregates: Map<String, Value> =
             metrics.iter().map(|metric| (label(metric), json!({"operator": "mean"}))).collect();
         let index: Vec<Value> = self.x_axis().iter().map(|axis| axis["label"].clone()).collect();
         let columns: Vec<String> = series.iter().map(label).collect();
         let pivot = json!({"index": index, "columns": columns, "aggregates": aggregates, "drop_missing_columns": drop_missing});
-        let mut steps = vec![json!({"operation": "pivot", "options": pivot})];
+        let mut operations = vec![json!({"operation": "pivot", "options": pivot})];
         if let ([metric], true, true) =
             (metrics, !series.is_empty(), self.params["truncate_metric"] == true)
         {
             let renamed = Map::from_iter([(label(metric), Value::Null)]);
-            steps.push(json!({"operation": "rename", "options": {"columns": renamed, "level": 0, "inplace": true}}));
+            operations.push(json!({"operation": "rename", "options": {"columns": renamed, "level": 0, "inplace": true}}));
         }
         if let (by @ Value::String(_), true) = (&self.params["x_axis_sort"], series.is_empty()) {
-            steps.push(json!({"operation": "sort", "options": {"by": by, "ascending": self.params["x_axis_sort_asc"] == true}}));
+            operations.push(json!({"operation": "sort", "options": {"by": by, "ascending": self.params["x_axis_sort_asc"] == true}}));
         }
-        steps.push(json!({"operation": "flatten"}));
-        steps
+        operations.push(json!({"operation": "flatten"}));
+        operations
     }
 
-    /// What all kinds of chart have in common: filters, time range, limits.
+    /// The fields common to all kinds of chart: filters, time range, limits.
     fn base(&self) -> Value {
         let mut filters = Vec::new();
         let (mut wheres, mut havings) = (Vec::new(), Vec::new());
@@ -262,7 +265,7 @@ impl Chart<'_> {
         }
     }
 
-    /// The axis of a chart, cut into grains when it is one of time.
+    /// The axis of a chart, with a time grain for a time axis.
     fn base_axis(&self, column: &Value) -> Value {
         let Some(name) = column.as_str() else {
             let mut column = column.clone();
@@ -276,7 +279,7 @@ impl Chart<'_> {
         axis
     }
 
-    /// A column of a table, cut into grains when it is one of time.
+    /// A column of a table, with a time grain for a time column.
     fn grained(&self, column: &Value) -> Value {
         let temporal = column
             .as_str()
@@ -316,12 +319,12 @@ impl Chart<'_> {
     }
 }
 
-/// The name under which a metric or a column comes back.
-fn label(thing: &Value) -> String {
-    thing.as_str().or(thing["label"].as_str()).unwrap_or_default().to_string()
+/// The name of a metric or column in the result.
+fn label(item: &Value) -> String {
+    item.as_str().or(item["label"].as_str()).unwrap_or_default().to_string()
 }
 
-/// One thing or a list of them, as `params` has it.
+/// A field of `params` that contains one item or a list.
 fn list(value: &Value) -> Vec<Value> {
     match value {
         Value::Null => Vec::new(),
@@ -336,7 +339,7 @@ fn merge(query: &mut Value, extra: Value) {
     }
 }
 
-/// Whether a mapping has a field, or one below it. Their names contain dots and are one key, because the index has no objects.
+/// Whether a mapping has a field or a multi-field. A dotted name is one key, because the index has no object fields.
 pub fn maps(mappings: &Value, field: &str) -> bool {
     let fields = &mappings["properties"];
     let below = field.rsplit_once('.').and_then(|(field, last)| fields[field]["fields"].get(last));
@@ -351,7 +354,7 @@ mod tests {
     use crate::components::dataviz::dashboards::asset::Asset;
     use crate::components::dataviz::dashboards::bundle::Bundle;
 
-    /// What the two may differ in without asking for anything else: what is empty, and what Superset itself fills in.
+    /// A query without the fields that do not change its meaning: empty ones, and those that Superset adds.
     fn essence(query: &Value) -> Value {
         let left_out = ["series_limit", "group_others_when_limit_reached", "series_limit_metric"];
         let says = |value: &Value| {
@@ -372,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn the_query_of_each_chart_is_the_one_that_superset_s_own_pages_send() {
+    fn query_of_each_chart_equals_the_one_of_supersets_frontend() {
         for chart in Bundle::ours().unwrap().of_kind(Kind::Chart) {
             let path = format!(
                 "{}/tests/fixtures/query-contexts/{}.json",
@@ -394,7 +397,7 @@ mod tests {
         }
     }
 
-    /// The data set of a chart, as its file tells it.
+    /// The dataset of a chart, from its file.
     fn dataset_of(bundle: &Bundle, chart: &Asset) -> Value {
         let dataset = bundle
             .find(Kind::Dataset, |dataset| chart.content["dataset_uuid"] == json!(dataset.uuid))
@@ -403,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_that_a_chart_reads_is_in_the_mapping() {
+    fn every_field_of_every_chart_is_in_the_mapping() {
         let mapping = |text| serde_json::from_str::<Value>(text).unwrap()["mappings"].clone();
         let statements = mapping(include_str!("../../../../manifests/statements.json"));
         let sizes = mapping(include_str!("../../../../manifests/data-lake-size.json"));
@@ -424,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_data_set_lacks_is_named() {
+    fn missing_columns_and_metrics_of_a_dataset_are_named() {
         let bundle = Bundle::ours().unwrap();
         for chart in bundle.of_kind(Kind::Chart) {
             assert_eq!(
@@ -452,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn calculated_columns_and_saved_metrics_read_the_fields_of_their_expressions() {
+    fn fields_include_those_in_expressions_of_columns_and_metrics() {
         let dataset = json!({"columns": [{"column_name": "verb_name", "expression": "REPLACE(\"verb.id\", 'a \"quoted\" text', '')"},
                                          {"column_name": "timestamp", "expression": null}],
                              "metrics": [{"metric_name": "viewings", "expression": "COUNT(DISTINCT \"la_video_session\")"}]});

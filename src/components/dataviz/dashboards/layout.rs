@@ -1,16 +1,16 @@
-//! What the layout of a dashboard refers to: its charts, by uuid and by number, and the data sets of its filters.
+//! The references in a dashboard's layout: charts, by UUID and by number, and the datasets of filters.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-/// Takes out the charts and the filters that refer to what is not there. Superset's import stops at the first of them,
-/// and what comes after it loses its link to the dashboard.
-pub fn keep(content: &mut Map<String, Value>, is_there: impl Fn(Uuid) -> bool) {
+/// Drops charts and filters that refer to missing assets. Superset's import stops at the first of them, and the charts
+/// after it lose their link to the dashboard.
+pub fn retain(content: &mut Map<String, Value>, exists: impl Fn(Uuid) -> bool) {
     if let Some(Value::Object(position)) = content.get_mut("position") {
         let gone =
-            |child: &Value| uuid_at(&child["meta"]["uuid"]).is_some_and(|uuid| !is_there(uuid));
+            |child: &Value| uuid_at(&child["meta"]["uuid"]).is_some_and(|uuid| !exists(uuid));
         let gone: BTreeSet<String> =
             position.iter().filter(|(_, child)| gone(child)).map(|(id, _)| id.clone()).collect();
         remove(position, gone);
@@ -24,7 +24,7 @@ pub fn keep(content: &mut Map<String, Value>, is_there: impl Fn(Uuid) -> bool) {
                 .as_array()
                 .into_iter()
                 .flatten()
-                .all(|target| uuid_at(&target["datasetUuid"]).is_none_or(&is_there))
+                .all(|target| uuid_at(&target["datasetUuid"]).is_none_or(&exists))
         });
         let kept: Vec<Value> = filters.iter().map(|filter| filter["id"].clone()).collect();
         for parents in filters
@@ -37,27 +37,27 @@ pub fn keep(content: &mut Map<String, Value>, is_there: impl Fn(Uuid) -> bool) {
     renumber(content);
 }
 
-/// What the layout calls a chart.
+/// The title of a chart in the layout.
 pub fn title(content: &Map<String, Value>, chart: Uuid) -> Option<&str> {
-    let parts = content.get("position")?.as_object()?.values();
-    parts
-        .filter(|part| uuid_at(&part["meta"]["uuid"]) == Some(chart))
-        .find_map(|part| part["meta"]["sliceName"].as_str())
+    let elements = content.get("position")?.as_object()?.values();
+    elements
+        .filter(|element| uuid_at(&element["meta"]["uuid"]) == Some(chart))
+        .find_map(|element| element["meta"]["sliceName"].as_str())
 }
 
-/// Takes parts out of a layout, with the rows and columns in which nothing is left.
+/// Removes elements from a layout, and the rows and columns that become empty.
 fn remove(position: &mut Map<String, Value>, mut gone: BTreeSet<String>) {
     loop {
-        let children = |part: &Value| part["children"].as_array().cloned().unwrap_or_default();
-        let is_emptied = |part: &Value| {
-            let children = children(part);
-            matches!(part["type"].as_str(), Some("ROW" | "COLUMN"))
+        let children = |node: &Value| node["children"].as_array().cloned().unwrap_or_default();
+        let is_emptied = |node: &Value| {
+            let children = children(node);
+            matches!(node["type"].as_str(), Some("ROW" | "COLUMN"))
                 && !children.is_empty()
                 && children.iter().all(|child| is_among(&gone, child))
         };
         let emptied: Vec<String> = position
             .iter()
-            .filter(|(id, part)| !gone.contains(*id) && is_emptied(part))
+            .filter(|(id, node)| !gone.contains(*id) && is_emptied(node))
             .map(|(id, _)| id.clone())
             .collect();
         if emptied.is_empty() {
@@ -67,7 +67,7 @@ fn remove(position: &mut Map<String, Value>, mut gone: BTreeSet<String>) {
     }
     position.retain(|id, _| !gone.contains(id));
     for children in
-        position.values_mut().filter_map(|part| part.get_mut("children")?.as_array_mut())
+        position.values_mut().filter_map(|node| node.get_mut("children")?.as_array_mut())
     {
         children.retain(|child| !is_among(&gone, child));
     }
@@ -81,8 +81,8 @@ fn uuid_at(value: &Value) -> Option<Uuid> {
     value.as_str()?.parse().ok()
 }
 
-/// Gives the charts of a layout new numbers: in the order of their uuids, from 1. Superset needs numbers there, and
-/// replaces them by its own. Numbers of charts that are not in the layout are taken out.
+/// Renumbers the charts of a layout from 1, in the order of their UUIDs. Superset requires numbers and replaces them on
+/// import. Drops the numbers of charts outside the layout.
 pub fn renumber(content: &mut Map<String, Value>) {
     let numbers = numbers(content);
     let new = |old: &Value| old.as_u64().and_then(|old| numbers.get(&old)).map(|new| json!(new));
@@ -114,7 +114,7 @@ pub fn renumber(content: &mut Map<String, Value>) {
     }
 }
 
-/// The new number of each chart, by its old one.
+/// The new number of each chart, keyed by its old number.
 fn numbers(content: &Map<String, Value>) -> BTreeMap<u64, u64> {
     let position = content.get("position").and_then(Value::as_object);
     let charts = position.into_iter().flat_map(|position| position.values());
@@ -126,7 +126,7 @@ fn numbers(content: &Map<String, Value>) -> BTreeMap<u64, u64> {
     by_uuid.into_values().zip(1..).collect()
 }
 
-/// Lists of charts: those that a filter leaves alone, those that are not refreshed.
+/// Renumbers lists of charts: those excluded from a filter or from refreshing.
 fn renumber_lists(value: &mut Value, new: &impl Fn(&Value) -> Option<Value>) {
     match value {
         Value::Object(map) => {
@@ -183,16 +183,16 @@ metadata:
     }
 
     #[test]
-    fn nothing_of_a_chart_or_a_data_set_that_is_gone_is_left() {
+    fn references_to_deleted_charts_and_datasets_are_removed() {
         let mut content = dashboard();
-        keep(&mut content, |uuid| uuid.to_string() == HERE);
+        retain(&mut content, |uuid| uuid.to_string() == HERE);
         let content = Value::Object(content);
         assert!(!content.to_string().contains(GONE), "{content}");
         let position = &content["position"];
         assert_eq!(
             position["GRID_ID"]["children"],
             json!(["ROW-1", "TABS-1"]),
-            "a row without charts is gone, an empty tab is not"
+            "a row without charts must be removed, an empty tab must stay"
         );
         assert_eq!(position["ROW-1"]["children"], json!(["A"]));
         assert!(position.get("COLUMN-1").is_none());
@@ -215,9 +215,9 @@ metadata:
     }
 
     #[test]
-    fn a_layout_of_which_all_is_there_keeps_all() {
+    fn complete_layout_keeps_all_elements() {
         let mut content = dashboard();
-        keep(&mut content, |_| true);
+        retain(&mut content, |_| true);
         assert_eq!(
             content["position"].as_object().unwrap().len(),
             dashboard()["position"].as_object().unwrap().len()

@@ -1,10 +1,10 @@
-//! Dashboards as files: bundles of assets, what of them is in Superset, and importing the rest.
+//! Dashboards as files: bundles of assets, their state in Superset, and the import.
 
 pub mod asset;
 pub mod bundle;
 pub mod chart;
 pub mod layout;
-pub mod place;
+pub mod natural_key;
 pub mod record;
-pub mod standing;
 pub mod sync;
+pub mod sync_state;

@@ -1,5 +1,5 @@
-//! What this program last brought into Superset, kept in a ConfigMap, so that what a person changed or deleted
-//! since then can be told from what is old.
+//! A record of the assets that this program last imported, stored in a ConfigMap. It distinguishes users' changes and
+//! deletions from outdated assets.
 
 use std::collections::BTreeMap;
 
@@ -15,23 +15,24 @@ use crate::stack::Stack;
 
 pub const NAME: &str = "dataviz-applied";
 
-/// Whose files assets are from.
+/// The origin of imported files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// Ours, as were all before this was written down.
+    /// This program. The default, because old records have no origin.
     #[default]
     Program,
-    /// A person's, named with `dashboards apply`.
-    Person,
+    /// A user, with `dashboards apply PATH`.
+    #[serde(rename = "person")]
+    User,
 }
 
-/// How an asset was when this program brought it.
+/// The state of an asset after its import.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
-    /// Of the file.
+    /// The digest of the file.
     pub digest: String,
-    /// What Superset said right afterwards.
+    /// The time of the last change, as Superset returned it after the import.
     pub changed_on: String,
     #[serde(default)]
     pub origin: Origin,
@@ -40,12 +41,15 @@ pub struct Applied {
 #[derive(Debug, Clone, Default)]
 pub struct Record {
     pub applied: BTreeMap<Uuid, Applied>,
-    /// Of the ConfigMap. None when there is none.
+    /// The resourceVersion of the ConfigMap. None when it does not exist.
     pub(super) version: Option<String>,
 }
 
 impl Record {
-    /// An entry that cannot be read is one that was never made.
+    /// Loads the record. Ignores invalid entries.
+    ///
+    /// # Errors
+    /// When the ConfigMap cannot be read.
     pub async fn load(stack: &Stack) -> Result<Self> {
         let map = stack
             .api::<ConfigMap>()
@@ -64,7 +68,10 @@ impl Record {
         Ok(Self { applied, version })
     }
 
-    /// Writes these entries and leaves all others as they are. False when somebody else wrote since this was loaded.
+    /// Writes these entries and keeps all others. Returns false when another client wrote since this was loaded.
+    ///
+    /// # Errors
+    /// When the API server rejects the write for another reason.
     pub async fn remember(&self, stack: &Stack, entries: &BTreeMap<Uuid, Applied>) -> Result<bool> {
         if entries.is_empty() {
             return Ok(true);
@@ -97,7 +104,7 @@ impl Record {
             }
         };
         match outcome {
-            // changed, made or deleted in the meantime
+            // changed, created or deleted in the meantime
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
             outcome => outcome.map(|_| true).with_context(|| format!("configmap {NAME}")),
         }
@@ -113,15 +120,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_down_before_there_were_origins_is_of_this_program() {
+    fn old_record_without_origin_belongs_to_this_program() {
         let old: Applied =
             serde_json::from_str(r#"{"digest":"0a","changed_on":"monday"}"#).unwrap();
         assert_eq!(
             old,
             Applied { digest: "0a".into(), changed_on: "monday".into(), origin: Origin::Program }
         );
-        let text =
-            serde_json::to_string(&Applied { origin: Origin::Person, ..old.clone() }).unwrap();
-        assert_eq!(serde_json::from_str::<Applied>(&text).unwrap().origin, Origin::Person);
+        let text = serde_json::to_string(&Applied { origin: Origin::User, ..old.clone() }).unwrap();
+        assert_eq!(serde_json::from_str::<Applied>(&text).unwrap().origin, Origin::User);
     }
 }

@@ -1,4 +1,4 @@
-//! Brings a bundle into Superset without touching what a person changed there.
+//! Imports a bundle into Superset and keeps users' changes.
 
 use anyhow::Result;
 use serde_json::{Map, Value};
@@ -10,12 +10,12 @@ use crate::stack::Stack;
 
 use super::asset::Asset;
 use super::bundle::Bundle;
-use super::place::{self, Place};
+use super::natural_key::{self, NaturalKey};
 use super::record::{Applied, Origin, Record};
-use super::standing::{Live, Plan, Standing};
+use super::sync_state::{Live, Plan, SyncState};
 
-/// Forgets what was brought when none of it is there: that Superset lost its database, and nobody deleted anything in it.
-pub async fn forget_what_is_lost(stack: &Stack, superset: &Superset) -> Result<()> {
+/// Clears the record when none of its assets exist: Superset lost its database, and no user deleted them.
+pub async fn forget_lost_assets(stack: &Stack, superset: &Superset) -> Result<()> {
     let record = Record::load(stack).await?;
     let live = Live::look(superset).await?;
     match record.applied.is_empty() || record.applied.keys().any(|uuid| live.get(*uuid).is_some()) {
@@ -24,36 +24,38 @@ pub async fn forget_what_is_lost(stack: &Stack, superset: &Superset) -> Result<(
     }
 }
 
-/// What an import did, but for the first in words.
+/// The result of an import. All fields except `imported` are sentences.
 #[derive(Debug, Default)]
 pub struct Applying {
-    /// The paths of what it brought.
-    pub brought: Vec<String>,
-    /// Left as a person made them.
+    /// The paths of the imported assets.
+    pub imported: Vec<String>,
+    /// Kept as users changed them.
     pub left: Vec<String>,
-    /// Not brought, because something that they need is not there.
+    /// Not imported, because another asset is missing or in conflict.
     pub held: Vec<String>,
-    /// Brought without what they refer to and is not there.
+    /// Imported without references to missing assets.
     pub cut: Vec<String>,
 }
 
 impl Applying {
     fn of(plan: &Plan, bundle: &Bundle, overwrite: bool) -> Self {
         let mut applying =
-            Self { brought: plan.due().map(Asset::path).collect(), ..Self::default() };
+            Self { imported: plan.due().map(Asset::path).collect(), ..Self::default() };
         applying.cut = plan.due().flat_map(|asset| plan.lacking(asset, bundle)).collect();
-        for (asset, standing) in &plan.standings {
+        for (asset, state) in &plan.states {
             let what = format!("{} `{}`", asset.kind.word(), asset.title());
-            match standing {
-                Standing::Held { why, .. } => applying.held.push(format!("{what} {why}")),
-                standing if overwrite || !standing.is_a_persons() => {}
-                Standing::Changed { by } if by.is_empty() => {
+            match state {
+                SyncState::Blocked { why, .. } => applying.held.push(format!("{what} {why}")),
+                state if overwrite || !state.is_users() => {}
+                SyncState::Changed { by } if by.is_empty() => {
                     applying.left.push(format!("{what} was changed in Superset"))
                 }
-                Standing::Changed { by } => {
+                SyncState::Changed { by } => {
                     applying.left.push(format!("{what} was changed by {by}"))
                 }
-                Standing::FromFile => applying.left.push(format!("{what} was applied from a file")),
+                SyncState::FromFile => {
+                    applying.left.push(format!("{what} was applied from a file"))
+                }
                 _ => applying.left.push(format!("{what} was deleted in Superset")),
             }
         }
@@ -61,7 +63,10 @@ impl Applying {
     }
 }
 
-/// Imports what is missing or old in one transaction. With `overwrite`, also what a person changed or deleted.
+/// Imports missing and outdated assets in one transaction. With `overwrite`, also assets that users changed or deleted.
+///
+/// # Errors
+/// When an import would replace another asset, and when Superset rejects it.
 pub async fn apply(
     stack: &Stack,
     superset: &Superset,
@@ -74,63 +79,63 @@ pub async fn apply(
         let live = Live::look_for(superset, bundle, &record, overwrite).await?;
         let plan = Plan::of(bundle, &record, &live, overwrite);
         let applying = Applying::of(&plan, bundle, overwrite);
-        let part = Bundle {
+        let due = Bundle {
             assets: plan.due().map(|asset| plan.cut(asset)).collect(),
             origin: bundle.origin,
             ..Bundle::default()
         };
-        if part.assets.is_empty() {
+        if due.assets.is_empty() {
             return Ok(applying);
         }
-        refuse_to_replace(&part.assets, &live)?;
-        let uuids: Vec<Uuid> = part.assets.iter().map(|asset| asset.uuid).collect();
-        let (zip, no_passwords) = (part.to_zip()?, Value::Object(Map::new()));
+        reject_replacements(&due.assets, &live)?;
+        let uuids: Vec<Uuid> = due.assets.iter().map(|asset| asset.uuid).collect();
+        let (zip, no_passwords) = (due.to_zip()?, Value::Object(Map::new()));
         match superset.import(&zip, &no_passwords).await {
             Ok(()) => {
                 let mut before = record;
-                while !remember(stack, superset, &before, &part).await? {
-                    // another import at the same time: whose assets are there now nobody can tell, so once more
+                while !remember(stack, superset, &before, &due).await? {
+                    // a concurrent import may have replaced the assets, so import them again
                     before = Record::load(stack).await?;
                     superset.import(&zip, &no_passwords).await?;
                 }
                 return Ok(applying);
             }
-            // another import at the same time may have made what this one wanted to make: look at what is left
+            // a concurrent import may have created the same assets: plan again
             Err(_) if due_before.as_ref() != Some(&uuids) => due_before = Some(uuids),
             Err(error) => return Err(error),
         }
     }
 }
 
-/// An import replaces what has the place of one of its assets, though that is another and nobody asked for it.
-fn refuse_to_replace(due: &[Asset], live: &Live) -> Result<()> {
+/// Rejects an import that would replace another asset with the same natural key.
+fn reject_replacements(due: &[Asset], live: &Live) -> Result<()> {
     for (index, asset) in due.iter().enumerate() {
-        let (Some(place), word) = (Place::of(asset), asset.kind.word()) else { continue };
-        if let Some(twin) = due[..index].iter().find(|other| place::collide(asset, other)) {
+        let (Some(key), word) = (NaturalKey::of(asset), asset.kind.word()) else { continue };
+        if let Some(twin) = due[..index].iter().find(|other| natural_key::collide(asset, other)) {
             let why = format!(
-                "{} and {} both have {place}, of which Superset keeps one",
+                "{}, {}: both have {key}; Superset would keep only one",
                 twin.path(),
                 asset.path()
             );
             return Err(Failure::usage(why)
-                .hint(format!("keep one of the two, or {}", place.cure()))
+                .hint(format!("delete one of the files, or {}", key.hint()))
                 .into());
         }
-        if let Some(other) = place::occupant(asset, live.listed.values()) {
+        if let Some(other) = natural_key::occupant(asset, live.listed.values()) {
             let why = format!(
-                "{} has {place} of {word} `{}` ({}), which it would replace",
+                "{}: has {key} of another {word} in Superset, `{}` ({}), and would replace it",
                 asset.path(),
                 other.title,
                 other.uuid
             );
-            let hint = format!("{}, or delete that {word} in Superset first", place.cure());
+            let hint = format!("{}, or delete that {word} in Superset first", key.hint());
             return Err(Failure::failed(why).hint(hint).into());
         }
     }
     Ok(())
 }
 
-/// Writes down how Superset has the assets that were just imported. False when another import wrote since `before`.
+/// Records the state of the imported assets. Returns false when another import wrote since `before`.
 async fn remember(
     stack: &Stack,
     superset: &Superset,
@@ -141,7 +146,7 @@ async fn remember(
     let ours = Bundle::ours()?;
     let entry = |asset: &Asset| {
         let (digest, changed_on) = (asset.digest(), live.get(asset.uuid)?.changed_on.clone());
-        // a person's copy of our file that says the same is not a change of theirs
+        // a user's file that equals this program's is not a change
         let is_ours =
             ours.assets.iter().any(|own| own.uuid == asset.uuid && own.digest() == digest);
         Some((

@@ -20,29 +20,29 @@ const LOGIN: &str = "/login/index.php";
 /// Is on the login page of every Moodle, whatever its language and theme.
 const MARK: &str = "page-login-index";
 
-pub struct Answers;
+pub struct LmsResponds;
 
 /// What the login page is like. A database that is down is the reason for whatever Moodle says.
 pub async fn probe(stack: &Stack) -> Result<String> {
     match ask(stack).await {
         Ok(detail) => Ok(detail),
         Err(error) => Err(POSTGRESQL
-            .fault(stack)
+            .problem(stack)
             .await
             .unwrap_or_else(|| POSTGRESQL.may_have_caused(stack, error))),
     }
 }
 
-/// Asks by the address that people type, since Moodle sends others away.
+/// Requests Moodle by its site URL, because it redirects requests for other hosts.
 async fn ask(stack: &Stack) -> Result<String> {
     let site: Uri = site_url(stack).await?.parse().context("Moodle's address")?;
     let authority = site.authority().context("Moodle's address has no host")?;
     let is_behind_proxy =
         stack.settings.values_of(COMPONENT).is_some_and(|values| values["reverseProxy"] == true);
-    // there, Moodle refuses who asks by its own name, unless that has another port than its nginx
-    let refuses_its_own =
+    // inside the Pod, Moodle rejects requests for its own host, unless the port differs from nginx's
+    let rejects_own_host =
         is_behind_proxy && authority.port_u16().is_none_or(|port| port == LOCAL_PORT);
-    let host = if refuses_its_own { NAME } else { authority.as_str() };
+    let host = if rejects_own_host { NAME } else { authority.as_str() };
     let http = stack.service(&address(stack))?.with_header(HOST, HeaderValue::from_str(host)?);
     let begun = Instant::now();
     let answer = http.get(LOGIN).await?;
@@ -96,7 +96,7 @@ fn reason(page: &str) -> String {
 }
 
 #[async_trait]
-impl Check<Stack> for Answers {
+impl Check<Stack> for LmsResponds {
     fn id(&self) -> Id {
         Id("lms.answers")
     }

@@ -1,5 +1,5 @@
-//! What Superset finds an asset by, besides its uuid. An import that finds another asset by it puts the new one in
-//! the place of that one, uuid and all, and says nothing about it.
+//! The natural key by which Superset identifies an asset besides its UUID. An import silently replaces another asset that
+//! has the same natural key.
 
 use std::fmt;
 
@@ -11,21 +11,21 @@ use crate::components::dataviz::client::{Kind, Listed};
 use super::asset::Asset;
 
 #[derive(Debug, PartialEq, Eq)]
-pub enum Place<'a> {
+pub enum NaturalKey<'a> {
     /// The slug of a dashboard.
-    Address(&'a str),
-    /// The table of a data set.
+    Slug(&'a str),
+    /// The table of a dataset.
     Table { name: &'a str, database: Uuid, catalog: Option<&'a str>, schema: Option<&'a str> },
     /// The name of a connection.
     Name(&'a str),
 }
 
-impl<'a> Place<'a> {
-    /// None for a chart: many may have one title.
+impl<'a> NaturalKey<'a> {
+    /// None for a chart: several charts may have the same title.
     pub fn of(asset: &'a Asset) -> Option<Self> {
         let text = |key: &str| asset.content.get(key).and_then(Value::as_str);
         match asset.kind {
-            Kind::Dashboard => text("slug").map(Self::Address),
+            Kind::Dashboard => text("slug").map(Self::Slug),
             Kind::Dataset => Some(Self::Table {
                 name: asset.title(),
                 database: text("database_uuid")?.parse().ok()?,
@@ -37,9 +37,9 @@ impl<'a> Place<'a> {
         }
     }
 
-    pub fn taken_by(listed: &'a Listed) -> Option<Self> {
+    pub fn held_by(listed: &'a Listed) -> Option<Self> {
         match listed.kind {
-            Kind::Dashboard => listed.slug.as_deref().map(Self::Address),
+            Kind::Dashboard => listed.slug.as_deref().map(Self::Slug),
             Kind::Dataset => Some(Self::Table {
                 name: &listed.title,
                 database: listed.database?,
@@ -51,9 +51,9 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Whether an import of what belongs here finds what is at the other place. A file that names no schema finds
-    /// the table in every one.
-    pub fn finds(&self, other: &Self) -> bool {
+    /// Whether an import of an asset with this key replaces the one with the other. A file without a schema matches the
+    /// table in every schema.
+    pub fn matches(&self, other: &Self) -> bool {
         match (self, other) {
             (
                 Self::Table { name, database, catalog, schema },
@@ -72,39 +72,42 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// What to do with a file whose place is taken.
-    pub fn cure(&self) -> &'static str {
+    /// The hint for a file whose key another asset has.
+    pub fn hint(&self) -> &'static str {
         match self {
-            Self::Address(_) => "give the file another slug",
+            Self::Slug(_) => "give the file another slug",
             Self::Table { .. } => {
-                "leave the file out and give its charts the dataset_uuid of that one"
+                "omit the file and set the dataset_uuid of its charts to that dataset"
             }
             Self::Name(_) => "give the file another name",
         }
     }
 }
 
-/// The asset that an import of this one would replace, though it is another.
+/// Another asset that an import of this one would replace.
 pub fn occupant<'a>(
     asset: &Asset,
     listed: impl IntoIterator<Item = &'a Listed>,
 ) -> Option<&'a Listed> {
-    let place = Place::of(asset)?;
+    let key = NaturalKey::of(asset)?;
     listed.into_iter().find(|other| {
-        other.uuid != asset.uuid && Place::taken_by(other).is_some_and(|taken| place.finds(&taken))
+        other.uuid != asset.uuid
+            && NaturalKey::held_by(other).is_some_and(|taken| key.matches(&taken))
     })
 }
 
 /// Whether Superset would keep only one of two assets.
 pub fn collide(one: &Asset, other: &Asset) -> bool {
-    let (Some(one), Some(other)) = (Place::of(one), Place::of(other)) else { return false };
-    one.finds(&other) || other.finds(&one)
+    let (Some(one), Some(other)) = (NaturalKey::of(one), NaturalKey::of(other)) else {
+        return false;
+    };
+    one.matches(&other) || other.matches(&one)
 }
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for NaturalKey<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Address(slug) => write!(f, "the address `{slug}`"),
+            Self::Slug(slug) => write!(f, "the slug `{slug}`"),
             Self::Table { name, .. } => write!(f, "the table `{name}`"),
             Self::Name(name) => write!(f, "the name `{name}`"),
         }
@@ -116,19 +119,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_is_found_in_every_schema_unless_the_file_names_one() {
-        let place = |schema| Place::Table {
+    fn table_matches_in_every_schema_unless_the_file_names_one() {
+        let key = |schema| NaturalKey::Table {
             name: "statements",
             database: Uuid::nil(),
             catalog: None,
             schema,
         };
-        assert!(place(None).finds(&place(Some("default"))));
-        assert!(place(Some("default")).finds(&place(Some("default"))));
-        assert!(!place(Some("default")).finds(&place(None)));
-        assert!(!Place::Name("statements").finds(&place(None)));
-        let elsewhere =
-            Place::Table { name: "statements", database: Uuid::max(), catalog: None, schema: None };
-        assert!(!place(None).finds(&elsewhere));
+        assert!(key(None).matches(&key(Some("default"))));
+        assert!(key(Some("default")).matches(&key(Some("default"))));
+        assert!(!key(Some("default")).matches(&key(None)));
+        assert!(!NaturalKey::Name("statements").matches(&key(None)));
+        let elsewhere = NaturalKey::Table {
+            name: "statements",
+            database: Uuid::max(),
+            catalog: None,
+            schema: None,
+        };
+        assert!(!key(None).matches(&elsewhere));
     }
 }

@@ -19,7 +19,7 @@ pub async fn probe(stack: &Stack) -> Result<String> {
     if !who.status.is_success() {
         let why = format!("Ralph answered {} to /whoami as {USER}", who.status.as_u16());
         return Err(Failure::failed(why)
-            .hint("`kubectl lastack install` brings secret, accounts file and pods together again")
+            .hint("run `kubectl lastack install` to reconcile the Secret, the accounts file and the Pods")
             .into());
     }
     if !heart.status.is_success() {
@@ -31,10 +31,10 @@ pub async fn probe(stack: &Stack) -> Result<String> {
     Ok("heartbeat ok".into())
 }
 
-pub struct Answers;
+pub struct LrsResponds;
 
 #[async_trait]
-impl Check<Stack> for Answers {
+impl Check<Stack> for LrsResponds {
     fn id(&self) -> Id {
         Id("lrs.answers")
     }

@@ -1,4 +1,4 @@
-//! How the assets of a bundle stand in Superset, and so what an import is to bring.
+//! The state of a bundle's assets in Superset, and the plan of an import.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,29 +13,29 @@ use crate::stack::Stack;
 use super::asset::Asset;
 use super::bundle::Bundle;
 use super::record::{Applied, Origin, Record};
-use super::{chart, layout, place};
+use super::{chart, layout, natural_key};
 
-/// How an asset of a bundle stands in Superset.
+/// The state of a bundle's asset in Superset.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// As in the file.
+pub enum SyncState {
+    /// Equal to the file.
     Same,
-    /// Never brought there.
+    /// Never imported.
     Missing,
-    /// As this program brought it, from another version of the file.
+    /// Imported from another version of the file, and unchanged since.
     Outdated,
-    /// Changed by a person since then.
+    /// Changed by a user since the import.
     Changed { by: String },
-    /// Brought from a person's file, and this program's own is another.
+    /// Imported from a user's file that differs from this program's.
     FromFile,
-    /// Deleted by a person since then.
+    /// Deleted by a user since the import.
     Deleted,
-    /// Old or not there, and not to be brought before something else is as it should be.
-    Held { why: String, is_there: bool },
+    /// Outdated or missing, and not importable before another problem is solved.
+    Blocked { why: String, is_live: bool },
 }
 
-impl Standing {
-    /// `digests` are those by which the record may know what the file says today.
+impl SyncState {
+    /// `digests` are the digests under which the record may list the current file.
     fn of(
         digests: &[String],
         origin: Origin,
@@ -46,44 +46,45 @@ impl Standing {
         match (listed, applied) {
             (None, None) => Self::Missing,
             (None, Some(_)) => Self::Deleted,
-            (Some(there), Some(applied)) if there.changed_on == applied.changed_on => {
+            (Some(live), Some(applied)) if live.changed_on == applied.changed_on => {
                 match (applied.origin, origin) {
                     _ if digests.contains(&applied.digest) => Self::Same,
-                    (Origin::Person, Origin::Program) => Self::FromFile,
+                    (Origin::User, Origin::Program) => Self::FromFile,
                     _ => Self::Outdated,
                 }
             }
-            // an import that was killed before it could be written down
-            (Some(there), _) if there.changed_by == us => Self::Outdated,
-            (Some(there), _) => Self::Changed { by: there.changed_by.clone() },
+            // an import that was interrupted before it was recorded
+            (Some(live), _) if live.changed_by == us => Self::Outdated,
+            (Some(live), _) => Self::Changed { by: live.changed_by.clone() },
         }
     }
 
-    pub fn is_a_persons(&self) -> bool {
+    /// Whether the asset is a user's own version, or a user deleted it.
+    pub fn is_users(&self) -> bool {
         matches!(self, Self::Changed { .. } | Self::FromFile | Self::Deleted)
     }
 
-    /// Whether Superset has something else than the file says, and an import leaves that.
+    /// Whether Superset has a different version that an import keeps.
     fn keeps_another(&self, overwrite: bool) -> bool {
-        *self != Self::Same && self.is_there() && !self.is_due(overwrite)
+        *self != Self::Same && self.is_live() && !self.is_due(overwrite)
     }
 
-    /// Whether Superset has it, old or new.
-    pub fn is_there(&self) -> bool {
-        !matches!(self, Self::Missing | Self::Deleted | Self::Held { is_there: false, .. })
+    /// Whether Superset has the asset, in any version.
+    pub fn is_live(&self) -> bool {
+        !matches!(self, Self::Missing | Self::Deleted | Self::Blocked { is_live: false, .. })
     }
 
-    /// Whether an import is to bring it.
+    /// Whether an import includes the asset.
     pub(super) fn is_due(&self, overwrite: bool) -> bool {
-        matches!(self, Self::Missing | Self::Outdated) || overwrite && self.is_a_persons()
+        matches!(self, Self::Missing | Self::Outdated) || overwrite && self.is_users()
     }
 }
 
-/// What is in Superset, by uuid.
+/// The assets in Superset, by UUID.
 pub(super) struct Live {
     pub listed: BTreeMap<Uuid, Listed>,
     us: String,
-    /// The data sets that are not as in their files, with their columns and metrics.
+    /// The datasets that differ from their files, with their columns and metrics.
     kept: BTreeMap<Uuid, Value>,
 }
 
@@ -94,7 +95,7 @@ impl Live {
         Ok(Self { listed, us: superset.me().await?, kept: BTreeMap::new() })
     }
 
-    /// The same, and what is in the data sets that an import of the bundle leaves as a person made them.
+    /// The same, with the content of datasets that users changed and an import keeps.
     pub async fn look_for(
         superset: &Superset,
         bundle: &Bundle,
@@ -102,10 +103,11 @@ impl Live {
         overwrite: bool,
     ) -> Result<Self> {
         let mut live = Self::look(superset).await?;
-        let standings = Plan::of(bundle, record, &live, overwrite).standings;
-        for (asset, _) in standings.iter().filter(|(asset, standing)| {
-            asset.kind == Kind::Dataset && standing.keeps_another(overwrite)
-        }) {
+        let states = Plan::of(bundle, record, &live, overwrite).states;
+        for (asset, _) in states
+            .iter()
+            .filter(|(asset, state)| asset.kind == Kind::Dataset && state.keeps_another(overwrite))
+        {
             if let Some(listed) = live.get(asset.uuid) {
                 let dataset = superset.get(Kind::Dataset, listed.id).await?;
                 live.kept.insert(asset.uuid, dataset);
@@ -119,61 +121,61 @@ impl Live {
     }
 }
 
-/// Each asset of the bundle with its standing.
+/// The state of each asset of the bundle.
 pub async fn compare<'a>(
     stack: &Stack,
     superset: &Superset,
     bundle: &'a Bundle,
-) -> Result<Vec<(&'a Asset, Standing)>> {
+) -> Result<Vec<(&'a Asset, SyncState)>> {
     let record = Record::load(stack).await?;
     let live = Live::look_for(superset, bundle, &record, false).await?;
-    Ok(Plan::of(bundle, &record, &live, false).standings)
+    Ok(Plan::of(bundle, &record, &live, false).states)
 }
 
-/// What an import is to do.
+/// The plan of an import.
 pub(super) struct Plan<'a> {
-    pub standings: Vec<(&'a Asset, Standing)>,
-    /// What Superset has afterwards.
-    there: BTreeSet<Uuid>,
+    pub states: Vec<(&'a Asset, SyncState)>,
+    /// The assets that Superset has after the import.
+    live: BTreeSet<Uuid>,
     overwrite: bool,
 }
 
 impl<'a> Plan<'a> {
     pub fn of(bundle: &'a Bundle, record: &Record, live: &Live, overwrite: bool) -> Self {
         let mut plan =
-            Plan { standings: Vec::new(), there: live.listed.keys().copied().collect(), overwrite };
-        // they get numbers of their own, which those that refer to them have to learn
-        let mut anew = BTreeSet::new();
+            Plan { states: Vec::new(), live: live.listed.keys().copied().collect(), overwrite };
+        // created assets get new numbers, so the assets that refer to them must be imported again
+        let mut created = BTreeSet::new();
         for asset in &bundle.assets {
             let (listed, applied) = (live.get(asset.uuid), record.applied.get(&asset.uuid));
             let digests = [asset.digest(), plan.cut(asset).digest()];
-            let mut standing = Standing::of(&digests, bundle.origin, listed, applied, &live.us);
-            if standing == Standing::Same
-                && asset.references().iter().any(|uuid| anew.contains(uuid))
+            let mut state = SyncState::of(&digests, bundle.origin, listed, applied, &live.us);
+            if state == SyncState::Same
+                && asset.references().iter().any(|uuid| created.contains(uuid))
             {
-                standing = Standing::Outdated;
+                state = SyncState::Outdated;
             }
-            if standing.is_due(overwrite) {
-                match plan.hindrance(asset, bundle, live) {
-                    Some(why) => standing = Standing::Held { why, is_there: listed.is_some() },
+            if state.is_due(overwrite) {
+                match plan.blocker(asset, bundle, live) {
+                    Some(why) => state = SyncState::Blocked { why, is_live: listed.is_some() },
                     None => {
-                        plan.there.insert(asset.uuid);
+                        plan.live.insert(asset.uuid);
                         if listed.is_none() {
-                            anew.insert(asset.uuid);
+                            created.insert(asset.uuid);
                         }
                     }
                 }
             }
-            plan.standings.push((asset, standing));
+            plan.states.push((asset, state));
         }
         plan
     }
 
-    /// What keeps an asset from being brought. Superset would fail at it, with all others, or do nothing and not say so.
-    fn hindrance(&self, asset: &Asset, bundle: &Bundle, live: &Live) -> Option<String> {
-        // a connection comes before all of this, or is made by a person
+    /// Why an asset cannot be imported. Superset would fail the whole import, or ignore the asset silently.
+    fn blocker(&self, asset: &Asset, bundle: &Bundle, live: &Live) -> Option<String> {
+        // a connection is a separate resource, or a user creates it
         if let Ok(Some((kind @ Kind::Dataset, parent))) = asset.parent()
-            && !self.there.contains(&parent)
+            && !self.live.contains(&parent)
         {
             let name = bundle
                 .find(kind, |other| other.uuid == parent)
@@ -183,39 +185,39 @@ impl<'a> Plan<'a> {
         if let Some(why) = lacking(asset, bundle, live) {
             return Some(why);
         }
-        let twin = place::occupant(asset, live.listed.values())
-            .filter(|_| asset.kind == Kind::Dataset && self.there.contains(&asset.uuid))?;
+        let twin = natural_key::occupant(asset, live.listed.values())
+            .filter(|_| asset.kind == Kind::Dataset && self.live.contains(&asset.uuid))?;
         Some(format!(
-            "cannot be brought while there is another dataset on the table `{}`, made by {}",
+            "conflicts with another dataset on the table `{}`, created by {}",
             twin.title, twin.changed_by
         ))
     }
 
     pub fn due(&self) -> impl Iterator<Item = &'a Asset> {
-        self.standings
+        self.states
             .iter()
-            .filter(|(_, standing)| standing.is_due(self.overwrite))
+            .filter(|(_, state)| state.is_due(self.overwrite))
             .map(|(asset, _)| *asset)
     }
 
-    /// A dashboard without the charts and filters that Superset could not find anything for; all else as it is.
+    /// A dashboard without charts and filters whose assets are missing. Other assets are unchanged.
     pub fn cut(&self, asset: &Asset) -> Asset {
         let mut asset = asset.clone();
         if asset.kind == Kind::Dashboard
-            && asset.references().iter().any(|uuid| !self.there.contains(uuid))
+            && asset.references().iter().any(|uuid| !self.live.contains(uuid))
         {
-            layout::keep(&mut asset.content, |uuid| self.there.contains(&uuid));
+            layout::retain(&mut asset.content, |uuid| self.live.contains(&uuid));
         }
         asset
     }
 
-    /// What of a dashboard is cut, in words.
+    /// The references that `cut` drops, in words.
     pub fn lacking(&self, asset: &Asset, bundle: &Bundle) -> Vec<String> {
         if asset.kind != Kind::Dashboard {
             return Vec::new();
         }
         let gone: BTreeSet<Uuid> =
-            asset.references().into_iter().filter(|uuid| !self.there.contains(uuid)).collect();
+            asset.references().into_iter().filter(|uuid| !self.live.contains(uuid)).collect();
         let known = |uuid: &Uuid| bundle.assets.iter().find(|other| other.uuid == *uuid);
         let words =
             gone.iter().map(|uuid| match (known(uuid), layout::title(&asset.content, *uuid)) {
@@ -226,7 +228,7 @@ impl<'a> Plan<'a> {
         words
             .map(|what| {
                 format!(
-                    "dashboard `{}` comes without {what}, which is not in Superset",
+                    "dashboard `{}` was imported without {what}, which is not in Superset",
                     asset.title()
                 )
             })
@@ -234,7 +236,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// What a chart asks for that its data set has in its file and not in Superset, where a person made something else of it.
+/// The columns and metrics of a chart that its dataset has in the file but not in Superset, after a user's change.
 fn lacking(chart: &Asset, bundle: &Bundle, live: &Live) -> Option<String> {
     let (_, parent) = chart.parent().ok()?.filter(|_| chart.kind == Kind::Chart)?;
     let (dataset, kept) =
@@ -246,7 +248,7 @@ fn lacking(chart: &Asset, bundle: &Bundle, live: &Live) -> Option<String> {
     let title = dataset.title();
     (!lacking.is_empty()).then(|| {
         format!(
-            "needs {}, which dataset `{title}` as people made it does not have",
+            "needs {}, which the changed dataset `{title}` in Superset does not have",
             lacking.join(" and ")
         )
     })
@@ -259,7 +261,7 @@ mod tests {
     const DATASET: &str = "6f3a3b5e-0000-4000-8000-0000000000d5";
     const CHART: &str = "6f3a3b5e-0000-4000-8000-0000000000c4";
 
-    /// A dashboard with one chart on one data set.
+    /// A dashboard with one chart on one dataset.
     fn bundle() -> Bundle {
         let asset = |file: &str, text: String| Asset::parse(file, &text).unwrap();
         let dataset = format!(
@@ -304,24 +306,24 @@ mod tests {
         )
     }
 
-    fn standings(bundle: &Bundle, record: &Record, live: &Live, overwrite: bool) -> Vec<Standing> {
+    fn states(bundle: &Bundle, record: &Record, live: &Live, overwrite: bool) -> Vec<SyncState> {
         Plan::of(bundle, record, live, overwrite)
-            .standings
+            .states
             .into_iter()
-            .map(|(_, standing)| standing)
+            .map(|(_, state)| state)
             .collect()
     }
 
     #[test]
-    fn a_dashboard_whose_chart_was_deleted_is_brought_without_it_and_again_with_it() {
+    fn dashboard_is_imported_without_its_deleted_chart_and_again_with_it() {
         let bundle = bundle();
         let (mut record, live) = after_an_import(&bundle, &[CHART]);
         assert_eq!(
-            standings(&bundle, &record, &live, false),
-            [Standing::Same, Standing::Deleted, Standing::Same]
+            states(&bundle, &record, &live, false),
+            [SyncState::Same, SyncState::Deleted, SyncState::Same]
         );
 
-        // an upgrade brings the dashboard
+        // an upgrade imports the dashboard
         record.applied.insert(bundle.assets[2].uuid, applied("of an older file").unwrap());
         let plan = Plan::of(&bundle, &record, &live, false);
         assert_eq!(plan.due().map(Asset::title).collect::<Vec<_>>(), ["d"]);
@@ -329,19 +331,19 @@ mod tests {
         assert!(cut.references().is_empty());
         assert_eq!(
             plan.lacking(&bundle.assets[2], &bundle),
-            ["dashboard `d` comes without chart `c`, which is not in Superset"]
+            ["dashboard `d` was imported without chart `c`, which is not in Superset"]
         );
         record.applied.insert(cut.uuid, applied(&cut.digest()).unwrap());
         assert_eq!(
-            standings(&bundle, &record, &live, false)[2],
-            Standing::Same,
-            "it is not brought again and again"
+            states(&bundle, &record, &live, false)[2],
+            SyncState::Same,
+            "the next run must not import it again"
         );
 
-        // and with the chart the dashboard has to be brought, to know its number
+        // when the chart returns, the dashboard is imported again for the chart's number
         let whole = &bundle.assets[2];
-        for brought in [&cut, whole] {
-            record.applied.insert(whole.uuid, applied(&brought.digest()).unwrap());
+        for imported in [&cut, whole] {
+            record.applied.insert(whole.uuid, applied(&imported.digest()).unwrap());
             assert_eq!(
                 Plan::of(&bundle, &record, &live, true).due().map(Asset::title).collect::<Vec<_>>(),
                 ["c", "d"]
@@ -350,17 +352,17 @@ mod tests {
     }
 
     #[test]
-    fn a_chart_whose_data_set_was_deleted_is_held_back_and_follows_it_when_it_is_brought() {
+    fn chart_of_a_deleted_dataset_is_blocked_until_the_dataset_is_imported() {
         let bundle = bundle();
         let (mut record, live) = after_an_import(&bundle, &[DATASET]);
         record.applied.insert(bundle.assets[1].uuid, applied("of an older file").unwrap());
-        let held = Standing::Held {
+        let held = SyncState::Blocked {
             why: "needs dataset `t`, which is not in Superset".into(),
-            is_there: true,
+            is_live: true,
         };
         assert_eq!(
-            standings(&bundle, &record, &live, false),
-            [Standing::Deleted, held, Standing::Same]
+            states(&bundle, &record, &live, false),
+            [SyncState::Deleted, held, SyncState::Same]
         );
         record.applied.insert(bundle.assets[1].uuid, applied(&bundle.assets[1].digest()).unwrap());
         assert_eq!(
@@ -370,19 +372,19 @@ mod tests {
     }
 
     #[test]
-    fn all_is_missing_before_there_is_a_connection() {
+    fn all_assets_are_missing_before_the_first_import() {
         let bundle = bundle();
         let (_, mut live) = after_an_import(&bundle, &[]);
         live.listed.clear();
         assert!(
-            standings(&bundle, &Record::default(), &live, false)
+            states(&bundle, &Record::default(), &live, false)
                 .iter()
-                .all(|standing| *standing == Standing::Missing)
+                .all(|state| *state == SyncState::Missing)
         );
     }
 
     #[test]
-    fn a_data_set_beside_another_on_its_table_is_held_back() {
+    fn dataset_is_blocked_by_another_dataset_on_its_table() {
         let bundle = bundle();
         let (mut record, mut live) = after_an_import(&bundle, &[]);
         let other = Listed {
@@ -393,16 +395,13 @@ mod tests {
         };
         live.listed.insert(other.uuid, other);
         assert!(
-            standings(&bundle, &record, &live, false)
-                .iter()
-                .all(|standing| *standing == Standing::Same)
+            states(&bundle, &record, &live, false).iter().all(|state| *state == SyncState::Same)
         );
         record.applied.insert(bundle.assets[0].uuid, applied("of an older file").unwrap());
-        let why =
-            "cannot be brought while there is another dataset on the table `t`, made by Ada".into();
+        let why = "conflicts with another dataset on the table `t`, created by Ada".into();
         assert_eq!(
-            standings(&bundle, &record, &live, false)[0],
-            Standing::Held { why, is_there: true }
+            states(&bundle, &record, &live, false)[0],
+            SyncState::Blocked { why, is_live: true }
         );
     }
 
@@ -437,9 +436,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_did_is_told_from_what_is_old() {
-        let standing = |listed: Option<Listed>, applied: Option<Applied>| {
-            Standing::of(
+    fn users_changes_are_distinguished_from_outdated_assets() {
+        let state = |listed: Option<Listed>, applied: Option<Applied>| {
+            SyncState::of(
                 &[asset().digest()],
                 Origin::Program,
                 listed.as_ref(),
@@ -448,27 +447,24 @@ mod tests {
             )
         };
         let digest = asset().digest();
-        assert_eq!(standing(None, None), Standing::Missing);
-        assert_eq!(standing(there("monday", "us"), applied(&digest)), Standing::Same);
+        assert_eq!(state(None, None), SyncState::Missing);
+        assert_eq!(state(there("monday", "us"), applied(&digest)), SyncState::Same);
+        assert_eq!(state(there("monday", "us"), applied("of an older file")), SyncState::Outdated);
         assert_eq!(
-            standing(there("monday", "us"), applied("of an older file")),
-            Standing::Outdated
+            state(there("tuesday", "Ada"), applied(&digest)),
+            SyncState::Changed { by: "Ada".into() }
         );
-        assert_eq!(
-            standing(there("tuesday", "Ada"), applied(&digest)),
-            Standing::Changed { by: "Ada".into() }
-        );
-        assert_eq!(standing(None, applied(&digest)), Standing::Deleted);
-        // killed between the import and writing it down
-        assert_eq!(standing(there("monday", "us"), None), Standing::Outdated);
-        assert_eq!(standing(there("monday", "Ada"), None), Standing::Changed { by: "Ada".into() });
+        assert_eq!(state(None, applied(&digest)), SyncState::Deleted);
+        // interrupted between the import and its record
+        assert_eq!(state(there("monday", "us"), None), SyncState::Outdated);
+        assert_eq!(state(there("monday", "Ada"), None), SyncState::Changed { by: "Ada".into() });
     }
 
     #[test]
-    fn what_a_person_applied_is_theirs_until_it_says_what_ours_says() {
-        let standing = |origin, digest: &str| {
-            let applied = Applied { origin: Origin::Person, ..applied(digest).unwrap() };
-            Standing::of(
+    fn asset_from_a_users_file_is_theirs_unless_it_equals_the_programs() {
+        let state = |origin, digest: &str| {
+            let applied = Applied { origin: Origin::User, ..applied(digest).unwrap() };
+            SyncState::of(
                 &[asset().digest()],
                 origin,
                 there("monday", "us").as_ref(),
@@ -476,17 +472,17 @@ mod tests {
                 "us",
             )
         };
-        assert_eq!(standing(Origin::Program, "of their file"), Standing::FromFile);
-        assert_eq!(standing(Origin::Person, "of their file before"), Standing::Outdated);
-        assert_eq!(standing(Origin::Program, &asset().digest()), Standing::Same);
-        assert!(Standing::FromFile.is_a_persons());
+        assert_eq!(state(Origin::Program, "of their file"), SyncState::FromFile);
+        assert_eq!(state(Origin::User, "of their file before"), SyncState::Outdated);
+        assert_eq!(state(Origin::Program, &asset().digest()), SyncState::Same);
+        assert!(SyncState::FromFile.is_users());
     }
 
     #[test]
-    fn a_persons_work_is_only_overwritten_when_asked() {
-        let theirs = Standing::Changed { by: "Ada".into() };
+    fn users_changes_are_overwritten_only_on_request() {
+        let theirs = SyncState::Changed { by: "Ada".into() };
         assert!(!theirs.is_due(false) && theirs.is_due(true));
-        assert!(!Standing::Deleted.is_due(false) && Standing::Deleted.is_due(true));
-        assert!(Standing::Missing.is_due(false) && !Standing::Same.is_due(true));
+        assert!(!SyncState::Deleted.is_due(false) && SyncState::Deleted.is_due(true));
+        assert!(SyncState::Missing.is_due(false) && !SyncState::Same.is_due(true));
     }
 }

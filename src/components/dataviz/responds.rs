@@ -1,4 +1,4 @@
-//! Whether Superset answers and lets the tool's own account in.
+//! Whether Superset responds and accepts the tool's own account.
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use crate::stack::Stack;
 use super::client::health;
 use super::{RELEASE, client, http};
 
-pub struct Answers;
+pub struct SupersetResponds;
 
 async fn probe(stack: &Stack) -> Result<String> {
     health(&http(stack)?).await?;
@@ -20,7 +20,7 @@ async fn probe(stack: &Stack) -> Result<String> {
 }
 
 #[async_trait]
-impl Check<Stack> for Answers {
+impl Check<Stack> for SupersetResponds {
     fn id(&self) -> Id {
         Id("dataviz.answers")
     }

@@ -1,4 +1,6 @@
-//! The known answers: what each chart must show for known statements.
+//! Expected results: the rows that each chart must show for known statements.
+//!
+//! The file is JSON: `{"charts": {NAME: {"columns": [..], "rows": [[..]], "sums": {COLUMN: NUMBER}}}}`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,17 +14,17 @@ use crate::error::Failure;
 
 use super::live::Live;
 
-/// Two numbers that differ by less than this part of them are the same: sums of decimals depend on their order.
+/// The relative difference below which two numbers are equal: sums of decimals depend on their order.
 const TOLERANCE: f64 = 1e-6;
 
 #[derive(Debug, Deserialize)]
-pub struct Answers {
-    pub charts: BTreeMap<String, Answer>,
+pub struct ExpectedResults {
+    pub charts: BTreeMap<String, ExpectedChart>,
 }
 
-/// What one chart must show: its rows, or, where the time of storing plays a part, the sums of some columns.
+/// The expected result of one chart: its rows, or, where rows depend on the time of storage, the sums of some columns.
 #[derive(Debug, Clone, Default, Deserialize)]
-pub struct Answer {
+pub struct ExpectedChart {
     #[serde(default)]
     pub columns: Vec<String>,
     pub rows: Option<Vec<Vec<Value>>>,
@@ -30,21 +32,23 @@ pub struct Answer {
     pub sums: BTreeMap<String, f64>,
 }
 
-impl Answers {
+impl ExpectedResults {
+    /// # Errors
+    /// When the file cannot be read, or is not a file of expected results.
     pub fn read(path: &Path) -> Result<Self> {
-        let fault = |why: String| Failure::usage(format!("{} {why}", path.display()));
+        let invalid = |why: String| Failure::usage(format!("{}: {why}", path.display()));
         let text = std::fs::read_to_string(path)
-            .map_err(|error| fault(format!("cannot be read: {error}")))?;
+            .map_err(|error| invalid(format!("cannot read the file: {error}")))?;
         serde_json::from_str(&text).map_err(|error| {
-            fault(format!("is no file of known answers: {error}"))
-                .hint("`kubectl lastack seed --write DIR` makes one as DIR/answers.json")
+            invalid(format!("not a file of expected results: {error}"))
+                .hint("run `kubectl lastack seed --write DIR` to create DIR/answers.json")
                 .into()
         })
     }
 }
 
-impl Answers {
-    /// Only the answers of the charts that were asked for; all when none was.
+impl ExpectedResults {
+    /// Keeps the expected results of the requested charts; of all charts when `wanted` is empty.
     pub fn about(mut self, wanted: &[String], charts: &[Live]) -> Self {
         self.charts
             .retain(|name, _| wanted.is_empty() || charts.iter().any(|chart| chart.name == *name));
@@ -52,8 +56,8 @@ impl Answers {
     }
 }
 
-impl Answer {
-    /// What is wrong with the rows, in one sentence. None when nothing is.
+impl ExpectedChart {
+    /// The difference between the rows and the expected result, in one sentence. None when they agree.
     pub fn judge(&self, rows: &Rows) -> Option<String> {
         let columns: Vec<&str> = self
             .columns
@@ -64,7 +68,10 @@ impl Answer {
         if let Some(missing) =
             columns.iter().find(|name| !rows.colnames.iter().any(|column| column == *name))
         {
-            return Some(format!("has no column `{missing}`, but {}", quoted(&rows.colnames)));
+            return Some(format!(
+                "has no column `{missing}`; its columns are {}",
+                quoted(&rows.colnames)
+            ));
         }
         for (column, wanted) in &self.sums {
             let sum: f64 = rows.data.iter().filter_map(|row| row.get(column)?.as_f64()).sum();
@@ -74,7 +81,7 @@ impl Answer {
         }
         let Some(wanted) = &self.rows else { return None };
         if let Some(more) = rows.colnames.iter().find(|column| !self.columns.contains(column)) {
-            return Some(format!("has a column `{more}` that nobody expects"));
+            return Some(format!("has an unexpected column `{more}`"));
         }
         let mut found: Vec<Vec<Value>> = rows
             .data
@@ -93,12 +100,12 @@ impl Answer {
                 Some(nearest) => format!("shows {}, expected {}", shown(nearest), shown(wanted)),
                 None => format!("lacks {}", shown(wanted)),
             }),
-            None => found.first().map(|row| format!("shows {}, which is not expected", shown(row))),
+            None => found.first().map(|row| format!("shows an unexpected row {}", shown(row))),
         }
     }
 }
 
-/// A cell as the answers write it: a time as its date, or with its hour where it has one.
+/// A cell in the format of the expected results: a timestamp as a date, with its time unless that is midnight.
 fn cell(rows: &Rows, row: &Map<String, Value>, name: &str) -> Value {
     let value = row.get(name).cloned().unwrap_or_default();
     let temporal =
@@ -117,7 +124,7 @@ fn cell(rows: &Rows, row: &Map<String, Value>, name: &str) -> Value {
     }
 }
 
-/// In how many cells two rows agree.
+/// The number of equal cells of two rows.
 fn alike(a: &[Value], b: &[Value]) -> usize {
     a.iter().zip(b).filter(|(a, b)| same(a, b)).count()
 }
@@ -163,47 +170,50 @@ mod tests {
         .unwrap()
     }
 
-    fn answer(rows: Value) -> Answer {
+    fn answer(rows: Value) -> ExpectedChart {
         serde_json::from_value(json!({"columns": ["Day", "Learners"], "rows": rows})).unwrap()
     }
 
     #[test]
-    fn rows_in_any_order_and_numbers_of_any_kind_are_the_answer() {
+    fn rows_match_in_any_order_and_with_any_number_type() {
         assert_eq!(answer(json!([["2026-02-24", 28], ["2026-02-23", 24]])).judge(&rows()), None);
     }
 
     #[test]
-    fn a_wrong_number_a_missing_row_one_too_many_and_another_column_are_named() {
-        let fault = |wanted| answer(wanted).judge(&rows()).unwrap();
+    fn wrong_number_missing_row_extra_row_and_extra_column_are_named() {
+        let difference = |wanted| answer(wanted).judge(&rows()).unwrap();
         assert_eq!(
-            fault(json!([["2026-02-24", 29], ["2026-02-23", 24]])),
+            difference(json!([["2026-02-24", 29], ["2026-02-23", 24]])),
             "shows (2026-02-24, 28), expected (2026-02-24, 29)"
         );
         assert_eq!(
-            fault(json!([["2026-02-23", 24]])),
-            "shows (2026-02-24, 28), which is not expected"
+            difference(json!([["2026-02-23", 24]])),
+            "shows an unexpected row (2026-02-24, 28)"
         );
         assert_eq!(
-            fault(json!([["2026-02-23", 24], ["2026-02-24", 28], ["2026-02-25", 1]])),
+            difference(json!([["2026-02-23", 24], ["2026-02-24", 28], ["2026-02-25", 1]])),
             "lacks (2026-02-25, 1)"
         );
-        let renamed = Answer { columns: vec!["Day".into(), "People".into()], ..Answer::default() };
+        let renamed = ExpectedChart {
+            columns: vec!["Day".into(), "Persons".into()],
+            ..ExpectedChart::default()
+        };
         assert_eq!(
             renamed.judge(&rows()).unwrap(),
-            "has no column `People`, but `Day`, `Learners`"
+            "has no column `Persons`; its columns are `Day`, `Learners`"
         );
-        let fewer = Answer {
+        let fewer = ExpectedChart {
             columns: vec!["Learners".into()],
             rows: Some(Vec::new()),
-            ..Answer::default()
+            ..ExpectedChart::default()
         };
-        assert_eq!(fewer.judge(&rows()).unwrap(), "has a column `Day` that nobody expects");
+        assert_eq!(fewer.judge(&rows()).unwrap(), "has an unexpected column `Day`");
     }
 
     #[test]
-    fn a_chart_of_arrival_times_is_judged_by_its_sum() {
+    fn chart_of_storage_times_is_compared_by_its_sum() {
         let sums = |sum: u64| {
-            serde_json::from_value::<Answer>(json!({"sums": {"Learners": sum}})).unwrap()
+            serde_json::from_value::<ExpectedChart>(json!({"sums": {"Learners": sum}})).unwrap()
         };
         assert_eq!(sums(52).judge(&rows()), None);
         assert_eq!(sums(53).judge(&rows()).unwrap(), "`Learners` adds up to 52, not 53");
