@@ -6,10 +6,15 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+use serde_json::value::RawValue;
 
 /// Top-level keys that are not compared: the id is known, and an LRS sets the others.
 const IGNORED: [&str; 4] = ["id", "stored", "authority", "version"];
+/// Deeper statements are compared byte for byte. Ralph stores less than 300 levels.
+const DEEPEST: usize = 500;
 
 /// The content of a statement, as 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +26,15 @@ pub struct Content {
 }
 
 impl Content {
-    /// The content of a JSON object. What cannot be parsed, such as very deep nesting, counts byte for byte.
+    /// The content of a JSON object. Of a key that is there twice the last value counts, as in an LRS. What cannot be
+    /// parsed counts byte for byte.
     pub fn of(statement: &[u8]) -> Self {
         let mut deserializer = serde_json::Deserializer::from_slice(statement);
         Top.deserialize(&mut deserializer)
-            .unwrap_or_else(|_| Self { said: text(statement), time: 0 })
+            .ok()
+            // too deep for the parser, or a number too long for it
+            .or_else(|| top_of(serde_json::from_slice(statement).ok()?))
+            .unwrap_or_else(|| Self { said: text(statement), time: 0 })
     }
 
     /// The same without a timestamp, for one that the time of the run was added to.
@@ -91,6 +100,79 @@ enum Value {
     Time,
 }
 
+impl Value {
+    /// By the key in an object that is not the statement itself.
+    fn of(key: &str) -> Self {
+        match key {
+            "mbox" => Self::Mbox,
+            "id" => Self::Id,
+            _ => Self::Any,
+        }
+    }
+
+    /// By the key in the statement itself. None: not compared.
+    fn at_top(key: &str) -> Option<Self> {
+        match key {
+            _ if IGNORED.contains(&key) => None,
+            "timestamp" => Some(Self::Time),
+            _ => Some(Self::of(key)),
+        }
+    }
+
+    fn number(self, number: impl fmt::Display, value: f64) -> u64 {
+        match self {
+            Self::Id => text(number.to_string().as_bytes()),
+            // the two zeros are one number
+            _ => mix((value + 0.0).to_bits(), 2),
+        }
+    }
+
+    fn string(self, value: &str) -> u64 {
+        match self {
+            Self::Mbox => mbox(value),
+            Self::Time => time(value),
+            Self::Any | Self::Id => text(value.as_bytes()),
+        }
+    }
+
+    fn null(self) -> u64 {
+        match self {
+            Self::Time => 0,
+            _ => 3,
+        }
+    }
+}
+
+fn boolean(value: bool) -> u64 {
+    4 + u64::from(value)
+}
+
+fn array(elements: impl Iterator<Item = u64>) -> u64 {
+    mix(elements.fold(6, mix), 7)
+}
+
+/// Names and values of an object, in any order.
+fn object(fields: &mut [(u64, u64)]) -> u64 {
+    mix(sum(fields).wrapping_add(8), 9)
+}
+
+/// Of equal names the last one counts.
+fn sum(fields: &mut [(u64, u64)]) -> u64 {
+    let is_short = fields.len() <= 16;
+    if !is_short {
+        fields.sort_by_key(|(name, _)| *name);
+    }
+    let mut sum = 0_u64;
+    for (at, (name, value)) in fields.iter().enumerate() {
+        let later = &fields[at + 1..];
+        let later = if is_short { later } else { &later[..later.len().min(1)] };
+        if !later.iter().any(|(other, _)| other == name) {
+            sum = sum.wrapping_add(mix(*name, *value));
+        }
+    }
+    sum
+}
+
 struct Top;
 
 impl<'de> DeserializeSeed<'de> for Top {
@@ -109,20 +191,23 @@ impl<'de> Visitor<'de> for Top {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Content, A::Error> {
-        let mut content = Content { said: 0, time: 0 };
-        while let Some((key, name)) = map.next_key_seed(Key { top: true })? {
-            match key {
+        let mut fields = Vec::with_capacity(32);
+        let mut time = 0;
+        while let Some((value, name)) = map.next_key_seed(Key { top: true })? {
+            match value {
                 None => {
-                    map.next_value::<serde::de::IgnoredAny>()?;
+                    map.next_value::<IgnoredAny>()?;
                 }
-                Some(Value::Time) => content.time = map.next_value_seed(Value::Time)?,
+                Some(value @ Value::Time) => {
+                    time = map.next_value_seed(Seed { value, fields: &mut fields })?;
+                }
                 Some(value) => {
-                    let value = map.next_value_seed(value)?;
-                    content.said = content.said.wrapping_add(mix(name, value));
+                    let value = map.next_value_seed(Seed { value, fields: &mut fields })?;
+                    fields.push((name, value));
                 }
             }
         }
-        Ok(content)
+        Ok(Content { said: sum(&mut fields), time })
     }
 }
 
@@ -147,18 +232,19 @@ impl Visitor<'_> for Key {
     }
 
     fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
-        let value = match key {
-            _ if self.top && IGNORED.contains(&key) => None,
-            "timestamp" if self.top => Some(Value::Time),
-            "mbox" => Some(Value::Mbox),
-            "id" => Some(Value::Id),
-            _ => Some(Value::Any),
-        };
+        let value = if self.top { Value::at_top(key) } else { Some(Value::of(key)) };
         Ok((value, text(key.as_bytes())))
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Value {
+/// Parses a value to its number.
+struct Seed<'f> {
+    value: Value,
+    /// Those of the objects around it, so that one allocation serves a whole statement.
+    fields: &'f mut Vec<(u64, u64)>,
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
     type Value = u64;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<u64, D::Error> {
@@ -166,16 +252,7 @@ impl<'de> DeserializeSeed<'de> for Value {
     }
 }
 
-impl Value {
-    fn number(self, number: impl fmt::Display, hash: u64) -> u64 {
-        match self {
-            Self::Id => text(number.to_string().as_bytes()),
-            _ => mix(hash, 2),
-        }
-    }
-}
-
-impl<'de> Visitor<'de> for Value {
+impl<'de> Visitor<'de> for Seed<'_> {
     type Value = u64;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -183,53 +260,123 @@ impl<'de> Visitor<'de> for Value {
     }
 
     fn visit_unit<E>(self) -> Result<u64, E> {
-        Ok(match self {
-            Self::Time => 0,
-            _ => 3,
-        })
+        Ok(self.value.null())
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<u64, E> {
-        Ok(4 + u64::from(value))
+        Ok(boolean(value))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<u64, E> {
-        Ok(self.number(value, (value as f64).to_bits()))
+        Ok(self.value.number(value, value as f64))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<u64, E> {
-        Ok(self.number(value, (value as f64).to_bits()))
+        Ok(self.value.number(value, value as f64))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<u64, E> {
-        // the two zeros are one number
-        Ok(self.number(value, (value + 0.0).to_bits()))
+        Ok(self.value.number(value, value))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<u64, E> {
-        Ok(match self {
-            Self::Mbox => mbox(value),
-            Self::Time => time(value),
-            Self::Any | Self::Id => text(value.as_bytes()),
-        })
+        Ok(self.value.string(value))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<u64, A::Error> {
-        let mut hash = 6;
-        while let Some(value) = sequence.next_element_seed(Value::Any)? {
-            hash = mix(hash, value);
-        }
-        Ok(mix(hash, 7))
+        let mut failure = None;
+        let elements = std::iter::from_fn(|| {
+            let seed = Seed { value: Value::Any, fields: &mut *self.fields };
+            sequence.next_element_seed(seed).unwrap_or_else(|error| {
+                failure = Some(error);
+                None
+            })
+        });
+        let number = array(elements);
+        failure.map_or(Ok(number), Err)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<u64, A::Error> {
-        let mut sum = 8_u64;
+        let first = self.fields.len();
         while let Some((value, name)) = map.next_key_seed(Key { top: false })? {
-            let value = map.next_value_seed(value.unwrap_or(Value::Any))?;
-            sum = sum.wrapping_add(mix(name, value));
+            let value = value.unwrap_or(Value::Any);
+            let value = map.next_value_seed(Seed { value, fields: &mut *self.fields })?;
+            self.fields.push((name, value));
         }
-        Ok(mix(sum, 9))
+        let number = object(&mut self.fields[first..]);
+        self.fields.truncate(first);
+        Ok(number)
     }
+}
+
+/// The fields of an object as they are written, in their order.
+struct Fields<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+/// The same number as [`Top`] makes, level by level: slower, but for any depth and any length of a number.
+fn top_of(Fields(fields): Fields<'_>) -> Option<Content> {
+    let mut numbers = Vec::new();
+    let mut time = 0;
+    for (key, raw) in fields {
+        match Value::at_top(&key) {
+            None => {}
+            Some(value @ Value::Time) => time = number_of(raw, value, 1)?,
+            Some(value) => numbers.push((text(key.as_bytes()), number_of(raw, value, 1)?)),
+        }
+    }
+    Some(Content { said: sum(&mut numbers), time })
+}
+
+fn number_of(raw: &RawValue, value: Value, depth: usize) -> Option<u64> {
+    let written = raw.get();
+    Some(match written.as_bytes().first()? {
+        b'{' | b'[' if depth > DEEPEST => return None,
+        b'{' => {
+            let Fields(fields) = serde_json::from_str(written).ok()?;
+            let mut numbers = Vec::with_capacity(fields.len());
+            for (key, raw) in fields {
+                let number = number_of(raw, Value::of(&key), depth + 1)?;
+                numbers.push((text(key.as_bytes()), number));
+            }
+            object(&mut numbers)
+        }
+        b'[' => {
+            let elements: Vec<&RawValue> = serde_json::from_str(written).ok()?;
+            let numbers: Option<Vec<u64>> =
+                elements.into_iter().map(|raw| number_of(raw, Value::Any, depth + 1)).collect();
+            array(numbers?.into_iter())
+        }
+        b'"' => value.string(&serde_json::from_str::<String>(written).ok()?),
+        b't' => boolean(true),
+        b'f' => boolean(false),
+        b'n' => value.null(),
+        _ => match written.parse::<f64>().ok()? {
+            // longer than a float can be, so kept digit by digit
+            number if number.is_infinite() => text(written.as_bytes()),
+            number => value.number(written, number),
+        },
+    })
 }
 
 #[cfg(test)]
@@ -266,7 +413,54 @@ mod tests {
     }
 
     #[test]
-    fn content_of_deep_or_long_values_is_compared_byte_for_byte() {
+    fn content_of_deep_nesting_is_compared_level_by_level() {
+        let deep = |n: &str| format!("{}{n}{}", r#"{"k":["#.repeat(200), "]}".repeat(200));
+        let sent = |n: &str| format!(r#"{{"id":"a","x":{}}}"#, deep(n));
+        let stored = |n: &str| {
+            format!(r#"{{"stored":"now", "id":"a", "x": {}}}"#, deep(n).replace(':', " : "))
+        };
+        assert!(same(&sent("1"), &stored("1.0")));
+        assert!(!same(&sent("1"), &stored("2")));
+    }
+
+    #[test]
+    fn content_of_number_beyond_a_float_is_compared_digit_by_digit() {
+        let long = |digit: &str, stored: &str| format!(r#"{{{stored}"x":{}}}"#, digit.repeat(900));
+        assert!(same(&long("1", ""), &long("1", r#""stored":"now","#)));
+        assert!(!same(&long("1", ""), &long("2", r#""stored":"now","#)));
+    }
+
+    #[test]
+    fn content_of_key_that_is_there_twice_is_the_last_value() {
+        let sent = r#"{"a":1,"a":{"b":2,"b":[3]},"timestamp":"x","timestamp":"y"}"#;
+        assert!(same(sent, r#"{"a":{"b":[3]},"timestamp":"y"}"#));
+        assert!(!same(sent, r#"{"a":{"b":2},"timestamp":"y"}"#));
+        let many: String = (0..40).map(|n| format!(r#""k{}":{n},"#, n % 20)).collect();
+        let last: String = (20..40).rev().map(|n| format!(r#""k{}":{n},"#, n % 20)).collect();
+        assert!(same(&format!(r#"{{{many}"z":0}}"#), &format!(r#"{{{last}"z":0}}"#)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn content_parsed_at_once_and_level_by_level_is_the_same(
+            name in ".*", text in ".*", number: i64, float in proptest::num::f64::NORMAL, flag: bool
+        ) {
+            let statement = serde_json::json!({
+                "timestamp": text, "mbox": name,
+                "o": {name.clone(): [number, float, flag, null_or(flag, number)], "id": number, "mbox": text},
+            });
+            let written = statement.to_string();
+            let fields = serde_json::from_str(&written).expect("an object");
+            proptest::prop_assert_eq!(top_of(fields), Some(Content::of(written.as_bytes())));
+        }
+    }
+
+    fn null_or(flag: bool, number: i64) -> serde_json::Value {
+        if flag { serde_json::Value::Null } else { number.into() }
+    }
+
+    #[test]
+    fn content_of_what_no_lrs_stores_is_compared_byte_for_byte() {
         let deep = |n: &str| format!(r#"{{"x":{}{n}{}}}"#, "[".repeat(5000), "]".repeat(5000));
         assert!(same(&deep("1"), &deep("1")) && !same(&deep("1"), &deep("2")));
         let long = |digit: &str| format!(r#"{{"x":{}}}"#, digit.repeat(2000));
