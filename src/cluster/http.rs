@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri,
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -118,12 +119,19 @@ impl HttpClient {
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, content_type);
         }
-        let request = request
+        let mut request = request
             .body(Full::new(body))
             .with_context(|| format!("`{path}` cannot be asked for"))?;
+        let connection = capture_connection(&mut request);
         let exchange = async {
             let response = self.client.request(request).await?;
             let (status, headers) = (response.status(), response.headers().clone());
+            // after an error that its application did not handle, uvicorn closes the connection unannounced
+            if status.is_server_error()
+                && let Some(connection) = connection.connection_metadata().as_ref()
+            {
+                connection.poison();
+            }
             let body = Limited::new(response.into_body(), MAX_RESPONSE)
                 .collect()
                 .await
