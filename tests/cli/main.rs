@@ -7,6 +7,8 @@ mod support;
 
 mod completion;
 mod connection;
+mod credential_plugin;
+mod kubeconfig;
 mod reference;
 mod seed_input;
 mod seed_write;
