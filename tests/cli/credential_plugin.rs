@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::machine::Machine;
 use crate::support::server::{Answer, Server};
+use crate::support::stack::MockedStack;
 
 const SECRET: &str = "token-of-the-plugin";
 
@@ -44,6 +45,42 @@ fn prints(status: &str) -> String {
 
 fn runs(machine: &Machine) -> String {
     fs::read_to_string(machine.path("runs")).unwrap_or_default()
+}
+
+#[test]
+fn plugin_runs_once_and_its_token_reaches_the_server_and_helm() {
+    let token = format!("\"token\": \"{SECRET}\"");
+    for (status, is_renewed) in [
+        (format!("{{{token}}}"), false),
+        (format!("{{{token}, \"expirationTimestamp\": \"2999-01-01T00:00:00Z\"}}"), true),
+    ] {
+        let lab = MockedStack::empty();
+        let config = lab.machine.path("home/.kube/config");
+        let text = fs::read_to_string(&config).expect("a kubeconfig");
+        let address = text.split("server: '").nth(1).and_then(|rest| rest.split('\'').next());
+        let login = machine(
+            address.expect("the server's address"),
+            "interactiveMode: Never",
+            &prints(&status),
+        );
+        let runs_of_login = login.path("runs");
+        let path = login.path("home/.kube/config");
+        let mut command = lab.machine.command(&["install", "--only", "lrs", "--kubeconfig"]);
+        let output = command.arg(path).env("RUNS", runs_of_login).output().expect("it runs");
+        lab.machine.ended("install", output).exits(0).never_shows(SECRET);
+        let calls = lab.helm.calls();
+        let told: Vec<_> = calls.iter().filter(|call| !call.kubeconfig.is_empty()).collect();
+        assert!(told.len() > 1, "helm is called more than once");
+        for call in told {
+            assert!(call.kubeconfig.contains(SECRET), "{call:?}");
+            assert!(!call.kubeconfig.contains("login"), "{call:?}");
+            assert_eq!(call.kubeconfig.contains("tokenFile"), is_renewed, "{call:?}");
+        }
+        let expected = "run\n{\"apiVersion\":\"client.authentication.k8s.io/v1\",\"kind\":\"ExecCredential\",\"spec\":{\"interactive\":false}}\n";
+        assert_eq!(runs(&login), expected);
+        let left = fs::read_dir(lab.machine.path("tmp")).expect("a folder").count();
+        assert_eq!(left, 0, "nothing of it is left behind");
+    }
 }
 
 #[test]

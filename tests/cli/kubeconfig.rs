@@ -1,7 +1,8 @@
 //! Kubeconfigs that kubectl accepts, and what reaches the server. The expected values are those of kubectl 1.34.
 
-use crate::support::machine::Machine;
+use crate::support::machine::{Machine, TOKEN};
 use crate::support::server::{Answer, Request, Server};
+use crate::support::stack::MockedStack;
 
 fn server() -> Server {
     Server::start(|_| Answer::text(404, "404 page not found\n"))
@@ -167,5 +168,26 @@ fn fault_of_a_kubeconfig_is_told_without_its_text() {
             .says("error: no usable kubeconfig: `[MACHINE]/home/.kube/config`: ")
             .says(fault)
             .never_shows("hunter2");
+    }
+}
+
+#[test]
+fn helm_reads_relative_paths_of_an_impersonated_user() {
+    let lab = MockedStack::empty();
+    let machine = &lab.machine;
+    let text = std::fs::read_to_string(machine.path("home/.kube/config")).expect("a kubeconfig");
+    let text = text
+        .replace("server:", "certificate-authority: ca.crt, server:")
+        .replace(&format!("token: {TOKEN}"), "tokenFile: token");
+    let authority = rcgen::generate_simple_self_signed(["ca".to_string()]).expect("a certificate");
+    machine.write("lab/ca.crt", authority.cert.pem());
+    machine.write("lab/token", "t0k");
+    machine.write("lab/config", text);
+    machine.run("install --only lrs --kubeconfig lab/config --as bob").exits(0);
+    let calls = lab.helm.calls_of("upgrade");
+    let derived = &calls.first().expect("a release").kubeconfig;
+    for file in ["lab/ca.crt", "lab/token"] {
+        let path = machine.path(file);
+        assert!(derived.contains(&*path.to_string_lossy()), "{file} is absolute in {derived}");
     }
 }

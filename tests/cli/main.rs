@@ -13,5 +13,6 @@ mod reference;
 mod seed_input;
 mod seed_write;
 mod streams;
+mod tls;
 mod usage;
 mod version;

@@ -2,11 +2,13 @@
 //! the helm child alike.
 
 mod bearer;
+mod client;
 mod derive;
 mod document;
 mod plugin;
 mod read;
 mod server;
+mod tls;
 
 use std::env;
 use std::ffi::OsString;
@@ -18,7 +20,6 @@ use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper_util::client::proxy::matcher::Matcher;
-use kube::client::ClientBuilder;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use secrecy::{ExposeSecret, SecretString};
 use tempfile::{NamedTempFile, TempDir};
@@ -53,16 +54,6 @@ struct Access {
     helm: HelmAccess,
 }
 
-impl Access {
-    fn client(&self, config: Config) -> Result<kube::Client> {
-        let builder = ClientBuilder::try_from(config).context("no client for this kubeconfig")?;
-        Ok(match &self.bearer {
-            Some(bearer) => builder.with_layer(&bearer.layer()).build(),
-            None => builder.build(),
-        })
-    }
-}
-
 impl KubeFlags {
     pub async fn resolve(&self) -> Result<super::Cluster> {
         let flags = self.clone().without_empty();
@@ -71,6 +62,7 @@ impl KubeFlags {
         let config = flags.limit(access.config.clone());
         let namespace = flags.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         check_namespace(&namespace)?;
+        let tls = tls::client_config(&config).map_err(|fault| unusable(&access.context, &fault))?;
         let mut streams = config.clone();
         streams.read_timeout = None;
         let script_timeout = match flags.request_timeout {
@@ -79,8 +71,8 @@ impl KubeFlags {
             Some(timeout) => timeout,
         };
         Ok(super::Cluster {
-            client: access.client(config)?,
-            streams: access.client(streams)?,
+            client: client::client(&config, &tls, access.bearer.as_ref())?,
+            streams: client::client(&streams, &tls, access.bearer.as_ref())?,
             script_timeout,
             flags: flags.repeated(&namespace),
             namespace,
