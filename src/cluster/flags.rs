@@ -81,6 +81,26 @@ impl KubeFlags {
         self
     }
 
+    /// An empty value is an absent one, as in kubectl. An empty namespace stays, and is rejected: a script that lost its
+    /// variable must not reach the default namespace.
+    pub fn without_empty(mut self) -> Self {
+        let texts = [
+            &mut self.context,
+            &mut self.cluster,
+            &mut self.user,
+            &mut self.server,
+            &mut self.token,
+            &mut self.impersonate,
+            &mut self.impersonate_uid,
+            &mut self.tls_server_name,
+        ];
+        for text in texts {
+            text.take_if(|text| text.is_empty());
+        }
+        self.impersonate_groups.retain(|group| !group.is_empty());
+        self
+    }
+
     /// The flags that lead to the same namespace of the same cluster as the same user, a space before each. Not the token,
     /// which belongs on no screen.
     pub fn repeated(&self, namespace: &str) -> String {
@@ -157,6 +177,14 @@ mod tests {
         );
         let flags = typed.with_helm_environment(helm(environment));
         assert_eq!((flags.namespace.as_deref(), flags.context), (Some("typed"), None));
+    }
+
+    #[test]
+    fn empty_flag_is_an_absent_one_except_for_the_namespace() {
+        let line = "lastack -n= --context= --cluster= --user= --server= --token= --as= --as-group= --as-uid= --tls-server-name=";
+        let flags = Typed::try_parse_from(line.split(' ')).unwrap().kube.without_empty();
+        let expected = KubeFlags { namespace: Some(String::new()), ..Default::default() };
+        assert_eq!(format!("{flags:?}"), format!("{expected:?}"));
     }
 
     #[test]

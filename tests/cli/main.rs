@@ -7,9 +7,12 @@ mod support;
 
 mod completion;
 mod connection;
+mod credential_plugin;
+mod kubeconfig;
 mod reference;
 mod seed_input;
 mod seed_write;
 mod streams;
+mod tls;
 mod usage;
 mod version;
