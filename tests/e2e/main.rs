@@ -12,7 +12,9 @@ mod support;
 
 mod by_hand;
 mod cluster;
+mod documentation;
 mod helm_plugin;
+mod kubeconfigs;
 mod lms;
 mod lrs;
 mod main_job;
