@@ -200,7 +200,10 @@ fn is_authority_as_server(fault: &CertificateError) -> bool {
 
 fn concerns_the_chain(fault: &Error) -> bool {
     match fault {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
+        // the second where the issuer has the same name, so that the certificate seems to be signed by itself
+        Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        ) => true,
         Error::InvalidCertificate(fault) => is_authority_as_server(fault),
         _ => false,
     }
