@@ -356,3 +356,60 @@ fn two_at_once_configure_moodle_as_one_does() {
 fn a_chart_test_of_moodle_passes() {
     stack().run("helm", &["test", "lms", "-n", "e2e"], "").good();
 }
+
+/// An LRS in Moodle's pod that is healthy and fails at each statement with this word: which one makes Ralph fail depends
+/// on its version. It stores nothing and has no other statements.
+fn lrs_that_fails_at(word: &str) -> &'static str {
+    const PORT: u16 = 8099;
+    php(&format!(
+        "file_put_contents('/tmp/lrs.php', <<<'END'
+<?php
+$body = file_get_contents('php://input');
+if ($_SERVER['REQUEST_METHOD'] === 'GET') {{
+    echo '{{\"statements\": []}}';
+}} elseif (str_contains($body, '{word}')) {{
+    http_response_code(500);
+    echo 'Internal Server Error';
+}} else {{
+    echo json_encode(array_map(fn() => '00000000-0000-4000-8000-000000000000', json_decode($body)));
+}}
+END);"
+    ));
+    in_pod(&format!(
+        "sh -c 'nohup php -S 127.0.0.1:{PORT} /tmp/lrs.php >/tmp/lrs.log 2>&1 & echo $! >/tmp/lrs.pid'"
+    ))
+    .good();
+    eventually("the LRS in the pod listens", || {
+        php(&format!("echo @fsockopen('127.0.0.1', {PORT}) ? 'yes' : 'no';")) == "yes"
+    });
+    "http://127.0.0.1:8099/xAPI"
+}
+
+#[test]
+fn replay_sends_others_when_healthy_lrs_fails_at_one_statement() {
+    nothing_is_sent_again_by_itself();
+    let course = format!("failing-{}", std::process::id());
+    in_pod(&format!("php admin/tool/generator/cli/maketestcourse.php --shortname={course} --size=XS --bypasscheck --quiet")).good();
+    emit();
+    let endpoint = lrs_that_fails_at(&course);
+    // the cron would send the first of the events by itself when the minute turns
+    in_pod("sv down /etc/service/cron").good();
+    set("logstore_xapi", "endpoint", endpoint);
+    php(&format!(
+        "$DB->set_field('course', 'fullname', '{course}', ['shortname' => '{course}']);"
+    ));
+    views(&course, 1);
+    views("lastack-S", 3);
+    emit();
+    stack()
+        .lastack("replay --yes")
+        .exits(3)
+        .shows("3 of 4 events resent")
+        .shows("1 rejected by the LRS even when sent alone");
+    stack().lastack("replay").good().shows("the LRS rejected them (500)");
+    stack().lastack("configure lms").good();
+    in_pod("sv up /etc/service/cron").good();
+    stack().lastack("replay --yes --refused").good().shows("1 of 1 events resent");
+    in_pod("sh -c 'kill $(cat /tmp/lrs.pid); rm /tmp/lrs.php /tmp/lrs.log /tmp/lrs.pid'").good();
+    is_well();
+}

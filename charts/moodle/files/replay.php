@@ -8,8 +8,8 @@
 // - The script uses the plugin's own code: `moveback`, then the work of its failed_task, under the lock of that task.
 // - After a broken connection or an error of the LRS it is unknown whether the LRS stored the events. The plugin's statements
 //   have no id, so sending them again would store them twice. The script therefore queries the LRS first.
-// - The LRS rejects a whole batch because of one invalid statement. The script sends the events of a rejected batch one by one.
-//   It marks an event that is rejected again, and does not try it any more.
+// - The LRS rejects a whole batch because of one invalid statement, or fails with a server error although it is healthy. The
+//   script sends the events of such a batch one by one. It marks an event that fails again, and does not try it any more.
 
 require(__DIR__ . '/boot.php');
 
@@ -45,8 +45,38 @@ function lastack_is_doubtful(int $errortype): bool {
     return $errortype === 0 || $errortype >= 500 || $errortype === 408;
 }
 
+/** Whether the LRS is healthy, so that a server error is due to the statements. */
+function lastack_is_healthy(): bool {
+    $lrs = lastack_store(1)->config()['loader'];
+    $endpoint = \src\loader\utils\correct_endpoint($lrs['lrs_endpoint']);
+    [$code] = lastack_get($lrs, preg_replace('~^(https?://[^/]+).*$~i', '$1/__heartbeat__', $endpoint));
+    if ($code === 404) {
+        [$code] = lastack_get($lrs, "$endpoint/statements?limit=1");
+    }
+    return $code === 200;
+}
+
+/** The LRS failed with a server error although it is healthy. */
+function lastack_is_server_error(int $errortype): bool {
+    return $errortype >= 500 && $errortype < 600 && lastack_is_healthy();
+}
+
 function lastack_why(int $errortype): string {
     return $errortype === 0 ? 'the LRS cannot be reached' : "the LRS answered $errortype to events that were sent again";
+}
+
+/** Sends a GET request with the account of the LRS. Returns the status (0 without a response), the body and the error. */
+function lastack_get(array $lrs, string $url): array {
+    $request = curl_init($url);
+    curl_setopt_array($request, [
+        CURLOPT_RETURNTRANSFER => true,
+        CURLOPT_TIMEOUT => 30,
+        CURLOPT_USERPWD => "{$lrs['lrs_username']}:{$lrs['lrs_password']}",
+        CURLOPT_HTTPAUTH => CURLAUTH_BASIC,
+        CURLOPT_HTTPHEADER => ['X-Experience-API-Version: 1.0.3'],
+    ]);
+    $body = curl_exec($request);
+    return [curl_getinfo($request, CURLINFO_RESPONSE_CODE), (string)$body, curl_error($request)];
 }
 
 /** How many equal statements the LRS holds. A statement that is invalid cannot be queried either. */
@@ -65,21 +95,12 @@ function lastack_count_stored(array $lrs, array $statement): int {
         'until' => $time->format('Y-m-d\TH:i:s.v\Z'),
         'limit' => 100,
     ]);
-    $request = curl_init(\src\loader\utils\correct_endpoint($lrs['lrs_endpoint']) . '/statements?' . $query);
-    curl_setopt_array($request, [
-        CURLOPT_RETURNTRANSFER => true,
-        CURLOPT_TIMEOUT => 30,
-        CURLOPT_USERPWD => "{$lrs['lrs_username']}:{$lrs['lrs_password']}",
-        CURLOPT_HTTPAUTH => CURLAUTH_BASIC,
-        CURLOPT_HTTPHEADER => ['X-Experience-API-Version: 1.0.3'],
-    ]);
-    $body = curl_exec($request);
-    $code = curl_getinfo($request, CURLINFO_RESPONSE_CODE);
-    if (lastack_is_refusal($code)) {
+    [$code, $body, $error] = lastack_get($lrs, \src\loader\utils\correct_endpoint($lrs['lrs_endpoint']) . '/statements?' . $query);
+    if (lastack_is_refusal($code) || lastack_is_server_error($code)) {
         return 0;
     }
     if ($code !== 200) {
-        throw new Exception($code === 0 ? 'the LRS cannot be reached: ' . curl_error($request) : "the LRS responded with $code to a query for stored statements");
+        throw new Exception($code === 0 ? "the LRS cannot be reached: $error" : "the LRS responded with $code to a query for stored statements");
     }
     $same = fn($found) => strtotime($found['timestamp'] ?? '') === $time->getTimestamp();
     return count(array_filter(json_decode($body, true)['statements'] ?? [], $same));
@@ -142,8 +163,10 @@ function lastack_settle(array $rows, stdClass $report): void {
     $before = (int)$DB->get_field_sql('SELECT MAX(id) FROM {logstore_xapi_failed_log}');
     $failed = lastack_send($rows, LASTACK_BATCH);
     $report->sent += count($rows) - count($failed);
-    $refused = array_filter($failed, fn($event) => lastack_is_refusal((int)$event->errortype));
-    $broken = array_filter($failed, fn($event) => !lastack_is_refusal((int)$event->errortype) && (int)$event->errortype !== XAPI_REPORT_ERRORTYPE_TRANSFORM);
+    $codes = array_unique(array_map(fn($event) => (int)$event->errortype, $failed));
+    $codes = array_filter($codes, fn($code) => lastack_is_refusal($code) || lastack_is_server_error($code));
+    $refused = array_filter($failed, fn($event) => in_array((int)$event->errortype, $codes, true));
+    $broken = array_filter($failed, fn($event) => !in_array((int)$event->errortype, [XAPI_REPORT_ERRORTYPE_TRANSFORM, ...$codes], true));
     $report->never += count($failed) - count($refused) - count($broken);
     if ($broken) {
         throw new Exception(lastack_why((int)reset($broken)->errortype));
@@ -152,10 +175,13 @@ function lastack_settle(array $rows, stdClass $report): void {
         return;
     }
     // one by one; the cron may add failed rows of its own meanwhile
-    $codes = array_unique(array_map(fn($event) => (int)$event->errortype, $refused));
     $events = array_flip(array_map(fn($event) => (int)$event->logstorestandardlogid, $refused));
     foreach ($DB->get_records_select('logstore_xapi_failed_log', 'id > ?', [$before], 'id') as $row) {
         if (!in_array((int)$row->errortype, $codes, true) || !isset($events[(int)$row->logstorestandardlogid])) {
+            continue;
+        }
+        if (lastack_is_doubtful((int)$row->errortype) && lastack_stored_already([$row])) {
+            lastack_settle_as_stored('logstore_xapi_failed_log', $row, $report);
             continue;
         }
         (new \logstore_xapi\log\moveback([$row->id]))->execute();
@@ -165,7 +191,7 @@ function lastack_settle(array $rows, stdClass $report): void {
             continue;
         }
         $code = (int)$failed[0]->errortype;
-        if (!lastack_is_refusal($code)) {
+        if (!lastack_is_refusal($code) && !lastack_is_server_error($code)) {
             throw new Exception(lastack_why($code));
         }
         $marked = $DB->get_field_sql('SELECT MAX(id) FROM {logstore_xapi_failed_log} WHERE logstorestandardlogid = ?', [$row->logstorestandardlogid]);
