@@ -304,7 +304,7 @@ fn conclude(stack: &Stack, summary: &Summary) {
     }
     let chain = format!("(longest chain {})", took(summary.longest_chain));
     let done = if summary.changed.is_empty() { "Ready, nothing to change," } else { "Ready" };
-    printer::note(&format!("{done} in {} {}", took(summary.took), paint(FAINT, &chain)));
+    printer::styled(&format!("{done} in {} {}", took(summary.took), paint(FAINT, &chain)));
     let left_out = ComponentName::all().filter(|component| !stack.settings.has(*component));
     let left_out: Vec<&str> = left_out.map(ComponentName::as_str).collect();
     if !left_out.is_empty() {

@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::engine::{Id, NodeEvent, Report};
 use crate::output::printer::{self, BAD, BUSY, FAINT, GOOD, WARN, paint};
+use crate::output::text;
 use crate::output::units::took;
 
 /// Shows a walk on stderr.
@@ -62,8 +63,9 @@ impl Rows {
             .map(|d| format!("   {}", paint(FAINT, &self::took(d))))
             .unwrap_or_default();
         format!(
-            "  {} {id:width$}  {detail}{time}",
+            "  {} {id:width$}  {}{time}",
             paint(style, &format!("{word:<9}")),
+            text::one_line(detail),
             width = self.width
         )
     }
@@ -125,7 +127,7 @@ impl Report for Rows {
             }
             // a log has no lines for checking and waiting
             None if matches!(event, NodeEvent::Waiting { .. } | NodeEvent::Observing) => {}
-            None => printer::note(&self.line(id, word, style, &detail, took)),
+            None => printer::styled(&self.line(id, word, style, &detail, took)),
         }
     }
 }

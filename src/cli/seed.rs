@@ -132,7 +132,7 @@ const NAMED: usize = 20;
 
 fn name_skipped(skipped: &[Skipped]) {
     for Skipped { path, reason } in skipped.iter().take(NAMED) {
-        printer::note(&text::clean(&format!("skipped: {}: {reason}", path.display())));
+        printer::note(&format!("skipped: {}: {reason}", path.display()));
     }
     if skipped.len() > NAMED {
         printer::note(&format!("and {} more skipped files", count((skipped.len() - NAMED) as u64)));

@@ -11,7 +11,7 @@ use crate::components::model::Health;
 use crate::components::operator;
 use crate::engine::Observation;
 use crate::error::one_line;
-use crate::output::printer::{self, BAD, WARN, paint};
+use crate::output::printer::{self, BAD, WARN, labelled};
 use crate::output::table::table;
 use crate::output::units;
 use crate::stack::Stack;
@@ -218,8 +218,7 @@ fn cell(
         None => String::new(),
         Some(Observation::Equal(text)) => text.clone(),
         Some(Observation::Unknown { permission }) => {
-            let unknown = paint(WARN, "unknown");
-            notes.push(format!("{unknown}: {component} {what}: {permission}"));
+            notes.push(labelled(WARN, "unknown", &format!("{component} {what}: {permission}")));
             "unknown".into()
         }
         Some(fault) => {
@@ -227,7 +226,7 @@ fn cell(
             if text.chars().count() <= WIDTH {
                 return text;
             }
-            notes.push(format!("{}: {component} {what}: {text}", paint(BAD, "fault")));
+            notes.push(labelled(BAD, "fault", &format!("{component} {what}: {text}")));
             "fault".into()
         }
     }

@@ -11,7 +11,7 @@ use crate::cluster::flags::KubeFlags;
 use crate::components::lms;
 use crate::diagnosis::trace::{self, HOPS, Hop, Outcome as Passing, Trace};
 use crate::error::{Failure, Kind};
-use crate::output::printer::{self, BAD, paint};
+use crate::output::printer::{self, BAD, labelled};
 use crate::output::table::table;
 use crate::output::units::duration;
 use crate::output::units::took;
@@ -100,7 +100,7 @@ fn render(trace: &Trace) -> String {
     let rows = trace.hops.iter().map(|hop| {
         let (word, duration, text) = words(hop);
         let detail = if word == "stopped" {
-            notes.push_str(&format!("{}: {}: {text}\n", paint(BAD, "stopped"), hop.id));
+            notes.push_str(&labelled(BAD, "stopped", &format!("{}: {text}\n", hop.id)));
             ""
         } else {
             text

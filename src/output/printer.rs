@@ -67,8 +67,13 @@ fn escape(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Writes a line to stderr. A closed stderr is not an error.
+/// Writes text to stderr, with a line feed at its end. A closed stderr is not an error.
 pub fn note(text: &str) {
+    styled(&text::clean(text));
+}
+
+/// The same for text with styles, in which the caller has cleaned what is foreign.
+pub fn styled(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
@@ -85,11 +90,16 @@ fn is_debugging() -> bool {
 }
 
 pub fn error(text: &str) {
-    note(&format!("{}: {}", paint(BAD, "error"), text::clean(text)));
+    styled(&labelled(BAD, "error", text));
 }
 
 pub fn warning(text: &str) {
-    note(&format!("{}: {}", paint(WARN, "warning"), text::clean(text)));
+    styled(&labelled(WARN, "warning", text));
+}
+
+/// Foreign text after a word with a style and a colon.
+pub fn labelled(style: Style, word: &str, foreign: &str) -> String {
+    format!("{}: {}", paint(style, word), text::clean(foreign))
 }
 
 /// Adds a style to a text. `anstream` removes it where colour is not allowed.
@@ -116,7 +126,7 @@ pub async fn confirm(question: &str) -> Option<bool> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return None;
     }
-    let _ = write!(anstream::stderr().lock(), "{question} [y/N] ");
+    let _ = write!(anstream::stderr().lock(), "{} [y/N] ", text::clean(question));
     // on a separate thread, which Ctrl-C abandons
     let reading = tokio::task::spawn_blocking(|| {
         let mut answer = String::new();

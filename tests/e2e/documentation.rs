@@ -40,7 +40,6 @@ fn commands(page: &str, text: &str) -> Vec<Command> {
         let (fence, number) = lines.next().expect("a block below its mark");
         assert_eq!(fence.trim(), "```console", "{page}:{number}");
         let indent = fence.len() - fence.trim_start().len();
-        let mut continues = false;
         for (line, number) in lines.by_ref().take_while(|(line, _)| line.trim() != "```") {
             let line = line.get(indent..).unwrap_or_default();
             match line.strip_prefix("$ ") {
@@ -51,15 +50,22 @@ fn commands(page: &str, text: &str) -> Vec<Command> {
                 }),
                 None => {
                     let last = commands.last_mut().expect("a command before its output");
-                    let text = if continues { &mut last.typed } else { &mut last.shown };
+                    let text = match is_open(&last.typed) {
+                        true => &mut last.typed,
+                        false => &mut last.shown,
+                    };
                     text.push('\n');
                     text.push_str(line);
                 }
             }
-            continues = line.ends_with('\\');
         }
     }
     commands
+}
+
+/// Whether a command goes on in the next line.
+fn is_open(typed: &str) -> bool {
+    typed.ends_with('\\') || typed.matches('\'').count() % 2 == 1
 }
 
 fn read(page: &str) -> Vec<Command> {
@@ -94,6 +100,7 @@ fn run(cluster: &Cluster, commands: &[Command]) {
          make() {{ [ \"$*\" = build ]; }}\n\
          sandbox/up() {{ :; }}\n\
          sandbox/env() {{ :; }}\n\
+         trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n\
          kubectl config set-context --current --namespace={1} >&2\n",
         folder.display(),
         cluster.namespace
@@ -194,7 +201,8 @@ fn page_is_read_as_commands_with_continued_lines_and_output() {
   ```console
   $ one \\
       more
-  $ two
+  $ two '
+  more'
   shown
     indented
   ```
@@ -211,6 +219,6 @@ $ three
     };
     assert_eq!(
         commands("page.md", page),
-        [command("one \\\n    more", "", 5), command("two", "\nshown\n  indented", 7)]
+        [command("one \\\n    more", "", 5), command("two '\nmore'", "\nshown\n  indented", 7)]
     );
 }

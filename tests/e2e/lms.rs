@@ -395,9 +395,7 @@ fn replay_sends_others_when_healthy_lrs_fails_at_one_statement() {
     // the cron would send the first of the events by itself when the minute turns
     in_pod("sv down /etc/service/cron").good();
     set("logstore_xapi", "endpoint", endpoint);
-    php(&format!(
-        "$DB->set_field('course', 'fullname', '{course}', ['shortname' => '{course}']);"
-    ));
+    php(&format!("$DB->set_field('course', 'fullname', '{course}', ['shortname' => '{course}']);"));
     views(&course, 1);
     views("lastack-S", 3);
     emit();

@@ -13,7 +13,7 @@ use crate::dashboards::check::{self, Checked, Verdict};
 use crate::dashboards::expected::ExpectedResults;
 use crate::dashboards::live;
 use crate::error::Failure;
-use crate::output::printer::{self, BAD, WARN, paint};
+use crate::output::printer::{self, BAD, WARN, labelled};
 use crate::output::table::table;
 use crate::output::units::took;
 
@@ -87,7 +87,7 @@ fn render(checked: &[Checked]) -> String {
         let (word, detail) = words(&chart.verdict);
         if let Some(detail) = detail {
             let colour = if chart.verdict.is_fault() { BAD } else { WARN };
-            notes.push_str(&format!("{}: {} {detail}\n", paint(colour, word), chart.name));
+            notes.push_str(&labelled(colour, word, &format!("{} {detail}\n", chart.name)));
         }
         [
             chart.name.clone(),

@@ -9,6 +9,7 @@ use crate::dashboards::live;
 use crate::diagnosis::chart::{Explanation, absent, walk};
 use crate::error::Failure;
 use crate::output::printer::{self, BAD, GOOD, paint};
+use crate::output::text;
 
 /// Explain why a chart is empty or shows an error
 ///
@@ -66,10 +67,10 @@ fn render(explanation: &Explanation) -> String {
             "  {}  {:<9} {}\n",
             paint(colour, &format!("{word:<6}")),
             link.name,
-            link.found
+            text::clean(&link.found)
         ));
         if let Some(cure) = &link.cure {
-            text.push_str(&format!("  hint: {cure}\n"));
+            text.push_str(&format!("  hint: {}\n", text::clean(cure)));
         }
     }
     text
