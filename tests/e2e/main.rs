@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod attack;
 mod by_hand;
 mod cluster;
 mod documentation;

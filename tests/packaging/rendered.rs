@@ -310,7 +310,7 @@ fn a_certificate_is_only_verified_with_an_authority_to_verify_it_by() {
 
 #[test]
 fn an_ingress_lets_through_what_the_part_takes() {
-    for (chart, limit) in [("moodle", "200M"), ("ralph", "64m"), ("superset", "64m")] {
+    for (chart, limit) in [("moodle", "200M"), ("ralph", "20m"), ("superset", "64m")] {
         let annotations = json!({"example.org/own": "kept"});
         let mut values = json!({"ingress": {"enabled": true, "host": "la.example.org", "annotations": annotations}});
         if chart == "moodle" {
