@@ -4,11 +4,13 @@ mod accounts;
 pub mod client;
 mod cluster;
 mod index;
+mod network;
 mod resource;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use futures::future::{join, join3};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::core::{ApiResource, GroupVersionKind};
 use secrecy::SecretString;
@@ -27,6 +29,7 @@ use crate::stack::profiles::Profile;
 use crate::stack::resources::Resources;
 
 use super::model::{Component, Credential, Declaration, Health, failed, readiness, unhealthy};
+use super::remains;
 
 use client::{ClusterHealth, Contents, Elasticsearch};
 
@@ -52,7 +55,7 @@ const GROUP: &str = "elasticsearch.k8s.elastic.co";
 static DECLARATION: Declaration = Declaration {
     name: COMPONENT,
     // what the operator makes of the resource goes with it
-    kinds: &[],
+    kinds: &[remains::kind::<NetworkPolicy>],
     permissions: &[
         Permission::new("create", GROUP, "elasticsearches"),
         Permission::new("patch", GROUP, "elasticsearches"),
@@ -85,6 +88,7 @@ impl Component for Datalake {
     fn nodes(&self) -> Vec<Node<Stack>> {
         vec![
             Node::resource(accounts::ACCOUNTS),
+            Node::resource(network::NetworkPolicies),
             Node::resource(resource::ElasticsearchResource),
             Node::check(cluster::Cluster),
             Node::resource(index::Index),
