@@ -15,7 +15,10 @@ fn php(code: &str) -> String {
 
 /// What somebody does in Moodle's administration.
 fn set(plugin: &str, name: &str, value: &str) {
-    php(&format!("set_config('{name}', '{value}', '{plugin}');"));
+    // as after the three minutes for which a running cron keeps what it has read
+    php(&format!(
+        "set_config('{name}', '{value}', '{plugin}'); \\core\\task\\manager::clear_static_caches();"
+    ));
 }
 
 fn in_pod(command: &str) -> Ended {

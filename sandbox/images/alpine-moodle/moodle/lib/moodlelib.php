@@ -15,11 +15,12 @@ function get_config($plugin, $name = null) {
         $table = 'config_plugins';
         $where = ['plugin' => $plugin];
     }
+    // A process reads the settings of a plugin once. One that runs for minutes, such as the cron, does not see later changes.
+    $values = $CFG->settings_read[$plugin] ??= $DB->get_records_menu($table, $where, '', 'name, value');
     if (!is_null($name)) {
         if (array_key_exists($name, $forced)) return is_array($forced[$name]) || is_object($forced[$name]) ? false : (string)$forced[$name];
-        return $DB->get_field($table, 'value', $where + ['name' => $name]);
+        return $values[$name] ?? false;
     }
-    $values = $DB->get_records_menu($table, $where, '', 'name, value');
     foreach ($forced as $key => $value) {
         if (is_null($value) || is_array($value) || is_object($value)) unset($values[$key]);
         else $values[$key] = (string)$value;
@@ -38,6 +39,7 @@ function set_config($name, $value, $plugin = null) {
     } else {
         [$table, $where] = ['config_plugins', ['plugin' => $plugin, 'name' => $name]];
     }
+    unset($CFG->settings_read);
     if (is_null($value)) return $DB->delete_records($table, $where);
     $value = (string)(is_bool($value) ? (int)$value : $value);
     $names = array_keys($where);

@@ -37,7 +37,7 @@ class cron {
         global $DB;
         $asked = (int)$DB->get_field('config_plugins', 'value', ['plugin' => 'tool_task', 'name' => 'gracefulexit']);
         $running = (int)$DB->get_field('config', 'value', ['name' => 'upgraderunning']);
-        return $asked > $begun || $running > time();
+        return $asked > $begun || $running > time() || task\manager::static_caches_cleared_since((int)$begun);
     }
 
     public static function run_inner_scheduled_task($task) {

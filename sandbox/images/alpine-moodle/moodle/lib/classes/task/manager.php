@@ -76,6 +76,14 @@ class manager {
         self::update($task, ['timestarted' => null, 'hostname' => null, 'pid' => null, 'faildelay' => $delay, 'nextruntime' => time() + $delay]);
         $task->release_lock();
     }
+    // Ends every cron that began earlier, because it keeps the settings that it has read.
+    public static function clear_static_caches() {
+        set_config('scheduledtaskreset', time());
+    }
+    public static function static_caches_cleared_since($starttime) {
+        global $DB;
+        return (int)$DB->get_field('config', 'value', ['name' => 'scheduledtaskreset']) > $starttime;
+    }
     private static function update($task, array $values) {
         global $DB;
         $id = $DB->get_field('task_scheduled', 'id', ['classname' => self::get_canonical_class_name($task)]);
