@@ -12,12 +12,13 @@ function lastack_make(string $shortname): array {
     }
     $context = context_course::instance($course->id);
     $users = $DB->get_records_sql(
-        'SELECT u.* FROM {user} u JOIN {user_enrolments} ue ON ue.userid = u.id JOIN {enrol} e ON e.id = ue.enrolid
-          WHERE e.courseid = :course AND u.deleted = 0 AND u.suspended = 0 ORDER BY u.id',
-        ['course' => $course->id], 0, 1
+        "SELECT u.* FROM {user} u JOIN {user_enrolments} ue ON ue.userid = u.id JOIN {enrol} e ON e.id = ue.enrolid
+           JOIN {role_assignments} ra ON ra.userid = u.id AND ra.contextid = :context JOIN {role} r ON r.id = ra.roleid
+          WHERE e.courseid = :course AND r.archetype = 'student' AND u.deleted = 0 AND u.suspended = 0 ORDER BY u.id",
+        ['course' => $course->id, 'context' => $context->id], 0, 1
     );
     if (!$users) {
-        throw new Exception("course $shortname has no enrolled users");
+        throw new Exception("course $shortname has no enrolled learner");
     }
     $learner = reset($users);
     \core\session\manager::set_user($learner);

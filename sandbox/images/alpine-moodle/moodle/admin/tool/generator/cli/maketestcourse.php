@@ -42,6 +42,7 @@ for ($number = 1; $number <= USERS[$size]; $number++) {
     $users[] = $id;
 }
 $say('Creating user accounts (' . count($users) . ')');
+enrol_user_in_course(get_admin()->id, $course, $DB->get_field('role', 'id', ['shortname' => 'editingteacher']));
 foreach ($users as $id) enrol_user_in_course($id, $course);
 $say('Enrolling users into course (' . count($users) . ')');
 for ($number = 1; $number <= PAGES[$size]; $number++) {
