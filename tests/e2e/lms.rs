@@ -136,6 +136,8 @@ fn an_event_is_followed_to_the_data_lake_and_its_traces_are_taken_away() {
     let trace = trace("-o json").good().json();
     assert_eq!(trace["arrived"], true, "{trace}");
     assert_eq!(trace["hops"].as_array().unwrap().len(), 5);
+    let event = trace["hops"][0]["detail"].as_str().unwrap();
+    assert!(event.starts_with("tool_generator_000001 viewed course"), "a learner's event: {event}");
     let id = trace["hops"][3]["detail"].as_str().unwrap().trim_start_matches("statement ");
     let counted =
         data_lake("lastack", &format!("statements/_count?q=_id:%22{id}%22"), "").good().json();
