@@ -19,9 +19,21 @@ static BEGINNING: Mutex<Option<String>> = Mutex::new(None);
 fn begin() -> String {
     remove(NAMESPACE);
     let values = slow(&MOODLE, "INSTALL");
-    let install = MOODLE.start(&format!("install --only lms --values lms={}", values.display()));
-    killed_when(&MOODLE, install, "Moodle installs itself", || logs(&MOODLE).contains("-->System"));
+    let mut install =
+        MOODLE.start(&format!("install --only lms --values lms={}", values.display()));
+    kill_when(&MOODLE, &mut install, "Moodle installs itself", || {
+        logs(&MOODLE).contains("-->System")
+    });
+    killed_when(&MOODLE, install, "Moodle has roles and no name", has_roles);
     logs(&MOODLE)
+}
+
+/// Whether its database has the mark that Moodle sets shortly before an installation is complete.
+fn has_roles() -> bool {
+    let query = "SELECT value FROM mdl_config WHERE name = 'rolesactive'";
+    let psql = format!("psql -U \"$POSTGRES_USER\" \"$POSTGRES_DB\" -tAc \"{query}\"");
+    let line = ["exec", "-n", NAMESPACE, "lms-postgresql-0", "--", "sh", "-c", &psql];
+    MOODLE.run("kubectl", &line, "").stdout.trim() == "1"
 }
 
 /// Values with which it takes some seconds more for this, so that it can be killed meanwhile.
@@ -48,6 +60,11 @@ fn moodle() -> &'static Cluster {
 
 /// Kills Moodle's pod while a command is at work there, which has to end well all the same.
 fn killed_when(lab: &Cluster, mut command: Child, what: &str, is_so: impl Fn() -> bool) {
+    kill_when(lab, &mut command, what, is_so);
+    Ended::of("install while its pod is killed", command).good();
+}
+
+fn kill_when(lab: &Cluster, command: &mut Child, what: &str, is_so: impl Fn() -> bool) {
     eventually(what, || {
         assert!(
             command.try_wait().expect("a child").is_none(),
@@ -56,7 +73,6 @@ fn killed_when(lab: &Cluster, mut command: Child, what: &str, is_so: impl Fn() -
         is_so()
     });
     lab.kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --grace-period=1");
-    Ended::of("install while its pod is killed", command).good();
 }
 
 /// What Moodle's container has said, also when there is none yet.
