@@ -5,6 +5,8 @@
 
 pub mod error;
 
+mod interrupt;
+
 pub mod output;
 
 mod archive;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 /// layers before its own.
 const LAYERS: &[&str] = &[
     "error",
+    "interrupt",
     "output",
     "archive",
     "cluster",

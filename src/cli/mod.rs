@@ -134,7 +134,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Some(Command::Creds(args)) => block_on(creds::run(&flags, args)),
         Some(Command::Seed(args)) => block_on(seed::run(&flags, args)),
         Some(Command::Statements(args)) => block_on(statements::run(&flags, args)),
-        Some(Command::Trace(args)) => block_on_until(second_ctrl_c(), trace::run(&flags, args)),
+        Some(Command::Trace(args)) => block_on_until(second_interrupt(), trace::run(&flags, args)),
         Some(Command::Replay(args)) => block_on(replay::run(&flags, args)),
         Some(Command::Open(args)) => block_on(open::run(&flags, args)),
         Some(Command::Configure(args)) => block_on(configure::run(&flags, args)),
@@ -144,15 +144,15 @@ fn run(cli: Cli) -> Result<Outcome> {
     }
 }
 
-/// Runs a command until it ends or the user presses Ctrl-C.
+/// Runs a command until it ends or is interrupted.
 fn block_on(command: impl Future<Output = Result<Outcome>>) -> Result<Outcome> {
-    block_on_until(tokio::signal::ctrl_c(), command)
+    block_on_until(interrupt::requested(), command)
 }
 
-/// For a command that handles the first Ctrl-C itself and cleans up.
-async fn second_ctrl_c() -> io::Result<()> {
-    tokio::signal::ctrl_c().await?;
-    tokio::signal::ctrl_c().await
+/// For a command that handles the first interrupt itself and cleans up.
+async fn second_interrupt() -> io::Result<()> {
+    interrupt::requested().await?;
+    interrupt::requested().await
 }
 
 fn block_on_until(

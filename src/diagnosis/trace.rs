@@ -13,6 +13,7 @@ use crate::components::lrs::client::{Place, Ralph};
 use crate::components::{datalake, lms, lrs};
 use crate::engine::{Id, NodeEvent, Progress, Reconciled, Report};
 use crate::error::{self, Failure};
+use crate::interrupt;
 use crate::output::text;
 use crate::stack::Stack;
 
@@ -73,7 +74,7 @@ const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
 /// A failed hop is recorded in the trace and is not an error.
 pub async fn run(stack: &Stack, course: &str, keep: bool, report: &dyn Report) -> Result<Trace> {
     // listen from the start, so that a Ctrl-C during the creation of the event is handled after it
-    let mut interrupt = tokio::spawn(tokio::signal::ctrl_c());
+    let mut interrupt = tokio::spawn(interrupt::requested());
     let mut journey =
         Journey { stack, course, moodle: None, event: None, is_sent: false, statement: None };
     let mut trace = Trace { hops: Vec::new(), left: Vec::new(), interrupted: false };

@@ -70,3 +70,24 @@ fn ctrl_c_ends_a_hanging_request_at_once() {
         .says("error: interrupted")
         .says("hint: run the command again to continue; nothing was rolled back");
 }
+
+#[test]
+fn sigterm_ends_a_command_and_leaves_no_credential_behind() {
+    let server = Server::start(|_| Answer::Hang);
+    let machine = Machine::with_cluster(&server.url());
+    // a token of a flag makes a kubeconfig for helm
+    let child = machine.command(&["status", "--token", "s3cret"]).spawn().unwrap();
+    server.wait_for_a_request();
+    let folder = machine.path("tmp");
+    let files = || std::fs::read_dir(&folder).expect("the temporary folder").count();
+    assert_eq!(files(), 1, "the kubeconfig for helm");
+    let killed = Command::new("sh")
+        .args(["-c", &format!("kill -TERM {}", child.id())])
+        .stdin(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let ended = machine.ended("status", child.wait_with_output().unwrap());
+    ended.exits(130).says("error: interrupted").never_shows("s3cret");
+    assert_eq!(files(), 0, "after the end");
+}

@@ -5,6 +5,7 @@ mod bearer;
 mod client;
 mod derive;
 mod document;
+mod folder;
 mod plugin;
 mod read;
 mod server;
@@ -22,12 +23,13 @@ use base64::engine::general_purpose::STANDARD;
 use hyper_util::client::proxy::matcher::Matcher;
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use secrecy::{ExposeSecret, SecretString};
-use tempfile::{NamedTempFile, TempDir};
+use tempfile::NamedTempFile;
 
 use crate::error::{Failure, Kind};
 
 use self::bearer::{Bearer, Renewable};
 use self::derive::{IN_CLUSTER, Target, unusable};
+use self::folder::Folder;
 use super::flags::KubeFlags;
 
 /// How long a request may take when `--request-timeout` does not say: a cluster that hangs must not hang the command.
@@ -41,7 +43,7 @@ pub struct HelmAccess {
     pub context: Option<String>,
     pub kubeconfig: Option<PathBuf>,
     /// Holds the derived kubeconfig (mode 0600) as long as a child may read it.
-    _derived: Option<TempDir>,
+    _derived: Option<Folder>,
     /// Renews the token as long as the command runs.
     _bearer: Option<Bearer>,
 }
@@ -150,8 +152,7 @@ impl KubeFlags {
         };
         let mut renewable = None;
         if target.is_derived {
-            let folder = TempDir::with_prefix("kubectl-lastack-")
-                .context("cannot write a kubeconfig for helm")?;
+            let folder = Folder::create().context("cannot write a kubeconfig for helm")?;
             let mut for_helm = target.clone();
             if let (Some((exec, Some(expires))), Some(token)) = (plugin, &target.user.token) {
                 let file = folder.path().join("token");
