@@ -174,7 +174,7 @@ fn uses() -> BTreeMap<Module, BTreeSet<Module>> {
 }
 
 #[test]
-fn imports_point_down() {
+fn imports_point_to_lower_layers_only() {
     let mut wrong = Vec::new();
     for (module, used) in uses() {
         let own = layer_of(&module);
@@ -200,7 +200,7 @@ fn target(path: &Module, modules: &BTreeMap<Module, BTreeSet<Module>>) -> Option
 }
 
 #[test]
-fn modules_do_not_need_each_other() {
+fn modules_have_no_cyclic_imports() {
     let modules = uses();
     let needs = |from: &Module, to: &Module| {
         modules[from].iter().any(|path| target(path, &modules).as_ref() == Some(to))
@@ -221,7 +221,7 @@ fn modules_do_not_need_each_other() {
 }
 
 #[test]
-fn a_path_in_a_tree_of_imports_is_found() {
+fn paths_in_nested_imports_are_found() {
     let text = "use crate::cluster::{self, helm::{Helm, Status as S}, pods};\nlet x = super::super::error::kind(e);";
     let found: Vec<String> = paths(text).iter().map(|path| path.join("::")).collect();
     assert_eq!(

@@ -19,7 +19,7 @@ fn fields() -> Map<String, Value> {
 }
 
 #[test]
-fn any_key_may_hold_anything() {
+fn mapping_accepts_any_value_in_any_field() {
     let mappings = mappings();
     assert_eq!(mappings["subobjects"], false);
     assert_eq!(
@@ -43,7 +43,7 @@ fn any_key_may_hold_anything() {
 }
 
 #[test]
-fn ralph_finds_the_fields_it_filters_on() {
+fn mapping_has_the_fields_that_ralph_filters_on() {
     let mut names = vec!["verb.id".to_string(), "object.id".to_string()];
     for whose in ["actor", "authority"] {
         names.extend(
@@ -62,7 +62,7 @@ fn ralph_finds_the_fields_it_filters_on() {
 }
 
 #[test]
-fn an_alias_stands_for_a_column_and_cannot_be_a_key_of_xapi() {
+fn mapping_aliases_point_to_fields_and_never_collide_with_xapi_keys() {
     let fields = fields();
     let aliases: Vec<_> = fields.iter().filter(|(_, field)| field["type"] == "alias").collect();
     assert!(!aliases.is_empty(), "the mapping should have aliases");
@@ -92,7 +92,7 @@ struct Actor {
 }
 
 #[test]
-fn hostile_statements_are_one_a_line_with_an_id_and_a_reason_each() {
+fn hostile_statements_have_one_line_and_a_unique_id_each() {
     let mut ids = HashSet::new();
     for line in HOSTILE.lines() {
         let head: Head =

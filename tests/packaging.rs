@@ -66,7 +66,7 @@ mod plugin {
     }
 
     #[test]
-    fn is_read_by_the_oldest_helm_and_called_lastack() {
+    fn plugin_manifest_is_readable_by_the_oldest_helm() {
         let plugin = plugin();
         assert_eq!(plugin.name, "lastack");
         assert_eq!(plugin.version, VERSION, "plugin.yaml and Cargo.toml are of one version");
@@ -75,7 +75,7 @@ mod plugin {
     }
 
     #[test]
-    fn has_a_command_for_each_system_that_is_a_file_of_the_checkout() {
+    fn plugin_has_an_existing_command_for_each_system() {
         let commands = plugin().platform_command;
         let systems: BTreeSet<_> = commands.iter().map(|command| command.os.as_str()).collect();
         assert_eq!(systems, BTreeSet::from(["darwin", "linux", "windows"]));
@@ -108,7 +108,7 @@ mod plugin {
     }
 
     #[test]
-    fn runs_the_program_beside_it_then_the_built_one_then_the_one_on_path() {
+    fn plugin_runs_its_own_program_then_the_built_one_then_the_one_on_path() {
         let scratch = tempfile::tempdir().unwrap();
         let [plugin, path, source] =
             ["plug in", "path", "source"].map(|name| scratch.path().join(name));
@@ -130,7 +130,7 @@ mod plugin {
     }
 
     #[test]
-    fn is_completed_by_the_same_program_and_says_nothing_where_there_is_none() {
+    fn plugin_completion_uses_the_program_and_is_silent_without_it() {
         let scratch = tempfile::tempdir().unwrap();
         let (plugin, tools) = (scratch.path().join("plugin"), Path::new("/usr/bin"));
         let complete =
@@ -146,7 +146,7 @@ mod plugin {
     }
 
     #[test]
-    fn says_how_to_build_when_there_is_no_program() {
+    fn plugin_without_a_program_prints_the_build_command() {
         let scratch = tempfile::tempdir().unwrap();
         let output = run(scratch.path(), scratch.path());
         assert_eq!(output.status.code(), Some(1));
@@ -292,7 +292,7 @@ mod krew {
     }
 
     #[test]
-    fn manifest_keeps_the_rules_of_the_index() {
+    fn krew_manifest_follows_the_rules_of_the_index() {
         lint(&parse(&read("krew/lastack.yaml")), VERSION);
     }
 
@@ -301,7 +301,7 @@ mod krew {
     }
 
     #[test]
-    fn release_fills_in_its_version_and_the_checksum_of_each_archive() {
+    fn krew_release_sets_the_version_and_each_checksum() {
         let archives = tempfile::tempdir().unwrap();
         for platform in parse(&read("krew/lastack.yaml")).spec.platforms {
             let name = platform.uri.rsplit('/').next().unwrap().replace(VERSION, "9.8.7");
@@ -321,7 +321,7 @@ mod krew {
     }
 
     #[test]
-    fn release_without_one_of_its_archives_fails_and_names_it() {
+    fn krew_release_without_an_archive_fails_and_names_it() {
         let output = render("9.8.7", tempfile::tempdir().unwrap().path());
         assert!(!output.status.success());
         let said = String::from_utf8_lossy(&output.stderr);
@@ -349,7 +349,7 @@ mod chart {
     }
 
     #[test]
-    fn is_made_for_what_the_stack_installs() {
+    fn chart_versions_and_images_equal_those_of_the_stack() {
         for (name, component) in CHARTS {
             let (chart, component) = (
                 yaml(&format!("charts/{name}/Chart.yaml")),
@@ -369,7 +369,7 @@ mod chart {
     }
 
     #[test]
-    fn brings_the_database_and_the_cache_that_the_stack_names() {
+    fn superset_chart_uses_the_database_and_cache_images_of_the_stack() {
         let (values, images) = (
             yaml("charts/superset/values.yaml"),
             &yaml("manifests/versions.yaml")["components"]["dataviz"]["images"],
@@ -415,7 +415,7 @@ mod chart {
     }
 
     #[test]
-    fn has_the_same_values_in_its_file_and_in_its_schema() {
+    fn chart_values_equal_their_schema() {
         for chart in OURS {
             let schema = schema(chart);
             let mut values = BTreeSet::new();
@@ -442,7 +442,7 @@ mod chart {
 
     /// What is installed with --no-deps and --require-hashes is all that is asked for, each in a version known by hashes.
     #[test]
-    fn pins_the_drivers_by_version_and_hash() {
+    fn superset_drivers_are_pinned_by_version_and_hash() {
         let name = |line: &str| line.split(['=', '>', '<', ' ']).next().unwrap().to_owned();
         let entries = |text: &str| -> Vec<String> {
             text.replace("\\\n", " ")
@@ -466,14 +466,14 @@ mod chart {
 }
 
 #[test]
-fn the_licence_is_apache_2_as_cargo_says() {
+fn licence_is_apache_2_as_in_cargo() {
     assert_eq!(env!("CARGO_PKG_LICENSE"), "Apache-2.0");
     let text = read("LICENSE");
     assert!(text.contains("Apache License") && text.contains("Version 2.0, January 2004"));
 }
 
 #[test]
-fn the_account_of_a_package_index_stays_out_of_the_log() {
+fn package_index_account_is_not_logged() {
     let home = tempfile::tempdir().unwrap();
     let ended = Command::new("python3")
         .arg(root().join("charts/superset/files/drivers.py"))

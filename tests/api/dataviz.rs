@@ -11,7 +11,7 @@ use crate::support::stack::{MockedStack, NAMESPACE, dataviz_database_labels, nod
 const THEIRS: &str = "6f3a3b5e-0000-4000-8000-0000000000d0";
 
 #[test]
-fn install_brings_the_connection_and_the_dashboards() {
+fn install_imports_the_connection_and_the_dashboards() {
     let lab = MockedStack::installed();
     assert_eq!(lab.superset.titles("databases"), ["Data lake"]);
     assert_eq!(lab.superset.titles("dashboards").len(), 3);
@@ -27,7 +27,7 @@ fn install_brings_the_connection_and_the_dashboards() {
 }
 
 #[test]
-fn a_connection_that_a_person_named_as_ours_stays_theirs() {
+fn install_with_a_foreign_connection_of_the_same_name_fails_and_keeps_it() {
     let lab = MockedStack::empty();
     lab.superset.person_makes("databases", json!({"database_name": "Data lake", "uuid": THEIRS}));
     lab.machine
@@ -42,7 +42,7 @@ fn a_connection_that_a_person_named_as_ours_stays_theirs() {
 }
 
 #[test]
-fn an_import_that_superset_refuses_is_an_error_that_names_the_file() {
+fn import_that_superset_rejects_fails_with_the_file_name() {
     let lab = MockedStack::empty();
     lab.machine.run("install --only lrs").exits(0);
     let refusal = json!({"errors": [{"message": "Error importing assets", "extra": {"charts/videos.yaml": {"viz_type": ["Missing"]}}}]});
@@ -60,7 +60,7 @@ fn an_import_that_superset_refuses_is_an_error_that_names_the_file() {
 }
 
 #[test]
-fn a_driver_that_cannot_be_imported_is_said_with_where_to_look() {
+fn install_without_a_usable_driver_fails_and_names_the_log() {
     let lab = MockedStack::empty();
     lab.superset.has_no_driver();
     lab.machine
@@ -71,7 +71,7 @@ fn a_driver_that_cannot_be_imported_is_said_with_where_to_look() {
 }
 
 #[test]
-fn a_password_that_superset_no_longer_has_right_is_brought_again() {
+fn configure_with_a_changed_data_lake_password_imports_the_connection_again() {
     let lab = MockedStack::installed();
     let secret = "/api/v1/namespaces/alice/secrets/data-lake-user-dashboards";
     let mut changed = lab.kubernetes.object(secret).expect("the account");
@@ -83,7 +83,7 @@ fn a_password_that_superset_no_longer_has_right_is_brought_again() {
 }
 
 #[test]
-fn what_a_person_sets_of_the_connection_stays_and_where_it_leads_does_not() {
+fn install_keeps_user_options_of_the_connection_and_restores_its_address() {
     let lab = MockedStack::installed();
     let imports = lab.superset.imports();
     lab.superset.person_edits("Data lake", |lake| {
@@ -113,7 +113,7 @@ fn what_a_person_sets_of_the_connection_stays_and_where_it_leads_does_not() {
 }
 
 #[test]
-fn a_password_of_a_person_is_no_fault_and_one_of_the_tool_is() {
+fn status_fails_for_a_wrong_password_of_the_tool_and_not_of_the_admin() {
     let lab = MockedStack::installed();
     lab.superset.refuses("admin");
     lab.machine.run("status").exits(0).prints("login ok, admin's password was changed");
@@ -130,7 +130,7 @@ fn a_password_of_a_person_is_no_fault_and_one_of_the_tool_is() {
 }
 
 #[test]
-fn a_database_that_is_down_is_named_with_its_pod_and_the_reason() {
+fn status_with_a_failed_superset_database_names_the_pod_and_the_cause() {
     let lab = MockedStack::installed();
     let path = "/apis/apps/v1/namespaces/alice/statefulsets/dataviz-postgresql";
     let well = lab.kubernetes.object(path).expect("the database");
@@ -181,7 +181,7 @@ fn a_database_that_is_down_is_named_with_its_pod_and_the_reason() {
 }
 
 #[test]
-fn a_database_of_somebody_else_is_not_looked_for() {
+fn status_with_an_external_database_does_not_look_for_its_pods() {
     let lab = MockedStack::installed();
     let file = lab.machine.path("values.yaml");
     fs::write(&file, "postgresql: {enabled: false}\nexternalDatabase: {host: db.example.org, existingSecret: db}\n").unwrap();
@@ -208,7 +208,7 @@ fn a_database_of_somebody_else_is_not_looked_for() {
 }
 
 #[test]
-fn a_stack_without_dashboards_is_well() {
+fn status_without_the_dataviz_component_is_healthy() {
     let lab = MockedStack::empty();
     lab.machine.run("install --only lrs").exits(0);
     lab.helm.lists(json!([{"name": "lrs", "status": "deployed", "chart": "ralph-0.1.0", "app_version": "5.0.1"}]));
@@ -216,7 +216,7 @@ fn a_stack_without_dashboards_is_well() {
 }
 
 #[test]
-fn a_data_lake_that_superset_does_not_reach_is_a_fault_of_status_and_the_link_that_breaks() {
+fn status_and_explain_name_a_data_lake_that_superset_cannot_reach() {
     let lab = MockedStack::installed();
     lab.superset.cannot_reach_the_data_lake("unable to authenticate user [dashboards]");
     let why = "unable to authenticate user [dashboards]";
@@ -243,7 +243,7 @@ fn a_data_lake_that_superset_does_not_reach_is_a_fault_of_status_and_the_link_th
 }
 
 #[test]
-fn a_query_that_the_data_lake_refuses_is_told_from_one_that_is_too_large_for_it() {
+fn explain_distinguishes_a_rejected_query_from_one_that_needs_too_much_memory() {
     let lab = MockedStack::installed();
     lab.machine.run("seed --count 10").exits(0);
     let explain = |error: &str| {
@@ -264,7 +264,7 @@ fn a_query_that_the_data_lake_refuses_is_told_from_one_that_is_too_large_for_it(
 }
 
 #[test]
-fn a_chart_is_checked_against_its_answer() {
+fn check_compares_a_chart_with_its_expected_result() {
     let lab = MockedStack::installed();
     let rows = |learners: u64| json!({"colnames": ["learners"], "coltypes": [0], "data": [{"learners": learners}]});
     let answers = lab.machine.path("answers.json");
@@ -297,7 +297,7 @@ fn a_chart_is_checked_against_its_answer() {
 }
 
 #[test]
-fn a_connection_that_breaks_is_the_trouble_of_one_chart() {
+fn check_with_one_failed_query_reports_one_failed_chart() {
     let lab = MockedStack::installed();
     lab.superset.fails_query(Answer::Json(403, json!({"message": "Forbidden"})));
     lab.machine
@@ -314,7 +314,7 @@ fn a_connection_that_breaks_is_the_trouble_of_one_chart() {
 }
 
 #[test]
-fn a_chart_that_cannot_be_checked_is_not_good_and_wrong_when_it_has_an_answer() {
+fn check_of_an_uncheckable_chart_fails_only_with_an_expected_result() {
     let lab = MockedStack::installed();
     lab.superset.person_edits("Learners", |chart| chart["viz_type"] = json!("sunburst"));
     let told = "learners is a sunburst without a saved query";
@@ -335,7 +335,7 @@ fn a_chart_that_cannot_be_checked_is_not_good_and_wrong_when_it_has_an_answer() 
 }
 
 #[test]
-fn a_query_that_a_person_saved_goes_with_what_else_is_overwritten() {
+fn apply_overwrite_replaces_the_saved_query_of_a_chart() {
     let lab = MockedStack::installed();
     lab.superset.person_edits("Learners", |chart| {
         chart["query_context"] = json!(r#"{"queries": [{"metrics": ["saved"]}]}"#)
@@ -356,7 +356,7 @@ fn a_query_that_a_person_saved_goes_with_what_else_is_overwritten() {
 }
 
 #[test]
-fn a_chart_on_another_database_is_not_explained_by_the_data_lake() {
+fn explain_of_a_chart_on_another_database_ignores_the_data_lake() {
     let lab = MockedStack::installed();
     let [database, dataset, grades] = ["d0", "d1", "d2"].map(|end| THEIRS.replace("d0", end));
     lab.superset.person_makes("databases", json!({"database_name": "Theirs", "uuid": database}));
@@ -380,7 +380,7 @@ fn a_chart_on_another_database_is_not_explained_by_the_data_lake() {
 }
 
 #[test]
-fn a_chart_that_was_deleted_is_missed_by_its_answer() {
+fn check_of_a_deleted_chart_with_an_expected_result_fails() {
     let lab = MockedStack::installed();
     let answers = lab.machine.path("answers.json");
     fs::write(
@@ -416,7 +416,7 @@ fn open_prints_the_address_of_the_first_dashboard() {
 }
 
 #[test]
-fn an_address_of_ipv6_stands_in_brackets() {
+fn open_prints_an_ipv6_address_in_brackets() {
     let lab = MockedStack::installed();
     let mut service = lab
         .kubernetes
@@ -436,7 +436,7 @@ fn an_address_of_ipv6_stands_in_brackets() {
 }
 
 #[test]
-fn creds_names_an_account_for_people_who_look_and_one_for_people_who_change() {
+fn creds_of_dataviz_prints_the_admin_and_the_teacher_account() {
     let lab = MockedStack::installed();
     lab.machine
         .run("creds dataviz")

@@ -24,7 +24,7 @@ const OF_EVENTS: &str = "9a347259-0b1c-494d-9688-2656d9d88d49";
 const OF_STATEMENTS: &str = "d4c4bfd1-e948-4743-911f-042f1aafdffc";
 
 #[test]
-fn what_a_person_changed_or_deleted_stays_until_overwrite() {
+fn user_changes_and_deletions_in_superset_stay_until_overwrite() {
     let lab = MockedStack::installed();
     lab.superset.person_renames(ALIVE, "Ours").person_deletes("Is the data flowing?");
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
@@ -65,7 +65,7 @@ fn file(lab: &MockedStack, name: &str, replace: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn what_a_person_applied_from_a_file_stays_until_overwrite() {
+fn dashboard_applied_from_a_file_stays_until_overwrite() {
     let lab = MockedStack::installed();
     let folder = file(&lab, "dashboards/is-the-course-alive.yaml", &[(ALIVE, "Theirs")]);
     file(&lab, "charts/learners.yaml", &[]);
@@ -93,7 +93,7 @@ fn what_a_person_applied_from_a_file_stays_until_overwrite() {
 }
 
 #[test]
-fn what_is_exported_can_be_applied_and_only_what_was_changed_is_a_persons() {
+fn exported_files_apply_again_and_only_changed_files_count_as_user_changes() {
     let lab = MockedStack::installed();
     lab.superset.person_renames(ALIVE, "Theirs");
     lab.machine
@@ -113,7 +113,7 @@ fn what_is_exported_can_be_applied_and_only_what_was_changed_is_a_persons() {
 }
 
 #[test]
-fn a_file_that_says_what_ours_says_is_no_change() {
+fn apply_of_a_file_equal_to_the_shipped_file_is_no_user_change() {
     let lab = MockedStack::installed();
     lab.superset.person_deletes("Learners");
     let folder = file(&lab, "charts/learners.yaml", &[]);
@@ -127,7 +127,7 @@ fn record(lab: &MockedStack) -> Value {
 }
 
 #[test]
-fn what_a_person_changed_stays_when_this_program_has_a_newer_file() {
+fn user_changes_stay_when_an_upgrade_ships_newer_files() {
     let lab = MockedStack::installed();
     lab.superset.person_renames(ALIVE, "Ours").person_deletes("Is the data flowing?");
     brought_other_files(&lab, &[OF_ALIVE, OF_FLOWING, OF_STATEMENTS]);
@@ -147,7 +147,7 @@ fn what_a_person_changed_stays_when_this_program_has_a_newer_file() {
 }
 
 #[test]
-fn a_chart_that_a_person_deleted_does_not_take_others_with_it_in_an_upgrade() {
+fn upgrade_after_a_deleted_chart_keeps_the_other_charts() {
     let lab = MockedStack::installed();
     assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 12);
     lab.superset.person_deletes("Odd statements");
@@ -165,7 +165,7 @@ fn a_chart_that_a_person_deleted_does_not_take_others_with_it_in_an_upgrade() {
 }
 
 #[test]
-fn a_data_set_that_a_person_deleted_holds_back_what_is_made_on_it() {
+fn upgrade_after_a_deleted_dataset_blocks_the_charts_that_need_it() {
     let lab = MockedStack::installed();
     lab.superset.person_deletes("statements");
     brought_other_files(&lab, &[OF_FLOWING, OF_LEARNERS]);
@@ -188,7 +188,7 @@ fn a_data_set_that_a_person_deleted_holds_back_what_is_made_on_it() {
 }
 
 #[test]
-fn a_dashboard_of_a_file_whose_chart_is_nowhere_comes_without_it() {
+fn apply_of_a_dashboard_with_an_unknown_chart_imports_it_without_the_chart() {
     let lab = MockedStack::installed();
     let part = |name: &str, uuid: &str| json!({"type": "CHART", "meta": {"uuid": uuid, "chartId": 1, "sliceName": name}});
     let dashboard = json!({"dashboard_title": "Mine", "uuid": COPY, "position": {"A": part("Learners", OF_LEARNERS), "B": part("Lost", OF_LOST)}});
@@ -211,7 +211,7 @@ fn a_dashboard_of_a_file_whose_chart_is_nowhere_comes_without_it() {
 }
 
 #[test]
-fn a_newer_chart_waits_for_a_metric_that_the_data_set_of_a_person_lacks() {
+fn upgrade_blocks_a_chart_whose_metric_a_changed_dataset_lacks() {
     let lab = MockedStack::installed();
     lab.superset.person_edits("statements", |dataset| {
         dataset["metrics"]
@@ -260,7 +260,7 @@ fn brought_other_files(lab: &MockedStack, uuids: &[&str]) {
 }
 
 #[test]
-fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
+fn apply_of_a_copy_with_the_slug_or_table_of_another_asset_fails() {
     let lab = MockedStack::installed();
     let (imports, ours) = (lab.superset.imports(), lab.superset.titles("dashboards"));
     let folder =
@@ -297,7 +297,7 @@ fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
 }
 
 #[test]
-fn what_another_import_may_have_changed_meanwhile_is_brought_again_before_it_is_written_down() {
+fn apply_with_a_concurrent_import_imports_again_before_it_records() {
     let lab = MockedStack::installed();
     lab.superset.person_renames(ALIVE, "Ours");
     let imports = lab.superset.imports();
@@ -318,7 +318,7 @@ fn what_another_import_may_have_changed_meanwhile_is_brought_again_before_it_is_
 }
 
 #[test]
-fn a_hostile_archive_never_reaches_superset() {
+fn apply_of_a_hostile_archive_sends_nothing_to_superset() {
     let lab = MockedStack::installed();
     let imports = lab.superset.imports();
     let file = lab.machine.path("evil.zip");

@@ -21,7 +21,7 @@ fn upgrade_of<'a>(calls: &'a [Call], release: &str) -> &'a Call {
 }
 
 #[test]
-fn helm_is_told_the_context_the_namespace_and_the_chart() {
+fn install_passes_context_namespace_and_chart_to_helm() {
     let lab = MockedStack::installed();
     let calls = lab.helm.calls();
     let line = upgrade_of(&calls, OF_LRS).line();
@@ -42,7 +42,7 @@ fn helm_is_told_the_context_the_namespace_and_the_chart() {
 }
 
 #[test]
-fn helm_4_is_told_to_take_back_what_a_person_set_and_helm_3_does_not_know_how() {
+fn install_forces_conflicts_with_helm_4_and_not_with_helm_3() {
     for (version, told) in [("v4.2.4", true), ("v3.21.4", false)] {
         let mut lab = MockedStack::empty();
         lab.helm = lab.helm.version(version);
@@ -58,7 +58,7 @@ fn helm_4_is_told_to_take_back_what_a_person_set_and_helm_3_does_not_know_how() 
 }
 
 #[test]
-fn no_folder_of_the_user_is_taken_for_a_chart() {
+fn install_ignores_local_folders_with_the_name_of_a_chart() {
     let lab = MockedStack::empty();
     lab.machine.write("eck-operator/Chart.yaml", "name: something-else\n");
     lab.machine.run("install").exits(0);
@@ -72,7 +72,7 @@ fn no_folder_of_the_user_is_taken_for_a_chart() {
 }
 
 #[test]
-fn values_go_over_standard_input_and_name_secrets_only() {
+fn install_passes_values_through_stdin_with_secret_names_only() {
     let lab = MockedStack::installed();
     let calls = lab.helm.calls();
     let values = upgrade_of(&calls, OF_LRS).values();
@@ -82,7 +82,7 @@ fn values_go_over_standard_input_and_name_secrets_only() {
 }
 
 #[test]
-fn helm_never_gets_a_secret() {
+fn install_passes_no_secret_to_helm() {
     let lab = MockedStack::installed();
     let secrets: Vec<String> = passwords(&lab).into_iter().chain([TOKEN.to_owned()]).collect();
     for call in lab.helm.calls() {
@@ -104,7 +104,7 @@ fn helm_never_gets_a_secret() {
 }
 
 #[test]
-fn another_registry_and_values_of_the_user_reach_the_chart() {
+fn install_passes_image_registry_and_user_values_to_the_chart() {
     let lab = MockedStack::empty();
     lab.machine.write("values.yaml", "replicas: 2\nresources: {limits: {memory: 1Gi}}\n");
     let mut machine = node("8", "16Gi");
@@ -139,7 +139,7 @@ fn another_registry_and_values_of_the_user_reach_the_chart() {
 }
 
 #[test]
-fn an_ingress_gives_each_part_a_name_under_the_domain_and_moodle_knows_its_own() {
+fn install_with_an_ingress_names_each_component_under_the_domain() {
     let lab = MockedStack::empty();
     lab.machine
         .run("install --expose ingress")
@@ -167,7 +167,7 @@ fn an_ingress_gives_each_part_a_name_under_the_domain_and_moodle_knows_its_own()
 }
 
 #[test]
-fn a_kubeconfig_of_ones_own_is_passed_on() {
+fn install_passes_the_kubeconfig_flag_to_helm() {
     let lab = MockedStack::empty();
     std::fs::rename(lab.machine.path("home/.kube/config"), lab.machine.path("my-config")).unwrap();
     lab.machine.run("install --kubeconfig my-config").exits(0);
@@ -178,7 +178,7 @@ fn a_kubeconfig_of_ones_own_is_passed_on() {
 }
 
 #[test]
-fn flags_that_no_kubeconfig_holds_reach_helm_in_a_file_that_is_gone_afterwards() {
+fn connection_flags_reach_helm_in_a_temporary_kubeconfig() {
     let lab = MockedStack::empty();
     lab.machine.run("install --token typed-token --as bob").exits(0).never_shows("typed-token");
     for call in lab.helm.calls() {
@@ -227,7 +227,7 @@ fn does_not_lead_helm_elsewhere(call: &Call) {
 }
 
 #[test]
-fn a_variable_of_somebody_does_not_lead_helm_to_another_cluster_or_user() {
+fn helm_variables_of_the_environment_do_not_redirect_helm() {
     let mut lab = MockedStack::empty();
     for (name, value) in ELSEWHERE {
         lab.machine = lab.machine.env(name, value);
@@ -242,7 +242,7 @@ fn a_variable_of_somebody_does_not_lead_helm_to_another_cluster_or_user() {
 }
 
 #[test]
-fn under_helm_what_is_typed_goes_over_helms_variables_for_the_child_too() {
+fn connection_flags_override_helm_variables_under_helm() {
     let mut lab = MockedStack::empty();
     let url = lab.kubernetes.url();
     for (name, value) in ELSEWHERE.into_iter().chain([("HELM_PLUGIN_NAME", "lastack")]) {
@@ -268,7 +268,7 @@ fn under_helm_what_is_typed_goes_over_helms_variables_for_the_child_too() {
 }
 
 #[test]
-fn helms_debug_shows_the_commands_of_helm_that_are_run() {
+fn helm_debug_prints_helm_commands_under_helm_only() {
     let line = "\nhelm --kube-context lab status lrs -n alice -o json\n";
     let mut lab = MockedStack::installed();
     lab.machine = lab.machine.env("HELM_DEBUG", "true");
@@ -278,7 +278,7 @@ fn helms_debug_shows_the_commands_of_helm_that_are_run() {
 }
 
 #[test]
-fn under_helm_the_child_is_who_helm_is() {
+fn impersonation_of_helm_reaches_the_helm_child_under_helm() {
     let mut lab = MockedStack::empty();
     for (name, value) in [
         ("HELM_PLUGIN_NAME", "lastack"),
@@ -296,7 +296,7 @@ fn under_helm_the_child_is_who_helm_is() {
 }
 
 #[test]
-fn flags_without_a_kubeconfig_reach_helm_too() {
+fn connection_flags_without_a_kubeconfig_reach_helm() {
     let lab = MockedStack::empty();
     std::fs::remove_file(lab.machine.path("home/.kube/config")).unwrap();
     let url = lab.kubernetes.url();
@@ -312,7 +312,7 @@ fn flags_without_a_kubeconfig_reach_helm_too() {
 }
 
 #[test]
-fn an_authority_is_found_by_helm_which_runs_elsewhere() {
+fn certificate_authority_flag_reaches_helm_as_an_absolute_path() {
     let lab = MockedStack::empty();
     let path = lab.machine.write("authority.crt", &lab.elasticsearch.authority);
     lab.machine.run("install --only lrs --certificate-authority authority.crt").exits(0);
@@ -325,7 +325,7 @@ fn an_authority_is_found_by_helm_which_runs_elsewhere() {
 }
 
 #[test]
-fn no_helm_on_path_is_said_before_anything_is_changed() {
+fn install_without_helm_on_path_fails_before_any_change() {
     let lab = MockedStack::empty();
     std::fs::remove_file(lab.machine.path("bin/helm")).unwrap();
     lab.machine
@@ -337,7 +337,7 @@ fn no_helm_on_path_is_said_before_anything_is_changed() {
 }
 
 #[test]
-fn a_helm_that_is_too_old_or_too_new_is_refused() {
+fn install_with_an_unsupported_helm_version_fails_before_any_change() {
     for version in ["v3.13.9", "v2.17.0", "v5.0.0"] {
         let mut lab = MockedStack::empty();
         lab.helm = lab.helm.version(version);
@@ -350,7 +350,7 @@ fn a_helm_that_is_too_old_or_too_new_is_refused() {
 }
 
 #[test]
-fn helm_3_and_4_are_taken() {
+fn install_accepts_helm_3_and_helm_4() {
     for version in ["v3.14.0", "v3.21.4", "v4.2.4", "v4.2.4+g9a1b2c3"] {
         let mut lab = MockedStack::empty();
         lab.helm = lab.helm.version(version);
@@ -359,7 +359,7 @@ fn helm_3_and_4_are_taken() {
 }
 
 #[test]
-fn a_helm_that_answers_nonsense_is_quoted() {
+fn install_with_unreadable_helm_version_quotes_the_output() {
     let mut lab = MockedStack::empty();
     lab.helm = lab.helm.version("I am no helm");
     lab.machine
@@ -369,7 +369,7 @@ fn a_helm_that_answers_nonsense_is_quoted() {
 }
 
 #[test]
-fn lines_that_helm_prints_before_a_document_are_passed_over() {
+fn helm_output_before_a_document_is_ignored() {
     let lab = MockedStack::installed();
     lab.helm.chatters("Pulled: registry.example.org/charts/ralph:0.1.0\nDigest: sha256:0123\n");
     lab.machine.run("install").exits(0).says("nothing to change");
@@ -377,7 +377,7 @@ fn lines_that_helm_prints_before_a_document_are_passed_over() {
 }
 
 #[test]
-fn what_helm_says_went_wrong_is_the_error() {
+fn install_reports_the_error_of_helm() {
     let lab = MockedStack::empty();
     lab.kubernetes.put(crate::support::stack::operator());
     lab.helm.fails("upgrade", "WARNING: Kubernetes configuration file is group-readable.\nError: INSTALLATION FAILED: quota exceeded: pods\n");
@@ -400,7 +400,7 @@ fn changes_of(lab: &MockedStack, release: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_install_that_was_killed_is_taken_away_and_done_again() {
+fn interrupted_helm_install_is_uninstalled_and_installed_again() {
     let lab = MockedStack::empty();
     lab.helm.has_release_of_ours(OF_LRS, "pending-install", "Initial install underway");
     lab.kubernetes.put(crate::support::stack::lrs_objects());
@@ -409,7 +409,7 @@ fn an_install_that_was_killed_is_taken_away_and_done_again() {
 }
 
 #[test]
-fn an_upgrade_that_was_killed_is_rolled_back_and_done_again() {
+fn interrupted_helm_upgrade_is_rolled_back_and_upgraded_again() {
     let lab = MockedStack::installed();
     lab.helm.has_release_of_ours(OF_LRS, "pending-upgrade", "Preparing upgrade");
     lab.machine.run("install").exits(0);
@@ -421,7 +421,7 @@ fn an_upgrade_that_was_killed_is_rolled_back_and_done_again() {
 }
 
 #[test]
-fn an_uninstall_that_was_cut_off_is_finished_before_the_release_is_made_again() {
+fn interrupted_helm_uninstall_is_completed_before_the_next_install() {
     let lab = MockedStack::installed();
     lab.helm.has_release_of_ours(
         OF_LRS,
@@ -437,7 +437,7 @@ fn an_uninstall_that_was_cut_off_is_finished_before_the_release_is_made_again() 
 }
 
 #[test]
-fn an_upgrade_that_helm_refuses_changes_nothing_and_nothing_is_rolled_back() {
+fn upgrade_that_helm_rejects_is_not_rolled_back() {
     let lab = MockedStack::installed();
     lab.machine.write("values.yaml", "replicas: 2\n");
     lab.helm.fails(
@@ -453,7 +453,7 @@ fn an_upgrade_that_helm_refuses_changes_nothing_and_nothing_is_rolled_back() {
 }
 
 #[test]
-fn a_bigger_profile_leaves_the_volumes_as_large_as_they_were_made() {
+fn install_with_a_larger_profile_keeps_the_volume_sizes() {
     let lab = MockedStack::installed();
     for name in ["lms-postgresql", "dataviz-postgresql"] {
         let path = format!("/apis/apps/v1/namespaces/alice/statefulsets/{name}");
@@ -492,7 +492,7 @@ fn a_bigger_profile_leaves_the_volumes_as_large_as_they_were_made() {
 }
 
 #[test]
-fn a_release_that_another_helm_works_on_is_waited_for() {
+fn install_waits_for_a_release_that_another_helm_changes() {
     let lab = MockedStack::installed();
     lab.helm.works_on_release(OF_LRS, "pending-upgrade", "Preparing upgrade");
     lab.machine
@@ -508,7 +508,7 @@ fn a_release_that_another_helm_works_on_is_waited_for() {
 }
 
 #[test]
-fn an_install_that_failed_is_done_again() {
+fn failed_helm_install_is_installed_again() {
     let lab = MockedStack::empty();
     lab.helm.has_release_of_ours(OF_LRS, "failed", "Release \"lrs\" failed: quota exceeded: pods");
     lab.kubernetes.put(crate::support::stack::lrs_objects());
@@ -517,7 +517,7 @@ fn an_install_that_failed_is_done_again() {
 }
 
 #[test]
-fn a_release_that_was_rolled_back_by_hand_is_brought_to_what_was_asked_for() {
+fn release_that_was_rolled_back_manually_is_upgraded_again() {
     let lab = MockedStack::installed();
     lab.helm.has_release_of_ours(OF_LRS, "deployed", "Rollback to 1");
     lab.machine.run("install").exits(0).says("rolled back");
@@ -525,7 +525,7 @@ fn a_release_that_was_rolled_back_by_hand_is_brought_to_what_was_asked_for() {
 }
 
 #[test]
-fn steps_follow_each_other_in_the_order_of_their_needs() {
+fn install_runs_nodes_in_dependency_order() {
     let lab = MockedStack::installed();
     let calls = lab.helm.calls();
     let at = |release: &str| {
@@ -536,7 +536,7 @@ fn steps_follow_each_other_in_the_order_of_their_needs() {
 }
 
 #[test]
-fn a_null_reaches_helm_which_takes_the_default_of_the_chart_away_for_it() {
+fn null_value_of_the_user_reaches_helm() {
     let lab = MockedStack::empty();
     lab.machine.write("values.yaml", "resources: {limits: null}\n");
     lab.machine.run("install --only lrs --values lrs=values.yaml").exits(0);
@@ -551,7 +551,7 @@ fn a_null_reaches_helm_which_takes_the_default_of_the_chart_away_for_it() {
 }
 
 #[test]
-fn values_are_tried_together_with_those_of_the_profile() {
+fn preflight_renders_user_values_together_with_profile_values() {
     let lab = MockedStack::empty();
     lab.machine.write("values.yaml", "worker: {replicas: 4}\n");
     lab.machine.run("install --dry-run --profile production --skip preflight.room --values dataviz=values.yaml").exits(0);
@@ -564,7 +564,7 @@ fn values_are_tried_together_with_those_of_the_profile() {
 }
 
 #[test]
-fn a_part_is_reached_at_the_port_of_its_service() {
+fn component_address_uses_the_port_of_its_service() {
     let lab = MockedStack::installed();
     lab.machine.write("values.yaml", "service: {port: 8081}\n");
     lab.kubernetes.reacts(

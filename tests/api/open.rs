@@ -30,7 +30,7 @@ fn opened(lab: &MockedStack) -> (Child, String) {
 }
 
 #[test]
-fn a_part_without_an_address_is_reached_through_a_forward_that_stays_up() {
+fn open_without_an_external_address_keeps_a_port_forward_open() {
     let lab = MockedStack::installed();
     let (mut child, address) = opened(&lab);
     assert!(
@@ -46,7 +46,7 @@ fn a_part_without_an_address_is_reached_through_a_forward_that_stays_up() {
 }
 
 #[test]
-fn a_service_with_a_port_of_its_own_is_reached_by_it() {
+fn open_forwards_to_a_custom_service_port() {
     let lab = MockedStack::installed();
     let mut service =
         lab.kubernetes.object("/api/v1/namespaces/alice/services/lrs-ralph").expect("the Service");
@@ -61,7 +61,7 @@ fn a_service_with_a_port_of_its_own_is_reached_by_it() {
 }
 
 #[test]
-fn a_service_without_pods_is_said_before_the_browser_asks() {
+fn open_of_a_service_without_ready_pods_fails() {
     let lab = MockedStack::installed();
     lab.kubernetes.remove("/api/v1/namespaces/alice/pods/lrs-ralph-0");
     lab.machine

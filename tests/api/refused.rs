@@ -33,7 +33,7 @@ fn is_refused_with(code: i32, lab: &MockedStack, line: &str, sentences: &[&str])
 }
 
 #[test]
-fn a_cluster_that_is_too_old() {
+fn install_in_a_cluster_that_is_too_old_fails_before_any_change() {
     let lab = MockedStack::empty();
     lab.kubernetes.runs("v1.29.3");
     is_refused(
@@ -47,14 +47,14 @@ fn a_cluster_that_is_too_old() {
 }
 
 #[test]
-fn a_version_with_a_vendors_suffix_is_understood() {
+fn cluster_version_with_a_vendor_suffix_is_accepted() {
     let lab = MockedStack::empty();
     lab.kubernetes.runs("v1.34.1-eks-3cfe0ce");
     lab.machine.run("install --dry-run").exits(0).prints("Kubernetes 1.34.1-eks-3cfe0ce");
 }
 
 #[test]
-fn no_default_storage_class() {
+fn install_without_a_default_storage_class_fails_before_any_change() {
     let lab = MockedStack::empty();
     lab.kubernetes.put([json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "lab", "metadata": {"name": "standard"}})]);
     is_refused(
@@ -68,7 +68,7 @@ fn no_default_storage_class() {
 }
 
 #[test]
-fn no_default_storage_class_is_needed_where_all_volumes_are_there() {
+fn install_with_all_volumes_bound_needs_no_default_storage_class() {
     let lab = MockedStack::installed();
     lab.kubernetes.remove("/apis/storage.k8s.io/v1/storageclasses/standard");
     let of = |release: &str| json!({"app.kubernetes.io/part-of": "lastack", "app.kubernetes.io/instance": release});
@@ -87,7 +87,7 @@ fn no_default_storage_class_is_needed_where_all_volumes_are_there() {
 }
 
 #[test]
-fn no_ingress_controller_that_would_serve_what_is_asked_for() {
+fn install_without_a_matching_ingress_class_fails_before_any_change() {
     let lab = MockedStack::empty();
     let install = "install --expose ingress --domain la.example.org";
     is_refused(
@@ -122,7 +122,7 @@ fn no_ingress_controller_that_would_serve_what_is_asked_for() {
 }
 
 #[test]
-fn a_value_that_a_chart_does_not_take() {
+fn install_with_a_value_unknown_to_the_chart_fails_before_any_change() {
     let lab = MockedStack::empty();
     lab.machine.write("values.yaml", "replica: 2\n");
     lab.helm.fails("template", "Error: values don't meet the specifications of the schema(s): additional properties 'replica' not allowed\n");
@@ -138,7 +138,7 @@ fn a_value_that_a_chart_does_not_take() {
 }
 
 #[test]
-fn not_enough_room() {
+fn install_without_enough_node_capacity_fails_before_any_change() {
     let lab = MockedStack::empty();
     lab.kubernetes.put([node("500m", "16Gi")]);
     is_refused(
@@ -154,7 +154,7 @@ fn not_enough_room() {
 }
 
 #[test]
-fn a_permission_that_is_missing() {
+fn install_without_required_permissions_names_them_and_fails() {
     let lab = MockedStack::empty();
     lab.kubernetes
         .denies("create secrets")
@@ -178,7 +178,7 @@ fn a_permission_that_is_missing() {
 }
 
 #[test]
-fn either_half_of_the_permission_for_a_connection_into_a_pod() {
+fn install_without_either_verb_for_pod_connections_fails() {
     for half in
         ["get pods/exec", "create pods/exec", "get pods/portforward", "create pods/portforward"]
     {
@@ -189,7 +189,7 @@ fn either_half_of_the_permission_for_a_connection_into_a_pod() {
 }
 
 #[test]
-fn a_part_that_the_user_may_not_ask_is_not_waited_for() {
+fn install_with_a_forbidden_port_forward_fails_without_waiting() {
     for (pod, step) in [
         ("lrs-ralph-0", "lrs.answers"),
         ("lms-moodle-0", "lms.answers"),
@@ -221,7 +221,7 @@ fn a_part_that_the_user_may_not_ask_is_not_waited_for() {
 }
 
 #[test]
-fn an_operator_that_the_user_may_not_install() {
+fn install_without_permission_for_the_operator_prints_the_helm_command() {
     let lab = MockedStack::empty();
     lab.kubernetes.denies("create customresourcedefinitions");
     let ended = lab.machine.run("install");
@@ -236,7 +236,7 @@ fn an_operator_that_the_user_may_not_install() {
 }
 
 #[test]
-fn an_operator_of_somebody_else_that_is_down() {
+fn install_leaves_a_foreign_operator_release_that_is_down_in_place() {
     for status in ["deployed", "pending-install", "uninstalling"] {
         let lab = MockedStack::empty();
         lab.helm.has_release("elastic-operator", status, "Install complete");
@@ -263,7 +263,7 @@ fn an_operator_of_somebody_else_that_is_down() {
 }
 
 #[test]
-fn a_namespace_that_is_being_deleted() {
+fn install_into_a_terminating_namespace_fails_before_any_change() {
     let lab = MockedStack::empty();
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "deletionTimestamp": "2026-03-02T08:00:00Z"}});
     lab.kubernetes.put(operator()).put([namespace]);
@@ -275,7 +275,7 @@ fn a_namespace_that_is_being_deleted() {
 }
 
 #[test]
-fn an_elasticsearch_of_somebody_else() {
+fn install_leaves_a_foreign_elasticsearch_in_place() {
     let lab = MockedStack::empty();
     let theirs = json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch",
                         "metadata": {"name": "data-lake", "namespace": NAMESPACE}, "spec": {"version": "7.17.0"}});
@@ -294,7 +294,7 @@ fn an_elasticsearch_of_somebody_else() {
 }
 
 #[test]
-fn a_release_of_somebody_else() {
+fn install_leaves_a_foreign_release_in_place() {
     let lab = MockedStack::empty();
     lab.helm.has_release("lrs", "deployed", "Install complete");
     let ended = lab.machine.run("install");
@@ -312,7 +312,7 @@ fn a_release_of_somebody_else() {
 }
 
 #[test]
-fn a_secret_of_somebody_else_that_lacks_what_is_needed() {
+fn install_with_an_incomplete_foreign_secret_fails_and_keeps_it() {
     let lab = MockedStack::empty();
     let theirs = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "lrs-ralph", "namespace": NAMESPACE}, "data": {"password": "dGhlaXJz"}});
     lab.kubernetes.put([theirs]);
@@ -328,7 +328,7 @@ fn a_secret_of_somebody_else_that_lacks_what_is_needed() {
 }
 
 #[test]
-fn a_secret_that_a_person_made_beforehand_is_used_and_theirs() {
+fn install_uses_a_complete_foreign_secret_and_uninstall_keeps_it() {
     let lab = MockedStack::empty();
     let theirs = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "lms-postgresql", "namespace": NAMESPACE},
                         "data": {"password": "dGhlaXJz"}});
@@ -341,7 +341,7 @@ fn a_secret_that_a_person_made_beforehand_is_used_and_theirs() {
 }
 
 #[test]
-fn a_check_that_cannot_be_made_is_said_and_not_an_obstacle() {
+fn install_with_a_check_that_is_forbidden_reports_it_and_continues() {
     let lab = MockedStack::empty();
     let sentence = "nodes is forbidden: User \"alice\" cannot list resource \"nodes\" in API group \"\" at the cluster scope";
     lab.kubernetes.forbids(Method::GET, "/api/v1/nodes", sentence);

@@ -74,7 +74,7 @@ fn assert_is_bash(name: &str, script: &str) {
 }
 
 #[test]
-fn explain_of_an_empty_cluster_prints_all_commands_in_graph_order() {
+fn explain_in_an_empty_cluster_prints_all_commands_in_graph_order() {
     let lab = MockedStack::empty();
     let ended = lab.machine.run("install --explain");
     ended.exits(0).says_nothing();
@@ -106,7 +106,7 @@ fn explained_commands_of_every_node_parse_as_bash() {
 }
 
 #[test]
-fn explain_of_an_installed_stack_reads_and_shows_no_secret() {
+fn explain_of_an_installed_stack_neither_reads_nor_prints_secrets() {
     let lab = MockedStack::installed();
     let changes = lab.kubernetes.changes();
     let asked = lab.kubernetes.server.requests().len();
@@ -123,7 +123,7 @@ fn explain_of_an_installed_stack_reads_and_shows_no_secret() {
 }
 
 #[test]
-fn explained_chart_is_the_one_that_the_settings_name() {
+fn explain_prints_the_chart_and_registry_of_the_settings() {
     let lab = MockedStack::empty();
     lab.machine.write(
         "lastack.yaml",
@@ -165,7 +165,7 @@ fn render_without_a_cluster_writes_the_whole_stack() {
 }
 
 #[test]
-fn render_asks_the_cluster_nothing_and_holds_no_password_of_a_stack() {
+fn render_sends_no_request_and_writes_no_password() {
     let lab = MockedStack::installed();
     let asked = lab.kubernetes.server.requests().len();
     lab.machine.run("install --render stack").exits(0).prints_nothing();
@@ -185,7 +185,7 @@ fn render_asks_the_cluster_nothing_and_holds_no_password_of_a_stack() {
 }
 
 #[test]
-fn rendered_manifests_and_values_are_those_that_install_applies() {
+fn rendered_manifests_and_values_equal_those_that_install_applies() {
     let lab = MockedStack::installed();
     lab.machine.run("install --render stack").exits(0);
     let files = tree(&lab.machine.path("stack"));
@@ -311,7 +311,7 @@ fn apply_script_without_the_plugin_names_the_option_and_applies_nothing() {
 }
 
 #[test]
-fn render_rejects_a_folder_with_files_of_others() {
+fn render_into_a_folder_with_foreign_files_fails() {
     let machine = Machine::new();
     machine.write("stack/notes.txt", "mine");
     machine
@@ -324,7 +324,7 @@ fn render_rejects_a_folder_with_files_of_others() {
 }
 
 #[test]
-fn render_again_replaces_its_own_files_and_keeps_others() {
+fn second_render_replaces_its_own_files_and_keeps_others() {
     let (machine, before) = rendered("");
     machine.write("stack/notes.txt", "mine");
     machine.run("install --render stack -n alice --only lrs").exits(0);
@@ -353,7 +353,7 @@ fn render_of_an_address_that_only_the_cluster_knows_is_a_usage_error() {
 }
 
 #[test]
-fn render_without_a_namespace_takes_that_of_the_kubeconfig() {
+fn render_without_a_namespace_uses_the_namespace_of_the_kubeconfig() {
     let lab = MockedStack::empty();
     lab.machine.run("install --render stack").exits(0);
     let script = fs::read_to_string(lab.machine.path("stack/apply.sh")).expect("apply.sh");

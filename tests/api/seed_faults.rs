@@ -16,7 +16,7 @@ use crate::support::statements::{array, id, statement, statements};
 use super::seed::{machine, seed};
 
 #[test]
-fn a_server_error_is_tried_again_and_nothing_is_lost() {
+fn seed_retries_after_a_server_error_and_loses_nothing() {
     for fault in [
         Answer::text(500, "oops"),
         Answer::text(502, "bad gateway"),
@@ -35,7 +35,7 @@ fn a_server_error_is_tried_again_and_nothing_is_lost() {
 }
 
 #[test]
-fn a_connection_that_is_cut_is_tried_again() {
+fn seed_retries_after_a_closed_connection() {
     for fault in [Answer::Cut, Answer::CutShort("[\"")] {
         let (machine, lrs) = (machine(), Lrs::start());
         machine.write("a.json", array(&statements(10)));
@@ -46,7 +46,7 @@ fn a_connection_that_is_cut_is_tried_again() {
 }
 
 #[test]
-fn an_answer_that_is_not_an_lrs_does_not_count_as_stored() {
+fn seed_retries_after_a_response_that_is_not_from_an_lrs() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(10)));
     lrs.next([Answer::text(200, "<html>a proxy's page</html>")]);
@@ -78,7 +78,7 @@ fn give_up_soon(statements: usize, ralph: impl FnOnce(&Account) -> Ralph) -> any
 }
 
 #[test]
-fn an_lrs_that_stays_away_ends_the_run_with_what_was_stored() {
+fn seed_ends_with_the_stored_count_when_the_lrs_stays_down() {
     let lrs = Lrs::start();
     lrs.next([Answer::ok((0..10).map(id).collect())]).always(Answer::text(503, "no backend"));
     let text = error::render(&give_up_soon(30, at(&lrs.endpoint())));
@@ -96,7 +96,7 @@ fn an_lrs_that_stays_away_ends_the_run_with_what_was_stored() {
 }
 
 #[test]
-fn an_endpoint_that_is_not_there_is_named() {
+fn seed_names_an_endpoint_that_does_not_answer() {
     let address = nobody();
     let text = error::render(&give_up_soon(1, at(&address)));
     assert!(
@@ -107,7 +107,7 @@ fn an_endpoint_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_cluster_that_is_lost_is_another_end_than_an_lrs_that_is() {
+fn seed_exit_code_distinguishes_an_unreachable_cluster_from_an_unreachable_lrs() {
     let cluster = nobody();
     let in_cluster = |account: &Account| {
         let client = kube::Client::try_from(kube::Config::new(cluster.parse().unwrap())).unwrap();
@@ -120,7 +120,7 @@ fn a_cluster_that_is_lost_is_another_end_than_an_lrs_that_is() {
 }
 
 #[test]
-fn a_wrong_door_is_knocked_at_once() {
+fn seed_does_not_retry_a_wrong_account_or_address() {
     let cases = [
         (401, "the account or its scopes are wrong"),
         (403, "the account or its scopes are wrong"),
@@ -141,7 +141,7 @@ fn a_wrong_door_is_knocked_at_once() {
 }
 
 #[test]
-fn a_port_forward_that_the_user_may_not_open_is_not_tried_again() {
+fn seed_does_not_retry_a_forbidden_port_forward() {
     let lab = MockedStack::installed();
     let sentence = lab.hides_pods();
     let ended = lab.machine.run("seed --count 10");
@@ -150,7 +150,7 @@ fn a_port_forward_that_the_user_may_not_open_is_not_tried_again() {
 }
 
 #[test]
-fn an_index_that_takes_nothing_is_named_beside_what_the_lrs_says() {
+fn seed_into_a_read_only_index_names_the_index() {
     let lab = MockedStack::installed();
     let mut index = lab.elasticsearch.index().expect("the index");
     index["settings"]["index.blocks.read_only_allow_delete"] = json!("true");
@@ -163,7 +163,7 @@ fn an_index_that_takes_nothing_is_named_beside_what_the_lrs_says() {
 }
 
 #[test]
-fn a_proof_that_is_interrupted_is_made_all_the_same() {
+fn seed_retries_an_interrupted_verification() {
     let lab = MockedStack::installed();
     lab.elasticsearch
         .next("/statements/_refresh", [Answer::Cut])
@@ -177,7 +177,7 @@ fn a_proof_that_is_interrupted_is_made_all_the_same() {
 }
 
 #[test]
-fn a_proof_that_cannot_be_made_leaves_the_report_of_what_was_sent() {
+fn seed_without_verification_still_reports_the_sent_statements() {
     let lab = MockedStack::installed();
     let asked = || {
         lab.elasticsearch
@@ -211,7 +211,7 @@ fn a_proof_that_cannot_be_made_leaves_the_report_of_what_was_sent() {
 }
 
 #[test]
-fn a_wrong_password_is_not_shown() {
+fn seed_with_a_wrong_password_does_not_show_it() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("account", "teacher:another-password\n");
     seed(&machine, &lrs, "--count 10")
@@ -222,7 +222,7 @@ fn a_wrong_password_is_not_shown() {
 }
 
 #[test]
-fn one_invalid_statement_costs_itself_only() {
+fn seed_with_one_invalid_statement_stores_the_others() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(1000)));
     lrs.finds_invalid(&id(617));
@@ -240,7 +240,7 @@ fn one_invalid_statement_costs_itself_only() {
 
 /// Ralph tries one statement first and then an array, and its 422 tells of both. Only the second says what is wrong.
 #[test]
-fn seed_of_invalid_statement_names_the_field_that_is_missing() {
+fn seed_of_an_invalid_statement_names_the_missing_field() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(2)));
     lrs.finds_invalid(&id(1));
@@ -251,7 +251,7 @@ fn seed_of_invalid_statement_names_the_field_that_is_missing() {
 }
 
 #[test]
-fn many_invalid_statements_are_counted_and_some_are_shown() {
+fn seed_with_many_invalid_statements_counts_all_and_shows_some() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(60)));
     for number in 0..30 {
@@ -266,7 +266,7 @@ fn many_invalid_statements_are_counted_and_some_are_shown() {
 }
 
 #[test]
-fn a_statement_that_is_stored_with_other_content_is_refused_by_name() {
+fn seed_rejects_a_statement_that_is_stored_with_other_content() {
     let (machine, lrs) = (machine(), Lrs::start());
     let mut other = statement(3);
     other["verb"]["id"] = json!("http://adlnet.gov/expapi/verbs/failed");
@@ -282,7 +282,7 @@ fn a_statement_that_is_stored_with_other_content_is_refused_by_name() {
 }
 
 #[test]
-fn a_conflict_counts_as_there_only_when_the_same_statement_is_there() {
+fn seed_conflict_counts_as_stored_only_for_equal_content() {
     let (machine, lrs) = (machine(), Lrs::start());
     let timeless: Vec<_> = statements(3)
         .into_iter()
@@ -310,7 +310,7 @@ fn a_conflict_counts_as_there_only_when_the_same_statement_is_there() {
 }
 
 #[test]
-fn a_batch_that_is_too_large_is_sent_in_parts() {
+fn seed_splits_a_batch_that_is_too_large() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(100)));
     lrs.takes_at_most(5_000);
@@ -321,7 +321,7 @@ fn a_batch_that_is_too_large_is_sent_in_parts() {
 }
 
 #[test]
-fn refusals_are_never_sent_again_unchanged() {
+fn seed_never_repeats_a_rejected_request_unchanged() {
     for status in [400, 409, 413, 422] {
         let (machine, lrs) = (machine(), Lrs::start());
         machine.write("a.json", array(&statements(4)));
@@ -339,7 +339,7 @@ fn refusals_are_never_sent_again_unchanged() {
 }
 
 #[test]
-fn the_echo_of_a_refused_batch_is_not_shown() {
+fn seed_does_not_print_the_echo_of_a_rejected_batch() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(1)));
     lrs.always(Answer::Json(400, json!({"input": "x".repeat(1_000_000)})));
@@ -353,7 +353,7 @@ fn the_echo_of_a_refused_batch_is_not_shown() {
 }
 
 #[test]
-fn seed_of_statement_at_which_the_lrs_fails_rejects_it_and_stores_the_rest() {
+fn seed_rejects_a_statement_that_crashes_the_lrs_and_stores_the_rest() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(1000)));
     lrs.crashes_at(&id(617)).crashes_at(&id(618));
@@ -370,7 +370,7 @@ fn seed_of_statement_at_which_the_lrs_fails_rejects_it_and_stores_the_rest() {
 }
 
 #[test]
-fn seed_of_many_statements_at_which_the_lrs_fails_comes_to_its_end() {
+fn seed_ends_when_many_statements_crash_the_lrs() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(300)));
     for number in 0..300 {
@@ -385,7 +385,7 @@ fn seed_of_many_statements_at_which_the_lrs_fails_comes_to_its_end() {
 }
 
 #[test]
-fn seed_into_an_index_that_is_closed_rejects_no_statement() {
+fn seed_into_a_write_blocked_index_rejects_no_statement() {
     let lab = MockedStack::installed();
     let mut index = lab.elasticsearch.index().expect("the index");
     index["settings"]["index.blocks.write"] = json!("true");
@@ -399,7 +399,7 @@ fn seed_into_an_index_that_is_closed_rejects_no_statement() {
 }
 
 #[test]
-fn seed_of_three_thousand_invalid_statements_takes_a_few_requests() {
+fn seed_of_three_thousand_invalid_statements_sends_few_requests() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(3100)));
     for number in 0..3000 {
@@ -411,7 +411,7 @@ fn seed_of_three_thousand_invalid_statements_takes_a_few_requests() {
 }
 
 #[test]
-fn seed_of_stored_statements_with_other_content_asks_the_data_lake_once() {
+fn seed_of_conflicting_statements_queries_the_data_lake_once() {
     let lab = MockedStack::installed();
     let mut stored = statements(900);
     for statement in &mut stored[..800] {
@@ -428,7 +428,7 @@ fn seed_of_stored_statements_with_other_content_asks_the_data_lake_once() {
 }
 
 #[test]
-fn seed_that_is_redirected_says_where_to_at_once() {
+fn seed_that_is_redirected_names_the_target_at_once() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(10)));
     lrs.always(Answer::Redirect("https://lrs.example.org/xAPI/statements".into()));

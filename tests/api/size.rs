@@ -26,7 +26,7 @@ fn standing_still(lab: &MockedStack) {
 }
 
 #[test]
-fn it_runs_the_image_of_the_data_lake_where_and_as_the_data_lake_runs() {
+fn size_cronjob_uses_the_image_and_placement_of_the_data_lake() {
     let lab = MockedStack::installed();
     let pod = |lab: &MockedStack| {
         lab.kubernetes.object(SIZE).expect("the CronJob")["spec"]["jobTemplate"]["spec"]["template"]
@@ -62,7 +62,7 @@ fn it_runs_the_image_of_the_data_lake_where_and_as_the_data_lake_runs() {
 }
 
 #[test]
-fn runs_that_come_to_nothing_are_a_fault_and_the_next_install_tries_again() {
+fn failed_size_jobs_are_a_fault_and_the_next_install_runs_one() {
     let lab = MockedStack::installed();
     standing_still(&lab);
     pod_of_the_last_run(&lab, "curl: (22) The requested URL returned error: 401\n");
@@ -88,7 +88,7 @@ fn runs_that_come_to_nothing_are_a_fault_and_the_next_install_tries_again() {
 }
 
 #[test]
-fn a_run_of_the_moment_repairs_what_stood_still() {
+fn install_starts_a_size_job_when_the_cronjob_is_overdue() {
     let lab = MockedStack::installed();
     standing_still(&lab);
     lab.machine.run("install").exits(0).says("ok        dataviz.size");
@@ -102,7 +102,7 @@ fn a_run_of_the_moment_repairs_what_stood_still() {
 }
 
 #[test]
-fn a_role_that_elasticsearch_learns_of_late_is_waited_for() {
+fn install_waits_until_elasticsearch_knows_the_role() {
     let lab = MockedStack::installed();
     lab.kubernetes.remove(SIZE);
     let refused = || {
@@ -124,7 +124,7 @@ fn a_role_that_elasticsearch_learns_of_late_is_waited_for() {
 }
 
 #[test]
-fn who_may_not_see_it_is_not_told_of_a_fault_and_one_of_others_is_left_alone() {
+fn hidden_size_cronjob_is_no_fault_and_a_foreign_one_stays() {
     let lab = MockedStack::installed();
     lab.kubernetes.answers(
         Method::GET,

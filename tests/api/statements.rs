@@ -8,7 +8,7 @@ use crate::support::stack::MockedStack;
 use crate::support::statements::{id, statement, statements};
 
 #[test]
-fn statements_as_json_pass_deep_and_long_values_unchanged() {
+fn statements_as_json_prints_deep_and_long_values_unchanged() {
     let lab = MockedStack::installed();
     let deep = format!("{}1{}", "[".repeat(5000), "]".repeat(5000));
     let (long, delete) = ("9".repeat(3000), '\u{7f}');
@@ -23,7 +23,7 @@ fn statements_as_json_pass_deep_and_long_values_unchanged() {
 }
 
 #[test]
-fn statement_that_the_lrs_cannot_return_is_named_by_status_and_can_be_deleted() {
+fn status_names_a_statement_that_the_lrs_cannot_return_and_delete_removes_it() {
     let lab = MockedStack::installed();
     let mut broken = statement(3);
     broken["actor"]["name"] = json!(HALF_PAIR);

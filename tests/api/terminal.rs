@@ -20,7 +20,7 @@ fn typed(lab: &MockedStack, line: &str, environment: &[(&str, &str)]) -> Termina
 }
 
 #[test]
-fn install_draws_a_row_for_each_step_and_leaves_each_once() {
+fn install_in_a_terminal_leaves_one_row_for_each_node() {
     let lab = MockedStack::empty();
     let mut terminal = typed(&lab, "install --only lrs", &[]);
     assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.screen());
@@ -44,7 +44,7 @@ fn install_draws_a_row_for_each_step_and_leaves_each_once() {
 }
 
 #[test]
-fn a_terminal_that_is_dumb_or_colourless_is_spared() {
+fn install_in_a_dumb_or_colourless_terminal_prints_no_escapes() {
     let lab = MockedStack::empty();
     let mut dumb = typed(&lab, "install --only lrs", &[("TERM", "dumb")]);
     assert_eq!(dumb.ends().code(), Some(0), "{}", dumb.screen());
@@ -59,7 +59,7 @@ fn a_terminal_that_is_dumb_or_colourless_is_spared() {
 }
 
 #[test]
-fn uninstall_asks_and_takes_no_for_an_answer() {
+fn uninstall_deletes_nothing_when_the_user_declines() {
     let lab = MockedStack::installed();
     let mut terminal = typed(&lab, "uninstall", &[]);
     terminal.until("[y/N]").types("n\n");
@@ -69,7 +69,7 @@ fn uninstall_asks_and_takes_no_for_an_answer() {
 }
 
 #[test]
-fn ctrl_c_at_the_question_ends_and_nothing_is_removed() {
+fn ctrl_c_at_the_uninstall_prompt_deletes_nothing() {
     let lab = MockedStack::installed();
     let changes = lab.kubernetes.changes();
     let mut terminal = typed(&lab, "uninstall", &[]);
@@ -85,7 +85,7 @@ fn ctrl_c_at_the_question_ends_and_nothing_is_removed() {
 }
 
 #[test]
-fn ctrl_c_at_the_question_of_replay_ends_and_nothing_is_sent() {
+fn ctrl_c_at_the_replay_prompt_sends_nothing() {
     let lab = MockedStack::installed();
     lab.moodle.world().failed = vec![
         json!({"errortype": 0, "alone": false, "events": 40, "oldest": 1_767_225_600, "response": ""}),
@@ -97,7 +97,7 @@ fn ctrl_c_at_the_question_of_replay_ends_and_nothing_is_sent() {
 }
 
 #[test]
-fn the_time_at_the_question_is_not_taken_from_the_timeout() {
+fn prompt_time_does_not_count_towards_the_timeout() {
     const TIMEOUT: Duration = Duration::from_secs(1);
     let lab = MockedStack::installed();
     // its pods stay
@@ -119,7 +119,7 @@ fn the_time_at_the_question_is_not_taken_from_the_timeout() {
 }
 
 #[test]
-fn status_is_drawn_anew_where_it_stands_until_ctrl_c() {
+fn watch_in_a_terminal_redraws_one_table_until_ctrl_c() {
     let lab = MockedStack::installed();
     let mut terminal = typed(&lab, "status --watch", &[]);
     terminal.until("heartbeat ok");
@@ -136,7 +136,7 @@ fn status_is_drawn_anew_where_it_stands_until_ctrl_c() {
 }
 
 #[test]
-fn a_trace_that_is_interrupted_takes_event_and_statement_away() {
+fn interrupted_trace_deletes_its_event_and_statement() {
     let lab = MockedStack::installed();
     lab.moodle.world().fate = "waiting".into();
     let mut terminal = typed(&lab, "trace", &[]);

@@ -27,7 +27,7 @@ fn completed(machine: &Machine, words: &[&str]) -> Ended {
 }
 
 #[test]
-fn kubectl_completes_after_it() {
+fn completion_install_enables_completion_in_kubectl() {
     let machine = machine();
     let installed = machine.run("completion install");
     installed
@@ -48,7 +48,7 @@ fn kubectl_completes_after_it() {
 }
 
 #[test]
-fn a_second_time_changes_nothing_and_an_older_one_is_brought_up_to_date() {
+fn completion_install_updates_an_outdated_script_and_leaves_a_current_one() {
     let machine = machine();
     let file = machine.path("bin/kubectl_complete-lastack");
     machine.run("completion install").exits(0);
@@ -60,7 +60,7 @@ fn a_second_time_changes_nothing_and_an_older_one_is_brought_up_to_date() {
 }
 
 #[test]
-fn completion_install_keeps_a_foreign_file() {
+fn completion_install_rejects_a_foreign_file() {
     let machine = machine();
     let file = machine.write("bin/kubectl_complete-lastack", "#!/bin/sh\necho mine\n");
     machine
@@ -72,7 +72,7 @@ fn completion_install_keeps_a_foreign_file() {
 }
 
 #[test]
-fn a_directory_that_is_not_on_path_or_not_there_is_said() {
+fn completion_install_warns_about_path_and_fails_without_the_directory() {
     let machine = machine();
     machine
         .run("completion install --dir home")

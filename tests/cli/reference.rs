@@ -22,7 +22,7 @@ const VERBS: [&str; 13] = [
 const OF_DASHBOARDS: [&str; 5] = ["list", "apply", "export", "check", "explain"];
 
 #[test]
-fn the_reference_is_the_help_of_every_verb() {
+fn reference_page_equals_the_help_of_every_verb() {
     let machine = Machine::new();
     let mut page = String::from(
         "# Command line reference\n\n\
@@ -51,7 +51,7 @@ fn section(title: &str, help: &Ended) -> String {
 }
 
 #[test]
-fn every_verb_of_the_program_is_in_the_reference() {
+fn reference_page_lists_every_verb() {
     let help = Machine::new().run("--help").stdout;
     let commands = help
         .lines()
@@ -67,7 +67,7 @@ fn every_verb_of_the_program_is_in_the_reference() {
 }
 
 #[test]
-fn the_short_help_is_shorter_and_leaves_out_rare_cluster_flags() {
+fn short_help_omits_rare_connection_flags() {
     let machine = Machine::new();
     for verb in VERBS {
         let (short, long) =

@@ -22,7 +22,7 @@ fn versions() -> Value {
 }
 
 #[test]
-fn version_tells_the_programs_own_and_each_components() {
+fn version_prints_the_program_and_each_component() {
     let ended = machine().run("version");
     ended
         .exits(0)
@@ -36,7 +36,7 @@ fn version_tells_the_programs_own_and_each_components() {
 }
 
 #[test]
-fn version_as_json_holds_the_same() {
+fn version_as_json_has_the_same_values() {
     let document = machine().run("version -o json").json();
     assert_eq!(
         (&document["apiVersion"], &document["kind"]),
@@ -50,7 +50,7 @@ fn version_as_json_holds_the_same() {
 }
 
 #[test]
-fn the_images_are_listed_one_a_line_for_mirroring() {
+fn version_images_prints_one_image_per_line() {
     let ended = machine().run("version --images");
     ended.exits(0).says_nothing();
     let listed: BTreeSet<&str> = ended.stdout.lines().collect();
@@ -64,14 +64,14 @@ fn the_images_are_listed_one_a_line_for_mirroring() {
 }
 
 #[test]
-fn the_version_flag_is_one_line() {
+fn version_flag_prints_one_line() {
     let ended = machine().run("--version");
     ended.exits(0).says_nothing();
     assert_eq!(ended.stdout, format!("kubectl-lastack {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
-fn each_shell_gets_a_script_that_completes_every_verb() {
+fn completion_script_of_each_shell_completes_every_verb() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let ended = machine().run(&format!("completion {shell}"));
         ended.exits(0).says_nothing();

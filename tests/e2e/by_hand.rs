@@ -41,7 +41,7 @@ fn versions_of_secrets(lab: &Cluster) -> Vec<(Value, Value)> {
 }
 
 #[test]
-fn rendered_stack_is_healthy_after_apply_script_and_configure() {
+fn rendered_stack_is_healthy_after_the_apply_script_and_configure() {
     let lab = absent("e2e-render");
     let settings = lab.file("lastack.yaml", SETTINGS);
     let folder = lab.folder("rendered");
@@ -60,7 +60,7 @@ fn rendered_stack_is_healthy_after_apply_script_and_configure() {
 }
 
 #[test]
-fn explained_commands_build_a_healthy_stack_in_an_empty_namespace() {
+fn explained_commands_in_an_empty_namespace_build_a_healthy_stack() {
     let lab = absent("e2e-paste");
     lab.run("kubectl", &["create", "namespace", lab.namespace], "").good();
     let settings = lab.file("lastack.yaml", SETTINGS);

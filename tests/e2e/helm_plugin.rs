@@ -52,7 +52,7 @@ fn works_with(helm: &str) {
 }
 
 #[test]
-fn it_works_with_helm_3() {
+fn helm_plugin_works_with_helm_3() {
     if Need::TwoHelms.is_missing() {
         return;
     }
@@ -60,7 +60,7 @@ fn it_works_with_helm_3() {
 }
 
 #[test]
-fn it_works_with_helm_4() {
+fn helm_plugin_works_with_helm_4() {
     if Need::TwoHelms.is_missing() {
         return;
     }

@@ -129,7 +129,7 @@ fn is_well() {
 }
 
 #[test]
-fn an_event_is_followed_to_the_data_lake_and_its_traces_are_taken_away() {
+fn trace_follows_an_event_to_the_data_lake_and_deletes_it() {
     let trace = trace("-o json").good().json();
     assert_eq!(trace["arrived"], true, "{trace}");
     assert_eq!(trace["hops"].as_array().unwrap().len(), 5);
@@ -140,7 +140,7 @@ fn an_event_is_followed_to_the_data_lake_and_its_traces_are_taken_away() {
 }
 
 #[test]
-fn a_click_of_a_learner_in_the_browser_is_a_statement_within_two_runs_of_the_cron() {
+fn learner_click_in_a_browser_becomes_a_statement_within_two_cron_runs() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -170,7 +170,7 @@ fn a_click_of_a_learner_in_the_browser_is_a_statement_within_two_runs_of_the_cro
 }
 
 #[test]
-fn a_setting_that_somebody_changed_is_named_and_brought_back() {
+fn changed_setting_is_named_by_status_and_restored_by_configure() {
     for (plugin, name, value, says) in [
         ("logstore_xapi", "routes", "", "logstore_xapi/routes is empty"),
         (
@@ -204,7 +204,7 @@ fn a_setting_that_somebody_changed_is_named_and_brought_back() {
 }
 
 #[test]
-fn a_wrong_password_stops_the_event_at_the_lrs_and_nothing_is_lost_by_it() {
+fn wrong_lrs_password_stops_events_and_replay_resends_them() {
     nothing_is_sent_again_by_itself();
     set("logstore_xapi", "password", "guessed");
     let began = views("lastack-S", 3);
@@ -224,7 +224,7 @@ fn a_wrong_password_stops_the_event_at_the_lrs_and_nothing_is_lost_by_it() {
 }
 
 #[test]
-fn an_endpoint_that_is_wrong_stops_the_event_and_is_named() {
+fn wrong_lrs_endpoint_stops_the_event_and_is_named() {
     for (endpoint, says) in [
         ("http://lrs-ralph.e2e.svc/elsewhere", "the LRS answered 404: the endpoint is wrong"),
         ("http://nowhere.invalid/xAPI", "the LRS could not be reached"),
@@ -242,7 +242,7 @@ fn an_endpoint_that_is_wrong_stops_the_event_and_is_named() {
 }
 
 #[test]
-fn an_lrs_that_was_away_gets_every_event_and_none_twice() {
+fn replay_after_an_lrs_outage_stores_every_event_once() {
     nothing_is_sent_again_by_itself();
     stack().kubectl("scale deployment lrs-ralph --replicas=0");
     stack().kubectl("wait --for=delete pod -l app.kubernetes.io/instance=lrs --timeout=60s");
@@ -272,7 +272,7 @@ fn an_lrs_that_was_away_gets_every_event_and_none_twice() {
 }
 
 #[test]
-fn the_stack_brings_lost_events_back_by_itself() {
+fn moodle_resends_failed_events_without_a_command() {
     // an earlier test may have stopped it
     in_pod("sv up /etc/service/replay").good();
     set("logstore_xapi", "password", "guessed");
@@ -289,7 +289,7 @@ fn the_stack_brings_lost_events_back_by_itself() {
 }
 
 #[test]
-fn one_statement_that_the_lrs_refuses_does_not_keep_the_others_out() {
+fn rejected_statement_does_not_block_the_others() {
     nothing_is_sent_again_by_itself();
     let course = format!("refused-{}", std::process::id());
     let rename = |name: &str| {
@@ -318,7 +318,7 @@ fn one_statement_that_the_lrs_refuses_does_not_keep_the_others_out() {
 }
 
 #[test]
-fn a_cron_that_stands_still_is_named() {
+fn stopped_cron_is_named_by_status_and_trace() {
     in_pod("sv down /etc/service/cron").good();
     php(
         "$DB->set_field('task_scheduled', 'lastruntime', time() - 900, ['classname' => '\\logstore_xapi\\task\\emit_task']);",
@@ -339,7 +339,7 @@ fn a_cron_that_stands_still_is_named() {
 }
 
 #[test]
-fn two_at_once_configure_moodle_as_one_does() {
+fn two_concurrent_configure_runs_have_the_result_of_one() {
     set("logstore_xapi", "maxbatchsize", "30");
     set("tool_log", "enabled_stores", "logstore_standard");
     for run in [stack().start("configure lms"), stack().start("configure lms")] {
@@ -353,6 +353,6 @@ fn two_at_once_configure_moodle_as_one_does() {
 }
 
 #[test]
-fn a_chart_test_of_moodle_passes() {
+fn helm_test_of_moodle_passes() {
     stack().run("helm", &["test", "lms", "-n", "e2e"], "").good();
 }

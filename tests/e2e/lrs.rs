@@ -21,7 +21,7 @@ fn lrs() -> &'static Cluster {
 }
 
 #[test]
-fn statements_from_standard_input_arrive_and_a_bad_one_keeps_no_good_one_out() {
+fn seed_of_stdin_stores_valid_statements_and_rejects_an_invalid_one() {
     let good = |n: u32| {
         json!({
             "id": format!("00000000-0000-4000-8000-00000000000{n}"), "timestamp": "2026-03-01T10:00:00Z",
@@ -37,7 +37,7 @@ fn statements_from_standard_input_arrive_and_a_bad_one_keeps_no_good_one_out() {
 }
 
 #[test]
-fn a_deleted_service_and_a_scaled_deployment_show_in_status_and_are_mended() {
+fn install_restores_a_deleted_service_and_a_scaled_deployment() {
     lrs().kubectl("delete service lrs-ralph");
     lrs().kubectl("scale deployment lrs-ralph --replicas=0");
     lrs().lastack("status").exits(3).shows("lrs answers");
@@ -46,7 +46,7 @@ fn a_deleted_service_and_a_scaled_deployment_show_in_status_and_are_mended() {
 }
 
 #[test]
-fn a_password_changed_in_its_secret_is_the_password_after_the_next_install() {
+fn password_changed_in_its_secret_is_used_after_the_next_install() {
     lrs().kubectl(r#"patch secret lrs-ralph -p {"stringData":{"password":"chosen-by-a-person"}}"#);
     lrs().lastack("install").good();
     lrs().lastack("status").good();
@@ -55,7 +55,7 @@ fn a_password_changed_in_its_secret_is_the_password_after_the_next_install() {
 }
 
 #[test]
-fn an_image_that_cannot_be_pulled_ends_the_install_and_leaves_the_old_revision_running() {
+fn install_rolls_back_when_image_cannot_be_pulled() {
     let values = lrs().file("bad.yaml", "image: {tag: 9.9.9}\n");
     let none = lrs().file("none.yaml", "{}\n");
     let install =
@@ -83,7 +83,7 @@ wait $helm
 "#;
 
 #[test]
-fn an_install_that_was_killed_in_helm_is_finished_by_the_next() {
+fn install_killed_during_helm_is_completed_by_the_next_install() {
     let real = lrs().shell("command -v helm").good().stdout.trim().to_string();
     let directory = tempfile::tempdir().expect("a directory");
     let helm = directory.path().join("helm");
@@ -124,7 +124,7 @@ fn stored() -> Value {
 }
 
 #[test]
-fn an_lrs_that_dies_while_it_is_fed_loses_nothing_and_stores_nothing_twice() {
+fn seed_stores_every_statement_once_when_the_lrs_pod_is_deleted() {
     let before = stored();
     // statements that no earlier run of this test has stored
     let new = std::process::id();
@@ -145,7 +145,7 @@ fn an_lrs_that_dies_while_it_is_fed_loses_nothing_and_stores_nothing_twice() {
 }
 
 #[test]
-fn an_interrupted_install_says_so_and_the_next_one_works() {
+fn interrupted_install_reports_it_and_the_next_install_succeeds() {
     let mut install = lrs().start("install");
     let mut said = BufReader::new(install.stderr.take().expect("a pipe")).lines();
     assert!(said.next().is_some_and(|line| line.is_ok_and(|line| line.starts_with("Installing"))));
@@ -157,7 +157,7 @@ fn an_interrupted_install_says_so_and_the_next_one_works() {
 }
 
 #[test]
-fn what_was_installed_only_in_part_goes_and_leaves_its_room_to_others() {
+fn uninstall_deletes_a_partial_stack_and_its_namespace() {
     lrs().lastack("uninstall --yes").good().shows("Deleted in");
     lrs().run("kubectl", &["get", "namespace", lrs().namespace], "").exits(1).shows("NotFound");
 }

@@ -4,7 +4,7 @@ use crate::cluster::{Ended, Need};
 use crate::stack;
 
 #[test]
-fn a_second_install_changes_nothing() {
+fn second_install_changes_nothing() {
     let before = stack().versions();
     stack().lastack("install").good().shows("nothing to change");
     let after = stack().versions();
@@ -19,7 +19,7 @@ fn a_second_install_changes_nothing() {
 }
 
 #[test]
-fn status_tells_what_runs_answers_and_is_stored() {
+fn status_reports_components_addresses_and_stored_statements() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -50,7 +50,7 @@ fn status_tells_what_runs_answers_and_is_stored() {
 }
 
 #[test]
-fn the_lines_of_the_tutorial_work_on_the_stack() {
+fn tutorial_commands_work_on_the_stack() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -64,7 +64,7 @@ fn the_lines_of_the_tutorial_work_on_the_stack() {
 }
 
 #[test]
-fn the_passwords_that_creds_shows_open_the_lrs_and_only_when_asked_for() {
+fn creds_shows_the_lrs_password_only_for_a_named_component() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -79,12 +79,12 @@ fn the_passwords_that_creds_shows_open_the_lrs_and_only_when_asked_for() {
 }
 
 #[test]
-fn a_chart_test_passes() {
+fn helm_test_of_the_lrs_passes() {
     stack().run("helm", &["test", "lrs", "-n", "e2e"], "").good();
 }
 
 #[test]
-fn a_profile_and_a_value_that_do_not_fit_are_refused_before_anything_is_changed() {
+fn install_rejects_an_oversized_profile_and_an_unknown_value_before_any_change() {
     if Need::SmallNode.is_missing() {
         return;
     }

@@ -70,7 +70,7 @@ fn is_well() {
 }
 
 #[test]
-fn a_plugin_that_is_gone_is_put_back_from_the_cluster() {
+fn install_restores_a_deleted_plugin_from_the_cluster() {
     if Need::Contract.is_missing() {
         return;
     }
@@ -83,7 +83,7 @@ fn a_plugin_that_is_gone_is_put_back_from_the_cluster() {
 }
 
 #[test]
-fn a_database_that_is_down_is_named_and_brought_back() {
+fn install_restores_a_moodle_database_that_is_scaled_down() {
     if Need::Contract.is_missing() {
         return;
     }
@@ -98,7 +98,7 @@ fn a_database_that_is_down_is_named_and_brought_back() {
 }
 
 #[test]
-fn an_address_that_somebody_gave_moodle_is_taken_back() {
+fn install_restores_a_changed_moodle_address() {
     if Need::Contract.is_missing() {
         return;
     }
@@ -110,7 +110,7 @@ fn an_address_that_somebody_gave_moodle_is_taken_back() {
 }
 
 #[test]
-fn a_beginning_that_was_killed_half_way_is_made_again() {
+fn moodle_installation_that_was_killed_is_repeated() {
     if Need::Contract.is_missing() {
         return;
     }
@@ -121,7 +121,7 @@ fn a_beginning_that_was_killed_half_way_is_made_again() {
 }
 
 #[test]
-fn a_volume_that_is_full_is_named() {
+fn status_names_a_full_moodle_volume() {
     if Need::Contract.is_missing() {
         return;
     }
@@ -137,7 +137,7 @@ fn a_volume_that_is_full_is_named() {
 }
 
 #[test]
-fn an_upgrade_that_was_killed_half_way_goes_on() {
+fn moodle_upgrade_that_was_killed_continues() {
     if Need::Contract.is_missing() {
         return;
     }

@@ -22,7 +22,7 @@ fn account_with(role: &str, lab: &Cluster) -> String {
 }
 
 #[test]
-fn a_user_who_may_look_at_a_namespace_sees_its_status() {
+fn status_role_allows_the_reading_verbs() {
     let user = account_with("status", stack());
     let status = stack().lastack(&format!("status -o json {user}")).good().json();
     let operator = status["components"]
@@ -57,7 +57,7 @@ fn a_user_who_may_look_at_a_namespace_sees_its_status() {
 }
 
 #[test]
-fn a_user_of_one_namespace_can_install_repair_and_seed_there() {
+fn install_role_allows_repair_and_seed_in_its_namespace() {
     let user = account_with("install", stack());
     stack().kubectl("delete service/lrs-ralph cronjob/data-lake-size");
     stack().lastack(&format!("install {user}")).good().shows("ok        dataviz.size");
@@ -72,7 +72,7 @@ fn a_user_of_one_namespace_can_install_repair_and_seed_there() {
 }
 
 #[test]
-fn a_user_of_one_namespace_can_make_the_first_stack_there_and_take_it_away() {
+fn install_role_allows_the_first_install_and_uninstall_in_its_namespace() {
     beside("e2e-own");
     remove("e2e-own");
     let lab = Own(Cluster::new("e2e-own", "4"));
@@ -91,6 +91,6 @@ fn a_user_of_one_namespace_can_make_the_first_stack_there_and_take_it_away() {
 }
 
 #[test]
-fn a_user_without_any_permission_is_told_which_is_missing() {
+fn install_without_any_permission_names_the_missing_ones() {
     stack().lastack("install --as nobody").exits(4).shows("you may not").shows("secrets");
 }

@@ -10,7 +10,7 @@ use crate::stack;
 use crate::superset::{CHECK, known_statements, one_chart_is_good};
 
 #[test]
-fn a_field_that_the_mapping_lacks_is_named_and_brought() {
+fn install_adds_a_missing_field_to_the_mapping() {
     let mut index: Value = serde_json::from_str(
         &std::fs::read_to_string("manifests/statements.json").expect("the index"),
     )
@@ -49,7 +49,7 @@ fn a_field_that_the_mapping_lacks_is_named_and_brought() {
 }
 
 #[test]
-fn deleted_dashboards_stay_away_until_two_who_want_them_bring_them_at_once() {
+fn deleted_dashboard_is_restored_by_two_concurrent_overwrites() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -80,7 +80,7 @@ fn deleted_dashboards_stay_away_until_two_who_want_them_bring_them_at_once() {
 /// As after an upgrade to a version with another file of this dashboard: an import of Superset's own stops at the first
 /// chart that is not there.
 #[test]
-fn charts_that_somebody_deleted_take_no_others_with_them_in_an_upgrade() {
+fn upgrade_after_a_deleted_chart_keeps_the_other_charts() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -123,7 +123,7 @@ fn charts_that_somebody_deleted_take_no_others_with_them_in_an_upgrade() {
 }
 
 #[test]
-fn a_copy_that_kept_the_address_of_another_dashboard_does_not_replace_it() {
+fn apply_of_a_copy_with_the_slug_of_another_dashboard_fails() {
     let file = std::fs::read_to_string("dashboards/dashboards/is-the-data-flowing.yaml")
         .expect("a dashboard");
     let copy = file
@@ -139,7 +139,7 @@ fn a_copy_that_kept_the_address_of_another_dashboard_does_not_replace_it() {
 }
 
 #[test]
-fn what_the_administrator_sets_of_the_connection_stays_and_its_address_does_not() {
+fn install_keeps_connection_options_and_restores_the_connection_address() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -169,7 +169,7 @@ fn what_the_administrator_sets_of_the_connection_stays_and_its_address_does_not(
 }
 
 #[test]
-fn a_password_that_the_administrator_chose_in_superset_is_theirs() {
+fn admin_password_changed_in_superset_is_kept() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -185,7 +185,7 @@ fn a_password_that_the_administrator_chose_in_superset_is_theirs() {
 }
 
 #[test]
-fn a_broken_or_hostile_bundle_changes_nothing() {
+fn apply_of_a_broken_or_hostile_archive_changes_nothing() {
     let before = stack().lastack("dashboards list -o json").good().json();
     let folder = tempfile::tempdir().expect("a folder");
     // name, what Python puts into the archive, exit code, what is said
@@ -253,7 +253,7 @@ fn a_broken_or_hostile_bundle_changes_nothing() {
 }
 
 #[test]
-fn drivers_that_cannot_be_installed_end_the_install_and_the_old_pod_goes_on() {
+fn install_without_reachable_drivers_fails_and_keeps_the_old_pod() {
     known_statements();
     let nowhere =
         stack().file("nowhere.yaml", "drivers: {indexUrl: \"https://127.0.0.1:9/simple\"}\n");
@@ -272,7 +272,7 @@ fn drivers_that_cannot_be_installed_end_the_install_and_the_old_pod_goes_on() {
 }
 
 #[test]
-fn postgresql_that_is_down_is_named_with_its_pod_and_mended() {
+fn install_restores_a_superset_database_that_is_down() {
     known_statements();
     stack().kubectl("scale statefulset dataviz-postgresql --replicas=0");
     stack().kubectl("wait --for=delete pod/dataviz-postgresql-0 --timeout=120s");
@@ -301,7 +301,7 @@ fn postgresql_that_is_down_is_named_with_its_pod_and_mended() {
 }
 
 #[test]
-fn the_preparation_of_a_lost_database_that_is_killed_half_way_is_finished_by_install() {
+fn install_completes_a_killed_migration_of_the_superset_database() {
     known_statements();
     metadata("postgres", "DROP DATABASE superset WITH (FORCE)");
     metadata("postgres", "CREATE DATABASE superset");
@@ -333,7 +333,7 @@ fn the_preparation_of_a_lost_database_that_is_killed_half_way_is_finished_by_ins
 }
 
 #[test]
-fn certificates_of_a_new_authority_are_trusted_by_all_parts_in_the_end() {
+fn install_distributes_a_new_certificate_authority_to_all_components() {
     known_statements();
     let authority = || {
         stack().kubectl(r"get secret data-lake-es-http-certs-public -o jsonpath={.data.ca\.crt}")

@@ -33,7 +33,7 @@ pub fn one_chart_is_good() {
 }
 
 #[test]
-fn every_chart_shows_the_known_answer_and_a_wrong_one_is_named() {
+fn check_passes_for_known_statements_and_names_a_wrong_chart() {
     known_statements();
     stack().lastack(CHECK).good().shows("31 of 31 charts passed");
     // what the course filter of every dashboard lists and filters by
@@ -64,7 +64,7 @@ fn every_chart_shows_the_known_answer_and_a_wrong_one_is_named() {
 
 /// When statements arrive no file can know: Elasticsearch's own aggregations tell what these charts must show.
 #[test]
-fn charts_of_arrival_times_show_what_elasticsearch_counts() {
+fn arrival_charts_equal_the_aggregations_of_elasticsearch() {
     known_statements();
     let every =
         |interval: &str| json!({"field": "stored", "fixed_interval": interval, "min_doc_count": 1});
@@ -118,7 +118,7 @@ fn charts_of_arrival_times_show_what_elasticsearch_counts() {
 
 /// No file can know that either: the CronJob's measurement is that of the index, and the charts show what it wrote down.
 #[test]
-fn charts_of_the_room_show_what_was_measured() {
+fn size_charts_show_the_measured_values() {
     known_statements();
     // no run but this one
     stack().kubectl(r#"patch cronjob data-lake-size -p {"spec":{"suspend":true}}"#);
@@ -182,7 +182,7 @@ fn time(value: &Value) -> Value {
 }
 
 #[test]
-fn statements_are_stored_once_however_often_they_are_sent() {
+fn repeated_seed_stores_each_statement_once() {
     known_statements();
     let again = stack().lastack("seed data -o json").good().json();
     assert_eq!(
@@ -202,7 +202,7 @@ fn statements_are_stored_once_however_often_they_are_sent() {
 }
 
 #[test]
-fn the_sandbox_answers_sql_as_elasticsearch_does() {
+fn sandbox_sql_answers_as_elasticsearch_does() {
     if Need::Sql.is_missing() {
         return;
     }
@@ -211,7 +211,7 @@ fn the_sandbox_answers_sql_as_elasticsearch_does() {
 }
 
 #[test]
-fn a_chart_that_a_file_changes_is_wrong_until_ours_overwrites_it() {
+fn chart_changed_by_a_file_fails_its_check_until_overwrite() {
     known_statements();
     let chart = std::fs::read_to_string("dashboards/charts/events.yaml").expect("a chart");
     assert!(chart.contains("metric: events"), "{chart}");
@@ -231,7 +231,7 @@ fn a_chart_that_a_file_changes_is_wrong_until_ours_overwrites_it() {
 }
 
 #[test]
-fn a_dashboard_that_a_person_renamed_is_exported_kept_and_only_overwritten_when_asked() {
+fn renamed_dashboard_is_exported_and_kept_until_overwrite() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -275,7 +275,7 @@ fn a_dashboard_that_a_person_renamed_is_exported_kept_and_only_overwritten_when_
 }
 
 #[test]
-fn passwords_and_keys_that_change_are_mended() {
+fn install_repairs_changed_passwords_and_keys() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -329,7 +329,7 @@ fn passwords_and_keys_that_change_are_mended() {
 }
 
 #[test]
-fn a_teacher_sees_every_chart_and_may_change_nothing() {
+fn teacher_sees_every_chart_and_cannot_change_anything() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -436,6 +436,6 @@ fn may_not_change_anything(password: &str) {
 }
 
 #[test]
-fn a_chart_test_of_superset_passes() {
+fn helm_test_of_superset_passes() {
     stack().run("helm", &["test", "dataviz", "-n", "e2e"], "").good();
 }

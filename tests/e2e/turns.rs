@@ -29,7 +29,7 @@ struct Ticket {
 /// that empties the index of statements goes before those that need it full.
 fn rank(test: &str) -> u64 {
     match test.split_once("::") {
-        Some(("repairs", "a_field_that_the_mapping_lacks_is_named_and_brought")) => 1,
+        Some(("repairs", "install_adds_a_missing_field_to_the_mapping")) => 1,
         Some(("repairs", _)) => 2,
         Some(("superset" | "whole_life", _)) => 3,
         _ => 0,

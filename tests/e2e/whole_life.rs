@@ -47,7 +47,7 @@ fn second() -> Cluster {
 
 /// Steps of one life, in order: each needs the one before.
 #[test]
-fn a_stack_made_with_helm_3_lives_loses_nothing_and_goes() {
+fn stack_of_helm_3_keeps_its_data_until_uninstall_deletes_it() {
     if Need::EveryExposure.is_missing() {
         return;
     }

@@ -17,7 +17,7 @@ fn files(machine: &Machine) -> Vec<PathBuf> {
 }
 
 #[test]
-fn e2e_without_named_context_uses_the_sandbox_and_not_the_current_one() {
+fn e2e_without_a_named_context_uses_the_sandbox() {
     assert_eq!(chosen(None), Ok(SANDBOX));
     let machine = Machine::new();
     let refused = only(SANDBOX, &files(&machine)).expect_err("there is no sandbox");
@@ -26,7 +26,7 @@ fn e2e_without_named_context_uses_the_sandbox_and_not_the_current_one() {
 }
 
 #[test]
-fn e2e_context_that_is_empty_or_current_is_refused() {
+fn e2e_context_that_is_empty_or_current_is_rejected() {
     for name in ["", "  ", "current"] {
         let refused = chosen(Some(name)).expect_err("no context was named");
         assert!(refused.contains("never use the current one"), "{refused}");
@@ -34,7 +34,7 @@ fn e2e_context_that_is_empty_or_current_is_refused() {
 }
 
 #[test]
-fn e2e_kubeconfig_of_named_context_leads_to_no_other_cluster() {
+fn e2e_kubeconfig_of_a_named_context_has_no_other_cluster() {
     let machine = Machine::new();
     let config = only(chosen(Some("kind-x")).expect("a name"), &files(&machine)).expect("kind-x");
     assert_eq!(config["current-context"], "kind-x");

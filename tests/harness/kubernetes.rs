@@ -20,17 +20,17 @@ fn replays(name: &str) {
 }
 
 #[test]
-fn kubernetes_apply_follows_the_ownership_of_fields() {
+fn kubernetes_apply_respects_field_ownership() {
     replays("apply");
 }
 
 #[test]
-fn kubernetes_writes_meet_their_preconditions() {
+fn kubernetes_writes_check_their_preconditions() {
     replays("writes");
 }
 
 #[test]
-fn kubernetes_selectors_select_and_reject_as_the_real_server_does() {
+fn kubernetes_selectors_behave_as_in_the_recording() {
     replays("selectors");
 }
 
@@ -40,7 +40,7 @@ fn kubernetes_workloads_get_defaults_and_generations() {
 }
 
 #[test]
-fn kubernetes_custom_resource_loses_what_is_no_longer_applied() {
+fn kubernetes_custom_resource_loses_fields_that_are_no_longer_applied() {
     replays("resource");
 }
 
@@ -64,7 +64,7 @@ fn list(kubernetes: &Kubernetes, selector: &str) -> (u16, Vec<String>) {
 }
 
 #[test]
-fn kubernetes_label_selector_in_each_form_selects_what_it_names() {
+fn kubernetes_label_selectors_select_matching_objects_in_each_form() {
     let object = json!({"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "one", "namespace": "recordings", "labels": {"app": "lrs", "tier": "web"}}});
     let kubernetes = Kubernetes::with([object]);

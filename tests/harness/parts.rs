@@ -24,14 +24,14 @@ fn statement(number: usize) -> Value {
 }
 
 #[test]
-fn lrs_answers_batches_and_queries_as_ralph_does() {
+fn lrs_answers_as_in_the_recording_of_ralph() {
     let lrs = Lrs::start();
     lrs.finds_invalid("00000000-0000-4000-8000-000000000095");
     Recording::load("lrs").replay(&lrs::authorization(), |request| lrs.server.ask(request));
 }
 
 #[test]
-fn elasticsearch_answers_as_the_real_one_does() {
+fn elasticsearch_answers_as_in_the_recording() {
     let lrs = Lrs::open();
     lrs.has(&[91, 92, 93].map(statement));
     let elasticsearch = Elasticsearch::start("recordings", lrs.store());
@@ -41,7 +41,7 @@ fn elasticsearch_answers_as_the_real_one_does() {
 }
 
 #[test]
-fn superset_lists_and_shows_assets_as_the_real_one_does() {
+fn superset_answers_as_in_the_recording() {
     let uuid = |number: u32| format!("00000000-0000-4000-8000-{number:012}");
     let superset = Superset::start();
     superset.refuses_password("wrong");
@@ -57,7 +57,7 @@ fn superset_lists_and_shows_assets_as_the_real_one_does() {
 }
 
 #[test]
-fn moodle_scripts_print_what_those_of_the_chart_print() {
+fn moodle_scripts_print_as_in_the_recording() {
     let moodle = Moodle::start();
     moodle.world().courses.push("lastack-S".into());
     let scripts = moodle.scripts();
@@ -68,7 +68,7 @@ fn moodle_scripts_print_what_those_of_the_chart_print() {
 }
 
 #[test]
-fn helm_remembers_the_life_of_a_release_as_the_real_one_does() {
+fn helm_keeps_release_states_as_in_the_recording() {
     let machine = Machine::new();
     let _helm = Helm::on(&machine);
     let run = |asked: &Asked| {

@@ -38,7 +38,7 @@ fn environment(container: &Value) -> BTreeMap<&str, &Value> {
 }
 
 #[test]
-fn keeps_the_names_of_the_tutorial() {
+fn moodle_chart_keeps_the_names_of_the_tutorial() {
     let objects = moodle(&json!({}));
     let service = object(&objects, "Service", "lms-moodle");
     assert_eq!(
@@ -62,7 +62,7 @@ fn keeps_the_names_of_the_tutorial() {
 }
 
 #[test]
-fn runs_several_pods_only_on_a_volume_that_they_can_share() {
+fn moodle_chart_needs_a_shared_volume_for_several_pods() {
     for values in [json!({"autoscaling": {"enabled": true}}), json!({"replicas": 2})] {
         assert!(
             refusal("moodle", &values).contains("ReadWriteMany in persistence.accessModes"),
@@ -87,7 +87,7 @@ fn runs_several_pods_only_on_a_volume_that_they_can_share() {
 }
 
 #[test]
-fn keeps_its_volume_when_it_is_uninstalled_and_uses_one_that_is_there() {
+fn moodle_chart_keeps_its_volume_and_uses_an_existing_one() {
     let kept = |values: &Value| {
         object(&moodle(values), "PersistentVolumeClaim", "lms-moodle")["metadata"]["annotations"]["helm.sh/resource-policy"].clone()
     };
@@ -107,7 +107,7 @@ fn keeps_its_volume_when_it_is_uninstalled_and_uses_one_that_is_there() {
 /// Moodle redirects who asks for another host, refuses who asks for its own behind a proxy that should ask for another,
 /// and compares a port in its address with nginx's.
 #[test]
-fn is_asked_for_the_host_that_it_answers() {
+fn moodle_probes_use_the_host_of_the_site() {
     for (values, url, reverse_proxy, ssl_proxy, host) in [
         (json!({}), "http://lms-moodle", "false", "false", "lms-moodle"),
         (
@@ -180,7 +180,7 @@ fn is_asked_for_the_host_that_it_answers() {
 }
 
 #[test]
-fn has_half_an_hour_to_start_and_lives_without_its_database() {
+fn moodle_probes_allow_a_slow_start_and_a_missing_database() {
     let objects = moodle(&json!({}));
     let moodle = container(&objects, "moodle");
     let [period, failures] = ["periodSeconds", "failureThreshold"]
@@ -198,7 +198,7 @@ fn has_half_an_hour_to_start_and_lives_without_its_database() {
 }
 
 #[test]
-fn refuses_values_that_moodle_would_stumble_over() {
+fn moodle_chart_rejects_invalid_values() {
     for (values, said) in [
         (json!({"siteUrl": "http://lms.example.org/"}), "siteUrl"),
         (json!({"siteUrl": "http://lms.example.org/moodle"}), "siteUrl"),
@@ -217,7 +217,7 @@ fn refuses_values_that_moodle_would_stumble_over() {
 }
 
 #[test]
-fn connects_to_its_database_the_lrs_and_dns_only() {
+fn moodle_network_policy_allows_its_database_the_lrs_and_dns_only() {
     let egress = |values: &Value| -> Value {
         object(&moodle(values), "NetworkPolicy", "lms-moodle")["spec"]["egress"].clone()
     };
@@ -252,7 +252,7 @@ fn connects_to_its_database_the_lrs_and_dns_only() {
 }
 
 #[test]
-fn sends_mail_nowhere_until_it_is_told_where() {
+fn moodle_sends_no_mail_without_an_smtp_host() {
     let objects = moodle(&json!({}));
     assert_eq!(
         environment(container(&objects, "moodle"))["SMTP_HOST"],
@@ -268,7 +268,7 @@ fn sends_mail_nowhere_until_it_is_told_where() {
 
 /// The image takes each line of a variable for the name of one, and replaces that name in nginx.conf.
 #[test]
-fn gives_the_image_variables_of_one_line() {
+fn moodle_chart_sets_variables_without_line_breaks() {
     let objects = moodle(&json!({"plugin": {"configMap": "lms-plugin"}}));
     let environment = environment(container(&objects, "moodle"));
     assert!(environment.contains_key("PRE_CONFIGURE_COMMANDS"), "{environment:?}");
@@ -279,7 +279,7 @@ fn gives_the_image_variables_of_one_line() {
 
 /// As the image runs it: in the shell that afterwards gives Moodle its name, unquoted.
 #[test]
-fn keeps_a_name_of_several_words_and_stops_when_a_script_fails() {
+fn moodle_start_keeps_a_quoted_site_name_and_stops_when_a_script_fails() {
     let objects = moodle(&json!({}));
     let scratch = tempfile::tempdir().unwrap();
     let commands = environment(container(&objects, "moodle"))["PRE_CONFIGURE_COMMANDS"]
@@ -307,7 +307,7 @@ fn keeps_a_name_of_several_words_and_stops_when_a_script_fails() {
 }
 
 #[test]
-fn mounts_every_file_and_the_plugin_from_the_cluster() {
+fn moodle_chart_mounts_its_files_and_the_plugin() {
     let objects = moodle(
         &json!({"plugin": {"configMap": "lms-plugin", "key": "store.tgz", "checksum": "0b"}}),
     );
@@ -364,7 +364,7 @@ fn mounts_every_file_and_the_plugin_from_the_cluster() {
 }
 
 #[test]
-fn replays_as_often_as_asked_and_only_what_a_plugin_can_have_left() {
+fn moodle_replay_service_runs_only_with_a_plugin() {
     let often =
         moodle(&json!({"plugin": {"configMap": "lms-plugin"}, "replay": {"everySeconds": 10}}));
     assert_eq!(environment(container(&often, "moodle"))["LASTACK_REPLAY_SECONDS"], "10");
@@ -407,7 +407,7 @@ fn pack(folder: &Path, top: &str, archive: &Path) {
 }
 
 #[test]
-fn unpacks_the_plugin_again_and_says_what_is_wrong_with_an_archive() {
+fn unpack_script_replaces_the_plugin_and_names_a_faulty_archive() {
     let scratch = tempfile::tempdir().unwrap();
     let [archive, plugins, replay, source] =
         ["xapi.tar.gz", "plugins", "replay", "source"].map(|name| scratch.path().join(name));
@@ -464,7 +464,7 @@ fn unpacks_the_plugin_again_and_says_what_is_wrong_with_an_archive() {
 }
 
 #[test]
-fn puts_plugins_where_this_moodle_looks_for_them() {
+fn plugin_script_copies_plugins_into_the_folder_of_the_moodle_version() {
     for (version, store) in [
         ("version.php", "admin/tool/log/store"),
         ("public/version.php", "public/admin/tool/log/store"),
@@ -508,7 +508,7 @@ fn puts_plugins_where_this_moodle_looks_for_them() {
 
 /// An image without Moodle, and a script that drops a half-made database and cannot.
 #[test]
-fn stops_the_start_when_there_is_no_moodle_or_the_database_is_in_doubt() {
+fn plugin_script_fails_without_moodle_or_with_an_unfinished_database() {
     let scratch = tempfile::tempdir().unwrap();
     let put = |path: &str| {
         let mut command = Command::new("sh");
@@ -543,7 +543,7 @@ fn stops_the_start_when_there_is_no_moodle_or_the_database_is_in_doubt() {
 }
 
 #[test]
-fn limits_php_and_stops_cron_before_they_start() {
+fn services_script_limits_php_workers_and_disables_cron() {
     let scratch = tempfile::tempdir().unwrap();
     let pool = scratch.path().join("php83/php-fpm.d/www.conf");
     write(&pool, "pm = ondemand\npm.max_children = 100\npm.max_requests = 1000\n");

@@ -169,7 +169,7 @@ fn every_chart_passes_helm_lint() {
 }
 
 #[test]
-fn every_object_says_what_it_belongs_to() {
+fn every_object_has_the_labels_of_its_release() {
     each_rendering(|chart, objects| {
         for object in objects {
             let metadata = &object["metadata"];
@@ -189,7 +189,7 @@ fn every_object_says_what_it_belongs_to() {
 }
 
 #[test]
-fn every_pod_keeps_the_restricted_rules_and_has_no_token() {
+fn every_pod_meets_the_restricted_standard_and_has_no_token() {
     each_rendering(|chart, objects| {
         assert!(pods(objects).count() >= 2, "{chart}: its pods and the test's");
         for (name, pod) in pods(objects) {
@@ -219,7 +219,7 @@ fn every_pod_keeps_the_restricted_rules_and_has_no_token() {
 
 /// Environment variables that carry a password are references to a Secret, and no chart makes a Secret.
 #[test]
-fn no_password_stands_in_what_is_rendered() {
+fn rendered_objects_hold_no_password() {
     let mut passwords = BTreeSet::new();
     each_rendering(|chart, objects| {
         assert!(objects.iter().all(|object| object["kind"] != "Secret"), "{chart}");
@@ -245,7 +245,7 @@ fn no_password_stands_in_what_is_rendered() {
 
 /// With server-side apply Kubernetes refuses a container that names a variable twice.
 #[test]
-fn no_container_names_a_variable_twice() {
+fn containers_name_each_variable_once() {
     each_rendering(|chart, objects| {
         for (name, container) in pods(objects)
             .flat_map(|(name, pod)| containers(pod).map(move |container| (name, container)))
@@ -263,7 +263,7 @@ fn no_container_names_a_variable_twice() {
 }
 
 #[test]
-fn each_volume_is_mounted_and_each_mount_has_its_volume() {
+fn pods_mount_exactly_their_volumes() {
     each_rendering(|chart, objects| {
         for (name, pod) in pods(objects) {
             let names = |list: &Value| -> BTreeSet<String> {
@@ -285,7 +285,7 @@ fn each_volume_is_mounted_and_each_mount_has_its_volume() {
 }
 
 #[test]
-fn the_postgresql_of_two_charts_is_one_text() {
+fn postgresql_templates_of_both_charts_are_equal() {
     let of = |chart: &str| {
         read(&format!("charts/{chart}/templates/postgresql.yaml")).replace(chart, "CHART")
     };
@@ -293,7 +293,7 @@ fn the_postgresql_of_two_charts_is_one_text() {
 }
 
 #[test]
-fn a_certificate_is_only_verified_with_an_authority_to_verify_it_by() {
+fn external_database_with_verified_tls_needs_an_authority() {
     for chart in ["moodle", "superset"] {
         let external = |mode: &str| json!({"postgresql": {"enabled": false}, "externalDatabase": {"host": "db.example.org", "existingSecret": "db", "sslMode": mode}});
         for mode in ["verify-ca", "verify-full"] {
@@ -309,7 +309,7 @@ fn a_certificate_is_only_verified_with_an_authority_to_verify_it_by() {
 }
 
 #[test]
-fn an_ingress_lets_through_what_the_part_takes() {
+fn ingress_body_limit_equals_the_limit_of_the_component() {
     for (chart, limit) in [("moodle", "200M"), ("ralph", "64m"), ("superset", "64m")] {
         let annotations = json!({"example.org/own": "kept"});
         let mut values = json!({"ingress": {"enabled": true, "host": "la.example.org", "annotations": annotations}});

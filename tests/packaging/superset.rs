@@ -5,7 +5,7 @@ use serde_json::json;
 use super::rendered::refusal;
 
 #[test]
-fn refuses_values_that_superset_would_stumble_over() {
+fn superset_chart_rejects_invalid_values() {
     for (values, said) in [
         (json!({"existingSecret": "Not A Name"}), "existingSecret"),
         (json!({"secretKey": "in the open"}), "secretKey"),
