@@ -1,4 +1,4 @@
-//! The mapping of the index, as far as it can be checked without Elasticsearch: see docs/concepts/mapping.md.
+//! Checks of the index mapping that need no Elasticsearch. See docs/concepts/mapping.md.
 
 use std::collections::HashSet;
 
@@ -24,20 +24,20 @@ fn mapping_accepts_any_value_in_any_field() {
     assert_eq!(mappings["subobjects"], false);
     assert_eq!(
         mappings["dynamic"], "runtime",
-        "objects in arrays, such as parents, are only looked into where fields may be added"
+        "Elasticsearch parses objects in arrays, such as parents, only where fields may be added"
     );
     let settings = &serde_json::from_str::<Value>(INDEX).unwrap()["settings"];
     assert_eq!(settings["index.mapping.ignore_malformed"], true);
     assert_eq!(
         settings["index.mapping.ignore_above"], 8191,
-        "32,766 bytes at four bytes a character"
+        "32,766 bytes at four bytes per character"
     );
     for (name, field) in fields() {
-        assert!(field.get("copy_to").is_none(), "{name}: copy_to refuses objects");
+        assert!(field.get("copy_to").is_none(), "{name}: copy_to rejects objects");
         let kind = field["type"].as_str().unwrap();
         assert!(
             ["keyword", "date", "double", "integer", "boolean", "alias"].contains(&kind),
-            "{name}: {kind} is no column"
+            "{name}: type {kind} cannot be a column"
         );
     }
 }
@@ -57,7 +57,7 @@ fn mapping_has_the_fields_that_ralph_filters_on() {
     assert_eq!(fields()["timestamp"]["type"], "date");
     assert!(
         fields()["timestamp"]["format"].as_str().unwrap().contains("epoch_millis"),
-        "Ralph pages by that number"
+        "Ralph pages by this number"
     );
 }
 
@@ -74,12 +74,12 @@ fn mapping_aliases_point_to_fields_and_never_collide_with_xapi_keys() {
         );
         assert!(
             name.starts_with("la_"),
-            "{name}: a statement with that key at its top would be refused"
+            "{name}: Elasticsearch rejects a statement with this top-level key"
         );
     }
 }
 
-/// Only these keys are looked at: some statements are nested deeper than serde_json reads into a value.
+/// The keys that the test reads. Some statements are nested too deeply for `serde_json::Value`.
 #[derive(Deserialize)]
 struct Head {
     id: String,
@@ -98,7 +98,7 @@ fn hostile_statements_have_one_line_and_a_unique_id_each() {
         let head: Head =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:.80}"));
         assert!(!head.actor.name.is_empty(), "{line:.80}");
-        assert!(ids.insert(head.id), "the id of \"{}\" is there twice", head.actor.name);
+        assert!(ids.insert(head.id), "the id of \"{}\" should be unique", head.actor.name);
     }
     assert_eq!(ids.len(), 197);
 }

@@ -1,4 +1,4 @@
-//! `creds`: hidden until asked for.
+//! `creds`: passwords stay hidden until the user names a component.
 
 use http::Method;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Dashboards as files: what `apply` and an upgrade bring into Superset, what they leave as people made it, and what
+//! Dashboards as files: what `apply` and an upgrade import into Superset, which user changes they keep, and what
 //! `export` writes.
 
 use std::fs;
@@ -12,9 +12,9 @@ use crate::support::kubernetes::failure;
 use crate::support::stack::MockedStack;
 
 const ALIVE: &str = "Is the course alive?";
-/// What the program writes down of what it brought.
+/// The ConfigMap in which the program records its imports.
 const RECORD: &str = "/api/v1/namespaces/alice/configmaps/dataviz-applied";
-/// Uuids: of an asset that a person made, and of some of ours.
+/// Uuids of an asset that a user created and of some shipped assets.
 const COPY: &str = "6f3a3b5e-0000-4000-8000-0000000000c0";
 const OF_ALIVE: &str = "de46a221-1b22-4c86-9509-2ad829a7c273";
 const OF_FLOWING: &str = "8a4a7c46-8d81-47ea-9ee3-511794cb6da8";
@@ -26,7 +26,7 @@ const OF_STATEMENTS: &str = "d4c4bfd1-e948-4743-911f-042f1aafdffc";
 #[test]
 fn user_changes_and_deletions_in_superset_stay_until_overwrite() {
     let lab = MockedStack::installed();
-    lab.superset.person_renames(ALIVE, "Ours").person_deletes("Is the data flowing?");
+    lab.superset.user_renames(ALIVE, "Ours").user_deletes("Is the data flowing?");
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
     lab.machine.run("configure").exits(0).says("2 kept as users changed them");
     assert!(lab.superset.titles("dashboards").contains(&"Ours".to_string()));
@@ -52,10 +52,10 @@ fn user_changes_and_deletions_in_superset_stay_until_overwrite() {
     lab.machine.run("dashboards apply").exits(0).says("0 applied, 36 unchanged, 0 kept or blocked");
 }
 
-/// One of our files as somebody who changes it has it.
+/// Writes a copy of a shipped file, with these replacements, and returns the folder.
 fn file(lab: &MockedStack, name: &str, replace: &[(&str, &str)]) -> String {
     let text = fs::read_to_string(format!("{}/dashboards/{name}", env!("CARGO_MANIFEST_DIR")))
-        .expect("one of our files");
+        .expect("a shipped file");
     let text = replace.iter().fold(text, |text, (from, to)| {
         assert!(text.contains(from), "{name} should have {from}");
         text.replace(from, to)
@@ -84,7 +84,7 @@ fn dashboard_applied_from_a_file_stays_until_overwrite() {
         .says("kept: dashboard `Is the course alive?` was applied from a file");
     assert!(lab.superset.titles("dashboards").contains(&"Theirs".to_string()));
 
-    // the file goes on
+    // the user changes the file again
     file(&lab, "dashboards/is-the-course-alive.yaml", &[(ALIVE, "Theirs, better")]);
     lab.machine.run(&format!("dashboards apply {folder}")).exits(0).says("1 applied");
     lab.machine.run("dashboards apply --overwrite").exits(0).says("1 applied, 35 unchanged");
@@ -95,7 +95,7 @@ fn dashboard_applied_from_a_file_stays_until_overwrite() {
 #[test]
 fn exported_files_apply_again_and_only_changed_files_count_as_user_changes() {
     let lab = MockedStack::installed();
-    lab.superset.person_renames(ALIVE, "Theirs");
+    lab.superset.user_renames(ALIVE, "Theirs");
     lab.machine
         .run("dashboards export --to theirs")
         .exits(0)
@@ -115,7 +115,7 @@ fn exported_files_apply_again_and_only_changed_files_count_as_user_changes() {
 #[test]
 fn apply_of_a_file_equal_to_the_shipped_file_is_no_user_change() {
     let lab = MockedStack::installed();
-    lab.superset.person_deletes("Learners");
+    lab.superset.user_deletes("Learners");
     let folder = file(&lab, "charts/learners.yaml", &[]);
     lab.machine.run(&format!("dashboards apply {folder} --overwrite")).exits(0).says("1 applied");
     lab.machine.run("status").exits(0).prints("31 charts").never_shows("changed by users");
@@ -129,8 +129,8 @@ fn record(lab: &MockedStack) -> Value {
 #[test]
 fn user_changes_stay_when_an_upgrade_ships_newer_files() {
     let lab = MockedStack::installed();
-    lab.superset.person_renames(ALIVE, "Ours").person_deletes("Is the data flowing?");
-    brought_other_files(&lab, &[OF_ALIVE, OF_FLOWING, OF_STATEMENTS]);
+    lab.superset.user_renames(ALIVE, "Ours").user_deletes("Is the data flowing?");
+    imported_other_files(&lab, &[OF_ALIVE, OF_FLOWING, OF_STATEMENTS]);
     lab.machine
         .run("dashboards list")
         .exits(0)
@@ -150,9 +150,9 @@ fn user_changes_stay_when_an_upgrade_ships_newer_files() {
 fn upgrade_after_a_deleted_chart_keeps_the_other_charts() {
     let lab = MockedStack::installed();
     assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 12);
-    lab.superset.person_deletes("Odd statements");
+    lab.superset.user_deletes("Odd statements");
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
-    brought_other_files(&lab, &[OF_FLOWING]);
+    imported_other_files(&lab, &[OF_FLOWING]);
     lab.machine.run("install").exits(0);
     assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 11);
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
@@ -167,8 +167,8 @@ fn upgrade_after_a_deleted_chart_keeps_the_other_charts() {
 #[test]
 fn upgrade_after_a_deleted_dataset_blocks_the_charts_that_need_it() {
     let lab = MockedStack::installed();
-    lab.superset.person_deletes("statements");
-    brought_other_files(&lab, &[OF_FLOWING, OF_LEARNERS]);
+    lab.superset.user_deletes("statements");
+    imported_other_files(&lab, &[OF_FLOWING, OF_LEARNERS]);
     lab.machine
         .run("install")
         .exits(0)
@@ -183,7 +183,7 @@ fn upgrade_after_a_deleted_dataset_blocks_the_charts_that_need_it() {
         .exits(0)
         .says("blocked: chart `Learners` needs dataset `statements`")
         .says("0 applied, 34 unchanged, 2 kept or blocked");
-    // with the data set come all that have to learn its new number
+    // all assets that refer to the dataset are imported again, because its number is new
     lab.machine.run("dashboards apply --overwrite").exits(0).says("33 applied");
 }
 
@@ -213,14 +213,14 @@ fn apply_of_a_dashboard_with_an_unknown_chart_imports_it_without_the_chart() {
 #[test]
 fn upgrade_blocks_a_chart_whose_metric_a_changed_dataset_lacks() {
     let lab = MockedStack::installed();
-    lab.superset.person_edits("statements", |dataset| {
+    lab.superset.user_edits("statements", |dataset| {
         dataset["metrics"]
             .as_array_mut()
             .expect("metrics")
             .retain(|metric| metric["metric_name"] != "learners");
     });
-    // which nobody asks for: the others are as good as ever
-    brought_other_files(&lab, &[OF_LEARNERS, OF_EVENTS]);
+    // no other chart uses the metric, so the other charts stay valid
+    imported_other_files(&lab, &[OF_LEARNERS, OF_EVENTS]);
     let why = "chart `Learners` needs metric `learners`, which the changed dataset `statements` in Superset does not have";
     lab.machine
         .run("install")
@@ -245,14 +245,14 @@ fn upgrade_blocks_a_chart_whose_metric_a_changed_dataset_lacks() {
         .says("2 applied, 34 unchanged, 0 kept or blocked");
 }
 
-/// As if these assets had been brought by another version of this program, with other files.
-fn brought_other_files(lab: &MockedStack, uuids: &[&str]) {
+/// Records these assets as imports of another version of this program, from other files.
+fn imported_other_files(lab: &MockedStack, uuids: &[&str]) {
     let mut map = lab.kubernetes.object(RECORD).expect("the record");
     for uuid in uuids {
         let mut applied: Value =
             serde_json::from_str(map["data"][uuid].as_str().expect("an entry")).expect("JSON");
         applied["digest"] = json!("of another file");
-        // which did not write down where it had them from
+        // that version did not record the origin
         applied.as_object_mut().expect("an entry").remove("origin");
         map["data"][uuid] = json!(applied.to_string());
     }
@@ -281,7 +281,7 @@ fn apply_of_a_copy_with_the_slug_or_table_of_another_asset_fails() {
         .says("hint: omit the file and set the dataset_uuid of its charts");
     assert_eq!(lab.superset.imports(), imports);
 
-    // of what is new no two may have one place either
+    // two new files cannot have the same slug
     let lab = MockedStack::installed();
     let new = |slug: &str, uuid: &str| {
         format!("dashboard_title: New\nslug: {slug}\nuuid: {uuid}\nposition: {{}}\n")
@@ -299,13 +299,13 @@ fn apply_of_a_copy_with_the_slug_or_table_of_another_asset_fails() {
 #[test]
 fn apply_with_a_concurrent_import_imports_again_before_it_records() {
     let lab = MockedStack::installed();
-    lab.superset.person_renames(ALIVE, "Ours");
+    lab.superset.user_renames(ALIVE, "Ours");
     let imports = lab.superset.imports();
     let mut others = 1;
     lab.kubernetes.reacts(Method::PATCH, RECORD, move |_, request| {
         assert!(
             request.json()["metadata"]["resourceVersion"].is_string(),
-            "{request} should say what it knows"
+            "{request} should carry the known version"
         );
         (others > 0).then(|| {
             others -= 1;

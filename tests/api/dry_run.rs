@@ -1,4 +1,4 @@
-//! `--dry-run` tells and does nothing.
+//! `--dry-run` lists changes and makes none.
 
 use http::Method;
 

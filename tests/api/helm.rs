@@ -1,4 +1,4 @@
-//! What helm is told, and what becomes of what it says.
+//! The calls of helm, and how the program handles their output.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ fn install_passes_context_namespace_and_chart_to_helm() {
     assert!(line.contains("/ralph -n alice ") && line.contains(" -f -"), "{line}");
     assert!(
         !line.contains("--create-namespace"),
-        "who owns a namespace may not make one, and it is there: {line}"
+        "the namespace exists, and its owner may lack permission to create one: {line}"
     );
     let line = upgrade_of(&calls, "elastic-operator").line();
     assert!(
@@ -43,7 +43,7 @@ fn install_passes_context_namespace_and_chart_to_helm() {
 
 #[test]
 fn install_forces_conflicts_with_helm_4_and_not_with_helm_3() {
-    for (version, told) in [("v4.2.4", true), ("v3.21.4", false)] {
+    for (version, forces) in [("v4.2.4", true), ("v3.21.4", false)] {
         let mut lab = MockedStack::empty();
         lab.helm = lab.helm.version(version);
         lab.machine.run("install --only lrs").exits(0);
@@ -51,7 +51,7 @@ fn install_forces_conflicts_with_helm_4_and_not_with_helm_3() {
         let line = upgrade_of(&calls, OF_LRS).line();
         assert_eq!(
             line.contains("--server-side=true --force-conflicts"),
-            told,
+            forces,
             "helm {version}: {line}"
         );
     }
@@ -66,7 +66,7 @@ fn install_ignores_local_folders_with_the_name_of_a_chart() {
     for call in lab.helm.calls() {
         assert!(
             call.environment.lines().any(|line| line == elsewhere),
-            "helm should run where no chart's folder can be: {call:?}"
+            "helm should run in a folder without local charts: {call:?}"
         );
     }
 }
@@ -114,7 +114,7 @@ fn install_passes_image_registry_and_user_values_to_the_chart() {
         objects.iter_mut().find(|object| object["kind"] == "Service").expect("Moodle's Service");
     service["spec"]["type"] = json!("NodePort");
     service["spec"]["ports"][0]["nodePort"] = json!(30080);
-    lab.kubernetes.put([machine]).put_once_there(lab.helm.trace_of("lms"), objects);
+    lab.kubernetes.put([machine]).put_after_file(lab.helm.state_file("lms"), objects);
     lab.moodle.world().site = "http://192.0.2.7:30080".into();
     lab.machine.run("install --image-registry registry.example.org/mirror/ --values lrs=values.yaml --expose nodeport").exits(0);
     let calls = lab.helm.calls();
@@ -125,7 +125,7 @@ fn install_passes_image_registry_and_user_values_to_the_chart() {
     assert_eq!(values["resources"]["limits"]["memory"], "1Gi");
     assert_eq!(
         values["resources"]["requests"]["memory"], "384Mi",
-        "what the user does not name stays"
+        "values that the user does not set should stay"
     );
     let values = upgrade_of(&calls, "elastic-operator").values();
     assert_eq!(values["image"]["repository"], "registry.example.org/mirror/eck/eck-operator");
@@ -134,7 +134,7 @@ fn install_passes_image_registry_and_user_values_to_the_chart() {
     assert_eq!(
         last.values()["siteUrl"],
         "http://192.0.2.7:30080",
-        "Moodle knows the address that its Service has got"
+        "Moodle should use the address of its Service"
     );
 }
 
@@ -191,7 +191,10 @@ fn connection_flags_reach_helm_in_a_temporary_kubeconfig() {
             call.kubeconfig.contains("typed-token") && call.kubeconfig.contains("bob"),
             "helm should act as the same user"
         );
-        assert!(!call.kubeconfig.contains(TOKEN), "the token of the kubeconfig is replaced");
+        assert!(
+            !call.kubeconfig.contains(TOKEN),
+            "the flag should replace the token of the kubeconfig"
+        );
         let path = call
             .environment
             .lines()
@@ -201,7 +204,7 @@ fn connection_flags_reach_helm_in_a_temporary_kubeconfig() {
     }
 }
 
-/// Variables that make helm another user, somewhere else, or talkative.
+/// Variables that change the user, the cluster or the verbosity of helm.
 const ELSEWHERE: [(&str, &str); 11] = [
     ("HELM_KUBEAPISERVER", "http://127.0.0.1:9"),
     ("HELM_KUBETOKEN", "token-of-helm"),
@@ -217,11 +220,11 @@ const ELSEWHERE: [(&str, &str); 11] = [
 ];
 
 #[track_caller]
-fn does_not_lead_helm_elsewhere(call: &Call) {
+fn has_no_helm_variables(call: &Call) {
     for (name, _) in ELSEWHERE {
         assert!(
             !call.environment.contains(&format!("{name}=")),
-            "helm should not be given {name}: {call:?}"
+            "helm should not receive {name}: {call:?}"
         );
     }
 }
@@ -237,7 +240,7 @@ fn helm_variables_of_the_environment_do_not_redirect_helm() {
         .exits(0)
         .says("Installing into namespace alice of context lab");
     let calls = lab.helm.calls();
-    calls.iter().for_each(does_not_lead_helm_elsewhere);
+    calls.iter().for_each(has_no_helm_variables);
     assert!(calls.iter().all(|call| call.line().starts_with("--kube-context lab ")), "{calls:?}");
 }
 
@@ -251,17 +254,17 @@ fn connection_flags_override_helm_variables_under_helm() {
     let typed = "-n alice --context lab --token typed-token --as bob --as-group teachers --insecure-skip-tls-verify";
     lab.machine.run(&format!("install --only lrs {typed} --server {url}")).exits(0);
     for call in lab.helm.calls() {
-        does_not_lead_helm_elsewhere(&call);
+        has_no_helm_variables(&call);
         for word in ["typed-token", "bob", "teachers", &url] {
             assert!(
                 call.kubeconfig.contains(word),
-                "helm should be led by what was typed: {word}\n{call:?}"
+                "the flags should decide the connection of helm: {word}\n{call:?}"
             );
         }
         for word in ["token-of-helm", "carol", "staff"] {
             assert!(
                 !call.kubeconfig.contains(word),
-                "helm should not be led by its variables: {word}\n{call:?}"
+                "the variables should not decide the connection of helm: {word}\n{call:?}"
             );
         }
     }
@@ -290,7 +293,7 @@ fn impersonation_of_helm_reaches_the_helm_child_under_helm() {
     }
     lab.machine.run("install --only lrs").exits(0);
     for call in lab.helm.calls() {
-        does_not_lead_helm_elsewhere(&call);
+        has_no_helm_variables(&call);
         assert!(call.kubeconfig.contains("carol") && call.kubeconfig.contains("staff"), "{call:?}");
     }
 }
@@ -388,7 +391,7 @@ fn install_reports_the_error_of_helm() {
         .never_shows("WARNING");
 }
 
-/// The verbs that changed a release, in order.
+/// The helm verbs that changed a release, in order.
 fn changes_of(lab: &MockedStack, release: &str) -> Vec<String> {
     let verbs = ["upgrade", "rollback", "uninstall"];
     let calls = lab.helm.calls();
@@ -416,7 +419,7 @@ fn interrupted_helm_upgrade_is_rolled_back_and_upgraded_again() {
     assert_eq!(
         changes_of(&lab, OF_LRS),
         ["upgrade", "rollback", "upgrade"],
-        "installed, then repaired"
+        "the install, then the repair"
     );
 }
 
@@ -432,7 +435,7 @@ fn interrupted_helm_uninstall_is_completed_before_the_next_install() {
     assert_eq!(
         changes_of(&lab, OF_LRS),
         ["upgrade", "uninstall", "upgrade"],
-        "installed, then repaired"
+        "the install, then the repair"
     );
 }
 
@@ -449,7 +452,11 @@ fn upgrade_that_helm_rejects_is_not_rolled_back() {
         .exits(1)
         .says("another operation")
         .never_shows("rolled back");
-    assert_eq!(changes_of(&lab, OF_LRS), ["upgrade", "upgrade"], "installed, then refused");
+    assert_eq!(
+        changes_of(&lab, OF_LRS),
+        ["upgrade", "upgrade"],
+        "the install, then the rejected upgrade"
+    );
 }
 
 #[test]
@@ -469,11 +476,11 @@ fn install_with_a_larger_profile_keeps_the_volume_sizes() {
     let node = &lab.kubernetes.object(DATA_LAKE).expect("the data lake")["spec"]["nodeSets"][0];
     assert_eq!(
         node["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"], "2Gi",
-        "the operator refuses another size"
+        "the operator rejects another size"
     );
     assert_eq!(
         node["podTemplate"]["spec"]["containers"][0]["resources"]["requests"]["memory"], "4Gi",
-        "what can grow does"
+        "the memory request should grow"
     );
     let calls = lab.helm.calls();
     for (release, size) in [
@@ -486,7 +493,7 @@ fn install_with_a_larger_profile_keeps_the_volume_sizes() {
         assert_eq!(
             upgrade.values().pointer(size),
             Some(&json!("1Gi")),
-            "{release}: Kubernetes refuses another size"
+            "{release}: Kubernetes rejects another size"
         );
     }
 }
@@ -504,7 +511,11 @@ fn install_waits_for_a_release_that_another_helm_changes() {
         .run("install --no-wait")
         .exits(1)
         .says("another helm works on release lrs (pending-upgrade)");
-    assert_eq!(changes_of(&lab, OF_LRS), ["upgrade"], "nothing should be done to it meanwhile");
+    assert_eq!(
+        changes_of(&lab, OF_LRS),
+        ["upgrade"],
+        "the release should stay unchanged meanwhile"
+    );
 }
 
 #[test]
@@ -531,7 +542,7 @@ fn install_runs_nodes_in_dependency_order() {
     let at = |release: &str| {
         calls.iter().position(|call| call.is("upgrade") && call.is(release)).unwrap()
     };
-    assert!(calls[0].is("version"), "helm is looked at before it is used");
+    assert!(calls[0].is("version"), "the version check should be the first call of helm");
     assert!(at("elastic-operator") < at(OF_LRS));
 }
 
@@ -555,7 +566,7 @@ fn preflight_renders_user_values_together_with_profile_values() {
     let lab = MockedStack::empty();
     lab.machine.write("values.yaml", "worker: {replicas: 4}\n");
     lab.machine.run("install --dry-run --profile production --skip preflight.room --values dataviz=values.yaml").exits(0);
-    let tried = lab.helm.calls_of("template").pop().expect("values are tried").values();
+    let tried = lab.helm.calls_of("template").pop().expect("a render of the chart").values();
     assert_eq!(
         (&tried["worker"]["replicas"], &tried["cache"]["enabled"]),
         (&json!(4), &json!(true)),

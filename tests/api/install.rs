@@ -1,4 +1,4 @@
-//! `install` from an empty cluster to a stack that answers, and again.
+//! `install` in an empty cluster and over an existing stack.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub fn secret(lab: &MockedStack, name: &str) -> BTreeMap<String, String> {
     let secret = lab
         .kubernetes
         .object(&format!("{SECRETS}/{name}"))
-        .unwrap_or_else(|| panic!("there should be a secret {name}"));
+        .unwrap_or_else(|| panic!("Secret {name} should exist"));
     let decode = |value: &Value| {
         let bytes =
             base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap()).unwrap();
@@ -30,7 +30,7 @@ pub fn secret(lab: &MockedStack, name: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// All passwords that an install made.
+/// All passwords that an install created.
 pub fn passwords(lab: &MockedStack) -> Vec<String> {
     const KEYS: [(&str, &[&str]); 10] = [
         ("lrs-ralph", &["password", "moodle-password"]),
@@ -65,9 +65,9 @@ fn install_in_an_empty_cluster_builds_a_stack_that_answers() {
         .says("whoami and heartbeat ok")
         .says("Ready in ")
         .says("  kubectl lastack seed -n alice ");
-    let index = lab.elasticsearch.index().expect("the index should be made");
+    let index = lab.elasticsearch.index().expect("the index should exist");
     assert_eq!(index["mappings"]["properties"]["verb.id"]["type"], "keyword");
-    assert_eq!(index["settings"]["index.number_of_replicas"], 0, "one node holds no second copy");
+    assert_eq!(index["settings"]["index.number_of_replicas"], 0, "one node cannot hold a replica");
     for password in passwords(&lab) {
         assert_eq!(password.len(), 24);
         ended.never_shows(&password);
@@ -93,7 +93,7 @@ fn partial_stack_stays_partial_until_all_components_are_requested() {
         .never_shows("Not part of this stack");
     lab.machine.run("install --only lrs").exits(0).never_shows("Not part of this stack");
     lab.machine.run("install --dry-run").exits(0).prints("lms.release");
-    // Moodle needs an account of the LRS, and can be there without it
+    // Moodle uses an account of the LRS, and can run without the LRS
     MockedStack::empty()
         .machine
         .run("install --only lms")
@@ -152,7 +152,7 @@ fn second_install_changes_nothing() {
     assert_eq!(
         lab.kubernetes.changes(),
         changes,
-        "no request of the second run should change anything"
+        "the second run should send no request that changes an object"
     );
     assert_eq!(self::passwords(&lab), passwords);
     assert_eq!(lab.helm.calls_of("upgrade").len(), 4, "operator, lms, lrs and dataviz, once each");
@@ -186,7 +186,7 @@ fn install_creates_a_missing_namespace() {
     let lab = MockedStack::empty();
     lab.machine.run("install -n bob --only lrs --timeout 0").says("bob, new");
     let namespace =
-        lab.kubernetes.object("/api/v1/namespaces/bob").expect("the namespace should be made");
+        lab.kubernetes.object("/api/v1/namespaces/bob").expect("the namespace should exist");
     assert_eq!(namespace["metadata"]["labels"]["app.kubernetes.io/managed-by"], "kubectl-lastack");
 }
 
@@ -220,13 +220,13 @@ fn component_installed_alone_joins_the_same_stack_later() {
 #[test]
 fn secret_created_by_another_client_during_install_is_kept() {
     let lab = MockedStack::empty();
-    let theirs = json!({"username": "YWRtaW4=", "password": "dGhlaXJz"});
+    let foreign = json!({"username": "YWRtaW4=", "password": "dGhlaXJz"});
     lab.kubernetes.reacts(Method::POST, SECRETS, move |world, request| {
         let mut secret = request.json();
         if secret["metadata"]["name"] != "lrs-ralph" {
             return None;
         }
-        secret["data"] = theirs.clone();
+        secret["data"] = foreign.clone();
         secret["metadata"]["namespace"] = json!("alice");
         secret["apiVersion"] = json!("v1");
         secret["kind"] = json!("Secret");
@@ -235,8 +235,11 @@ fn secret_created_by_another_client_during_install_is_kept() {
     });
     lab.machine.run("install").exits(0);
     let secret = secret(&lab, "lrs-ralph");
-    assert_eq!(secret["password"], "theirs", "a password that is there is never overwritten");
-    assert!(secret["auth.json"].contains("$2b$"), "the accounts file follows their password");
+    assert_eq!(secret["password"], "theirs", "an existing password should never be overwritten");
+    assert!(
+        secret["auth.json"].contains("$2b$"),
+        "the accounts file should hold the existing password"
+    );
 }
 
 #[test]
@@ -252,9 +255,13 @@ fn install_keeps_a_changed_password_and_updates_the_accounts_file() {
     assert_eq!(after["password"], "chosen by a user");
     assert_ne!(
         after["auth.json"], before["auth.json"],
-        "the accounts file should open with the new password"
+        "the accounts file should hold the new password"
     );
-    assert_eq!(lab.helm.calls_of("upgrade").len(), 5, "the pods should start anew with it");
+    assert_eq!(
+        lab.helm.calls_of("upgrade").len(),
+        5,
+        "the pods should restart with the new password"
+    );
 }
 
 #[test]

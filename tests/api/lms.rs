@@ -1,4 +1,4 @@
-//! Moodle: how it is installed and wired, what is found to be wrong with it, and the verbs that look at events.
+//! Moodle: its installation and settings, its faults, and the verbs that inspect events.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -67,7 +67,7 @@ fn install_connects_moodle_to_the_lrs_and_shows_no_password() {
         .expect("the plugin in the cluster");
     assert_eq!(
         plugin["metadata"]["annotations"]["lastack/plugin-source"], "plugin.zip",
-        "where it lay on the machine is nobody's business"
+        "the annotation should not hold the local path"
     );
     assert_eq!(
         values(&lab)["plugin"]["checksum"],
@@ -137,7 +137,7 @@ fn changed_moodle_setting_is_named_by_status_and_restored_by_configure() {
     assert_eq!(
         lab.moodle.world().stores,
         ["logstore_standard", "logstore_legacy", "logstore_xapi"],
-        "another store must not be lost"
+        "the other log store should stay enabled"
     );
 }
 
@@ -164,7 +164,7 @@ fn configure_stores_its_options_for_later_runs() {
     let password = secret(&lab, "lms-moodle")["learner-password"].clone();
     assert!(
         called(&lab, "course").iter().any(|input| input["password"] == password),
-        "the learner gets the password of the Secret"
+        "the learner should have the password of the Secret"
     );
 }
 
@@ -193,7 +193,7 @@ fn status_with_a_broken_hop_fails_with_its_cause() {
     assert_eq!(
         (&failed[0]["events"], &failed[0]["sentAgain"]),
         (&json!(12), &json!(true)),
-        "each cause has its figures: {failed}"
+        "each cause should have its own count: {failed}"
     );
     assert_eq!(
         (&failed[1]["events"], &failed[1]["sentAgain"]),
@@ -248,7 +248,7 @@ fn moodle_behind_a_proxy_is_checked_at_its_service_name() {
 #[test]
 fn install_waits_for_moodle_without_a_database_and_does_not_restart_it() {
     let lab = MockedStack::installed();
-    // each of the five steps that ask Moodle looks when the run begins; the first of them looks again
+    // each of the five nodes that query Moodle checks at the start of the run; the first one checks again
     lab.moodle.world().complains = ("Error: Database connection failed".into(), 6);
     let ended = lab.machine.run("install");
     ended
@@ -285,7 +285,7 @@ fn install_rejects_a_plugin_for_another_moodle_version_before_any_change() {
         .exits(2)
         .says("not a readable zip archive");
     lab.machine.run("install --plugin /nowhere.zip").exits(2).says("cannot read /nowhere.zip");
-    // nobody names a plugin: the released one, which needs no download for that, and then one that is kept
+    // without `--plugin` the check covers the released plugin, without a download, and then the stored plugin
     lab.machine.write("newer.yaml", "image: {tag: v5.2.0}\n");
     let misfit =
         "logstore_xapi 5.0.1 is made for Moodle 4.3 to 5.1, and this stack has Moodle v5.2.0";
@@ -298,7 +298,7 @@ fn install_rejects_a_plugin_for_another_moodle_version_before_any_change() {
 #[test]
 fn plugin_download_follows_redirects_and_retries_transient_errors_only() {
     let lab = MockedStack::empty();
-    let moments = Mutex::new(vec![
+    let responses = Mutex::new(vec![
         Answer::Bytes(moodle::plugin("5.0.3", "[403, 501]").into()),
         Answer::Cut,
         Answer::text(503, ""),
@@ -310,7 +310,7 @@ fn plugin_download_follows_redirects_and_retries_transient_errors_only() {
                 Answer::text(200, "<html>Sign in</html>")
             }
             "/large" => Answer::Bytes(vec![0; 33 << 20].into()),
-            "/x.zip" => moments.lock().unwrap().pop().expect("no further try is needed"),
+            "/x.zip" => responses.lock().unwrap().pop().expect("no further retry"),
             _ => Answer::text(404, ""),
         });
     let install = |path: &str| {
@@ -332,7 +332,7 @@ fn plugin_download_follows_redirects_and_retries_transient_errors_only() {
         .requests()
         .into_iter()
         .rfind(|request| request.path.starts_with("/private"))
-        .expect("the account is sent at once");
+        .expect("a request with the account");
     assert_eq!(asked.headers["authorization"], "Basic dXNlcjpwYXNzQHdvcmQ=");
     install("/nowhere?token=hidden").exits(1).says("answered 404").never_shows("hidden");
     install("/latest?token=hidden").exits(0).says("logstore_xapi 5.0.3");
@@ -340,15 +340,11 @@ fn plugin_download_follows_redirects_and_retries_transient_errors_only() {
     assert_eq!(kept["metadata"]["annotations"]["lastack/plugin-release"], "5.0.3");
     assert!(
         !kept.to_string().contains("hidden"),
-        "an address may hold a password: {}",
+        "the object should not hold the query of the address: {}",
         kept["metadata"]
     );
     lab.machine.run("install --only lms --plugin=").exits(0);
-    assert_eq!(
-        plugin().unwrap(),
-        kept,
-        "what was asked for by its address stays until another is named"
-    );
+    assert_eq!(plugin().unwrap(), kept, "the plugin should stay until the user names another one");
 }
 
 #[test]
@@ -462,7 +458,7 @@ fn statements_reads_all_pages_and_applies_filters() {
     let lab = MockedStack::installed();
     lab.machine.run("seed --count 250").exits(0);
     let lines = lab.machine.run("statements --all -o ndjson").exits(0).stdout.clone();
-    assert_eq!(lines.lines().count(), 250, "every page should be read");
+    assert_eq!(lines.lines().count(), 250, "the command should read every page");
     let newest = lab.machine.run("statements --limit 3 -o json").exits(0).json();
     assert_eq!(newest["items"].as_array().unwrap().len(), 3);
     lab.machine.run("statements --limit 2").exits(0).prints("TIME").prints("VERB");
@@ -476,7 +472,7 @@ fn statements_reads_all_pages_and_applies_filters() {
         .unwrap();
     assert!(
         asked.query.contains("limit=2") && !asked.query.contains("ascending"),
-        "{asked}: Ralph takes ascending=false for yes"
+        "{asked}: Ralph reads ascending=false as true"
     );
     lab.machine.run("statements --agent 3,https://moodle.example.org --until 2026-03-01T08:00:00Z --ascending").exits(0);
     let asked = lab
@@ -488,7 +484,8 @@ fn statements_reads_all_pages_and_applies_filters() {
         .unwrap();
     let query: BTreeMap<_, _> =
         form_urlencoded::parse(asked.query.as_bytes()).into_owned().collect();
-    let agent: Value = serde_json::from_str(&query["agent"]).expect("an agent as the LRS takes it");
+    let agent: Value =
+        serde_json::from_str(&query["agent"]).expect("an agent in the format of the LRS");
     assert_eq!(agent, json!({"account": {"name": "3", "homePage": "https://moodle.example.org"}}));
     assert_eq!(
         (query["until"].as_str(), query["ascending"].as_str()),
@@ -518,14 +515,14 @@ fn statements_stops_reading_when_the_output_is_closed() {
         .output()
         .unwrap();
     lab.machine.ended("statements --all -o ndjson", output).exits(0).says_nothing();
-    assert_eq!(asked() - before, 1, "the first of its pages");
+    assert_eq!(asked() - before, 1, "the command should request the first page only");
 }
 
 #[test]
 fn open_of_moodle_rejects_another_port_and_prints_the_site_address() {
     let lab = MockedStack::installed();
     lab.machine.run("open lms --port 9999 --print").exits(2).says("http://localhost:8080");
-    // behind a proxy of one's own, it is the proxy's
+    // behind the user's own proxy, the address is that of the proxy
     lab.machine.write("values.yaml", "siteUrl: https://moodle.example.org\n");
     lab.moodle.world().site = "https://moodle.example.org".into();
     lab.machine.run("install --values lms=values.yaml").exits(0);

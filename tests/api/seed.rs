@@ -1,4 +1,4 @@
-//! `seed` and an LRS that is well: every statement of the input arrives, exactly once.
+//! `seed` with a healthy LRS: every statement of the input arrives exactly once.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ pub fn machine() -> Machine {
     machine
 }
 
-/// Sends to another LRS than the stack's.
+/// Sends statements to an LRS outside a stack.
 pub fn seed(machine: &Machine, lrs: &Lrs, arguments: &str) -> Ended {
     let ended = machine
         .run(&format!("seed {arguments} --endpoint {} --credentials account", lrs.endpoint()));
@@ -24,7 +24,7 @@ pub fn seed(machine: &Machine, lrs: &Lrs, arguments: &str) -> Ended {
     ended
 }
 
-/// Every id that was sent, repetitions and all, in order.
+/// Every id that was sent, with repetitions, in order.
 fn sent(lrs: &Lrs) -> Vec<String> {
     let mut ids: Vec<String> = lrs.batches().concat();
     ids.sort();
@@ -52,11 +52,11 @@ fn seed_of_each_input_format_stores_every_statement_once() {
             .exits(0)
             .says_nothing()
             .prints("2,500 of 2,500 statements accepted: 2,500 sent, 0 already there, 0 rejected");
-        assert!(sent(&lrs) == ids(2500), "{name}: every statement should be sent once");
+        assert!(sent(&lrs) == ids(2500), "{name}: seed should send every statement once");
         assert_eq!(
             lrs.stored()[&id(7)],
             statement(7),
-            "{name}: statements should arrive as they are"
+            "{name}: statements should arrive unchanged"
         );
     }
 }
@@ -157,7 +157,7 @@ fn second_seed_of_statements_without_id_and_timestamp_finds_them_stored() {
     assert_eq!(first.len(), 3);
     assert!(
         first.values().all(|statement| statement["timestamp"].is_string()),
-        "each gets the time of the run: {first:?}"
+        "each statement should have the time of the run: {first:?}"
     );
     seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 3 already there, 0 rejected");
     assert_eq!(lrs.stored(), first);
@@ -176,7 +176,7 @@ fn seed_generates_the_same_statements_in_every_run() {
         .stored()
         .into_values()
         .find(|statement| !fields.iter().all(|field| statement.get(field).is_some()));
-    assert!(odd.is_none(), "a generated statement should be whole: {odd:?}");
+    assert!(odd.is_none(), "a generated statement should have all fields: {odd:?}");
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn seed_into_a_stack_verifies_every_statement_in_the_data_lake() {
 fn seed_names_a_statement_that_the_data_lake_does_not_have() {
     let lab = MockedStack::installed();
     lab.machine.write("a.json", array(&statements(5)));
-    // what the LRS answers without storing it
+    // the LRS acknowledges the statements without storing them
     lab.lrs.next([crate::support::server::Answer::ok(json!(ids(5)))]);
     lab.lrs.has(&statements(4));
     let ended = lab.machine.run("seed a.json");
@@ -238,7 +238,7 @@ fn seed_of_a_file_into_a_stack_verifies_the_content() {
 fn seed_names_a_statement_that_was_overwritten() {
     let lab = MockedStack::installed();
     lab.machine.write("a.json", array(&statements(5)));
-    // what the LRS answers before another sender overwrites a statement
+    // the LRS acknowledges the statements before another sender overwrites one
     lab.lrs.next([crate::support::server::Answer::ok(json!(ids(5)))]);
     let mut stored = statements(5);
     stored[2]["verb"]["id"] = json!("http://example.org/other");
@@ -259,15 +259,15 @@ fn seed_of_two_statements_with_one_id_rejects_the_second() {
         let (machine, lrs) = (machine(), Lrs::start());
         let all = statements(2000);
         machine.write("a.json", array(&all));
-        // in another batch, another file, and together with a repetition
+        // in another batch and another file, beside a repetition
         machine.write("b.ndjson", lines(&[statement(3), other.clone()]));
         seed(&machine, &lrs, &format!("a.json b.ndjson --batch 100 --concurrency {concurrency}"))
             .exits(1)
             .prints("2,000 of 2,001 statements accepted: 2,001 sent, 0 already there, 1 rejected")
             .says("rejected: b.ndjson: statement 2 (byte ")
             .says(&format!("(id {}): 409 an earlier statement of this run has the same id", id(3)));
-        assert_eq!(sent(&lrs), ids(2000), "each id is sent once");
-        assert_eq!(lrs.stored()[&id(3)], statement(3), "the first statement stays");
+        assert_eq!(sent(&lrs), ids(2000), "seed should send each id once");
+        assert_eq!(lrs.stored()[&id(3)], statement(3), "the first statement should stay");
     }
 }
 

@@ -1,4 +1,4 @@
-//! `seed` and an LRS that fails: what can pass is tried again, what cannot is said once.
+//! `seed` with a failing LRS: transient errors are retried, permanent errors are reported once.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use lastack::simulator::Generated;
 use serde_json::json;
 
 use crate::support::lrs::{Lrs, PASSWORD, USER};
-use crate::support::server::{Answer, nobody};
+use crate::support::server::{Answer, unreachable_url};
 use crate::support::stack::MockedStack;
 use crate::support::statements::{array, id, statement, statements};
 
@@ -29,7 +29,7 @@ fn seed_retries_after_a_server_error_and_loses_nothing() {
         seed(&machine, &lrs, "a.json")
             .exits(0)
             .prints("10 of 10 statements accepted: 10 sent, 0 already there");
-        assert_eq!(lrs.batches().len(), 2, "after {fault:?} the batch should be sent once more");
+        assert_eq!(lrs.batches().len(), 2, "after {fault:?} seed should send the batch again");
         assert_eq!(lrs.stored().len(), 10);
     }
 }
@@ -51,16 +51,16 @@ fn seed_retries_after_a_response_that_is_not_from_an_lrs() {
     machine.write("a.json", array(&statements(10)));
     lrs.next([Answer::text(200, "<html>a proxy's page</html>")]);
     seed(&machine, &lrs, "a.json").exits(0).prints("10 of 10 statements accepted");
-    assert_eq!(lrs.batches().len(), 2, "the batch should be sent once more");
+    assert_eq!(lrs.batches().len(), 2, "seed should send the batch again");
 }
 
-/// Any LRS by its address.
+/// A client for the LRS at an address.
 fn at(endpoint: &str) -> impl FnOnce(&Account) -> Ralph {
     |account| Ralph::at(HttpClient::direct(endpoint).unwrap(), account).unwrap()
 }
 
-/// Seeds without the program around it, so that giving up takes a moment and not the minute that an LRS is given
-/// to restart.
+/// Seeds through the library with a short back-off. The program itself retries for a minute, the time in which an LRS
+/// restarts.
 fn give_up_soon(statements: usize, ralph: impl FnOnce(&Account) -> Ralph) -> anyhow::Error {
     let account = Account { user: USER.into(), password: PASSWORD.to_string().into() };
     let source = Generated::new(1, statements as u64, 10);
@@ -74,7 +74,7 @@ fn give_up_soon(statements: usize, ralph: impl FnOnce(&Account) -> Ralph) -> any
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime
         .block_on(async { seeding::run(source, ralph(&account), None, plan).await })
-        .expect_err("an LRS that stays away is a failure")
+        .expect_err("the seed should fail while the LRS is down")
 }
 
 #[test]
@@ -91,13 +91,13 @@ fn seed_ends_with_the_stored_count_when_the_lrs_stays_down() {
     assert_eq!(
         lrs.batches().len(),
         1 + 3,
-        "the second batch is given up after 3 tries, the third is not sent"
+        "seed should stop after 3 attempts of the second batch and not send the third"
     );
 }
 
 #[test]
 fn seed_names_an_endpoint_that_does_not_answer() {
-    let address = nobody();
+    let address = unreachable_url();
     let text = error::render(&give_up_soon(1, at(&address)));
     assert!(
         text.contains(&format!("not accepted after 3 tries: {address}: "))
@@ -108,7 +108,7 @@ fn seed_names_an_endpoint_that_does_not_answer() {
 
 #[test]
 fn seed_exit_code_distinguishes_an_unreachable_cluster_from_an_unreachable_lrs() {
-    let cluster = nobody();
+    let cluster = unreachable_url();
     let in_cluster = |account: &Account| {
         let client = kube::Client::try_from(kube::Config::new(cluster.parse().unwrap())).unwrap();
         Ralph::new(HttpClient::in_cluster(client, "http://lrs-ralph.alice.svc").unwrap(), account)
@@ -116,7 +116,7 @@ fn seed_exit_code_distinguishes_an_unreachable_cluster_from_an_unreachable_lrs()
     };
     let error = give_up_soon(1, in_cluster);
     assert_eq!(error::kind(&error).exit_code(), 4, "{}", error::render(&error));
-    assert_eq!(error::kind(&give_up_soon(1, at(&nobody()))).exit_code(), 1);
+    assert_eq!(error::kind(&give_up_soon(1, at(&unreachable_url()))).exit_code(), 1);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn seed_does_not_retry_a_wrong_account_or_address() {
         let requests = lrs.server.requests().len();
         assert!(
             requests <= 2,
-            "after {status} each of the two workers should stop, but {requests} requests came\n{ended}"
+            "after {status} each of the two workers should stop, but {requests} requests arrived\n{ended}"
         );
     }
 }
@@ -155,7 +155,7 @@ fn seed_into_a_read_only_index_names_the_index() {
     let mut index = lab.elasticsearch.index().expect("the index");
     index["settings"]["index.blocks.read_only_allow_delete"] = json!("true");
     lab.elasticsearch.has_index(index);
-    // not the 500 that Ralph has for it, which is tried again for a minute
+    // Ralph itself answers 500, which `seed` retries for a minute
     lab.lrs.always(Answer::Json(405, json!({"detail": "no"})));
     let full =
         "warning: index statements accepts no statements, because a disk of the data lake is full";
@@ -200,7 +200,7 @@ fn seed_without_verification_still_reports_the_sent_statements() {
             .prints("not verified, the data lake could not be asked")
             .says(&format!("error: cannot verify the statements: Elasticsearch responded with {status} to POST /statements/_count: not like this\n"))
             .says("hint: repeat the command to verify them");
-        assert_eq!(asked() - before, 1, "{status} is an answer");
+        assert_eq!(asked() - before, 1, "{status} should not be retried");
     }
     lab.elasticsearch.next("/statements/_count", [Answer::text(400, "")]);
     let report = lab.machine.run("seed --count 10 -o json").exits(1).json();
@@ -238,7 +238,8 @@ fn seed_with_one_invalid_statement_stores_the_others() {
     assert!(!lrs.stored().contains_key(&id(617)));
 }
 
-/// Ralph tries one statement first and then an array, and its 422 tells of both. Only the second says what is wrong.
+/// Ralph validates the body as one statement, then as an array, and its 422 holds both results. Only the second one
+/// names the fault.
 #[test]
 fn seed_of_an_invalid_statement_names_the_missing_field() {
     let (machine, lrs) = (machine(), Lrs::start());
@@ -313,7 +314,7 @@ fn seed_conflict_counts_as_stored_only_for_equal_content() {
 fn seed_splits_a_batch_that_is_too_large() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(100)));
-    lrs.takes_at_most(5_000);
+    lrs.accepts_at_most(5_000);
     seed(&machine, &lrs, "a.json")
         .exits(0)
         .prints("100 of 100 statements accepted: 100 sent, 0 already there, 0 rejected");
@@ -333,8 +334,8 @@ fn seed_never_repeats_a_rejected_request_unchanged() {
         let sent = batches.len();
         batches.sort();
         batches.dedup();
-        assert_eq!(batches.len(), sent, "after {status} the same body came again");
-        assert_eq!(sent, 7, "four statements are told apart by 1 + 2 + 4 requests");
+        assert_eq!(batches.len(), sent, "after {status} no body should arrive twice");
+        assert_eq!(sent, 7, "four statements should take 1 + 2 + 4 requests");
     }
 }
 
@@ -347,7 +348,7 @@ fn seed_does_not_print_the_echo_of_a_rejected_batch() {
     ended.exits(1).says("400");
     assert!(
         ended.stderr.len() < 1000,
-        "an error should be short, it has {} bytes",
+        "the error should be short, but has {} bytes",
         ended.stderr.len()
     );
 }
@@ -366,7 +367,7 @@ fn seed_rejects_a_statement_that_crashes_the_lrs_and_stores_the_rest() {
         .says("rejected: a.json: statement 619 (byte ");
     assert_eq!(lrs.stored().len(), 998);
     let took = started.elapsed();
-    assert!(took < Duration::from_secs(30), "it should take seconds, not {took:?}");
+    assert!(took < Duration::from_secs(30), "the run should take seconds, not {took:?}");
 }
 
 #[test]
@@ -381,7 +382,10 @@ fn seed_ends_when_many_statements_crash_the_lrs() {
         .prints("0 of 300 statements accepted")
         .says("and 280 more");
     let requests = lrs.batches().len();
-    assert!(requests < 2 * 300 + 10, "a statement should cost two requests, these are {requests}");
+    assert!(
+        requests < 2 * 300 + 10,
+        "a statement should take two requests, not {requests} in total"
+    );
 }
 
 #[test]
@@ -395,7 +399,10 @@ fn seed_into_a_write_blocked_index_rejects_no_statement() {
     lab.lrs.next(vec![failure; 4]);
     lab.machine.run("seed a.json").exits(0).prints("3 of 3 statements stored");
     let batches = lab.lrs.batches();
-    assert!(batches.iter().all(|batch| batch.len() == 3), "no batch is split: {batches:?}");
+    assert!(
+        batches.iter().all(|batch| batch.len() == 3),
+        "seed should split no batch: {batches:?}"
+    );
 }
 
 #[test]
@@ -407,7 +414,10 @@ fn seed_of_three_thousand_invalid_statements_sends_few_requests() {
     }
     seed(&machine, &lrs, "a.json").exits(1).prints("100 of 3,100 statements accepted");
     let requests = lrs.batches().len();
-    assert!(requests < 10, "the LRS names all of a batch at once, these are {requests} requests");
+    assert!(
+        requests < 10,
+        "the LRS names all faults of a batch at once, but seed sent {requests} requests"
+    );
 }
 
 #[test]
@@ -424,7 +434,7 @@ fn seed_of_conflicting_statements_queries_the_data_lake_once() {
         .exits(1)
         .prints("200 of 1,000 statements stored: 1,000 sent, 100 already there, 800 rejected")
         .says("409 a statement with the same id and other content is stored");
-    assert_eq!(lab.lrs.batches().len(), 2, "the batch, and what is new in it");
+    assert_eq!(lab.lrs.batches().len(), 2, "seed should send the batch, then its new statements");
 }
 
 #[test]

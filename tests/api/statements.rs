@@ -1,4 +1,4 @@
-//! `statements` of an LRS with statements that are hard to read, and their deletion.
+//! `statements` with statements that are hard to read, and `statements delete`.
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn statements_as_json_prints_deep_and_long_values_unchanged() {
     lab.lrs.always(Answer::text(200, format!(r#"{{"statements":[{text}]}}"#)));
     lab.machine.run("statements -o json").exits(0).says_nothing().prints(&text);
     let lines = lab.machine.run("statements -o ndjson").exits(0).stdout.clone();
-    assert_eq!(lines, format!("{text}\n"), "data is printed byte for byte");
+    assert_eq!(lines, format!("{text}\n"), "the data should be printed byte for byte");
     lab.machine.run("statements").exits(0).prints("TIME");
 }
 

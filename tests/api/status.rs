@@ -1,4 +1,4 @@
-//! `status` of a stack that is well, half there, or hidden in part.
+//! `status` of a healthy, incomplete or partly hidden stack.
 
 use std::io::{BufRead, BufReader};
 use std::process::Child;
@@ -9,7 +9,7 @@ use crate::support::machine::TOKEN;
 use crate::support::server::Answer;
 use crate::support::stack::{DATA_LAKE, MockedStack, lrs_labels, stuck_pod};
 
-/// A `status` that goes on, and the lines it prints.
+/// A `status` that keeps running, and the lines that it prints.
 fn watch(lab: &MockedStack, line: &str) -> (Child, impl Iterator<Item = String>) {
     let mut child = lab
         .machine
@@ -95,17 +95,20 @@ fn watch_without_a_terminal_prints_json_per_check_and_a_table_per_change() {
         assert_eq!(healthy(&documents.next().expect("a look")), true);
     }
     lab.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
-    assert!(documents.by_ref().take(20).any(|line| healthy(&line) == false), "the fault is seen");
+    assert!(
+        documents.by_ref().take(20).any(|line| healthy(&line) == false),
+        "the watch should report the fault"
+    );
     let seen: Vec<String> =
         tables.by_ref().take_while(|line| !line.starts_with("fault: lrs answers")).collect();
     assert_eq!(
         seen.iter().filter(|line| line.starts_with("COMPONENT")).count(),
         2,
-        "a table at first and one for the change:\n{}",
+        "the watch should print one table first and one for the change:\n{}",
         seen.join("\n")
     );
     for child in [&mut documents_child, &mut tables_child] {
-        child.kill().and_then(|()| child.wait()).expect("the program runs until it is ended");
+        child.kill().and_then(|()| child.wait()).expect("the program runs until the test ends it");
     }
 }
 
@@ -122,8 +125,8 @@ fn watch_detects_a_release_that_disappears() {
     });
     assert_eq!(looks.next(), Some("good".into()));
     lab.helm.lists(serde_json::json!([]));
-    assert!(looks.take(5).any(|state| state == "bad"), "helm was asked once for all looks");
-    child.kill().and_then(|()| child.wait()).expect("the program runs until it is ended");
+    assert!(looks.take(5).any(|state| state == "bad"), "each check should query helm again");
+    child.kill().and_then(|()| child.wait()).expect("the program runs until the test ends it");
 }
 
 #[test]
@@ -135,12 +138,20 @@ fn watch_continues_after_a_failed_check() {
         (2..=3).contains(&looks).then(|| Answer::text(503, "the server restarts"))
     });
     let (mut child, documents) = watch(&lab, "status -w -o json");
-    assert_eq!(documents.take(2).count(), 2, "a look before and one after");
-    child.kill().expect("the program runs until it is ended");
+    assert_eq!(
+        documents.take(2).count(),
+        2,
+        "the watch should print a document before and after the failure"
+    );
+    child.kill().expect("the program runs until the test ends it");
     let ended =
         lab.machine.ended("status -w -o json", child.wait_with_output().expect("the program ends"));
     ended.says("warning: the API server responded with 503: the server restarts; retrying\n");
-    assert_eq!(ended.stderr.lines().count(), 1, "the same trouble is said once:\n{ended}");
+    assert_eq!(
+        ended.stderr.lines().count(),
+        1,
+        "the watch should report the same error once:\n{ended}"
+    );
 }
 
 #[test]

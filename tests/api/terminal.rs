@@ -1,4 +1,4 @@
-//! What a person sees who types the commands into a terminal.
+//! The output of the commands in a terminal.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -26,7 +26,11 @@ fn install_in_a_terminal_leaves_one_row_for_each_node() {
     assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.screen());
     let screen = terminal.screen();
     for step in ["preflight.permissions", "datalake.index", "lrs.release", "lrs.answers"] {
-        assert_eq!(screen.matches(step).count(), 1, "{step} should stand there once:\n{screen}");
+        assert_eq!(
+            screen.matches(step).count(),
+            1,
+            "the screen should show {step} once:\n{screen}"
+        );
     }
     assert!(
         screen
@@ -37,7 +41,7 @@ fn install_in_a_terminal_leaves_one_row_for_each_node() {
     assert!(screen.contains("Ready in"), "{screen}");
     assert!(
         terminal.drawn.contains("waiting"),
-        "what has to wait says so meanwhile:\n{}",
+        "a waiting node should show its state:\n{}",
         terminal.drawn
     );
     assert!(terminal.has_colour(), "{screen}");
@@ -50,7 +54,7 @@ fn install_in_a_dumb_or_colourless_terminal_prints_no_escapes() {
     assert_eq!(dumb.ends().code(), Some(0), "{}", dumb.screen());
     assert!(
         !dumb.drawn.contains('\u{1b}'),
-        "a dumb terminal shows what it cannot do:\n{}",
+        "a dumb terminal should receive no escape sequences:\n{}",
         dumb.drawn
     );
     let mut plain = typed(&lab, "install --only lrs", &[("NO_COLOR", "1")]);
@@ -77,7 +81,7 @@ fn ctrl_c_at_the_uninstall_prompt_deletes_nothing() {
     assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
     assert!(
         terminal.screen().contains("\nerror: interrupted"),
-        "the question has its own line:\n{}",
+        "the prompt should have its own line:\n{}",
         terminal.screen()
     );
     assert_eq!(lab.kubernetes.changes(), changes);
@@ -100,7 +104,7 @@ fn ctrl_c_at_the_replay_prompt_sends_nothing() {
 fn prompt_time_does_not_count_towards_the_timeout() {
     const TIMEOUT: Duration = Duration::from_secs(1);
     let lab = MockedStack::installed();
-    // its pods stay
+    // the pods of the Deployment stay
     lab.kubernetes.reacts(Method::DELETE, LRS, |world, _| {
         world.remove(LRS);
         Some(Answer::ok(json!({})))
@@ -113,7 +117,7 @@ fn prompt_time_does_not_count_towards_the_timeout() {
     assert_eq!(terminal.ends().code(), Some(124), "{}", terminal.screen());
     assert!(
         answered.elapsed() >= TIMEOUT,
-        "the pods should get their second:\n{}",
+        "the program should wait the full timeout for the pods:\n{}",
         terminal.screen()
     );
 }
@@ -128,7 +132,7 @@ fn watch_in_a_terminal_redraws_one_table_until_ctrl_c() {
     assert_eq!(
         terminal.screen().matches("COMPONENT").count(),
         1,
-        "one table, not one below the other:\n{}",
+        "the screen should show one table:\n{}",
         terminal.screen()
     );
     terminal.interrupts();
@@ -141,7 +145,7 @@ fn interrupted_trace_deletes_its_event_and_statement() {
     lab.moodle.world().fate = "waiting".into();
     let mut terminal = typed(&lab, "trace", &[]);
     terminal.until("waiting for cron, which sends once per minute");
-    // it is sent in this moment
+    // Moodle sends the event at this moment
     lab.lrs.has(&[statement_of_the_event()]);
     terminal.interrupts();
     assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
@@ -153,5 +157,5 @@ fn interrupted_trace_deletes_its_event_and_statement() {
             .iter()
             .any(|(script, input)| script == "event" && input["do"] == "forget")
     );
-    assert!(lab.lrs.stored().is_empty(), "the statement should be gone, too");
+    assert!(lab.lrs.stored().is_empty(), "the trace should delete the statement");
 }

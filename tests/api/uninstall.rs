@@ -1,4 +1,4 @@
-//! `uninstall`: only what is ours goes, and nothing of it is left.
+//! `uninstall` deletes all resources of the stack, and no others.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -38,12 +38,12 @@ fn uninstall_deletes_every_resource_of_the_stack() {
             .any(|call| call.is("lrs") && call.line().contains("-n alice"))
     );
     for name in SECRETS {
-        assert_eq!(secret(&lab, name), None, "secret {name} should be gone\n{ended}");
+        assert_eq!(secret(&lab, name), None, "Secret {name} should be deleted\n{ended}");
     }
     assert_eq!((lab.kubernetes.object(DATA_LAKE), lab.kubernetes.object(SIZE)), (None, None));
     assert!(
         lab.kubernetes.object("/api/v1/namespaces/alice").is_some(),
-        "a namespace that was there before stays"
+        "a namespace that existed before the stack should stay"
     );
     lab.machine
         .run("uninstall --yes")
@@ -54,7 +54,7 @@ fn uninstall_deletes_every_resource_of_the_stack() {
 #[test]
 fn uninstall_keeps_mounted_configmaps_until_the_pod_is_gone() {
     let lab = MockedStack::installed();
-    // the node takes its time to stop it
+    // the node is slow to stop the pod
     lab.kubernetes.reacts(Method::DELETE, LRS, |world, _| {
         world.remove(LRS);
         Some(Answer::ok(json!({})))
@@ -66,7 +66,7 @@ fn uninstall_keeps_mounted_configmaps_until_the_pod_is_gone() {
         .says("1 pods are being deleted");
     assert!(
         lab.helm.calls_of("uninstall").iter().all(|call| !call.is("lrs")),
-        "ConfigMaps of the release stay"
+        "the ConfigMaps of the release should stay"
     );
     lab.kubernetes.remove("/api/v1/namespaces/alice/pods/lrs-ralph-0");
     lab.machine.run("uninstall --keep-data --yes").exits(0);
@@ -104,7 +104,7 @@ fn uninstall_deletes_the_operator_only_on_request_and_when_unused() {
     lab.machine.run("uninstall --yes --operator").exits(0);
     assert!(
         lab.helm.calls_of("uninstall").iter().all(|call| !call.is("elastic-operator")),
-        "it runs somebody's Elasticsearch"
+        "the operator manages another Elasticsearch"
     );
     lab.kubernetes.reacts(
         Method::GET,
@@ -153,7 +153,11 @@ fn uninstall_keeps_a_namespace_that_holds_foreign_objects() {
         lab.kubernetes.remove(&path);
     }
     lab.machine.run("uninstall --yes").exits(0);
-    assert_eq!(lab.kubernetes.object(NAME), None, "nothing holds the namespace any more");
+    assert_eq!(
+        lab.kubernetes.object(NAME),
+        None,
+        "the namespace should be deleted once it is empty"
+    );
 }
 
 #[test]
@@ -164,7 +168,7 @@ fn uninstall_with_keep_data_keeps_the_account_secrets() {
         .exits(0)
         .says("secret/data-lake-roles: they open the data");
     for name in SECRETS {
-        assert!(secret(&lab, name).is_some(), "secret {name} should be kept");
+        assert!(secret(&lab, name).is_some(), "Secret {name} should be kept");
     }
     let policy = lab
         .kubernetes
@@ -178,7 +182,7 @@ fn uninstall_with_keep_data_keeps_the_account_secrets() {
 #[test]
 fn uninstall_with_a_remaining_resource_fails() {
     let lab = MockedStack::installed();
-    // something that makes it again, as GitOps does
+    // another controller, such as GitOps, creates the Secret again
     lab.kubernetes.answers(
         Method::DELETE,
         "/api/v1/namespaces/alice/secrets/lrs-ralph",
@@ -221,7 +225,7 @@ fn uninstall_deletes_objects_of_a_lost_release_by_label() {
         assert_eq!(left, Vec::<Value>::new(), "{ended}");
         assert!(
             lab.helm.calls_of("uninstall").iter().all(|call| !call.is("lrs")),
-            "helm knows no such release\n{ended}"
+            "helm should not uninstall a release that it lost\n{ended}"
         );
     }
 }
@@ -296,7 +300,7 @@ fn uninstall_keeps_the_operator_for_foreign_resources() {
         assert_eq!(
             lab.helm.calls_of("uninstall").len(),
             0,
-            "{kind} {name} in namespace {namespace} would go with the operator"
+            "{kind} {name} in namespace {namespace} needs the operator"
         );
     }
 }
@@ -328,7 +332,10 @@ fn uninstall_keeps_a_foreign_release_of_the_moodle_chart_and_its_data() {
         .exits(0)
         .says("release/lms: not made by this tool")
         .says("Deleted in ");
-    assert!(lab.kubernetes.object(claim).is_some(), "its courses are not ours to delete");
+    assert!(
+        lab.kubernetes.object(claim).is_some(),
+        "the volume of the foreign release should stay"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Waiting ends when the thing is ready, when it cannot become ready, or at the deadline.
+//! A wait ends when the resource is ready, when it cannot become ready, or at the deadline.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::support::kubernetes::failure;
 use crate::support::server::Answer;
 use crate::support::stack::{DATA_LAKE, MockedStack, data_lake_labels, operator, stuck_pod};
 
-/// The data lake's only pod.
+/// The only pod of the data lake.
 fn data_lake_pod(waiting: Value, restarts: u32) -> Value {
     stuck_pod(
         "data-lake-es-default-0",
@@ -20,24 +20,24 @@ fn data_lake_pod(waiting: Value, restarts: u32) -> Value {
     )
 }
 
-/// A cluster in which the data lake's only pod is as given, and stays so.
-fn lab_with_pod(waiting: Value, restarts: u32) -> MockedStack {
-    lab_with(data_lake_pod(waiting, restarts))
+/// A cluster in which the only pod of the data lake stays in this state.
+fn stack_with_pod(waiting: Value, restarts: u32) -> MockedStack {
+    stack_with(data_lake_pod(waiting, restarts))
 }
 
-/// A cluster in which the operator comes as far as the certificates and this object.
-fn lab_with(object: Value) -> MockedStack {
-    let lab = lab_without_certificates(object);
+/// A cluster in which the operator creates the certificates and this object, and nothing else.
+fn stack_with(object: Value) -> MockedStack {
+    let lab = stack_without_certificates(object);
     lab.kubernetes.put([json!({"apiVersion": "v1", "kind": "Secret", "data": {"ca.crt": ""},
                              "metadata": {"name": "data-lake-es-http-certs-public", "namespace": "alice"}})]);
     lab
 }
 
-/// A cluster in which the operator comes as far as this object.
-fn lab_without_certificates(object: Value) -> MockedStack {
+/// A cluster in which the operator creates this object, and nothing else.
+fn stack_without_certificates(object: Value) -> MockedStack {
     let lab = MockedStack::empty();
     lab.kubernetes.put(operator()).then(Method::PATCH, DATA_LAKE, move |world| {
-        let mut data_lake = world.object(DATA_LAKE).expect("what was applied");
+        let mut data_lake = world.object(DATA_LAKE).expect("the applied object");
         data_lake["status"] = json!({"phase": "ApplyingChanges", "availableNodes": 0});
         world.put(data_lake);
         world.put(object.clone());
@@ -48,7 +48,7 @@ fn lab_without_certificates(object: Value) -> MockedStack {
 #[test]
 fn install_ends_at_once_when_an_image_cannot_be_pulled() {
     let message = "failed to resolve reference \"docker.elastic.co/elasticsearch/elasticsearch:8.19.21\": not found";
-    let ended = lab_with_pod(json!({"reason": "ErrImagePull", "message": message}), 0)
+    let ended = stack_with_pod(json!({"reason": "ErrImagePull", "message": message}), 0)
         .machine
         .run("install");
     ended
@@ -59,7 +59,7 @@ fn install_ends_at_once_when_an_image_cannot_be_pulled() {
 
 #[test]
 fn install_ends_with_the_last_log_line_of_a_crash_loop() {
-    let lab = lab_with_pod(json!({"reason": "CrashLoopBackOff", "message": "back-off 10s"}), 3);
+    let lab = stack_with_pod(json!({"reason": "CrashLoopBackOff", "message": "back-off 10s"}), 3);
     lab.kubernetes.logs(
         "data-lake-es-default-0",
         "starting\nmax virtual memory areas vm.max_map_count [65530] is too low\n\n",
@@ -79,15 +79,15 @@ fn image_pull_error_does_not_quote_the_log_of_another_container() {
     let crashing = json!({"name": "sidecar", "image": "b", "imageID": "", "ready": false, "restartCount": 5,
                           "state": {"waiting": {"reason": "CrashLoopBackOff"}}});
     pod["status"]["containerStatuses"].as_array_mut().expect("containers").push(crashing);
-    let lab = lab_with(pod);
+    let lab = stack_with(pod);
     lab.kubernetes.logs("data-lake-es-default-0", "of the sidecar");
     let ended = lab.machine.run("install");
     ended.exits(1).says("not found in the registry");
     assert!(!ended.stderr.contains("of the sidecar"), "{}", ended.stderr);
 }
 
-/// What the kubelet says of a pod, some seconds ago.
-fn said_of_pod(pod: &str, seconds: i64, reason: &str, message: &str) -> [Value; 1] {
+/// An event of the kubelet about a pod, some seconds old.
+fn event_of_pod(pod: &str, seconds: i64, reason: &str, message: &str) -> [Value; 1] {
     let at = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
     [
         json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": format!("{pod}.{seconds}"), "namespace": "alice"}, "type": "Warning",
@@ -102,22 +102,22 @@ fn install_names_the_probe_that_causes_a_crash_loop() {
     let began = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(60);
     pod["status"]["containerStatuses"][0]["lastState"] =
         json!({"terminated": {"exitCode": 0, "startedAt": began.to_string()}});
-    let lab = lab_with(pod);
+    let lab = stack_with(pod);
     let name = "data-lake-es-default-0";
-    lab.kubernetes.put(said_of_pod(
+    lab.kubernetes.put(event_of_pod(
         name,
         90,
         "Unhealthy",
         "Startup probe failed: connection refused",
     ));
-    lab.kubernetes.put(said_of_pod(name, 50, "Unhealthy", "Readiness probe failed: no"));
-    lab.kubernetes.put(said_of_pod(
+    lab.kubernetes.put(event_of_pod(name, 50, "Unhealthy", "Readiness probe failed: no"));
+    lab.kubernetes.put(event_of_pod(
         name,
         11,
         "Unhealthy",
         "Startup probe failed: Get \"http://10.0.0.1/\": context deadline exceeded",
     ));
-    lab.kubernetes.put(said_of_pod(
+    lab.kubernetes.put(event_of_pod(
         name,
         10,
         "Killing",
@@ -138,14 +138,14 @@ fn install_names_the_latest_failed_probe_of_a_running_container() {
         let began = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(60);
         pod["status"]["containerStatuses"][0]["state"] =
             json!({"running": {"startedAt": began.to_string()}});
-        let lab = lab_with(pod);
-        lab.kubernetes.put(said_of_pod(
+        let lab = stack_with(pod);
+        lab.kubernetes.put(event_of_pod(
             name,
             90,
             "Unhealthy",
             "Readiness probe failed: of the run before",
         ));
-        lab.kubernetes.put(said_of_pod(
+        lab.kubernetes.put(event_of_pod(
             name,
             20,
             "Unhealthy",
@@ -158,12 +158,12 @@ fn install_names_the_latest_failed_probe_of_a_running_container() {
     started.exits(124).says(&why);
     assert!(
         !started.stderr.contains("probe failed"),
-        "what was before is over: {}",
+        "the message should not name a probe of an earlier run: {}",
         started.stderr
     );
 
     let hangs = lab();
-    hangs.kubernetes.put(said_of_pod(
+    hangs.kubernetes.put(event_of_pod(
         name,
         5,
         "Unhealthy",
@@ -175,7 +175,7 @@ fn install_names_the_latest_failed_probe_of_a_running_container() {
 
 #[test]
 fn install_ends_when_a_container_needs_a_missing_secret() {
-    let lab = lab_with_pod(
+    let lab = stack_with_pod(
         json!({"reason": "CreateContainerConfigError", "message": "secret \"data-lake-roles\" not found"}),
         0,
     );
@@ -191,7 +191,7 @@ fn install_ends_when_a_volume_needs_a_missing_secret() {
     pod["spec"]["volumes"] = json!([{"name": "a", "secret": {"secretName": "data-lake-roles"}},
                                     {"name": "b", "secret": {"secretName": "later", "optional": true}},
                                     {"name": "c", "secret": {"secretName": "typo"}}]);
-    lab_with(pod)
+    stack_with(pod)
         .machine
         .run("install")
         .exits(1)
@@ -203,7 +203,7 @@ fn install_ends_when_a_projected_volume_lacks_a_source_or_a_key() {
     let lacks = |sources: Value, said: &str| {
         let mut pod = data_lake_pod(json!({"reason": "ContainerCreating"}), 0);
         pod["spec"]["volumes"] = json!([{"name": "a", "projected": {"sources": sources}}]);
-        lab_with(pod)
+        stack_with(pod)
             .machine
             .run("install")
             .exits(1)
@@ -225,13 +225,13 @@ fn install_ends_for_a_current_quota_error_and_not_for_an_old_one() {
     };
     let why = "statefulset data-lake-es-default cannot make its pods: exceeded quota: seats, requested: memory=1536Mi";
     let now = jiff::Timestamp::now();
-    lab_with(event(now))
+    stack_with(event(now))
         .machine
         .run("install")
         .exits(1)
         .says(&format!("error: datalake.cluster: {why}"))
         .says("kubectl describe statefulset");
-    lab_with(event(now - jiff::SignedDuration::from_hours(24)))
+    stack_with(event(now - jiff::SignedDuration::from_hours(24)))
         .machine
         .run("install --timeout 1s")
         .exits(124)
@@ -240,7 +240,7 @@ fn install_ends_for_a_current_quota_error_and_not_for_an_old_one() {
 
 #[test]
 fn timeout_names_the_object_and_its_last_cause() {
-    let lab = lab_with_pod(json!({"reason": "ContainerCreating"}), 0);
+    let lab = stack_with_pod(json!({"reason": "ContainerCreating"}), 0);
     lab.machine
         .run("install --timeout 1s")
         .exits(124)
@@ -252,7 +252,7 @@ fn timeout_names_the_object_and_its_last_cause() {
 
 #[test]
 fn install_skips_dependents_of_a_failed_node_and_finishes_the_others() {
-    let lab = lab_with_pod(json!({"reason": "ErrImagePull", "message": "not found"}), 0);
+    let lab = stack_with_pod(json!({"reason": "ErrImagePull", "message": "not found"}), 0);
     lab.machine
         .run("install")
         .exits(1)
@@ -262,7 +262,7 @@ fn install_skips_dependents_of_a_failed_node_and_finishes_the_others() {
 
 #[test]
 fn install_starts_superset_without_waiting_for_the_data_lake() {
-    let lab = lab_with_pod(json!({"reason": "ErrImagePull", "message": "not found"}), 0);
+    let lab = stack_with_pod(json!({"reason": "ErrImagePull", "message": "not found"}), 0);
     lab.machine
         .run("install")
         .exits(1)
@@ -298,7 +298,7 @@ fn install_waits_for_a_certificate_of_the_new_authority() {
         .says("unchanged datalake.index");
 }
 
-/// As after a restart of its node: the operator tells of it what it saw before.
+/// As after a restart of the node, when the operator still reports the earlier state.
 #[test]
 fn install_waits_for_a_data_lake_that_restarts() {
     const POD: &str = "/api/v1/namespaces/alice/pods/data-lake-es-default-0";
@@ -326,7 +326,7 @@ fn install_waits_for_a_data_lake_that_restarts() {
 
 #[test]
 fn install_names_missing_certificates_at_the_deadline() {
-    let lab = lab_without_certificates(data_lake_pod(json!({"reason": "ContainerCreating"}), 0));
+    let lab = stack_without_certificates(data_lake_pod(json!({"reason": "ContainerCreating"}), 0));
     lab.machine
         .run("install --timeout 1s")
         .exits(124)
@@ -337,7 +337,7 @@ fn install_names_missing_certificates_at_the_deadline() {
 
 #[test]
 fn install_without_waiting_applies_all_that_is_possible() {
-    let lab = lab_with_pod(json!({"reason": "ContainerCreating"}), 0);
+    let lab = stack_with_pod(json!({"reason": "ContainerCreating"}), 0);
     lab.machine
         .run("install --no-wait")
         .exits(0)
@@ -352,7 +352,7 @@ fn install_without_waiting_applies_all_that_is_possible() {
 #[test]
 fn install_names_a_missing_operator_at_the_deadline() {
     let lab = MockedStack::empty();
-    // helm installs it, and no object comes
+    // helm installs the operator, and no object appears
     lab.kubernetes.answers(
         Method::GET,
         "/apis/apps/v1/statefulsets",
@@ -503,7 +503,7 @@ fn upgrade_at_the_deadline_continues_and_is_not_rolled_back() {
     assert_eq!(
         lab.helm.calls_of("rollback").len(),
         0,
-        "it may be in the middle of changing its database"
+        "a rollback could interrupt a database migration"
     );
 }
 

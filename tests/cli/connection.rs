@@ -1,7 +1,7 @@
-//! Which cluster is meant, and what is said when it cannot be had.
+//! The choice of the cluster, and the errors when it is unreachable.
 
 use crate::support::machine::{Machine, TOKEN};
-use crate::support::server::{Answer, Server, nobody};
+use crate::support::server::{Answer, Server, unreachable_url};
 
 const VERBS: [&str; 10] = [
     "install",
@@ -28,7 +28,7 @@ fn program_without_arguments_and_kubeconfig_prints_help() {
 
 #[test]
 fn program_without_arguments_prints_help_when_the_cluster_is_unreachable() {
-    Machine::with_cluster(&nobody())
+    Machine::with_cluster(&unreachable_url())
         .run("")
         .exits(0)
         .says_nothing()
@@ -57,7 +57,7 @@ fn pod_variables_without_a_token_are_ignored() {
 
 #[test]
 fn every_verb_with_an_unreachable_cluster_exits_with_4() {
-    let machine = Machine::with_cluster(&nobody());
+    let machine = Machine::with_cluster(&unreachable_url());
     for verb in VERBS {
         machine
             .run(verb)
@@ -80,7 +80,7 @@ fn server_name_that_does_not_resolve_is_unreachable() {
 
 #[test]
 fn unknown_context_lists_the_known_contexts() {
-    Machine::with_cluster(&nobody())
+    Machine::with_cluster(&unreachable_url())
         .run("status --context production")
         .exits(4)
         .says("error: the kubeconfig has no context `production`\n")
@@ -89,7 +89,7 @@ fn unknown_context_lists_the_known_contexts() {
 
 #[test]
 fn unknown_cluster_and_unknown_user_are_named() {
-    let machine = Machine::with_cluster(&nobody());
+    let machine = Machine::with_cluster(&unreachable_url());
     machine.run("status --cluster moon").exits(4).says("the kubeconfig has no cluster `moon`");
     machine.run("status --user bob").exits(4).says("the kubeconfig has no user `bob`");
 }
@@ -126,8 +126,8 @@ fn context_with_an_unknown_cluster_is_named() {
     machine.run("status").exits(4).says("context `lab` of the kubeconfig cannot be used");
 }
 
-/// A server that answers nothing useful, asked so that its log tells which namespace was meant.
-fn namespace_asked_for(machine: Machine, server: &Server, line: &str) -> String {
+/// The namespace in the requests of a command. The server only records requests.
+fn requested_namespace(machine: Machine, server: &Server, line: &str) -> String {
     machine.run(line);
     let path = server
         .requests()
@@ -152,7 +152,7 @@ fn namespace_comes_from_the_flag_then_the_context_then_default() {
     ] {
         let server = server();
         assert_eq!(
-            namespace_asked_for(Machine::with_cluster(&server.url()), &server, line),
+            requested_namespace(Machine::with_cluster(&server.url()), &server, line),
             namespace,
             "kubectl lastack {line}"
         );
@@ -168,27 +168,27 @@ fn helm_variables_apply_under_helm_only() {
     };
     let (stray, given, typed) = (server(), server(), server());
     assert_eq!(
-        namespace_asked_for(machine(&stray), &stray, "status"),
+        requested_namespace(machine(&stray), &stray, "status"),
         "alice",
-        "a stray variable must not move kubectl's plugin"
+        "a variable of helm should not change the namespace under kubectl"
     );
     let under_helm = |server: &Server| machine(server).env("HELM_PLUGIN_NAME", "lastack");
-    assert_eq!(namespace_asked_for(under_helm(&given), &given, "status"), "of-helm");
+    assert_eq!(requested_namespace(under_helm(&given), &given, "status"), "of-helm");
     assert_eq!(
-        namespace_asked_for(under_helm(&typed), &typed, "status -n typed"),
+        requested_namespace(under_helm(&typed), &typed, "status -n typed"),
         "typed",
-        "what is typed is above what helm gives"
+        "the flag should override the variable of helm"
     );
 }
 
 #[test]
 fn helm_context_and_server_apply_under_helm() {
     let server = server();
-    let machine = Machine::with_cluster(&nobody())
+    let machine = Machine::with_cluster(&unreachable_url())
         .env("HELM_PLUGIN_NAME", "lastack")
         .env("HELM_KUBEAPISERVER", server.url());
-    assert_eq!(namespace_asked_for(machine, &server, "status"), "alice");
-    let machine = Machine::with_cluster(&nobody())
+    assert_eq!(requested_namespace(machine, &server, "status"), "alice");
+    let machine = Machine::with_cluster(&unreachable_url())
         .env("HELM_PLUGIN_NAME", "lastack")
         .env("HELM_KUBECONTEXT", "gone");
     machine.run("status").exits(4).says("the kubeconfig has no context `gone`");
@@ -196,9 +196,9 @@ fn helm_context_and_server_apply_under_helm() {
 
 #[test]
 fn cluster_in_no_proxy_is_reached_without_the_proxy() {
-    let goes_through_it = |no_proxy: &str, kubeconfig_names_it: bool| {
+    let uses_proxy = |no_proxy: &str, kubeconfig_names_it: bool| {
         let proxy = Server::start(|_| Answer::text(502, "no"));
-        // by another name than the cluster's
+        // the proxy has another name than the cluster
         let address = format!("http://localhost:{}", proxy.address().port());
         let machine = Machine::with_cluster("https://127.0.0.1:9")
             .env("HTTPS_PROXY", &address)
@@ -213,13 +213,13 @@ fn cluster_in_no_proxy_is_reached_without_the_proxy() {
         machine.run("status").exits(4);
         !proxy.requests().is_empty()
     };
-    assert!(goes_through_it("", false));
-    assert!(goes_through_it("10.0.0.0/8,.example.org", false));
-    assert!(!goes_through_it("10.0.0.0/8,127.0.0.1", false));
-    assert!(!goes_through_it("127.0.0.0/8", false));
+    assert!(uses_proxy("", false));
+    assert!(uses_proxy("10.0.0.0/8,.example.org", false));
+    assert!(!uses_proxy("10.0.0.0/8,127.0.0.1", false));
+    assert!(!uses_proxy("127.0.0.0/8", false));
     assert!(
-        goes_through_it("127.0.0.1", true),
-        "as kubectl, which asks nobody about a proxy of the kubeconfig"
+        uses_proxy("127.0.0.1", true),
+        "NO_PROXY should not affect the proxy of the kubeconfig, as in kubectl"
     );
 }
 
@@ -263,7 +263,7 @@ fn kubeconfig_list_ignores_missing_files() {
         machine.env("KUBECONFIG", list)
     };
     assert_eq!(
-        namespace_asked_for(list(Machine::with_cluster(&server.url())), &server, "status"),
+        requested_namespace(list(Machine::with_cluster(&server.url())), &server, "status"),
         "alice"
     );
     list(Machine::new()).run("status").exits(4).says("error: there is no kubeconfig at absent:[MACHINE]/home/.kube/config, and this is not a pod");

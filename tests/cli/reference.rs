@@ -1,4 +1,4 @@
-//! `docs/reference/cli.md` is what the program says of itself.
+//! `docs/reference/cli.md` is the help of the program.
 
 use snapbox::{assert_data_eq, file};
 
@@ -39,7 +39,7 @@ fn reference_page_equals_the_help_of_every_verb() {
     assert_data_eq!(page, file!["../../docs/reference/cli.md"].raw());
 }
 
-/// The help of a verb. The flags that all verbs share are shown once, at the top.
+/// The help of a verb. The page shows the flags that all verbs share once, at the top.
 fn section(title: &str, help: &Ended) -> String {
     help.exits(0).says_nothing();
     let own = match help.stdout.split_once("\nKubernetes flags:\n") {
@@ -58,7 +58,7 @@ fn reference_page_lists_every_verb() {
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty());
-    // a line that goes on is indented further
+    // a continued line has a larger indent
     let verbs: Vec<&str> = commands
         .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
         .filter(|word| !word.is_empty())

@@ -1,11 +1,11 @@
-//! `seed` with inputs that hold no statements. Nothing is sent for them.
+//! `seed` with faulty input. The program sends no part of it that is not a statement.
 
 use crate::support::lrs::Lrs;
 use crate::support::lrs::{PASSWORD, USER};
 use crate::support::machine::{Ended, Machine};
 use crate::support::statements::{array, gzip, lines, statements};
 
-/// Sends one file to an LRS, and says how it ended and how many statements arrived.
+/// Sends one file to an LRS. Returns the end of the run and the number of stored statements.
 fn seed(name: &str, content: impl AsRef<[u8]>) -> (Ended, usize) {
     let (machine, lrs) = (Machine::new(), Lrs::start());
     machine.write("account", format!("{USER}:{PASSWORD}\n"));
@@ -54,7 +54,7 @@ fn seed_names_a_line_that_is_not_json() {
     let text = lines(&statements(3)).replacen('\n', "\n{\"id\": oops}\n", 1);
     let (ended, stored) = seed("lines.ndjson", text);
     ended.exits(1).says("not read: lines.ndjson: statement 2").says("not JSON at byte");
-    assert_eq!(stored, 3, "every other line is sent");
+    assert_eq!(stored, 3, "seed should send every other line");
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn seed_with_a_missing_file_sends_nothing() {
         lrs.endpoint()
     ));
     ended.exits(2).says("absent.json: cannot be opened");
-    assert_eq!(lrs.server.requests().len(), 0, "nothing is sent when an input is missing");
+    assert_eq!(lrs.server.requests().len(), 0, "seed should send nothing when an input is missing");
 }
 
 #[test]

@@ -41,8 +41,8 @@ fn seed_write_is_reproducible_for_each_seed() {
     }
     let read =
         |directory: &str| fs::read(machine.path(directory).join("statements-00.json.gz")).unwrap();
-    assert_eq!(read("a"), read("b"), "the same seed, the same bytes");
-    assert_ne!(read("a"), read("c"), "another seed, other statements");
+    assert_eq!(read("a"), read("b"), "the same seed should give the same bytes");
+    assert_ne!(read("a"), read("c"), "another seed should give other statements");
 }
 
 #[test]
@@ -62,5 +62,5 @@ fn seed_write_into_a_folder_of_another_data_set_fails_and_keeps_it() {
     let machine = Machine::new();
     machine.run("seed --write out --count 1500").exits(0);
     machine.run("seed --write out --count 10").exits(1).says("statements-01.json.gz");
-    assert_eq!(names(&machine.path("out")).len(), 3, "nothing was removed");
+    assert_eq!(names(&machine.path("out")).len(), 3, "the folder should keep its files");
 }

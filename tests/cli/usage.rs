@@ -1,10 +1,10 @@
-//! What the program says when it was called wrongly, all on one page: `usage-errors.txt`.
+//! All usage errors on one page: `usage-errors.txt`.
 
 use snapbox::{assert_data_eq, file};
 
 use crate::support::machine::Machine;
 
-/// Command lines that are wrong in themselves.
+/// Command lines that are wrong in every environment.
 const LINES: &[&str] = &[
     "instal",
     "--frobnicate",

@@ -1,4 +1,4 @@
-//! The verbs that never look for a cluster.
+//! The verbs that need no cluster.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::machine::Machine;
 
-/// A kubeconfig that cannot be read would be noticed by whoever looks at it.
+/// A machine with an invalid kubeconfig, which every verb that reads it reports.
 fn machine() -> Machine {
     let machine = Machine::new();
     machine.write("home/.kube/config", "not: [a kubeconfig");
@@ -60,7 +60,7 @@ fn version_images_prints_one_image_per_line() {
         release["images"].as_object().unwrap().values().map(|image| image.as_str().unwrap())
     });
     assert_eq!(listed, images.collect());
-    assert!(!listed.is_empty(), "there should be images to mirror");
+    assert!(!listed.is_empty(), "version should list images");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The API server against recordings of a real one.
+//! The stand-in of the API server against recordings of a real one.
 
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ fn replays(name: &str) {
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "recordings"}});
     let kind = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
                       "metadata": {"name": "elasticsearches.elasticsearch.k8s.elastic.co"}});
-    // the recording of `apply` begins with the namespace
+    // the recording of `apply` creates the namespace
     let objects = if name == "apply" { vec![kind] } else { vec![namespace, kind] };
     let kubernetes = Kubernetes::with(objects);
     Recording::load(&format!("kubernetes/{name}"))
@@ -44,7 +44,7 @@ fn kubernetes_custom_resource_loses_fields_that_are_no_longer_applied() {
     replays("resource");
 }
 
-/// The status of a list with this label selector, and the names that it selects.
+/// The status and the names in the response to a list with this label selector.
 fn list(kubernetes: &Kubernetes, selector: &str) -> (u16, Vec<String>) {
     let query = form_urlencoded::Serializer::new(String::new())
         .append_pair("labelSelector", selector)

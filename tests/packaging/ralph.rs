@@ -1,4 +1,4 @@
-//! What is particular to the chart of Ralph.
+//! The chart of Ralph.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Every verb against an API server that refuses, is overloaded, hangs, breaks off or talks nonsense.
+//! Every verb against an API server that rejects requests, is overloaded, hangs, closes connections or sends invalid data.
 
 use http::Method;
 
@@ -21,7 +21,7 @@ const VERBS: [&str; 11] = [
     "uninstall --yes",
 ];
 
-/// Runs each verb against a server that gives every request this answer.
+/// Runs each verb against a server that gives this response to every request.
 fn each_verb(answer: &Answer, flags: &str, check: impl Fn(&Ended)) {
     for verb in VERBS {
         let kubernetes = Kubernetes::with(empty_cluster());
@@ -33,7 +33,7 @@ fn each_verb(answer: &Answer, flags: &str, check: impl Fn(&Ended)) {
         let requests = kubernetes.server.requests().len();
         assert!(
             requests <= 2,
-            "an unwell server should not be asked again and again: {requests} requests\n{ended}"
+            "a verb should not repeat its requests to a failing server: {requests} requests\n{ended}"
         );
     }
 }

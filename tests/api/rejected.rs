@@ -1,4 +1,4 @@
-//! What `install` will not touch, and what must be so before it starts.
+//! The conditions that `install` rejects, and the foreign resources that it leaves in place.
 
 use http::Method;
 use serde_json::json;
@@ -8,13 +8,13 @@ use crate::support::server::Answer;
 use crate::support::stack::{MockedStack, NAMESPACE, data_lake_labels, node, operator};
 
 #[track_caller]
-fn is_refused(lab: &MockedStack, line: &str, sentences: &[&str]) {
-    is_refused_with(1, lab, line, sentences);
+fn is_rejected(lab: &MockedStack, line: &str, sentences: &[&str]) {
+    is_rejected_with(1, lab, line, sentences);
 }
 
-/// Says why, changes nothing.
+/// The command exits with this code, prints these sentences and changes nothing.
 #[track_caller]
-fn is_refused_with(code: i32, lab: &MockedStack, line: &str, sentences: &[&str]) {
+fn is_rejected_with(code: i32, lab: &MockedStack, line: &str, sentences: &[&str]) {
     let ended = lab.machine.run(line);
     ended.exits(code).prints_nothing();
     for sentence in sentences {
@@ -23,12 +23,12 @@ fn is_refused_with(code: i32, lab: &MockedStack, line: &str, sentences: &[&str])
     let changes = lab.kubernetes.changes();
     assert!(
         changes.is_empty(),
-        "a refused install should change nothing, but sent {changes:?}\n{ended}"
+        "a rejected install should change nothing, but sent {changes:?}\n{ended}"
     );
     assert_eq!(
         lab.helm.calls_of("upgrade").len(),
         0,
-        "a refused install should not run helm\n{ended}"
+        "a rejected install should not run helm\n{ended}"
     );
 }
 
@@ -36,7 +36,7 @@ fn is_refused_with(code: i32, lab: &MockedStack, line: &str, sentences: &[&str])
 fn install_in_a_cluster_that_is_too_old_fails_before_any_change() {
     let lab = MockedStack::empty();
     lab.kubernetes.runs("v1.29.3");
-    is_refused(
+    is_rejected(
         &lab,
         "install",
         &[
@@ -57,7 +57,7 @@ fn cluster_version_with_a_vendor_suffix_is_accepted() {
 fn install_without_a_default_storage_class_fails_before_any_change() {
     let lab = MockedStack::empty();
     lab.kubernetes.put([json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "lab", "metadata": {"name": "standard"}})]);
-    is_refused(
+    is_rejected(
         &lab,
         "install",
         &[
@@ -90,7 +90,7 @@ fn install_with_all_volumes_bound_needs_no_default_storage_class() {
 fn install_without_a_matching_ingress_class_fails_before_any_change() {
     let lab = MockedStack::empty();
     let install = "install --expose ingress --domain la.example.org";
-    is_refused(
+    is_rejected(
         &lab,
         install,
         &[
@@ -100,7 +100,7 @@ fn install_without_a_matching_ingress_class_fails_before_any_change() {
     );
 
     lab.kubernetes.put([json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"}})]);
-    is_refused(
+    is_rejected(
         &lab,
         install,
         &[
@@ -108,7 +108,7 @@ fn install_without_a_matching_ingress_class_fails_before_any_change() {
             "it has nginx: name one with `--ingress-class`",
         ],
     );
-    is_refused(
+    is_rejected(
         &lab,
         &format!("{install} --ingress-class ngnix"),
         &["the cluster has no IngressClass `ngnix`", "it has nginx"],
@@ -126,7 +126,7 @@ fn install_with_a_value_unknown_to_the_chart_fails_before_any_change() {
     let lab = MockedStack::empty();
     lab.machine.write("values.yaml", "replica: 2\n");
     lab.helm.fails("template", "Error: values don't meet the specifications of the schema(s): additional properties 'replica' not allowed\n");
-    is_refused(
+    is_rejected(
         &lab,
         "install --values lrs=values.yaml",
         &[
@@ -141,7 +141,7 @@ fn install_with_a_value_unknown_to_the_chart_fails_before_any_change() {
 fn install_without_enough_node_capacity_fails_before_any_change() {
     let lab = MockedStack::empty();
     lab.kubernetes.put([node("500m", "16Gi")]);
-    is_refused(
+    is_rejected(
         &lab,
         "install",
         &[
@@ -160,7 +160,7 @@ fn install_without_required_permissions_names_them_and_fails() {
         .denies("create secrets")
         .denies("get pods/portforward")
         .denies("create poddisruptionbudgets");
-    is_refused_with(
+    is_rejected_with(
         4,
         &lab,
         "install",
@@ -169,7 +169,7 @@ fn install_without_required_permissions_names_them_and_fails() {
             "hint: ask your cluster administrator",
         ],
     );
-    is_refused_with(
+    is_rejected_with(
         4,
         &lab,
         "install --profile classroom",
@@ -184,7 +184,7 @@ fn install_without_either_verb_for_pod_connections_fails() {
     {
         let lab = MockedStack::empty();
         lab.kubernetes.denies(half);
-        is_refused_with(4, &lab, "install", &[&format!("you may not {half} in namespace alice")]);
+        is_rejected_with(4, &lab, "install", &[&format!("you may not {half} in namespace alice")]);
     }
 }
 
@@ -207,14 +207,14 @@ fn install_with_a_forbidden_port_forward_fails_without_waiting() {
             .prints(&sentence);
         lab.machine.run("install").exits(4).says(&format!("error: {step}: ")).says(&sentence);
 
-        // the permission goes between the look and the wait
+        // the permission disappears between the check and the wait
         let lab = MockedStack::installed();
         let mut asked = 0;
         let status = failure(503, "ServiceUnavailable", "try again later");
-        let refusal = failure(403, "Forbidden", &sentence);
+        let rejection = failure(403, "Forbidden", &sentence);
         lab.kubernetes.reacts(Method::GET, &forward, move |_, _| {
             asked += 1;
-            Some(if asked < 4 { status.clone() } else { refusal.clone() })
+            Some(if asked < 4 { status.clone() } else { rejection.clone() })
         });
         lab.machine.run("install --only lrs,lms,dataviz --timeout 60s").exits(4).says(&sentence);
     }
@@ -240,7 +240,7 @@ fn install_leaves_a_foreign_operator_release_that_is_down_in_place() {
     for status in ["deployed", "pending-install", "uninstalling"] {
         let lab = MockedStack::empty();
         lab.helm.has_release("elastic-operator", status, "Install complete");
-        // its kinds are served, and nothing of it runs
+        // the API server serves the kinds of the operator, and no pod of it runs
         lab.kubernetes.answers(
             Method::GET,
             "/apis/apps/v1/statefulsets",
@@ -257,7 +257,7 @@ fn install_leaves_a_foreign_operator_release_that_is_down_in_place() {
         assert_eq!(
             (changes("upgrade"), changes("uninstall")),
             (0, 0),
-            "a release that is {status} should be left as it is\n{ended}"
+            "a release that is {status} should stay unchanged\n{ended}"
         );
     }
 }
@@ -267,7 +267,7 @@ fn install_into_a_terminating_namespace_fails_before_any_change() {
     let lab = MockedStack::empty();
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "deletionTimestamp": "2026-03-02T08:00:00Z"}});
     lab.kubernetes.put(operator()).put([namespace]);
-    is_refused(
+    is_rejected(
         &lab,
         "install",
         &["error: namespace: namespace alice is being deleted", "hint: wait until it is gone"],
@@ -280,7 +280,8 @@ fn install_leaves_a_foreign_elasticsearch_in_place() {
     let theirs = json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch",
                         "metadata": {"name": "data-lake", "namespace": NAMESPACE}, "spec": {"version": "7.17.0"}});
     lab.kubernetes.put(operator()).put([theirs]);
-    let theirs = lab.kubernetes.object(crate::support::stack::DATA_LAKE).expect("theirs");
+    let theirs =
+        lab.kubernetes.object(crate::support::stack::DATA_LAKE).expect("the foreign object");
     let ended = lab.machine.run("install");
     ended
         .exits(1)
@@ -289,7 +290,7 @@ fn install_leaves_a_foreign_elasticsearch_in_place() {
     assert_eq!(
         lab.kubernetes.object(crate::support::stack::DATA_LAKE),
         Some(theirs),
-        "it should be left as it is"
+        "the Elasticsearch should stay unchanged"
     );
 }
 
@@ -307,7 +308,7 @@ fn install_leaves_a_foreign_release_in_place() {
             .calls()
             .iter()
             .all(|call| !(call.is("lrs") && (call.is("upgrade") || call.is("uninstall")))),
-        "it should be left as it is"
+        "the release should stay unchanged"
     );
 }
 
@@ -317,14 +318,14 @@ fn install_with_an_incomplete_foreign_secret_fails_and_keeps_it() {
     let theirs = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "lrs-ralph", "namespace": NAMESPACE}, "data": {"password": "dGhlaXJz"}});
     lab.kubernetes.put([theirs]);
     let path = "/api/v1/namespaces/alice/secrets/lrs-ralph";
-    let theirs = lab.kubernetes.object(path).expect("theirs");
+    let theirs = lab.kubernetes.object(path).expect("the foreign object");
     let ended = lab.machine.run("install");
     ended
         .exits(1)
         .says("secret lrs-ralph of namespace alice was not made by this tool, and lacks what is needed: auth.json, moodle-password, username")
         .says("kubectl label secret lrs-ralph -n alice app.kubernetes.io/managed-by=kubectl-lastack");
     lab.machine.run("uninstall --yes").exits(0).never_shows("secret/lrs-ralph");
-    assert_eq!(lab.kubernetes.object(path), Some(theirs), "it should be left as it is");
+    assert_eq!(lab.kubernetes.object(path), Some(theirs), "the Secret should stay unchanged");
 }
 
 #[test]
@@ -334,7 +335,7 @@ fn install_uses_a_complete_foreign_secret_and_uninstall_keeps_it() {
                         "data": {"password": "dGhlaXJz"}});
     lab.kubernetes.put([theirs]);
     let path = "/api/v1/namespaces/alice/secrets/lms-postgresql";
-    let theirs = lab.kubernetes.object(path).expect("theirs");
+    let theirs = lab.kubernetes.object(path).expect("the foreign object");
     lab.machine.run("install").exits(0);
     lab.machine.run("uninstall --yes").exits(0).never_shows("secret/lms-postgresql");
     assert_eq!(lab.kubernetes.object(path), Some(theirs));
