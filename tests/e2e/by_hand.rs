@@ -1,6 +1,6 @@
-//! A stack without `install`: its rendered folder, applied by the script in it, and its explained commands, pasted.
+//! A stack without `install`: by the script of the rendered folder, and by the explained commands.
 //!
-//! Both stacks are whole, each in a namespace of its own beside the shared stack.
+//! Each stack is complete and has its own namespace beside the shared stack.
 
 use std::os::unix::fs::symlink;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::cluster::{Cluster, Own};
 use crate::{beside, remove};
 
-/// Little enough to fit beside the shared stack.
+/// Requests that are small enough to fit beside the shared stack.
 const SETTINGS: &str = "\
 values:
   lrs: {resources: {requests: {cpu: 20m}}}
@@ -24,8 +24,8 @@ fn absent(namespace: &'static str) -> Own {
     Own(Cluster::new(namespace, "4"))
 }
 
-/// Configures what has no command line, and sends statements from one end to the other.
-fn is_healthy(lab: &Cluster) {
+/// Configures the components, then verifies statements and status.
+fn assert_healthy(lab: &Cluster) {
     lab.lastack("configure").good();
     lab.lastack("seed --count 200").good().shows("200 of 200 statements stored");
     lab.lastack("status").good();
@@ -50,7 +50,7 @@ fn rendered_stack_is_healthy_after_the_apply_script_and_configure() {
     let script = folder.join("apply.sh");
     let script = script.to_str().expect("a path that is text");
     lab.run(script, &[], "").good().shows("kubectl lastack configure lms");
-    is_healthy(&lab);
+    assert_healthy(&lab);
     let before = versions_of_secrets(&lab);
     assert!(before.len() >= 10, "the script should create all Secrets: {before:?}");
     lab.run(script, &[], "").good();
@@ -65,7 +65,7 @@ fn explained_commands_in_an_empty_namespace_build_a_healthy_stack() {
     lab.run("kubectl", &["create", "namespace", lab.namespace], "").good();
     let settings = lab.file("lastack.yaml", SETTINGS);
     let explained = lab.lastack(&format!("install --explain -f {}", settings.display())).good();
-    // the program as a plugin of kubectl, and a working directory of its own for the charts
+    // the program as a plugin of kubectl, and a separate working directory for the charts
     let (bin, work) = (lab.folder("bin"), lab.folder("work"));
     let plugin = bin.join("kubectl-lastack");
     let _ = std::fs::remove_file(&plugin);
@@ -74,6 +74,6 @@ fn explained_commands_in_an_empty_namespace_build_a_healthy_stack() {
     let pasted = format!("cd {work}\nexport PATH={bin}:$PATH\n{}", explained.stdout);
     let script = lab.file("pasted.sh", &pasted);
     lab.run("bash", &["-e", script.to_str().expect("a path that is text")], "").good();
-    is_healthy(&lab);
+    assert_healthy(&lab);
     remove("e2e-paste");
 }

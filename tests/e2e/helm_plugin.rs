@@ -1,4 +1,4 @@
-//! `helm plugin install` of this checkout, and `helm lastack` with what helm was given.
+//! `helm plugin install` of this checkout, and `helm lastack` with the flags of helm.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::cluster::{CONTEXT, Cluster, Need, repository};
 use crate::stack;
 
-/// The plugin as a checkout has it, with the program that is under test and not one that was built there some day.
+/// The plugin as in a checkout, with the program under test instead of an older build.
 fn plugin(directory: &Path) -> String {
     for file in ["plugin.yaml", "plugin.complete", "scripts/plugin-run"] {
         let there = directory.join(file);
@@ -42,7 +42,7 @@ fn works_with(helm: &str) {
     );
     let elsewhere =
         lab.run("helm", &["lastack", "status", "-o", "json", "-n", "default"], "").exits(3).json();
-    assert_eq!(elsewhere["namespace"], "default", "the namespace that helm was given counts");
+    assert_eq!(elsewhere["namespace"], "default", "the namespace flag of helm should apply");
     let offered = lab.run("helm", &["__complete", "lastack", "sta"], "").good();
     assert!(
         offered.stdout.contains("status\t") && offered.stdout.contains("statements\t"),

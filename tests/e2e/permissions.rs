@@ -1,9 +1,9 @@
-//! What each verb needs is what docs/reference/permissions.md says: a ServiceAccount with just that can do it.
+//! The roles in docs/reference/permissions.md are sufficient: a ServiceAccount with only one of them can run its verbs.
 
 use crate::cluster::{Cluster, Own};
 use crate::{beside, lms, remove, stack};
 
-/// Applies a role of `manifests/rbac/` for a new ServiceAccount and gives the flags to be it.
+/// Binds a role of `manifests/rbac/` to a new ServiceAccount, and returns the flags to impersonate it.
 fn account_with(role: &str, lab: &Cluster) -> String {
     let name = format!("only-{role}");
     let namespace = lab.namespace;
@@ -33,11 +33,11 @@ fn status_role_allows_the_reading_verbs() {
         .unwrap();
     assert_eq!(
         operator["runs"]["state"], "unknown",
-        "the operator's namespace is not theirs to see: {status}"
+        "the role should not allow the namespace of the operator: {status}"
     );
     assert!(
         operator["runs"]["detail"].as_str().unwrap().contains("statefulsets"),
-        "the missing permission is named: {status}"
+        "status should name the missing permission: {status}"
     );
     let exported = stack().folder("exported-with-the-role");
     for verb in [
@@ -85,7 +85,7 @@ fn install_role_allows_the_first_install_and_uninstall_in_its_namespace() {
     assert_eq!(
         lab.kubectl("get deployments,statefulsets,services,persistentvolumeclaims -o name"),
         "",
-        "nothing of the stack is left"
+        "uninstall should delete the stack"
     );
     lab.run("kubectl", &["delete", "namespace", lab.namespace], "").good();
 }

@@ -1,13 +1,13 @@
-//! What breaks around the dashboards is named, and mended where it is ours.
+//! Faults of the dashboards and their dependencies, and their repair by `install`.
 
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use crate::cluster::{Ended, Need, eventually};
-use crate::parts::{data_lake, metadata, password_of, superset, superset_as_admin};
+use crate::components::{data_lake, metadata, password_of, superset, superset_as_admin};
 use crate::stack;
-use crate::superset::{CHECK, known_statements, one_chart_is_good};
+use crate::superset::{CHECK, assert_one_chart_passes, known_statements};
 
 #[test]
 fn install_adds_a_missing_field_to_the_mapping() {
@@ -17,7 +17,7 @@ fn install_adds_a_missing_field_to_the_mapping() {
     .expect("JSON");
     let fields = index["mappings"]["properties"].as_object_mut().expect("fields");
     fields.remove("la_video_session").expect("a field that a chart uses");
-    // as many as there are, so that none is added by itself
+    // the limit equals the number of fields, so that Elasticsearch adds none dynamically
     let limit: usize = fields
         .values()
         .map(|field| 1 + field["fields"].as_object().map_or(0, serde_json::Map::len))
@@ -69,7 +69,7 @@ fn deleted_dashboard_is_restored_by_two_concurrent_overwrites() {
         stack().start("dashboards apply --overwrite"),
     ];
     for child in both {
-        Ended::of("dashboards apply --overwrite, at once with another", child).good();
+        Ended::of("dashboards apply --overwrite, two concurrent runs", child).good();
     }
     let list = stack().lastack("dashboards list").good();
     assert_eq!(list.stdout.matches("up to date").count(), 3, "{}", list.stdout);
@@ -77,8 +77,8 @@ fn deleted_dashboard_is_restored_by_two_concurrent_overwrites() {
     stack().lastack("install").good().shows("nothing to change");
 }
 
-/// As after an upgrade to a version with another file of this dashboard: an import of Superset's own stops at the first
-/// chart that is not there.
+/// Imitates an upgrade to a version with another file of this dashboard. An import of Superset stops at the first missing
+/// chart.
 #[test]
 fn upgrade_after_a_deleted_chart_keeps_the_other_charts() {
     if Need::LoadBalancer.is_missing() {
@@ -163,8 +163,8 @@ fn install_keeps_connection_options_and_restores_the_connection_address() {
     stack().lastack("install").good().shows("ok        dataviz.database");
     assert_eq!(timeout(), "60");
     stack().lastack("install").good().shows("nothing to change");
-    one_chart_is_good();
-    // as it was, for the other tests
+    assert_one_chart_passes();
+    // restores the state for other tests
     change(r#"{"cache_timeout":null}"#);
 }
 
@@ -188,7 +188,7 @@ fn admin_password_changed_in_superset_is_kept() {
 fn apply_of_a_broken_or_hostile_archive_changes_nothing() {
     let before = stack().lastack("dashboards list -o json").good().json();
     let folder = tempfile::tempdir().expect("a folder");
-    // name, what Python puts into the archive, exit code, what is said
+    // file name, Python code that fills the archive, exit code, expected text
     let archives = [
         ("slip.zip", "z.writestr('b/../../../charts/a.yaml', chart)", 2, "is outside the archive"),
         (
@@ -226,7 +226,7 @@ fn apply_of_a_broken_or_hostile_archive_changes_nothing() {
             2,
             "neither in the files nor in Superset",
         ),
-        // which only Superset itself can tell, and of which it says no more than that
+        // only Superset detects this fault, and its error gives no details
         (
             "half-chart.zip",
             "z.writestr('b/charts/a.yaml', chart + 'dataset_uuid: d4c4bfd1-e948-4743-911f-042f1aafdffc')",
@@ -265,9 +265,9 @@ fn install_without_reachable_drivers_fails_and_keeps_the_old_pod() {
         .exits(1)
         .shows("container drivers of pod dataviz-superset-")
         .shows("127.0.0.1:9");
-    one_chart_is_good();
+    assert_one_chart_passes();
     install(&none).good();
-    one_chart_is_good();
+    assert_one_chart_passes();
     stack().lastack("install").good().shows("nothing to change");
 }
 
@@ -280,7 +280,7 @@ fn install_restores_a_superset_database_that_is_down() {
         .lastack("status")
         .exits(3)
         .shows("Superset's PostgreSQL is down: statefulset dataviz-postgresql is scaled to 0 pods");
-    // a field that kubectl set belongs to kubectl, and Kubernetes itself would wait for the broken pod for ever
+    // kubectl owns the field that it sets, and Kubernetes itself waits for the broken pod without end
     stack().kubectl("set image statefulset/dataviz-postgresql postgresql=postgres:99");
     stack().kubectl("scale statefulset dataviz-postgresql --replicas=1");
     eventually("the image of PostgreSQL cannot be pulled", || {
@@ -297,7 +297,7 @@ fn install_restores_a_superset_database_that_is_down() {
         .shows("hint: run `kubectl lastack install`");
     stack().lastack("install").good();
     stack().lastack("status").good();
-    one_chart_is_good();
+    assert_one_chart_passes();
 }
 
 #[test]
@@ -322,8 +322,8 @@ fn install_completes_a_killed_migration_of_the_superset_database() {
             .to_string();
         !pod.is_empty() && log(&pod).contains("Running upgrade")
     });
-    install.kill().expect("the install can be killed");
-    install.wait().expect("it ends");
+    install.kill().expect("the install process");
+    install.wait().expect("the install ends");
     stack().kubectl(&format!("delete job {job} --cascade=orphan"));
     stack().kubectl(&format!("delete {pod} --force --grace-period=0"));
 
@@ -340,9 +340,9 @@ fn install_distributes_a_new_certificate_authority_to_all_components() {
     };
     let before = authority();
     stack().kubectl("delete secret data-lake-es-http-ca-internal data-lake-es-http-certs-internal");
-    eventually("the operator has made another authority", || authority() != before);
+    eventually("the operator creates a new authority", || authority() != before);
     stack().lastack("install").good();
     stack().lastack("status").good();
-    one_chart_is_good();
+    assert_one_chart_passes();
     stack().lastack("seed data/statements-00.json.gz").good().shows("1,000 already there");
 }

@@ -140,7 +140,7 @@ impl Server {
     }
 
     /// Replaces the recorded requests.
-    pub fn was_asked(&self, requests: Vec<Request>) {
+    pub fn set_requests(&self, requests: Vec<Request>) {
         *self.log.0.lock().expect("the log") = requests;
     }
 

@@ -1,9 +1,9 @@
-//! Asks the parts of the stack by their own APIs, as people and other programs do.
+//! Queries the components of the stack through their own APIs.
 
 use crate::cluster::{Cluster, Ended};
 use crate::stack;
 
-/// Elasticsearch, as an account of the stack. `request` is a path and curl's further arguments.
+/// Sends a request to Elasticsearch as an account of the stack. `request` is a path and further arguments of curl.
 pub fn data_lake(account: &str, request: &str, body: &str) -> Ended {
     let script = format!(
         r#"password=$(kubectl -n e2e get secret data-lake-user-{account} -o go-template='{{{{.data.password | base64decode}}}}')
@@ -13,12 +13,12 @@ pub fn data_lake(account: &str, request: &str, body: &str) -> Ended {
     stack().run("bash", &["-c", &script], body)
 }
 
-/// A command in Moodle's pod.
+/// Runs a command in the pod of Moodle.
 pub fn in_moodle(lab: &Cluster, command: &str) -> Ended {
     exec(lab, &command.split(' ').collect::<Vec<_>>(), "")
 }
 
-/// Runs PHP in Moodle, as an administrator at the command line would.
+/// Runs PHP code in Moodle, as an administrator does on the command line.
 pub fn php_in_moodle(lab: &Cluster, code: &str) -> String {
     let script =
         format!("<?php define('CLI_SCRIPT', true); require '/var/www/html/config.php'; {code}");
@@ -30,7 +30,7 @@ fn exec(lab: &Cluster, command: &[&str], input: &str) -> Ended {
     lab.run("kubectl", &[&moodle, command].concat(), input)
 }
 
-/// Superset, as one of its accounts. The script has the commands of `superset-api`.
+/// Runs a script as an account of Superset. The script can use the commands of `superset-api`.
 pub fn superset(lab: &Cluster, user: &str, password: &str, script: &str) -> Ended {
     let login = format!("{} {user} {password}\n", lab.namespace);
     lab.run("bash", &["-c", &format!(". tests/e2e/superset-api\n{script}")], &login)
@@ -41,12 +41,12 @@ pub fn superset_as_admin(lab: &Cluster, script: &str) -> Ended {
     superset(lab, "admin", &password_of(lab, "admin"), script)
 }
 
-/// What the PostgreSQL of Superset answers to a statement of SQL, a line for each row.
+/// The result of an SQL statement in the PostgreSQL of Superset, one line per row.
 pub fn metadata(database: &str, statement: &str) -> String {
     sql(stack(), "dataviz-postgresql-0", database, statement)
 }
 
-/// The same of a PostgreSQL in any pod of a lab.
+/// The same for the PostgreSQL in a pod of a namespace.
 pub fn sql(lab: &Cluster, pod: &str, database: &str, statement: &str) -> String {
     let psql = [
         "psql",
@@ -64,13 +64,13 @@ pub fn sql(lab: &Cluster, pod: &str, database: &str, statement: &str) -> String 
         .stdout
 }
 
-/// Of an account of Superset, as `creds` tells it.
+/// The password of an account of Superset, from `creds`.
 pub fn password_of(lab: &Cluster, user: &str) -> String {
     let accounts = lab.lastack("creds dataviz -o json").good().json();
     let found =
         accounts["items"].as_array().expect("accounts").iter().find(|item| item["user"] == user);
     found
         .and_then(|item| item["password"].as_str())
-        .unwrap_or_else(|| panic!("there should be an account {user}: {accounts}"))
+        .unwrap_or_else(|| panic!("account {user} should exist: {accounts}"))
         .to_string()
 }
