@@ -29,7 +29,7 @@ import org.elasticsearch.rest.RestHandler;
 public class SqlPlugin extends Plugin implements ActionPlugin {
     static final Setting<String> ENGINE = Setting.simpleString("standin.sql.engine", "http://127.0.0.1:19268", Setting.Property.NodeScope);
 
-    // The names of the stock module's actions: the privileges of roles are about them.
+    // The names of the actions of the stock module, because the privileges of roles use them.
     static final ActionType<SqlReply> QUERY = new ActionType<>("indices:data/read/sql");
     static final ActionType<SqlReply> TRANSLATE = new ActionType<>("indices:data/read/sql/translate");
     static final ActionType<SqlReply> CLOSE = new ActionType<>("indices:data/read/sql/close_cursor");

@@ -5,7 +5,7 @@ defined('MOODLE_INTERNAL') || die();
 require_once(__DIR__ . '/../../src/autoload.php');
 require_once($CFG->dirroot . '/admin/tool/log/store/xapi/lib.php');
 
-// Keeps events for the tasks, or sends them at once when there is no background mode.
+// Queues events for the tasks, or sends them at once without background mode.
 class store extends \stdClass implements \tool_log\log\writer {
     use \tool_log\helper\store;
     use \tool_log\helper\reader;
@@ -18,7 +18,7 @@ class store extends \stdClass implements \tool_log\log\writer {
         return !in_array($event->eventname, explode(',', (string)$this->get_config('routes', '')), true);
     }
 
-    // The row of the standard log that was written for the same event, 0 when there is none.
+    // The id of the row of the standard log for the same event, or 0.
     protected function get_event_id($event) {
         global $DB;
         $where = [];
