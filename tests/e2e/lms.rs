@@ -40,14 +40,14 @@ pub fn emit() {
 fn when_it_says(line: &str, what: &str, then: impl Fn()) -> Ended {
     let mut command = stack().start(line);
     let mut stderr = String::new();
-    for told in BufReader::new(command.stderr.take().expect("a pipe"))
+    for line in BufReader::new(command.stderr.take().expect("a pipe"))
         .lines()
-        .map(|told| told.expect("text"))
+        .map(|line| line.expect("text"))
     {
-        if told.contains(what) {
+        if line.contains(what) {
             then();
         }
-        stderr += &format!("{told}\n");
+        stderr += &format!("{line}\n");
     }
     Ended { stderr, ..Ended::of(line, command) }
 }

@@ -217,7 +217,7 @@ final class IndexCopy {
             Map<String, Object> answer = engine.call("POST", path, "application/x-ndjson", body).orFail().map();
             if (Boolean.TRUE.equals(answer.get("errors"))) {
                 String items = String.valueOf(answer.get("items"));
-                throw new ElasticsearchStatusException("the SQL engine refused documents of [" + index + "]: "
+                throw new ElasticsearchStatusException("the SQL engine rejected documents of [" + index + "]: "
                     + items.substring(0, Math.min(600, items.length())), RestStatus.INTERNAL_SERVER_ERROR);
             }
         }
