@@ -14,31 +14,31 @@ pub fn data_lake(account: &str, request: &str, body: &str) -> Ended {
 }
 
 /// Runs a command in the pod of Moodle.
-pub fn in_moodle(lab: &Cluster, command: &str) -> Ended {
-    exec(lab, &command.split(' ').collect::<Vec<_>>(), "")
+pub fn in_moodle(cluster: &Cluster, command: &str) -> Ended {
+    exec(cluster, &command.split(' ').collect::<Vec<_>>(), "")
 }
 
 /// Runs PHP code in Moodle, as an administrator does on the command line.
-pub fn php_in_moodle(lab: &Cluster, code: &str) -> String {
+pub fn php_in_moodle(cluster: &Cluster, code: &str) -> String {
     let script =
         format!("<?php define('CLI_SCRIPT', true); require '/var/www/html/config.php'; {code}");
-    exec(lab, &["php", "-d", "max_input_vars=10000"], &script).good().stdout.trim().to_string()
+    exec(cluster, &["php", "-d", "max_input_vars=10000"], &script).good().stdout.trim().to_string()
 }
 
-fn exec(lab: &Cluster, command: &[&str], input: &str) -> Ended {
-    let moodle = ["-n", lab.namespace, "exec", "-i", "deploy/lms-moodle", "-c", "moodle", "--"];
-    lab.run("kubectl", &[&moodle, command].concat(), input)
+fn exec(cluster: &Cluster, command: &[&str], input: &str) -> Ended {
+    let moodle = ["-n", cluster.namespace, "exec", "-i", "deploy/lms-moodle", "-c", "moodle", "--"];
+    cluster.run("kubectl", &[&moodle, command].concat(), input)
 }
 
 /// Runs a script as an account of Superset. The script can use the commands of `superset-api`.
-pub fn superset(lab: &Cluster, user: &str, password: &str, script: &str) -> Ended {
-    let login = format!("{} {user} {password}\n", lab.namespace);
-    lab.run("bash", &["-c", &format!(". tests/e2e/superset-api\n{script}")], &login)
+pub fn superset(cluster: &Cluster, user: &str, password: &str, script: &str) -> Ended {
+    let login = format!("{} {user} {password}\n", cluster.namespace);
+    cluster.run("bash", &["-c", &format!(". tests/e2e/superset-api\n{script}")], &login)
 }
 
 /// The same as the administrator.
-pub fn superset_as_admin(lab: &Cluster, script: &str) -> Ended {
-    superset(lab, "admin", &password_of(lab, "admin"), script)
+pub fn superset_as_admin(cluster: &Cluster, script: &str) -> Ended {
+    superset(cluster, "admin", &password_of(cluster, "admin"), script)
 }
 
 /// The result of an SQL statement in the PostgreSQL of Superset, one line per row.
@@ -47,7 +47,7 @@ pub fn metadata(database: &str, statement: &str) -> String {
 }
 
 /// The same for the PostgreSQL in a pod of a namespace.
-pub fn sql(lab: &Cluster, pod: &str, database: &str, statement: &str) -> String {
+pub fn sql(cluster: &Cluster, pod: &str, database: &str, statement: &str) -> String {
     let psql = [
         "psql",
         "--quiet",
@@ -59,14 +59,15 @@ pub fn sql(lab: &Cluster, pod: &str, database: &str, statement: &str) -> String 
         "--command",
         statement,
     ];
-    lab.run("kubectl", &[&["-n", lab.namespace, "exec", pod, "--"], &psql[..]].concat(), "")
+    cluster
+        .run("kubectl", &[&["-n", cluster.namespace, "exec", pod, "--"], &psql[..]].concat(), "")
         .good()
         .stdout
 }
 
 /// The password of an account of Superset, from `creds`.
-pub fn password_of(lab: &Cluster, user: &str) -> String {
-    let accounts = lab.lastack("creds dataviz -o json").good().json();
+pub fn password_of(cluster: &Cluster, user: &str) -> String {
+    let accounts = cluster.lastack("creds dataviz -o json").good().json();
     let found =
         accounts["items"].as_array().expect("accounts").iter().find(|item| item["user"] == user);
     found

@@ -23,12 +23,12 @@ fn plugin(directory: &Path) -> String {
 fn works_with(helm: &str) {
     stack();
     let home = tempfile::tempdir().expect("a directory");
-    let lab = Cluster::new("e2e", helm)
+    let cluster = Cluster::new("e2e", helm)
         .env("HELM_DATA_HOME", &home.path().to_string_lossy())
         .env("HELM_PLUGINS", &home.path().join("plugins").to_string_lossy());
     let plugin = plugin(&home.path().join("lastack"));
-    lab.run("helm", &["plugin", "install", &plugin], "").good();
-    let status = lab
+    cluster.run("helm", &["plugin", "install", &plugin], "").good();
+    let status = cluster
         .run(
             "helm",
             &["lastack", "status", "-o", "json", "-n", "e2e", "--kube-context", &CONTEXT],
@@ -40,10 +40,12 @@ fn works_with(helm: &str) {
         (status["namespace"].as_str(), status["context"].as_str()),
         (Some("e2e"), Some(CONTEXT.as_str()))
     );
-    let elsewhere =
-        lab.run("helm", &["lastack", "status", "-o", "json", "-n", "default"], "").exits(3).json();
+    let elsewhere = cluster
+        .run("helm", &["lastack", "status", "-o", "json", "-n", "default"], "")
+        .exits(3)
+        .json();
     assert_eq!(elsewhere["namespace"], "default", "the namespace flag of helm should apply");
-    let offered = lab.run("helm", &["__complete", "lastack", "sta"], "").good();
+    let offered = cluster.run("helm", &["__complete", "lastack", "sta"], "").good();
     assert!(
         offered.stdout.contains("status\t") && offered.stdout.contains("statements\t"),
         "{}",

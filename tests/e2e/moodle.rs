@@ -25,11 +25,11 @@ fn begin() -> String {
 }
 
 /// Values that delay a phase of Moodle by some seconds, so that a test can kill the pod in it.
-fn slow(lab: &Cluster, what: &str) -> PathBuf {
+fn slow(cluster: &Cluster, what: &str) -> PathBuf {
     let values = format!(
         "extraEnv: [{{name: CONTRACT_{what}_SECONDS, value: \"10\"}}]\npersistence: {{size: 64Mi, storageClass: sized}}\n"
     );
-    lab.file("slow.yaml", &values)
+    cluster.file("slow.yaml", &values)
 }
 
 /// The Moodle, for the exclusive use of this test.
@@ -47,7 +47,7 @@ fn moodle() -> &'static Cluster {
 }
 
 /// Kills the pod of Moodle during a command, which must still succeed.
-fn killed_when(lab: &Cluster, mut command: Child, what: &str, is_so: impl Fn() -> bool) {
+fn killed_when(cluster: &Cluster, mut command: Child, what: &str, is_so: impl Fn() -> bool) {
     eventually(what, || {
         assert!(
             command.try_wait().expect("a child").is_none(),
@@ -55,13 +55,14 @@ fn killed_when(lab: &Cluster, mut command: Child, what: &str, is_so: impl Fn() -
         );
         is_so()
     });
-    lab.kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --grace-period=1");
+    cluster.kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --grace-period=1");
     Ended::of("install while its pod is killed", command).good();
 }
 
 /// The log of the Moodle container, or an empty text without one.
-fn logs(lab: &Cluster) -> String {
-    lab.run("kubectl", &["-n", lab.namespace, "logs", "deploy/lms-moodle", "-c", "moodle"], "")
+fn logs(cluster: &Cluster) -> String {
+    cluster
+        .run("kubectl", &["-n", cluster.namespace, "logs", "deploy/lms-moodle", "-c", "moodle"], "")
         .stdout
 }
 

@@ -11,7 +11,7 @@ impl Office {
     const PASSWORD: &str = "not-one-of-ours-01";
 
     /// Starts the database, and copies its password and authority into the namespace of a stack.
-    pub fn open(lab: &Cluster) -> Self {
+    pub fn open(cluster: &Cluster) -> Self {
         let office = Own(Cluster::new(Self::NAME, "3"));
         let (name, password) = (Self::NAME, Self::PASSWORD);
         let folder = office.folder("tls");
@@ -25,7 +25,7 @@ impl Office {
             .kubectl(&format!("create secret generic account --from-literal=password={password}"));
         office.kubectl("apply -f tests/e2e/office.yaml");
         office.kubectl(&format!("rollout status deployment/{name} --timeout=180s"));
-        lab.kubectl(&format!("create secret generic {name} --from-literal=password={password} --from-file=ca.crt={folder}/tls.crt"));
+        cluster.kubectl(&format!("create secret generic {name} --from-literal=password={password} --from-file=ca.crt={folder}/tls.crt"));
         Self(office)
     }
 
@@ -45,7 +45,7 @@ impl Office {
     }
 
     /// Superset uses only this database, and only over TLS.
-    pub fn assert_used(&self, lab: &Cluster) {
+    pub fn assert_used(&self, cluster: &Cluster) {
         let sql = "SELECT count(*) FILTER (WHERE ssl), count(*) FILTER (WHERE NOT ssl) \
                    FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL";
         let open = self.query(sql);
@@ -55,7 +55,7 @@ impl Office {
             "all connections should use TLS: {with_tls} with TLS, {without} without"
         );
         assert_eq!(
-            lab.kubectl("get statefulsets -l app.kubernetes.io/instance=dataviz -o name"),
+            cluster.kubectl("get statefulsets -l app.kubernetes.io/instance=dataviz -o name"),
             "",
             "the stack should have no PostgreSQL of its own"
         );

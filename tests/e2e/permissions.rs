@@ -4,16 +4,17 @@ use crate::cluster::{Cluster, Own};
 use crate::{beside, lms, remove, stack};
 
 /// Binds a role of `manifests/rbac/` to a new ServiceAccount, and returns the flags to impersonate it.
-fn account_with(role: &str, lab: &Cluster) -> String {
+fn account_with(role: &str, cluster: &Cluster) -> String {
     let name = format!("only-{role}");
-    let namespace = lab.namespace;
-    lab.run(
-        "kubectl",
-        &["apply", "-n", namespace, "-f", &format!("manifests/rbac/{role}.yaml")],
-        "",
-    )
-    .good();
-    lab.shell(&format!(
+    let namespace = cluster.namespace;
+    cluster
+        .run(
+            "kubectl",
+            &["apply", "-n", namespace, "-f", &format!("manifests/rbac/{role}.yaml")],
+            "",
+        )
+        .good();
+    cluster.shell(&format!(
         "kubectl create serviceaccount {name} -n {namespace} --dry-run=client -o yaml | kubectl apply -f - &&
          kubectl create rolebinding {name} -n {namespace} --role=lastack-{role} --serviceaccount={namespace}:{name} --dry-run=client -o yaml | kubectl apply -f -"
     ))
@@ -75,19 +76,20 @@ fn install_role_allows_repair_and_seed_in_its_namespace() {
 fn install_role_allows_the_first_install_and_uninstall_in_its_namespace() {
     beside("e2e-own");
     remove("e2e-own");
-    let lab = Own(Cluster::new("e2e-own", "4"));
-    lab.run("kubectl", &["create", "namespace", lab.namespace], "").good();
-    let user = account_with("install", &lab);
-    lab.lastack(&format!("install --only lms --no-wait {user}"))
+    let cluster = Own(Cluster::new("e2e-own", "4"));
+    cluster.run("kubectl", &["create", "namespace", cluster.namespace], "").good();
+    let user = account_with("install", &cluster);
+    cluster
+        .lastack(&format!("install --only lms --no-wait {user}"))
         .good()
         .shows("started   lms.release");
-    lab.lastack(&format!("uninstall --yes {user}")).good().shows("Deleted in");
+    cluster.lastack(&format!("uninstall --yes {user}")).good().shows("Deleted in");
     assert_eq!(
-        lab.kubectl("get deployments,statefulsets,services,persistentvolumeclaims -o name"),
+        cluster.kubectl("get deployments,statefulsets,services,persistentvolumeclaims -o name"),
         "",
         "uninstall should delete the stack"
     );
-    lab.run("kubectl", &["delete", "namespace", lab.namespace], "").good();
+    cluster.run("kubectl", &["delete", "namespace", cluster.namespace], "").good();
 }
 
 #[test]
