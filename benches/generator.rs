@@ -1,7 +1,7 @@
-//! How fast statements are made and read on one core.
+//! The rates at which one core generates and reads statements.
 //!
-//! `cargo bench --bench generator [ROUNDS]`: each figure is that of the fastest of so many rounds (50 unless told
-//! otherwise) of 22,000 statements, which is the one that other programs disturbed least.
+//! `cargo bench --bench generator [ROUNDS]`: each figure comes from the fastest of ROUNDS rounds (default: 50) of 22,000
+//! statements, because other programs disturb that round least.
 
 use std::hint::black_box;
 use std::io::{Cursor, Write};
@@ -52,7 +52,7 @@ fn time(work: impl FnOnce()) -> Duration {
 
 fn drain(source: &mut impl Source) {
     let mut batch = Batch::new();
-    while source.fill(&mut batch).expect("the statements are sound") {
+    while source.fill(&mut batch).expect("the statements are valid") {
         black_box(batch.body());
     }
 }
@@ -68,19 +68,19 @@ fn read(files: &[Vec<u8>]) -> Duration {
 
 fn gunzip(file: &[u8]) {
     std::io::copy(&mut GzDecoder::new(file), &mut black_box(std::io::sink()))
-        .expect("the file is sound");
+        .expect("the file is valid");
 }
 
 fn arrays() -> Vec<Vec<u8>> {
     let mut source = Generated::new(DEFAULT_SEED, TERM_STATEMENTS, BATCH);
     let (mut batch, mut arrays) = (Batch::new(), Vec::new());
-    while source.fill(&mut batch).expect("generating has no faults") {
+    while source.fill(&mut batch).expect("the generator has no faults") {
         arrays.push(batch.body().to_vec());
     }
     arrays
 }
 
-/// The statements of an array, one a line.
+/// The statements of an array, one per line.
 fn lines(array: &[u8]) -> Vec<u8> {
     let statements: Vec<&serde_json::value::RawValue> =
         serde_json::from_slice(array).expect("a batch is an array");
@@ -89,5 +89,5 @@ fn lines(array: &[u8]) -> Vec<u8> {
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("memory can be written")
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("a write to memory")
 }

@@ -1,14 +1,14 @@
-//! An import points down: no module of `src/` uses one of a higher layer, and no two modules need each other.
+//! Imports point to lower layers: no module of `src/` uses a module of a higher layer, and imports have no cycles.
 //!
-//! `make check` runs this test. It reads the sources as text, so that it covers every target and feature. Tests inside of
-//! modules may use what they like.
+//! `make check` runs this test. It reads the sources as text, so it covers every target and feature. Unit tests in
+//! modules may use any module.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The layers from the bottom up. A module belongs to the longest of these paths that it begins with, and may use the
-/// layers before its own.
+/// The layers from the bottom up. A module belongs to the longest of these paths that is a prefix of its own. It may use
+/// the layers before its own.
 const LAYERS: &[&str] = &[
     "error",
     "interrupt",
@@ -41,8 +41,8 @@ const LAYERS: &[&str] = &[
     "",
 ];
 
-/// Layers that do not know each other although their order would allow it.
-const STRANGERS: &[(&str, &str)] = &[
+/// Pairs of layers that must stay independent although their order allows an import.
+const INDEPENDENT: &[(&str, &str)] = &[
     ("engine", "cluster"),
     ("engine", "output"),
     ("xapi", "cluster"),
@@ -66,7 +66,7 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The module that a file holds: `cluster::helm` for `cluster/helm/mod.rs`.
+/// The module in a file: `cluster::helm` for `cluster/helm/mod.rs`.
 fn module_of(file: &Path) -> Module {
     let mut path: Module =
         file.with_extension("").iter().map(|p| p.to_str().unwrap().into()).collect();
@@ -76,20 +76,20 @@ fn module_of(file: &Path) -> Module {
     path
 }
 
-/// The text without comments and without its tests, which stand at the end.
+/// The text without comments and without its tests, which are at the end.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Every path of a text that begins with `crate` or `super`, with the trees of `use` spelled out.
+/// Every path that begins with `crate` or `super`, with nested imports expanded.
 fn paths(code: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     for start in ["crate::", "super::"] {
         for (at, _) in code.match_indices(start) {
             let before = code[..at].chars().next_back();
-            // `super::super::` is found at its first word
+            // `super::super::` counts once, at its first word
             if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
                 continue;
             }
@@ -99,7 +99,7 @@ fn paths(code: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// Reads one path, or a tree of paths in braces, and gives what is left.
+/// Reads one path, or nested paths in braces, and returns the rest of the text.
 fn expand<'a>(text: &'a str, mut path: Vec<String>, found: &mut Vec<Vec<String>>) -> &'a str {
     let mut text = text.trim_start();
     if let Some(mut tree) = text.strip_prefix('{') {
@@ -117,7 +117,7 @@ fn expand<'a>(text: &'a str, mut path: Vec<String>, found: &mut Vec<Vec<String>>
         }
         _ => {
             found.push(path);
-            // the name after `as` is no path
+            // the name after `as` is not a path
             let renamed = text.trim_start().strip_prefix("as ");
             renamed.map_or(text, |rest| {
                 let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
@@ -152,12 +152,12 @@ fn layer_of(path: &[String]) -> usize {
     longest.expect("the last layer is the root").0
 }
 
-/// What each module uses, by file.
+/// The paths that each module uses.
 fn uses() -> BTreeMap<Module, BTreeSet<Module>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     sources(&root, &mut files);
-    assert!(files.len() > 100, "the sources are in {}", root.display());
+    assert!(files.len() > 100, "the sources should be in {}", root.display());
     let mut uses = BTreeMap::new();
     for file in files {
         let relative = file.strip_prefix(&root).expect("a file below the root");
@@ -175,15 +175,15 @@ fn uses() -> BTreeMap<Module, BTreeSet<Module>> {
 }
 
 #[test]
-fn imports_point_down() {
+fn imports_point_to_lower_layers_only() {
     let mut wrong = Vec::new();
     for (module, used) in uses() {
         let own = layer_of(&module);
         for path in used {
             let other = layer_of(&path);
             let (from, to) = (LAYERS[own], LAYERS[other]);
-            let are_strangers = STRANGERS.contains(&(from, to));
-            if other > own || are_strangers {
+            let are_independent = INDEPENDENT.contains(&(from, to));
+            if other > own || are_independent {
                 wrong.push(format!(
                     "{} ({from}) uses {} ({to})",
                     module.join("::"),
@@ -192,37 +192,37 @@ fn imports_point_down() {
             }
         }
     }
-    assert!(wrong.is_empty(), "imports that point up:\n  {}", wrong.join("\n  "));
+    assert!(wrong.is_empty(), "imports of higher layers:\n  {}", wrong.join("\n  "));
 }
 
-/// The module that a path leads into: the longest part of it that is one.
+/// The module of a path: its longest prefix that is a module.
 fn target(path: &Module, modules: &BTreeMap<Module, BTreeSet<Module>>) -> Option<Module> {
     (1..=path.len()).rev().map(|n| path[..n].to_vec()).find(|part| modules.contains_key(part))
 }
 
 #[test]
-fn modules_do_not_need_each_other() {
+fn modules_have_no_cyclic_imports() {
     let modules = uses();
     let needs = |from: &Module, to: &Module| {
         modules[from].iter().any(|path| target(path, &modules).as_ref() == Some(to))
     };
-    // a folder and what is in it are one thing
+    // a folder and its modules count as one module
     let are_related = |a: &Module, b: &Module| a.starts_with(b) || b.starts_with(a);
-    let mut circles = Vec::new();
+    let mut cycles = Vec::new();
     for (module, used) in &modules {
         let targets: BTreeSet<Module> =
             used.iter().filter_map(|path| target(path, &modules)).collect();
         for other in targets {
             if *module < other && !are_related(module, &other) && needs(&other, module) {
-                circles.push(format!("{} and {}", module.join("::"), other.join("::")));
+                cycles.push(format!("{} and {}", module.join("::"), other.join("::")));
             }
         }
     }
-    assert!(circles.is_empty(), "modules that need each other:\n  {}", circles.join("\n  "));
+    assert!(cycles.is_empty(), "modules that import each other:\n  {}", cycles.join("\n  "));
 }
 
 #[test]
-fn a_path_in_a_tree_of_imports_is_found() {
+fn paths_in_nested_imports_are_found() {
     let text = "use crate::cluster::{self, helm::{Helm, Status as S}, pods};\nlet x = super::super::error::kind(e);";
     let found: Vec<String> = paths(text).iter().map(|path| path.join("::")).collect();
     assert_eq!(

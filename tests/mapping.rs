@@ -1,4 +1,4 @@
-//! The mapping of the index, as far as it can be checked without Elasticsearch: see docs/concepts/mapping.md.
+//! Checks of the index mapping that need no Elasticsearch. See docs/concepts/mapping.md.
 
 use std::collections::HashSet;
 
@@ -19,31 +19,31 @@ fn fields() -> Map<String, Value> {
 }
 
 #[test]
-fn any_key_may_hold_anything() {
+fn mapping_accepts_any_value_in_any_field() {
     let mappings = mappings();
     assert_eq!(mappings["subobjects"], false);
     assert_eq!(
         mappings["dynamic"], "runtime",
-        "objects in arrays, such as parents, are only looked into where fields may be added"
+        "Elasticsearch parses objects in arrays, such as parents, only where fields may be added"
     );
     let settings = &serde_json::from_str::<Value>(INDEX).unwrap()["settings"];
     assert_eq!(settings["index.mapping.ignore_malformed"], true);
     assert_eq!(
         settings["index.mapping.ignore_above"], 8191,
-        "32,766 bytes at four bytes a character"
+        "32,766 bytes at four bytes per character"
     );
     for (name, field) in fields() {
-        assert!(field.get("copy_to").is_none(), "{name}: copy_to refuses objects");
+        assert!(field.get("copy_to").is_none(), "{name}: copy_to rejects objects");
         let kind = field["type"].as_str().unwrap();
         assert!(
             ["keyword", "date", "double", "integer", "boolean", "alias"].contains(&kind),
-            "{name}: {kind} is no column"
+            "{name}: type {kind} cannot be a column"
         );
     }
 }
 
 #[test]
-fn ralph_finds_the_fields_it_filters_on() {
+fn mapping_has_the_fields_that_ralph_filters_on() {
     let mut names = vec!["verb.id".to_string(), "object.id".to_string()];
     for whose in ["actor", "authority"] {
         names.extend(
@@ -57,12 +57,12 @@ fn ralph_finds_the_fields_it_filters_on() {
     assert_eq!(fields()["timestamp"]["type"], "date");
     assert!(
         fields()["timestamp"]["format"].as_str().unwrap().contains("epoch_millis"),
-        "Ralph pages by that number"
+        "Ralph pages by this number"
     );
 }
 
 #[test]
-fn an_alias_stands_for_a_column_and_cannot_be_a_key_of_xapi() {
+fn mapping_aliases_point_to_fields_and_never_collide_with_xapi_keys() {
     let fields = fields();
     let aliases: Vec<_> = fields.iter().filter(|(_, field)| field["type"] == "alias").collect();
     assert!(!aliases.is_empty(), "the mapping should have aliases");
@@ -74,12 +74,12 @@ fn an_alias_stands_for_a_column_and_cannot_be_a_key_of_xapi() {
         );
         assert!(
             name.starts_with("la_"),
-            "{name}: a statement with that key at its top would be refused"
+            "{name}: Elasticsearch rejects a statement with this top-level key"
         );
     }
 }
 
-/// Only these keys are looked at: some statements are nested deeper than serde_json reads into a value.
+/// The keys that the test reads. Some statements are nested too deeply for `serde_json::Value`.
 #[derive(Deserialize)]
 struct Head {
     id: String,
@@ -92,13 +92,13 @@ struct Actor {
 }
 
 #[test]
-fn hostile_statements_are_one_a_line_with_an_id_and_a_reason_each() {
+fn hostile_statements_have_one_line_and_a_unique_id_each() {
     let mut ids = HashSet::new();
     for line in HOSTILE.lines() {
         let head: Head =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:.80}"));
         assert!(!head.actor.name.is_empty(), "{line:.80}");
-        assert!(ids.insert(head.id), "the id of \"{}\" is there twice", head.actor.name);
+        assert!(ids.insert(head.id), "the id of \"{}\" should be unique", head.actor.name);
     }
     assert_eq!(ids.len(), 197);
 }

@@ -1,5 +1,5 @@
-//! What people install: the helm plugin, the krew manifest and the charts, checked by the rules of the
-//! tools that read them.
+//! The packages: the helm plugin, the krew manifest and the charts, checked against the rules of the tools that read
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -38,7 +38,7 @@ mod plugin {
 
     use super::*;
 
-    /// The fields that helm 3.14, the oldest that is supported, knows. helm 3 refuses a file with any other.
+    /// The fields of helm 3.14, the oldest supported version. helm 3 rejects a file with any other field.
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields, rename_all = "camelCase")]
     struct Plugin {
@@ -62,20 +62,20 @@ mod plugin {
 
     fn plugin() -> Plugin {
         serde_saphyr::from_str(&read("plugin.yaml"))
-            .expect("plugin.yaml has the fields that helm 3.14 knows")
+            .expect("plugin.yaml has only fields of helm 3.14")
     }
 
     #[test]
-    fn is_read_by_the_oldest_helm_and_called_lastack() {
+    fn plugin_manifest_is_readable_by_the_oldest_helm() {
         let plugin = plugin();
         assert_eq!(plugin.name, "lastack");
-        assert_eq!(plugin.version, VERSION, "plugin.yaml and Cargo.toml are of one version");
+        assert_eq!(plugin.version, VERSION, "plugin.yaml and Cargo.toml should have one version");
         assert!(!plugin.usage.contains('\n'));
         assert_eq!(plugin.hooks.keys().collect::<Vec<_>>(), ["install"]);
     }
 
     #[test]
-    fn has_a_command_for_each_system_that_is_a_file_of_the_checkout() {
+    fn plugin_has_an_existing_command_for_each_system() {
         let commands = plugin().platform_command;
         let systems: BTreeSet<_> = commands.iter().map(|command| command.os.as_str()).collect();
         assert_eq!(systems, BTreeSet::from(["darwin", "linux", "windows"]));
@@ -86,7 +86,7 @@ mod plugin {
         }
     }
 
-    /// Runs the script as helm does, in a plugin directory of its own.
+    /// Runs the script as helm does, in a separate plugin directory.
     fn run(plugin: &Path, path: &Path) -> Output {
         run_script("scripts/plugin-run", &["status", "-o", "json"], plugin, path)
     }
@@ -100,15 +100,15 @@ mod plugin {
             .unwrap()
     }
 
-    /// Copied by another process: a file that a test of another thread could still hold open for writing when it
-    /// starts a child cannot be run.
+    /// Copies a program with another process. A file cannot run while a child of another test still holds it open for
+    /// writing.
     fn program(source: &Path, file: &Path) {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         assert!(Command::new("cp").arg("-p").args([source, file]).status().unwrap().success());
     }
 
     #[test]
-    fn runs_the_program_beside_it_then_the_built_one_then_the_one_on_path() {
+    fn plugin_runs_its_own_program_then_the_built_one_then_the_one_on_path() {
         let scratch = tempfile::tempdir().unwrap();
         let [plugin, path, source] =
             ["plug in", "path", "source"].map(|name| scratch.path().join(name));
@@ -125,12 +125,16 @@ mod plugin {
                 String::from_utf8_lossy(&output.stdout),
                 format!("{} status -o json\n", place.display())
             );
-            assert_eq!(output.status.code(), Some(3), "the program's exit code is the script's");
+            assert_eq!(
+                output.status.code(),
+                Some(3),
+                "the script should exit with the code of the program"
+            );
         }
     }
 
     #[test]
-    fn is_completed_by_the_same_program_and_says_nothing_where_there_is_none() {
+    fn plugin_completion_uses_the_program_and_is_silent_without_it() {
         let scratch = tempfile::tempdir().unwrap();
         let (plugin, tools) = (scratch.path().join("plugin"), Path::new("/usr/bin"));
         let complete =
@@ -146,7 +150,7 @@ mod plugin {
     }
 
     #[test]
-    fn says_how_to_build_when_there_is_no_program() {
+    fn plugin_without_a_program_prints_the_build_command() {
         let scratch = tempfile::tempdir().unwrap();
         let output = run(scratch.path(), scratch.path());
         assert_eq!(output.status.code(), Some(1));
@@ -214,12 +218,12 @@ mod krew {
         to: String,
     }
 
-    /// krew passes over keys it does not know, so a misspelt one is found here only.
+    /// krew ignores unknown keys, so only this test detects a misspelt key.
     fn parse(text: &str) -> Manifest {
         serde_saphyr::from_str(text).expect("only the keys of a krew manifest")
     }
 
-    /// What krew itself checks, and what the index asks of a manifest.
+    /// Checks the rules of krew and those of its index.
     fn lint(manifest: &Manifest, version: &str) {
         assert_eq!(manifest.api_version, "krew.googlecontainertools.github.com/v1alpha2");
         assert_eq!(manifest.kind, "Plugin");
@@ -230,20 +234,23 @@ mod krew {
         assert!(spec.homepage.starts_with("https://"));
 
         let short = &spec.short_description;
-        assert!(!short.is_empty() && short.len() <= 50, "{short:?} has at most 50 characters");
+        assert!(
+            !short.is_empty() && short.len() <= 50,
+            "{short:?} should have at most 50 characters"
+        );
         assert!(!short.contains('\n') && !short.ends_with('.'));
         for word in ["kubernetes", "kubectl"] {
             assert!(
                 !short.to_lowercase().contains(word),
-                "{short:?} says what goes without saying: {word}"
+                "{short:?} should not hold the redundant word {word}"
             );
         }
         assert!(!spec.description.is_empty(), "the manifest should describe the plugin");
         for line in spec.description.lines().chain(spec.caveats.lines()) {
-            assert!(line.len() <= 80, "{line:?} has at most 80 characters");
+            assert!(line.len() <= 80, "{line:?} should have at most 80 characters");
             assert!(
                 !line.contains("kubectl lastack"),
-                "{line:?} shows usage, which belongs in --help"
+                "{line:?} should not show usage, which belongs in --help"
             );
         }
         lint_platforms(&spec.platforms, version);
@@ -261,7 +268,7 @@ mod krew {
             .collect();
         let wanted =
             ["linux", "darwin", "windows"].map(|os| [(os, "amd64"), (os, "arm64")]).concat();
-        assert_eq!(selected, wanted, "each platform once");
+        assert_eq!(selected, wanted, "the manifest should list each platform once");
 
         for Platform { selector, uri, sha256, files, bin } in platforms {
             let Labels { os, arch } = &selector.match_labels;
@@ -273,7 +280,7 @@ mod krew {
                 format!("/download/v{version}/kubectl-lastack-v{version}-{os}-{arch}.{ending}");
             assert!(
                 uri.starts_with("https://") && uri.ends_with(&archive),
-                "{uri} ends with {archive}"
+                "{uri} should end with {archive}"
             );
             assert!(
                 sha256.len() == 64
@@ -286,13 +293,13 @@ mod krew {
             assert_eq!(
                 taken,
                 [(program, "."), ("LICENSE", ".")],
-                "the program and the licence are installed"
+                "krew should install the program and the licence"
             );
         }
     }
 
     #[test]
-    fn manifest_keeps_the_rules_of_the_index() {
+    fn krew_manifest_follows_the_rules_of_the_index() {
         lint(&parse(&read("krew/lastack.yaml")), VERSION);
     }
 
@@ -301,7 +308,7 @@ mod krew {
     }
 
     #[test]
-    fn release_fills_in_its_version_and_the_checksum_of_each_archive() {
+    fn krew_release_sets_the_version_and_each_checksum() {
         let archives = tempfile::tempdir().unwrap();
         for platform in parse(&read("krew/lastack.yaml")).spec.platforms {
             let name = platform.uri.rsplit('/').next().unwrap().replace(VERSION, "9.8.7");
@@ -321,7 +328,7 @@ mod krew {
     }
 
     #[test]
-    fn release_without_one_of_its_archives_fails_and_names_it() {
+    fn krew_release_without_an_archive_fails_and_names_it() {
         let output = render("9.8.7", tempfile::tempdir().unwrap().path());
         assert!(!output.status.success());
         let said = String::from_utf8_lossy(&output.stderr);
@@ -334,7 +341,7 @@ mod chart {
 
     pub const OURS: [&str; 3] = ["moodle", "ralph", "superset"];
 
-    /// A chart of ours, and the component of the stack that it installs.
+    /// Each chart and the component that it installs.
     const CHARTS: [(&str, &str); 3] =
         [("ralph", "lrs"), ("moodle", "lms"), ("superset", "dataviz")];
 
@@ -349,7 +356,7 @@ mod chart {
     }
 
     #[test]
-    fn is_made_for_what_the_stack_installs() {
+    fn chart_versions_and_images_equal_those_of_the_stack() {
         for (name, component) in CHARTS {
             let (chart, component) = (
                 yaml(&format!("charts/{name}/Chart.yaml")),
@@ -358,7 +365,7 @@ mod chart {
             assert_eq!(chart["name"], component["chart"]["name"]);
             assert_eq!(chart["appVersion"], component["version"], "{name}");
             let values = yaml(&format!("charts/{name}/values.yaml"));
-            // the images of Moodle are tagged as Moodle's own releases are
+            // the tags of the Moodle image equal the tags of Moodle's releases
             let default = format!(
                 "{}{}",
                 if name == "moodle" { "v" } else { "" },
@@ -369,7 +376,7 @@ mod chart {
     }
 
     #[test]
-    fn brings_the_database_and_the_cache_that_the_stack_names() {
+    fn superset_chart_uses_the_database_and_cache_images_of_the_stack() {
         let (values, images) = (
             yaml("charts/superset/values.yaml"),
             &yaml("manifests/versions.yaml")["components"]["dataviz"]["images"],
@@ -383,7 +390,7 @@ mod chart {
         match schema["$ref"].as_str() {
             Some(path) => root
                 .pointer(path.trim_start_matches('#'))
-                .unwrap_or_else(|| panic!("{path} is defined")),
+                .unwrap_or_else(|| panic!("the schema should define {path}")),
             None => schema,
         }
     }
@@ -415,7 +422,7 @@ mod chart {
     }
 
     #[test]
-    fn has_the_same_values_in_its_file_and_in_its_schema() {
+    fn chart_values_equal_their_schema() {
         for chart in OURS {
             let schema = schema(chart);
             let mut values = BTreeSet::new();
@@ -435,14 +442,14 @@ mod chart {
                 .collect();
             assert_eq!(
                 odd, [""; 0],
-                "{chart}: only what helm and Kubernetes add stands in one of the two"
+                "{chart}: only values of helm and Kubernetes may be missing in one of the two files"
             );
         }
     }
 
-    /// What is installed with --no-deps and --require-hashes is all that is asked for, each in a version known by hashes.
+    /// The pinned file lists every requirement with a version and a hash, for --no-deps and --require-hashes.
     #[test]
-    fn pins_the_drivers_by_version_and_hash() {
+    fn superset_drivers_are_pinned_by_version_and_hash() {
         let name = |line: &str| line.split(['=', '>', '<', ' ']).next().unwrap().to_owned();
         let entries = |text: &str| -> Vec<String> {
             text.replace("\\\n", " ")
@@ -458,7 +465,7 @@ mod chart {
             pinned.iter().map(|line| name(line)).collect::<BTreeSet<_>>(),
             wanted.iter().map(|line| name(line)).collect::<BTreeSet<_>>()
         );
-        assert!(!pinned.is_empty(), "there should be drivers");
+        assert!(!pinned.is_empty(), "the file should list drivers");
         for line in &pinned {
             assert!(line.contains("==") && line.contains("--hash=sha256:"), "{line}");
         }
@@ -466,14 +473,14 @@ mod chart {
 }
 
 #[test]
-fn the_licence_is_apache_2_as_cargo_says() {
+fn licence_is_apache_2_as_in_cargo() {
     assert_eq!(env!("CARGO_PKG_LICENSE"), "Apache-2.0");
     let text = read("LICENSE");
     assert!(text.contains("Apache License") && text.contains("Version 2.0, January 2004"));
 }
 
 #[test]
-fn the_account_of_a_package_index_stays_out_of_the_log() {
+fn package_index_account_is_not_logged() {
     let home = tempfile::tempdir().unwrap();
     let ended = Command::new("python3")
         .arg(root().join("charts/superset/files/drivers.py"))
@@ -482,7 +489,7 @@ fn the_account_of_a_package_index_stays_out_of_the_log() {
             ("UV_DEFAULT_INDEX", "https://user:hidden@index.example.org/simple"),
         ])
         .env("LASTACK_DRIVERS", home.path())
-        // without uv, whose own log goes the same way
+        // uv is not on this PATH, because its log uses the same stream
         .env("PATH", "/usr/bin:/bin")
         .output()
         .expect("python3 runs");

@@ -1,4 +1,4 @@
-//! A stack of its own in a real cluster, and what `seed` and `status` take there.
+//! A separate stack in a real cluster, and the time and CPU of `seed` and `status` there.
 
 use std::cell::Cell;
 use std::fs;
@@ -14,17 +14,17 @@ use super::pipeline::{Pipeline, missing_tool};
 use super::table::{Samples, Table};
 use super::{Args, say};
 
-/// Statements of each measured run, none of which the LRS has yet.
+/// New statements in each measured run.
 const STATEMENTS: u64 = 22_000;
 
 pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
     let Some(context) = &args.context else {
-        say("left out: seed and status in a cluster, as no --context names one");
+        say("left out: seed and status in a cluster, because --context is missing");
         return Ok(());
     };
     if let Some(tool) = missing_tool() {
         say(&format!(
-            "left out: seed and status in a cluster, as {tool} of the tutorial's pipeline is not there"
+            "left out: seed and status in a cluster, because {tool} of the tutorial's pipeline is missing"
         ));
         return Ok(());
     }
@@ -33,47 +33,47 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
         context,
         ("`install --only lrs`", &["--only", "lrs"]),
         table,
-        |place, table| {
-            seeds(args, place, table)?;
-            statuses(args, place, table)
+        |stack, table| {
+            seeds(args, stack, table)?;
+            statuses(args, stack, table)
         },
     )
 }
 
-/// Installs a stack, measures, and removes it whatever came of that.
+/// Installs a stack, measures, and uninstalls the stack, also after an error.
 pub fn with_stack(
     args: &Args,
     context: &str,
     (what, how): (&str, &[&str]),
     table: &mut Table,
-    measure: impl FnOnce(&Place, &mut Table) -> Result<()>,
+    measure: impl FnOnce(&Stack, &mut Table) -> Result<()>,
 ) -> Result<()> {
-    let place = Place {
+    let stack = Stack {
         program: args.program(),
         context,
         namespace: &args.namespace,
         kubectl: &args.kubectl,
     };
-    if place.has_stack()? {
+    if stack.has_stack()? {
         bail!(
-            "namespace {} of context {context} has a stack, which stays as it is; --namespace names another one",
+            "namespace {} of context {context} already has a stack; name another namespace with --namespace",
             args.namespace
         );
     }
-    let measured = place.install(what, how, table).and_then(|()| measure(&place, table));
-    let removed = measure::run(place.lastack(&["uninstall"]).arg("--yes"));
+    let measured = stack.install(what, how, table).and_then(|()| measure(&stack, table));
+    let removed = measure::run(stack.lastack(&["uninstall"]).arg("--yes"));
     measured?;
-    removed.map(drop).context("the stack of the measurement could not be removed")
+    removed.map(drop).context("cannot uninstall the stack of the benchmark")
 }
 
-pub struct Place<'a> {
+pub struct Stack<'a> {
     program: &'a Path,
     context: &'a str,
     namespace: &'a str,
     kubectl: &'a Path,
 }
 
-impl Place<'_> {
+impl Stack<'_> {
     pub fn lastack(&self, arguments: &[&str]) -> Command {
         self.at(self.program, arguments)
     }
@@ -89,36 +89,36 @@ impl Place<'_> {
     }
 
     fn has_stack(&self) -> Result<bool> {
-        // status ends with 3 where there is no stack
+        // status exits with 3 without a stack
         let answer = self.lastack(&["status", "-o", "json"]).output()?;
         let status: Value = serde_json::from_slice(&answer.stdout)
             .with_context(|| String::from_utf8_lossy(&answer.stderr).into_owned())?;
         Ok(status["installed"].as_bool().unwrap_or(true))
     }
 
-    /// Compares the time with that of the longest chain of steps, which no order of steps can beat.
+    /// Compares the time with the longest chain of nodes, the minimum for any order.
     fn install(&self, what: &str, how: &[&str], table: &mut Table) -> Result<()> {
         say(&format!("installing into namespace {} of context {}", self.namespace, self.context));
         let begun = Instant::now();
         let ended = self.lastack(&["install", "--expose", "loadbalancer"]).args(how).output()?;
         let took = begun.elapsed();
-        let said = String::from_utf8_lossy(&ended.stderr);
-        ensure!(ended.status.success(), "install ended with {}: {said}", ended.status);
-        let chain = said.rsplit_once("longest chain ").and_then(|(_, rest)| rest.split_once(')'));
-        let (chain, _) = chain.context("install does not tell its longest chain")?;
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        ensure!(ended.status.success(), "install exited with {}: {stderr}", ended.status);
+        let chain = stderr.rsplit_once("longest chain ").and_then(|(_, rest)| rest.split_once(')'));
+        let (chain, _) = chain.context("install did not print its longest chain")?;
         let chain = lastack::output::units::duration(chain).map_err(anyhow::Error::msg)?;
         let once = |time: Duration| Samples::new([time.as_secs_f64()]);
         table.compare(
             what,
             "s",
             &once(took),
-            ("its longest chain of steps", &once(chain)),
+            ("its longest chain of nodes", &once(chain)),
             "at most 1.05",
         );
         Ok(())
     }
 
-    /// Where the LRS is reached from here, and as whom.
+    /// The external address of the LRS, its user and its password.
     fn lrs(&self) -> Result<(String, String, String)> {
         let address = output(&mut self.kubectl(&[
             "get",
@@ -139,22 +139,22 @@ impl Place<'_> {
             accounts["items"][0][key]
                 .as_str()
                 .map(str::to_string)
-                .with_context(|| format!("creds gave no {key}"))
+                .with_context(|| format!("creds did not print {key}"))
         };
         Ok((format!("http://{host}/xAPI"), text("user")?, text("password")?))
     }
 }
 
-/// Both send files that nobody has sent before: each run gets statements of its own.
-fn seeds(args: &Args, place: &Place, table: &mut Table) -> Result<()> {
-    let (endpoint, user, password) = place.lrs()?;
+/// Measures `seed` and the pipeline. Each run sends new statements from files.
+fn seeds(args: &Args, stack: &Stack, table: &mut Table) -> Result<()> {
+    let (endpoint, user, password) = stack.lrs()?;
     let folder = tempfile::tempdir()?;
     let seed = Cell::new(1000);
     let next = || -> Result<PathBuf> {
         seed.set(seed.get() + 1);
         let seed = seed.get().to_string();
         let data = folder.path().join(&seed);
-        output(Command::new(place.program).args(["seed", "--write"]).arg(&data).args([
+        output(Command::new(stack.program).args(["seed", "--write"]).arg(&data).args([
             "--seed",
             &seed,
             "--count",
@@ -163,13 +163,13 @@ fn seeds(args: &Args, place: &Place, table: &mut Table) -> Result<()> {
         fs::remove_file(data.join("answers.json"))?;
         Ok(data)
     };
-    let ours = || measure::run(place.lastack(&["seed"]).arg(next()?));
+    let ours = || measure::run(stack.lastack(&["seed"]).arg(next()?));
     let peer =
         || measure::run(&mut Pipeline::new(&next()?, &endpoint, &user, &password)?.command());
     let [ours, theirs] = measure::in_turns(args.rounds, ours, peer)?;
-    let name = "xargs, gunzip, curl, without proof";
+    let name = "xargs, gunzip, curl, without verification";
     table.compare(
-        "22 gzip files to Ralph, with proof",
+        "22 gzip files to Ralph, with verification",
         "s",
         &wall(&ours),
         (name, &wall(&theirs)),
@@ -178,10 +178,10 @@ fn seeds(args: &Args, place: &Place, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// What a person would ask one after the other to know as much.
-fn statuses(args: &Args, place: &Place, table: &mut Table) -> Result<()> {
+/// Measures `status` and five calls of kubectl that show similar facts.
+fn statuses(args: &Args, stack: &Stack, table: &mut Table) -> Result<()> {
     let heartbeat =
-        format!("/api/v1/namespaces/{}/services/lrs-ralph:80/proxy/__heartbeat__", place.namespace);
+        format!("/api/v1/namespaces/{}/services/lrs-ralph:80/proxy/__heartbeat__", stack.namespace);
     let calls: [&[&str]; 5] = [
         &["get", "pods"],
         &["get", "deployments"],
@@ -192,7 +192,7 @@ fn statuses(args: &Args, place: &Place, table: &mut Table) -> Result<()> {
     let five = || {
         let runs = calls
             .iter()
-            .map(|call| measure::run(&mut place.kubectl(call)))
+            .map(|call| measure::run(&mut stack.kubectl(call)))
             .collect::<Result<Vec<_>>>()?;
         Ok(Usage {
             wall: runs.iter().map(|run| run.wall).sum(),
@@ -201,7 +201,7 @@ fn statuses(args: &Args, place: &Place, table: &mut Table) -> Result<()> {
         })
     };
     let [ours, theirs] =
-        measure::in_turns(args.rounds, || measure::run(&mut place.lastack(&["status"])), five)?;
+        measure::in_turns(args.rounds, || measure::run(&mut stack.lastack(&["status"])), five)?;
     table.compare("`status`", "s", &wall(&ours), ("five kubectl calls", &wall(&theirs)), "below 1");
     let cpu = |runs: &[Usage]| Samples::new(runs.iter().map(|run| run.cpu.as_secs_f64() * 1e3));
     table.compare(

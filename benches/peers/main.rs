@@ -1,10 +1,10 @@
-//! Measures `kubectl lastack` against what people use without it, in the same run, and prints the ratios as a
-//! Markdown table. docs/contributing/benchmarks.md says what each row means and how to repeat it.
+//! Compares `kubectl lastack` with the tools that users have without it, in the same run, and prints the ratios as a
+//! Markdown table. docs/contributing/benchmarks.md explains the rows and how to repeat them.
 //!
 //! `cargo bench --bench peers -- [--context NAME] [--rounds N] ...`
 //!
-//! Nothing here passes or fails by a time: a row without its peer is left out with a line that says why, and only a
-//! peer that did not do its work ends the run.
+//! No time passes or fails the run. A row without its peer is left out with a message. Only a peer that fails ends the
+//! run.
 
 mod cluster;
 mod dashboards;
@@ -25,16 +25,16 @@ use table::Table;
 
 #[derive(Parser)]
 struct Args {
-    /// How often each thing is measured, taking turns with its peer
+    /// Number of measurements of each row, in turns with its peer
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Statements of the rows about generated statements
+    /// Statements of the rows for generated statements
     #[arg(long, default_value_t = 2_000_000)]
     generated: u64,
-    /// Statements of the row about memory, sent once
+    /// Statements of the row for memory, sent once
     #[arg(long, default_value_t = 10_000_000)]
     large: u64,
-    /// The program under test; unless told otherwise it is built as it is published
+    /// The program under test; by default the bench builds it with the published profile
     #[arg(long)]
     program: Option<PathBuf>,
     /// kubectl to compare with
@@ -43,10 +43,10 @@ struct Args {
     /// helm to compare with
     #[arg(long, default_value = "helm")]
     helm: PathBuf,
-    /// Context of the cluster to install into; without it the rows about a cluster are left out
+    /// Context of the cluster to install into; without it the rows for a cluster are left out
     #[arg(long)]
     context: Option<String>,
-    /// Namespace to install into; it must not have a stack yet, and has none afterwards
+    /// Namespace to install into; it must not have a stack, and has none afterwards
     #[arg(long, default_value = "bench")]
     namespace: String,
     /// Statements behind the dashboards
@@ -55,10 +55,10 @@ struct Args {
     /// What to measure
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["sends", "startup", "cluster", "dashboards"])]
     only: Vec<Part>,
-    /// Given by `cargo bench`
+    /// `cargo bench` passes this flag
     #[arg(long, hide = true)]
     bench: bool,
-    /// Makes this many statements and ends: the bench runs itself to measure the generator alone
+    /// Generates this many statements and exits: the bench runs itself to measure the generator alone
     #[arg(long, hide = true)]
     make: Option<u64>,
 }
@@ -83,7 +83,7 @@ fn main() -> Result<()> {
     println!("{}\n", table::machine());
     let mut table = Table::new();
     let measured = measure_all(&args, &mut table);
-    // an hour's rows are not lost because the last one could not be had
+    // an error in the last row must not lose the other rows
     println!("{table}");
     measured
 }
@@ -106,14 +106,14 @@ fn measure_all(args: &Args, table: &mut Table) -> Result<()> {
 
 impl Args {
     fn program(&self) -> &Path {
-        self.program.as_deref().expect("main has chosen the program")
+        self.program.as_deref().expect("main sets the program")
     }
 }
 
-/// The program in the profile `dist`, which is what users get. What `cargo bench` builds is another: it has the profile
-/// `bench`, for which cargo ignores `panic`.
+/// The program in the profile `dist`, which users download. `cargo bench` itself builds the profile `bench`, for which
+/// cargo ignores `panic`.
 fn published() -> Result<PathBuf> {
-    say("building the program as it is published");
+    say("building the program with profile dist");
     let built = Path::new(env!("CARGO_BIN_EXE_kubectl-lastack"));
     let name = built.file_name().context("a program has a name")?;
     let target = built.ancestors().nth(2).context("a program has a target directory")?;
@@ -124,7 +124,7 @@ fn published() -> Result<PathBuf> {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
         .context("cannot start cargo")?;
-    ensure!(status.success(), "cargo build --profile dist ended with {status}");
+    ensure!(status.success(), "cargo build --profile dist exited with {status}");
     Ok(target.join("dist").join(name))
 }
 

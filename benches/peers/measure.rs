@@ -1,4 +1,4 @@
-//! What a child process and its own children cost.
+//! The time, CPU and memory of a child process and its own children.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,13 +10,13 @@ use wait4::Wait4;
 #[derive(Debug, Clone, Copy)]
 pub struct Usage {
     pub wall: Duration,
-    /// User and system time of the program and of all it started and waited for.
+    /// User and system time of the program and of the children that it waited for.
     pub cpu: Duration,
     /// Largest resident set of a single process, in bytes.
     pub peak: u64,
 }
 
-/// Runs a program to its end; that it succeeds is part of the measurement.
+/// Runs a program to its end. A failure is an error.
 pub fn run(command: &mut Command) -> Result<Usage> {
     let mut errors = tempfile::tempfile()?;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors.try_clone()?);
@@ -26,7 +26,7 @@ pub fn run(command: &mut Command) -> Result<Usage> {
     let wall = begun.elapsed();
     ensure!(
         ended.status.success(),
-        "{} ended with {}: {}",
+        "{} exited with {}: {}",
         name(command),
         ended.status,
         text(&mut errors)?
@@ -34,7 +34,7 @@ pub fn run(command: &mut Command) -> Result<Usage> {
     Ok(Usage { wall, cpu: ended.rusage.utime + ended.rusage.stime, peak: ended.rusage.maxrss })
 }
 
-/// Runs a program that ends too soon to be measured once, many times.
+/// Runs a program many times, because one run is too short to measure.
 pub fn run_many(times: u32, mut command: impl FnMut() -> Command) -> Result<Usage> {
     let mut sum = Usage { wall: Duration::ZERO, cpu: Duration::ZERO, peak: 0 };
     for _ in 0..times {
@@ -48,12 +48,12 @@ pub fn run_many(times: u32, mut command: impl FnMut() -> Command) -> Result<Usag
     Ok(Usage { wall: sum.wall / times, cpu: sum.cpu / times, ..sum })
 }
 
-/// What a program prints.
+/// The output of a program.
 pub fn output(command: &mut Command) -> Result<String> {
     let output = command.output().with_context(|| format!("cannot start {}", name(command)))?;
     ensure!(
         output.status.success(),
-        "{} ended with {}: {}",
+        "{} exited with {}: {}",
         name(command),
         output.status,
         String::from_utf8_lossy(&output.stderr).trim()
@@ -61,7 +61,7 @@ pub fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Two programs in turns, so that what else the machine does falls on both alike. One run of each before is not counted.
+/// Runs two programs in turns, so that other load of the machine affects both. The first run of each does not count.
 pub fn in_turns(
     rounds: u32,
     mut ours: impl FnMut() -> Result<Usage>,

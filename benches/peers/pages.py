@@ -1,8 +1,8 @@
-"""How long a teacher waits for dashboards, in the browser that a teacher has.
+"""Measures the load times of dashboards in a browser.
 
 Reads {"url", "user", "password", "dashboards": {slug: charts}} from standard input, opens all dashboards and then all again, and prints
-{slug: {"first": {"sight", "end"}, "again": {"sight", "end"}}}: seconds from the address until all that is in sight is drawn, and until
-the last chart is for somebody who scrolls down as soon as something is there.
+{slug: {"first": {"sight", "end"}, "again": {"sight", "end"}}}: seconds from the request until everything visible is drawn, and until
+the last chart is drawn while the page scrolls without a pause.
 """
 
 import json
@@ -13,45 +13,45 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests/e2e"))
 
 import chromium
-from chromium import PATIENCE
+from chromium import TIMEOUT
 from dashboards import CHARTS, sign_in
 from selenium.webdriver.support.ui import WebDriverWait
 
-# To a browser that says it is driven by a program, Superset draws all charts at once, whether they are in sight or not
-A_PERSONS = "--disable-blink-features=AutomationControlled"
+# Superset draws all charts at once, visible or not, in a browser that reveals that a program drives it
+NOT_AUTOMATED = "--disable-blink-features=AutomationControlled"
 WINDOW = "1920,1080"
 
 SIGHT = f"""{CHARTS}
 const inSight = ({{holder}}) => holder.getBoundingClientRect().top < innerHeight
 return charts.length === arguments[0] && charts.filter(inSight).every(isDrawn)
 """
-# In the page, as a question from here for each chart would take longer than what it asks about
+# Runs in the page, because a call from here for each chart would take longer than the measured time
 SCROLL = f"""
 const chart = nth => {{ {CHARTS} return {{holder: charts[nth].holder, isDrawn: isDrawn(charts[nth])}} }}
-const goOn = async told => {{
+const scroll = async done => {{
   for (let nth = 0; nth < arguments[0]; nth++) {{
     chart(nth).holder.scrollIntoView()
     while (!chart(nth).isDrawn) await new Promise(requestAnimationFrame)
   }}
-  told()
+  done()
 }}
-goOn(arguments[1])
+scroll(arguments[1])
 """
 
 
 def rest(page):
-    """Until the page after the login asks for nothing more: it would take the first dashboard's time, and nobody types an address that fast."""
+    """Waits until the page after the login sends no more requests, which would delay the first dashboard."""
     asked = [-1]
 
     def is_quiet(p):
         asked.append(p.execute_script("return performance.getEntriesByType('resource').length"))
         return asked[-1] == asked[-2]
 
-    WebDriverWait(page, PATIENCE, poll_frequency=1).until(is_quiet)
+    WebDriverWait(page, TIMEOUT, poll_frequency=1).until(is_quiet)
 
 
 def look(page, url, charts):
-    wait = WebDriverWait(page, PATIENCE, poll_frequency=0.05)
+    wait = WebDriverWait(page, TIMEOUT, poll_frequency=0.05)
     begun = time.monotonic()
     page.get(url)
     wait.until(lambda p: p.execute_script(SIGHT, charts))
@@ -62,8 +62,8 @@ def look(page, url, charts):
 
 def main():
     asked = json.load(sys.stdin)
-    with chromium.page(A_PERSONS, window=WINDOW) as page:
-        page.set_script_timeout(PATIENCE)
+    with chromium.page(NOT_AUTOMATED, window=WINDOW) as page:
+        page.set_script_timeout(TIMEOUT)
         sign_in(page, asked)
         rest(page)
 

@@ -1,4 +1,4 @@
-//! The peer of `seed`: the tutorial's own line, with its real xargs, gunzip and curl.
+//! The peer of `seed`: the command of the tutorial, with the real xargs, gunzip and curl.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -10,17 +10,17 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-/// The programs that the line needs.
+/// The programs that the command needs.
 pub const TOOLS: [&str; 4] = ["bash", "xargs", "gunzip", "curl"];
 
 pub struct Pipeline {
     line: String,
-    /// Holds the file with the account, which has no place in argv.
+    /// The folder of the file with the account, which must not be an argument.
     _folder: TempDir,
 }
 
 impl Pipeline {
-    /// Sends the statements files of a directory to an xAPI endpoint.
+    /// Sends the files of statements in a directory to an xAPI endpoint.
     pub fn new(data: &Path, endpoint: &str, user: &str, password: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let account = folder.path().join("account");
@@ -43,7 +43,7 @@ impl Pipeline {
         command
     }
 
-    /// The most memory that all its processes have together at one time, in bytes: pages they share count once.
+    /// The peak of the memory of all its processes, in bytes. Shared pages count once.
     pub fn peak_memory(&self) -> Result<u64> {
         let mut child =
             self.command().process_group(0).stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
@@ -53,18 +53,18 @@ impl Pipeline {
                 break status;
             }
             peak = peak.max(memory_of_group(child.id())?);
-            // how often to look, not how long to wait
+            // the interval of the samples
             thread::sleep(Duration::from_millis(1));
         };
-        ensure!(status.success(), "the pipeline ended with {status}");
+        ensure!(status.success(), "the pipeline exited with {status}");
         Ok(peak)
     }
 }
 
-/// The proportional share of memory of the processes of a group. One that ends while it is looked at counts nothing.
+/// The proportional share of memory of the processes in a group. A process that ends during the sample does not count.
 fn memory_of_group(group: u32) -> Result<u64> {
     let mut sum = 0;
-    for entry in fs::read_dir("/proc").context("this needs /proc")? {
+    for entry in fs::read_dir("/proc").context("the benchmark needs /proc")? {
         let path = entry?.path();
         let Ok(stat) = fs::read_to_string(path.join("stat")) else { continue };
         // the fields after the name: state, parent, group
@@ -80,7 +80,7 @@ fn memory_of_group(group: u32) -> Result<u64> {
     Ok(sum)
 }
 
-/// The first of the programs that is not there.
+/// The first missing program of the pipeline.
 pub fn missing_tool() -> Option<&'static str> {
     TOOLS.into_iter().find(|tool| which::which(tool).is_err())
 }

@@ -1,4 +1,4 @@
-//! `seed` against an LRS that does nothing: what reading, making and sending statements costs by itself.
+//! `seed` with a null LRS: the cost of reading, generating and sending statements alone.
 
 use std::fs;
 use std::hint::black_box;
@@ -20,7 +20,7 @@ const PIPELINE: &str = "xargs, gunzip, curl";
 
 pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
     if let Some(tool) = missing_tool() {
-        say(&format!("left out: sending, as {tool} of the tutorial's pipeline is not there"));
+        say(&format!("left out: sending, because {tool} of the tutorial's pipeline is missing"));
         return Ok(());
     }
     let sink = Sink::start()?;
@@ -85,11 +85,11 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// Makes statements and throws them away.
+/// Generates statements and discards them.
 pub fn make(count: u64) {
     let mut source = Generated::new(lastack::simulator::dataset::DEFAULT_SEED, count, 1000);
     let mut batch = Batch::new();
-    while source.fill(&mut batch).expect("generating has no faults") {
+    while source.fill(&mut batch).expect("the generator has no faults") {
         black_box(batch.body());
     }
 }
@@ -100,19 +100,19 @@ fn seed(program: &Path, sink: &Sink, account: &Path) -> Command {
     command
 }
 
-/// Runs a command that must deliver all statements in requests of a thousand.
+/// Runs a command that must send all statements in requests of a thousand.
 fn delivered(sink: &Sink, statements: u64, command: &mut Command) -> Result<Usage> {
     let (usage, _) = deliver(sink, statements, command)?;
     Ok(usage)
 }
 
-/// The same for one whose number of bytes is known.
+/// The same for a known number of bytes.
 fn checked(sink: &Sink, statements: u64, bytes: u64, command: &mut Command) -> Result<Usage> {
     let (usage, delivery) = deliver(sink, statements, command)?;
-    // curl takes the line ends out
+    // curl removes line ends
     ensure!(
         delivery.bytes.abs_diff(bytes) <= bytes / 100,
-        "{} bytes were sent, not {bytes}",
+        "the command sent {} bytes, not {bytes}",
         delivery.bytes
     );
     Ok(usage)
@@ -123,19 +123,19 @@ fn deliver(sink: &Sink, statements: u64, command: &mut Command) -> Result<(Usage
     let delivery = sink.take();
     ensure!(
         delivery.requests == statements.div_ceil(1000),
-        "{} requests came, not {}",
+        "the command sent {} requests, not {}",
         delivery.requests,
         statements.div_ceil(1000)
     );
     Ok((usage, delivery))
 }
 
-/// What the files hold: they are what the generator makes of its default seed.
+/// The bytes of the statements in the files, which have the default seed of the generator.
 fn expected_bytes() -> u64 {
     let mut source =
         Generated::new(lastack::simulator::dataset::DEFAULT_SEED, TERM_STATEMENTS, 1000);
     let (mut batch, mut bytes) = (Batch::new(), 0);
-    while source.fill(&mut batch).expect("generating has no faults") {
+    while source.fill(&mut batch).expect("the generator has no faults") {
         bytes += batch.body().len() as u64;
     }
     bytes
@@ -156,14 +156,14 @@ fn compare(
     };
     let (runs, count) = ours;
     table.compare(
-        &format!("{what}, CPU a statement"),
+        &format!("{what}, CPU per statement"),
         "µs",
         &cpu(runs, count),
         (PIPELINE, &cpu(peer, TERM_STATEMENTS)),
         targets[0],
     );
     table.compare(
-        &format!("{what}, statements a second"),
+        &format!("{what}, statements per second"),
         "/s",
         &rate(runs, count),
         (PIPELINE, &rate(peer, TERM_STATEMENTS)),

@@ -1,5 +1,5 @@
-//! An LRS that does nothing: takes requests on kept-open connections, throws the bodies away, answers 204. It
-//! runs in threads of the bench itself, so its work is nobody's measured work.
+//! The null LRS: accepts requests on persistent connections, discards the bodies and responds with 204. It runs in
+//! threads of the bench itself, so no row includes its work.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 
 const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
-const GO_ON: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const READ: usize = 256 << 10;
 
 pub struct Sink {
@@ -24,7 +24,7 @@ struct Received {
     bytes: AtomicU64,
 }
 
-/// What came since somebody asked last.
+/// The requests since the last query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Delivery {
     pub requests: u64,
@@ -46,7 +46,7 @@ impl Sink {
         Ok(Self { port, received })
     }
 
-    /// Its xAPI endpoint.
+    /// The xAPI endpoint.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}/xAPI", self.port)
     }
@@ -59,7 +59,7 @@ impl Sink {
     }
 }
 
-/// Answers until the client goes. A client that this sink does not understand is cut off, which fails its run.
+/// Responds until the client closes the connection. An unknown request closes the connection, so that its run fails.
 fn serve(mut connection: TcpStream, received: &Received) {
     let mut buffer = vec![0; READ];
     while let Ok(Some(length)) = receive(&mut connection, &mut buffer) {
@@ -71,7 +71,7 @@ fn serve(mut connection: TcpStream, received: &Received) {
     }
 }
 
-/// Takes one request. The length of its body, or None when the client has closed the connection.
+/// Reads one request. Returns the length of its body, or None after the client closes the connection.
 fn receive(connection: &mut TcpStream, buffer: &mut [u8]) -> Result<Option<u64>> {
     let mut filled = 0;
     let head = loop {
@@ -88,7 +88,7 @@ fn receive(connection: &mut TcpStream, buffer: &mut [u8]) -> Result<Option<u64>>
     let field = |name: &str| fields.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
     let length: u64 = field("content-length:").context("the request has no length")?.parse()?;
     if field("expect:").is_some() {
-        connection.write_all(GO_ON)?;
+        connection.write_all(CONTINUE)?;
     }
     let mut left = length - (filled - head) as u64;
     while left > 0 {

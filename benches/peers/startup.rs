@@ -1,4 +1,4 @@
-//! What commands cost that contact no cluster, and how large the program is.
+//! The CPU of commands that need no cluster, and the size of the program.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -55,11 +55,15 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// Where the program is; says so when it is not there. A link stays one: a program of many names looks at its own.
+/// The path of a program, or a message when it is missing. Links are not resolved, because a program may depend on its
+/// name.
 fn resolve(name: &str, program: &Path) -> Option<PathBuf> {
     let found = which::which(program).ok();
     if found.is_none() {
-        say(&format!("left out: start-up against {name}, as there is no {}", program.display()));
+        say(&format!(
+            "left out: start-up against {name}, because {} is missing",
+            program.display()
+        ));
     }
     found
 }

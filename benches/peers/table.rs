@@ -1,10 +1,10 @@
-//! The result: a row for each thing measured, with its peer, their ratio and what it should be.
+//! The result table: a row for each measurement, with its peer, their ratio and the target.
 
 use std::fmt;
 
 use super::measure::output;
 
-/// Values of one thing, measured several times.
+/// The values of repeated measurements.
 pub struct Samples(Vec<f64>);
 
 impl Samples {
@@ -23,7 +23,7 @@ impl Samples {
         }
     }
 
-    /// `4.21 µs (4.10 to 4.40)`, or the value alone when there is but one.
+    /// `4.21 µs (4.10 to 4.40)`, or a single value alone.
     fn show(&self, unit: &str) -> String {
         let median = format!("{} {unit}", short(self.median()));
         match self.0.as_slice() {
@@ -42,7 +42,7 @@ impl Table {
         Self { lines: Vec::new() }
     }
 
-    /// A row with a peer: `ratio` is ours divided by the peer's.
+    /// A row with a peer: `ratio` is our value divided by that of the peer.
     pub fn compare(
         &mut self,
         what: &str,
@@ -62,7 +62,7 @@ impl Table {
         );
     }
 
-    /// A row that stands for itself.
+    /// A row without a peer.
     pub fn alone(&mut self, what: &str, unit: &str, ours: &Samples, target: &str) {
         self.add(what, ours.show(unit), "", String::new(), String::new(), target);
     }
@@ -93,7 +93,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// Three significant digits, thousands apart.
+/// Three significant digits, with separators between thousands.
 fn short(value: f64) -> String {
     match value {
         v if v >= 1000.0 => lastack::output::units::count(v.round() as u64),
@@ -103,7 +103,7 @@ fn short(value: f64) -> String {
     }
 }
 
-/// What this ran on, in one line.
+/// The machine of the run, in one line.
 pub fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

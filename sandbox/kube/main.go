@@ -1,5 +1,5 @@
-// One binary for everything a one-node cluster needs, chosen by the name it is called by.
-// A shared binary is compiled, linked and kept on disk once instead of eleven times.
+// One binary with all components of a one-node cluster. The name of the command selects the component.
+// A shared binary is compiled, linked and stored once instead of eleven times.
 package main
 
 import (

@@ -77,9 +77,9 @@ start_all() { # WITH LOAD BALANCER: yes or no
   cluster_up "$1"
 }
 
-# Everything below Kubernetes.
+# Starts everything that Kubernetes needs.
 start_node() {
-  refuse_second_sandbox
+  reject_second_sandbox
   if [ "$(cat "$STATE/run/node-key" 2>/dev/null)" != "$(node_key)" ]; then node_down; fi
   # A cluster trusts only the authority that it was created with.
   if ! certificates_are_current; then

@@ -46,14 +46,14 @@ fail() {
 elapsed() { echo $((SECONDS - ${1:-0})); }
 
 # One run at a time: a second one waits for the first, whose name is in the file. A process that outlives the script must
-# not inherit the descriptor, see start_component.
+# not inherit the descriptor. See start_component.
 take_lock() {
   local lock=$STATE/lock
   while true; do
     mkdir -p "$STATE"
     exec {LOCK}>>"$lock"
     if ! flock --nonblock "$LOCK"; then
-      say "waiting for $(cat "$lock" 2>/dev/null), or what it left running"
+      say "waiting for $(cat "$lock" 2>/dev/null), or for processes that it left running"
       flock "$LOCK"
     fi
     # A purge deletes the file, and the next run would lock another one.

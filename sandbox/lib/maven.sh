@@ -1,4 +1,4 @@
-# What is taken from Maven Central: group:name:version, or group:name:version:type if it is no jar. Sourced.
+# Artifacts of Maven Central: group:name:version, or group:name:version:type for other types than jar. Sourced.
 
 maven_file() {
   local group name version type

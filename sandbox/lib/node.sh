@@ -15,7 +15,7 @@ node_process() {
 }
 
 # Two sandboxes would share addresses and names.
-refuse_second_sandbox() {
+reject_second_sandbox() {
   local pid other
   for pid in $(pgrep -x lastack-init); do
     other=$(tr '\0' '\n' <"/proc/$pid/cmdline" | sed -n 2p)

@@ -1,9 +1,9 @@
-# Parts: what has to be built before a cluster can start. A part is a folder with a recipe (`build`),
+# Parts: everything that must be built before a cluster can start. A part is a folder with a recipe (`build`),
 # an optional list of parts it `needs`, and sources. Its result is in a folder named after the hash of all
 # inputs, so a part is built once, and again only when an input changes. Sourced.
 
 # Two lanes, built at the same time: one keeps the compiler busy, the other mostly waits for downloads.
-# The number is about how many seconds a part takes on two cores.
+# The number is the approximate build time of a part in seconds on two cores.
 COMPILE_LANE=(kube:720 eck-operator:190 helm4:120 helm3:80 charts:2 images/eck-operator:5)
 IMAGE_LANE=(images/pause:2 images/base:55 images/elasticsearch:40 images/ralph:120 authority:1 images/superset:180 package-index:15
   images/base-trixie:40 images/postgresql:30 images/valkey:15 images/alpine-moodle:40 plugin:1)
@@ -64,8 +64,8 @@ part_is_built() {
 
 part_log() { echo "$STATE/logs/build/${1//\//-}.log"; }
 
-# Builds a part and its needs. The result gets its final name in one step and when all of it is on the disk, so a
-# killed build or a power failure leaves nothing that looks like a result.
+# Builds a part and its needs. The result gets its final name atomically, after all of it is on the disk. So a killed
+# build or a power failure leaves no incomplete result.
 build_part() {
   local part=$1 need out log started status=0
   for need in $(part_needs "$part"); do build_part "$need" || return; done

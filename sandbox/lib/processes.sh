@@ -57,7 +57,7 @@ stop_component() {
 
 component_is_gone() { ! component_runs "$1"; }
 
-# For a component that was just started: false until it runs.
+# For a component that has just started: false until it runs.
 component_ended() {
   local pid
   pid=$(cat "$STATE/run/$1.pid" 2>/dev/null) && [ -n "$pid" ] && ! [ -e "/proc/$NODE/root/proc/$pid" ]

@@ -1,7 +1,7 @@
 # Requirements for the machine, and the Debian packages to install. Sourced.
 
-# A command that belongs to a package, and the package. The command decides, so that for example a containerd
-# from another source is used and not replaced.
+# Commands and their packages. The command decides, so that for example a containerd from another source is used and
+# not replaced.
 COMMANDS=(
   ip:iproute2 iptables:iptables conntrack:conntrack nsenter:util-linux openssl:openssl envsubst:gettext-base
   containerd:containerd runc:runc docker-registry:docker-registry buildah:buildah
@@ -89,7 +89,7 @@ install_without_services() (
   disable_services "${added[@]}"
 )
 
-# A killed run leaves the policy, which would prevent the machine from starting any service.
+# Deletes the policy of a killed run, which would prevent the machine from starting any service.
 POLICY_IS_OURS='# for as long as the sandbox of kubectl-lastack installs packages'
 allow_services() {
   if grep -qsxF "$POLICY_IS_OURS" "$SERVICE_POLICY"; then rm "$SERVICE_POLICY"; fi

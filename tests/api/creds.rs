@@ -1,4 +1,4 @@
-//! `creds`: hidden until asked for.
+//! `creds`: passwords stay hidden until the user names a component.
 
 use http::Method;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::support::stack::MockedStack;
 use super::install::secret;
 
 #[test]
-fn passwords_are_hidden_until_a_component_is_named() {
+fn creds_hides_passwords_until_a_component_is_named() {
     let lab = MockedStack::installed();
     let password = &secret(&lab, "lrs-ralph")["password"];
     lab.machine
@@ -29,7 +29,7 @@ fn passwords_are_hidden_until_a_component_is_named() {
 }
 
 #[test]
-fn programs_get_lines_or_a_document() {
+fn creds_output_formats_print_variables_or_a_document() {
     let lab = MockedStack::installed();
     let password = &secret(&lab, "lrs-ralph")["password"];
     lab.machine
@@ -61,7 +61,7 @@ fn programs_get_lines_or_a_document() {
 }
 
 #[test]
-fn where_to_use_them_is_outside_the_cluster_when_the_part_is_there() {
+fn creds_prints_the_external_address_when_the_service_has_one() {
     let lab = MockedStack::installed();
     for (service, address) in [("lrs-ralph", "192.0.2.7"), ("dataviz-superset", "192.0.2.8")] {
         let mut object = lab
@@ -80,7 +80,7 @@ fn where_to_use_them_is_outside_the_cluster_when_the_part_is_there() {
 }
 
 #[test]
-fn a_part_goes_by_the_name_that_status_shows_too() {
+fn component_names_accept_the_names_that_status_shows() {
     let lab = MockedStack::installed();
     for (shown, name) in [("moodle", "lms"), ("ralph", "lrs"), ("superset", "dataviz")] {
         assert_eq!(
@@ -97,7 +97,7 @@ fn a_part_goes_by_the_name_that_status_shows_too() {
 }
 
 #[test]
-fn without_a_stack_it_says_who_makes_them() {
+fn creds_without_a_stack_fails_with_a_hint() {
     let lab = MockedStack::empty();
     lab.machine
         .run("creds")
@@ -109,7 +109,7 @@ fn without_a_stack_it_says_who_makes_them() {
 }
 
 #[test]
-fn a_secret_that_the_user_may_not_read_costs_its_row_and_names_the_permission() {
+fn creds_with_a_forbidden_secret_names_the_permission_and_prints_other_rows() {
     let lab = MockedStack::installed();
     let sentence = "secrets \"lrs-ralph\" is forbidden: User \"alice\" cannot get resource \"secrets\" in API group \"\" in the namespace \"alice\"";
     lab.kubernetes.forbids(Method::GET, "/api/v1/namespaces/alice/secrets/lrs-ralph", sentence);

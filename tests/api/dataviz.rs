@@ -1,4 +1,4 @@
-//! Superset: what `install` brings into it, what is wrong with it, and what `dashboards` says of its charts.
+//! Superset: the assets that `install` imports, the faults that `status` reports, and the `dashboards` verbs.
 
 use std::fs;
 
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use crate::support::server::Answer;
 use crate::support::stack::{MockedStack, NAMESPACE, dataviz_database_labels, node, stuck_pod};
 
-/// The uuid of an asset that a person made.
+/// The uuid of an asset that a user created.
 const THEIRS: &str = "6f3a3b5e-0000-4000-8000-0000000000d0";
 
 #[test]
-fn install_brings_the_connection_and_the_dashboards() {
+fn install_imports_the_connection_and_the_dashboards() {
     let lab = MockedStack::installed();
     assert_eq!(lab.superset.titles("databases"), ["Data lake"]);
     assert_eq!(lab.superset.titles("dashboards").len(), 3);
@@ -27,27 +27,27 @@ fn install_brings_the_connection_and_the_dashboards() {
 }
 
 #[test]
-fn a_connection_that_a_person_named_as_ours_stays_theirs() {
+fn install_with_a_foreign_connection_of_the_same_name_fails_and_keeps_it() {
     let lab = MockedStack::empty();
-    lab.superset.person_makes("databases", json!({"database_name": "Data lake", "uuid": THEIRS}));
+    lab.superset.user_creates("databases", json!({"database_name": "Data lake", "uuid": THEIRS}));
     lab.machine
         .run("install")
         .exits(1)
         .says("Superset has another connection with the name `Data lake`")
         .says("rename it in Superset");
     assert_eq!(lab.superset.imports(), 0);
-    lab.superset.person_renames("Data lake", "My lake");
+    lab.superset.user_renames("Data lake", "My lake");
     lab.machine.run("install").exits(0);
     assert_eq!(lab.superset.titles("databases"), ["Data lake", "My lake"]);
 }
 
 #[test]
-fn an_import_that_superset_refuses_is_an_error_that_names_the_file() {
+fn import_that_superset_rejects_fails_with_the_file_name() {
     let lab = MockedStack::empty();
     lab.machine.run("install --only lrs").exits(0);
-    let refusal = json!({"errors": [{"message": "Error importing assets", "extra": {"charts/videos.yaml": {"viz_type": ["Missing"]}}}]});
+    let rejection = json!({"errors": [{"message": "Error importing assets", "extra": {"charts/videos.yaml": {"viz_type": ["Missing"]}}}]});
     for _ in 0..3 {
-        lab.superset.fails_import(Answer::Json(422, refusal.clone()));
+        lab.superset.fails_import(Answer::Json(422, rejection.clone()));
     }
     lab.machine
         .run("install --all")
@@ -60,7 +60,7 @@ fn an_import_that_superset_refuses_is_an_error_that_names_the_file() {
 }
 
 #[test]
-fn a_driver_that_cannot_be_imported_is_said_with_where_to_look() {
+fn install_without_a_usable_driver_fails_and_names_the_log() {
     let lab = MockedStack::empty();
     lab.superset.has_no_driver();
     lab.machine
@@ -71,7 +71,7 @@ fn a_driver_that_cannot_be_imported_is_said_with_where_to_look() {
 }
 
 #[test]
-fn a_password_that_superset_no_longer_has_right_is_brought_again() {
+fn configure_with_a_changed_data_lake_password_imports_the_connection_again() {
     let lab = MockedStack::installed();
     let secret = "/api/v1/namespaces/alice/secrets/data-lake-user-dashboards";
     let mut changed = lab.kubernetes.object(secret).expect("the account");
@@ -83,16 +83,16 @@ fn a_password_that_superset_no_longer_has_right_is_brought_again() {
 }
 
 #[test]
-fn what_a_person_sets_of_the_connection_stays_and_where_it_leads_does_not() {
+fn install_keeps_user_options_of_the_connection_and_restores_its_address() {
     let lab = MockedStack::installed();
     let imports = lab.superset.imports();
-    lab.superset.person_edits("Data lake", |lake| {
+    lab.superset.user_edits("Data lake", |lake| {
         (lake["cache_timeout"], lake["database_name"]) = (json!(60), json!("Our lake"))
     });
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
     assert_eq!(lab.superset.imports(), imports);
 
-    lab.superset.person_edits("Our lake", |lake| {
+    lab.superset.user_edits("Our lake", |lake| {
         let uri = lake["sqlalchemy_uri"]
             .as_str()
             .expect("an address")
@@ -113,11 +113,11 @@ fn what_a_person_sets_of_the_connection_stays_and_where_it_leads_does_not() {
 }
 
 #[test]
-fn a_password_of_a_person_is_no_fault_and_one_of_the_tool_is() {
+fn status_fails_for_a_wrong_password_of_the_tool_and_not_of_the_admin() {
     let lab = MockedStack::installed();
-    lab.superset.refuses("admin");
+    lab.superset.rejects_login("admin");
     lab.machine.run("status").exits(0).prints("login ok, admin's password was changed");
-    lab.superset.refuses("lastack");
+    lab.superset.rejects_login("lastack");
     lab.machine
         .run("status")
         .exits(3)
@@ -130,7 +130,7 @@ fn a_password_of_a_person_is_no_fault_and_one_of_the_tool_is() {
 }
 
 #[test]
-fn a_database_that_is_down_is_named_with_its_pod_and_the_reason() {
+fn status_with_a_failed_superset_database_names_the_pod_and_the_cause() {
     let lab = MockedStack::installed();
     let path = "/apis/apps/v1/namespaces/alice/statefulsets/dataviz-postgresql";
     let well = lab.kubernetes.object(path).expect("the database");
@@ -181,14 +181,14 @@ fn a_database_that_is_down_is_named_with_its_pod_and_the_reason() {
 }
 
 #[test]
-fn a_database_of_somebody_else_is_not_looked_for() {
+fn status_with_an_external_database_does_not_look_for_its_pods() {
     let lab = MockedStack::installed();
     let file = lab.machine.path("values.yaml");
     fs::write(&file, "postgresql: {enabled: false}\nexternalDatabase: {host: db.example.org, existingSecret: db}\n").unwrap();
     lab.kubernetes.remove("/apis/apps/v1/namespaces/alice/statefulsets/dataviz-postgresql");
     lab.machine.run(&format!("install --values dataviz={}", file.display())).exits(0);
-    // its password is somebody else's to change, and pods read it only when they start
-    let told = || {
+    // its owner can change its password, and pods read the password only at their start
+    let checksum = || {
         lab.helm
             .calls_of("upgrade")
             .into_iter()
@@ -197,18 +197,18 @@ fn a_database_of_somebody_else_is_not_looked_for() {
             .values()["secretChecksum"]
             .clone()
     };
-    let before = told();
+    let before = checksum();
     lab.kubernetes
         .put([json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": NAMESPACE}, "data": {"password": "bmV3"}})]);
     lab.machine.run("install").exits(0);
-    assert_ne!(told(), before, "pods are started with the new password");
+    assert_ne!(checksum(), before, "the pods should restart with the new password");
 
     lab.superset.loses_its_database(true);
     lab.machine.run("status").exits(3).prints("Superset's PostgreSQL is not part of this stack, and may be the cause: Superset responded with 500");
 }
 
 #[test]
-fn a_stack_without_dashboards_is_well() {
+fn status_without_the_dataviz_component_is_healthy() {
     let lab = MockedStack::empty();
     lab.machine.run("install --only lrs").exits(0);
     lab.helm.lists(json!([{"name": "lrs", "status": "deployed", "chart": "ralph-0.1.0", "app_version": "5.0.1"}]));
@@ -216,7 +216,7 @@ fn a_stack_without_dashboards_is_well() {
 }
 
 #[test]
-fn a_data_lake_that_superset_does_not_reach_is_a_fault_of_status_and_the_link_that_breaks() {
+fn status_and_explain_name_a_data_lake_that_superset_cannot_reach() {
     let lab = MockedStack::installed();
     lab.superset.cannot_reach_the_data_lake("unable to authenticate user [dashboards]");
     let why = "unable to authenticate user [dashboards]";
@@ -243,7 +243,7 @@ fn a_data_lake_that_superset_does_not_reach_is_a_fault_of_status_and_the_link_th
 }
 
 #[test]
-fn a_query_that_the_data_lake_refuses_is_told_from_one_that_is_too_large_for_it() {
+fn explain_distinguishes_a_rejected_query_from_one_that_needs_too_much_memory() {
     let lab = MockedStack::installed();
     lab.machine.run("seed --count 10").exits(0);
     let explain = |error: &str| {
@@ -264,17 +264,17 @@ fn a_query_that_the_data_lake_refuses_is_told_from_one_that_is_too_large_for_it(
 }
 
 #[test]
-fn a_chart_is_checked_against_its_answer() {
+fn check_compares_a_chart_with_its_expected_result() {
     let lab = MockedStack::installed();
     let rows = |learners: u64| json!({"colnames": ["learners"], "coltypes": [0], "data": [{"learners": learners}]});
-    let answers = lab.machine.path("answers.json");
+    let expected = lab.machine.path("answers.json");
     fs::write(
-        &answers,
+        &expected,
         json!({"charts": {"learners": {"columns": ["learners"], "rows": [[283]]}}}).to_string(),
     )
     .unwrap();
     let check =
-        format!("dashboards check learners --fail-on-error --answers {}", answers.display());
+        format!("dashboards check learners --fail-on-error --answers {}", expected.display());
 
     lab.superset.gives_rows(rows(283));
     lab.machine.run(&check).exits(0).prints("learners").prints("good").says("1 of 1 charts passed");
@@ -297,7 +297,7 @@ fn a_chart_is_checked_against_its_answer() {
 }
 
 #[test]
-fn a_connection_that_breaks_is_the_trouble_of_one_chart() {
+fn check_with_one_failed_query_reports_one_failed_chart() {
     let lab = MockedStack::installed();
     lab.superset.fails_query(Answer::Json(403, json!({"message": "Forbidden"})));
     lab.machine
@@ -314,30 +314,30 @@ fn a_connection_that_breaks_is_the_trouble_of_one_chart() {
 }
 
 #[test]
-fn a_chart_that_cannot_be_checked_is_not_good_and_wrong_when_it_has_an_answer() {
+fn check_of_an_uncheckable_chart_fails_only_with_an_expected_result() {
     let lab = MockedStack::installed();
-    lab.superset.person_edits("Learners", |chart| chart["viz_type"] = json!("sunburst"));
-    let told = "learners is a sunburst without a saved query";
+    lab.superset.user_edits("Learners", |chart| chart["viz_type"] = json!("sunburst"));
+    let cause = "learners is a sunburst without a saved query";
     lab.machine
         .run("dashboards check --fail-on-error")
         .exits(0)
-        .prints(told)
+        .prints(cause)
         .says("30 of 31 charts passed, 1 cannot be checked");
-    let answers = lab.machine.write(
+    let expected = lab.machine.write(
         "answers.json",
         json!({"charts": {"learners": {"columns": ["learners"], "rows": [[283]]}}}).to_string(),
     );
     lab.machine
-        .run(&format!("dashboards check learners --fail-on-error --answers {}", answers.display()))
+        .run(&format!("dashboards check learners --fail-on-error --answers {}", expected.display()))
         .exits(3)
         .prints("wrong: learners cannot be checked: the chart is a sunburst without a saved query")
         .says("0 of 1 charts passed");
 }
 
 #[test]
-fn a_query_that_a_person_saved_goes_with_what_else_is_overwritten() {
+fn apply_overwrite_replaces_the_saved_query_of_a_chart() {
     let lab = MockedStack::installed();
-    lab.superset.person_edits("Learners", |chart| {
+    lab.superset.user_edits("Learners", |chart| {
         chart["query_context"] = json!(r#"{"queries": [{"metrics": ["saved"]}]}"#)
     });
     let asked = || {
@@ -356,14 +356,14 @@ fn a_query_that_a_person_saved_goes_with_what_else_is_overwritten() {
 }
 
 #[test]
-fn a_chart_on_another_database_is_not_explained_by_the_data_lake() {
+fn explain_of_a_chart_on_another_database_ignores_the_data_lake() {
     let lab = MockedStack::installed();
     let [database, dataset, grades] = ["d0", "d1", "d2"].map(|end| THEIRS.replace("d0", end));
-    lab.superset.person_makes("databases", json!({"database_name": "Theirs", "uuid": database}));
+    lab.superset.user_creates("databases", json!({"database_name": "Theirs", "uuid": database}));
     let columns = json!([{"column_name": "grade"}]);
-    lab.superset.person_makes("datasets", json!({"table_name": "grades", "uuid": dataset, "database_uuid": database, "columns": columns}));
+    lab.superset.user_creates("datasets", json!({"table_name": "grades", "uuid": dataset, "database_uuid": database, "columns": columns}));
     let chart = |title: &str, uuid: &str, params: Value| json!({"slice_name": title, "uuid": uuid, "dataset_uuid": dataset, "viz_type": "table", "params": params});
-    lab.superset.person_makes("charts", chart("Grades", &grades, json!({"groupby": ["grade"]})));
+    lab.superset.user_creates("charts", chart("Grades", &grades, json!({"groupby": ["grade"]})));
     lab.superset.gives_rows(json!({"colnames": ["grade"], "data": [{"grade": 3}]}));
     lab.machine
         .run("dashboards explain Grades")
@@ -380,17 +380,17 @@ fn a_chart_on_another_database_is_not_explained_by_the_data_lake() {
 }
 
 #[test]
-fn a_chart_that_was_deleted_is_missed_by_its_answer() {
+fn check_of_a_deleted_chart_with_an_expected_result_fails() {
     let lab = MockedStack::installed();
-    let answers = lab.machine.path("answers.json");
+    let expected = lab.machine.path("answers.json");
     fs::write(
-        &answers,
+        &expected,
         json!({"charts": {"learners": {"columns": ["learners"], "rows": []}}}).to_string(),
     )
     .unwrap();
-    lab.superset.person_deletes("Learners");
+    lab.superset.user_deletes("Learners");
     lab.machine
-        .run(&format!("dashboards check --fail-on-error --answers {}", answers.display()))
+        .run(&format!("dashboards check --fail-on-error --answers {}", expected.display()))
         .exits(3)
         .prints("wrong: learners is not in Superset");
     lab.machine
@@ -416,7 +416,7 @@ fn open_prints_the_address_of_the_first_dashboard() {
 }
 
 #[test]
-fn an_address_of_ipv6_stands_in_brackets() {
+fn open_prints_an_ipv6_address_in_brackets() {
     let lab = MockedStack::installed();
     let mut service = lab
         .kubernetes
@@ -436,7 +436,7 @@ fn an_address_of_ipv6_stands_in_brackets() {
 }
 
 #[test]
-fn creds_names_an_account_for_people_who_look_and_one_for_people_who_change() {
+fn creds_of_dataviz_prints_the_admin_and_the_teacher_account() {
     let lab = MockedStack::installed();
     lab.machine
         .run("creds dataviz")

@@ -1,4 +1,4 @@
-//! Dashboards as files: what `apply` and an upgrade bring into Superset, what they leave as people made it, and what
+//! Dashboards as files: what `apply` and an upgrade import into Superset, which user changes they keep, and what
 //! `export` writes.
 
 use std::fs;
@@ -12,9 +12,9 @@ use crate::support::kubernetes::failure;
 use crate::support::stack::MockedStack;
 
 const ALIVE: &str = "Is the course alive?";
-/// What the program writes down of what it brought.
+/// The ConfigMap in which the program records its imports.
 const RECORD: &str = "/api/v1/namespaces/alice/configmaps/dataviz-applied";
-/// Uuids: of an asset that a person made, and of some of ours.
+/// Uuids of an asset that a user created and of some shipped assets.
 const COPY: &str = "6f3a3b5e-0000-4000-8000-0000000000c0";
 const OF_ALIVE: &str = "de46a221-1b22-4c86-9509-2ad829a7c273";
 const OF_FLOWING: &str = "8a4a7c46-8d81-47ea-9ee3-511794cb6da8";
@@ -24,9 +24,9 @@ const OF_EVENTS: &str = "9a347259-0b1c-494d-9688-2656d9d88d49";
 const OF_STATEMENTS: &str = "d4c4bfd1-e948-4743-911f-042f1aafdffc";
 
 #[test]
-fn what_a_person_changed_or_deleted_stays_until_overwrite() {
+fn user_changes_and_deletions_in_superset_stay_until_overwrite() {
     let lab = MockedStack::installed();
-    lab.superset.person_renames(ALIVE, "Ours").person_deletes("Is the data flowing?");
+    lab.superset.user_renames(ALIVE, "Ours").user_deletes("Is the data flowing?");
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
     lab.machine.run("configure").exits(0).says("2 kept as users changed them");
     assert!(lab.superset.titles("dashboards").contains(&"Ours".to_string()));
@@ -52,10 +52,10 @@ fn what_a_person_changed_or_deleted_stays_until_overwrite() {
     lab.machine.run("dashboards apply").exits(0).says("0 applied, 36 unchanged, 0 kept or blocked");
 }
 
-/// One of our files as somebody who changes it has it.
+/// Writes a copy of a shipped file, with these replacements, and returns the folder.
 fn file(lab: &MockedStack, name: &str, replace: &[(&str, &str)]) -> String {
     let text = fs::read_to_string(format!("{}/dashboards/{name}", env!("CARGO_MANIFEST_DIR")))
-        .expect("one of our files");
+        .expect("a shipped file");
     let text = replace.iter().fold(text, |text, (from, to)| {
         assert!(text.contains(from), "{name} should have {from}");
         text.replace(from, to)
@@ -65,7 +65,7 @@ fn file(lab: &MockedStack, name: &str, replace: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn what_a_person_applied_from_a_file_stays_until_overwrite() {
+fn dashboard_applied_from_a_file_stays_until_overwrite() {
     let lab = MockedStack::installed();
     let folder = file(&lab, "dashboards/is-the-course-alive.yaml", &[(ALIVE, "Theirs")]);
     file(&lab, "charts/learners.yaml", &[]);
@@ -84,7 +84,7 @@ fn what_a_person_applied_from_a_file_stays_until_overwrite() {
         .says("kept: dashboard `Is the course alive?` was applied from a file");
     assert!(lab.superset.titles("dashboards").contains(&"Theirs".to_string()));
 
-    // the file goes on
+    // the user changes the file again
     file(&lab, "dashboards/is-the-course-alive.yaml", &[(ALIVE, "Theirs, better")]);
     lab.machine.run(&format!("dashboards apply {folder}")).exits(0).says("1 applied");
     lab.machine.run("dashboards apply --overwrite").exits(0).says("1 applied, 35 unchanged");
@@ -93,9 +93,9 @@ fn what_a_person_applied_from_a_file_stays_until_overwrite() {
 }
 
 #[test]
-fn what_is_exported_can_be_applied_and_only_what_was_changed_is_a_persons() {
+fn exported_files_apply_again_and_only_changed_files_count_as_user_changes() {
     let lab = MockedStack::installed();
-    lab.superset.person_renames(ALIVE, "Theirs");
+    lab.superset.user_renames(ALIVE, "Theirs");
     lab.machine
         .run("dashboards export --to theirs")
         .exits(0)
@@ -113,9 +113,9 @@ fn what_is_exported_can_be_applied_and_only_what_was_changed_is_a_persons() {
 }
 
 #[test]
-fn a_file_that_says_what_ours_says_is_no_change() {
+fn apply_of_a_file_equal_to_the_shipped_file_is_no_user_change() {
     let lab = MockedStack::installed();
-    lab.superset.person_deletes("Learners");
+    lab.superset.user_deletes("Learners");
     let folder = file(&lab, "charts/learners.yaml", &[]);
     lab.machine.run(&format!("dashboards apply {folder} --overwrite")).exits(0).says("1 applied");
     lab.machine.run("status").exits(0).prints("31 charts").never_shows("changed by users");
@@ -127,10 +127,10 @@ fn record(lab: &MockedStack) -> Value {
 }
 
 #[test]
-fn what_a_person_changed_stays_when_this_program_has_a_newer_file() {
+fn user_changes_stay_when_an_upgrade_ships_newer_files() {
     let lab = MockedStack::installed();
-    lab.superset.person_renames(ALIVE, "Ours").person_deletes("Is the data flowing?");
-    brought_other_files(&lab, &[OF_ALIVE, OF_FLOWING, OF_STATEMENTS]);
+    lab.superset.user_renames(ALIVE, "Ours").user_deletes("Is the data flowing?");
+    imported_other_files(&lab, &[OF_ALIVE, OF_FLOWING, OF_STATEMENTS]);
     lab.machine
         .run("dashboards list")
         .exits(0)
@@ -147,12 +147,12 @@ fn what_a_person_changed_stays_when_this_program_has_a_newer_file() {
 }
 
 #[test]
-fn a_chart_that_a_person_deleted_does_not_take_others_with_it_in_an_upgrade() {
+fn upgrade_after_a_deleted_chart_keeps_the_other_charts() {
     let lab = MockedStack::installed();
     assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 12);
-    lab.superset.person_deletes("Odd statements");
+    lab.superset.user_deletes("Odd statements");
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
-    brought_other_files(&lab, &[OF_FLOWING]);
+    imported_other_files(&lab, &[OF_FLOWING]);
     lab.machine.run("install").exits(0);
     assert_eq!(lab.superset.charts_of("Is the data flowing?").len(), 11);
     lab.machine.run("install").exits(0).says("Ready, nothing to change");
@@ -165,10 +165,10 @@ fn a_chart_that_a_person_deleted_does_not_take_others_with_it_in_an_upgrade() {
 }
 
 #[test]
-fn a_data_set_that_a_person_deleted_holds_back_what_is_made_on_it() {
+fn upgrade_after_a_deleted_dataset_blocks_the_charts_that_need_it() {
     let lab = MockedStack::installed();
-    lab.superset.person_deletes("statements");
-    brought_other_files(&lab, &[OF_FLOWING, OF_LEARNERS]);
+    lab.superset.user_deletes("statements");
+    imported_other_files(&lab, &[OF_FLOWING, OF_LEARNERS]);
     lab.machine
         .run("install")
         .exits(0)
@@ -183,12 +183,12 @@ fn a_data_set_that_a_person_deleted_holds_back_what_is_made_on_it() {
         .exits(0)
         .says("blocked: chart `Learners` needs dataset `statements`")
         .says("0 applied, 34 unchanged, 2 kept or blocked");
-    // with the data set come all that have to learn its new number
+    // all assets that refer to the dataset are imported again, because its number is new
     lab.machine.run("dashboards apply --overwrite").exits(0).says("33 applied");
 }
 
 #[test]
-fn a_dashboard_of_a_file_whose_chart_is_nowhere_comes_without_it() {
+fn apply_of_a_dashboard_with_an_unknown_chart_imports_it_without_the_chart() {
     let lab = MockedStack::installed();
     let part = |name: &str, uuid: &str| json!({"type": "CHART", "meta": {"uuid": uuid, "chartId": 1, "sliceName": name}});
     let dashboard = json!({"dashboard_title": "Mine", "uuid": COPY, "position": {"A": part("Learners", OF_LEARNERS), "B": part("Lost", OF_LOST)}});
@@ -211,16 +211,16 @@ fn a_dashboard_of_a_file_whose_chart_is_nowhere_comes_without_it() {
 }
 
 #[test]
-fn a_newer_chart_waits_for_a_metric_that_the_data_set_of_a_person_lacks() {
+fn upgrade_blocks_a_chart_whose_metric_a_changed_dataset_lacks() {
     let lab = MockedStack::installed();
-    lab.superset.person_edits("statements", |dataset| {
+    lab.superset.user_edits("statements", |dataset| {
         dataset["metrics"]
             .as_array_mut()
             .expect("metrics")
             .retain(|metric| metric["metric_name"] != "learners");
     });
-    // which nobody asks for: the others are as good as ever
-    brought_other_files(&lab, &[OF_LEARNERS, OF_EVENTS]);
+    // no other chart uses the metric, so the other charts stay valid
+    imported_other_files(&lab, &[OF_LEARNERS, OF_EVENTS]);
     let why = "chart `Learners` needs metric `learners`, which the changed dataset `statements` in Superset does not have";
     lab.machine
         .run("install")
@@ -245,14 +245,14 @@ fn a_newer_chart_waits_for_a_metric_that_the_data_set_of_a_person_lacks() {
         .says("2 applied, 34 unchanged, 0 kept or blocked");
 }
 
-/// As if these assets had been brought by another version of this program, with other files.
-fn brought_other_files(lab: &MockedStack, uuids: &[&str]) {
+/// Records these assets as imports of another version of this program, from other files.
+fn imported_other_files(lab: &MockedStack, uuids: &[&str]) {
     let mut map = lab.kubernetes.object(RECORD).expect("the record");
     for uuid in uuids {
         let mut applied: Value =
             serde_json::from_str(map["data"][uuid].as_str().expect("an entry")).expect("JSON");
         applied["digest"] = json!("of another file");
-        // which did not write down where it had them from
+        // that version did not record the origin
         applied.as_object_mut().expect("an entry").remove("origin");
         map["data"][uuid] = json!(applied.to_string());
     }
@@ -260,7 +260,7 @@ fn brought_other_files(lab: &MockedStack, uuids: &[&str]) {
 }
 
 #[test]
-fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
+fn apply_of_a_copy_with_the_slug_or_table_of_another_asset_fails() {
     let lab = MockedStack::installed();
     let (imports, ours) = (lab.superset.imports(), lab.superset.titles("dashboards"));
     let folder =
@@ -281,7 +281,7 @@ fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
         .says("hint: omit the file and set the dataset_uuid of its charts");
     assert_eq!(lab.superset.imports(), imports);
 
-    // of what is new no two may have one place either
+    // two new files cannot have the same slug
     let lab = MockedStack::installed();
     let new = |slug: &str, uuid: &str| {
         format!("dashboard_title: New\nslug: {slug}\nuuid: {uuid}\nposition: {{}}\n")
@@ -297,15 +297,15 @@ fn a_copy_that_kept_the_address_or_the_table_of_another_does_not_replace_it() {
 }
 
 #[test]
-fn what_another_import_may_have_changed_meanwhile_is_brought_again_before_it_is_written_down() {
+fn apply_with_a_concurrent_import_imports_again_before_it_records() {
     let lab = MockedStack::installed();
-    lab.superset.person_renames(ALIVE, "Ours");
+    lab.superset.user_renames(ALIVE, "Ours");
     let imports = lab.superset.imports();
     let mut others = 1;
     lab.kubernetes.reacts(Method::PATCH, RECORD, move |_, request| {
         assert!(
             request.json()["metadata"]["resourceVersion"].is_string(),
-            "{request} should say what it knows"
+            "{request} should carry the known version"
         );
         (others > 0).then(|| {
             others -= 1;
@@ -318,7 +318,7 @@ fn what_another_import_may_have_changed_meanwhile_is_brought_again_before_it_is_
 }
 
 #[test]
-fn a_hostile_archive_never_reaches_superset() {
+fn apply_of_a_hostile_archive_sends_nothing_to_superset() {
     let lab = MockedStack::installed();
     let imports = lab.superset.imports();
     let file = lab.machine.path("evil.zip");

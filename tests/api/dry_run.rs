@@ -1,4 +1,4 @@
-//! `--dry-run` tells and does nothing.
+//! `--dry-run` lists changes and makes none.
 
 use http::Method;
 
@@ -6,7 +6,7 @@ use crate::support::kubernetes::failure;
 use crate::support::stack::MockedStack;
 
 #[test]
-fn a_dry_run_in_an_empty_cluster_tells_what_would_be_made_and_makes_nothing() {
+fn dry_run_in_an_empty_cluster_lists_new_resources_and_creates_none() {
     let lab = MockedStack::empty();
     let ended = lab.machine.run("install --dry-run");
     ended
@@ -25,7 +25,7 @@ fn a_dry_run_in_an_empty_cluster_tells_what_would_be_made_and_makes_nothing() {
 }
 
 #[test]
-fn a_dry_run_over_a_stack_has_nothing_to_do() {
+fn dry_run_over_an_installed_stack_reports_no_changes() {
     let lab = MockedStack::installed();
     let changes = lab.kubernetes.changes();
     lab.machine
@@ -41,7 +41,7 @@ const SERVICE: &str =
     "apiVersion: v1\nkind: Service\nmetadata:\n  name: lrs-ralph\nspec:\n  type: ClusterIP\n";
 
 #[test]
-fn an_object_that_somebody_changed_or_removed_is_named() {
+fn dry_run_names_changed_and_deleted_objects() {
     let lab = MockedStack::empty();
     lab.helm.applies("lrs", SERVICE);
     lab.machine.run("install").exits(0);
@@ -70,7 +70,7 @@ fn an_object_that_somebody_changed_or_removed_is_named() {
 }
 
 #[test]
-fn a_dry_run_names_what_stands_in_the_way_and_is_a_fault() {
+fn dry_run_with_a_blocking_check_fails_and_names_the_check() {
     let lab = MockedStack::empty();
     lab.kubernetes.runs("v1.20.0");
     lab.machine
@@ -81,7 +81,7 @@ fn a_dry_run_names_what_stands_in_the_way_and_is_a_fault() {
 }
 
 #[test]
-fn a_dry_run_of_uninstall_names_what_would_go() {
+fn dry_run_of_uninstall_lists_resources_and_deletes_none() {
     let lab = MockedStack::installed();
     let changes = lab.kubernetes.changes();
     lab.machine
@@ -96,7 +96,7 @@ fn a_dry_run_of_uninstall_names_what_would_go() {
 }
 
 #[test]
-fn what_the_user_may_not_look_at_keeps_nothing_else_from_being_looked_at() {
+fn dry_run_with_a_forbidden_read_still_checks_other_resources() {
     let lab = MockedStack::installed();
     let sentence = "storageclasses.storage.k8s.io is forbidden: User \"alice\" cannot list resource \"storageclasses\"";
     lab.kubernetes.forbids(Method::GET, "/apis/storage.k8s.io/v1/storageclasses", sentence);
@@ -110,7 +110,7 @@ fn what_the_user_may_not_look_at_keeps_nothing_else_from_being_looked_at() {
 }
 
 #[test]
-fn a_plugin_in_a_pod_that_the_user_may_not_look_at_is_not_called_missing() {
+fn dry_run_without_access_to_pods_reports_the_plugin_as_unknown() {
     let lab = MockedStack::installed();
     let sentence = lab.hides_pods();
     lab.machine.run("install --dry-run").exits(0).prints("unknown   lms.installed");

@@ -1,4 +1,4 @@
-//! What helm is told, and what becomes of what it says.
+//! The calls of helm, and how the program handles their output.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ fn upgrade_of<'a>(calls: &'a [Call], release: &str) -> &'a Call {
 }
 
 #[test]
-fn helm_is_told_the_context_the_namespace_and_the_chart() {
+fn install_passes_context_namespace_and_chart_to_helm() {
     let lab = MockedStack::installed();
     let calls = lab.helm.calls();
     let line = upgrade_of(&calls, OF_LRS).line();
@@ -29,7 +29,7 @@ fn helm_is_told_the_context_the_namespace_and_the_chart() {
     assert!(line.contains("/ralph -n alice ") && line.contains(" -f -"), "{line}");
     assert!(
         !line.contains("--create-namespace"),
-        "who owns a namespace may not make one, and it is there: {line}"
+        "the namespace exists, and its owner may lack permission to create one: {line}"
     );
     let line = upgrade_of(&calls, "elastic-operator").line();
     assert!(
@@ -42,8 +42,8 @@ fn helm_is_told_the_context_the_namespace_and_the_chart() {
 }
 
 #[test]
-fn helm_4_is_told_to_take_back_what_a_person_set_and_helm_3_does_not_know_how() {
-    for (version, told) in [("v4.2.4", true), ("v3.21.4", false)] {
+fn install_forces_conflicts_with_helm_4_and_not_with_helm_3() {
+    for (version, forces) in [("v4.2.4", true), ("v3.21.4", false)] {
         let mut lab = MockedStack::empty();
         lab.helm = lab.helm.version(version);
         lab.machine.run("install --only lrs").exits(0);
@@ -51,14 +51,14 @@ fn helm_4_is_told_to_take_back_what_a_person_set_and_helm_3_does_not_know_how() 
         let line = upgrade_of(&calls, OF_LRS).line();
         assert_eq!(
             line.contains("--server-side=true --force-conflicts"),
-            told,
+            forces,
             "helm {version}: {line}"
         );
     }
 }
 
 #[test]
-fn no_folder_of_the_user_is_taken_for_a_chart() {
+fn install_ignores_local_folders_with_the_name_of_a_chart() {
     let lab = MockedStack::empty();
     lab.machine.write("eck-operator/Chart.yaml", "name: something-else\n");
     lab.machine.run("install").exits(0);
@@ -66,13 +66,13 @@ fn no_folder_of_the_user_is_taken_for_a_chart() {
     for call in lab.helm.calls() {
         assert!(
             call.environment.lines().any(|line| line == elsewhere),
-            "helm should run where no chart's folder can be: {call:?}"
+            "helm should run in a folder without local charts: {call:?}"
         );
     }
 }
 
 #[test]
-fn values_go_over_standard_input_and_name_secrets_only() {
+fn install_passes_values_through_stdin_with_secret_names_only() {
     let lab = MockedStack::installed();
     let calls = lab.helm.calls();
     let values = upgrade_of(&calls, OF_LRS).values();
@@ -82,7 +82,7 @@ fn values_go_over_standard_input_and_name_secrets_only() {
 }
 
 #[test]
-fn helm_never_gets_a_secret() {
+fn install_passes_no_secret_to_helm() {
     let lab = MockedStack::installed();
     let secrets: Vec<String> = passwords(&lab).into_iter().chain([TOKEN.to_owned()]).collect();
     for call in lab.helm.calls() {
@@ -104,7 +104,7 @@ fn helm_never_gets_a_secret() {
 }
 
 #[test]
-fn another_registry_and_values_of_the_user_reach_the_chart() {
+fn install_passes_image_registry_and_user_values_to_the_chart() {
     let lab = MockedStack::empty();
     lab.machine.write("values.yaml", "replicas: 2\nresources: {limits: {memory: 1Gi}}\n");
     let mut machine = node("8", "16Gi");
@@ -114,7 +114,7 @@ fn another_registry_and_values_of_the_user_reach_the_chart() {
         objects.iter_mut().find(|object| object["kind"] == "Service").expect("Moodle's Service");
     service["spec"]["type"] = json!("NodePort");
     service["spec"]["ports"][0]["nodePort"] = json!(30080);
-    lab.kubernetes.put([machine]).put_once_there(lab.helm.trace_of("lms"), objects);
+    lab.kubernetes.put([machine]).put_after_file(lab.helm.state_file("lms"), objects);
     lab.moodle.world().site = "http://192.0.2.7:30080".into();
     lab.machine.run("install --image-registry registry.example.org/mirror/ --values lrs=values.yaml --expose nodeport").exits(0);
     let calls = lab.helm.calls();
@@ -125,7 +125,7 @@ fn another_registry_and_values_of_the_user_reach_the_chart() {
     assert_eq!(values["resources"]["limits"]["memory"], "1Gi");
     assert_eq!(
         values["resources"]["requests"]["memory"], "384Mi",
-        "what the user does not name stays"
+        "values that the user does not set should stay"
     );
     let values = upgrade_of(&calls, "elastic-operator").values();
     assert_eq!(values["image"]["repository"], "registry.example.org/mirror/eck/eck-operator");
@@ -134,12 +134,12 @@ fn another_registry_and_values_of_the_user_reach_the_chart() {
     assert_eq!(
         last.values()["siteUrl"],
         "http://192.0.2.7:30080",
-        "Moodle knows the address that its Service has got"
+        "Moodle should use the address of its Service"
     );
 }
 
 #[test]
-fn an_ingress_gives_each_part_a_name_under_the_domain_and_moodle_knows_its_own() {
+fn install_with_an_ingress_names_each_component_under_the_domain() {
     let lab = MockedStack::empty();
     lab.machine
         .run("install --expose ingress")
@@ -167,7 +167,7 @@ fn an_ingress_gives_each_part_a_name_under_the_domain_and_moodle_knows_its_own()
 }
 
 #[test]
-fn a_kubeconfig_of_ones_own_is_passed_on() {
+fn install_passes_the_kubeconfig_flag_to_helm() {
     let lab = MockedStack::empty();
     std::fs::rename(lab.machine.path("home/.kube/config"), lab.machine.path("my-config")).unwrap();
     lab.machine.run("install --kubeconfig my-config").exits(0);
@@ -178,7 +178,7 @@ fn a_kubeconfig_of_ones_own_is_passed_on() {
 }
 
 #[test]
-fn flags_that_no_kubeconfig_holds_reach_helm_in_a_file_that_is_gone_afterwards() {
+fn connection_flags_reach_helm_in_a_temporary_kubeconfig() {
     let lab = MockedStack::empty();
     lab.machine.run("install --token typed-token --as bob").exits(0).never_shows("typed-token");
     for call in lab.helm.calls() {
@@ -191,7 +191,10 @@ fn flags_that_no_kubeconfig_holds_reach_helm_in_a_file_that_is_gone_afterwards()
             call.kubeconfig.contains("typed-token") && call.kubeconfig.contains("bob"),
             "helm should act as the same user"
         );
-        assert!(!call.kubeconfig.contains(TOKEN), "the token of the kubeconfig is replaced");
+        assert!(
+            !call.kubeconfig.contains(TOKEN),
+            "the flag should replace the token of the kubeconfig"
+        );
         let path = call
             .environment
             .lines()
@@ -201,7 +204,7 @@ fn flags_that_no_kubeconfig_holds_reach_helm_in_a_file_that_is_gone_afterwards()
     }
 }
 
-/// Variables that make helm another user, somewhere else, or talkative.
+/// Variables that change the user, the cluster or the verbosity of helm.
 const ELSEWHERE: [(&str, &str); 11] = [
     ("HELM_KUBEAPISERVER", "http://127.0.0.1:9"),
     ("HELM_KUBETOKEN", "token-of-helm"),
@@ -217,17 +220,17 @@ const ELSEWHERE: [(&str, &str); 11] = [
 ];
 
 #[track_caller]
-fn does_not_lead_helm_elsewhere(call: &Call) {
+fn has_no_helm_variables(call: &Call) {
     for (name, _) in ELSEWHERE {
         assert!(
             !call.environment.contains(&format!("{name}=")),
-            "helm should not be given {name}: {call:?}"
+            "helm should not receive {name}: {call:?}"
         );
     }
 }
 
 #[test]
-fn a_variable_of_somebody_does_not_lead_helm_to_another_cluster_or_user() {
+fn helm_variables_of_the_environment_do_not_redirect_helm() {
     let mut lab = MockedStack::empty();
     for (name, value) in ELSEWHERE {
         lab.machine = lab.machine.env(name, value);
@@ -237,12 +240,12 @@ fn a_variable_of_somebody_does_not_lead_helm_to_another_cluster_or_user() {
         .exits(0)
         .says("Installing into namespace alice of context lab");
     let calls = lab.helm.calls();
-    calls.iter().for_each(does_not_lead_helm_elsewhere);
+    calls.iter().for_each(has_no_helm_variables);
     assert!(calls.iter().all(|call| call.line().starts_with("--kube-context lab ")), "{calls:?}");
 }
 
 #[test]
-fn under_helm_what_is_typed_goes_over_helms_variables_for_the_child_too() {
+fn connection_flags_override_helm_variables_under_helm() {
     let mut lab = MockedStack::empty();
     let url = lab.kubernetes.url();
     for (name, value) in ELSEWHERE.into_iter().chain([("HELM_PLUGIN_NAME", "lastack")]) {
@@ -251,24 +254,24 @@ fn under_helm_what_is_typed_goes_over_helms_variables_for_the_child_too() {
     let typed = "-n alice --context lab --token typed-token --as bob --as-group teachers --insecure-skip-tls-verify";
     lab.machine.run(&format!("install --only lrs {typed} --server {url}")).exits(0);
     for call in lab.helm.calls() {
-        does_not_lead_helm_elsewhere(&call);
+        has_no_helm_variables(&call);
         for word in ["typed-token", "bob", "teachers", &url] {
             assert!(
                 call.kubeconfig.contains(word),
-                "helm should be led by what was typed: {word}\n{call:?}"
+                "the flags should decide the connection of helm: {word}\n{call:?}"
             );
         }
         for word in ["token-of-helm", "carol", "staff"] {
             assert!(
                 !call.kubeconfig.contains(word),
-                "helm should not be led by its variables: {word}\n{call:?}"
+                "the variables should not decide the connection of helm: {word}\n{call:?}"
             );
         }
     }
 }
 
 #[test]
-fn helms_debug_shows_the_commands_of_helm_that_are_run() {
+fn helm_debug_prints_helm_commands_under_helm_only() {
     let line = "\nhelm --kube-context lab status lrs -n alice -o json\n";
     let mut lab = MockedStack::installed();
     lab.machine = lab.machine.env("HELM_DEBUG", "true");
@@ -278,7 +281,7 @@ fn helms_debug_shows_the_commands_of_helm_that_are_run() {
 }
 
 #[test]
-fn under_helm_the_child_is_who_helm_is() {
+fn impersonation_of_helm_reaches_the_helm_child_under_helm() {
     let mut lab = MockedStack::empty();
     for (name, value) in [
         ("HELM_PLUGIN_NAME", "lastack"),
@@ -290,13 +293,13 @@ fn under_helm_the_child_is_who_helm_is() {
     }
     lab.machine.run("install --only lrs").exits(0);
     for call in lab.helm.calls() {
-        does_not_lead_helm_elsewhere(&call);
+        has_no_helm_variables(&call);
         assert!(call.kubeconfig.contains("carol") && call.kubeconfig.contains("staff"), "{call:?}");
     }
 }
 
 #[test]
-fn flags_without_a_kubeconfig_reach_helm_too() {
+fn connection_flags_without_a_kubeconfig_reach_helm() {
     let lab = MockedStack::empty();
     std::fs::remove_file(lab.machine.path("home/.kube/config")).unwrap();
     let url = lab.kubernetes.url();
@@ -312,7 +315,7 @@ fn flags_without_a_kubeconfig_reach_helm_too() {
 }
 
 #[test]
-fn an_authority_is_found_by_helm_which_runs_elsewhere() {
+fn certificate_authority_flag_reaches_helm_as_an_absolute_path() {
     let lab = MockedStack::empty();
     let path = lab.machine.write("authority.crt", &lab.elasticsearch.authority);
     lab.machine.run("install --only lrs --certificate-authority authority.crt").exits(0);
@@ -325,7 +328,7 @@ fn an_authority_is_found_by_helm_which_runs_elsewhere() {
 }
 
 #[test]
-fn no_helm_on_path_is_said_before_anything_is_changed() {
+fn install_without_helm_on_path_fails_before_any_change() {
     let lab = MockedStack::empty();
     std::fs::remove_file(lab.machine.path("bin/helm")).unwrap();
     lab.machine
@@ -337,7 +340,7 @@ fn no_helm_on_path_is_said_before_anything_is_changed() {
 }
 
 #[test]
-fn a_helm_that_is_too_old_or_too_new_is_refused() {
+fn install_with_an_unsupported_helm_version_fails_before_any_change() {
     for version in ["v3.13.9", "v2.17.0", "v5.0.0"] {
         let mut lab = MockedStack::empty();
         lab.helm = lab.helm.version(version);
@@ -350,7 +353,7 @@ fn a_helm_that_is_too_old_or_too_new_is_refused() {
 }
 
 #[test]
-fn helm_3_and_4_are_taken() {
+fn install_accepts_helm_3_and_helm_4() {
     for version in ["v3.14.0", "v3.21.4", "v4.2.4", "v4.2.4+g9a1b2c3"] {
         let mut lab = MockedStack::empty();
         lab.helm = lab.helm.version(version);
@@ -359,7 +362,7 @@ fn helm_3_and_4_are_taken() {
 }
 
 #[test]
-fn a_helm_that_answers_nonsense_is_quoted() {
+fn install_with_unreadable_helm_version_quotes_the_output() {
     let mut lab = MockedStack::empty();
     lab.helm = lab.helm.version("I am no helm");
     lab.machine
@@ -369,7 +372,7 @@ fn a_helm_that_answers_nonsense_is_quoted() {
 }
 
 #[test]
-fn lines_that_helm_prints_before_a_document_are_passed_over() {
+fn helm_output_before_a_document_is_ignored() {
     let lab = MockedStack::installed();
     lab.helm.chatters("Pulled: registry.example.org/charts/ralph:0.1.0\nDigest: sha256:0123\n");
     lab.machine.run("install").exits(0).says("nothing to change");
@@ -377,7 +380,7 @@ fn lines_that_helm_prints_before_a_document_are_passed_over() {
 }
 
 #[test]
-fn what_helm_says_went_wrong_is_the_error() {
+fn install_reports_the_error_of_helm() {
     let lab = MockedStack::empty();
     lab.kubernetes.put(crate::support::stack::operator());
     lab.helm.fails("upgrade", "WARNING: Kubernetes configuration file is group-readable.\nError: INSTALLATION FAILED: quota exceeded: pods\n");
@@ -388,7 +391,7 @@ fn what_helm_says_went_wrong_is_the_error() {
         .never_shows("WARNING");
 }
 
-/// The verbs that changed a release, in order.
+/// The helm verbs that changed a release, in order.
 fn changes_of(lab: &MockedStack, release: &str) -> Vec<String> {
     let verbs = ["upgrade", "rollback", "uninstall"];
     let calls = lab.helm.calls();
@@ -400,7 +403,7 @@ fn changes_of(lab: &MockedStack, release: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_install_that_was_killed_is_taken_away_and_done_again() {
+fn interrupted_helm_install_is_uninstalled_and_installed_again() {
     let lab = MockedStack::empty();
     lab.helm.has_release_of_ours(OF_LRS, "pending-install", "Initial install underway");
     lab.kubernetes.put(crate::support::stack::lrs_objects());
@@ -409,19 +412,19 @@ fn an_install_that_was_killed_is_taken_away_and_done_again() {
 }
 
 #[test]
-fn an_upgrade_that_was_killed_is_rolled_back_and_done_again() {
+fn interrupted_helm_upgrade_is_rolled_back_and_upgraded_again() {
     let lab = MockedStack::installed();
     lab.helm.has_release_of_ours(OF_LRS, "pending-upgrade", "Preparing upgrade");
     lab.machine.run("install").exits(0);
     assert_eq!(
         changes_of(&lab, OF_LRS),
         ["upgrade", "rollback", "upgrade"],
-        "installed, then repaired"
+        "the install, then the repair"
     );
 }
 
 #[test]
-fn an_uninstall_that_was_cut_off_is_finished_before_the_release_is_made_again() {
+fn interrupted_helm_uninstall_is_completed_before_the_next_install() {
     let lab = MockedStack::installed();
     lab.helm.has_release_of_ours(
         OF_LRS,
@@ -432,12 +435,12 @@ fn an_uninstall_that_was_cut_off_is_finished_before_the_release_is_made_again() 
     assert_eq!(
         changes_of(&lab, OF_LRS),
         ["upgrade", "uninstall", "upgrade"],
-        "installed, then repaired"
+        "the install, then the repair"
     );
 }
 
 #[test]
-fn an_upgrade_that_helm_refuses_changes_nothing_and_nothing_is_rolled_back() {
+fn upgrade_that_helm_rejects_is_not_rolled_back() {
     let lab = MockedStack::installed();
     lab.machine.write("values.yaml", "replicas: 2\n");
     lab.helm.fails(
@@ -449,11 +452,15 @@ fn an_upgrade_that_helm_refuses_changes_nothing_and_nothing_is_rolled_back() {
         .exits(1)
         .says("another operation")
         .never_shows("rolled back");
-    assert_eq!(changes_of(&lab, OF_LRS), ["upgrade", "upgrade"], "installed, then refused");
+    assert_eq!(
+        changes_of(&lab, OF_LRS),
+        ["upgrade", "upgrade"],
+        "the install, then the rejected upgrade"
+    );
 }
 
 #[test]
-fn a_bigger_profile_leaves_the_volumes_as_large_as_they_were_made() {
+fn install_with_a_larger_profile_keeps_the_volume_sizes() {
     let lab = MockedStack::installed();
     for name in ["lms-postgresql", "dataviz-postgresql"] {
         let path = format!("/apis/apps/v1/namespaces/alice/statefulsets/{name}");
@@ -469,11 +476,11 @@ fn a_bigger_profile_leaves_the_volumes_as_large_as_they_were_made() {
     let node = &lab.kubernetes.object(DATA_LAKE).expect("the data lake")["spec"]["nodeSets"][0];
     assert_eq!(
         node["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"], "2Gi",
-        "the operator refuses another size"
+        "the operator rejects another size"
     );
     assert_eq!(
         node["podTemplate"]["spec"]["containers"][0]["resources"]["requests"]["memory"], "4Gi",
-        "what can grow does"
+        "the memory request should grow"
     );
     let calls = lab.helm.calls();
     for (release, size) in [
@@ -486,13 +493,13 @@ fn a_bigger_profile_leaves_the_volumes_as_large_as_they_were_made() {
         assert_eq!(
             upgrade.values().pointer(size),
             Some(&json!("1Gi")),
-            "{release}: Kubernetes refuses another size"
+            "{release}: Kubernetes rejects another size"
         );
     }
 }
 
 #[test]
-fn a_release_that_another_helm_works_on_is_waited_for() {
+fn install_waits_for_a_release_that_another_helm_changes() {
     let lab = MockedStack::installed();
     lab.helm.works_on_release(OF_LRS, "pending-upgrade", "Preparing upgrade");
     lab.machine
@@ -504,11 +511,15 @@ fn a_release_that_another_helm_works_on_is_waited_for() {
         .run("install --no-wait")
         .exits(1)
         .says("another helm works on release lrs (pending-upgrade)");
-    assert_eq!(changes_of(&lab, OF_LRS), ["upgrade"], "nothing should be done to it meanwhile");
+    assert_eq!(
+        changes_of(&lab, OF_LRS),
+        ["upgrade"],
+        "the release should stay unchanged meanwhile"
+    );
 }
 
 #[test]
-fn an_install_that_failed_is_done_again() {
+fn failed_helm_install_is_installed_again() {
     let lab = MockedStack::empty();
     lab.helm.has_release_of_ours(OF_LRS, "failed", "Release \"lrs\" failed: quota exceeded: pods");
     lab.kubernetes.put(crate::support::stack::lrs_objects());
@@ -517,7 +528,7 @@ fn an_install_that_failed_is_done_again() {
 }
 
 #[test]
-fn a_release_that_was_rolled_back_by_hand_is_brought_to_what_was_asked_for() {
+fn release_that_was_rolled_back_manually_is_upgraded_again() {
     let lab = MockedStack::installed();
     lab.helm.has_release_of_ours(OF_LRS, "deployed", "Rollback to 1");
     lab.machine.run("install").exits(0).says("rolled back");
@@ -525,18 +536,18 @@ fn a_release_that_was_rolled_back_by_hand_is_brought_to_what_was_asked_for() {
 }
 
 #[test]
-fn steps_follow_each_other_in_the_order_of_their_needs() {
+fn install_runs_nodes_in_dependency_order() {
     let lab = MockedStack::installed();
     let calls = lab.helm.calls();
     let at = |release: &str| {
         calls.iter().position(|call| call.is("upgrade") && call.is(release)).unwrap()
     };
-    assert!(calls[0].is("version"), "helm is looked at before it is used");
+    assert!(calls[0].is("version"), "the version check should be the first call of helm");
     assert!(at("elastic-operator") < at(OF_LRS));
 }
 
 #[test]
-fn a_null_reaches_helm_which_takes_the_default_of_the_chart_away_for_it() {
+fn null_value_of_the_user_reaches_helm() {
     let lab = MockedStack::empty();
     lab.machine.write("values.yaml", "resources: {limits: null}\n");
     lab.machine.run("install --only lrs --values lrs=values.yaml").exits(0);
@@ -551,11 +562,11 @@ fn a_null_reaches_helm_which_takes_the_default_of_the_chart_away_for_it() {
 }
 
 #[test]
-fn values_are_tried_together_with_those_of_the_profile() {
+fn preflight_renders_user_values_together_with_profile_values() {
     let lab = MockedStack::empty();
     lab.machine.write("values.yaml", "worker: {replicas: 4}\n");
     lab.machine.run("install --dry-run --profile production --skip preflight.room --values dataviz=values.yaml").exits(0);
-    let tried = lab.helm.calls_of("template").pop().expect("values are tried").values();
+    let tried = lab.helm.calls_of("template").pop().expect("a render of the chart").values();
     assert_eq!(
         (&tried["worker"]["replicas"], &tried["cache"]["enabled"]),
         (&json!(4), &json!(true)),
@@ -564,7 +575,7 @@ fn values_are_tried_together_with_those_of_the_profile() {
 }
 
 #[test]
-fn a_part_is_reached_at_the_port_of_its_service() {
+fn component_address_uses_the_port_of_its_service() {
     let lab = MockedStack::installed();
     lab.machine.write("values.yaml", "service: {port: 8081}\n");
     lab.kubernetes.reacts(

@@ -1,4 +1,4 @@
-//! `install` from an empty cluster to a stack that answers, and again.
+//! `install` in an empty cluster and over an existing stack.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub fn secret(lab: &MockedStack, name: &str) -> BTreeMap<String, String> {
     let secret = lab
         .kubernetes
         .object(&format!("{SECRETS}/{name}"))
-        .unwrap_or_else(|| panic!("there should be a secret {name}"));
+        .unwrap_or_else(|| panic!("Secret {name} should exist"));
     let decode = |value: &Value| {
         let bytes =
             base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap()).unwrap();
@@ -30,7 +30,7 @@ pub fn secret(lab: &MockedStack, name: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// All passwords that an install made.
+/// All passwords that an install created.
 pub fn passwords(lab: &MockedStack) -> Vec<String> {
     const KEYS: [(&str, &[&str]); 10] = [
         ("lrs-ralph", &["password", "moodle-password"]),
@@ -53,7 +53,7 @@ pub fn passwords(lab: &MockedStack) -> Vec<String> {
 }
 
 #[test]
-fn an_empty_cluster_becomes_a_stack_that_answers() {
+fn install_in_an_empty_cluster_builds_a_stack_that_answers() {
     let lab = MockedStack::empty();
     let ended = lab.machine.run("install");
     ended
@@ -65,9 +65,9 @@ fn an_empty_cluster_becomes_a_stack_that_answers() {
         .says("whoami and heartbeat ok")
         .says("Ready in ")
         .says("  kubectl lastack seed -n alice ");
-    let index = lab.elasticsearch.index().expect("the index should be made");
+    let index = lab.elasticsearch.index().expect("the index should exist");
     assert_eq!(index["mappings"]["properties"]["verb.id"]["type"], "keyword");
-    assert_eq!(index["settings"]["index.number_of_replicas"], 0, "one node holds no second copy");
+    assert_eq!(index["settings"]["index.number_of_replicas"], 0, "one node cannot hold a replica");
     for password in passwords(&lab) {
         assert_eq!(password.len(), 24);
         ended.never_shows(&password);
@@ -75,7 +75,7 @@ fn an_empty_cluster_becomes_a_stack_that_answers() {
 }
 
 #[test]
-fn a_stack_of_some_components_stays_one_until_all_are_asked_for() {
+fn partial_stack_stays_partial_until_all_components_are_requested() {
     let lab = MockedStack::empty();
     lab.machine.run("install --only lrs").exits(0).says(
         "Not part of this stack: lms, dataviz; run `kubectl lastack install -n alice --all` to install all",
@@ -93,7 +93,7 @@ fn a_stack_of_some_components_stays_one_until_all_are_asked_for() {
         .never_shows("Not part of this stack");
     lab.machine.run("install --only lrs").exits(0).never_shows("Not part of this stack");
     lab.machine.run("install --dry-run").exits(0).prints("lms.release");
-    // Moodle needs an account of the LRS, and can be there without it
+    // Moodle uses an account of the LRS, and can run without the LRS
     MockedStack::empty()
         .machine
         .run("install --only lms")
@@ -104,7 +104,7 @@ fn a_stack_of_some_components_stays_one_until_all_are_asked_for() {
 }
 
 #[test]
-fn what_to_type_next_leads_to_the_cluster_and_as_the_user_that_were_typed() {
+fn install_suggests_next_commands_with_the_same_connection_flags() {
     let lab = MockedStack::empty();
     let flags = "-n alice --context other --as bob";
     lab.machine
@@ -117,7 +117,7 @@ fn what_to_type_next_leads_to_the_cluster_and_as_the_user_that_were_typed() {
 }
 
 #[test]
-fn a_file_says_what_a_stack_consists_of() {
+fn install_from_a_settings_file_installs_its_components() {
     let lab = MockedStack::empty();
     lab.machine.write("lastack.yaml", "components: [lrs]\nprofile: classroom\n");
     lab.machine
@@ -130,7 +130,7 @@ fn a_file_says_what_a_stack_consists_of() {
 }
 
 #[test]
-fn an_operator_that_is_no_statefulset_is_not_installed_a_second_time() {
+fn install_detects_an_operator_that_is_no_statefulset() {
     let lab = MockedStack::empty();
     let mut pod =
         pod("elastic-operator-7d9f", json!({"control-plane": "elastic-operator"}), ("https", 9443));
@@ -145,14 +145,14 @@ fn an_operator_that_is_no_statefulset_is_not_installed_a_second_time() {
 }
 
 #[test]
-fn a_second_install_changes_nothing() {
+fn second_install_changes_nothing() {
     let lab = MockedStack::installed();
     let (changes, passwords) = (lab.kubernetes.changes(), passwords(&lab));
     lab.machine.run("install").exits(0).says("Ready, nothing to change, in ").never_shows("  ok ");
     assert_eq!(
         lab.kubernetes.changes(),
         changes,
-        "no request of the second run should change anything"
+        "the second run should send no request that changes an object"
     );
     assert_eq!(self::passwords(&lab), passwords);
     assert_eq!(lab.helm.calls_of("upgrade").len(), 4, "operator, lms, lrs and dataviz, once each");
@@ -160,7 +160,7 @@ fn a_second_install_changes_nothing() {
 }
 
 #[test]
-fn settings_of_an_earlier_install_stay() {
+fn install_keeps_the_settings_of_an_earlier_install() {
     let lab = MockedStack::empty();
     lab.machine.run("install --profile classroom --no-wait").exits(0).says("profile classroom");
     lab.machine.run("install --dry-run").exits(0).says("profile classroom");
@@ -168,7 +168,7 @@ fn settings_of_an_earlier_install_stay() {
 }
 
 #[test]
-fn everything_of_ours_is_labelled() {
+fn install_labels_its_objects() {
     let lab = MockedStack::installed();
     for path in [
         "/api/v1/namespaces/alice/secrets/lrs-ralph",
@@ -182,16 +182,16 @@ fn everything_of_ours_is_labelled() {
 }
 
 #[test]
-fn a_namespace_that_is_not_there_is_made() {
+fn install_creates_a_missing_namespace() {
     let lab = MockedStack::empty();
     lab.machine.run("install -n bob --only lrs --timeout 0").says("bob, new");
     let namespace =
-        lab.kubernetes.object("/api/v1/namespaces/bob").expect("the namespace should be made");
+        lab.kubernetes.object("/api/v1/namespaces/bob").expect("the namespace should exist");
     assert_eq!(namespace["metadata"]["labels"]["app.kubernetes.io/managed-by"], "kubectl-lastack");
 }
 
 #[test]
-fn a_new_namespace_is_named_after_the_user() {
+fn new_namespace_is_named_after_the_user() {
     let lab = MockedStack::empty();
     let machine = lab.machine.env("USER", "Bob.O'Hara");
     machine
@@ -201,7 +201,7 @@ fn a_new_namespace_is_named_after_the_user() {
 }
 
 #[test]
-fn only_the_wanted_parts_and_what_they_need_are_installed() {
+fn install_only_installs_the_component_and_its_dependencies() {
     let lab = MockedStack::empty();
     lab.machine.run("install --only datalake").exits(0).says("datalake.index").never_shows("lrs.");
     let installed: Vec<String> =
@@ -210,7 +210,7 @@ fn only_the_wanted_parts_and_what_they_need_are_installed() {
 }
 
 #[test]
-fn a_part_that_is_installed_alone_is_of_the_same_stack_later() {
+fn component_installed_alone_joins_the_same_stack_later() {
     let lab = MockedStack::empty();
     lab.machine.run("install --only operator --profile classroom").exits(0).never_shows("settings");
     lab.machine.run("install --only datalake --profile classroom").exits(0);
@@ -218,15 +218,15 @@ fn a_part_that_is_installed_alone_is_of_the_same_stack_later() {
 }
 
 #[test]
-fn a_secret_that_somebody_else_makes_in_between_is_kept() {
+fn secret_created_by_another_client_during_install_is_kept() {
     let lab = MockedStack::empty();
-    let theirs = json!({"username": "YWRtaW4=", "password": "dGhlaXJz"});
+    let foreign = json!({"username": "YWRtaW4=", "password": "dGhlaXJz"});
     lab.kubernetes.reacts(Method::POST, SECRETS, move |world, request| {
         let mut secret = request.json();
         if secret["metadata"]["name"] != "lrs-ralph" {
             return None;
         }
-        secret["data"] = theirs.clone();
+        secret["data"] = foreign.clone();
         secret["metadata"]["namespace"] = json!("alice");
         secret["apiVersion"] = json!("v1");
         secret["kind"] = json!("Secret");
@@ -235,12 +235,15 @@ fn a_secret_that_somebody_else_makes_in_between_is_kept() {
     });
     lab.machine.run("install").exits(0);
     let secret = secret(&lab, "lrs-ralph");
-    assert_eq!(secret["password"], "theirs", "a password that is there is never overwritten");
-    assert!(secret["auth.json"].contains("$2b$"), "the accounts file follows their password");
+    assert_eq!(secret["password"], "theirs", "an existing password should never be overwritten");
+    assert!(
+        secret["auth.json"].contains("$2b$"),
+        "the accounts file should hold the existing password"
+    );
 }
 
 #[test]
-fn a_password_that_a_person_chose_is_kept_and_the_accounts_follow_it() {
+fn install_keeps_a_changed_password_and_updates_the_accounts_file() {
     let lab = MockedStack::installed();
     let before = secret(&lab, "lrs-ralph");
     let chosen = base64::engine::general_purpose::STANDARD.encode("chosen by a user");
@@ -252,13 +255,17 @@ fn a_password_that_a_person_chose_is_kept_and_the_accounts_follow_it() {
     assert_eq!(after["password"], "chosen by a user");
     assert_ne!(
         after["auth.json"], before["auth.json"],
-        "the accounts file should open with the new password"
+        "the accounts file should hold the new password"
     );
-    assert_eq!(lab.helm.calls_of("upgrade").len(), 5, "the pods should start anew with it");
+    assert_eq!(
+        lab.helm.calls_of("upgrade").len(),
+        5,
+        "the pods should restart with the new password"
+    );
 }
 
 #[test]
-fn an_operator_that_is_there_is_used_and_never_a_second_one_installed() {
+fn install_uses_an_existing_operator() {
     let lab = MockedStack::empty();
     lab.kubernetes.put(crate::support::stack::operator());
     lab.machine.run("install").exits(0).says("ECK 3.5.0 in elastic-system");

@@ -1,4 +1,4 @@
-//! Moodle: how it is installed and wired, what is found to be wrong with it, and the verbs that look at events.
+//! Moodle: its installation and settings, its faults, and the verbs that inspect events.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,7 +33,7 @@ pub fn called(lab: &MockedStack, script: &str) -> Vec<Value> {
 }
 
 #[test]
-fn install_wires_moodle_to_the_lrs_and_shows_no_password() {
+fn install_connects_moodle_to_the_lrs_and_shows_no_password() {
     let lab = MockedStack::empty();
     let ended = lab.machine.run("install");
     ended
@@ -67,7 +67,7 @@ fn install_wires_moodle_to_the_lrs_and_shows_no_password() {
         .expect("the plugin in the cluster");
     assert_eq!(
         plugin["metadata"]["annotations"]["lastack/plugin-source"], "plugin.zip",
-        "where it lay on the machine is nobody's business"
+        "the annotation should not hold the local path"
     );
     assert_eq!(
         values(&lab)["plugin"]["checksum"],
@@ -76,7 +76,7 @@ fn install_wires_moodle_to_the_lrs_and_shows_no_password() {
 }
 
 #[test]
-fn an_address_of_the_cloud_is_known_before_moodle_starts_for_the_first_time() {
+fn install_starts_moodle_after_its_load_balancer_address_is_known() {
     let lab = MockedStack::empty();
     lab.kubernetes.reacts(
         Method::GET,
@@ -105,7 +105,7 @@ fn an_address_of_the_cloud_is_known_before_moodle_starts_for_the_first_time() {
 }
 
 #[test]
-fn each_setting_that_somebody_changed_is_named_and_brought_back() {
+fn changed_moodle_setting_is_named_by_status_and_restored_by_configure() {
     let lab = MockedStack::installed();
     lab.machine.run("status").exits(0).prints("312 events, 0 waiting");
     for (name, value, says) in [
@@ -137,12 +137,12 @@ fn each_setting_that_somebody_changed_is_named_and_brought_back() {
     assert_eq!(
         lab.moodle.world().stores,
         ["logstore_standard", "logstore_legacy", "logstore_xapi"],
-        "another store must not be lost"
+        "the other log store should stay enabled"
     );
 }
 
 #[test]
-fn what_config_php_holds_fast_is_said_and_not_tried() {
+fn configure_with_a_setting_forced_by_config_php_fails() {
     let lab = MockedStack::installed();
     lab.moodle.world().settings.insert("endpoint".into(), "http://elsewhere".into());
     lab.moodle.world().forced = vec!["endpoint".into()];
@@ -150,7 +150,7 @@ fn what_config_php_holds_fast_is_said_and_not_tried() {
 }
 
 #[test]
-fn configure_remembers_what_it_was_asked_for() {
+fn configure_stores_its_options_for_later_runs() {
     let lab = MockedStack::installed();
     lab.machine
         .run("configure moodle --course M --immediate --send-names")
@@ -164,12 +164,12 @@ fn configure_remembers_what_it_was_asked_for() {
     let password = secret(&lab, "lms-moodle")["learner-password"].clone();
     assert!(
         called(&lab, "course").iter().any(|input| input["password"] == password),
-        "the learner gets the password of the Secret"
+        "the learner should have the password of the Secret"
     );
 }
 
 #[test]
-fn a_hop_that_is_broken_is_a_fault_with_its_reason() {
+fn status_with_a_broken_hop_fails_with_its_cause() {
     let lab = MockedStack::installed();
     let row = |code: u32, events: u64, alone: bool| json!({"errortype": code, "alone": alone, "events": events, "oldest": EVENT, "response": "no"});
     lab.moodle.world().cron = Some(900);
@@ -193,7 +193,7 @@ fn a_hop_that_is_broken_is_a_fault_with_its_reason() {
     assert_eq!(
         (&failed[0]["events"], &failed[0]["sentAgain"]),
         (&json!(12), &json!(true)),
-        "each cause has its figures: {failed}"
+        "each cause should have its own count: {failed}"
     );
     assert_eq!(
         (&failed[1]["events"], &failed[1]["sentAgain"]),
@@ -218,7 +218,7 @@ fn a_hop_that_is_broken_is_a_fault_with_its_reason() {
 }
 
 #[test]
-fn a_moodle_that_answers_no_page_says_what_its_page_says() {
+fn status_of_moodle_with_an_error_page_quotes_the_page() {
     let lab = MockedStack::installed();
     lab.moodle.world().login = 500;
     lab.moodle.world().complains = ("<p>Error: Database connection failed</p>".into(), u32::MAX);
@@ -238,7 +238,7 @@ fn a_moodle_that_answers_no_page_says_what_its_page_says() {
 }
 
 #[test]
-fn a_moodle_behind_a_proxy_is_asked_by_the_name_that_the_proxy_uses() {
+fn moodle_behind_a_proxy_is_checked_at_its_service_name() {
     let lab = MockedStack::empty();
     lab.machine.write("values.yaml", "siteUrl: https://moodle.example.org\nreverseProxy: true\n");
     lab.moodle.world().site = "http://lms-moodle".into();
@@ -246,9 +246,9 @@ fn a_moodle_behind_a_proxy_is_asked_by_the_name_that_the_proxy_uses() {
 }
 
 #[test]
-fn a_moodle_whose_database_is_only_just_back_is_waited_for_and_not_restarted() {
+fn install_waits_for_moodle_without_a_database_and_does_not_restart_it() {
     let lab = MockedStack::installed();
-    // each of the five steps that ask Moodle looks when the run begins; the first of them looks again
+    // each of the five nodes that query Moodle checks at the start of the run; the first one checks again
     lab.moodle.world().complains = ("Error: Database connection failed".into(), 6);
     let ended = lab.machine.run("install");
     ended
@@ -264,7 +264,7 @@ fn a_moodle_whose_database_is_only_just_back_is_waited_for_and_not_restarted() {
 }
 
 #[test]
-fn a_plugin_for_another_moodle_is_refused_before_anything_is_installed() {
+fn install_rejects_a_plugin_for_another_moodle_version_before_any_change() {
     let lab = MockedStack::empty();
     let old = lab.machine.path("old.zip");
     fs::write(&old, moodle::plugin("4.4.0", "[39, 404]")).unwrap();
@@ -285,7 +285,7 @@ fn a_plugin_for_another_moodle_is_refused_before_anything_is_installed() {
         .exits(2)
         .says("not a readable zip archive");
     lab.machine.run("install --plugin /nowhere.zip").exits(2).says("cannot read /nowhere.zip");
-    // nobody names a plugin: the released one, which needs no download for that, and then one that is kept
+    // without `--plugin` the check covers the released plugin, without a download, and then the stored plugin
     lab.machine.write("newer.yaml", "image: {tag: v5.2.0}\n");
     let misfit =
         "logstore_xapi 5.0.1 is made for Moodle 4.3 to 5.1, and this stack has Moodle v5.2.0";
@@ -296,9 +296,9 @@ fn a_plugin_for_another_moodle_is_refused_before_anything_is_installed() {
 }
 
 #[test]
-fn a_plugin_is_downloaded_through_redirects_and_bad_moments_and_not_when_it_is_refused() {
+fn plugin_download_follows_redirects_and_retries_transient_errors_only() {
     let lab = MockedStack::empty();
-    let moments = Mutex::new(vec![
+    let responses = Mutex::new(vec![
         Answer::Bytes(moodle::plugin("5.0.3", "[403, 501]").into()),
         Answer::Cut,
         Answer::text(503, ""),
@@ -310,7 +310,7 @@ fn a_plugin_is_downloaded_through_redirects_and_bad_moments_and_not_when_it_is_r
                 Answer::text(200, "<html>Sign in</html>")
             }
             "/large" => Answer::Bytes(vec![0; 33 << 20].into()),
-            "/x.zip" => moments.lock().unwrap().pop().expect("no further try is needed"),
+            "/x.zip" => responses.lock().unwrap().pop().expect("no further retry"),
             _ => Answer::text(404, ""),
         });
     let install = |path: &str| {
@@ -332,7 +332,7 @@ fn a_plugin_is_downloaded_through_redirects_and_bad_moments_and_not_when_it_is_r
         .requests()
         .into_iter()
         .rfind(|request| request.path.starts_with("/private"))
-        .expect("the account is sent at once");
+        .expect("a request with the account");
     assert_eq!(asked.headers["authorization"], "Basic dXNlcjpwYXNzQHdvcmQ=");
     install("/nowhere?token=hidden").exits(1).says("answered 404").never_shows("hidden");
     install("/latest?token=hidden").exits(0).says("logstore_xapi 5.0.3");
@@ -340,19 +340,15 @@ fn a_plugin_is_downloaded_through_redirects_and_bad_moments_and_not_when_it_is_r
     assert_eq!(kept["metadata"]["annotations"]["lastack/plugin-release"], "5.0.3");
     assert!(
         !kept.to_string().contains("hidden"),
-        "an address may hold a password: {}",
+        "the object should not hold the query of the address: {}",
         kept["metadata"]
     );
     lab.machine.run("install --only lms --plugin=").exits(0);
-    assert_eq!(
-        plugin().unwrap(),
-        kept,
-        "what was asked for by its address stays until another is named"
-    );
+    assert_eq!(plugin().unwrap(), kept, "the plugin should stay until the user names another one");
 }
 
 #[test]
-fn another_release_of_the_plugin_restarts_moodle_and_the_same_one_does_not() {
+fn install_restarts_moodle_for_a_new_plugin_release_only() {
     let lab = MockedStack::installed();
     let upgrades = |lab: &MockedStack| {
         lab.helm.calls_of("upgrade").iter().filter(|call| call.line().contains(" lms ")).count()
@@ -372,7 +368,7 @@ fn another_release_of_the_plugin_restarts_moodle_and_the_same_one_does_not() {
 }
 
 #[test]
-fn a_moodle_that_others_made_is_not_touched() {
+fn install_rejects_a_foreign_moodle_release() {
     let lab = MockedStack::empty();
     lab.helm.has_release("lms", "deployed", "Upgrade complete");
     lab.machine
@@ -382,7 +378,7 @@ fn a_moodle_that_others_made_is_not_touched() {
 }
 
 #[test]
-fn a_trace_names_the_hop_at_which_the_event_stopped() {
+fn trace_names_the_hop_at_which_the_event_stopped() {
     let lab = MockedStack::installed();
     let trace = |fate: &str| {
         lab.moodle.world().fate = fate.into();
@@ -408,7 +404,7 @@ fn a_trace_names_the_hop_at_which_the_event_stopped() {
 }
 
 #[test]
-fn a_trace_follows_the_event_to_the_data_lake_and_takes_it_away_again() {
+fn trace_follows_the_event_to_the_data_lake_and_deletes_it() {
     let lab = MockedStack::installed();
     lab.lrs.has(&[moodle::statement_of_the_event()]);
     let junit = lab.machine.path("junit.xml");
@@ -428,7 +424,7 @@ fn a_trace_follows_the_event_to_the_data_lake_and_takes_it_away_again() {
 }
 
 #[test]
-fn what_failed_is_listed_by_cause_and_sent_again_only_when_confirmed() {
+fn replay_lists_failed_events_by_cause_and_resends_after_confirmation() {
     let lab = MockedStack::installed();
     let row = |code: u32, events: u64, alone: bool, response: &str| json!({"errortype": code, "alone": alone, "events": events, "oldest": EVENT, "response": response});
     lab.machine.run("replay").exits(0).says("No events to resend");
@@ -458,11 +454,11 @@ fn what_failed_is_listed_by_cause_and_sent_again_only_when_confirmed() {
 }
 
 #[test]
-fn statements_are_shown_page_by_page_and_by_what_is_asked_for() {
+fn statements_reads_all_pages_and_applies_filters() {
     let lab = MockedStack::installed();
     lab.machine.run("seed --count 250").exits(0);
     let lines = lab.machine.run("statements --all -o ndjson").exits(0).stdout.clone();
-    assert_eq!(lines.lines().count(), 250, "every page should be read");
+    assert_eq!(lines.lines().count(), 250, "the command should read every page");
     let newest = lab.machine.run("statements --limit 3 -o json").exits(0).json();
     assert_eq!(newest["items"].as_array().unwrap().len(), 3);
     lab.machine.run("statements --limit 2").exits(0).prints("TIME").prints("VERB");
@@ -476,7 +472,7 @@ fn statements_are_shown_page_by_page_and_by_what_is_asked_for() {
         .unwrap();
     assert!(
         asked.query.contains("limit=2") && !asked.query.contains("ascending"),
-        "{asked}: Ralph takes ascending=false for yes"
+        "{asked}: Ralph reads ascending=false as true"
     );
     lab.machine.run("statements --agent 3,https://moodle.example.org --until 2026-03-01T08:00:00Z --ascending").exits(0);
     let asked = lab
@@ -488,7 +484,8 @@ fn statements_are_shown_page_by_page_and_by_what_is_asked_for() {
         .unwrap();
     let query: BTreeMap<_, _> =
         form_urlencoded::parse(asked.query.as_bytes()).into_owned().collect();
-    let agent: Value = serde_json::from_str(&query["agent"]).expect("an agent as the LRS takes it");
+    let agent: Value =
+        serde_json::from_str(&query["agent"]).expect("an agent in the format of the LRS");
     assert_eq!(agent, json!({"account": {"name": "3", "homePage": "https://moodle.example.org"}}));
     assert_eq!(
         (query["until"].as_str(), query["ascending"].as_str()),
@@ -497,7 +494,7 @@ fn statements_are_shown_page_by_page_and_by_what_is_asked_for() {
 }
 
 #[test]
-fn statements_that_nobody_reads_any_more_are_not_asked_for() {
+fn statements_stops_reading_when_the_output_is_closed() {
     let lab = MockedStack::installed();
     lab.machine.run("seed --count 250").exits(0);
     let asked = || {
@@ -518,14 +515,14 @@ fn statements_that_nobody_reads_any_more_are_not_asked_for() {
         .output()
         .unwrap();
     lab.machine.ended("statements --all -o ndjson", output).exits(0).says_nothing();
-    assert_eq!(asked() - before, 1, "the first of its pages");
+    assert_eq!(asked() - before, 1, "the command should request the first page only");
 }
 
 #[test]
-fn open_knows_that_moodle_has_one_address_only() {
+fn open_of_moodle_rejects_another_port_and_prints_the_site_address() {
     let lab = MockedStack::installed();
     lab.machine.run("open lms --port 9999 --print").exits(2).says("http://localhost:8080");
-    // behind a proxy of one's own, it is the proxy's
+    // behind the user's own proxy, the address is that of the proxy
     lab.machine.write("values.yaml", "siteUrl: https://moodle.example.org\n");
     lab.moodle.world().site = "https://moodle.example.org".into();
     lab.machine.run("install --values lms=values.yaml").exits(0);

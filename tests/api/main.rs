@@ -1,5 +1,5 @@
-//! The program against servers that answer as Kubernetes, helm, Ralph and Elasticsearch do, and as they do when
-//! they are not well. Nothing here needs a cluster.
+//! The program against servers that imitate Kubernetes, helm, Ralph and Elasticsearch, also in their failures.
+//! These tests need no cluster.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -8,11 +8,12 @@ mod creds;
 mod dataviz;
 mod dataviz_files;
 mod dry_run;
+mod failing_server;
 mod helm;
 mod install;
 mod lms;
 mod open;
-mod refused;
+mod rejected;
 mod render;
 mod seed;
 mod seed_faults;
@@ -21,5 +22,4 @@ mod statements;
 mod status;
 mod terminal;
 mod uninstall;
-mod unwell_server;
 mod waiting;

@@ -1,4 +1,4 @@
-//! `open`: the address of a part, or a port-forward that stays up.
+//! `open`: the address of a component, or a port-forward that stays open.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -6,7 +6,7 @@ use std::process::Child;
 
 use crate::support::stack::MockedStack;
 
-/// What a browser would get.
+/// The response that a browser receives.
 fn fetch(address: &str) -> String {
     let (host, path) =
         address.trim_start_matches("http://").split_once('/').expect("an address with a path");
@@ -18,7 +18,7 @@ fn fetch(address: &str) -> String {
     answer
 }
 
-/// `open lrs` with its address, which it prints first.
+/// Starts `open lrs` and returns the address that it prints first.
 fn opened(lab: &MockedStack) -> (Child, String) {
     let mut child =
         lab.machine.command(&["open", "lrs", "--print"]).spawn().expect("the program runs");
@@ -30,7 +30,7 @@ fn opened(lab: &MockedStack) -> (Child, String) {
 }
 
 #[test]
-fn a_part_without_an_address_is_reached_through_a_forward_that_stays_up() {
+fn open_without_an_external_address_keeps_a_port_forward_open() {
     let lab = MockedStack::installed();
     let (mut child, address) = opened(&lab);
     assert!(
@@ -41,12 +41,15 @@ fn a_part_without_an_address_is_reached_through_a_forward_that_stays_up() {
         let answer = fetch(address.trim());
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
-    assert!(child.try_wait().expect("a child").is_none(), "the forward stays up until it is ended");
-    child.kill().and_then(|()| child.wait()).expect("it runs until it is ended");
+    assert!(
+        child.try_wait().expect("a child").is_none(),
+        "the port-forward should stay open until the test ends it"
+    );
+    child.kill().and_then(|()| child.wait()).expect("the program runs until the test ends it");
 }
 
 #[test]
-fn a_service_with_a_port_of_its_own_is_reached_by_it() {
+fn open_forwards_to_a_custom_service_port() {
     let lab = MockedStack::installed();
     let mut service =
         lab.kubernetes.object("/api/v1/namespaces/alice/services/lrs-ralph").expect("the Service");
@@ -56,12 +59,12 @@ fn a_service_with_a_port_of_its_own_is_reached_by_it() {
     std::fs::write(&values, "service: {port: 8081}\n").expect("a file");
     lab.machine.run(&format!("install --values lrs={}", values.display())).exits(0);
     let (mut child, address) = opened(&lab);
-    assert!(fetch(address.trim()).starts_with("HTTP/1.1 200 "), "{address} should lead to the pod");
-    child.kill().and_then(|()| child.wait()).expect("it runs until it is ended");
+    assert!(fetch(address.trim()).starts_with("HTTP/1.1 200 "), "{address} should reach the pod");
+    child.kill().and_then(|()| child.wait()).expect("the program runs until the test ends it");
 }
 
 #[test]
-fn a_service_without_pods_is_said_before_the_browser_asks() {
+fn open_of_a_service_without_ready_pods_fails() {
     let lab = MockedStack::installed();
     lab.kubernetes.remove("/api/v1/namespaces/alice/pods/lrs-ralph-0");
     lab.machine

@@ -1,6 +1,6 @@
-//! `install --explain` and `install --render`: what a user runs instead of the program.
+//! `install --explain` and `install --render`: the commands and files that replace the program.
 //!
-//! `SNAPSHOTS=overwrite cargo test --test api render` writes `explain.txt` and `render.txt` anew.
+//! `SNAPSHOTS=overwrite cargo test --test api render` rewrites `explain.txt` and `render.txt`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::support::stack::{DATA_LAKE, MockedStack, NAMESPACE, SIZE};
 
 use super::install::passwords;
 
-/// All files of a folder by their paths in it.
+/// All files of a folder, by their relative paths.
 fn tree(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut folders = vec![folder.to_path_buf()];
@@ -51,7 +51,7 @@ fn yaml(files: &BTreeMap<PathBuf, Vec<u8>>, name: &str) -> Value {
     serde_saphyr::from_str(text(files, name)).expect("YAML")
 }
 
-/// The lines of each node of `--explain` by its id, which a heading gives.
+/// The lines of each node in the output of `--explain`, by the id in its heading.
 fn blocks(explained: &str) -> Vec<(String, String)> {
     let mut blocks: Vec<(String, String)> = Vec::new();
     for line in explained.lines() {
@@ -74,7 +74,7 @@ fn assert_is_bash(name: &str, script: &str) {
 }
 
 #[test]
-fn explain_of_an_empty_cluster_prints_all_commands_in_graph_order() {
+fn explain_in_an_empty_cluster_prints_all_commands_in_graph_order() {
     let lab = MockedStack::empty();
     let ended = lab.machine.run("install --explain");
     ended.exits(0).says_nothing();
@@ -92,7 +92,7 @@ fn explained_commands_of_every_node_parse_as_bash() {
         assert!(blocks.len() > 15, "each node should have a heading\n{ended}");
         for (id, commands) in &blocks {
             assert_is_bash(id, commands);
-            // what runs in a Pod is a quoted word here
+            // a command for a Pod is a quoted word here
             for script in commands.split("bash -c '").skip(1) {
                 assert_is_bash(id, script.split('\'').next().unwrap_or_default());
             }
@@ -106,7 +106,7 @@ fn explained_commands_of_every_node_parse_as_bash() {
 }
 
 #[test]
-fn explain_of_an_installed_stack_reads_and_shows_no_secret() {
+fn explain_of_an_installed_stack_neither_reads_nor_prints_secrets() {
     let lab = MockedStack::installed();
     let changes = lab.kubernetes.changes();
     let asked = lab.kubernetes.server.requests().len();
@@ -123,7 +123,7 @@ fn explain_of_an_installed_stack_reads_and_shows_no_secret() {
 }
 
 #[test]
-fn explained_chart_is_the_one_that_the_settings_name() {
+fn explain_prints_the_chart_and_registry_of_the_settings() {
     let lab = MockedStack::empty();
     lab.machine.write(
         "lastack.yaml",
@@ -165,11 +165,11 @@ fn render_without_a_cluster_writes_the_whole_stack() {
 }
 
 #[test]
-fn render_asks_the_cluster_nothing_and_holds_no_password_of_a_stack() {
+fn render_sends_no_request_and_writes_no_password() {
     let lab = MockedStack::installed();
     let asked = lab.kubernetes.server.requests().len();
     lab.machine.run("install --render stack").exits(0).prints_nothing();
-    assert_eq!(lab.kubernetes.server.requests().len(), asked, "no request should be sent");
+    assert_eq!(lab.kubernetes.server.requests().len(), asked, "render should send no request");
     let files = tree(&lab.machine.path("stack"));
     for (name, bytes) in &files {
         let content = String::from_utf8_lossy(bytes);
@@ -181,11 +181,15 @@ fn render_asks_the_cluster_nothing_and_holds_no_password_of_a_stack() {
         name.starts_with("manifests") && String::from_utf8_lossy(bytes).contains("kind: Secret")
     });
     let secrets: Vec<_> = secrets.map(|(name, _)| name.display().to_string()).collect();
-    assert_eq!(secrets, ["manifests/data-lake-roles.yaml"], "roles are no secret");
+    assert_eq!(
+        secrets,
+        ["manifests/data-lake-roles.yaml"],
+        "the roles are the only rendered Secret"
+    );
 }
 
 #[test]
-fn rendered_manifests_and_values_are_those_that_install_applies() {
+fn rendered_manifests_and_values_equal_those_that_install_applies() {
     let lab = MockedStack::installed();
     lab.machine.run("install --render stack").exits(0);
     let files = tree(&lab.machine.path("stack"));
@@ -219,7 +223,7 @@ fn apply_script_passes_bash_and_shellcheck() {
             fs::metadata(&path).expect("apply.sh").permissions().mode() & 0o111 == 0o111
         };
         assert!(is_executable, "apply.sh should be executable");
-        // not every machine has it; continuous integration does
+        // continuous integration has shellcheck, other machines may lack it
         if let Ok(output) = Command::new("shellcheck").arg(&path).output() {
             let found = String::from_utf8_lossy(&output.stdout);
             assert!(output.status.success(), "{found}");
@@ -227,7 +231,7 @@ fn apply_script_passes_bash_and_shellcheck() {
     }
 }
 
-/// A kubectl that knows no object, and writes its arguments and its standard input to files.
+/// A kubectl that finds no object, and writes its arguments and its standard input to files.
 const KUBECTL: &str = r#"#!/bin/bash
 printf 'kubectl %s\n' "$*" >> "$CALLS"
 case "$*" in *go-template*) echo a-password; exit ;; esac
@@ -239,16 +243,16 @@ case "$1" in
 esac
 "#;
 
-/// Runs apply.sh with this kubectl and a helm that only writes its arguments.
+/// Runs apply.sh with this kubectl and a helm that only writes its arguments to a file.
 fn apply(machine: &Machine, plugin: &str) -> (bool, String, String, String) {
     for (name, content) in
         [("kubectl", KUBECTL), ("helm", "#!/bin/bash\nprintf 'helm %s\\n' \"$*\" >> \"$CALLS\"\n")]
     {
-        let path = machine.write(&format!("fake/{name}"), content);
+        let path = machine.write(&format!("stub/{name}"), content);
         use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a fake program");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a stub program");
     }
-    let path = format!("{}:{}", machine.path("fake").display(), std::env::var("PATH").unwrap());
+    let path = format!("{}:{}", machine.path("stub").display(), std::env::var("PATH").unwrap());
     let output = Command::new("bash")
         .arg(machine.path("stack/apply.sh"))
         .env("PATH", path)
@@ -288,16 +292,16 @@ fn apply_script_creates_absent_secrets_with_random_values_through_stdin() {
     seen.sort();
     let all = seen.len();
     seen.dedup();
-    assert_eq!((all, seen.len()), (13, 13), "each value should be another one");
+    assert_eq!((all, seen.len()), (13, 13), "each value should be unique");
     let order = [
         "elastic-operator",
         "manifests/data-lake.yaml",
         "helm upgrade --install lrs",
         "helm test lrs",
     ];
-    let places: Vec<_> =
+    let positions: Vec<_> =
         order.map(|text| calls.find(text).unwrap_or_else(|| panic!("{text}\n{calls}"))).into();
-    assert!(places.is_sorted(), "{calls}");
+    assert!(positions.is_sorted(), "{calls}");
 }
 
 #[test]
@@ -311,7 +315,7 @@ fn apply_script_without_the_plugin_names_the_option_and_applies_nothing() {
 }
 
 #[test]
-fn render_rejects_a_folder_with_files_of_others() {
+fn render_into_a_folder_with_foreign_files_fails() {
     let machine = Machine::new();
     machine.write("stack/notes.txt", "mine");
     machine
@@ -320,18 +324,18 @@ fn render_rejects_a_folder_with_files_of_others() {
         .prints_nothing()
         .says("error: folder stack: cannot be written: it is not empty and was not written by `install --render`")
         .says("hint: name another folder: kubectl lastack install --render stack-new");
-    assert_eq!(tree(&machine.path("stack")).len(), 1, "nothing should be written");
+    assert_eq!(tree(&machine.path("stack")).len(), 1, "render should write no file");
 }
 
 #[test]
-fn render_again_replaces_its_own_files_and_keeps_others() {
+fn second_render_replaces_its_own_files_and_keeps_others() {
     let (machine, before) = rendered("");
     machine.write("stack/notes.txt", "mine");
     machine.run("install --render stack -n alice --only lrs").exits(0);
     let after = tree(&machine.path("stack"));
     assert!(before.contains_key(Path::new("values/lms.yaml")));
     assert!(!after.contains_key(Path::new("values/lms.yaml")), "{:?}", after.keys());
-    assert!(!machine.path("stack/charts/moodle").exists(), "an empty folder should go, too");
+    assert!(!machine.path("stack/charts/moodle").exists(), "render should delete the empty folder");
     assert_eq!(text(&after, "notes.txt"), "mine");
 }
 
@@ -353,7 +357,7 @@ fn render_of_an_address_that_only_the_cluster_knows_is_a_usage_error() {
 }
 
 #[test]
-fn render_without_a_namespace_takes_that_of_the_kubeconfig() {
+fn render_without_a_namespace_uses_the_namespace_of_the_kubeconfig() {
     let lab = MockedStack::empty();
     lab.machine.run("install --render stack").exits(0);
     let script = fs::read_to_string(lab.machine.path("stack/apply.sh")).expect("apply.sh");

@@ -1,4 +1,4 @@
-//! `seed` and an LRS that is well: every statement of the input arrives, exactly once.
+//! `seed` with a healthy LRS: every statement of the input arrives exactly once.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ pub fn machine() -> Machine {
     machine
 }
 
-/// Sends to another LRS than the stack's.
+/// Sends statements to an LRS outside a stack.
 pub fn seed(machine: &Machine, lrs: &Lrs, arguments: &str) -> Ended {
     let ended = machine
         .run(&format!("seed {arguments} --endpoint {} --credentials account", lrs.endpoint()));
@@ -24,7 +24,7 @@ pub fn seed(machine: &Machine, lrs: &Lrs, arguments: &str) -> Ended {
     ended
 }
 
-/// Every id that was sent, repetitions and all, in order.
+/// Every id that was sent, with repetitions, in order.
 fn sent(lrs: &Lrs) -> Vec<String> {
     let mut ids: Vec<String> = lrs.batches().concat();
     ids.sort();
@@ -36,7 +36,7 @@ fn ids(count: usize) -> Vec<String> {
 }
 
 #[test]
-fn every_form_of_input_arrives_whole_and_once() {
+fn seed_of_each_input_format_stores_every_statement_once() {
     let all = statements(2500);
     let forms: [(&str, Vec<u8>); 5] = [
         ("array.json", array(&all).into()),
@@ -52,17 +52,17 @@ fn every_form_of_input_arrives_whole_and_once() {
             .exits(0)
             .says_nothing()
             .prints("2,500 of 2,500 statements accepted: 2,500 sent, 0 already there, 0 rejected");
-        assert!(sent(&lrs) == ids(2500), "{name}: every statement should be sent once");
+        assert!(sent(&lrs) == ids(2500), "{name}: seed should send every statement once");
         assert_eq!(
             lrs.stored()[&id(7)],
             statement(7),
-            "{name}: statements should arrive as they are"
+            "{name}: statements should arrive unchanged"
         );
     }
 }
 
 #[test]
-fn standard_input_is_read_to_its_end() {
+fn seed_of_stdin_reads_to_the_end() {
     let (machine, lrs) = (machine(), Lrs::start());
     let line = format!("seed - --endpoint {} --credentials account", lrs.endpoint());
     machine
@@ -73,7 +73,7 @@ fn standard_input_is_read_to_its_end() {
 }
 
 #[test]
-fn seed_of_directory_reads_all_below_it_and_names_what_it_skips() {
+fn seed_of_a_directory_reads_all_files_and_names_skipped_ones() {
     let (machine, lrs) = (machine(), Lrs::start());
     let all = statements(40);
     machine.write("data/a.json", array(&all[..10]));
@@ -91,7 +91,7 @@ fn seed_of_directory_reads_all_below_it_and_names_what_it_skips() {
 }
 
 #[test]
-fn several_inputs_are_one_seed() {
+fn seed_of_several_inputs_sends_all_of_them() {
     let (machine, lrs) = (machine(), Lrs::start());
     let all = statements(30);
     machine.write("a.json", array(&all[..10]));
@@ -101,7 +101,7 @@ fn several_inputs_are_one_seed() {
 }
 
 #[test]
-fn batches_are_as_large_as_was_asked() {
+fn seed_with_a_batch_size_sends_batches_of_that_size() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(25)));
     seed(&machine, &lrs, "a.json --batch 10").exits(0);
@@ -111,7 +111,7 @@ fn batches_are_as_large_as_was_asked() {
 }
 
 #[test]
-fn requests_carry_the_account_the_version_and_the_type() {
+fn seed_requests_carry_account_version_and_content_type() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(1)));
     seed(&machine, &lrs, "a.json").exits(0);
@@ -122,7 +122,7 @@ fn requests_carry_the_account_the_version_and_the_type() {
 }
 
 #[test]
-fn a_second_run_finds_everything_there() {
+fn second_seed_reports_all_statements_as_already_stored() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(1500)));
     seed(&machine, &lrs, "a.json").exits(0).prints("1,500 sent, 0 already there");
@@ -133,7 +133,7 @@ fn a_second_run_finds_everything_there() {
 }
 
 #[test]
-fn what_is_partly_there_is_completed() {
+fn seed_of_partly_stored_statements_stores_the_rest() {
     let (machine, lrs) = (machine(), Lrs::start());
     lrs.has(&statements(300));
     machine.write("a.json", array(&statements(1000)));
@@ -142,7 +142,7 @@ fn what_is_partly_there_is_completed() {
 }
 
 #[test]
-fn a_statement_without_id_and_time_is_there_when_it_comes_again() {
+fn second_seed_of_statements_without_id_and_timestamp_finds_them_stored() {
     let (machine, lrs) = (machine(), Lrs::start());
     let bare: Vec<Value> = (0..3)
         .map(|number| {
@@ -157,14 +157,14 @@ fn a_statement_without_id_and_time_is_there_when_it_comes_again() {
     assert_eq!(first.len(), 3);
     assert!(
         first.values().all(|statement| statement["timestamp"].is_string()),
-        "each gets the time of the run: {first:?}"
+        "each statement should have the time of the run: {first:?}"
     );
     seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 3 already there, 0 rejected");
     assert_eq!(lrs.stored(), first);
 }
 
 #[test]
-fn generated_statements_are_the_same_in_every_run() {
+fn seed_generates_the_same_statements_in_every_run() {
     let (machine, lrs) = (machine(), Lrs::start());
     seed(&machine, &lrs, "--count 2345 --seed 3")
         .exits(0)
@@ -176,11 +176,11 @@ fn generated_statements_are_the_same_in_every_run() {
         .stored()
         .into_values()
         .find(|statement| !fields.iter().all(|field| statement.get(field).is_some()));
-    assert!(odd.is_none(), "a generated statement should be whole: {odd:?}");
+    assert!(odd.is_none(), "a generated statement should have all fields: {odd:?}");
 }
 
 #[test]
-fn the_report_as_json_counts_the_same() {
+fn seed_report_as_json_has_the_same_counts() {
     let (machine, lrs) = (machine(), Lrs::start());
     lrs.has(&statements(4));
     machine.write("a.json", array(&statements(10)));
@@ -194,7 +194,7 @@ fn the_report_as_json_counts_the_same() {
 }
 
 #[test]
-fn in_a_stack_every_statement_is_looked_for_in_the_data_lake() {
+fn seed_into_a_stack_verifies_every_statement_in_the_data_lake() {
     let lab = MockedStack::installed();
     lab.machine
         .run("seed --count 1200")
@@ -209,10 +209,10 @@ fn in_a_stack_every_statement_is_looked_for_in_the_data_lake() {
 }
 
 #[test]
-fn a_statement_that_the_lrs_took_and_the_data_lake_lost_is_named() {
+fn seed_names_a_statement_that_the_data_lake_does_not_have() {
     let lab = MockedStack::installed();
     lab.machine.write("a.json", array(&statements(5)));
-    // what the LRS answers without storing it
+    // the LRS acknowledges the statements without storing them
     lab.lrs.next([crate::support::server::Answer::ok(json!(ids(5)))]);
     lab.lrs.has(&statements(4));
     let ended = lab.machine.run("seed a.json");
@@ -225,7 +225,7 @@ fn a_statement_that_the_lrs_took_and_the_data_lake_lost_is_named() {
 }
 
 #[test]
-fn seed_of_file_into_a_stack_verifies_content() {
+fn seed_of_a_file_into_a_stack_verifies_the_content() {
     let lab = MockedStack::installed();
     lab.machine.write("a.json", array(&statements(2500)));
     lab.machine
@@ -235,10 +235,10 @@ fn seed_of_file_into_a_stack_verifies_content() {
 }
 
 #[test]
-fn seed_of_statement_that_is_overwritten_names_it() {
+fn seed_names_a_statement_that_was_overwritten() {
     let lab = MockedStack::installed();
     lab.machine.write("a.json", array(&statements(5)));
-    // what the LRS answers before another sender overwrites a statement
+    // the LRS acknowledges the statements before another sender overwrites one
     lab.lrs.next([crate::support::server::Answer::ok(json!(ids(5)))]);
     let mut stored = statements(5);
     stored[2]["verb"]["id"] = json!("http://example.org/other");
@@ -259,20 +259,20 @@ fn seed_of_two_statements_with_one_id_rejects_the_second() {
         let (machine, lrs) = (machine(), Lrs::start());
         let all = statements(2000);
         machine.write("a.json", array(&all));
-        // in another batch, another file, and together with a repetition
+        // in another batch and another file, beside a repetition
         machine.write("b.ndjson", lines(&[statement(3), other.clone()]));
         seed(&machine, &lrs, &format!("a.json b.ndjson --batch 100 --concurrency {concurrency}"))
             .exits(1)
             .prints("2,000 of 2,001 statements accepted: 2,001 sent, 0 already there, 1 rejected")
             .says("rejected: b.ndjson: statement 2 (byte ")
             .says(&format!("(id {}): 409 an earlier statement of this run has the same id", id(3)));
-        assert_eq!(sent(&lrs), ids(2000), "each id is sent once");
-        assert_eq!(lrs.stored()[&id(3)], statement(3), "the first statement stays");
+        assert_eq!(sent(&lrs), ids(2000), "seed should send each id once");
+        assert_eq!(lrs.stored()[&id(3)], statement(3), "the first statement should stay");
     }
 }
 
 #[test]
-fn seed_of_statement_that_the_lrs_normalised_is_there_when_it_comes_again() {
+fn second_seed_of_a_normalised_statement_finds_it_stored() {
     let (machine, lrs) = (machine(), Lrs::start());
     let mut sent = statement(1);
     sent["actor"]["mbox"] = json!("mailto:learner-1@EXAMPLE.org");

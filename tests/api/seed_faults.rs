@@ -1,4 +1,4 @@
-//! `seed` and an LRS that fails: what can pass is tried again, what cannot is said once.
+//! `seed` with a failing LRS: transient errors are retried, permanent errors are reported once.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use lastack::simulator::Generated;
 use serde_json::json;
 
 use crate::support::lrs::{Lrs, PASSWORD, USER};
-use crate::support::server::{Answer, nobody};
+use crate::support::server::{Answer, unreachable_url};
 use crate::support::stack::MockedStack;
 use crate::support::statements::{array, id, statement, statements};
 
 use super::seed::{machine, seed};
 
 #[test]
-fn a_server_error_is_tried_again_and_nothing_is_lost() {
+fn seed_retries_after_a_server_error_and_loses_nothing() {
     for fault in [
         Answer::text(500, "oops"),
         Answer::text(502, "bad gateway"),
@@ -29,13 +29,13 @@ fn a_server_error_is_tried_again_and_nothing_is_lost() {
         seed(&machine, &lrs, "a.json")
             .exits(0)
             .prints("10 of 10 statements accepted: 10 sent, 0 already there");
-        assert_eq!(lrs.batches().len(), 2, "after {fault:?} the batch should be sent once more");
+        assert_eq!(lrs.batches().len(), 2, "after {fault:?} seed should send the batch again");
         assert_eq!(lrs.stored().len(), 10);
     }
 }
 
 #[test]
-fn a_connection_that_is_cut_is_tried_again() {
+fn seed_retries_after_a_closed_connection() {
     for fault in [Answer::Cut, Answer::CutShort("[\"")] {
         let (machine, lrs) = (machine(), Lrs::start());
         machine.write("a.json", array(&statements(10)));
@@ -46,21 +46,21 @@ fn a_connection_that_is_cut_is_tried_again() {
 }
 
 #[test]
-fn an_answer_that_is_not_an_lrs_does_not_count_as_stored() {
+fn seed_retries_after_a_response_that_is_not_from_an_lrs() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(10)));
     lrs.next([Answer::text(200, "<html>a proxy's page</html>")]);
     seed(&machine, &lrs, "a.json").exits(0).prints("10 of 10 statements accepted");
-    assert_eq!(lrs.batches().len(), 2, "the batch should be sent once more");
+    assert_eq!(lrs.batches().len(), 2, "seed should send the batch again");
 }
 
-/// Any LRS by its address.
+/// A client for the LRS at an address.
 fn at(endpoint: &str) -> impl FnOnce(&Account) -> Ralph {
     |account| Ralph::at(HttpClient::direct(endpoint).unwrap(), account).unwrap()
 }
 
-/// Seeds without the program around it, so that giving up takes a moment and not the minute that an LRS is given
-/// to restart.
+/// Seeds through the library with a short back-off. The program itself retries for a minute, the time in which an LRS
+/// restarts.
 fn give_up_soon(statements: usize, ralph: impl FnOnce(&Account) -> Ralph) -> anyhow::Error {
     let account = Account { user: USER.into(), password: PASSWORD.to_string().into() };
     let source = Generated::new(1, statements as u64, 10);
@@ -74,11 +74,11 @@ fn give_up_soon(statements: usize, ralph: impl FnOnce(&Account) -> Ralph) -> any
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime
         .block_on(async { seeding::run(source, ralph(&account), None, plan).await })
-        .expect_err("an LRS that stays away is a failure")
+        .expect_err("the seed should fail while the LRS is down")
 }
 
 #[test]
-fn an_lrs_that_stays_away_ends_the_run_with_what_was_stored() {
+fn seed_ends_with_the_stored_count_when_the_lrs_stays_down() {
     let lrs = Lrs::start();
     lrs.next([Answer::ok((0..10).map(id).collect())]).always(Answer::text(503, "no backend"));
     let text = error::render(&give_up_soon(30, at(&lrs.endpoint())));
@@ -91,13 +91,13 @@ fn an_lrs_that_stays_away_ends_the_run_with_what_was_stored() {
     assert_eq!(
         lrs.batches().len(),
         1 + 3,
-        "the second batch is given up after 3 tries, the third is not sent"
+        "seed should stop after 3 attempts of the second batch and not send the third"
     );
 }
 
 #[test]
-fn an_endpoint_that_is_not_there_is_named() {
-    let address = nobody();
+fn seed_names_an_endpoint_that_does_not_answer() {
+    let address = unreachable_url();
     let text = error::render(&give_up_soon(1, at(&address)));
     assert!(
         text.contains(&format!("not accepted after 3 tries: {address}: "))
@@ -107,8 +107,8 @@ fn an_endpoint_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_cluster_that_is_lost_is_another_end_than_an_lrs_that_is() {
-    let cluster = nobody();
+fn seed_exit_code_distinguishes_an_unreachable_cluster_from_an_unreachable_lrs() {
+    let cluster = unreachable_url();
     let in_cluster = |account: &Account| {
         let client = kube::Client::try_from(kube::Config::new(cluster.parse().unwrap())).unwrap();
         Ralph::new(HttpClient::in_cluster(client, "http://lrs-ralph.alice.svc").unwrap(), account)
@@ -116,11 +116,11 @@ fn a_cluster_that_is_lost_is_another_end_than_an_lrs_that_is() {
     };
     let error = give_up_soon(1, in_cluster);
     assert_eq!(error::kind(&error).exit_code(), 4, "{}", error::render(&error));
-    assert_eq!(error::kind(&give_up_soon(1, at(&nobody()))).exit_code(), 1);
+    assert_eq!(error::kind(&give_up_soon(1, at(&unreachable_url()))).exit_code(), 1);
 }
 
 #[test]
-fn a_wrong_door_is_knocked_at_once() {
+fn seed_does_not_retry_a_wrong_account_or_address() {
     let cases = [
         (401, "the account or its scopes are wrong"),
         (403, "the account or its scopes are wrong"),
@@ -135,13 +135,13 @@ fn a_wrong_door_is_knocked_at_once() {
         let requests = lrs.server.requests().len();
         assert!(
             requests <= 2,
-            "after {status} each of the two workers should stop, but {requests} requests came\n{ended}"
+            "after {status} each of the two workers should stop, but {requests} requests arrived\n{ended}"
         );
     }
 }
 
 #[test]
-fn a_port_forward_that_the_user_may_not_open_is_not_tried_again() {
+fn seed_does_not_retry_a_forbidden_port_forward() {
     let lab = MockedStack::installed();
     let sentence = lab.hides_pods();
     let ended = lab.machine.run("seed --count 10");
@@ -150,12 +150,12 @@ fn a_port_forward_that_the_user_may_not_open_is_not_tried_again() {
 }
 
 #[test]
-fn an_index_that_takes_nothing_is_named_beside_what_the_lrs_says() {
+fn seed_into_a_read_only_index_names_the_index() {
     let lab = MockedStack::installed();
     let mut index = lab.elasticsearch.index().expect("the index");
     index["settings"]["index.blocks.read_only_allow_delete"] = json!("true");
     lab.elasticsearch.has_index(index);
-    // not the 500 that Ralph has for it, which is tried again for a minute
+    // Ralph itself answers 500, which `seed` retries for a minute
     lab.lrs.always(Answer::Json(405, json!({"detail": "no"})));
     let full =
         "warning: index statements accepts no statements, because a disk of the data lake is full";
@@ -163,7 +163,7 @@ fn an_index_that_takes_nothing_is_named_beside_what_the_lrs_says() {
 }
 
 #[test]
-fn a_proof_that_is_interrupted_is_made_all_the_same() {
+fn seed_retries_an_interrupted_verification() {
     let lab = MockedStack::installed();
     lab.elasticsearch
         .next("/statements/_refresh", [Answer::Cut])
@@ -177,7 +177,7 @@ fn a_proof_that_is_interrupted_is_made_all_the_same() {
 }
 
 #[test]
-fn a_proof_that_cannot_be_made_leaves_the_report_of_what_was_sent() {
+fn seed_without_verification_still_reports_the_sent_statements() {
     let lab = MockedStack::installed();
     let asked = || {
         lab.elasticsearch
@@ -200,7 +200,7 @@ fn a_proof_that_cannot_be_made_leaves_the_report_of_what_was_sent() {
             .prints("not verified, the data lake could not be asked")
             .says(&format!("error: cannot verify the statements: Elasticsearch responded with {status} to POST /statements/_count: not like this\n"))
             .says("hint: repeat the command to verify them");
-        assert_eq!(asked() - before, 1, "{status} is an answer");
+        assert_eq!(asked() - before, 1, "{status} should not be retried");
     }
     lab.elasticsearch.next("/statements/_count", [Answer::text(400, "")]);
     let report = lab.machine.run("seed --count 10 -o json").exits(1).json();
@@ -211,7 +211,7 @@ fn a_proof_that_cannot_be_made_leaves_the_report_of_what_was_sent() {
 }
 
 #[test]
-fn a_wrong_password_is_not_shown() {
+fn seed_with_a_wrong_password_does_not_show_it() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("account", "teacher:another-password\n");
     seed(&machine, &lrs, "--count 10")
@@ -222,7 +222,7 @@ fn a_wrong_password_is_not_shown() {
 }
 
 #[test]
-fn one_invalid_statement_costs_itself_only() {
+fn seed_with_one_invalid_statement_stores_the_others() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(1000)));
     lrs.finds_invalid(&id(617));
@@ -238,9 +238,10 @@ fn one_invalid_statement_costs_itself_only() {
     assert!(!lrs.stored().contains_key(&id(617)));
 }
 
-/// Ralph tries one statement first and then an array, and its 422 tells of both. Only the second says what is wrong.
+/// Ralph validates the body as one statement, then as an array, and its 422 holds both results. Only the second one
+/// names the fault.
 #[test]
-fn seed_of_invalid_statement_names_the_field_that_is_missing() {
+fn seed_of_an_invalid_statement_names_the_missing_field() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(2)));
     lrs.finds_invalid(&id(1));
@@ -251,7 +252,7 @@ fn seed_of_invalid_statement_names_the_field_that_is_missing() {
 }
 
 #[test]
-fn many_invalid_statements_are_counted_and_some_are_shown() {
+fn seed_with_many_invalid_statements_counts_all_and_shows_some() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(60)));
     for number in 0..30 {
@@ -266,7 +267,7 @@ fn many_invalid_statements_are_counted_and_some_are_shown() {
 }
 
 #[test]
-fn a_statement_that_is_stored_with_other_content_is_refused_by_name() {
+fn seed_rejects_a_statement_that_is_stored_with_other_content() {
     let (machine, lrs) = (machine(), Lrs::start());
     let mut other = statement(3);
     other["verb"]["id"] = json!("http://adlnet.gov/expapi/verbs/failed");
@@ -282,7 +283,7 @@ fn a_statement_that_is_stored_with_other_content_is_refused_by_name() {
 }
 
 #[test]
-fn a_conflict_counts_as_there_only_when_the_same_statement_is_there() {
+fn seed_conflict_counts_as_stored_only_for_equal_content() {
     let (machine, lrs) = (machine(), Lrs::start());
     let timeless: Vec<_> = statements(3)
         .into_iter()
@@ -310,10 +311,10 @@ fn a_conflict_counts_as_there_only_when_the_same_statement_is_there() {
 }
 
 #[test]
-fn a_batch_that_is_too_large_is_sent_in_parts() {
+fn seed_splits_a_batch_that_is_too_large() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(100)));
-    lrs.takes_at_most(5_000);
+    lrs.accepts_at_most(5_000);
     seed(&machine, &lrs, "a.json")
         .exits(0)
         .prints("100 of 100 statements accepted: 100 sent, 0 already there, 0 rejected");
@@ -321,7 +322,7 @@ fn a_batch_that_is_too_large_is_sent_in_parts() {
 }
 
 #[test]
-fn refusals_are_never_sent_again_unchanged() {
+fn seed_never_repeats_a_rejected_request_unchanged() {
     for status in [400, 409, 413, 422] {
         let (machine, lrs) = (machine(), Lrs::start());
         machine.write("a.json", array(&statements(4)));
@@ -333,13 +334,13 @@ fn refusals_are_never_sent_again_unchanged() {
         let sent = batches.len();
         batches.sort();
         batches.dedup();
-        assert_eq!(batches.len(), sent, "after {status} the same body came again");
-        assert_eq!(sent, 7, "four statements are told apart by 1 + 2 + 4 requests");
+        assert_eq!(batches.len(), sent, "after {status} no body should arrive twice");
+        assert_eq!(sent, 7, "four statements should take 1 + 2 + 4 requests");
     }
 }
 
 #[test]
-fn the_echo_of_a_refused_batch_is_not_shown() {
+fn seed_does_not_print_the_echo_of_a_rejected_batch() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(1)));
     lrs.always(Answer::Json(400, json!({"input": "x".repeat(1_000_000)})));
@@ -347,13 +348,13 @@ fn the_echo_of_a_refused_batch_is_not_shown() {
     ended.exits(1).says("400");
     assert!(
         ended.stderr.len() < 1000,
-        "an error should be short, it has {} bytes",
+        "the error should be short, but has {} bytes",
         ended.stderr.len()
     );
 }
 
 #[test]
-fn seed_of_statement_at_which_the_lrs_fails_rejects_it_and_stores_the_rest() {
+fn seed_rejects_a_statement_that_crashes_the_lrs_and_stores_the_rest() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(1000)));
     lrs.crashes_at(&id(617)).crashes_at(&id(618));
@@ -366,11 +367,11 @@ fn seed_of_statement_at_which_the_lrs_fails_rejects_it_and_stores_the_rest() {
         .says("rejected: a.json: statement 619 (byte ");
     assert_eq!(lrs.stored().len(), 998);
     let took = started.elapsed();
-    assert!(took < Duration::from_secs(30), "it should take seconds, not {took:?}");
+    assert!(took < Duration::from_secs(30), "the run should take seconds, not {took:?}");
 }
 
 #[test]
-fn seed_of_many_statements_at_which_the_lrs_fails_comes_to_its_end() {
+fn seed_ends_when_many_statements_crash_the_lrs() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(300)));
     for number in 0..300 {
@@ -381,11 +382,14 @@ fn seed_of_many_statements_at_which_the_lrs_fails_comes_to_its_end() {
         .prints("0 of 300 statements accepted")
         .says("and 280 more");
     let requests = lrs.batches().len();
-    assert!(requests < 2 * 300 + 10, "a statement should cost two requests, these are {requests}");
+    assert!(
+        requests < 2 * 300 + 10,
+        "a statement should take two requests, not {requests} in total"
+    );
 }
 
 #[test]
-fn seed_into_an_index_that_is_closed_rejects_no_statement() {
+fn seed_into_a_write_blocked_index_rejects_no_statement() {
     let lab = MockedStack::installed();
     let mut index = lab.elasticsearch.index().expect("the index");
     index["settings"]["index.blocks.write"] = json!("true");
@@ -395,11 +399,14 @@ fn seed_into_an_index_that_is_closed_rejects_no_statement() {
     lab.lrs.next(vec![failure; 4]);
     lab.machine.run("seed a.json").exits(0).prints("3 of 3 statements stored");
     let batches = lab.lrs.batches();
-    assert!(batches.iter().all(|batch| batch.len() == 3), "no batch is split: {batches:?}");
+    assert!(
+        batches.iter().all(|batch| batch.len() == 3),
+        "seed should split no batch: {batches:?}"
+    );
 }
 
 #[test]
-fn seed_of_three_thousand_invalid_statements_takes_a_few_requests() {
+fn seed_of_three_thousand_invalid_statements_sends_few_requests() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(3100)));
     for number in 0..3000 {
@@ -407,11 +414,14 @@ fn seed_of_three_thousand_invalid_statements_takes_a_few_requests() {
     }
     seed(&machine, &lrs, "a.json").exits(1).prints("100 of 3,100 statements accepted");
     let requests = lrs.batches().len();
-    assert!(requests < 10, "the LRS names all of a batch at once, these are {requests} requests");
+    assert!(
+        requests < 10,
+        "the LRS names all faults of a batch at once, but seed sent {requests} requests"
+    );
 }
 
 #[test]
-fn seed_of_stored_statements_with_other_content_asks_the_data_lake_once() {
+fn seed_of_conflicting_statements_queries_the_data_lake_once() {
     let lab = MockedStack::installed();
     let mut stored = statements(900);
     for statement in &mut stored[..800] {
@@ -424,11 +434,11 @@ fn seed_of_stored_statements_with_other_content_asks_the_data_lake_once() {
         .exits(1)
         .prints("200 of 1,000 statements stored: 1,000 sent, 100 already there, 800 rejected")
         .says("409 a statement with the same id and other content is stored");
-    assert_eq!(lab.lrs.batches().len(), 2, "the batch, and what is new in it");
+    assert_eq!(lab.lrs.batches().len(), 2, "seed should send the batch, then its new statements");
 }
 
 #[test]
-fn seed_that_is_redirected_says_where_to_at_once() {
+fn seed_that_is_redirected_names_the_target_at_once() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(10)));
     lrs.always(Answer::Redirect("https://lrs.example.org/xAPI/statements".into()));

@@ -1,4 +1,4 @@
-//! What writes down how much room the statements take: made by `install`, missed by `status` when it stands still.
+//! The CronJob that measures the size of the data lake: `install` creates it, `status` reports when it is overdue.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -9,24 +9,24 @@ use crate::support::stack::{MockedStack, SIZE, stuck_pod};
 
 const JOBS: &str = "/apis/batch/v1/namespaces/alice/jobs";
 
-fn pod_of_the_last_run(lab: &MockedStack, said: &str) {
+fn pod_of_the_last_run(lab: &MockedStack, log: &str) {
     let labels = json!({"app.kubernetes.io/instance": "data-lake-size", "batch.kubernetes.io/job-name": "data-lake-size-now"});
     let mut pod =
         stuck_pod("data-lake-size-now-1", "alice", labels, "elasticsearch:8.19.21", json!({}), 0);
     pod["status"]["phase"] = json!("Failed");
     pod["status"]["containerStatuses"][0]["state"] = json!({"terminated": {"exitCode": 22}});
-    lab.kubernetes.put([pod]).logs("data-lake-size-now-1", said);
+    lab.kubernetes.put([pod]).logs("data-lake-size-now-1", log);
 }
 
-/// As if its runs of the last two hours had come to nothing.
-fn standing_still(lab: &MockedStack) {
+/// Sets the status of a CronJob whose Jobs failed for two hours.
+fn make_overdue(lab: &MockedStack) {
     let mut cron = lab.kubernetes.object(SIZE).expect("the CronJob");
     cron["status"] = json!({"lastScheduleTime": "2026-11-27T14:00:00Z", "lastSuccessfulTime": "2026-11-27T12:00:00Z"});
     lab.kubernetes.put([cron]);
 }
 
 #[test]
-fn it_runs_the_image_of_the_data_lake_where_and_as_the_data_lake_runs() {
+fn size_cronjob_uses_the_image_and_placement_of_the_data_lake() {
     let lab = MockedStack::installed();
     let pod = |lab: &MockedStack| {
         lab.kubernetes.object(SIZE).expect("the CronJob")["spec"]["jobTemplate"]["spec"]["template"]
@@ -62,9 +62,9 @@ fn it_runs_the_image_of_the_data_lake_where_and_as_the_data_lake_runs() {
 }
 
 #[test]
-fn runs_that_come_to_nothing_are_a_fault_and_the_next_install_tries_again() {
+fn failed_size_jobs_are_a_fault_and_the_next_install_runs_one() {
     let lab = MockedStack::installed();
-    standing_still(&lab);
+    make_overdue(&lab);
     pod_of_the_last_run(&lab, "curl: (22) The requested URL returned error: 401\n");
     let why = "the size of the data lake was not measured for 120m: curl: (22) The requested URL returned error: 401; run `kubectl lastack install`";
     lab.machine.run("status").exits(3).prints("fault: dataviz data: ").prints(why);
@@ -88,30 +88,30 @@ fn runs_that_come_to_nothing_are_a_fault_and_the_next_install_tries_again() {
 }
 
 #[test]
-fn a_run_of_the_moment_repairs_what_stood_still() {
+fn install_starts_a_size_job_when_the_cronjob_make_overdue() {
     let lab = MockedStack::installed();
-    standing_still(&lab);
+    make_overdue(&lab);
     lab.machine.run("install").exits(0).says("ok        dataviz.size");
     let job = lab.kubernetes.object(&format!("{JOBS}/data-lake-size-now")).expect("a run");
     assert_eq!(
         job["metadata"]["ownerReferences"][0]["kind"], "CronJob",
-        "its runs go with the CronJob: {job}"
+        "the CronJob should own its Jobs: {job}"
     );
     lab.machine.run("status").exits(0);
     lab.machine.run("install").exits(0).says("nothing to change");
 }
 
 #[test]
-fn a_role_that_elasticsearch_learns_of_late_is_waited_for() {
+fn install_waits_until_elasticsearch_knows_the_role() {
     let lab = MockedStack::installed();
     lab.kubernetes.remove(SIZE);
-    let refused = || {
+    let rejected = || {
         Answer::Json(
             403,
             json!({"error": {"reason": "action [indices:admin/get] is unauthorized for user [lastack]"}}),
         )
     };
-    lab.elasticsearch.next("/data-lake-size", [refused(), refused()]);
+    lab.elasticsearch.next("/data-lake-size", [rejected(), rejected()]);
     lab.machine
         .run("status")
         .exits(3)
@@ -124,7 +124,7 @@ fn a_role_that_elasticsearch_learns_of_late_is_waited_for() {
 }
 
 #[test]
-fn who_may_not_see_it_is_not_told_of_a_fault_and_one_of_others_is_left_alone() {
+fn hidden_size_cronjob_is_no_fault_and_a_foreign_one_stays() {
     let lab = MockedStack::installed();
     lab.kubernetes.answers(
         Method::GET,

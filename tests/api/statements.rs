@@ -1,4 +1,4 @@
-//! `statements` of an LRS with statements that are hard to read, and their deletion.
+//! `statements` with statements that are hard to read, and `statements delete`.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use crate::support::stack::MockedStack;
 use crate::support::statements::{id, statement, statements};
 
 #[test]
-fn statements_as_json_pass_deep_and_long_values_unchanged() {
+fn statements_as_json_prints_deep_and_long_values_unchanged() {
     let lab = MockedStack::installed();
     let deep = format!("{}1{}", "[".repeat(5000), "]".repeat(5000));
     let (long, delete) = ("9".repeat(3000), '\u{7f}');
@@ -18,12 +18,12 @@ fn statements_as_json_pass_deep_and_long_values_unchanged() {
     lab.lrs.always(Answer::text(200, format!(r#"{{"statements":[{text}]}}"#)));
     lab.machine.run("statements -o json").exits(0).says_nothing().prints(&text);
     let lines = lab.machine.run("statements -o ndjson").exits(0).stdout.clone();
-    assert_eq!(lines, format!("{text}\n"), "data is printed byte for byte");
+    assert_eq!(lines, format!("{text}\n"), "the data should be printed byte for byte");
     lab.machine.run("statements").exits(0).prints("TIME");
 }
 
 #[test]
-fn statement_that_the_lrs_cannot_return_is_named_by_status_and_can_be_deleted() {
+fn status_names_a_statement_that_the_lrs_cannot_return_and_delete_removes_it() {
     let lab = MockedStack::installed();
     let mut broken = statement(3);
     broken["actor"]["name"] = json!(HALF_PAIR);

@@ -1,4 +1,4 @@
-//! `status` of a stack that is well, half there, or hidden in part.
+//! `status` of a healthy, incomplete or partly hidden stack.
 
 use std::io::{BufRead, BufReader};
 use std::process::Child;
@@ -9,7 +9,7 @@ use crate::support::machine::TOKEN;
 use crate::support::server::Answer;
 use crate::support::stack::{DATA_LAKE, MockedStack, lrs_labels, stuck_pod};
 
-/// A `status` that goes on, and the lines it prints.
+/// A `status` that keeps running, and the lines that it prints.
 fn watch(lab: &MockedStack, line: &str) -> (Child, impl Iterator<Item = String>) {
     let mut child = lab
         .machine
@@ -21,7 +21,7 @@ fn watch(lab: &MockedStack, line: &str) -> (Child, impl Iterator<Item = String>)
 }
 
 #[test]
-fn a_healthy_stack_is_a_table_and_exit_code_0() {
+fn status_of_a_healthy_stack_prints_a_table_and_exits_with_0() {
     let lab = MockedStack::installed();
     let ended = lab.machine.run("status");
     ended.exits(0).says_nothing().never_shows(TOKEN);
@@ -39,7 +39,7 @@ fn a_healthy_stack_is_a_table_and_exit_code_0() {
 }
 
 #[test]
-fn without_arguments_the_state_of_the_stack_follows_the_page() {
+fn program_without_arguments_prints_help_and_the_status() {
     let lab = MockedStack::installed();
     lab.machine
         .run("")
@@ -50,7 +50,7 @@ fn without_arguments_the_state_of_the_stack_follows_the_page() {
 }
 
 #[test]
-fn the_document_says_the_same_in_a_stable_form() {
+fn status_as_json_has_stable_fields() {
     let document = MockedStack::installed().machine.run("status -o json").exits(0).json();
     assert_eq!(document["apiVersion"], "lastack/v1");
     assert_eq!(document["kind"], "Status");
@@ -69,7 +69,7 @@ fn the_document_says_the_same_in_a_stable_form() {
 }
 
 #[test]
-fn yaml_is_the_same_document_and_wide_has_the_addresses_inside() {
+fn status_as_yaml_equals_json_and_wide_adds_internal_addresses() {
     let lab = MockedStack::installed();
     let yaml = lab.machine.run("status -o yaml");
     let document: serde_json::Value = serde_saphyr::from_str(&yaml.exits(0).stdout).expect("YAML");
@@ -83,7 +83,7 @@ fn yaml_is_the_same_document_and_wide_has_the_addresses_inside() {
 }
 
 #[test]
-fn a_watch_that_is_no_terminal_gives_a_document_a_look_and_a_table_a_change() {
+fn watch_without_a_terminal_prints_json_per_check_and_a_table_per_change() {
     let lab = MockedStack::installed();
     let (mut documents_child, mut documents) = watch(&lab, "status -w -o json");
     let (mut tables_child, mut tables) = watch(&lab, "status -w");
@@ -95,22 +95,25 @@ fn a_watch_that_is_no_terminal_gives_a_document_a_look_and_a_table_a_change() {
         assert_eq!(healthy(&documents.next().expect("a look")), true);
     }
     lab.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
-    assert!(documents.by_ref().take(20).any(|line| healthy(&line) == false), "the fault is seen");
+    assert!(
+        documents.by_ref().take(20).any(|line| healthy(&line) == false),
+        "the watch should report the fault"
+    );
     let seen: Vec<String> =
         tables.by_ref().take_while(|line| !line.starts_with("fault: lrs answers")).collect();
     assert_eq!(
         seen.iter().filter(|line| line.starts_with("COMPONENT")).count(),
         2,
-        "a table at first and one for the change:\n{}",
+        "the watch should print one table first and one for the change:\n{}",
         seen.join("\n")
     );
     for child in [&mut documents_child, &mut tables_child] {
-        child.kill().and_then(|()| child.wait()).expect("the program runs until it is ended");
+        child.kill().and_then(|()| child.wait()).expect("the program runs until the test ends it");
     }
 }
 
 #[test]
-fn a_watch_sees_a_release_that_goes() {
+fn watch_detects_a_release_that_disappears() {
     let lab = MockedStack::installed();
     let (mut child, mut documents) = watch(&lab, "status -w -o json");
     let mut looks = documents.by_ref().map(|line| {
@@ -122,12 +125,12 @@ fn a_watch_sees_a_release_that_goes() {
     });
     assert_eq!(looks.next(), Some("good".into()));
     lab.helm.lists(serde_json::json!([]));
-    assert!(looks.take(5).any(|state| state == "bad"), "helm was asked once for all looks");
-    child.kill().and_then(|()| child.wait()).expect("the program runs until it is ended");
+    assert!(looks.take(5).any(|state| state == "bad"), "each check should query helm again");
+    child.kill().and_then(|()| child.wait()).expect("the program runs until the test ends it");
 }
 
 #[test]
-fn a_watch_goes_on_where_a_look_fails() {
+fn watch_continues_after_a_failed_check() {
     let lab = MockedStack::installed();
     let mut looks = 0;
     lab.kubernetes.reacts(Method::GET, "/version", move |_, _| {
@@ -135,16 +138,24 @@ fn a_watch_goes_on_where_a_look_fails() {
         (2..=3).contains(&looks).then(|| Answer::text(503, "the server restarts"))
     });
     let (mut child, documents) = watch(&lab, "status -w -o json");
-    assert_eq!(documents.take(2).count(), 2, "a look before and one after");
-    child.kill().expect("the program runs until it is ended");
+    assert_eq!(
+        documents.take(2).count(),
+        2,
+        "the watch should print a document before and after the failure"
+    );
+    child.kill().expect("the program runs until the test ends it");
     let ended =
         lab.machine.ended("status -w -o json", child.wait_with_output().expect("the program ends"));
     ended.says("warning: the API server responded with 503: the server restarts; retrying\n");
-    assert_eq!(ended.stderr.lines().count(), 1, "the same trouble is said once:\n{ended}");
+    assert_eq!(
+        ended.stderr.lines().count(),
+        1,
+        "the watch should report the same error once:\n{ended}"
+    );
 }
 
 #[test]
-fn nothing_installed_is_said_and_a_fault() {
+fn status_without_a_stack_fails() {
     let lab = MockedStack::empty();
     lab.machine
         .run("status")
@@ -157,7 +168,7 @@ fn nothing_installed_is_said_and_a_fault() {
 }
 
 #[test]
-fn a_permission_that_is_missing_costs_one_cell() {
+fn status_without_one_permission_reports_one_unknown_cell() {
     let lab = MockedStack::installed();
     let sentence = lab.hides_pods();
     let ended = lab.machine.run("status");
@@ -165,7 +176,7 @@ fn a_permission_that_is_missing_costs_one_cell() {
 }
 
 #[test]
-fn what_the_user_may_not_see_is_unknown_and_no_fault() {
+fn status_of_a_forbidden_resource_is_unknown_and_no_fault() {
     let lab = MockedStack::installed();
     let sentence = "elasticsearches.elasticsearch.k8s.elastic.co \"data-lake\" is forbidden: User \"alice\" cannot get resource";
     lab.kubernetes.forbids(Method::GET, DATA_LAKE, sentence);
@@ -173,14 +184,14 @@ fn what_the_user_may_not_see_is_unknown_and_no_fault() {
 }
 
 #[test]
-fn an_lrs_whose_backend_is_down_is_a_fault_with_its_own_words() {
+fn status_with_a_failed_lrs_backend_quotes_the_lrs() {
     let lab = MockedStack::installed();
     lab.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
     lab.machine.run("status").exits(3).prints("fault: lrs answers").prints("answered 500");
 }
 
 #[test]
-fn an_index_that_takes_nothing_is_a_fault_however_well_all_parts_say_they_are() {
+fn status_with_a_read_only_index_fails_although_components_are_healthy() {
     let lab = MockedStack::installed();
     let mut index = lab.elasticsearch.index().expect("the index");
     let mut block = |name: &str, set: &str| {
@@ -212,7 +223,7 @@ fn an_index_that_takes_nothing_is_a_fault_however_well_all_parts_say_they_are() 
 }
 
 #[test]
-fn a_moodle_that_hangs_costs_one_cell() {
+fn status_with_a_hanging_moodle_reports_one_failed_cell() {
     let lab = MockedStack::installed();
     lab.kubernetes.answers(
         Method::GET,
@@ -227,7 +238,7 @@ fn a_moodle_that_hangs_costs_one_cell() {
 }
 
 #[test]
-fn a_part_without_a_ready_pod_is_a_fault() {
+fn status_of_a_component_without_a_ready_pod_fails() {
     let lab = MockedStack::installed();
     lab.kubernetes.answers(
         Method::GET,
@@ -238,7 +249,7 @@ fn a_part_without_a_ready_pod_is_a_fault() {
 }
 
 #[test]
-fn a_node_of_the_data_lake_that_has_no_pod_is_missed() {
+fn status_counts_data_lake_nodes_without_a_pod() {
     let lab = MockedStack::installed();
     let mut lake = lab.kubernetes.object(DATA_LAKE).expect("the data lake");
     lake["spec"]["nodeSets"][0]["count"] = serde_json::json!(3);
@@ -252,7 +263,7 @@ fn a_node_of_the_data_lake_that_has_no_pod_is_missed() {
 }
 
 #[test]
-fn what_keeps_a_pod_from_being_ready_is_said_beside_their_number() {
+fn status_prints_why_a_pod_is_not_ready() {
     let lab = MockedStack::installed();
     let waiting =
         serde_json::json!({"reason": "ImagePullBackOff", "message": "ralph:5.0.1: not found"});
@@ -266,7 +277,7 @@ fn what_keeps_a_pod_from_being_ready_is_said_beside_their_number() {
 }
 
 #[test]
-fn without_helm_the_rest_is_still_shown() {
+fn status_without_helm_prints_the_other_cells() {
     let lab = MockedStack::installed();
     std::fs::remove_file(lab.machine.path("bin/helm")).unwrap();
     lab.machine

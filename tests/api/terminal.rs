@@ -1,4 +1,4 @@
-//! What a person sees who types the commands into a terminal.
+//! The output of the commands in a terminal.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -20,13 +20,17 @@ fn typed(lab: &MockedStack, line: &str, environment: &[(&str, &str)]) -> Termina
 }
 
 #[test]
-fn install_draws_a_row_for_each_step_and_leaves_each_once() {
+fn install_in_a_terminal_leaves_one_row_for_each_node() {
     let lab = MockedStack::empty();
     let mut terminal = typed(&lab, "install --only lrs", &[]);
     assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.screen());
     let screen = terminal.screen();
     for step in ["preflight.permissions", "datalake.index", "lrs.release", "lrs.answers"] {
-        assert_eq!(screen.matches(step).count(), 1, "{step} should stand there once:\n{screen}");
+        assert_eq!(
+            screen.matches(step).count(),
+            1,
+            "the screen should show {step} once:\n{screen}"
+        );
     }
     assert!(
         screen
@@ -37,20 +41,20 @@ fn install_draws_a_row_for_each_step_and_leaves_each_once() {
     assert!(screen.contains("Ready in"), "{screen}");
     assert!(
         terminal.drawn.contains("waiting"),
-        "what has to wait says so meanwhile:\n{}",
+        "a waiting node should show its state:\n{}",
         terminal.drawn
     );
     assert!(terminal.has_colour(), "{screen}");
 }
 
 #[test]
-fn a_terminal_that_is_dumb_or_colourless_is_spared() {
+fn install_in_a_dumb_or_colourless_terminal_prints_no_escapes() {
     let lab = MockedStack::empty();
     let mut dumb = typed(&lab, "install --only lrs", &[("TERM", "dumb")]);
     assert_eq!(dumb.ends().code(), Some(0), "{}", dumb.screen());
     assert!(
         !dumb.drawn.contains('\u{1b}'),
-        "a dumb terminal shows what it cannot do:\n{}",
+        "a dumb terminal should receive no escape sequences:\n{}",
         dumb.drawn
     );
     let mut plain = typed(&lab, "install --only lrs", &[("NO_COLOR", "1")]);
@@ -59,7 +63,7 @@ fn a_terminal_that_is_dumb_or_colourless_is_spared() {
 }
 
 #[test]
-fn uninstall_asks_and_takes_no_for_an_answer() {
+fn uninstall_deletes_nothing_when_the_user_declines() {
     let lab = MockedStack::installed();
     let mut terminal = typed(&lab, "uninstall", &[]);
     terminal.until("[y/N]").types("n\n");
@@ -69,7 +73,7 @@ fn uninstall_asks_and_takes_no_for_an_answer() {
 }
 
 #[test]
-fn ctrl_c_at_the_question_ends_and_nothing_is_removed() {
+fn ctrl_c_at_the_uninstall_prompt_deletes_nothing() {
     let lab = MockedStack::installed();
     let changes = lab.kubernetes.changes();
     let mut terminal = typed(&lab, "uninstall", &[]);
@@ -77,7 +81,7 @@ fn ctrl_c_at_the_question_ends_and_nothing_is_removed() {
     assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
     assert!(
         terminal.screen().contains("\nerror: interrupted"),
-        "the question has its own line:\n{}",
+        "the prompt should have its own line:\n{}",
         terminal.screen()
     );
     assert_eq!(lab.kubernetes.changes(), changes);
@@ -85,7 +89,7 @@ fn ctrl_c_at_the_question_ends_and_nothing_is_removed() {
 }
 
 #[test]
-fn ctrl_c_at_the_question_of_replay_ends_and_nothing_is_sent() {
+fn ctrl_c_at_the_replay_prompt_sends_nothing() {
     let lab = MockedStack::installed();
     lab.moodle.world().failed = vec![
         json!({"errortype": 0, "alone": false, "events": 40, "oldest": 1_767_225_600, "response": ""}),
@@ -97,10 +101,10 @@ fn ctrl_c_at_the_question_of_replay_ends_and_nothing_is_sent() {
 }
 
 #[test]
-fn the_time_at_the_question_is_not_taken_from_the_timeout() {
+fn prompt_time_does_not_count_towards_the_timeout() {
     const TIMEOUT: Duration = Duration::from_secs(1);
     let lab = MockedStack::installed();
-    // its pods stay
+    // the pods of the Deployment stay
     lab.kubernetes.reacts(Method::DELETE, LRS, |world, _| {
         world.remove(LRS);
         Some(Answer::ok(json!({})))
@@ -113,13 +117,13 @@ fn the_time_at_the_question_is_not_taken_from_the_timeout() {
     assert_eq!(terminal.ends().code(), Some(124), "{}", terminal.screen());
     assert!(
         answered.elapsed() >= TIMEOUT,
-        "the pods should get their second:\n{}",
+        "the program should wait the full timeout for the pods:\n{}",
         terminal.screen()
     );
 }
 
 #[test]
-fn status_is_drawn_anew_where_it_stands_until_ctrl_c() {
+fn watch_in_a_terminal_redraws_one_table_until_ctrl_c() {
     let lab = MockedStack::installed();
     let mut terminal = typed(&lab, "status --watch", &[]);
     terminal.until("heartbeat ok");
@@ -128,7 +132,7 @@ fn status_is_drawn_anew_where_it_stands_until_ctrl_c() {
     assert_eq!(
         terminal.screen().matches("COMPONENT").count(),
         1,
-        "one table, not one below the other:\n{}",
+        "the screen should show one table:\n{}",
         terminal.screen()
     );
     terminal.interrupts();
@@ -136,12 +140,12 @@ fn status_is_drawn_anew_where_it_stands_until_ctrl_c() {
 }
 
 #[test]
-fn a_trace_that_is_interrupted_takes_event_and_statement_away() {
+fn interrupted_trace_deletes_its_event_and_statement() {
     let lab = MockedStack::installed();
     lab.moodle.world().fate = "waiting".into();
     let mut terminal = typed(&lab, "trace", &[]);
     terminal.until("waiting for cron, which sends once per minute");
-    // it is sent in this moment
+    // Moodle sends the event at this moment
     lab.lrs.has(&[statement_of_the_event()]);
     terminal.interrupts();
     assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
@@ -153,5 +157,5 @@ fn a_trace_that_is_interrupted_takes_event_and_statement_away() {
             .iter()
             .any(|(script, input)| script == "event" && input["do"] == "forget")
     );
-    assert!(lab.lrs.stored().is_empty(), "the statement should be gone, too");
+    assert!(lab.lrs.stored().is_empty(), "the trace should delete the statement");
 }

@@ -1,4 +1,4 @@
-//! `uninstall`: only what is ours goes, and nothing of it is left.
+//! `uninstall` deletes all resources of the stack, and no others.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ fn secret(lab: &MockedStack, name: &str) -> Option<Value> {
 }
 
 #[test]
-fn everything_of_ours_goes() {
+fn uninstall_deletes_every_resource_of_the_stack() {
     let lab = MockedStack::installed();
     let ended = lab.machine.run("uninstall --yes");
     ended
@@ -38,12 +38,12 @@ fn everything_of_ours_goes() {
             .any(|call| call.is("lrs") && call.line().contains("-n alice"))
     );
     for name in SECRETS {
-        assert_eq!(secret(&lab, name), None, "secret {name} should be gone\n{ended}");
+        assert_eq!(secret(&lab, name), None, "Secret {name} should be deleted\n{ended}");
     }
     assert_eq!((lab.kubernetes.object(DATA_LAKE), lab.kubernetes.object(SIZE)), (None, None));
     assert!(
         lab.kubernetes.object("/api/v1/namespaces/alice").is_some(),
-        "a namespace that was there before stays"
+        "a namespace that existed before the stack should stay"
     );
     lab.machine
         .run("uninstall --yes")
@@ -52,9 +52,9 @@ fn everything_of_ours_goes() {
 }
 
 #[test]
-fn what_a_pod_has_mounted_stays_until_the_pod_is_gone() {
+fn uninstall_keeps_mounted_configmaps_until_the_pod_is_gone() {
     let lab = MockedStack::installed();
-    // the node takes its time to stop it
+    // the node is slow to stop the pod
     lab.kubernetes.reacts(Method::DELETE, LRS, |world, _| {
         world.remove(LRS);
         Some(Answer::ok(json!({})))
@@ -66,7 +66,7 @@ fn what_a_pod_has_mounted_stays_until_the_pod_is_gone() {
         .says("1 pods are being deleted");
     assert!(
         lab.helm.calls_of("uninstall").iter().all(|call| !call.is("lrs")),
-        "ConfigMaps of the release stay"
+        "the ConfigMaps of the release should stay"
     );
     lab.kubernetes.remove("/api/v1/namespaces/alice/pods/lrs-ralph-0");
     lab.machine.run("uninstall --keep-data --yes").exits(0);
@@ -74,7 +74,7 @@ fn what_a_pod_has_mounted_stays_until_the_pod_is_gone() {
 }
 
 #[test]
-fn pods_get_their_time_to_end_only_when_their_data_is_kept() {
+fn uninstall_shortens_the_grace_period_unless_data_is_kept() {
     let pods_deleted = |line: &str| {
         let lab = MockedStack::installed();
         lab.machine.run(line).exits(0);
@@ -95,7 +95,7 @@ fn pods_get_their_time_to_end_only_when_their_data_is_kept() {
 }
 
 #[test]
-fn the_operator_stays_unless_it_is_asked_for_and_alone() {
+fn uninstall_deletes_the_operator_only_on_request_and_when_unused() {
     let lab = MockedStack::installed();
     lab.machine.run("uninstall --yes").exits(0);
     assert!(lab.helm.calls_of("uninstall").iter().all(|call| !call.is("elastic-operator")));
@@ -104,7 +104,7 @@ fn the_operator_stays_unless_it_is_asked_for_and_alone() {
     lab.machine.run("uninstall --yes --operator").exits(0);
     assert!(
         lab.helm.calls_of("uninstall").iter().all(|call| !call.is("elastic-operator")),
-        "it runs somebody's Elasticsearch"
+        "the operator manages another Elasticsearch"
     );
     lab.kubernetes.reacts(
         Method::GET,
@@ -121,7 +121,7 @@ fn the_operator_stays_unless_it_is_asked_for_and_alone() {
 }
 
 #[test]
-fn a_namespace_of_ours_stays_for_whatever_somebody_else_has_in_it() {
+fn uninstall_keeps_a_namespace_that_holds_foreign_objects() {
     const NAME: &str = "/api/v1/namespaces/alice";
     let lab = MockedStack::empty();
     let mut namespace = lab.kubernetes.object(NAME).expect("the namespace");
@@ -153,18 +153,22 @@ fn a_namespace_of_ours_stays_for_whatever_somebody_else_has_in_it() {
         lab.kubernetes.remove(&path);
     }
     lab.machine.run("uninstall --yes").exits(0);
-    assert_eq!(lab.kubernetes.object(NAME), None, "nothing holds the namespace any more");
+    assert_eq!(
+        lab.kubernetes.object(NAME),
+        None,
+        "the namespace should be deleted once it is empty"
+    );
 }
 
 #[test]
-fn kept_data_keeps_the_accounts_that_open_it() {
+fn uninstall_with_keep_data_keeps_the_account_secrets() {
     let lab = MockedStack::installed();
     lab.machine
         .run("uninstall --yes --keep-data")
         .exits(0)
         .says("secret/data-lake-roles: they open the data");
     for name in SECRETS {
-        assert!(secret(&lab, name).is_some(), "secret {name} should be kept");
+        assert!(secret(&lab, name).is_some(), "Secret {name} should be kept");
     }
     let policy = lab
         .kubernetes
@@ -176,9 +180,9 @@ fn kept_data_keeps_the_accounts_that_open_it() {
 }
 
 #[test]
-fn what_is_still_there_in_the_end_is_an_error() {
+fn uninstall_with_a_remaining_resource_fails() {
     let lab = MockedStack::installed();
-    // something that makes it again, as GitOps does
+    // another controller, such as GitOps, creates the Secret again
     lab.kubernetes.answers(
         Method::DELETE,
         "/api/v1/namespaces/alice/secrets/lrs-ralph",
@@ -192,7 +196,7 @@ fn what_is_still_there_in_the_end_is_an_error() {
 }
 
 #[test]
-fn a_release_that_helm_has_forgotten_is_taken_away_by_its_labels() {
+fn uninstall_deletes_objects_of_a_lost_release_by_label() {
     for line in ["uninstall --yes", "uninstall --yes --keep-data"] {
         let lab = MockedStack::installed();
         lab.helm.forgets("lrs");
@@ -221,13 +225,13 @@ fn a_release_that_helm_has_forgotten_is_taken_away_by_its_labels() {
         assert_eq!(left, Vec::<Value>::new(), "{ended}");
         assert!(
             lab.helm.calls_of("uninstall").iter().all(|call| !call.is("lrs")),
-            "helm knows no such release\n{ended}"
+            "helm should not uninstall a release that it lost\n{ended}"
         );
     }
 }
 
 #[test]
-fn what_no_step_knows_is_named_with_the_command_that_removes_it() {
+fn uninstall_names_unknown_labelled_objects_and_the_delete_command() {
     let lab = MockedStack::installed();
     let labels = json!({"app.kubernetes.io/part-of": "lastack", "app.kubernetes.io/managed-by": "kubectl-lastack"});
     let of_another_version = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "old", "namespace": "alice", "labels": labels}});
@@ -245,7 +249,7 @@ fn what_no_step_knows_is_named_with_the_command_that_removes_it() {
 }
 
 #[test]
-fn nobody_to_ask_is_no_yes() {
+fn uninstall_without_a_terminal_needs_yes() {
     let lab = MockedStack::installed();
     let changes = lab.kubernetes.changes();
     lab.machine
@@ -257,7 +261,7 @@ fn nobody_to_ask_is_no_yes() {
 }
 
 #[test]
-fn somebody_who_may_not_look_beyond_the_namespace_can_take_the_stack_away() {
+fn uninstall_without_access_to_namespaces_deletes_the_stack() {
     let lab = MockedStack::installed();
     let sentence = "namespaces \"alice\" is forbidden: User \"alice\" cannot get resource \"namespaces\" in API group \"\"";
     lab.kubernetes.forbids(Method::GET, "/api/v1/namespaces/alice", sentence);
@@ -270,7 +274,7 @@ fn somebody_who_may_not_look_beyond_the_namespace_can_take_the_stack_away() {
 }
 
 #[test]
-fn the_operator_stays_for_another_data_lake_in_the_same_namespace() {
+fn uninstall_keeps_the_operator_for_another_elasticsearch_in_the_namespace() {
     let lab = MockedStack::installed();
     let theirs = json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch", "metadata": {"name": "search", "namespace": "alice"}});
     lab.kubernetes.put([theirs]);
@@ -282,7 +286,7 @@ fn the_operator_stays_for_another_data_lake_in_the_same_namespace() {
 }
 
 #[test]
-fn the_operator_stays_for_whatever_it_looks_after_and_we_did_not_make() {
+fn uninstall_keeps_the_operator_for_foreign_resources() {
     let objects = [
         ("elasticsearch.k8s.elastic.co/v1", "Elasticsearch", "data-lake", "alice"),
         ("kibana.k8s.elastic.co/v1", "Kibana", "board", "bob"),
@@ -296,13 +300,13 @@ fn the_operator_stays_for_whatever_it_looks_after_and_we_did_not_make() {
         assert_eq!(
             lab.helm.calls_of("uninstall").len(),
             0,
-            "{kind} {name} in namespace {namespace} would go with the operator"
+            "{kind} {name} in namespace {namespace} needs the operator"
         );
     }
 }
 
 #[test]
-fn things_of_others_are_left_alone() {
+fn uninstall_leaves_foreign_resources_in_place() {
     let lab = MockedStack::empty();
     let theirs = json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch", "metadata": {"name": "data-lake", "namespace": "alice"}});
     lab.kubernetes.put(crate::support::stack::operator()).put([theirs]);
@@ -313,7 +317,7 @@ fn things_of_others_are_left_alone() {
 }
 
 #[test]
-fn a_moodle_that_others_made_of_the_same_chart_keeps_its_data_and_its_namespace() {
+fn uninstall_keeps_a_foreign_release_of_the_moodle_chart_and_its_data() {
     let lab = MockedStack::empty();
     lab.helm.has_release("lms", "deployed", "Install complete");
     lab.machine.run("install --only lrs").exits(0);
@@ -328,11 +332,14 @@ fn a_moodle_that_others_made_of_the_same_chart_keeps_its_data_and_its_namespace(
         .exits(0)
         .says("release/lms: not made by this tool")
         .says("Deleted in ");
-    assert!(lab.kubernetes.object(claim).is_some(), "its courses are not ours to delete");
+    assert!(
+        lab.kubernetes.object(claim).is_some(),
+        "the volume of the foreign release should stay"
+    );
 }
 
 #[test]
-fn settings_of_a_newer_program_are_named_and_lock_nobody_out_but_install() {
+fn unknown_settings_stop_install_and_warn_in_other_verbs() {
     let lab = MockedStack::installed();
     let mut map = lab
         .kubernetes

@@ -1,4 +1,4 @@
-//! Waiting ends when the thing is ready, when it cannot become ready, or at the deadline.
+//! A wait ends when the resource is ready, when it cannot become ready, or at the deadline.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::support::kubernetes::failure;
 use crate::support::server::Answer;
 use crate::support::stack::{DATA_LAKE, MockedStack, data_lake_labels, operator, stuck_pod};
 
-/// The data lake's only pod.
+/// The only pod of the data lake.
 fn data_lake_pod(waiting: Value, restarts: u32) -> Value {
     stuck_pod(
         "data-lake-es-default-0",
@@ -20,24 +20,24 @@ fn data_lake_pod(waiting: Value, restarts: u32) -> Value {
     )
 }
 
-/// A cluster in which the data lake's only pod is as given, and stays so.
-fn lab_with_pod(waiting: Value, restarts: u32) -> MockedStack {
-    lab_with(data_lake_pod(waiting, restarts))
+/// A cluster in which the only pod of the data lake stays in this state.
+fn stack_with_pod(waiting: Value, restarts: u32) -> MockedStack {
+    stack_with(data_lake_pod(waiting, restarts))
 }
 
-/// A cluster in which the operator comes as far as the certificates and this object.
-fn lab_with(object: Value) -> MockedStack {
-    let lab = lab_without_certificates(object);
+/// A cluster in which the operator creates the certificates and this object, and nothing else.
+fn stack_with(object: Value) -> MockedStack {
+    let lab = stack_without_certificates(object);
     lab.kubernetes.put([json!({"apiVersion": "v1", "kind": "Secret", "data": {"ca.crt": ""},
                              "metadata": {"name": "data-lake-es-http-certs-public", "namespace": "alice"}})]);
     lab
 }
 
-/// A cluster in which the operator comes as far as this object.
-fn lab_without_certificates(object: Value) -> MockedStack {
+/// A cluster in which the operator creates this object, and nothing else.
+fn stack_without_certificates(object: Value) -> MockedStack {
     let lab = MockedStack::empty();
     lab.kubernetes.put(operator()).then(Method::PATCH, DATA_LAKE, move |world| {
-        let mut data_lake = world.object(DATA_LAKE).expect("what was applied");
+        let mut data_lake = world.object(DATA_LAKE).expect("the applied object");
         data_lake["status"] = json!({"phase": "ApplyingChanges", "availableNodes": 0});
         world.put(data_lake);
         world.put(object.clone());
@@ -46,9 +46,9 @@ fn lab_without_certificates(object: Value) -> MockedStack {
 }
 
 #[test]
-fn an_image_that_cannot_be_pulled_ends_the_wait_at_once() {
+fn install_ends_at_once_when_an_image_cannot_be_pulled() {
     let message = "failed to resolve reference \"docker.elastic.co/elasticsearch/elasticsearch:8.19.21\": not found";
-    let ended = lab_with_pod(json!({"reason": "ErrImagePull", "message": message}), 0)
+    let ended = stack_with_pod(json!({"reason": "ErrImagePull", "message": message}), 0)
         .machine
         .run("install");
     ended
@@ -58,8 +58,8 @@ fn an_image_that_cannot_be_pulled_ends_the_wait_at_once() {
 }
 
 #[test]
-fn a_crash_loop_ends_the_wait_with_the_last_line_of_the_log() {
-    let lab = lab_with_pod(json!({"reason": "CrashLoopBackOff", "message": "back-off 10s"}), 3);
+fn install_ends_with_the_last_log_line_of_a_crash_loop() {
+    let lab = stack_with_pod(json!({"reason": "CrashLoopBackOff", "message": "back-off 10s"}), 3);
     lab.kubernetes.logs(
         "data-lake-es-default-0",
         "starting\nmax virtual memory areas vm.max_map_count [65530] is too low\n\n",
@@ -74,20 +74,20 @@ fn a_crash_loop_ends_the_wait_with_the_last_line_of_the_log() {
 }
 
 #[test]
-fn the_log_of_another_container_does_not_explain_an_image_that_cannot_be_pulled() {
+fn image_pull_error_does_not_quote_the_log_of_another_container() {
     let mut pod = data_lake_pod(json!({"reason": "ImagePullBackOff", "message": "not found"}), 0);
     let crashing = json!({"name": "sidecar", "image": "b", "imageID": "", "ready": false, "restartCount": 5,
                           "state": {"waiting": {"reason": "CrashLoopBackOff"}}});
     pod["status"]["containerStatuses"].as_array_mut().expect("containers").push(crashing);
-    let lab = lab_with(pod);
+    let lab = stack_with(pod);
     lab.kubernetes.logs("data-lake-es-default-0", "of the sidecar");
     let ended = lab.machine.run("install");
     ended.exits(1).says("not found in the registry");
     assert!(!ended.stderr.contains("of the sidecar"), "{}", ended.stderr);
 }
 
-/// What the kubelet says of a pod, some seconds ago.
-fn said_of_pod(pod: &str, seconds: i64, reason: &str, message: &str) -> [Value; 1] {
+/// An event of the kubelet about a pod, some seconds old.
+fn event_of_pod(pod: &str, seconds: i64, reason: &str, message: &str) -> [Value; 1] {
     let at = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
     [
         json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": format!("{pod}.{seconds}"), "namespace": "alice"}, "type": "Warning",
@@ -96,28 +96,28 @@ fn said_of_pod(pod: &str, seconds: i64, reason: &str, message: &str) -> [Value; 
 }
 
 #[test]
-fn a_crash_loop_that_a_probe_makes_ends_the_wait_with_the_probe() {
+fn install_names_the_probe_that_causes_a_crash_loop() {
     let mut pod =
         data_lake_pod(json!({"reason": "CrashLoopBackOff", "message": "back-off 10s"}), 3);
     let began = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(60);
     pod["status"]["containerStatuses"][0]["lastState"] =
         json!({"terminated": {"exitCode": 0, "startedAt": began.to_string()}});
-    let lab = lab_with(pod);
+    let lab = stack_with(pod);
     let name = "data-lake-es-default-0";
-    lab.kubernetes.put(said_of_pod(
+    lab.kubernetes.put(event_of_pod(
         name,
         90,
         "Unhealthy",
         "Startup probe failed: connection refused",
     ));
-    lab.kubernetes.put(said_of_pod(name, 50, "Unhealthy", "Readiness probe failed: no"));
-    lab.kubernetes.put(said_of_pod(
+    lab.kubernetes.put(event_of_pod(name, 50, "Unhealthy", "Readiness probe failed: no"));
+    lab.kubernetes.put(event_of_pod(
         name,
         11,
         "Unhealthy",
         "Startup probe failed: Get \"http://10.0.0.1/\": context deadline exceeded",
     ));
-    lab.kubernetes.put(said_of_pod(
+    lab.kubernetes.put(event_of_pod(
         name,
         10,
         "Killing",
@@ -131,21 +131,21 @@ fn a_crash_loop_that_a_probe_makes_ends_the_wait_with_the_probe() {
 }
 
 #[test]
-fn a_container_that_hangs_is_not_ready_for_the_probe_that_says_so() {
+fn install_names_the_latest_failed_probe_of_a_running_container() {
     let name = "data-lake-es-default-0";
     let lab = || {
         let mut pod = data_lake_pod(json!(null), 0);
         let began = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(60);
         pod["status"]["containerStatuses"][0]["state"] =
             json!({"running": {"startedAt": began.to_string()}});
-        let lab = lab_with(pod);
-        lab.kubernetes.put(said_of_pod(
+        let lab = stack_with(pod);
+        lab.kubernetes.put(event_of_pod(
             name,
             90,
             "Unhealthy",
             "Readiness probe failed: of the run before",
         ));
-        lab.kubernetes.put(said_of_pod(
+        lab.kubernetes.put(event_of_pod(
             name,
             20,
             "Unhealthy",
@@ -158,12 +158,12 @@ fn a_container_that_hangs_is_not_ready_for_the_probe_that_says_so() {
     started.exits(124).says(&why);
     assert!(
         !started.stderr.contains("probe failed"),
-        "what was before is over: {}",
+        "the message should not name a probe of an earlier run: {}",
         started.stderr
     );
 
     let hangs = lab();
-    hangs.kubernetes.put(said_of_pod(
+    hangs.kubernetes.put(event_of_pod(
         name,
         5,
         "Unhealthy",
@@ -174,8 +174,8 @@ fn a_container_that_hangs_is_not_ready_for_the_probe_that_says_so() {
 }
 
 #[test]
-fn a_secret_that_a_pod_needs_and_is_not_there_ends_the_wait() {
-    let lab = lab_with_pod(
+fn install_ends_when_a_container_needs_a_missing_secret() {
+    let lab = stack_with_pod(
         json!({"reason": "CreateContainerConfigError", "message": "secret \"data-lake-roles\" not found"}),
         0,
     );
@@ -186,12 +186,12 @@ fn a_secret_that_a_pod_needs_and_is_not_there_ends_the_wait() {
 }
 
 #[test]
-fn a_secret_that_a_volume_needs_and_is_not_there_ends_the_wait() {
+fn install_ends_when_a_volume_needs_a_missing_secret() {
     let mut pod = data_lake_pod(json!({"reason": "ContainerCreating"}), 0);
     pod["spec"]["volumes"] = json!([{"name": "a", "secret": {"secretName": "data-lake-roles"}},
                                     {"name": "b", "secret": {"secretName": "later", "optional": true}},
                                     {"name": "c", "secret": {"secretName": "typo"}}]);
-    lab_with(pod)
+    stack_with(pod)
         .machine
         .run("install")
         .exits(1)
@@ -199,11 +199,11 @@ fn a_secret_that_a_volume_needs_and_is_not_there_ends_the_wait() {
 }
 
 #[test]
-fn so_does_one_of_several_in_one_volume_or_a_key_that_it_lacks() {
+fn install_ends_when_a_projected_volume_lacks_a_source_or_a_key() {
     let lacks = |sources: Value, said: &str| {
         let mut pod = data_lake_pod(json!({"reason": "ContainerCreating"}), 0);
         pod["spec"]["volumes"] = json!([{"name": "a", "projected": {"sources": sources}}]);
-        lab_with(pod)
+        stack_with(pod)
             .machine
             .run("install")
             .exits(1)
@@ -216,7 +216,7 @@ fn so_does_one_of_several_in_one_volume_or_a_key_that_it_lacks() {
 }
 
 #[test]
-fn a_quota_that_leaves_no_room_for_a_pod_ends_the_wait_and_one_of_yesterday_does_not() {
+fn install_ends_for_a_current_quota_error_and_not_for_an_old_one() {
     let event = |at: jiff::Timestamp| {
         json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "data-lake-es-default.1", "namespace": "alice"}, "type": "Warning",
                "involvedObject": {"kind": "StatefulSet", "name": "data-lake-es-default"}, "reason": "FailedCreate", "lastTimestamp": at.to_string(),
@@ -225,13 +225,13 @@ fn a_quota_that_leaves_no_room_for_a_pod_ends_the_wait_and_one_of_yesterday_does
     };
     let why = "statefulset data-lake-es-default cannot make its pods: exceeded quota: seats, requested: memory=1536Mi";
     let now = jiff::Timestamp::now();
-    lab_with(event(now))
+    stack_with(event(now))
         .machine
         .run("install")
         .exits(1)
         .says(&format!("error: datalake.cluster: {why}"))
         .says("kubectl describe statefulset");
-    lab_with(event(now - jiff::SignedDuration::from_hours(24)))
+    stack_with(event(now - jiff::SignedDuration::from_hours(24)))
         .machine
         .run("install --timeout 1s")
         .exits(124)
@@ -239,8 +239,8 @@ fn a_quota_that_leaves_no_room_for_a_pod_ends_the_wait_and_one_of_yesterday_does
 }
 
 #[test]
-fn a_timeout_names_the_object_and_its_last_reason() {
-    let lab = lab_with_pod(json!({"reason": "ContainerCreating"}), 0);
+fn timeout_names_the_object_and_its_last_cause() {
+    let lab = stack_with_pod(json!({"reason": "ContainerCreating"}), 0);
     lab.machine
         .run("install --timeout 1s")
         .exits(124)
@@ -251,8 +251,8 @@ fn a_timeout_names_the_object_and_its_last_reason() {
 }
 
 #[test]
-fn steps_that_need_a_failed_one_are_skipped_and_the_others_finished() {
-    let lab = lab_with_pod(json!({"reason": "ErrImagePull", "message": "not found"}), 0);
+fn install_skips_dependents_of_a_failed_node_and_finishes_the_others() {
+    let lab = stack_with_pod(json!({"reason": "ErrImagePull", "message": "not found"}), 0);
     lab.machine
         .run("install")
         .exits(1)
@@ -261,8 +261,8 @@ fn steps_that_need_a_failed_one_are_skipped_and_the_others_finished() {
 }
 
 #[test]
-fn superset_starts_without_waiting_for_the_data_lake() {
-    let lab = lab_with_pod(json!({"reason": "ErrImagePull", "message": "not found"}), 0);
+fn install_starts_superset_without_waiting_for_the_data_lake() {
+    let lab = stack_with_pod(json!({"reason": "ErrImagePull", "message": "not found"}), 0);
     lab.machine
         .run("install")
         .exits(1)
@@ -272,7 +272,7 @@ fn superset_starts_without_waiting_for_the_data_lake() {
 }
 
 #[test]
-fn a_new_authority_is_waited_for_until_the_data_lake_has_a_certificate_of_it() {
+fn install_waits_for_a_certificate_of_the_new_authority() {
     const POD: &str = "data-lake-es-default-0";
     let lab = MockedStack::installed();
     let before = Elasticsearch::start("before", lab.lrs.store());
@@ -298,9 +298,9 @@ fn a_new_authority_is_waited_for_until_the_data_lake_has_a_certificate_of_it() {
         .says("unchanged datalake.index");
 }
 
-/// As after a restart of its node: the operator tells of it what it saw before.
+/// As after a restart of the node, when the operator still reports the earlier state.
 #[test]
-fn a_data_lake_that_comes_back_is_waited_for() {
+fn install_waits_for_a_data_lake_that_restarts() {
     const POD: &str = "/api/v1/namespaces/alice/pods/data-lake-es-default-0";
     let lab = MockedStack::installed();
     let ready = lab.kubernetes.object(POD).expect("the pod");
@@ -325,8 +325,8 @@ fn a_data_lake_that_comes_back_is_waited_for() {
 }
 
 #[test]
-fn certificates_that_the_operator_does_not_make_are_named_at_the_deadline() {
-    let lab = lab_without_certificates(data_lake_pod(json!({"reason": "ContainerCreating"}), 0));
+fn install_names_missing_certificates_at_the_deadline() {
+    let lab = stack_without_certificates(data_lake_pod(json!({"reason": "ContainerCreating"}), 0));
     lab.machine
         .run("install --timeout 1s")
         .exits(124)
@@ -336,8 +336,8 @@ fn certificates_that_the_operator_does_not_make_are_named_at_the_deadline() {
 }
 
 #[test]
-fn without_waiting_what_can_be_applied_is_applied() {
-    let lab = lab_with_pod(json!({"reason": "ContainerCreating"}), 0);
+fn install_without_waiting_applies_all_that_is_possible() {
+    let lab = stack_with_pod(json!({"reason": "ContainerCreating"}), 0);
     lab.machine
         .run("install --no-wait")
         .exits(0)
@@ -350,9 +350,9 @@ fn without_waiting_what_can_be_applied_is_applied() {
 }
 
 #[test]
-fn an_operator_that_stays_away_is_named_at_the_deadline() {
+fn install_names_a_missing_operator_at_the_deadline() {
     let lab = MockedStack::empty();
-    // helm installs it, and no object comes
+    // helm installs the operator, and no object appears
     lab.kubernetes.answers(
         Method::GET,
         "/apis/apps/v1/statefulsets",
@@ -366,7 +366,7 @@ fn an_operator_that_stays_away_is_named_at_the_deadline() {
 }
 
 #[test]
-fn an_upgrade_that_cannot_start_is_rolled_back() {
+fn upgrade_rolls_back_when_its_pod_cannot_start() {
     let lab = MockedStack::installed();
     lab.kubernetes.reacts(Method::GET, "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph", |_, _| {
         let labels = json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs"});
@@ -397,7 +397,7 @@ fn an_upgrade_that_cannot_start_is_rolled_back() {
 const LRS: &str = "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph";
 
 #[test]
-fn a_server_that_is_busy_for_a_moment_does_not_end_a_wait() {
+fn install_continues_after_a_transient_server_error() {
     for (code, reason) in
         [(429, "TooManyRequests"), (500, "InternalError"), (503, "ServiceUnavailable")]
     {
@@ -413,7 +413,7 @@ fn a_server_that_is_busy_for_a_moment_does_not_end_a_wait() {
 }
 
 #[test]
-fn a_server_that_hangs_in_the_middle_of_a_wait_is_left_at_the_deadline() {
+fn install_with_a_hanging_server_ends_at_the_deadline() {
     let lab = MockedStack::installed();
     lab.kubernetes.answers(Method::GET, LRS, Answer::Hang);
     lab.machine
@@ -425,7 +425,7 @@ fn a_server_that_hangs_in_the_middle_of_a_wait_is_left_at_the_deadline() {
 }
 
 #[test]
-fn an_upgrade_that_can_no_longer_be_seen_is_left_and_not_rolled_back() {
+fn upgrade_is_not_rolled_back_when_its_state_cannot_be_read() {
     let lab = MockedStack::installed();
     lab.kubernetes.answers(Method::GET, LRS, failure(401, "Unauthorized", "Unauthorized"));
     lab.machine
@@ -437,7 +437,7 @@ fn an_upgrade_that_can_no_longer_be_seen_is_left_and_not_rolled_back() {
 }
 
 #[test]
-fn a_database_of_which_only_the_pod_before_is_ready_is_not_ready() {
+fn database_with_only_an_outdated_pod_is_not_ready() {
     let lab = MockedStack::installed();
     let mut set = lab
         .kubernetes
@@ -451,7 +451,7 @@ fn a_database_of_which_only_the_pod_before_is_ready_is_not_ready() {
 }
 
 #[test]
-fn what_the_pod_of_the_operator_needs_is_looked_for_in_the_operators_namespace() {
+fn operator_volumes_are_checked_in_the_namespace_of_the_operator() {
     let lab = || {
         let lab = MockedStack::empty();
         let mut operator = operator();
@@ -487,7 +487,7 @@ fn what_the_pod_of_the_operator_needs_is_looked_for_in_the_operators_namespace()
 }
 
 #[test]
-fn an_upgrade_that_takes_longer_than_was_waited_for_goes_on() {
+fn upgrade_at_the_deadline_continues_and_is_not_rolled_back() {
     let lab = MockedStack::installed();
     lab.kubernetes.reacts(Method::GET, "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph", |_, _| {
         Some(Answer::ok(json!({
@@ -503,12 +503,12 @@ fn an_upgrade_that_takes_longer_than_was_waited_for_goes_on() {
     assert_eq!(
         lab.helm.calls_of("rollback").len(),
         0,
-        "it may be in the middle of changing its database"
+        "a rollback could interrupt a database migration"
     );
 }
 
 #[test]
-fn a_time_beyond_every_clock_is_a_long_one() {
+fn install_accepts_the_longest_possible_timeout() {
     let lab = MockedStack::installed();
     lab.machine
         .run("install --timeout 18446744073709551615 --request-timeout 9223372036854775807s")

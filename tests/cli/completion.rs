@@ -1,4 +1,4 @@
-//! `completion install`: what kubectl asks how to complete `kubectl lastack`.
+//! `completion install`: the script that kubectl runs to complete `kubectl lastack`.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::support::machine::{Ended, Machine};
 
-/// With the program on PATH, as a link, which is how krew puts it there.
+/// A machine with the program on PATH as a link, as krew installs it.
 fn machine() -> Machine {
     let machine = Machine::new();
     symlink(env!("CARGO_BIN_EXE_kubectl-lastack"), machine.path("bin/kubectl-lastack"))
@@ -14,7 +14,7 @@ fn machine() -> Machine {
     machine
 }
 
-/// What kubectl gets when somebody presses the tab key after these words.
+/// The completion that kubectl receives after these words.
 fn completed(machine: &Machine, words: &[&str]) -> Ended {
     let script = machine.path("bin/kubectl_complete-lastack");
     let output = Command::new(script)
@@ -22,12 +22,12 @@ fn completed(machine: &Machine, words: &[&str]) -> Ended {
         .env_clear()
         .env("PATH", machine.path("bin"))
         .output()
-        .expect("kubectl runs what was written");
+        .expect("the installed script runs");
     machine.ended(&words.join(" "), output)
 }
 
 #[test]
-fn kubectl_completes_after_it() {
+fn completion_install_enables_completion_in_kubectl() {
     let machine = machine();
     let installed = machine.run("completion install");
     installed
@@ -44,11 +44,11 @@ fn kubectl_completes_after_it() {
     let after = |words: &[&str]| completed(&machine, words).stdout;
     assert_eq!(after(&["install", "--profile", "c"]).lines().last(), Some(":4"));
     assert!(after(&["install", "--profile", "c"]).starts_with("classroom"));
-    assert_eq!(after(&["seed", ""]), ":0\n", "files are for the shell to name");
+    assert_eq!(after(&["seed", ""]), ":0\n", "the shell should complete file names");
 }
 
 #[test]
-fn a_second_time_changes_nothing_and_an_older_one_is_brought_up_to_date() {
+fn completion_install_updates_an_outdated_script_and_leaves_a_current_one() {
     let machine = machine();
     let file = machine.path("bin/kubectl_complete-lastack");
     machine.run("completion install").exits(0);
@@ -60,7 +60,7 @@ fn a_second_time_changes_nothing_and_an_older_one_is_brought_up_to_date() {
 }
 
 #[test]
-fn completion_install_keeps_a_foreign_file() {
+fn completion_install_rejects_a_foreign_file() {
     let machine = machine();
     let file = machine.write("bin/kubectl_complete-lastack", "#!/bin/sh\necho mine\n");
     machine
@@ -72,7 +72,7 @@ fn completion_install_keeps_a_foreign_file() {
 }
 
 #[test]
-fn a_directory_that_is_not_on_path_or_not_there_is_said() {
+fn completion_install_warns_about_path_and_fails_without_the_directory() {
     let machine = machine();
     machine
         .run("completion install --dir home")

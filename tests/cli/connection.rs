@@ -1,7 +1,7 @@
-//! Which cluster is meant, and what is said when it cannot be had.
+//! The choice of the cluster, and the errors when it is unreachable.
 
 use crate::support::machine::{Machine, TOKEN};
-use crate::support::server::{Answer, Server, nobody};
+use crate::support::server::{Answer, Server, unreachable_url};
 
 const VERBS: [&str; 10] = [
     "install",
@@ -17,7 +17,7 @@ const VERBS: [&str; 10] = [
 ];
 
 #[test]
-fn without_arguments_the_page_is_shown_even_without_a_kubeconfig() {
+fn program_without_arguments_and_kubeconfig_prints_help() {
     Machine::new()
         .run("")
         .exits(0)
@@ -27,8 +27,8 @@ fn without_arguments_the_page_is_shown_even_without_a_kubeconfig() {
 }
 
 #[test]
-fn without_arguments_a_cluster_that_refuses_connections_is_no_error() {
-    Machine::with_cluster(&nobody())
+fn program_without_arguments_prints_help_when_the_cluster_is_unreachable() {
+    Machine::with_cluster(&unreachable_url())
         .run("")
         .exits(0)
         .says_nothing()
@@ -36,7 +36,7 @@ fn without_arguments_a_cluster_that_refuses_connections_is_no_error() {
 }
 
 #[test]
-fn every_verb_says_that_there_is_no_kubeconfig() {
+fn every_verb_without_a_kubeconfig_exits_with_4() {
     for verb in VERBS {
         Machine::new()
             .run(verb)
@@ -48,7 +48,7 @@ fn every_verb_says_that_there_is_no_kubeconfig() {
 }
 
 #[test]
-fn variables_of_a_pod_without_its_token_do_not_make_a_pod() {
+fn pod_variables_without_a_token_are_ignored() {
     let machine = Machine::new()
         .env("KUBERNETES_SERVICE_HOST", "127.0.0.1")
         .env("KUBERNETES_SERVICE_PORT", "9");
@@ -56,8 +56,8 @@ fn variables_of_a_pod_without_its_token_do_not_make_a_pod() {
 }
 
 #[test]
-fn every_verb_says_that_the_cluster_cannot_be_reached() {
-    let machine = Machine::with_cluster(&nobody());
+fn every_verb_with_an_unreachable_cluster_exits_with_4() {
+    let machine = Machine::with_cluster(&unreachable_url());
     for verb in VERBS {
         machine
             .run(verb)
@@ -71,7 +71,7 @@ fn every_verb_says_that_the_cluster_cannot_be_reached() {
 }
 
 #[test]
-fn a_name_that_does_not_resolve_is_unreachable() {
+fn server_name_that_does_not_resolve_is_unreachable() {
     Machine::with_cluster("http://cluster.invalid")
         .run("status")
         .exits(4)
@@ -79,8 +79,8 @@ fn a_name_that_does_not_resolve_is_unreachable() {
 }
 
 #[test]
-fn an_unknown_context_lists_those_that_are_known() {
-    Machine::with_cluster(&nobody())
+fn unknown_context_lists_the_known_contexts() {
+    Machine::with_cluster(&unreachable_url())
         .run("status --context production")
         .exits(4)
         .says("error: the kubeconfig has no context `production`\n")
@@ -88,14 +88,14 @@ fn an_unknown_context_lists_those_that_are_known() {
 }
 
 #[test]
-fn an_unknown_cluster_and_an_unknown_user_are_named() {
-    let machine = Machine::with_cluster(&nobody());
+fn unknown_cluster_and_unknown_user_are_named() {
+    let machine = Machine::with_cluster(&unreachable_url());
     machine.run("status --cluster moon").exits(4).says("the kubeconfig has no cluster `moon`");
     machine.run("status --user bob").exits(4).says("the kubeconfig has no user `bob`");
 }
 
 #[test]
-fn a_kubeconfig_without_a_current_context_is_told_how_to_get_one() {
+fn kubeconfig_without_a_current_context_fails_with_a_hint() {
     let machine = Machine::new();
     machine.write(
         "home/.kube/config",
@@ -109,7 +109,7 @@ fn a_kubeconfig_without_a_current_context_is_told_how_to_get_one() {
 }
 
 #[test]
-fn a_kubeconfig_that_is_not_there_or_not_yaml_is_named() {
+fn kubeconfig_that_is_missing_or_invalid_is_named() {
     let machine = Machine::new();
     machine.write("broken", "contexts: [\n");
     machine.run("status --kubeconfig absent").exits(4).says("no usable kubeconfig").says("absent");
@@ -117,7 +117,7 @@ fn a_kubeconfig_that_is_not_there_or_not_yaml_is_named() {
 }
 
 #[test]
-fn a_context_whose_cluster_is_not_there_is_an_error_about_that_context() {
+fn context_with_an_unknown_cluster_is_named() {
     let machine = Machine::new();
     machine.write(
         "home/.kube/config",
@@ -126,8 +126,8 @@ fn a_context_whose_cluster_is_not_there_is_an_error_about_that_context() {
     machine.run("status").exits(4).says("context `lab` of the kubeconfig cannot be used");
 }
 
-/// A server that answers nothing useful, asked so that its log tells which namespace was meant.
-fn namespace_asked_for(machine: Machine, server: &Server, line: &str) -> String {
+/// The namespace in the requests of a command. The server only records requests.
+fn requested_namespace(machine: Machine, server: &Server, line: &str) -> String {
     machine.run(line);
     let path = server
         .requests()
@@ -143,7 +143,7 @@ fn server() -> Server {
 }
 
 #[test]
-fn the_namespace_is_the_flags_then_the_contexts_then_default() {
+fn namespace_comes_from_the_flag_then_the_context_then_default() {
     for (line, namespace) in [
         ("status -n typed", "typed"),
         ("-n typed status", "typed"),
@@ -152,7 +152,7 @@ fn the_namespace_is_the_flags_then_the_contexts_then_default() {
     ] {
         let server = server();
         assert_eq!(
-            namespace_asked_for(Machine::with_cluster(&server.url()), &server, line),
+            requested_namespace(Machine::with_cluster(&server.url()), &server, line),
             namespace,
             "kubectl lastack {line}"
         );
@@ -160,7 +160,7 @@ fn the_namespace_is_the_flags_then_the_contexts_then_default() {
 }
 
 #[test]
-fn helms_variables_count_under_helm_only() {
+fn helm_variables_apply_under_helm_only() {
     let machine = |server: &Server| {
         Machine::with_cluster(&server.url())
             .env("HELM_NAMESPACE", "of-helm")
@@ -168,37 +168,37 @@ fn helms_variables_count_under_helm_only() {
     };
     let (stray, given, typed) = (server(), server(), server());
     assert_eq!(
-        namespace_asked_for(machine(&stray), &stray, "status"),
+        requested_namespace(machine(&stray), &stray, "status"),
         "alice",
-        "a stray variable must not move kubectl's plugin"
+        "a variable of helm should not change the namespace under kubectl"
     );
     let under_helm = |server: &Server| machine(server).env("HELM_PLUGIN_NAME", "lastack");
-    assert_eq!(namespace_asked_for(under_helm(&given), &given, "status"), "of-helm");
+    assert_eq!(requested_namespace(under_helm(&given), &given, "status"), "of-helm");
     assert_eq!(
-        namespace_asked_for(under_helm(&typed), &typed, "status -n typed"),
+        requested_namespace(under_helm(&typed), &typed, "status -n typed"),
         "typed",
-        "what is typed is above what helm gives"
+        "the flag should override the variable of helm"
     );
 }
 
 #[test]
-fn helms_context_and_server_are_followed_under_helm() {
+fn helm_context_and_server_apply_under_helm() {
     let server = server();
-    let machine = Machine::with_cluster(&nobody())
+    let machine = Machine::with_cluster(&unreachable_url())
         .env("HELM_PLUGIN_NAME", "lastack")
         .env("HELM_KUBEAPISERVER", server.url());
-    assert_eq!(namespace_asked_for(machine, &server, "status"), "alice");
-    let machine = Machine::with_cluster(&nobody())
+    assert_eq!(requested_namespace(machine, &server, "status"), "alice");
+    let machine = Machine::with_cluster(&unreachable_url())
         .env("HELM_PLUGIN_NAME", "lastack")
         .env("HELM_KUBECONTEXT", "gone");
     machine.run("status").exits(4).says("the kubeconfig has no context `gone`");
 }
 
 #[test]
-fn a_cluster_that_no_proxy_names_is_reached_without_the_proxy() {
-    let goes_through_it = |no_proxy: &str, kubeconfig_names_it: bool| {
+fn cluster_in_no_proxy_is_reached_without_the_proxy() {
+    let uses_proxy = |no_proxy: &str, kubeconfig_names_it: bool| {
         let proxy = Server::start(|_| Answer::text(502, "no"));
-        // by another name than the cluster's
+        // the proxy has another name than the cluster
         let address = format!("http://localhost:{}", proxy.address().port());
         let machine = Machine::with_cluster("https://127.0.0.1:9")
             .env("HTTPS_PROXY", &address)
@@ -213,18 +213,18 @@ fn a_cluster_that_no_proxy_names_is_reached_without_the_proxy() {
         machine.run("status").exits(4);
         !proxy.requests().is_empty()
     };
-    assert!(goes_through_it("", false));
-    assert!(goes_through_it("10.0.0.0/8,.example.org", false));
-    assert!(!goes_through_it("10.0.0.0/8,127.0.0.1", false));
-    assert!(!goes_through_it("127.0.0.0/8", false));
+    assert!(uses_proxy("", false));
+    assert!(uses_proxy("10.0.0.0/8,.example.org", false));
+    assert!(!uses_proxy("10.0.0.0/8,127.0.0.1", false));
+    assert!(!uses_proxy("127.0.0.0/8", false));
     assert!(
-        goes_through_it("127.0.0.1", true),
-        "as kubectl, which asks nobody about a proxy of the kubeconfig"
+        uses_proxy("127.0.0.1", true),
+        "NO_PROXY should not affect the proxy of the kubeconfig, as in kubectl"
     );
 }
 
 #[test]
-fn flags_that_say_it_all_need_no_kubeconfig() {
+fn complete_connection_flags_need_no_kubeconfig() {
     let typed = server();
     Machine::new().run(&format!("status -n alice --token typed-token --server {}", typed.url()));
     let given = server();
@@ -245,7 +245,7 @@ fn flags_that_say_it_all_need_no_kubeconfig() {
 }
 
 #[test]
-fn what_only_a_kubeconfig_has_is_missed_where_there_is_none() {
+fn kubeconfig_entries_named_by_flags_need_a_kubeconfig() {
     for (flag, name) in [("context", "lab"), ("cluster", "moon"), ("user", "bob")] {
         Machine::new()
             .run(&format!("status --server http://127.0.0.1:9 --{flag} {name}"))
@@ -256,21 +256,21 @@ fn what_only_a_kubeconfig_has_is_missed_where_there_is_none() {
 }
 
 #[test]
-fn of_several_kubeconfigs_those_that_are_there_count() {
+fn kubeconfig_list_ignores_missing_files() {
     let server = server();
     let list = |machine: Machine| {
         let list = format!("absent:{}", machine.path("home/.kube/config").display());
         machine.env("KUBECONFIG", list)
     };
     assert_eq!(
-        namespace_asked_for(list(Machine::with_cluster(&server.url())), &server, "status"),
+        requested_namespace(list(Machine::with_cluster(&server.url())), &server, "status"),
         "alice"
     );
     list(Machine::new()).run("status").exits(4).says("error: there is no kubeconfig at absent:[MACHINE]/home/.kube/config, and this is not a pod");
 }
 
 #[test]
-fn the_users_token_and_the_impersonated_user_reach_the_server() {
+fn token_and_impersonation_reach_the_server() {
     let server = server();
     let machine = Machine::with_cluster(&server.url());
     machine.run("status --as bob --as-group staff").never_shows(TOKEN);

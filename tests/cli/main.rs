@@ -1,6 +1,6 @@
-//! The command line as a user meets it where no cluster is: exit code, stdout and stderr of the real program.
+//! The command line without a cluster: exit code, stdout and stderr of the real program.
 //!
-//! The files that outputs are compared with are rewritten by `SNAPSHOTS=overwrite cargo test --test cli`.
+//! `SNAPSHOTS=overwrite cargo test --test cli` rewrites the snapshots.
 
 #[path = "../support/mod.rs"]
 mod support;

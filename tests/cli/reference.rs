@@ -1,4 +1,4 @@
-//! `docs/reference/cli.md` is what the program says of itself.
+//! `docs/reference/cli.md` is the help of the program.
 
 use snapbox::{assert_data_eq, file};
 
@@ -22,7 +22,7 @@ const VERBS: [&str; 13] = [
 const OF_DASHBOARDS: [&str; 5] = ["list", "apply", "export", "check", "explain"];
 
 #[test]
-fn the_reference_is_the_help_of_every_verb() {
+fn reference_page_equals_the_help_of_every_verb() {
     let machine = Machine::new();
     let mut page = String::from(
         "# Command line reference\n\n\
@@ -39,7 +39,7 @@ fn the_reference_is_the_help_of_every_verb() {
     assert_data_eq!(page, file!["../../docs/reference/cli.md"].raw());
 }
 
-/// The help of a verb. The flags that all verbs share are shown once, at the top.
+/// The help of a verb. The page shows the flags that all verbs share once, at the top.
 fn section(title: &str, help: &Ended) -> String {
     help.exits(0).says_nothing();
     let own = match help.stdout.split_once("\nKubernetes flags:\n") {
@@ -51,14 +51,14 @@ fn section(title: &str, help: &Ended) -> String {
 }
 
 #[test]
-fn every_verb_of_the_program_is_in_the_reference() {
+fn reference_page_lists_every_verb() {
     let help = Machine::new().run("--help").stdout;
     let commands = help
         .lines()
         .skip_while(|line| *line != "Commands:")
         .skip(1)
         .take_while(|line| !line.is_empty());
-    // a line that goes on is indented further
+    // a continued line has a larger indent
     let verbs: Vec<&str> = commands
         .filter_map(|line| line.strip_prefix("  ")?.split(' ').next())
         .filter(|word| !word.is_empty())
@@ -67,7 +67,7 @@ fn every_verb_of_the_program_is_in_the_reference() {
 }
 
 #[test]
-fn the_short_help_is_shorter_and_leaves_out_rare_cluster_flags() {
+fn short_help_omits_rare_connection_flags() {
     let machine = Machine::new();
     for verb in VERBS {
         let (short, long) =

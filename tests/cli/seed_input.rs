@@ -1,11 +1,11 @@
-//! `seed` with inputs that hold no statements. Nothing is sent for them.
+//! `seed` with faulty input. The program sends no part of it that is not a statement.
 
 use crate::support::lrs::Lrs;
 use crate::support::lrs::{PASSWORD, USER};
 use crate::support::machine::{Ended, Machine};
 use crate::support::statements::{array, gzip, lines, statements};
 
-/// Sends one file to an LRS, and says how it ended and how many statements arrived.
+/// Sends one file to an LRS. Returns the end of the run and the number of stored statements.
 fn seed(name: &str, content: impl AsRef<[u8]>) -> (Ended, usize) {
     let (machine, lrs) = (Machine::new(), Lrs::start());
     machine.write("account", format!("{USER}:{PASSWORD}\n"));
@@ -16,7 +16,7 @@ fn seed(name: &str, content: impl AsRef<[u8]>) -> (Ended, usize) {
 }
 
 #[test]
-fn an_input_without_statements_is_named_with_its_fault() {
+fn seed_of_input_without_statements_names_the_input_and_its_fault() {
     let cut_gzip = &gzip(&array(&statements(20)))[..60];
     let cases: [(&str, &[u8], &str); 6] = [
         ("empty.json", b"", "there are no statements in it"),
@@ -34,7 +34,7 @@ fn an_input_without_statements_is_named_with_its_fault() {
 }
 
 #[test]
-fn the_statements_before_a_fault_are_sent_and_the_fault_is_the_exit_code() {
+fn seed_of_truncated_input_sends_the_statements_before_the_fault() {
     let whole = array(&statements(5));
     let (ended, stored) = seed("cut.json", &whole[..whole.len() - 10]);
     ended.exits(1).says("not read: cut.json: statement 5").prints("4 of 5 statements accepted");
@@ -42,7 +42,7 @@ fn the_statements_before_a_fault_are_sent_and_the_fault_is_the_exit_code() {
 }
 
 #[test]
-fn a_line_that_is_json_and_no_statement_costs_itself_only() {
+fn seed_skips_a_line_that_is_no_statement() {
     let text = lines(&statements(3)).replacen('\n', "\n{\"id\": 7}\n", 1);
     let (ended, stored) = seed("lines.ndjson", text);
     ended.exits(1).says("not read: lines.ndjson: statement 2").says("1 could not be read");
@@ -50,15 +50,15 @@ fn a_line_that_is_json_and_no_statement_costs_itself_only() {
 }
 
 #[test]
-fn a_line_that_is_not_json_is_named() {
+fn seed_names_a_line_that_is_not_json() {
     let text = lines(&statements(3)).replacen('\n', "\n{\"id\": oops}\n", 1);
     let (ended, stored) = seed("lines.ndjson", text);
     ended.exits(1).says("not read: lines.ndjson: statement 2").says("not JSON at byte");
-    assert_eq!(stored, 3, "every other line is sent");
+    assert_eq!(stored, 3, "seed should send every other line");
 }
 
 #[test]
-fn a_file_that_is_named_and_not_there_stops_before_anything_is_sent() {
+fn seed_with_a_missing_file_sends_nothing() {
     let (machine, lrs) = (Machine::new(), Lrs::start());
     machine.write("account", format!("{USER}:{PASSWORD}\n"));
     machine.write("there.json", array(&statements(3)));
@@ -67,11 +67,11 @@ fn a_file_that_is_named_and_not_there_stops_before_anything_is_sent() {
         lrs.endpoint()
     ));
     ended.exits(2).says("absent.json: cannot be opened");
-    assert_eq!(lrs.server.requests().len(), 0, "nothing is sent when an input is missing");
+    assert_eq!(lrs.server.requests().len(), 0, "seed should send nothing when an input is missing");
 }
 
 #[test]
-fn seed_of_lines_with_nan_or_a_torn_one_goes_on_at_the_next() {
+fn seed_continues_after_a_line_with_nan_or_a_truncated_line() {
     for wrong in ["{\"id\": NaN}", "{\"id\": \"torn", "{\"actor\": [{\"name\":"] {
         let text = lines(&statements(5)).replacen('\n', &format!("\n{wrong}\n"), 2);
         let (ended, stored) = seed("lines.ndjson", text);
@@ -81,7 +81,7 @@ fn seed_of_lines_with_nan_or_a_torn_one_goes_on_at_the_next() {
 }
 
 #[test]
-fn seed_of_array_that_is_not_json_says_how_much_was_not_read() {
+fn seed_of_an_invalid_array_reports_the_unread_bytes() {
     let text = array(&statements(5)).replacen("},{\"actor", "},{\"x\":NaN,\"actor", 1);
     let (ended, stored) = seed("a.json", text);
     ended.exits(1).says("not read: a.json: statement 2").says(" bytes were not read");

@@ -15,7 +15,7 @@ fn names(directory: &Path) -> Vec<String> {
 }
 
 #[test]
-fn statements_and_their_figures_are_written_without_a_cluster() {
+fn seed_write_without_a_cluster_writes_statements_and_expected_results() {
     let machine = Machine::new();
     machine
         .run("seed --write out --count 1500")
@@ -30,7 +30,7 @@ fn statements_and_their_figures_are_written_without_a_cluster() {
 }
 
 #[test]
-fn one_seed_gives_the_same_files_and_another_gives_others() {
+fn seed_write_is_reproducible_for_each_seed() {
     let machine = Machine::new();
     for line in [
         "seed --write a --count 100 --seed 7",
@@ -41,12 +41,12 @@ fn one_seed_gives_the_same_files_and_another_gives_others() {
     }
     let read =
         |directory: &str| fs::read(machine.path(directory).join("statements-00.json.gz")).unwrap();
-    assert_eq!(read("a"), read("b"), "the same seed, the same bytes");
-    assert_ne!(read("a"), read("c"), "another seed, other statements");
+    assert_eq!(read("a"), read("b"), "the same seed should give the same bytes");
+    assert_ne!(read("a"), read("c"), "another seed should give other statements");
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_named() {
+fn seed_write_to_an_unwritable_path_names_the_path() {
     let machine = Machine::new();
     machine.write("file", "");
     machine
@@ -58,9 +58,9 @@ fn a_place_that_cannot_be_written_is_named() {
 }
 
 #[test]
-fn files_of_another_data_set_are_left_alone() {
+fn seed_write_into_a_folder_of_another_data_set_fails_and_keeps_it() {
     let machine = Machine::new();
     machine.run("seed --write out --count 1500").exits(0);
     machine.run("seed --write out --count 10").exits(1).says("statements-01.json.gz");
-    assert_eq!(names(&machine.path("out")).len(), 3, "nothing was removed");
+    assert_eq!(names(&machine.path("out")).len(), 3, "the folder should keep its files");
 }

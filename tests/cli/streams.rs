@@ -7,7 +7,7 @@ use crate::support::machine::Machine;
 use crate::support::server::{Answer, Server};
 
 #[test]
-fn a_reader_that_went_away_is_not_an_error() {
+fn closed_stdout_is_no_error() {
     let machine = Machine::new();
     for line in [
         "version",
@@ -27,7 +27,7 @@ fn a_reader_that_went_away_is_not_an_error() {
 }
 
 #[test]
-fn a_closed_stderr_does_not_change_the_exit_code() {
+fn closed_stderr_does_not_change_the_exit_code() {
     let machine = Machine::new();
     let (reader, writer) = pipe().unwrap();
     drop(reader);
@@ -38,14 +38,14 @@ fn a_closed_stderr_does_not_change_the_exit_code() {
 const ESCAPE: &str = "\u{1b}[";
 
 #[test]
-fn there_is_no_colour_where_there_is_no_terminal() {
+fn output_without_a_terminal_has_no_colour() {
     for line in ["--help", "status", "status --nonsense", "version", ""] {
         Machine::new().run(line).never_shows(ESCAPE);
     }
 }
 
 #[test]
-fn no_color_wins_over_forced_colour() {
+fn no_color_overrides_forced_colour() {
     let forced = Machine::new().env("CLICOLOR_FORCE", "1");
     forced.run("status").says(ESCAPE);
     forced.env("NO_COLOR", "1").run("status").never_shows(ESCAPE);

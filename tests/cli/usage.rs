@@ -1,10 +1,10 @@
-//! What the program says when it was called wrongly, all on one page: `usage-errors.txt`.
+//! All usage errors on one page: `usage-errors.txt`.
 
 use snapbox::{assert_data_eq, file};
 
 use crate::support::machine::Machine;
 
-/// Command lines that are wrong in themselves.
+/// Command lines that are wrong in every environment.
 const LINES: &[&str] = &[
     "instal",
     "--frobnicate",
@@ -82,7 +82,7 @@ fn machine() -> Machine {
 }
 
 #[test]
-fn every_usage_error_names_what_is_wrong() {
+fn usage_error_names_the_wrong_argument() {
     let machine = machine();
     let mut page = String::new();
     for line in LINES {
@@ -94,7 +94,7 @@ fn every_usage_error_names_what_is_wrong() {
 }
 
 #[test]
-fn a_usage_error_is_found_before_the_cluster_is_asked() {
+fn usage_error_is_reported_before_the_cluster_is_contacted() {
     let machine = machine();
     for line in LINES {
         machine.run(line).exits(2);

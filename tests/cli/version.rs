@@ -1,4 +1,4 @@
-//! The verbs that never look for a cluster.
+//! The verbs that need no cluster.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::machine::Machine;
 
-/// A kubeconfig that cannot be read would be noticed by whoever looks at it.
+/// A machine with an invalid kubeconfig, which every verb that reads it reports.
 fn machine() -> Machine {
     let machine = Machine::new();
     machine.write("home/.kube/config", "not: [a kubeconfig");
@@ -22,7 +22,7 @@ fn versions() -> Value {
 }
 
 #[test]
-fn version_tells_the_programs_own_and_each_components() {
+fn version_prints_the_program_and_each_component() {
     let ended = machine().run("version");
     ended
         .exits(0)
@@ -36,7 +36,7 @@ fn version_tells_the_programs_own_and_each_components() {
 }
 
 #[test]
-fn version_as_json_holds_the_same() {
+fn version_as_json_has_the_same_values() {
     let document = machine().run("version -o json").json();
     assert_eq!(
         (&document["apiVersion"], &document["kind"]),
@@ -50,7 +50,7 @@ fn version_as_json_holds_the_same() {
 }
 
 #[test]
-fn the_images_are_listed_one_a_line_for_mirroring() {
+fn version_images_prints_one_image_per_line() {
     let ended = machine().run("version --images");
     ended.exits(0).says_nothing();
     let listed: BTreeSet<&str> = ended.stdout.lines().collect();
@@ -60,18 +60,18 @@ fn the_images_are_listed_one_a_line_for_mirroring() {
         release["images"].as_object().unwrap().values().map(|image| image.as_str().unwrap())
     });
     assert_eq!(listed, images.collect());
-    assert!(!listed.is_empty(), "there should be images to mirror");
+    assert!(!listed.is_empty(), "version should list images");
 }
 
 #[test]
-fn the_version_flag_is_one_line() {
+fn version_flag_prints_one_line() {
     let ended = machine().run("--version");
     ended.exits(0).says_nothing();
     assert_eq!(ended.stdout, format!("kubectl-lastack {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
-fn each_shell_gets_a_script_that_completes_every_verb() {
+fn completion_script_of_each_shell_completes_every_verb() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let ended = machine().run(&format!("completion {shell}"));
         ended.exits(0).says_nothing();

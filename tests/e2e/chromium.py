@@ -1,4 +1,4 @@
-"""A headless Chromium that looks at pages as a person does."""
+"""A headless Chromium for tests of pages."""
 
 import contextlib
 import tempfile
@@ -10,7 +10,7 @@ FLAGS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--no-proxy-server",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]
-PATIENCE = 120
+TIMEOUT = 120
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-//! A namespace of the cluster that the tests run on, and the commands that a user types there.
+//! A namespace of the test cluster, and the commands of a user in it.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,14 +18,14 @@ use crate::support::context::{self, SANDBOX};
 /// The context that all tests use.
 pub static CONTEXT: LazyLock<String> = LazyLock::new(|| {
     let named = std::env::var(context::VARIABLE).ok();
-    context::chosen(named.as_deref()).unwrap_or_else(|refused| panic!("{refused}")).to_owned()
+    context::chosen(named.as_deref()).unwrap_or_else(|error| panic!("{error}")).to_owned()
 });
 
 pub fn is_sandbox() -> bool {
     *CONTEXT == SANDBOX
 }
 
-/// What only the sandbox has. On another context the tests that need it are skipped.
+/// Features of the sandbox. On other contexts, the tests that need them are skipped.
 #[derive(Debug, Clone, Copy)]
 pub enum Need {
     /// Addresses that this machine reaches.
@@ -34,7 +34,7 @@ pub enum Need {
     TwoHelms,
     /// A node on which the production profile does not fit.
     SmallNode,
-    /// A storage class whose volumes are as small as their claims, and a Moodle that can be slowed down.
+    /// A storage class with volumes of limited size, and a Moodle that can be delayed.
     Contract,
     /// An ingress controller, node ports and a load balancer at once.
     EveryExposure,
@@ -50,16 +50,16 @@ impl Need {
             Self::SmallNode => "it needs a node that is too small for the production profile",
             Self::Contract => "it needs volumes of limited size and the sandbox's Moodle",
             Self::EveryExposure => "it needs node ports, a load balancer and an ingress controller",
-            Self::Sql => "it is about the sandbox's Elasticsearch SQL",
+            Self::Sql => "it tests the Elasticsearch SQL of the sandbox",
         }
     }
 
-    /// Whether the test ends here, as this context does not have it. Says so past the capture of the test's output.
+    /// Whether the context lacks this feature, so that the test must end. Prints the reason without output capture.
     pub fn is_missing(self) -> bool {
         if is_sandbox() {
             return false;
         }
-        // a context that is not there is refused, and nothing is skipped on it
+        // an unknown context is an error and skips no test
         environment("4");
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
         let line = format!("skipped on context {}: {test}: {}\n", *CONTEXT, self.reason());
@@ -74,7 +74,7 @@ pub fn repository() -> &'static Path {
 
 /// Runs one of the sandbox's scripts to its end.
 pub fn sandbox(script: &str) {
-    assert!(is_sandbox(), "sandbox/{script} is not for context {}", *CONTEXT);
+    assert!(is_sandbox(), "sandbox/{script} does not apply to context {}", *CONTEXT);
     let run = Command::new(repository().join("sandbox").join(script))
         .output()
         .unwrap_or_else(|error| panic!("sandbox/{script}: {error}"));
@@ -85,14 +85,14 @@ pub fn sandbox(script: &str) {
     );
 }
 
-/// The cluster seen with one of the helms, in one namespace.
+/// The cluster, with one version of helm and one namespace.
 pub struct Cluster {
     pub namespace: &'static str,
     environment: BTreeMap<String, String>,
     extra: Vec<(String, String)>,
 }
 
-/// The variables that lead a command to the cluster, with this helm on the sandbox.
+/// The variables that select the cluster and, on the sandbox, the version of helm.
 fn environment(helm: &str) -> BTreeMap<String, String> {
     let mut environment = if is_sandbox() { of_sandbox(helm) } else { BTreeMap::new() };
     let files = environment.get("KUBECONFIG").cloned().or_else(|| std::env::var("KUBECONFIG").ok());
@@ -126,14 +126,13 @@ fn of_sandbox(helm: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A kubeconfig from which nothing leads to another cluster, whatever a script or a program takes for granted.
+/// A kubeconfig with the test cluster only, so that no command can reach another cluster.
 fn kubeconfig(files: &[PathBuf]) -> PathBuf {
     static WRITTEN: LazyLock<std::sync::Mutex<Option<PathBuf>>> = LazyLock::new(Default::default);
     let mut written = WRITTEN.lock().expect("the kubeconfig");
     written
         .get_or_insert_with(|| {
-            let config =
-                context::only(&CONTEXT, files).unwrap_or_else(|refused| panic!("{refused}"));
+            let config = context::only(&CONTEXT, files).unwrap_or_else(|error| panic!("{error}"));
             let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("e2e-kubeconfig");
             let _ = std::fs::remove_file(&path);
             std::fs::OpenOptions::new()
@@ -153,7 +152,7 @@ impl Cluster {
         bundle_on_failure();
         let cluster = Self { namespace, environment: environment(helm), extra: Vec::new() };
         let context = cluster.run("kubectl", &["config", "current-context"], "").good();
-        assert_eq!(context.stdout.trim(), *CONTEXT, "no other cluster is ever changed");
+        assert_eq!(context.stdout.trim(), *CONTEXT, "the tests should use the chosen context only");
         cluster
     }
 
@@ -166,7 +165,7 @@ impl Cluster {
         let mut command = if program == "kubectl-lastack" {
             let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-lastack"));
             command.args(arguments).args(["-n", self.namespace, "--context", &CONTEXT]);
-            // where the images of this cluster come from
+            // the image registry of this cluster
             if let Ok(registry) = std::env::var("LASTACK_E2E_IMAGE_REGISTRY")
                 && arguments.first() == Some(&"install")
             {
@@ -198,7 +197,7 @@ impl Cluster {
         // a program that ends without reading closes the pipe
         let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
         let ended = Ended::of(format!("{program} {}", arguments.join(" ")), child);
-        // what a test that fails did until then, and --nocapture shows what takes long
+        // the trace of a failed test; `--nocapture` shows the slow commands
         println!(
             "{:6.1}s  {}  {}",
             began.elapsed().as_secs_f32(),
@@ -220,7 +219,7 @@ impl Cluster {
             .expect("the program starts")
     }
 
-    /// kubectl in the namespace; it must work.
+    /// kubectl in the namespace; it must succeed.
     pub fn kubectl(&self, line: &str) -> String {
         let arguments: Vec<&str> =
             ["-n", self.namespace].into_iter().chain(line.split_whitespace()).collect();
@@ -232,7 +231,7 @@ impl Cluster {
             .expect("kubectl -o json gives JSON")
     }
 
-    /// A line of the tutorial, typed into bash as it stands there.
+    /// A script in bash, such as a command of the tutorial.
     pub fn shell(&self, script: &str) -> Ended {
         self.run("bash", &["-c", script], "")
     }
@@ -244,7 +243,7 @@ impl Cluster {
         path
     }
 
-    /// A folder of the namespace, made when it is not there.
+    /// A folder for the namespace, created if necessary.
     pub fn folder(&self, name: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::create_dir_all(&path).expect("a temporary folder");
@@ -255,17 +254,17 @@ impl Cluster {
         std::env::temp_dir().join(format!("lastack-e2e-{}-{name}", self.namespace))
     }
 
-    /// Makes a certificate for a name, `tls.crt`, that is its own authority, and its `tls.key`.
+    /// Creates a self-signed certificate for a name: `tls.crt` and `tls.key`.
     pub fn certify(&self, folder: &Path, name: &str) {
         let script = format!(
-            "cd {} && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=lab' \
+            "cd {} && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=e2e' \
                 -addext 'subjectAltName=DNS:{name}' -keyout tls.key -out tls.crt",
             folder.display()
         );
         self.shell(&script).good();
     }
 
-    /// Name and version of every object in the namespace that a second install could touch.
+    /// Name and version of every object in the namespace that a second install could change.
     pub fn versions(&self) -> BTreeMap<String, String> {
         const KINDS: &str = "secrets,configmaps,services,serviceaccounts,deployments,networkpolicies,elasticsearches,statefulsets,jobs,pods,\
                               persistentvolumeclaims,ingresses,poddisruptionbudgets,horizontalpodautoscalers";
@@ -275,7 +274,7 @@ impl Cluster {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
         items
             .iter()
-            // a pod on its way out changes by itself, and runs of the CronJob come and go
+            // terminating pods and Jobs of the CronJob change without an install
             .filter(|item| item["metadata"]["deletionTimestamp"].is_null())
             .filter(|item| item["metadata"]["labels"]["app.kubernetes.io/name"] != "data-lake-size")
             .map(|item| {
@@ -288,7 +287,7 @@ impl Cluster {
     }
 }
 
-/// The namespace of one test. When that fails half way, its pods leave their room to the others.
+/// The namespace of one test. A failed test deletes it, so that its pods free their capacity.
 pub struct Own(pub Cluster);
 
 impl Deref for Own {
@@ -307,23 +306,23 @@ impl Drop for Own {
     }
 }
 
-/// Asks again until the cluster has got that far; each question takes its time.
+/// Repeats a check until it holds, or to a deadline. The check itself takes time, so there is no pause.
 #[track_caller]
 pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(180);
+    let deadline = Instant::now() + Duration::from_secs(180);
     while !is_so() {
-        assert!(Instant::now() < patience, "it should be so by now: {what}");
+        assert!(Instant::now() < deadline, "timeout: {what}");
     }
 }
 
-/// From now on a test that fails leaves the logs of all parts and pods.
+/// Makes every failed test collect the logs of all components and pods.
 fn bundle_on_failure() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |failure| {
             usual(failure);
-            // a stack that could not be installed fails every test that wants it, and one bundle tells why
+            // a failed install of the shared stack fails many tests, and one bundle is enough
             if failure.to_string().contains("previously been poisoned") {
                 return;
             }
@@ -336,7 +335,7 @@ fn bundle(test: &str) {
     if !is_sandbox() {
         return;
     }
-    // beside what this test was built to: a clone that CI made for it is gone afterwards
+    // beside the build of this test, because CI deletes its clone
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .with_file_name("e2e-logs")
         .join(test.replace("::", "."));

@@ -1,24 +1,24 @@
-"""Looks at dashboards as a person does: signs in, opens each, waits for its charts, and tells what is on the page.
+"""Opens dashboards in a browser: signs in, opens each one, waits for its charts, and prints their texts.
 
 Reads {"url", "user", "password", "dashboards": {slug: charts}, "filters": {slug: {name: value}}, "screenshots": folder or null} from
-standard input and prints {slug: {"charts": {title: text}, "filtered": {title: text}}}: what is shown at first, and when the values are
-selected. A chart that shows an error has it in its text.
+standard input and prints {slug: {"charts": {title: text}, "filtered": {title: text}}}: the texts before and after the selection of the
+filter values. The text of a failed chart holds its error.
 """
 
 import json
 import sys
 
 import chromium
-from chromium import PATIENCE
+from chromium import TIMEOUT
 from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.expected_conditions import element_to_be_clickable
 from selenium.webdriver.support.ui import WebDriverWait
 
-# Notes are held as charts are, but have no title. A chart that is still loading has an indicator instead of what it shows, and one
-# whose own script is still on its way has nothing at all.
-# Whether all are there is asked often, so it reads no text as it is laid out: the browser would have to lay out the page each time.
+# Notes use the same element as charts, but have no title. A loading chart has an indicator instead of its content, and a chart
+# whose script is not loaded yet is empty.
+# The check runs often, so it reads no rendered text: that would make the browser lay out the page each time.
 CHARTS = """
 const charts = [...document.querySelectorAll('.dashboard-component-chart-holder')].map(holder => ({
   holder, title: (holder.querySelector('[data-test="editable-title"], .header-title') || {}).textContent || '',
@@ -34,49 +34,49 @@ return charts.map(({{holder, title}}) => [title, holder.innerText])
 """
 
 
-def fill_in_the_login(page, asked, patience):
+def fill_in_the_login(page, asked, timeout):
     page.get(f"{asked['url']}/login/")
-    fields = WebDriverWait(page, PATIENCE).until(lambda p: [f for f in p.find_elements(By.CSS_SELECTOR, "input") if f.is_displayed()][:2])
+    fields = WebDriverWait(page, TIMEOUT).until(lambda p: [f for f in p.find_elements(By.CSS_SELECTOR, "input") if f.is_displayed()][:2])
     fields[0].send_keys(asked["user"])
     fields[1].send_keys(asked["password"] + Keys.ENTER)
-    WebDriverWait(page, patience).until(lambda p: "/login" not in p.current_url)
+    WebDriverWait(page, timeout).until(lambda p: "/login" not in p.current_url)
 
 
 def sign_in(page, asked):
-    """Superset's page sends a log of its own while one types. When the answer brings another session, the form is shown once more."""
+    """Signs in. Superset's page sends a log while the script types. If the response sets another session, the form appears again."""
     try:
-        fill_in_the_login(page, asked, PATIENCE / 4)
+        fill_in_the_login(page, asked, TIMEOUT / 4)
     except TimeoutException:
-        fill_in_the_login(page, asked, PATIENCE)
+        fill_in_the_login(page, asked, TIMEOUT)
 
 
 def select(page, name, value):
     """Types a value into a filter of the bar and applies it."""
-    patient = WebDriverWait(page, PATIENCE, ignored_exceptions=[StaleElementReferenceException])
+    wait = WebDriverWait(page, TIMEOUT, ignored_exceptions=[StaleElementReferenceException])
     field = f"//*[@data-test='filter-control-name'][normalize-space()='{name}']/ancestor::*[.//input[@role='combobox']][1]//input[@role='combobox']"
 
     def offered(p):
         control = p.find_element(By.XPATH, field)
         if not control.get_attribute("value"):
-            # also once more: while the page starts the bar is drawn anew, and what was typed is gone
+            # types again if necessary: the page redraws the bar at its start and loses the text
             control.send_keys(value)
         return element_to_be_clickable((By.CSS_SELECTOR, f".ant-select-item-option[title='{value}']"))(p)
 
-    patient.until(offered).click()
-    patient.until(lambda p: p.find_element(By.CSS_SELECTOR, "[data-test='filter-bar__apply-button']:enabled")).click()
+    wait.until(offered).click()
+    wait.until(lambda p: p.find_element(By.CSS_SELECTOR, "[data-test='filter-bar__apply-button']:enabled")).click()
 
 
 def look(page, asked, slug, expected):
-    patient = WebDriverWait(page, PATIENCE, poll_frequency=0.1)
+    wait = WebDriverWait(page, TIMEOUT, poll_frequency=0.1)
     page.get(f"{asked['url']}/superset/dashboard/{slug}/")
-    patient.until(lambda p: p.execute_script(SHOWN, expected))
+    wait.until(lambda p: p.execute_script(SHOWN, expected))
     if asked.get("screenshots"):
         page.save_screenshot(f"{asked['screenshots']}/{slug}.png")
     charts = page.execute_script(TEXTS)
     seen = {"charts": dict(charts)}
     for name, value in asked.get("filters", {}).get(slug, {}).items():
         select(page, name, value)
-        patient.until(lambda p: p.execute_script(SHOWN, expected) and p.execute_script(TEXTS) != charts)
+        wait.until(lambda p: p.execute_script(SHOWN, expected) and p.execute_script(TEXTS) != charts)
         charts = page.execute_script(TEXTS)
         seen["filtered"] = dict(charts)
     return seen

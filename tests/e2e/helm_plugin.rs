@@ -1,4 +1,4 @@
-//! `helm plugin install` of this checkout, and `helm lastack` with what helm was given.
+//! `helm plugin install` of this checkout, and `helm lastack` with the flags of helm.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::cluster::{CONTEXT, Cluster, Need, repository};
 use crate::stack;
 
-/// The plugin as a checkout has it, with the program that is under test and not one that was built there some day.
+/// The plugin as in a checkout, with the program under test instead of an older build.
 fn plugin(directory: &Path) -> String {
     for file in ["plugin.yaml", "plugin.complete", "scripts/plugin-run"] {
         let there = directory.join(file);
@@ -23,12 +23,12 @@ fn plugin(directory: &Path) -> String {
 fn works_with(helm: &str) {
     stack();
     let home = tempfile::tempdir().expect("a directory");
-    let lab = Cluster::new("e2e", helm)
+    let cluster = Cluster::new("e2e", helm)
         .env("HELM_DATA_HOME", &home.path().to_string_lossy())
         .env("HELM_PLUGINS", &home.path().join("plugins").to_string_lossy());
     let plugin = plugin(&home.path().join("lastack"));
-    lab.run("helm", &["plugin", "install", &plugin], "").good();
-    let status = lab
+    cluster.run("helm", &["plugin", "install", &plugin], "").good();
+    let status = cluster
         .run(
             "helm",
             &["lastack", "status", "-o", "json", "-n", "e2e", "--kube-context", &CONTEXT],
@@ -40,10 +40,12 @@ fn works_with(helm: &str) {
         (status["namespace"].as_str(), status["context"].as_str()),
         (Some("e2e"), Some(CONTEXT.as_str()))
     );
-    let elsewhere =
-        lab.run("helm", &["lastack", "status", "-o", "json", "-n", "default"], "").exits(3).json();
-    assert_eq!(elsewhere["namespace"], "default", "the namespace that helm was given counts");
-    let offered = lab.run("helm", &["__complete", "lastack", "sta"], "").good();
+    let elsewhere = cluster
+        .run("helm", &["lastack", "status", "-o", "json", "-n", "default"], "")
+        .exits(3)
+        .json();
+    assert_eq!(elsewhere["namespace"], "default", "the namespace flag of helm should apply");
+    let offered = cluster.run("helm", &["__complete", "lastack", "sta"], "").good();
     assert!(
         offered.stdout.contains("status\t") && offered.stdout.contains("statements\t"),
         "{}",
@@ -52,7 +54,7 @@ fn works_with(helm: &str) {
 }
 
 #[test]
-fn it_works_with_helm_3() {
+fn helm_plugin_works_with_helm_3() {
     if Need::TwoHelms.is_missing() {
         return;
     }
@@ -60,7 +62,7 @@ fn it_works_with_helm_3() {
 }
 
 #[test]
-fn it_works_with_helm_4() {
+fn helm_plugin_works_with_helm_4() {
     if Need::TwoHelms.is_missing() {
         return;
     }

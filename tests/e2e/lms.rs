@@ -1,4 +1,4 @@
-//! Moodle, wired: from a learner's click to a statement, and every way in which that can break.
+//! Moodle in the shared stack: the path of an event to a statement, and its faults.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -6,14 +6,14 @@ use std::io::{BufRead, BufReader};
 use serde_json::{Value, json};
 
 use crate::cluster::{Ended, Need, eventually};
-use crate::parts::{data_lake, in_moodle, php_in_moodle};
+use crate::components::{data_lake, in_moodle, php_in_moodle};
 use crate::stack;
 
 fn php(code: &str) -> String {
     php_in_moodle(stack(), code)
 }
 
-/// What somebody does in Moodle's administration.
+/// Changes a setting, as an administrator of Moodle does.
 fn set(plugin: &str, name: &str, value: &str) {
     // as after the three minutes for which a running cron keeps what it has read
     php(&format!(
@@ -25,10 +25,10 @@ fn in_pod(command: &str) -> Ended {
     in_moodle(stack(), command)
 }
 
-/// Sends what waits now, as the cron does within a minute. Moodle gives up after ten seconds in which the cron itself is at it, and on a busy
-/// machine that takes longer.
+/// Sends the waiting events, as cron does every minute. Moodle waits at most ten seconds for the lock of its own cron, which
+/// a busy machine can hold longer.
 pub fn emit() {
-    eventually("the cron has let go of the task", || {
+    eventually("cron releases the task", || {
         let ended =
             in_pod(r"php admin/cli/scheduled_task.php --execute=\logstore_xapi\task\emit_task");
         let is_held = ended.stdout.contains("Cannot obtain task lock");
@@ -39,40 +39,40 @@ pub fn emit() {
     });
 }
 
-/// Runs a command, and does something each time that it says this.
+/// Runs a command, and calls a function for each line of stderr with this text.
 fn when_it_says(line: &str, what: &str, then: impl Fn()) -> Ended {
     let mut command = stack().start(line);
     let mut stderr = String::new();
-    for told in BufReader::new(command.stderr.take().expect("a pipe"))
+    for line in BufReader::new(command.stderr.take().expect("a pipe"))
         .lines()
-        .map(|told| told.expect("text"))
+        .map(|line| line.expect("text"))
     {
-        if told.contains(what) {
+        if line.contains(what) {
             then();
         }
-        stderr += &format!("{told}\n");
+        stderr += &format!("{line}\n");
     }
     Ended { stderr, ..Ended::of(line, command) }
 }
 
-/// Follows an event, and tells Moodle's cron that its task is due when only that is waited for, so that nobody waits for the full minute.
+/// Runs `trace`, and makes the task of Moodle's cron due when `trace` waits for it. The test does not wait for a full minute.
 pub fn trace(flags: &str) -> Ended {
     when_it_says(&format!("trace {flags}"), "waiting for cron, which sends once per minute", is_due)
 }
 
-/// Lets the cron, which looks every second, run the task that sends.
+/// Makes the sending task due. Cron checks every second.
 fn is_due() {
     php(
         r"$DB->set_field('task_scheduled', 'nextruntime', 0, ['classname' => '\logstore_xapi\task\emit_task']);",
     );
 }
 
-/// What the stack sends again by itself, every few minutes, is left to the tests, until one wants it back.
-fn nothing_is_sent_again_by_itself() {
+/// Stops the replay service of the pod, so that only the test resends events.
+fn stop_replay_service() {
     in_pod("sv down /etc/service/replay").good();
 }
 
-/// Lets the last learners of a course, as many as this, view it (the first is the one of `trace`); gives the second in which they began.
+/// Makes the last `learners` of a course view it; `trace` uses the first one. Returns the Unix time of the first view.
 fn views(course: &str, learners: usize) -> i64 {
     let began = php(&format!(
         "$course = $DB->get_record('course', ['shortname' => '{course}'], '*', MUST_EXIST);
@@ -95,7 +95,7 @@ fn course_id(course: &str) -> String {
     php(&format!("echo $DB->get_field('course', 'id', ['shortname' => '{course}']);"))
 }
 
-/// Who viewed the course since then, by the LRS, one entry a statement.
+/// The viewers of the course since a time, from the LRS, with one entry per statement.
 fn viewers(course: &str, since: i64) -> Vec<String> {
     let url =
         stack().lastack("open lms --print").good().stdout.trim().trim_end_matches('/').to_string();
@@ -115,24 +115,24 @@ fn viewers(course: &str, since: i64) -> Vec<String> {
 }
 
 #[track_caller]
-fn each_once(course: &str, since: i64, learners: usize) {
-    // what Ralph took is found a second later
+fn assert_each_once(course: &str, since: i64, learners: usize) {
+    // Elasticsearch finds new statements after a refresh
     data_lake("lastack", "statements/_refresh -X POST", "").good();
     let viewers = viewers(course, since);
     let different: BTreeSet<&String> = viewers.iter().collect();
     assert_eq!(
         (different.len(), viewers.len()),
         (learners, learners),
-        "each learner's view should be stored, and once: {viewers:?}"
+        "each learner's view should be stored once: {viewers:?}"
     );
 }
 
-fn is_well() {
+fn assert_healthy() {
     stack().lastack("status").good().shows("events, 0 waiting");
 }
 
 #[test]
-fn an_event_is_followed_to_the_data_lake_and_its_traces_are_taken_away() {
+fn trace_follows_an_event_to_the_data_lake_and_deletes_it() {
     let trace = trace("-o json").good().json();
     assert_eq!(trace["arrived"], true, "{trace}");
     assert_eq!(trace["hops"].as_array().unwrap().len(), 5);
@@ -141,11 +141,11 @@ fn an_event_is_followed_to_the_data_lake_and_its_traces_are_taken_away() {
     let id = trace["hops"][3]["detail"].as_str().unwrap().trim_start_matches("statement ");
     let counted =
         data_lake("lastack", &format!("statements/_count?q=_id:%22{id}%22"), "").good().json();
-    assert_eq!(counted["count"], 0, "the very next look at the data lake does not count it");
+    assert_eq!(counted["count"], 0, "the data lake should not count the deleted statement");
 }
 
 #[test]
-fn a_click_of_a_learner_in_the_browser_is_a_statement_within_two_runs_of_the_cron() {
+fn learner_click_in_a_browser_becomes_a_statement_within_two_cron_runs() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -165,17 +165,20 @@ fn a_click_of_a_learner_in_the_browser_is_a_statement_within_two_runs_of_the_cro
         .run("/usr/bin/python3", &["tests/e2e/learner.py"], &asked.to_string())
         .good()
         .shows("Test course S");
-    // two rounds of the cron, and no more, are waited for: a trace ends when the cron has sent what came before
+    // the trace ends when cron has sent all earlier events, at most two cron runs later
     trace("").good();
     let user = php(&format!(
         "echo $DB->get_field('user', 'id', ['username' => {}]);",
         learner["user"].to_string().replace('"', "'")
     ));
-    assert!(viewers("lastack-S", began).contains(&user), "learner {user} viewed the course");
+    assert!(
+        viewers("lastack-S", began).contains(&user),
+        "the LRS should have the view of learner {user}"
+    );
 }
 
 #[test]
-fn a_setting_that_somebody_changed_is_named_and_brought_back() {
+fn changed_setting_is_named_by_status_and_restored_by_configure() {
     for (plugin, name, value, says) in [
         ("logstore_xapi", "routes", "", "logstore_xapi/routes is empty"),
         (
@@ -198,19 +201,19 @@ fn a_setting_that_somebody_changed_is_named_and_brought_back() {
             stack().lastack("trace").exits(3).shows("stopped: moodle.queue").shows(says);
         }
         stack().lastack("configure lms").good();
-        is_well();
+        assert_healthy();
     }
     let stores = php("echo get_config('tool_log', 'enabled_stores');");
     assert_eq!(
         stores, "logstore_standard,logstore_legacy,logstore_xapi",
-        "another store must not be lost"
+        "the other log store should stay enabled"
     );
     set("tool_log", "enabled_stores", "logstore_standard,logstore_xapi");
 }
 
 #[test]
-fn a_wrong_password_stops_the_event_at_the_lrs_and_nothing_is_lost_by_it() {
-    nothing_is_sent_again_by_itself();
+fn wrong_lrs_password_stops_events_and_replay_resends_them() {
+    stop_replay_service();
     set("logstore_xapi", "password", "guessed");
     let began = views("lastack-S", 3);
     trace("")
@@ -224,12 +227,12 @@ fn a_wrong_password_stops_the_event_at_the_lrs_and_nothing_is_lost_by_it() {
         .shows("logstore_xapi/password is another");
     stack().lastack("configure lms").good();
     stack().lastack("replay --yes").good().shows("3 of 3 events resent");
-    is_well();
-    each_once("lastack-S", began, 3);
+    assert_healthy();
+    assert_each_once("lastack-S", began, 3);
 }
 
 #[test]
-fn an_endpoint_that_is_wrong_stops_the_event_and_is_named() {
+fn wrong_lrs_endpoint_stops_the_event_and_is_named() {
     for (endpoint, says) in [
         ("http://lrs-ralph.e2e.svc/elsewhere", "the LRS answered 404: the endpoint is wrong"),
         ("http://nowhere.invalid/xAPI", "the LRS could not be reached"),
@@ -242,13 +245,13 @@ fn an_endpoint_that_is_wrong_stops_the_event_and_is_named() {
             .shows("kubectl lastack configure lms");
         stack().lastack("status").exits(3).shows(&format!("logstore_xapi/endpoint is {endpoint}"));
         stack().lastack("configure lms").good();
-        is_well();
+        assert_healthy();
     }
 }
 
 #[test]
-fn an_lrs_that_was_away_gets_every_event_and_none_twice() {
-    nothing_is_sent_again_by_itself();
+fn replay_after_an_lrs_outage_stores_every_event_once() {
+    stop_replay_service();
     stack().kubectl("scale deployment lrs-ralph --replicas=0");
     stack().kubectl("wait --for=delete pod -l app.kubernetes.io/instance=lrs --timeout=60s");
     let began = views("lastack-S", 20);
@@ -257,14 +260,14 @@ fn an_lrs_that_was_away_gets_every_event_and_none_twice() {
     stack().lastack("replay --yes").exits(3).shows("stopped early: the LRS cannot be reached");
     stack().kubectl("scale deployment lrs-ralph --replicas=1");
     stack().kubectl("rollout status deployment/lrs-ralph --timeout=120s");
-    // its Service leads to the new pod a moment after that is ready
+    // the Service routes to the new pod shortly after the pod is ready
     let is_reached = "echo @fsockopen('lrs-ralph', 80) ? 'yes' : 'no';";
     eventually("Moodle reaches the LRS", || php(is_reached) == "yes");
     stack().lastack("replay --dry-run").good().shows("20 events would be resent");
     stack().lastack("replay --yes").good().shows("20 of 20 events resent, 0 already stored");
-    each_once("lastack-S", began, 20);
+    assert_each_once("lastack-S", began, 20);
 
-    // the LRS stored them, and its answer was lost
+    // the LRS stored the statements, and its response was lost
     php(&format!(
         "foreach ($DB->get_records_select('logstore_standard_log', 'timecreated >= ? AND eventname = ?', [{began}, '\\core\\event\\course_viewed']) as $row) {{
              $row->logstorestandardlogid = $row->id; $row->type = 0; $row->errortype = 500; $row->response = 'lost';
@@ -272,37 +275,37 @@ fn an_lrs_that_was_away_gets_every_event_and_none_twice() {
          }}"
     ));
     stack().lastack("replay --yes").good().shows("0 of 20 events resent, 20 already stored");
-    each_once("lastack-S", began, 20);
-    is_well();
+    assert_each_once("lastack-S", began, 20);
+    assert_healthy();
 }
 
 #[test]
-fn the_stack_brings_lost_events_back_by_itself() {
-    // an earlier test may have stopped it
+fn moodle_resends_failed_events_without_a_command() {
+    // an earlier test may have stopped the service
     in_pod("sv up /etc/service/replay").good();
     set("logstore_xapi", "password", "guessed");
     let began = views("lastack-S", 5);
     emit();
     stack().lastack("status").exits(3).shows("5 not delivered");
     stack().lastack("configure lms").good();
-    eventually("what was lost is sent again without being asked for", || {
-        // the minutes are over for which it waits between two looks
+    eventually("the replay service resends the failed events", || {
+        // ends the pause of the service between two checks
         in_pod("pkill -f sleep.300");
         !stack().lastack("status").stdout.contains("not delivered")
     });
-    each_once("lastack-S", began, 5);
+    assert_each_once("lastack-S", began, 5);
 }
 
 #[test]
-fn one_statement_that_the_lrs_refuses_does_not_keep_the_others_out() {
-    nothing_is_sent_again_by_itself();
-    let course = format!("refused-{}", std::process::id());
+fn rejected_statement_does_not_block_the_others() {
+    stop_replay_service();
+    let course = format!("rejected-{}", std::process::id());
     let rename = |name: &str| {
         php(&format!("$DB->set_field('course', 'fullname', {name}, ['shortname' => '{course}']);"))
     };
     in_pod(&format!("php admin/tool/generator/cli/maketestcourse.php --shortname={course} --size=XS --bypasscheck --quiet")).good();
     emit();
-    // the cron would send the first of the events by itself when the minute turns
+    // cron could send the first event alone at the next full minute
     in_pod("sv down /etc/service/cron").good();
     rename("str_repeat('x', 250)");
     let began = views(&course, 1);
@@ -314,16 +317,16 @@ fn one_statement_that_the_lrs_refuses_does_not_keep_the_others_out() {
         .exits(3)
         .shows("3 of 4 events resent")
         .shows("1 rejected by the LRS even when sent alone");
-    each_once("lastack-S", began, 3);
+    assert_each_once("lastack-S", began, 3);
     stack().lastack("status").good().shows("1 rejected by the LRS");
     stack().lastack("replay").good().shows("with --refused").shows("No events to resend");
-    rename("'Refused no longer'");
+    rename("'Accepted now'");
     stack().lastack("replay --yes --refused").good().shows("1 of 1 events resent");
-    each_once(&course, began, 1);
+    assert_each_once(&course, began, 1);
 }
 
 #[test]
-fn a_cron_that_stands_still_is_named() {
+fn stopped_cron_is_named_by_status_and_trace() {
     in_pod("sv down /etc/service/cron").good();
     php(
         "$DB->set_field('task_scheduled', 'lastruntime', time() - 900, ['classname' => '\\logstore_xapi\\task\\emit_task']);",
@@ -333,24 +336,24 @@ fn a_cron_that_stands_still_is_named() {
         .lastack("trace --timeout 2s")
         .exits(3)
         .shows("stopped: moodle.sent: Moodle's cron sent last 15m ago");
-    let comes_back = || {
+    let restart_cron = || {
         is_due();
         in_pod("sv up /etc/service/cron").good();
     };
-    when_it_says("install", "Moodle's cron sent last 15m ago", comes_back)
+    when_it_says("install", "Moodle's cron sent last 15m ago", restart_cron)
         .good()
         .shows("ok        lms.cron");
-    is_well();
+    assert_healthy();
 }
 
 #[test]
-fn two_at_once_configure_moodle_as_one_does() {
+fn two_concurrent_configure_runs_have_the_result_of_one() {
     set("logstore_xapi", "maxbatchsize", "30");
     set("tool_log", "enabled_stores", "logstore_standard");
     for run in [stack().start("configure lms"), stack().start("configure lms")] {
-        Ended::of("configure lms, twice at once", run).good();
+        Ended::of("configure lms, two concurrent runs", run).good();
     }
-    is_well();
+    assert_healthy();
     assert_eq!(
         php("echo get_config('tool_log', 'enabled_stores');"),
         "logstore_standard,logstore_xapi"
@@ -358,7 +361,7 @@ fn two_at_once_configure_moodle_as_one_does() {
 }
 
 #[test]
-fn a_chart_test_of_moodle_passes() {
+fn helm_test_of_moodle_passes() {
     stack().run("helm", &["test", "lms", "-n", "e2e"], "").good();
 }
 
@@ -392,7 +395,7 @@ END);"
 
 #[test]
 fn replay_sends_others_when_healthy_lrs_fails_at_one_statement() {
-    nothing_is_sent_again_by_itself();
+    stop_replay_service();
     let course = format!("failing-{}", std::process::id());
     in_pod(&format!("php admin/tool/generator/cli/maketestcourse.php --shortname={course} --size=XS --bypasscheck --quiet")).good();
     emit();
@@ -414,5 +417,5 @@ fn replay_sends_others_when_healthy_lrs_fails_at_one_statement() {
     in_pod("sv up /etc/service/cron").good();
     stack().lastack("replay --yes --refused").good().shows("1 of 1 events resent");
     in_pod("sh -c 'kill $(cat /tmp/lrs.pid); rm /tmp/lrs.php /tmp/lrs.log /tmp/lrs.pid'").good();
-    is_well();
+    assert_healthy();
 }

@@ -1,4 +1,4 @@
-//! The LRS half of a stack, in a namespace beside the shared one: what breaks is named, and install mends it.
+//! A stack with the LRS only, beside the shared one: its faults, and their repair by `install`.
 
 use std::io::{BufRead, BufReader};
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use crate::turns::Turn;
 const NAMESPACE: &str = "e2e-lrs";
 static LRS: LazyLock<Cluster> = LazyLock::new(|| Cluster::new(NAMESPACE, "4"));
 
-/// An LRS and its data lake, which from now on are this test's alone. Whatever the test before left, they are whole.
+/// An LRS and its data lake for the exclusive use of this test. `install` repairs the state of an earlier test.
 fn lrs() -> &'static Cluster {
     if beside(NAMESPACE) == Turn::Began {
         LRS.lastack("install --only lrs --timeout 5m").good();
@@ -21,7 +21,7 @@ fn lrs() -> &'static Cluster {
 }
 
 #[test]
-fn statements_from_standard_input_arrive_and_a_bad_one_keeps_no_good_one_out() {
+fn seed_of_stdin_stores_valid_statements_and_rejects_an_invalid_one() {
     let good = |n: u32| {
         json!({
             "id": format!("00000000-0000-4000-8000-00000000000{n}"), "timestamp": "2026-03-01T10:00:00Z",
@@ -37,7 +37,7 @@ fn statements_from_standard_input_arrive_and_a_bad_one_keeps_no_good_one_out() {
 }
 
 #[test]
-fn a_deleted_service_and_a_scaled_deployment_show_in_status_and_are_mended() {
+fn install_restores_a_deleted_service_and_a_scaled_deployment() {
     lrs().kubectl("delete service lrs-ralph");
     lrs().kubectl("scale deployment lrs-ralph --replicas=0");
     lrs().lastack("status").exits(3).shows("lrs answers");
@@ -46,16 +46,19 @@ fn a_deleted_service_and_a_scaled_deployment_show_in_status_and_are_mended() {
 }
 
 #[test]
-fn a_password_changed_in_its_secret_is_the_password_after_the_next_install() {
-    lrs().kubectl(r#"patch secret lrs-ralph -p {"stringData":{"password":"chosen-by-a-person"}}"#);
+fn password_changed_in_its_secret_is_used_after_the_next_install() {
+    lrs().kubectl(r#"patch secret lrs-ralph -p {"stringData":{"password":"chosen-by-a-user"}}"#);
     lrs().lastack("install").good();
     lrs().lastack("status").good();
     let shown = lrs().lastack("creds lrs -o json").good().json();
-    assert_eq!(shown["items"][0]["password"], "chosen-by-a-person", "a person's password is kept");
+    assert_eq!(
+        shown["items"][0]["password"], "chosen-by-a-user",
+        "install should keep the changed password"
+    );
 }
 
 #[test]
-fn an_image_that_cannot_be_pulled_ends_the_install_and_leaves_the_old_revision_running() {
+fn install_rolls_back_when_image_cannot_be_pulled() {
     let values = lrs().file("bad.yaml", "image: {tag: 9.9.9}\n");
     let none = lrs().file("none.yaml", "{}\n");
     let install =
@@ -69,8 +72,8 @@ fn an_image_that_cannot_be_pulled_ends_the_install_and_leaves_the_old_revision_r
     lrs().lastack("install").good().shows("nothing to change");
 }
 
-/// A helm that is killed, and the program that called it with it, once the release is marked as being worked on. It
-/// stands still while that is looked up, so that it cannot get away.
+/// A helm that is killed together with the calling program once the release is `pending-upgrade`. The script stops helm
+/// during each check, so that helm cannot finish first.
 const DYING_HELM: &str = r#"#!/bin/bash
 case " $* " in *" upgrade "*) ;; *) exec REAL "$@" ;; esac
 REAL "$@" &
@@ -83,7 +86,7 @@ wait $helm
 "#;
 
 #[test]
-fn an_install_that_was_killed_in_helm_is_finished_by_the_next() {
+fn install_killed_during_helm_is_completed_by_the_next_install() {
     let real = lrs().shell("command -v helm").good().stdout.trim().to_string();
     let directory = tempfile::tempdir().expect("a directory");
     let helm = directory.path().join("helm");
@@ -107,11 +110,14 @@ fn an_install_that_was_killed_in_helm_is_finished_by_the_next() {
     let annotation = lrs().kubectl(
         "get deployment lrs-ralph -o jsonpath={.spec.template.metadata.annotations.lastack/test}",
     );
-    assert_eq!(annotation, "killed", "the install that was killed is the one that was finished");
+    assert_eq!(
+        annotation, "killed",
+        "the next install should complete the values of the killed one"
+    );
     lrs().lastack(&format!("install --values lrs={}", none.display())).good();
 }
 
-/// How many statements there are.
+/// The number of stored statements.
 fn stored() -> Value {
     let status = lrs().lastack("status -o json").json();
     let datalake = status["components"]
@@ -124,15 +130,15 @@ fn stored() -> Value {
 }
 
 #[test]
-fn an_lrs_that_dies_while_it_is_fed_loses_nothing_and_stores_nothing_twice() {
+fn seed_stores_every_statement_once_when_the_lrs_pod_is_deleted() {
     let before = stored();
     // statements that no earlier run of this test has stored
     let new = std::process::id();
     let mut seed = lrs().start(&format!("seed --count 8000 --seed {new} --concurrency 2 -o json"));
     while stored() == before {
         assert!(
-            seed.try_wait().expect("the seed can be asked").is_none(),
-            "the seed ended before its LRS could die"
+            seed.try_wait().expect("the seed process").is_none(),
+            "the seed should run until the LRS pod is deleted"
         );
     }
     lrs().kubectl("delete pod -l app.kubernetes.io/instance=lrs --force --grace-period=0");
@@ -145,19 +151,19 @@ fn an_lrs_that_dies_while_it_is_fed_loses_nothing_and_stores_nothing_twice() {
 }
 
 #[test]
-fn an_interrupted_install_says_so_and_the_next_one_works() {
+fn interrupted_install_reports_it_and_the_next_install_succeeds() {
     let mut install = lrs().start("install");
     let mut said = BufReader::new(install.stderr.take().expect("a pipe")).lines();
     assert!(said.next().is_some_and(|line| line.is_ok_and(|line| line.starts_with("Installing"))));
     lrs().run("kill", &["-INT", &install.id().to_string()], "").good();
     let said: Vec<String> = said.map_while(Result::ok).collect();
-    assert_eq!(install.wait().expect("it ends").code(), Some(130));
+    assert_eq!(install.wait().expect("the install ends").code(), Some(130));
     assert!(said.iter().any(|line| line.contains("interrupted")), "{said:?}");
     lrs().lastack("install").good();
 }
 
 #[test]
-fn what_was_installed_only_in_part_goes_and_leaves_its_room_to_others() {
+fn uninstall_deletes_a_partial_stack_and_its_namespace() {
     lrs().lastack("uninstall --yes").good().shows("Deleted in");
     lrs().run("kubectl", &["get", "namespace", lrs().namespace], "").exits(1).shows("NotFound");
 }

@@ -1,20 +1,20 @@
-//! Moodle without the other parts, in a namespace beside the shared stack: what breaks in its pods, and how `install` mends it.
+//! Moodle without the other components, beside the shared stack: the faults of its pods, and their repair by `install`.
 
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use crate::cluster::{Cluster, Ended, Need, eventually};
-use crate::parts::{in_moodle, php_in_moodle};
+use crate::components::{in_moodle, php_in_moodle};
 use crate::turns::Turn;
 use crate::{beside, remove};
 
-/// The Moodle of these tests: on a small volume, and installed although its pod was killed while it did that.
+/// The Moodle of these tests, with a small volume. A test kills its pod during the installation.
 static MOODLE: LazyLock<Cluster> = LazyLock::new(|| Cluster::new(NAMESPACE, "4"));
 const NAMESPACE: &str = "e2e-lms";
 
-/// What Moodle said when its installation was killed and made again. None while there is no such Moodle.
-static BEGINNING: Mutex<Option<String>> = Mutex::new(None);
+/// The log of Moodle after its interrupted installation. None without such a Moodle.
+static INSTALLATION_LOG: Mutex<Option<String>> = Mutex::new(None);
 
 fn begin() -> String {
     remove(NAMESPACE);
@@ -36,57 +36,58 @@ fn has_roles() -> bool {
     MOODLE.run("kubectl", &line, "").stdout.trim() == "1"
 }
 
-/// Values with which it takes some seconds more for this, so that it can be killed meanwhile.
-fn slow(lab: &Cluster, what: &str) -> PathBuf {
+/// Values that delay a phase of Moodle by some seconds, so that a test can kill the pod in it.
+fn slow(cluster: &Cluster, what: &str) -> PathBuf {
     let values = format!(
         "extraEnv: [{{name: CONTRACT_{what}_SECONDS, value: \"10\"}}]\npersistence: {{size: 64Mi, storageClass: sized}}\n"
     );
-    lab.file("slow.yaml", &values)
+    cluster.file("slow.yaml", &values)
 }
 
-/// It, which from now on is this test's alone.
+/// The Moodle, for the exclusive use of this test.
 fn moodle() -> &'static Cluster {
     if beside(NAMESPACE) == Turn::Began {
-        let mut beginning = BEGINNING.lock().unwrap_or_else(PoisonError::into_inner);
-        // others may have needed the room meanwhile
+        let mut log = INSTALLATION_LOG.lock().unwrap_or_else(PoisonError::into_inner);
+        // another test may have deleted the namespace
         let is_there = MOODLE.run("kubectl", &["get", "namespace", NAMESPACE], "").status.success();
-        if !is_there || beginning.is_none() {
-            *beginning = None;
-            *beginning = Some(begin());
+        if !is_there || log.is_none() {
+            *log = None;
+            *log = Some(begin());
         }
     }
     &MOODLE
 }
 
-/// Kills Moodle's pod while a command is at work there, which has to end well all the same.
-fn killed_when(lab: &Cluster, mut command: Child, what: &str, is_so: impl Fn() -> bool) {
-    kill_when(lab, &mut command, what, is_so);
+/// Kills the pod of Moodle during a command, which must still succeed.
+fn killed_when(cluster: &Cluster, mut command: Child, what: &str, is_so: impl Fn() -> bool) {
+    kill_when(cluster, &mut command, what, is_so);
     Ended::of("install while its pod is killed", command).good();
 }
 
-fn kill_when(lab: &Cluster, command: &mut Child, what: &str, is_so: impl Fn() -> bool) {
+fn kill_when(cluster: &Cluster, command: &mut Child, what: &str, is_so: impl Fn() -> bool) {
     eventually(what, || {
         assert!(
             command.try_wait().expect("a child").is_none(),
-            "install ended before Moodle began"
+            "install should run until the pod is killed"
         );
         is_so()
     });
-    lab.kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --grace-period=1");
+    cluster.kubectl("delete pod -l app.kubernetes.io/instance=lms,app.kubernetes.io/component=web --grace-period=1");
 }
 
-/// What Moodle's container has said, also when there is none yet.
-fn logs(lab: &Cluster) -> String {
-    lab.run("kubectl", &["-n", lab.namespace, "logs", "deploy/lms-moodle", "-c", "moodle"], "")
+/// The log of the Moodle container, or an empty text without one.
+fn logs(cluster: &Cluster) -> String {
+    cluster
+        .run("kubectl", &["-n", cluster.namespace, "logs", "deploy/lms-moodle", "-c", "moodle"], "")
         .stdout
 }
 
-fn is_well() {
+fn assert_healthy() {
     moodle().lastack("status").good().shows("events, 0 waiting");
 }
 
 #[test]
-fn a_plugin_that_is_gone_is_put_back_from_the_cluster() {
+fn install_restores_a_deleted_plugin_from_the_cluster() {
     if Need::Contract.is_missing() {
         return;
     }
@@ -94,12 +95,12 @@ fn a_plugin_that_is_gone_is_put_back_from_the_cluster() {
     moodle().lastack("status").exits(3).shows("the plugin that sends events is not installed");
     moodle().lastack("configure lms").exits(1).shows("`kubectl lastack install` puts it there");
     moodle().lastack("install").good().shows("ok        lms.installed");
-    is_well();
+    assert_healthy();
     moodle().lastack("install").good().shows("nothing to change");
 }
 
 #[test]
-fn a_database_that_is_down_is_named_and_brought_back() {
+fn install_restores_a_moodle_database_that_is_scaled_down() {
     if Need::Contract.is_missing() {
         return;
     }
@@ -110,11 +111,11 @@ fn a_database_that_is_down_is_named_and_brought_back() {
         .exits(3)
         .shows("Moodle's PostgreSQL is down: statefulset lms-postgresql is scaled to 0 pods");
     moodle().lastack("install").good();
-    is_well();
+    assert_healthy();
 }
 
 #[test]
-fn an_address_that_somebody_gave_moodle_is_taken_back() {
+fn install_restores_a_changed_moodle_address() {
     if Need::Contract.is_missing() {
         return;
     }
@@ -122,22 +123,23 @@ fn an_address_that_somebody_gave_moodle_is_taken_back() {
     moodle().kubectl("rollout status deployment/lms-moodle --timeout=180s");
     moodle().lastack("status").exits(3).shows("to http://elsewhere.example.org");
     moodle().lastack("install").good();
-    is_well();
+    assert_healthy();
 }
 
 #[test]
-fn a_beginning_that_was_killed_half_way_is_made_again() {
+fn moodle_installation_that_was_killed_is_repeated() {
     if Need::Contract.is_missing() {
         return;
     }
     moodle();
-    let log = BEGINNING.lock().expect("the log").clone().expect("the log of the beginning");
+    let log =
+        INSTALLATION_LOG.lock().expect("the log").clone().expect("the log of the installation");
     assert!(log.contains("an installation was stopped half-way"), "{log}");
-    is_well();
+    assert_healthy();
 }
 
 #[test]
-fn a_volume_that_is_full_is_named() {
+fn status_names_a_full_moodle_volume() {
     if Need::Contract.is_missing() {
         return;
     }
@@ -149,11 +151,11 @@ fn a_volume_that_is_full_is_named() {
         .exits(3)
         .shows("the volume with Moodle's files is full, 0 B are left");
     in_moodle(moodle(), "rm /var/www/moodledata/filler").good();
-    is_well();
+    assert_healthy();
 }
 
 #[test]
-fn an_upgrade_that_was_killed_half_way_goes_on() {
+fn moodle_upgrade_that_was_killed_continues() {
     if Need::Contract.is_missing() {
         return;
     }
@@ -167,5 +169,5 @@ fn an_upgrade_that_was_killed_half_way_goes_on() {
     });
     let log = logs(moodle());
     assert!(log.contains("an upgrade was stopped half-way"), "{log}");
-    is_well();
+    assert_healthy();
 }

@@ -1,17 +1,17 @@
-//! Who runs databases for the whole house: one PostgreSQL, with TLS, that is part of no stack and outlives every one.
+//! An external PostgreSQL with TLS, as another department runs it. It is part of no stack and outlives each one.
 
 use crate::cluster::{Cluster, Own};
-use crate::parts::sql;
+use crate::components::sql;
 
 pub struct Office(Own);
 
 impl Office {
-    /// Of its namespace, its Service, and the Secret with what one needs to use it.
+    /// The name of its namespace, its Service, and the Secret with its password and authority.
     pub const NAME: &str = "e2e-office";
     const PASSWORD: &str = "not-one-of-ours-01";
 
-    /// Opens it, and hands password and authority over to a stack.
-    pub fn open(lab: &Cluster) -> Self {
+    /// Starts the database, and copies its password and authority into the namespace of a stack.
+    pub fn open(cluster: &Cluster) -> Self {
         let office = Own(Cluster::new(Self::NAME, "3"));
         let (name, password) = (Self::NAME, Self::PASSWORD);
         let folder = office.folder("tls");
@@ -25,11 +25,11 @@ impl Office {
             .kubectl(&format!("create secret generic account --from-literal=password={password}"));
         office.kubectl("apply -f tests/e2e/office.yaml");
         office.kubectl(&format!("rollout status deployment/{name} --timeout=180s"));
-        lab.kubectl(&format!("create secret generic {name} --from-literal=password={password} --from-file=ca.crt={folder}/tls.crt"));
+        cluster.kubectl(&format!("create secret generic {name} --from-literal=password={password} --from-file=ca.crt={folder}/tls.crt"));
         Self(office)
     }
 
-    /// The values of a part that keeps its data there.
+    /// The values of a component that uses this database.
     pub fn values(&self) -> String {
         let name = Self::NAME;
         let access = format!(
@@ -38,35 +38,35 @@ impl Office {
         format!("postgresql: {{enabled: false}}\nexternalDatabase: {{{access}}}\n")
     }
 
-    fn asked(&self, statement: &str) -> String {
+    fn query(&self, statement: &str) -> String {
         sql(&self.0, &format!("deployment/{}", Self::NAME), "superset", statement)
             .trim()
             .to_string()
     }
 
-    /// Superset's data is here and nowhere else, and nobody can read it on its way.
-    pub fn is_used(&self, lab: &Cluster) {
+    /// Superset uses only this database, and only over TLS.
+    pub fn assert_used(&self, cluster: &Cluster) {
         let sql = "SELECT count(*) FILTER (WHERE ssl), count(*) FILTER (WHERE NOT ssl) \
                    FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL";
-        let open = self.asked(sql);
+        let open = self.query(sql);
         let (with_tls, without) = open.split_once('|').expect("two counts");
         assert!(
             with_tls != "0" && without == "0",
-            "{with_tls} connections with TLS, {without} without"
+            "all connections should use TLS: {with_tls} with TLS, {without} without"
         );
         assert_eq!(
-            lab.kubectl("get statefulsets -l app.kubernetes.io/instance=dataviz -o name"),
+            cluster.kubectl("get statefulsets -l app.kubernetes.io/instance=dataviz -o name"),
             "",
-            "no PostgreSQL of the stack beside it"
+            "the stack should have no PostgreSQL of its own"
         );
     }
 
-    /// A stack that is gone with all its data took nothing of this.
-    pub fn keeps_what_superset_stored(self) {
+    /// An uninstall of the stack deletes no data of this database.
+    pub fn assert_dashboards_kept(self) {
         assert_eq!(
-            self.asked("SELECT count(*) FROM dashboards"),
+            self.query("SELECT count(*) FROM dashboards"),
             "3",
-            "dashboards in a database that was never the stack's"
+            "the external database should keep its dashboards"
         );
         self.0.run("kubectl", &["delete", "namespace", Self::NAME, "--wait=false"], "").good();
     }

@@ -1,19 +1,20 @@
-//! What each verb needs is what docs/reference/permissions.md says: a ServiceAccount with just that can do it.
+//! The roles in docs/reference/permissions.md are sufficient: a ServiceAccount with only one of them can run its verbs.
 
 use crate::cluster::{Cluster, Own};
 use crate::{beside, lms, remove, stack};
 
-/// Applies a role of `manifests/rbac/` for a new ServiceAccount and gives the flags to be it.
-fn account_with(role: &str, lab: &Cluster) -> String {
+/// Binds a role of `manifests/rbac/` to a new ServiceAccount, and returns the flags to impersonate it.
+fn account_with(role: &str, cluster: &Cluster) -> String {
     let name = format!("only-{role}");
-    let namespace = lab.namespace;
-    lab.run(
-        "kubectl",
-        &["apply", "-n", namespace, "-f", &format!("manifests/rbac/{role}.yaml")],
-        "",
-    )
-    .good();
-    lab.shell(&format!(
+    let namespace = cluster.namespace;
+    cluster
+        .run(
+            "kubectl",
+            &["apply", "-n", namespace, "-f", &format!("manifests/rbac/{role}.yaml")],
+            "",
+        )
+        .good();
+    cluster.shell(&format!(
         "kubectl create serviceaccount {name} -n {namespace} --dry-run=client -o yaml | kubectl apply -f - &&
          kubectl create rolebinding {name} -n {namespace} --role=lastack-{role} --serviceaccount={namespace}:{name} --dry-run=client -o yaml | kubectl apply -f -"
     ))
@@ -22,7 +23,7 @@ fn account_with(role: &str, lab: &Cluster) -> String {
 }
 
 #[test]
-fn a_user_who_may_look_at_a_namespace_sees_its_status() {
+fn status_role_allows_the_reading_verbs() {
     let user = account_with("status", stack());
     let status = stack().lastack(&format!("status -o json {user}")).good().json();
     let operator = status["components"]
@@ -33,11 +34,11 @@ fn a_user_who_may_look_at_a_namespace_sees_its_status() {
         .unwrap();
     assert_eq!(
         operator["runs"]["state"], "unknown",
-        "the operator's namespace is not theirs to see: {status}"
+        "the role should not allow the namespace of the operator: {status}"
     );
     assert!(
         operator["runs"]["detail"].as_str().unwrap().contains("statefulsets"),
-        "the missing permission is named: {status}"
+        "status should name the missing permission: {status}"
     );
     let exported = stack().folder("exported-with-the-role");
     for verb in [
@@ -57,7 +58,7 @@ fn a_user_who_may_look_at_a_namespace_sees_its_status() {
 }
 
 #[test]
-fn a_user_of_one_namespace_can_install_repair_and_seed_there() {
+fn install_role_allows_repair_and_seed_in_its_namespace() {
     let user = account_with("install", stack());
     stack().kubectl("delete service/lrs-ralph cronjob/data-lake-size");
     stack().lastack(&format!("install {user}")).good().shows("ok        dataviz.size");
@@ -72,25 +73,26 @@ fn a_user_of_one_namespace_can_install_repair_and_seed_there() {
 }
 
 #[test]
-fn a_user_of_one_namespace_can_make_the_first_stack_there_and_take_it_away() {
+fn install_role_allows_the_first_install_and_uninstall_in_its_namespace() {
     beside("e2e-own");
     remove("e2e-own");
-    let lab = Own(Cluster::new("e2e-own", "4"));
-    lab.run("kubectl", &["create", "namespace", lab.namespace], "").good();
-    let user = account_with("install", &lab);
-    lab.lastack(&format!("install --only lms --no-wait {user}"))
+    let cluster = Own(Cluster::new("e2e-own", "4"));
+    cluster.run("kubectl", &["create", "namespace", cluster.namespace], "").good();
+    let user = account_with("install", &cluster);
+    cluster
+        .lastack(&format!("install --only lms --no-wait {user}"))
         .good()
         .shows("started   lms.release");
-    lab.lastack(&format!("uninstall --yes {user}")).good().shows("Deleted in");
+    cluster.lastack(&format!("uninstall --yes {user}")).good().shows("Deleted in");
     assert_eq!(
-        lab.kubectl("get deployments,statefulsets,services,persistentvolumeclaims -o name"),
+        cluster.kubectl("get deployments,statefulsets,services,persistentvolumeclaims -o name"),
         "",
-        "nothing of the stack is left"
+        "uninstall should delete the stack"
     );
-    lab.run("kubectl", &["delete", "namespace", lab.namespace], "").good();
+    cluster.run("kubectl", &["delete", "namespace", cluster.namespace], "").good();
 }
 
 #[test]
-fn a_user_without_any_permission_is_told_which_is_missing() {
+fn install_without_any_permission_names_the_missing_ones() {
     stack().lastack("install --as nobody").exits(4).shows("you may not").shows("secrets");
 }

@@ -1,23 +1,23 @@
-//! What breaks around the dashboards is named, and mended where it is ours.
+//! Faults of the dashboards and their dependencies, and their repair by `install`.
 
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use crate::cluster::{Ended, Need, eventually};
-use crate::parts::{data_lake, metadata, password_of, superset, superset_as_admin};
+use crate::components::{data_lake, metadata, password_of, superset, superset_as_admin};
 use crate::stack;
-use crate::superset::{CHECK, known_statements, one_chart_is_good};
+use crate::superset::{CHECK, assert_one_chart_passes, known_statements};
 
 #[test]
-fn a_field_that_the_mapping_lacks_is_named_and_brought() {
+fn install_adds_a_missing_field_to_the_mapping() {
     let mut index: Value = serde_json::from_str(
         &std::fs::read_to_string("manifests/statements.json").expect("the index"),
     )
     .expect("JSON");
     let fields = index["mappings"]["properties"].as_object_mut().expect("fields");
     fields.remove("la_video_session").expect("a field that a chart uses");
-    // as many as there are, so that none is added by itself
+    // the limit equals the number of fields, so that Elasticsearch adds none dynamically
     let limit: usize = fields
         .values()
         .map(|field| 1 + field["fields"].as_object().map_or(0, serde_json::Map::len))
@@ -49,7 +49,7 @@ fn a_field_that_the_mapping_lacks_is_named_and_brought() {
 }
 
 #[test]
-fn deleted_dashboards_stay_away_until_two_who_want_them_bring_them_at_once() {
+fn deleted_dashboard_is_restored_by_two_concurrent_overwrites() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -69,7 +69,7 @@ fn deleted_dashboards_stay_away_until_two_who_want_them_bring_them_at_once() {
         stack().start("dashboards apply --overwrite"),
     ];
     for child in both {
-        Ended::of("dashboards apply --overwrite, at once with another", child).good();
+        Ended::of("dashboards apply --overwrite, two concurrent runs", child).good();
     }
     let list = stack().lastack("dashboards list").good();
     assert_eq!(list.stdout.matches("up to date").count(), 3, "{}", list.stdout);
@@ -77,10 +77,10 @@ fn deleted_dashboards_stay_away_until_two_who_want_them_bring_them_at_once() {
     stack().lastack("install").good().shows("nothing to change");
 }
 
-/// As after an upgrade to a version with another file of this dashboard: an import of Superset's own stops at the first
-/// chart that is not there.
+/// Imitates an upgrade to a version with another file of this dashboard. An import of Superset stops at the first missing
+/// chart.
 #[test]
-fn charts_that_somebody_deleted_take_no_others_with_them_in_an_upgrade() {
+fn upgrade_after_a_deleted_chart_keeps_the_other_charts() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -123,7 +123,7 @@ fn charts_that_somebody_deleted_take_no_others_with_them_in_an_upgrade() {
 }
 
 #[test]
-fn a_copy_that_kept_the_address_of_another_dashboard_does_not_replace_it() {
+fn apply_of_a_copy_with_the_slug_of_another_dashboard_fails() {
     let file = std::fs::read_to_string("dashboards/dashboards/is-the-data-flowing.yaml")
         .expect("a dashboard");
     let copy = file
@@ -139,7 +139,7 @@ fn a_copy_that_kept_the_address_of_another_dashboard_does_not_replace_it() {
 }
 
 #[test]
-fn what_the_administrator_sets_of_the_connection_stays_and_its_address_does_not() {
+fn install_keeps_connection_options_and_restores_the_connection_address() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -163,13 +163,13 @@ fn what_the_administrator_sets_of_the_connection_stays_and_its_address_does_not(
     stack().lastack("install").good().shows("ok        dataviz.database");
     assert_eq!(timeout(), "60");
     stack().lastack("install").good().shows("nothing to change");
-    one_chart_is_good();
-    // as it was, for the other tests
+    assert_one_chart_passes();
+    // restores the state for other tests
     change(r#"{"cache_timeout":null}"#);
 }
 
 #[test]
-fn a_password_that_the_administrator_chose_in_superset_is_theirs() {
+fn admin_password_changed_in_superset_is_kept() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -185,10 +185,10 @@ fn a_password_that_the_administrator_chose_in_superset_is_theirs() {
 }
 
 #[test]
-fn a_broken_or_hostile_bundle_changes_nothing() {
+fn apply_of_a_broken_or_hostile_archive_changes_nothing() {
     let before = stack().lastack("dashboards list -o json").good().json();
     let folder = tempfile::tempdir().expect("a folder");
-    // name, what Python puts into the archive, exit code, what is said
+    // file name, Python code that fills the archive, exit code, expected text
     let archives = [
         ("slip.zip", "z.writestr('b/../../../charts/a.yaml', chart)", 2, "is outside the archive"),
         (
@@ -202,7 +202,7 @@ fn a_broken_or_hostile_bundle_changes_nothing() {
             "many.zip",
             "[z.writestr(f'b/charts/{n}.yaml', chart) for n in range(3000)]",
             2,
-            "more than 2000",
+            "the limit is 2000",
         ),
         (
             "future.zip",
@@ -226,7 +226,7 @@ fn a_broken_or_hostile_bundle_changes_nothing() {
             2,
             "neither in the files nor in Superset",
         ),
-        // which only Superset itself can tell, and of which it says no more than that
+        // only Superset detects this fault, and its error gives no details
         (
             "half-chart.zip",
             "z.writestr('b/charts/a.yaml', chart + 'dataset_uuid: d4c4bfd1-e948-4743-911f-042f1aafdffc')",
@@ -253,7 +253,7 @@ fn a_broken_or_hostile_bundle_changes_nothing() {
 }
 
 #[test]
-fn drivers_that_cannot_be_installed_end_the_install_and_the_old_pod_goes_on() {
+fn install_without_reachable_drivers_fails_and_keeps_the_old_pod() {
     known_statements();
     let nowhere =
         stack().file("nowhere.yaml", "drivers: {indexUrl: \"https://127.0.0.1:9/simple\"}\n");
@@ -265,14 +265,14 @@ fn drivers_that_cannot_be_installed_end_the_install_and_the_old_pod_goes_on() {
         .exits(1)
         .shows("container drivers of pod dataviz-superset-")
         .shows("127.0.0.1:9");
-    one_chart_is_good();
+    assert_one_chart_passes();
     install(&none).good();
-    one_chart_is_good();
+    assert_one_chart_passes();
     stack().lastack("install").good().shows("nothing to change");
 }
 
 #[test]
-fn postgresql_that_is_down_is_named_with_its_pod_and_mended() {
+fn install_restores_a_superset_database_that_is_down() {
     known_statements();
     stack().kubectl("scale statefulset dataviz-postgresql --replicas=0");
     stack().kubectl("wait --for=delete pod/dataviz-postgresql-0 --timeout=120s");
@@ -280,7 +280,7 @@ fn postgresql_that_is_down_is_named_with_its_pod_and_mended() {
         .lastack("status")
         .exits(3)
         .shows("Superset's PostgreSQL is down: statefulset dataviz-postgresql is scaled to 0 pods");
-    // a field that kubectl set belongs to kubectl, and Kubernetes itself would wait for the broken pod for ever
+    // kubectl owns the field that it sets, and Kubernetes itself waits for the broken pod without end
     stack().kubectl("set image statefulset/dataviz-postgresql postgresql=postgres:99");
     stack().kubectl("scale statefulset dataviz-postgresql --replicas=1");
     eventually("the image of PostgreSQL cannot be pulled", || {
@@ -297,11 +297,11 @@ fn postgresql_that_is_down_is_named_with_its_pod_and_mended() {
         .shows("hint: run `kubectl lastack install`");
     stack().lastack("install").good();
     stack().lastack("status").good();
-    one_chart_is_good();
+    assert_one_chart_passes();
 }
 
 #[test]
-fn the_preparation_of_a_lost_database_that_is_killed_half_way_is_finished_by_install() {
+fn install_completes_a_killed_migration_of_the_superset_database() {
     known_statements();
     metadata("postgres", "DROP DATABASE superset WITH (FORCE)");
     metadata("postgres", "CREATE DATABASE superset");
@@ -322,8 +322,8 @@ fn the_preparation_of_a_lost_database_that_is_killed_half_way_is_finished_by_ins
             .to_string();
         !pod.is_empty() && log(&pod).contains("Running upgrade")
     });
-    install.kill().expect("the install can be killed");
-    install.wait().expect("it ends");
+    install.kill().expect("the install process");
+    install.wait().expect("the install ends");
     stack().kubectl(&format!("delete job {job} --cascade=orphan"));
     stack().kubectl(&format!("delete {pod} --force --grace-period=0"));
 
@@ -333,16 +333,16 @@ fn the_preparation_of_a_lost_database_that_is_killed_half_way_is_finished_by_ins
 }
 
 #[test]
-fn certificates_of_a_new_authority_are_trusted_by_all_parts_in_the_end() {
+fn install_distributes_a_new_certificate_authority_to_all_components() {
     known_statements();
     let authority = || {
         stack().kubectl(r"get secret data-lake-es-http-certs-public -o jsonpath={.data.ca\.crt}")
     };
     let before = authority();
     stack().kubectl("delete secret data-lake-es-http-ca-internal data-lake-es-http-certs-internal");
-    eventually("the operator has made another authority", || authority() != before);
+    eventually("the operator creates a new authority", || authority() != before);
     stack().lastack("install").good();
     stack().lastack("status").good();
-    one_chart_is_good();
+    assert_one_chart_passes();
     stack().lastack("seed data/statements-00.json.gz").good().shows("1,000 already there");
 }

@@ -1,19 +1,19 @@
-//! Dashboards on the real Superset: the numbers, the pages, the teacher's view, and what breaks and is mended.
+//! Dashboards in Superset: chart results, pages, the role of the teacher, and repairs.
 
 use serde_json::{Value, json};
 
 use crate::cluster::Need;
-use crate::parts::{data_lake, metadata, password_of, superset, superset_as_admin};
+use crate::components::{data_lake, metadata, password_of, superset, superset_as_admin};
 use crate::{lms, stack};
 
 pub const CHECK: &str = "dashboards check --answers data/answers.json --fail-on-error";
 
-/// The 22,000 statements that the answers are about, and no other, whatever other tests stored.
+/// Makes the data lake hold exactly the 22,000 statements of the expected results.
 pub fn known_statements() {
     if data_lake("lastack", "statements/_count", "").good().json()["count"] == 22_000 {
         return;
     }
-    // what Moodle has in its queue would come afterwards
+    // events in the queue of Moodle would arrive later
     lms::emit();
     data_lake("lastack", "statements -X DELETE", "").good();
     stack().lastack("install").good();
@@ -25,7 +25,7 @@ pub fn known_statements() {
         .shows("each found in Elasticsearch by its id");
 }
 
-pub fn one_chart_is_good() {
+pub fn assert_one_chart_passes() {
     stack()
         .lastack("dashboards check learners --answers data/answers.json --fail-on-error")
         .good()
@@ -33,10 +33,10 @@ pub fn one_chart_is_good() {
 }
 
 #[test]
-fn every_chart_shows_the_known_answer_and_a_wrong_one_is_named() {
+fn check_passes_for_known_statements_and_names_a_wrong_chart() {
     known_statements();
     stack().lastack(CHECK).good().shows("31 of 31 charts passed");
-    // what the course filter of every dashboard lists and filters by
+    // the field of the course filter in every dashboard
     let named = data_lake(
         "dashboards",
         "statements/_count -G --data-urlencode 'q=la_part_of:\"Cells and Life\"'",
@@ -48,7 +48,7 @@ fn every_chart_shows_the_known_answer_and_a_wrong_one_is_named() {
     );
     stack().lastack("dashboards explain learners").good().shows("the chart is not empty");
 
-    let text = std::fs::read_to_string("data/answers.json").expect("the answers");
+    let text = std::fs::read_to_string("data/answers.json").expect("the expected results");
     let mut answers: Value = serde_json::from_str(&text).expect("JSON");
     answers["charts"]["learners"]["rows"] = json!([[282]]);
     answers["charts"]["events-by-verb"]["columns"][0] = json!("verb");
@@ -62,9 +62,9 @@ fn every_chart_shows_the_known_answer_and_a_wrong_one_is_named() {
         .shows("29 of 31 charts passed");
 }
 
-/// When statements arrive no file can know: Elasticsearch's own aggregations tell what these charts must show.
+/// No file can hold arrival times, so aggregations of Elasticsearch give the expected results of these charts.
 #[test]
-fn charts_of_arrival_times_show_what_elasticsearch_counts() {
+fn arrival_charts_equal_the_aggregations_of_elasticsearch() {
     known_statements();
     let every =
         |interval: &str| json!({"field": "stored", "fixed_interval": interval, "min_doc_count": 1});
@@ -116,17 +116,17 @@ fn charts_of_arrival_times_show_what_elasticsearch_counts() {
     stack().lastack(&check).good().shows("3 of 3 charts passed");
 }
 
-/// No file can know that either: the CronJob's measurement is that of the index, and the charts show what it wrote down.
+/// No file can hold the sizes, so the test compares the CronJob with the index, and the charts with its documents.
 #[test]
-fn charts_of_the_room_show_what_was_measured() {
+fn size_charts_show_the_measured_values() {
     known_statements();
-    // no run but this one
+    // the only Job is the one of this test
     stack().kubectl(r#"patch cronjob data-lake-size -p {"spec":{"suspend":true}}"#);
     let measured = measure();
     assert_eq!(measured["statements"], 22_000, "{measured}");
     let stats = data_lake("lastack", "statements/_stats/store", "").good().json();
     let bytes = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value} should be bytes"));
-    // Elasticsearch tidies up meanwhile
+    // Elasticsearch merges segments meanwhile
     let ratio =
         bytes(&measured["bytes"]) / bytes(&stats["_all"]["total"]["store"]["size_in_bytes"]);
     assert!((0.5..2.0).contains(&ratio), "{measured} should be about {stats}");
@@ -163,7 +163,7 @@ fn charts_of_the_room_show_what_was_measured() {
     stack().kubectl(r#"patch cronjob data-lake-size -p {"spec":{"suspend":false}}"#);
 }
 
-/// Lets the CronJob run now; what it wrote down.
+/// Starts a Job of the CronJob, and returns its document.
 fn measure() -> Value {
     stack().kubectl("create job --from=cronjob/data-lake-size by-hand");
     stack().kubectl("wait --for=condition=complete job/by-hand --timeout=60s");
@@ -172,7 +172,7 @@ fn measure() -> Value {
     serde_json::from_str(&measured).expect("a document")
 }
 
-/// As the answers write times: without milliseconds, and a midnight as its date.
+/// A time in the format of the expected results: without milliseconds, and midnight as a date.
 fn time(value: &Value) -> Value {
     let seconds = value
         .as_str()
@@ -182,27 +182,27 @@ fn time(value: &Value) -> Value {
 }
 
 #[test]
-fn statements_are_stored_once_however_often_they_are_sent() {
+fn repeated_seed_stores_each_statement_once() {
     known_statements();
     let again = stack().lastack("seed data -o json").good().json();
     assert_eq!(
         again["alreadyThere"], 22_000,
-        "the files of data/ are the statements that seed makes: {again}"
+        "the files in data/ should equal the generated statements: {again}"
     );
     assert_eq!(again["accepted"], 0);
     assert_eq!(again["found"], 22_000);
-    // the tutorial's way: as `elastic`, from inside the pod
+    // the command of the tutorial: as `elastic`, inside the pod
     let script = r#"password=$(kubectl -n e2e get secret data-lake-es-elastic-user -o go-template='{{.data.elastic | base64decode}}')
         kubectl -n e2e exec data-lake-es-default-0 --container elasticsearch -- curl -ks -u "elastic:$password" https://localhost:9200/statements/_count"#;
     assert_eq!(
         stack().shell(script).good().json()["count"],
         22_000,
-        "the second seed stored something twice"
+        "the second seed should store no statement twice"
     );
 }
 
 #[test]
-fn the_sandbox_answers_sql_as_elasticsearch_does() {
+fn sandbox_sql_answers_as_elasticsearch_does() {
     if Need::Sql.is_missing() {
         return;
     }
@@ -211,14 +211,14 @@ fn the_sandbox_answers_sql_as_elasticsearch_does() {
 }
 
 #[test]
-fn a_chart_that_a_file_changes_is_wrong_until_ours_overwrites_it() {
+fn chart_changed_by_a_file_fails_its_check_until_overwrite() {
     known_statements();
     let chart = std::fs::read_to_string("dashboards/charts/events.yaml").expect("a chart");
     assert!(chart.contains("metric: events"), "{chart}");
     let changed = stack().file("events.yaml", &chart.replace("metric: events", "metric: learners"));
     stack().lastack(&format!("dashboards apply {}", changed.display())).good().shows("1 applied");
     stack().lastack(CHECK).exits(3).shows("wrong: events").shows("30 of 31 charts passed");
-    // what a person applied stays
+    // an asset that a user applied stays
     stack().lastack("install").good().shows("nothing to change");
     stack().lastack("status").good().shows("1 changed by users");
     stack().lastack(CHECK).exits(3);
@@ -231,7 +231,7 @@ fn a_chart_that_a_file_changes_is_wrong_until_ours_overwrites_it() {
 }
 
 #[test]
-fn a_dashboard_that_a_person_renamed_is_exported_kept_and_only_overwritten_when_asked() {
+fn renamed_dashboard_is_exported_and_kept_until_overwrite() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -255,17 +255,17 @@ fn a_dashboard_that_a_person_renamed_is_exported_kept_and_only_overwritten_when_
     let exported = std::fs::read_to_string(folder.join("dashboards/is-the-data-flowing.yaml"))
         .expect("the dashboard's file");
     assert!(exported.contains("Flowing"), "{exported}");
-    assert!(!folder.join("databases").exists(), "the connection is not exported");
+    assert!(!folder.join("databases").exists(), "export should not write the connection");
 
     stack().lastack("dashboards apply --overwrite").good().shows("1 applied");
     stack().lastack("dashboards list").good().shows("Is the data flowing?");
-    // the exported file is one that can be applied
+    // the exported files can be applied
     stack()
         .lastack(&format!("dashboards apply {}", folder.display()))
         .good()
         .shows("dashboards/is-the-data-flowing.yaml applied")
         .shows("1 applied");
-    // and stays, with the charts and the data set that nobody changed still ours
+    // the dashboard stays, and the unchanged charts and dataset still count as shipped
     stack().lastack("install").good().shows("nothing to change");
     stack().lastack("status").good().shows("1 changed by users");
     stack().lastack("dashboards list").good().shows("Flowing").shows("applied from a file");
@@ -275,7 +275,7 @@ fn a_dashboard_that_a_person_renamed_is_exported_kept_and_only_overwritten_when_
 }
 
 #[test]
-fn passwords_and_keys_that_change_are_mended() {
+fn install_repairs_changed_passwords_and_keys() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -284,7 +284,7 @@ fn passwords_and_keys_that_change_are_mended() {
         "superset",
         "INSERT INTO logs (action, dttm) VALUES ('of long ago', now() - interval '400 days')",
     );
-    // none that an earlier run of this test has set
+    // a value that no earlier run of this test set
     let changed = format!("changed-by-the-test-of-dataviz-{}", std::process::id());
     let patch = |secret: &str, key: &str| {
         let value = format!(r#"{{"stringData":{{"{key}":"{changed}"}}}}"#);
@@ -292,9 +292,9 @@ fn passwords_and_keys_that_change_are_mended() {
     };
     patch("data-lake-user-dashboards", "password");
     stack().lastack("configure dataviz").good().shows("ok        dataviz.database");
-    one_chart_is_good();
+    assert_one_chart_passes();
 
-    // a key that is changed by the book: what the old one can still read is kept, and so is what nobody changed
+    // a documented key rotation: Superset still reads old values with the previous key, and unchanged assets stay
     let secret = stack().kubectl("get secret dataviz-superset -o jsonpath={.data.secret-key}");
     let both = format!(
         r#"{{"data":{{"previous-secret-key":"{secret}"}},"stringData":{{"secret-key":"another-key-{changed}"}}}}"#
@@ -304,12 +304,12 @@ fn passwords_and_keys_that_change_are_mended() {
         .good();
     patch("dataviz-superset", "teacher-password");
     stack().lastack("install").good().shows("unchanged dataviz.database");
-    one_chart_is_good();
+    assert_one_chart_passes();
     superset(stack(), "teacher", &changed, "get me/").good();
 
-    // what Superset stored cannot be read with the new key; the tool's own account has a password that nobody knows
+    // an undocumented key change: Superset cannot read its stored values, and the tool's own account has an unknown password
     patch("dataviz-superset", "secret-key");
-    // a hash that no password has
+    // a hash without a password
     metadata(
         "superset",
         "UPDATE ab_user SET password = 'pbkdf2:sha256:1$salt$00' WHERE username = 'lastack'",
@@ -319,9 +319,9 @@ fn passwords_and_keys_that_change_are_mended() {
         .exits(3)
         .shows("login of the tool's own account lastack: wrong password");
     stack().lastack("install").good();
-    one_chart_is_good();
+    assert_one_chart_passes();
     stack().lastack("install").good().shows("nothing to change");
-    // the Job, which ran for each of these keys, forgets what nobody looks at any more
+    // the Job ran after each of these changes, and deletes old log entries
     assert_eq!(
         metadata("superset", "SELECT count(*) FROM logs WHERE action = 'of long ago'"),
         "0\n"
@@ -329,19 +329,19 @@ fn passwords_and_keys_that_change_are_mended() {
 }
 
 #[test]
-fn a_teacher_sees_every_chart_and_may_change_nothing() {
+fn teacher_sees_every_chart_and_cannot_change_anything() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
     known_statements();
     measure();
-    // Superset shows for a minute what it has; a check asks anew
+    // Superset caches results for a minute; a check bypasses the cache
     stack().lastack("dashboards check index-size").good();
     let url = stack().lastack("open dataviz --print").good().stdout;
     let url = url
         .trim()
         .strip_suffix("/superset/dashboard/is-the-course-alive/")
-        .unwrap_or_else(|| panic!("open should land on the first dashboard: {url}"));
+        .unwrap_or_else(|| panic!("open should print the first dashboard: {url}"));
     let password = password_of(stack(), "teacher");
     let slugs = ["is-the-course-alive", "how-do-learners-watch-the-videos", "is-the-data-flowing"];
     let charts_of = |slug: &str| {
@@ -365,11 +365,11 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
     assert_eq!(
         log.lines().filter(|action| *action == "dashboard").count(),
         slugs.len(),
-        "who opened what is written down: {log}"
+        "Superset should log each opened dashboard: {log}"
     );
-    // a view is a handful of rows, and was ninety
-    assert!(log.lines().count() < 40, "what a chart asks is not: {log}");
-    // what a page finds out about the colours of its labels it saves when it is left, after it drew all charts again for it
+    // without the limit, a view writes about ninety rows
+    assert!(log.lines().count() < 40, "Superset should not log the queries of charts: {log}");
+    // without the limit, a page stores its label colours at its end and draws all charts again
     let requests =
         stack().kubectl(&format!("logs deployment/dataviz-superset --since-time={began}"));
     assert!(
@@ -379,7 +379,7 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
     for slug in slugs {
         let charts = pages[slug]["charts"]
             .as_object()
-            .unwrap_or_else(|| panic!("{slug} should be on a page: {pages}"));
+            .unwrap_or_else(|| panic!("the pages should include {slug}: {pages}"));
         assert!(!charts.is_empty(), "{slug} should show charts: {pages}");
         for (title, text) in charts {
             let text = text.as_str().unwrap_or_default();
@@ -404,7 +404,7 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
     shows("how-do-learners-watch-the-videos", "charts", "Viewings", "1,845");
     shows("is-the-data-flowing", "charts", "Events", "22,000");
     shows("is-the-data-flowing", "charts", "Odd statements", "0");
-    // the statements of `data` whose parent is this course, and their actors
+    // the statements in `data` whose parent is this course, and their actors
     shows("is-the-course-alive", "filtered", "Learners", "66");
     shows("is-the-course-alive", "filtered", "Events", "2,871");
     shows("is-the-data-flowing", "filtered", "Events", "2,871");
@@ -412,13 +412,17 @@ fn a_teacher_sees_every_chart_and_may_change_nothing() {
         pages["is-the-data-flowing"][when]["How much room do the statements take?"].clone()
     };
     assert!(room("charts").as_str().is_some_and(|text| text.contains("MB")), "{}", room("charts"));
-    assert_eq!(room("filtered"), room("charts"), "a course is nothing that changes the room");
+    assert_eq!(
+        room("filtered"),
+        room("charts"),
+        "the course filter should not change the size chart"
+    );
 
-    may_not_change_anything(&password);
+    assert_cannot_change_anything(&password);
 }
 
-/// Superset's own answers to what a teacher must not do.
-fn may_not_change_anything(password: &str) {
+/// Asserts that Superset rejects changes by a teacher.
+fn assert_cannot_change_anything(password: &str) {
     let script = r#"for path in sqllab/ query/ database/ security/users/ chart/; do echo "look $path $(code "$path")"; done
         for kind in dashboard chart; do
           id=$(get "$kind/" | pick "['result'][0]['id']")
@@ -431,11 +435,14 @@ fn may_not_change_anything(password: &str) {
     for line in ended.stdout.lines() {
         let expected =
             if line.starts_with("look chart/") { ["200"].as_slice() } else { &["403", "404"] };
-        assert!(expected.iter().any(|code| line.ends_with(code)), "a teacher got `{line}`");
+        assert!(
+            expected.iter().any(|code| line.ends_with(code)),
+            "a teacher should receive {expected:?}, not `{line}`"
+        );
     }
 }
 
 #[test]
-fn a_chart_test_of_superset_passes() {
+fn helm_test_of_superset_passes() {
     stack().run("helm", &["test", "dataviz", "-n", "e2e"], "").good();
 }

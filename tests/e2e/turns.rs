@@ -1,11 +1,11 @@
-//! Tests that work on the same namespace do so one after the other, in any order.
+//! Turns: tests with the same namespace run one after the other, in any order.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Who is next is a matter of speed only: first those of the group that worked last, then the lower rank, then whoever
-/// came first. LASTACK_E2E_SHUFFLE=SEED ignores all that, to show that no test depends on another's order.
+/// A queue of waiting tests. The order only affects speed: first the group that worked last, then the lower rank, then the
+/// order of arrival. LASTACK_E2E_SHUFFLE=SEED uses a random order, to show that no test depends on another.
 pub struct Turns {
     queue: Mutex<Queue>,
     over: Condvar,
@@ -25,18 +25,18 @@ struct Ticket {
     arrival: u64,
 }
 
-/// Tests that work on several things at once go last, as they keep all cores busy when the others have ended. The one
-/// that empties the index of statements goes before those that need it full.
+/// Tests with concurrent commands run last, because they keep all cores busy after the others end. The test that empties
+/// the index runs before those that need the statements.
 fn rank(test: &str) -> u64 {
     match test.split_once("::") {
-        Some(("repairs", "a_field_that_the_mapping_lacks_is_named_and_brought")) => 1,
+        Some(("repairs", "install_adds_a_missing_field_to_the_mapping")) => 1,
         Some(("repairs", _)) => 2,
         Some(("superset" | "whole_life", _)) => 3,
         _ => 0,
     }
 }
 
-/// Whether a call began the turn of its test.
+/// Whether a call started the turn of its test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     Began,
@@ -75,9 +75,9 @@ impl Turns {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for this test's turn, which lasts until the test ends. Others may come to wait while `prepare` goes on.
+    /// Waits for the turn of this test, which lasts until the test ends. Other tests can join the queue during `prepare`.
     pub fn take(&'static self, group: &'static str, prepare: impl FnOnce()) -> Turn {
-        // a test has a thread of its own, with its name
+        // each test has its own thread with its name
         thread_local! { static TURNS: std::cell::RefCell<Vec<Held>> = const { std::cell::RefCell::new(Vec::new()) } }
         let name = std::thread::current().name().expect("the name of a test").to_string();
         if self.queue().working.as_ref() == Some(&name) {
@@ -110,7 +110,7 @@ struct Held {
     name: String,
 }
 
-/// Also when the test failed, or what it waited for could not be prepared.
+/// Ends the turn, also after a failed test or a failed `prepare`.
 impl Drop for Held {
     fn drop(&mut self) {
         let mut queue = self.turns.queue();

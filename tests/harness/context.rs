@@ -1,4 +1,4 @@
-//! The end-to-end tests use the sandbox or a context that was named, and refuse every other.
+//! The end-to-end tests use the sandbox or a named context, and reject every other.
 
 use std::path::PathBuf;
 
@@ -17,24 +17,24 @@ fn files(machine: &Machine) -> Vec<PathBuf> {
 }
 
 #[test]
-fn e2e_without_named_context_uses_the_sandbox_and_not_the_current_one() {
+fn e2e_without_a_named_context_uses_the_sandbox() {
     assert_eq!(chosen(None), Ok(SANDBOX));
     let machine = Machine::new();
-    let refused = only(SANDBOX, &files(&machine)).expect_err("there is no sandbox");
-    assert!(refused.contains("no context `lastack-sandbox`"), "{refused}");
-    assert!(refused.contains("production, kind-x"), "{refused}");
+    let error = only(SANDBOX, &files(&machine)).expect_err("no sandbox exists");
+    assert!(error.contains("no context `lastack-sandbox`"), "{error}");
+    assert!(error.contains("production, kind-x"), "{error}");
 }
 
 #[test]
-fn e2e_context_that_is_empty_or_current_is_refused() {
+fn e2e_context_that_is_empty_or_current_is_rejected() {
     for name in ["", "  ", "current"] {
-        let refused = chosen(Some(name)).expect_err("no context was named");
-        assert!(refused.contains("never use the current one"), "{refused}");
+        let error = chosen(Some(name)).expect_err("no context was named");
+        assert!(error.contains("never use the current one"), "{error}");
     }
 }
 
 #[test]
-fn e2e_kubeconfig_of_named_context_leads_to_no_other_cluster() {
+fn e2e_kubeconfig_of_a_named_context_has_no_other_cluster() {
     let machine = Machine::new();
     let config = only(chosen(Some("kind-x")).expect("a name"), &files(&machine)).expect("kind-x");
     assert_eq!(config["current-context"], "kind-x");
@@ -43,9 +43,12 @@ fn e2e_kubeconfig_of_named_context_leads_to_no_other_cluster() {
             config[list].as_array().expect("a list").iter().map(|x| &x["name"]).collect();
         assert_eq!(names, [name], "{list} of {config}");
     }
-    assert_eq!(config["users"][0]["user"]["token"], "of-kind", "its user can sign in");
+    assert_eq!(
+        config["users"][0]["user"]["token"], "of-kind",
+        "the kubeconfig should hold the token of the user"
+    );
     let authority = config["clusters"][0]["cluster"]["certificate-authority"].as_str();
     let path = machine.path("home/.kube/ca.crt");
-    assert_eq!(authority, path.to_str(), "a file beside the kubeconfig is found from anywhere");
+    assert_eq!(authority, path.to_str(), "the path of the authority should be absolute");
     assert!(!config.to_string().contains("production"), "{config}");
 }

@@ -1,4 +1,4 @@
-//! The API server against recordings of a real one.
+//! The stand-in of the API server against recordings of a real one.
 
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ fn replays(name: &str) {
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "recordings"}});
     let kind = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
                       "metadata": {"name": "elasticsearches.elasticsearch.k8s.elastic.co"}});
-    // the recording of `apply` begins with the namespace
+    // the recording of `apply` creates the namespace
     let objects = if name == "apply" { vec![kind] } else { vec![namespace, kind] };
     let kubernetes = Kubernetes::with(objects);
     Recording::load(&format!("kubernetes/{name}"))
@@ -20,17 +20,17 @@ fn replays(name: &str) {
 }
 
 #[test]
-fn kubernetes_apply_follows_the_ownership_of_fields() {
+fn kubernetes_apply_respects_field_ownership() {
     replays("apply");
 }
 
 #[test]
-fn kubernetes_writes_meet_their_preconditions() {
+fn kubernetes_writes_check_their_preconditions() {
     replays("writes");
 }
 
 #[test]
-fn kubernetes_selectors_select_and_reject_as_the_real_server_does() {
+fn kubernetes_selectors_behave_as_in_the_recording() {
     replays("selectors");
 }
 
@@ -40,11 +40,11 @@ fn kubernetes_workloads_get_defaults_and_generations() {
 }
 
 #[test]
-fn kubernetes_custom_resource_loses_what_is_no_longer_applied() {
+fn kubernetes_custom_resource_loses_fields_that_are_no_longer_applied() {
     replays("resource");
 }
 
-/// The status of a list with this label selector, and the names that it selects.
+/// The status and the names in the response to a list with this label selector.
 fn list(kubernetes: &Kubernetes, selector: &str) -> (u16, Vec<String>) {
     let query = form_urlencoded::Serializer::new(String::new())
         .append_pair("labelSelector", selector)
@@ -64,7 +64,7 @@ fn list(kubernetes: &Kubernetes, selector: &str) -> (u16, Vec<String>) {
 }
 
 #[test]
-fn kubernetes_label_selector_in_each_form_selects_what_it_names() {
+fn kubernetes_label_selectors_select_matching_objects_in_each_form() {
     let object = json!({"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "one", "namespace": "recordings", "labels": {"app": "lrs", "tier": "web"}}});
     let kubernetes = Kubernetes::with([object]);

@@ -1,6 +1,5 @@
-//! Tests of what the other tests are made of. A test of the product is worth as much as the server that it talks to:
-//! each stand-in gets the requests that the real part got in a recording, and must answer as that did.
-//! `tests/fixtures/recordings/README.md` says how recordings are made and compared.
+//! Tests of the stand-ins that the other tests use. Each stand-in receives the requests of a recording, and must respond
+//! as the real server did. `tests/fixtures/recordings/README.md` describes how to record and compare.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -8,5 +7,5 @@ mod support;
 mod comparison;
 mod context;
 mod kubernetes;
-mod parts;
 mod recording;
+mod servers;

@@ -1,4 +1,4 @@
-//! A recording, and how far an answer of a stand-in agrees with it.
+//! Recordings, and their comparison with the responses of a stand-in.
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
@@ -10,7 +10,7 @@ use crate::support::server::{Answer, Request};
 
 #[derive(Deserialize)]
 pub struct Recording {
-    /// JSON pointers to what the stand-in does not model, in a body and in each item of a list.
+    /// JSON pointers to values that the stand-in does not model, in a body and in each item of a list.
     unmodelled: Vec<String>,
     pub exchanges: Vec<Exchange>,
 }
@@ -20,7 +20,7 @@ pub struct Exchange {
     pub request: Asked,
     #[serde(default)]
     compare: Compare,
-    /// Pointers to what must be equal where only the shape is compared.
+    /// JSON pointers to values that must be equal where only the shape is compared.
     #[serde(default)]
     equal: Vec<String>,
     pub response: Value,
@@ -35,7 +35,7 @@ pub struct Asked {
     #[serde(rename = "type")]
     content_type: Option<String>,
     accept: Option<String>,
-    /// `none` or `wrong`; else the account that the stand-in knows.
+    /// `none` or `wrong`; otherwise the account of the stand-in.
     account: Option<String>,
     body: Option<Value>,
     #[serde(default)]
@@ -47,15 +47,15 @@ pub struct Asked {
 #[derive(Deserialize, Clone, Copy, Default, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Compare {
-    /// Status and body are the same, but for what differs between any two runs.
+    /// Status and body are equal, apart from values that differ between runs.
     #[default]
     Equal,
-    /// The stand-in gives nothing that the real part does not give with the same type.
+    /// The real server returns every value of the stand-in with the same type.
     Shape,
     Status,
 }
 
-/// The status and the body of an answer, or the exit code and the output of a command.
+/// The status and the body of a response, or the exit code and the output of a command.
 pub type Response = (u64, Value);
 
 impl Recording {
@@ -68,7 +68,7 @@ impl Recording {
         recording
     }
 
-    /// Sends every request to a stand-in and compares the answers.
+    /// Sends every request to a stand-in and compares the responses.
     pub fn replay(&self, authorization: &str, ask: impl Fn(&Request) -> Answer) {
         let mut bodies: Vec<Value> = Vec::new();
         let mut versions = Versions::default();
@@ -81,7 +81,7 @@ impl Recording {
         }
     }
 
-    /// The same for a program: its exit code, and the JSON that it prints.
+    /// The same for a program: compares its exit code and its JSON output.
     pub fn replay_commands(&self, run: impl Fn(&Asked) -> (i32, String, String)) {
         for (index, exchange) in self.exchanges.iter().enumerate() {
             let real = &exchange.response;
@@ -120,14 +120,14 @@ impl Recording {
         assert_eq!(
             json!(status),
             real["status"],
-            "exchange {index}, {asked}: the status should be that of the real part\nreal: {real}\nfake: {body}"
+            "exchange {index}, {asked}: the status should be that of the real server\nreal: {real}\nstand-in: {body}"
         );
         match exchange.compare {
             Compare::Status => {}
             Compare::Shape => {
                 if let Some(difference) = not_in_shape("", body, &real["body"]) {
                     panic!(
-                        "exchange {index}, {asked}: {difference}\nreal: {}\nfake: {body}",
+                        "exchange {index}, {asked}: {difference}\nreal: {}\nstand-in: {body}",
                         real["body"]
                     );
                 }
@@ -140,21 +140,23 @@ impl Recording {
                 }
             }
             Compare::Equal => {
-                let (fake, real) = (self.comparable(body), self.comparable(&real["body"]));
-                if let Some(difference) = difference("", &fake, &real) {
-                    panic!("exchange {index}, {asked}: {difference}\nreal: {real}\nfake: {fake}");
+                let (ours, real) = (self.comparable(body), self.comparable(&real["body"]));
+                if let Some(difference) = difference("", &ours, &real) {
+                    panic!(
+                        "exchange {index}, {asked}: {difference}\nreal: {real}\nstand-in: {ours}"
+                    );
                 }
             }
         }
     }
 
-    /// A body without what differs between any two runs, and without what is not modelled.
+    /// A body without the values that differ between runs or that the stand-in does not model.
     fn comparable(&self, body: &Value) -> Value {
         let mut body = body.clone();
         for pointer in &self.unmodelled {
-            take_out(&mut body, pointer);
+            remove_at(&mut body, pointer);
             for item in body.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
-                take_out(item, pointer);
+                remove_at(item, pointer);
             }
         }
         neutral(&mut body);
@@ -189,7 +191,7 @@ impl Asked {
     }
 }
 
-/// `{{2:/metadata/uid}}` is a value of the body with that index, `{{env:NAME}}` a secret of the recorder.
+/// Replaces references: `{{2:/metadata/uid}}` is a value of the body with that index, `{{env:NAME}}` a secret.
 fn filled(text: &str, bodies: &[Value]) -> String {
     let mut parts = text.split("{{");
     let mut whole = parts.next().unwrap_or_default().to_owned();
@@ -214,17 +216,17 @@ fn response(answer: Answer) -> Response {
         Answer::Json(status, body) => (status.into(), body),
         Answer::Text(status, text) if text.is_empty() => (status.into(), Value::Null),
         Answer::Text(status, text) => (status.into(), Value::String(text)),
-        other => panic!("an answer that a recording can hold: {other:?}"),
+        other => panic!("a recording cannot hold this response: {other:?}"),
     }
 }
 
-/// The JSON document of the last line, after what a program says besides.
+/// The JSON document in the last line of the output.
 fn json_in(stdout: &str) -> Value {
     let last = stdout.trim_end().lines().last().unwrap_or_default();
     serde_json::from_str(last).unwrap_or(Value::Null)
 }
 
-fn take_out(body: &mut Value, pointer: &str) {
+fn remove_at(body: &mut Value, pointer: &str) {
     let (parent, key) = pointer.rsplit_once('/').expect("a JSON pointer");
     if let Some(fields) = body.pointer_mut(parent).and_then(Value::as_object_mut) {
         fields.remove(&key.replace("~1", "/"));

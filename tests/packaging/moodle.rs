@@ -1,4 +1,4 @@
-//! What is particular to the chart of Moodle: its address, its volume, its plugin, and the scripts that run in its pod.
+//! The chart of Moodle: its address, its volume, its plugin, and the scripts in its pod.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use super::rendered::{containers, object, objects, refusal};
+use super::rendered::{containers, object, objects, rejection};
 use super::root;
 
 fn moodle(values: &Value) -> Vec<Value> {
@@ -38,7 +38,7 @@ fn environment(container: &Value) -> BTreeMap<&str, &Value> {
 }
 
 #[test]
-fn keeps_the_names_of_the_tutorial() {
+fn moodle_chart_keeps_the_names_of_the_tutorial() {
     let objects = moodle(&json!({}));
     let service = object(&objects, "Service", "lms-moodle");
     assert_eq!(
@@ -62,10 +62,10 @@ fn keeps_the_names_of_the_tutorial() {
 }
 
 #[test]
-fn runs_several_pods_only_on_a_volume_that_they_can_share() {
+fn moodle_chart_needs_a_shared_volume_for_several_pods() {
     for values in [json!({"autoscaling": {"enabled": true}}), json!({"replicas": 2})] {
         assert!(
-            refusal("moodle", &values).contains("ReadWriteMany in persistence.accessModes"),
+            rejection("moodle", &values).contains("ReadWriteMany in persistence.accessModes"),
             "{values}"
         );
     }
@@ -73,21 +73,27 @@ fn runs_several_pods_only_on_a_volume_that_they_can_share() {
     assert_eq!(
         deployment(&alone)["strategy"]["type"],
         "Recreate",
-        "two pods cannot hold one volume"
+        "two pods cannot share the volume"
     );
     assert_eq!(deployment(&alone)["replicas"], 1);
 
     let shared = moodle(
         &json!({"autoscaling": {"enabled": true, "min": 2}, "persistence": {"accessModes": ["ReadWriteMany"]}}),
     );
-    assert!(deployment(&shared)["strategy"].is_null(), "the new pod starts beside the old one");
-    assert!(deployment(&shared)["replicas"].is_null(), "the autoscaler decides how many there are");
+    assert!(
+        deployment(&shared)["strategy"].is_null(),
+        "the new pod should start beside the old one"
+    );
+    assert!(
+        deployment(&shared)["replicas"].is_null(),
+        "the autoscaler should set the number of pods"
+    );
     assert_eq!(object(&shared, "HorizontalPodAutoscaler", "lms-moodle")["spec"]["minReplicas"], 2);
     object(&shared, "PodDisruptionBudget", "lms-moodle");
 }
 
 #[test]
-fn keeps_its_volume_when_it_is_uninstalled_and_uses_one_that_is_there() {
+fn moodle_chart_keeps_its_volume_and_uses_an_existing_one() {
     let kept = |values: &Value| {
         object(&moodle(values), "PersistentVolumeClaim", "lms-moodle")["metadata"]["annotations"]["helm.sh/resource-policy"].clone()
     };
@@ -104,10 +110,10 @@ fn keeps_its_volume_when_it_is_uninstalled_and_uses_one_that_is_there() {
     );
 }
 
-/// Moodle redirects who asks for another host, refuses who asks for its own behind a proxy that should ask for another,
-/// and compares a port in its address with nginx's.
+/// Moodle redirects requests for another host. With `reverseProxy`, it rejects requests for its own host. It compares a
+/// port in its address with that of nginx.
 #[test]
-fn is_asked_for_the_host_that_it_answers() {
+fn moodle_probes_use_the_host_of_the_site() {
     for (values, url, reverse_proxy, ssl_proxy, host) in [
         (json!({}), "http://lms-moodle", "false", "false", "lms-moodle"),
         (
@@ -163,9 +169,9 @@ fn is_asked_for_the_host_that_it_answers() {
         let objects = moodle(&values);
         let moodle = container(&objects, "moodle");
         let environment = environment(moodle);
-        let told = ["SITE_URL", "REVERSEPROXY", "SSLPROXY"]
+        let set = ["SITE_URL", "REVERSEPROXY", "SSLPROXY"]
             .map(|name| environment[name].as_str().expect("a value"));
-        assert_eq!(told, [url, reverse_proxy, ssl_proxy], "{values}");
+        assert_eq!(set, [url, reverse_proxy, ssl_proxy], "{values}");
         for probe in ["startupProbe", "readinessProbe"] {
             let asked = json!({"path": "/login/index.php", "port": "http", "httpHeaders": [{"name": "Host", "value": host}]});
             assert_eq!(moodle[probe]["httpGet"], asked, "{probe} with {values}");
@@ -180,7 +186,7 @@ fn is_asked_for_the_host_that_it_answers() {
 }
 
 #[test]
-fn has_half_an_hour_to_start_and_lives_without_its_database() {
+fn moodle_probes_allow_a_slow_start_and_a_missing_database() {
     let objects = moodle(&json!({}));
     let moodle = container(&objects, "moodle");
     let [period, failures] = ["periodSeconds", "failureThreshold"]
@@ -188,17 +194,17 @@ fn has_half_an_hour_to_start_and_lives_without_its_database() {
     assert_eq!(period * failures, 1800);
     assert!(
         deployment(&objects)["progressDeadlineSeconds"].as_u64() > Some(1800),
-        "the Deployment waits longer than the probe"
+        "the deadline of the Deployment should exceed that of the probe"
     );
     assert_eq!(
         moodle["livenessProbe"]["tcpSocket"],
         json!({"port": "http"}),
-        "a page would ask the database"
+        "the probe should not request a page, because pages need the database"
     );
 }
 
 #[test]
-fn refuses_values_that_moodle_would_stumble_over() {
+fn moodle_chart_rejects_invalid_values() {
     for (values, said) in [
         (json!({"siteUrl": "http://lms.example.org/"}), "siteUrl"),
         (json!({"siteUrl": "http://lms.example.org/moodle"}), "siteUrl"),
@@ -211,13 +217,16 @@ fn refuses_values_that_moodle_would_stumble_over() {
         (json!({"postgresql": {"enabled": false}}), "externalDatabase.host is required"),
         (json!({"ingress": {"enabled": true}}), "ingress.host is required"),
     ] {
-        let refused = refusal("moodle", &values);
-        assert!(refused.contains(said), "{values} should be refused because of {said}: {refused}");
+        let rejection = rejection("moodle", &values);
+        assert!(
+            rejection.contains(said),
+            "the chart should reject {values} and name {said}: {rejection}"
+        );
     }
 }
 
 #[test]
-fn connects_to_its_database_the_lrs_and_dns_only() {
+fn moodle_network_policy_allows_its_database_the_lrs_and_dns_only() {
     let egress = |values: &Value| -> Value {
         object(&moodle(values), "NetworkPolicy", "lms-moodle")["spec"]["egress"].clone()
     };
@@ -246,18 +255,18 @@ fn connects_to_its_database_the_lrs_and_dns_only() {
     assert_eq!(
         outside[2],
         json!({"ports": [{"port": 443, "protocol": "TCP"}]}),
-        "an LRS that is not in the cluster"
+        "the policy should allow the port of an external LRS"
     );
     assert_eq!(outside[3], mail);
 }
 
 #[test]
-fn sends_mail_nowhere_until_it_is_told_where() {
+fn moodle_sends_no_mail_without_an_smtp_host() {
     let objects = moodle(&json!({}));
     assert_eq!(
         environment(container(&objects, "moodle"))["SMTP_HOST"],
         "localhost",
-        "the image's own is not ours to use"
+        "the chart should replace the default host of the image"
     );
     let objects =
         moodle(&json!({"extraEnv": [{"name": "SMTP_HOST", "value": "mail.example.org"}]}));
@@ -266,9 +275,9 @@ fn sends_mail_nowhere_until_it_is_told_where() {
     assert!(!environment.contains_key("SMTP_USER"));
 }
 
-/// The image takes each line of a variable for the name of one, and replaces that name in nginx.conf.
+/// The image reads each line of a variable as the name of a variable, and replaces that name in nginx.conf.
 #[test]
-fn gives_the_image_variables_of_one_line() {
+fn moodle_chart_sets_variables_without_line_breaks() {
     let objects = moodle(&json!({"plugin": {"configMap": "lms-plugin"}}));
     let environment = environment(container(&objects, "moodle"));
     assert!(environment.contains_key("PRE_CONFIGURE_COMMANDS"), "{environment:?}");
@@ -277,9 +286,9 @@ fn gives_the_image_variables_of_one_line() {
     }
 }
 
-/// As the image runs it: in the shell that afterwards gives Moodle its name, unquoted.
+/// Runs the commands as the image does: in the shell that later passes the site name to Moodle without quotes.
 #[test]
-fn keeps_a_name_of_several_words_and_stops_when_a_script_fails() {
+fn moodle_start_keeps_a_quoted_site_name_and_stops_when_a_script_fails() {
     let objects = moodle(&json!({}));
     let scratch = tempfile::tempdir().unwrap();
     let commands = environment(container(&objects, "moodle"))["PRE_CONFIGURE_COMMANDS"]
@@ -307,7 +316,7 @@ fn keeps_a_name_of_several_words_and_stops_when_a_script_fails() {
 }
 
 #[test]
-fn mounts_every_file_and_the_plugin_from_the_cluster() {
+fn moodle_chart_mounts_its_files_and_the_plugin() {
     let objects = moodle(
         &json!({"plugin": {"configMap": "lms-plugin", "key": "store.tgz", "checksum": "0b"}}),
     );
@@ -321,14 +330,14 @@ fn mounts_every_file_and_the_plugin_from_the_cluster() {
     let pod = &deployment(&objects)["template"];
     assert_eq!(
         pod["metadata"]["annotations"]["lastack/plugin-checksum"], "0b",
-        "another plugin makes another pod"
+        "a new plugin should start a new pod"
     );
     let volumes = pod["spec"]["volumes"].as_array().unwrap();
     assert!(volumes.contains(&json!({"name": "archive", "configMap": {"name": "lms-plugin"}})));
     assert!(volumes.contains(&json!({"name": "files", "configMap": {"name": "lms-moodle"}})));
 
     let (unpack, moodle) = (container(&objects, "plugin"), container(&objects, "moodle"));
-    assert_eq!(unpack["image"], moodle["image"], "nothing else is pulled");
+    assert_eq!(unpack["image"], moodle["image"], "both containers should use one image");
     assert_eq!(environment(unpack)["LASTACK_ARCHIVE"], "/archive/store.tgz");
     let mount = |container: &Value, name: &str| {
         container["volumeMounts"]
@@ -353,7 +362,7 @@ fn mounts_every_file_and_the_plugin_from_the_cluster() {
     assert_eq!(
         mount(moodle, "replay").unwrap(),
         json!({"name": "replay", "mountPath": "/etc/service/replay"}),
-        "runit writes there"
+        "runit needs a writable mount"
     );
     assert!(
         environment(moodle)["PRE_CONFIGURE_COMMANDS"]
@@ -364,7 +373,7 @@ fn mounts_every_file_and_the_plugin_from_the_cluster() {
 }
 
 #[test]
-fn replays_as_often_as_asked_and_only_what_a_plugin_can_have_left() {
+fn moodle_replay_service_runs_only_with_a_plugin() {
     let often =
         moodle(&json!({"plugin": {"configMap": "lms-plugin"}, "replay": {"everySeconds": 10}}));
     assert_eq!(environment(container(&often, "moodle"))["LASTACK_REPLAY_SECONDS"], "10");
@@ -391,7 +400,7 @@ fn write(file: &Path, content: &str) {
     fs::write(file, content).unwrap();
 }
 
-/// Packs `folder` as the plugin's archive is packed.
+/// Packs `folder` in the format of the plugin's archive.
 fn pack(folder: &Path, top: &str, archive: &Path) {
     assert!(
         Command::new("tar")
@@ -407,7 +416,7 @@ fn pack(folder: &Path, top: &str, archive: &Path) {
 }
 
 #[test]
-fn unpacks_the_plugin_again_and_says_what_is_wrong_with_an_archive() {
+fn unpack_script_replaces_the_plugin_and_names_a_faulty_archive() {
     let scratch = tempfile::tempdir().unwrap();
     let [archive, plugins, replay, source] =
         ["xapi.tar.gz", "plugins", "replay", "source"].map(|name| scratch.path().join(name));
@@ -432,19 +441,23 @@ fn unpacks_the_plugin_again_and_says_what_is_wrong_with_an_archive() {
             .concat(),
         )
     };
-    let refused = |why: &str| {
+    let fails_with = |why: &str| {
         let output = unpack();
         assert!(!output.status.success());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(said.lines().last(), Some(why), "the last line is what the pod's status shows");
+        assert_eq!(
+            said.lines().last(),
+            Some(why),
+            "the last line should hold the cause, because the pod status shows that line"
+        );
     };
 
-    refused("error: there is no xapi.tar.gz of ConfigMap lms-plugin");
+    fails_with("error: there is no xapi.tar.gz of ConfigMap lms-plugin");
     write(&archive, "no archive");
-    refused("error: xapi.tar.gz of ConfigMap lms-plugin is not a whole tar.gz");
+    fails_with("error: xapi.tar.gz of ConfigMap lms-plugin is not a whole tar.gz");
     write(&source.join("moodle-logstore_xapi/version.php"), "");
     pack(&source, "moodle-logstore_xapi", &archive);
-    refused(
+    fails_with(
         "error: xapi.tar.gz of ConfigMap lms-plugin has no plugin: xapi/version.php is missing",
     );
 
@@ -456,15 +469,18 @@ fn unpacks_the_plugin_again_and_says_what_is_wrong_with_an_archive() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
     assert_eq!(fs::read_to_string(plugins.join("xapi/version.php")).unwrap(), "5.0.1");
-    assert!(!plugins.join("xapi/old.php").exists(), "what an earlier run left is gone");
+    assert!(
+        !plugins.join("xapi/old.php").exists(),
+        "the script should delete files of an earlier run"
+    );
     let mode = std::os::unix::fs::PermissionsExt::mode(
         &fs::metadata(replay.join("run")).unwrap().permissions(),
     );
-    assert_eq!(mode & 0o777, 0o755, "runit runs it");
+    assert_eq!(mode & 0o777, 0o755, "runit needs an executable file");
 }
 
 #[test]
-fn puts_plugins_where_this_moodle_looks_for_them() {
+fn plugin_script_copies_plugins_into_the_folder_of_the_moodle_version() {
     for (version, store) in [
         ("version.php", "admin/tool/log/store"),
         ("public/version.php", "public/admin/tool/log/store"),
@@ -492,23 +508,26 @@ fn puts_plugins_where_this_moodle_looks_for_them() {
             xapi.join("version.php").is_file() && xapi.join("db/events.php").is_file(),
             "{version}"
         );
-        assert!(!xapi.join("removed.php").exists(), "{version}: the plugin is replaced");
-        assert!(!xapi.join("xapi").exists(), "{version}: and not put into itself");
+        assert!(
+            !xapi.join("removed.php").exists(),
+            "{version}: the script should replace the plugin"
+        );
+        assert!(!xapi.join("xapi").exists(), "{version}: the script should not nest the plugin");
         assert!(
             tree.join(store).join("database/version.php").is_file(),
-            "{version}: another store stays"
+            "{version}: another log store should stay"
         );
         assert_eq!(
             tree.join("public").exists(),
             version.starts_with("public"),
-            "{version}: no public/ is made"
+            "{version}: the script should create no public/"
         );
     }
 }
 
-/// An image without Moodle, and a script that drops a half-made database and cannot.
+/// Covers an image without Moodle, and a failure to drop an unfinished database.
 #[test]
-fn stops_the_start_when_there_is_no_moodle_or_the_database_is_in_doubt() {
+fn plugin_script_fails_without_moodle_or_with_an_unfinished_database() {
     let scratch = tempfile::tempdir().unwrap();
     let put = |path: &str| {
         let mut command = Command::new("sh");
@@ -530,12 +549,12 @@ fn stops_the_start_when_there_is_no_moodle_or_the_database_is_in_doubt() {
     write(&scratch.path().join("html/version.php"), "");
     assert!(put(&path).status.success());
     write(&scratch.path().join("unfinished.php"), "");
-    // a shell script under PHP's name, copied so that no other test's child holds it open for writing
+    // a shell script with the name of PHP, copied so that no child of another test holds it open for writing
     write(&scratch.path().join("source"), "#!/bin/sh\nexit 7\n");
     fs::create_dir(scratch.path().join("bin")).unwrap();
-    let made =
+    let copy =
         format!("cp {0}/source {0}/bin/php && chmod 755 {0}/bin/php", scratch.path().display());
-    assert!(Command::new("sh").arg("-c").arg(made).status().unwrap().success());
+    assert!(Command::new("sh").arg("-c").arg(copy).status().unwrap().success());
     assert_eq!(
         put(&format!("{}:{path}", scratch.path().join("bin").display())).status.code(),
         Some(7)
@@ -543,7 +562,7 @@ fn stops_the_start_when_there_is_no_moodle_or_the_database_is_in_doubt() {
 }
 
 #[test]
-fn limits_php_and_stops_cron_before_they_start() {
+fn services_script_limits_php_workers_and_disables_cron() {
     let scratch = tempfile::tempdir().unwrap();
     let pool = scratch.path().join("php83/php-fpm.d/www.conf");
     write(&pool, "pm = ondemand\npm.max_children = 100\npm.max_requests = 1000\n");
@@ -566,5 +585,5 @@ fn limits_php_and_stops_cron_before_they_start() {
     );
     assert!(!down.exists());
     assert!(services("false").status.success());
-    assert!(down.exists(), "runit does not start a service that has this file");
+    assert!(down.exists(), "runit should not start a service with this file");
 }

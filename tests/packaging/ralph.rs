@@ -1,11 +1,11 @@
-//! What is particular to the chart of Ralph.
+//! The chart of Ralph.
 
 use serde_json::json;
 
 use super::rendered::{RELEASE, containers, object, objects};
 
 #[test]
-fn takes_statements_while_a_node_of_the_data_lake_is_away() {
+fn ralph_chart_accepts_a_yellow_data_lake() {
     let objects = objects("ralph", &json!({}));
     let deployment = object(&objects, "Deployment", &format!("{RELEASE}-ralph"));
     let ralph = containers(&deployment["spec"]["template"]["spec"]).next().expect("Ralph");

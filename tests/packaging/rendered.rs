@@ -1,4 +1,4 @@
-//! Our charts as helm renders them: what holds for every object, whatever the values.
+//! The rendered charts: rules for every object, with default and full values.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -12,7 +12,7 @@ use super::{chart::OURS, read, root};
 pub const RELEASE: &str = "lms";
 pub const NAMESPACE: &str = "alice";
 
-/// One that the sandbox built, or helm on PATH. What `sandbox/env` puts there needs the sandbox's network.
+/// The helm that the sandbox built, or helm on PATH. The wrapper of `sandbox/env` needs the network of the sandbox.
 fn helm() -> PathBuf {
     let name = format!("helm{}", std::env::consts::EXE_SUFFIX);
     let sandbox = std::env::var_os("LASTACK_SANDBOX")
@@ -26,13 +26,13 @@ fn helm() -> PathBuf {
         .map(|folder| folder.join(&name))
         .find(|helm| helm.is_file())
         .expect(
-            "charts are rendered by helm: put it on PATH, or let sandbox/up --build-only build it",
+            "the chart tests need helm: add it to PATH, or build it with sandbox/up --build-only",
         )
 }
 
 fn run(verb: &[&str], values: &Value) -> Output {
     let mut child = Command::new(helm())
-        // a person's settings and plugins change nothing here
+        // settings and plugins of the user have no effect
         .env_clear()
         .env("HOME", std::env::temp_dir())
         .args(verb)
@@ -76,10 +76,10 @@ pub fn objects(chart: &str, values: &Value) -> Vec<Value> {
         .collect()
 }
 
-/// What helm says when it refuses the values.
-pub fn refusal(chart: &str, values: &Value) -> String {
+/// The error of helm when the chart rejects the values.
+pub fn rejection(chart: &str, values: &Value) -> String {
     let output = template(chart, values);
-    assert!(!output.status.success(), "{chart} should refuse {values}");
+    assert!(!output.status.success(), "{chart} should reject {values}");
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -90,7 +90,7 @@ pub fn object<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
         .unwrap_or_else(|| panic!("{kind} {name} should be rendered"))
 }
 
-/// Values that turn on what is off, beside the chart's own.
+/// The default values, and values that enable all options.
 fn value_sets(chart: &str) -> Vec<Value> {
     let full = match chart {
         "moodle" => json!({
@@ -141,7 +141,7 @@ fn pod_of(object: &Value) -> Option<&Value> {
     }
 }
 
-/// Pods with the name of what they belong to.
+/// Pods with the name of their owner.
 fn pods(objects: &[Value]) -> impl Iterator<Item = (&str, &Value)> {
     objects
         .iter()
@@ -169,7 +169,7 @@ fn every_chart_passes_helm_lint() {
 }
 
 #[test]
-fn every_object_says_what_it_belongs_to() {
+fn every_object_has_the_labels_of_its_release() {
     each_rendering(|chart, objects| {
         for object in objects {
             let metadata = &object["metadata"];
@@ -189,9 +189,12 @@ fn every_object_says_what_it_belongs_to() {
 }
 
 #[test]
-fn every_pod_keeps_the_restricted_rules_and_has_no_token() {
+fn every_pod_meets_the_restricted_standard_and_has_no_token() {
     each_rendering(|chart, objects| {
-        assert!(pods(objects).count() >= 2, "{chart}: its pods and the test's");
+        assert!(
+            pods(objects).count() >= 2,
+            "{chart}: the chart should render its pods and its test pod"
+        );
         for (name, pod) in pods(objects) {
             let security = &pod["securityContext"];
             assert_eq!(pod["automountServiceAccountToken"], false, "{chart}: {name}");
@@ -204,22 +207,25 @@ fn every_pod_keeps_the_restricted_rules_and_has_no_token() {
                 let security = &container["securityContext"];
                 assert_eq!(security["allowPrivilegeEscalation"], false, "{at}");
                 assert_eq!(security["capabilities"]["drop"], json!(["ALL"]), "{at}");
-                // Moodle's image writes its settings into its own files when it starts
+                // the image of Moodle writes settings into its own files at the start
                 let writes = chart == "moodle" && container["name"] == "moodle";
                 assert_eq!(security["readOnlyRootFilesystem"], !writes, "{at}");
                 assert!(
                     container["resources"]["requests"]["memory"].is_string(),
-                    "{at} asks for memory"
+                    "{at} should request memory"
                 );
-                assert!(container["resources"]["limits"]["memory"].is_string(), "{at} has a limit");
+                assert!(
+                    container["resources"]["limits"]["memory"].is_string(),
+                    "{at} should have a memory limit"
+                );
             }
         }
     });
 }
 
-/// Environment variables that carry a password are references to a Secret, and no chart makes a Secret.
+/// Environment variables with a password refer to a Secret, and no chart creates a Secret.
 #[test]
-fn no_password_stands_in_what_is_rendered() {
+fn rendered_objects_hold_no_password() {
     let mut passwords = BTreeSet::new();
     each_rendering(|chart, objects| {
         assert!(objects.iter().all(|object| object["kind"] != "Secret"), "{chart}");
@@ -240,12 +246,15 @@ fn no_password_stands_in_what_is_rendered() {
         }
     });
     let expected = BTreeSet::from(["moodle".to_owned(), "ralph".to_owned()]);
-    assert_eq!(passwords, expected, "Superset reads its passwords from files");
+    assert_eq!(
+        passwords, expected,
+        "all charts but that of Superset, which reads files, should have such variables"
+    );
 }
 
-/// With server-side apply Kubernetes refuses a container that names a variable twice.
+/// With server-side apply, Kubernetes rejects a container that names a variable twice.
 #[test]
-fn no_container_names_a_variable_twice() {
+fn containers_name_each_variable_once() {
     each_rendering(|chart, objects| {
         for (name, container) in pods(objects)
             .flat_map(|(name, pod)| containers(pod).map(move |container| (name, container)))
@@ -254,7 +263,7 @@ fn no_container_names_a_variable_twice() {
             for variable in container["env"].as_array().into_iter().flatten() {
                 assert!(
                     seen.insert(variable["name"].as_str()),
-                    "{chart}: {name} has {} twice",
+                    "{chart}: {name} should have {} once",
                     variable["name"]
                 );
             }
@@ -263,7 +272,7 @@ fn no_container_names_a_variable_twice() {
 }
 
 #[test]
-fn each_volume_is_mounted_and_each_mount_has_its_volume() {
+fn pods_mount_exactly_their_volumes() {
     each_rendering(|chart, objects| {
         for (name, pod) in pods(objects) {
             let names = |list: &Value| -> BTreeSet<String> {
@@ -285,23 +294,23 @@ fn each_volume_is_mounted_and_each_mount_has_its_volume() {
 }
 
 #[test]
-fn the_postgresql_of_two_charts_is_one_text() {
+fn postgresql_templates_of_both_charts_are_equal() {
     let of = |chart: &str| {
         read(&format!("charts/{chart}/templates/postgresql.yaml")).replace(chart, "CHART")
     };
-    assert_eq!(of("moodle"), of("superset"), "what is mended in one belongs into the other");
+    assert_eq!(of("moodle"), of("superset"), "a change of one template belongs in the other, too");
 }
 
 #[test]
-fn a_certificate_is_only_verified_with_an_authority_to_verify_it_by() {
+fn external_database_with_verified_tls_needs_an_authority() {
     for chart in ["moodle", "superset"] {
         let external = |mode: &str| json!({"postgresql": {"enabled": false}, "externalDatabase": {"host": "db.example.org", "existingSecret": "db", "sslMode": mode}});
         for mode in ["verify-ca", "verify-full"] {
-            let refused = refusal(chart, &external(mode));
+            let rejection = rejection(chart, &external(mode));
             assert!(
-                refused.contains(&format!("sslMode {mode} needs"))
-                    && refused.contains("externalDatabase.caSecret"),
-                "{chart}: {refused}"
+                rejection.contains(&format!("sslMode {mode} needs"))
+                    && rejection.contains("externalDatabase.caSecret"),
+                "{chart}: {rejection}"
             );
         }
         assert!(!objects(chart, &external("require")).is_empty());
@@ -309,7 +318,7 @@ fn a_certificate_is_only_verified_with_an_authority_to_verify_it_by() {
 }
 
 #[test]
-fn an_ingress_lets_through_what_the_part_takes() {
+fn ingress_body_limit_equals_the_limit_of_the_component() {
     for (chart, limit) in [("moodle", "200M"), ("ralph", "20m"), ("superset", "64m")] {
         let annotations = json!({"example.org/own": "kept"});
         let mut values = json!({"ingress": {"enabled": true, "host": "la.example.org", "annotations": annotations}});
@@ -320,7 +329,7 @@ fn an_ingress_lets_through_what_the_part_takes() {
         let ingress = objects
             .iter()
             .find(|object| object["kind"] == "Ingress")
-            .unwrap_or_else(|| panic!("{chart}: an Ingress"));
+            .unwrap_or_else(|| panic!("{chart} should render an Ingress"));
         let found = &ingress["metadata"]["annotations"];
         assert_eq!(found["nginx.ingress.kubernetes.io/proxy-body-size"], limit, "{chart}");
         assert_eq!(found["example.org/own"], "kept", "{chart}");

@@ -1,11 +1,11 @@
-//! What is particular to the chart of Superset: which values it refuses.
+//! The chart of Superset: the values that it rejects.
 
 use serde_json::json;
 
-use super::rendered::refusal;
+use super::rendered::rejection;
 
 #[test]
-fn refuses_values_that_superset_would_stumble_over() {
+fn superset_chart_rejects_invalid_values() {
     for (values, said) in [
         (json!({"existingSecret": "Not A Name"}), "existingSecret"),
         (json!({"secretKey": "in the open"}), "secretKey"),
@@ -36,7 +36,10 @@ fn refuses_values_that_superset_would_stumble_over() {
         (json!({"cache": {"enabled": true}, "beat": {"enabled": true}}), "beat needs a worker"),
         (json!({"ingress": {"enabled": true}}), "ingress.host is required"),
     ] {
-        let refused = refusal("superset", &values);
-        assert!(refused.contains(said), "{values} should be refused because of {said}: {refused}");
+        let rejection = rejection("superset", &values);
+        assert!(
+            rejection.contains(said),
+            "the chart should reject {values} and name {said}: {rejection}"
+        );
     }
 }

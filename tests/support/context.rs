@@ -1,4 +1,4 @@
-//! Which cluster the end-to-end tests may use: the sandbox, or a context that was named. Never the current context.
+//! The cluster of the end-to-end tests: the sandbox or a named context, never the current context.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ pub const SANDBOX: &str = "lastack-sandbox";
 /// The context to use, from the value of [`VARIABLE`].
 ///
 /// # Errors
-/// The variable is there and names no context.
+/// The variable is set and names no context.
 pub fn chosen(variable: Option<&str>) -> Result<&str, String> {
     match variable.map(str::trim) {
         None => Ok(SANDBOX),
@@ -24,10 +24,10 @@ pub fn chosen(variable: Option<&str>) -> Result<&str, String> {
     }
 }
 
-/// A kubeconfig that has nothing but this context, as its current one.
+/// A kubeconfig with only this context, which is the current one.
 ///
 /// # Errors
-/// None of the files has the context, or what it refers to.
+/// No file has the context or the cluster that it refers to.
 pub fn only(name: &str, files: &[PathBuf]) -> Result<Value, String> {
     let read = |file: &PathBuf| {
         Kubeconfig::read_from(file).map_err(|error| format!("{}: {error}", file.display()))
@@ -43,13 +43,13 @@ pub fn only(name: &str, files: &[PathBuf]) -> Result<Value, String> {
         ));
     };
     let context =
-        found.context.as_ref().ok_or_else(|| format!("context `{name}` leads nowhere"))?;
+        found.context.as_ref().ok_or_else(|| format!("context `{name}` has no content"))?;
     let cluster = files
         .iter()
         .flat_map(|file| &file.clusters)
         .find(|cluster| cluster.name == context.cluster)
         .ok_or_else(|| {
-            format!("context `{name}` names cluster `{}`, which is not there", context.cluster)
+            format!("context `{name}` names cluster `{}`, which does not exist", context.cluster)
         })?;
     let user = files
         .iter()

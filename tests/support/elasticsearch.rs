@@ -1,4 +1,4 @@
-//! A data lake that knows its index and finds what an LRS stored.
+//! An Elasticsearch stand-in that keeps its indices and finds the statements of an LRS.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -17,22 +17,22 @@ const STATEMENTS: &str = "statements";
 
 pub struct Elasticsearch {
     pub server: Server,
-    /// What clients must trust, as PEM.
+    /// The certificate authority for clients, as PEM.
     pub authority: String,
     indices: Arc<Mutex<Indices>>,
     faults: Faults,
 }
 
-/// How each was made, by its name.
+/// The body that created each index, by the name of the index.
 pub type Indices = BTreeMap<String, Value>;
 
-/// Answers to the next requests for a path, before Elasticsearch looks at them.
+/// Responses to the next requests for a path, which replace the usual ones.
 type Faults = Arc<Mutex<BTreeMap<String, VecDeque<Answer>>>>;
 
 impl Elasticsearch {
-    /// Speaks TLS under the name of the Service in this namespace.
+    /// Starts a TLS server with the name of the Service in this namespace.
     pub fn start(namespace: &str, store: Store) -> Self {
-        let (authority, tls) = the_certificates(&format!("data-lake-es-http.{namespace}.svc"));
+        let (authority, tls) = shared_certificates(&format!("data-lake-es-http.{namespace}.svc"));
         let indices = Arc::<Mutex<Indices>>::default();
         let faults = Faults::default();
         let server = {
@@ -51,13 +51,13 @@ impl Elasticsearch {
         Self { server, authority, indices, faults }
     }
 
-    /// Answers the next requests for this path so.
+    /// Sends these responses to the next requests for this path.
     pub fn next(&self, path: &str, answers: impl IntoIterator<Item = Answer>) -> &Self {
         self.faults.lock().expect("the faults").entry(path.into()).or_default().extend(answers);
         self
     }
 
-    /// As if they had been made so.
+    /// Replaces all indices.
     pub fn has_indices(&self, indices: Indices) {
         *self.indices() = indices;
     }
@@ -66,21 +66,22 @@ impl Elasticsearch {
         self.indices.lock().expect("the indices")
     }
 
-    /// The index of statements as if it had been made so.
+    /// Replaces the index of statements.
     pub fn has_index(&self, index: Value) {
         self.indices().insert(STATEMENTS.into(), index);
     }
 
-    /// The index of statements as it was made.
+    /// The body that created the index of statements.
     pub fn index(&self) -> Option<Value> {
         self.indices().get(STATEMENTS).cloned()
     }
 }
 
-/// The same for all tests of a program, so that one may go on where another has come to.
-fn the_certificates(name: &str) -> (String, TlsAcceptor) {
-    static MADE: Mutex<BTreeMap<String, (String, TlsAcceptor)>> = Mutex::new(BTreeMap::new());
-    MADE.lock()
+/// All tests of a program share these certificates, because they share the installed stack.
+fn shared_certificates(name: &str) -> (String, TlsAcceptor) {
+    static CREATED: Mutex<BTreeMap<String, (String, TlsAcceptor)>> = Mutex::new(BTreeMap::new());
+    CREATED
+        .lock()
         .expect("the certificates")
         .entry(name.into())
         .or_insert_with(|| certificates(name))
@@ -186,7 +187,7 @@ fn is_index(path: &str) -> bool {
     &path[1..] == index_of(path) && !path.starts_with("/_")
 }
 
-/// The ids that a query asks for.
+/// The ids that a query names.
 fn asked(request: &Request) -> impl Iterator<Item = String> {
     let ids = request.json()["query"]["ids"]["values"].as_array().cloned().unwrap_or_default();
     ids.into_iter().filter_map(|id| id.as_str().map(str::to_owned))

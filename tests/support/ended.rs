@@ -1,20 +1,20 @@
-//! How a run of a program ended, and what a test may claim of it: the one such type of all tests.
+//! The end of a run of a program, and the assertions on it. All tests use this type.
 
 use std::fmt;
 use std::process::{Child, ExitStatus, Output};
 
 use serde_json::Value;
 
-/// The end of a run. Every claim gives it back, so that a test reads as a sentence:
+/// The end of a run. Every assertion returns it, so a test can chain assertions:
 ///
-/// | claim | stdout | stderr |
+/// | assertion | stdout | stderr |
 /// |---|---|---|
 /// | `prints` | holds the text | |
 /// | `says` | | holds the text |
 /// | `shows` | either of them holds the text | |
 /// | `never_shows` | does not hold the text | does not hold the text |
 pub struct Ended {
-    /// What was typed.
+    /// The command line.
     pub line: String,
     pub status: ExitStatus,
     pub stdout: String,
@@ -32,12 +32,12 @@ impl Ended {
         }
     }
 
-    /// Waits for a program that runs.
+    /// Waits for the end of a running program.
     pub fn of(line: impl Into<String>, child: Child) -> Self {
         Self::new(line, child.wait_with_output().expect("the program ends"))
     }
 
-    /// The run itself, which succeeded.
+    /// The run succeeded. Returns the run itself.
     #[track_caller]
     pub fn good(self) -> Self {
         self.exits(0);
@@ -50,10 +50,10 @@ impl Ended {
         self
     }
 
-    /// A signal ended it.
+    /// A signal ended the program.
     #[track_caller]
     pub fn is_killed(&self) -> &Self {
-        assert_eq!(self.status.code(), None, "a signal should have ended it\n{self}");
+        assert_eq!(self.status.code(), None, "a signal should end the program\n{self}");
         self
     }
 
@@ -71,7 +71,7 @@ impl Ended {
         self
     }
 
-    /// One of the streams holds this text. For tests whose subject is not where it appears.
+    /// One of the streams holds this text. For tests that do not depend on the stream.
     #[track_caller]
     pub fn shows(&self, text: &str) -> &Self {
         assert!(
@@ -103,14 +103,14 @@ impl Ended {
         self
     }
 
-    /// The lines of stdout, of which there must be some.
+    /// The lines of stdout, at least one.
     #[track_caller]
     pub fn lines(&self) -> Vec<&str> {
         assert!(!self.stdout.trim().is_empty(), "stdout should have lines\n{self}");
         self.stdout.lines().collect()
     }
 
-    /// Stdout as the JSON document that it must be.
+    /// Stdout, which must be a JSON document.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout)
@@ -118,7 +118,7 @@ impl Ended {
     }
 }
 
-/// As a user would see it, for snapshots and failed tests.
+/// The run as a user sees it, for snapshots and failed tests.
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "$ {}", self.line)?;

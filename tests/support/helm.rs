@@ -1,4 +1,4 @@
-//! A `helm` that does nothing but remember what it was asked and answer from files: see `fake-helm`.
+//! A stand-in of `helm` that records its calls and answers from files: see `helm-stand-in`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,15 +17,15 @@ pub struct Helm {
 #[derive(Debug)]
 pub struct Call {
     pub arguments: Vec<String>,
-    /// `NAME=value`, a line each.
+    /// `NAME=value`, one per line.
     pub environment: String,
     pub stdin: String,
-    /// What the kubeconfig held that helm was pointed at.
+    /// The content of the kubeconfig.
     pub kubeconfig: String,
 }
 
 impl Call {
-    /// The arguments as a person would type them.
+    /// The arguments as one line.
     pub fn line(&self) -> String {
         self.arguments.join(" ")
     }
@@ -36,22 +36,22 @@ impl Call {
 
     pub fn values(&self) -> Value {
         serde_json::from_str(&self.stdin).unwrap_or_else(|error| {
-            panic!("helm got no values on standard input: {error}\n{self:?}")
+            panic!("helm should receive values on standard input: {error}\n{self:?}")
         })
     }
 }
 
 impl Helm {
-    /// Puts it on the machine's PATH. The script is linked, not written: a file that another thread still holds
-    /// open for writing cannot be run.
+    /// Adds the stand-in to the PATH of the machine. The script is linked, not copied: a file that another thread still
+    /// holds open for writing cannot run.
     pub fn on(machine: &Machine) -> Self {
         symlink(
-            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/fake-helm"),
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/helm-stand-in"),
             machine.path("bin/helm"),
         )
         .expect("helm on PATH");
         let helm = Self { directory: machine.path("helm") };
-        fs::create_dir_all(helm.directory.join("calls")).expect("a place for helm's calls");
+        fs::create_dir_all(helm.directory.join("calls")).expect("a folder for the calls of helm");
         helm.version("v4.2.4")
     }
 
@@ -59,7 +59,7 @@ impl Helm {
         self.answers("version", version)
     }
 
-    /// The same for a release that this program made at some time, and helm described since.
+    /// Adds a release that this program installed, with the status and the description of helm.
     pub fn has_release_of_ours(&self, name: &str, status: &str, description: &str) -> &Self {
         let row = json!({"name": name, "status": status, "chart": "", "app_version": ""});
         self.write(&format!("labelled-{name}"), &row.to_string()).has_release(
@@ -69,20 +69,20 @@ impl Helm {
         )
     }
 
-    /// As if somebody had deleted the Secrets in which helm keeps a release.
+    /// Deletes the state of a release, as if the Secrets of helm were deleted.
     pub fn forgets(&self, name: &str) -> &Self {
         for file in [format!("status-{name}"), format!("labelled-{name}")] {
-            fs::remove_file(self.directory.join(file)).expect("a release that helm knows");
+            fs::remove_file(self.directory.join(file)).expect("a release in the state of helm");
         }
         self
     }
 
-    /// A release that helm knows for long, as `helm status` tells it.
+    /// Adds an old release in the form of `helm status`.
     pub fn has_release(&self, name: &str, status: &str, description: &str) -> &Self {
         self.has_release_since("2026-01-01T00:00:00Z", name, status, description)
     }
 
-    /// The same at this very moment.
+    /// Adds a release that changes at this moment.
     pub fn works_on_release(&self, name: &str, status: &str, description: &str) -> &Self {
         self.has_release_since(&jiff::Timestamp::now().to_string(), name, status, description)
     }
@@ -95,12 +95,12 @@ impl Helm {
         )
     }
 
-    /// What `helm status` says of the objects of a release that it installs from now on.
+    /// Sets the manifest in `helm status` for later installs of a release.
     pub fn applies(&self, name: &str, manifest: &str) -> &Self {
         self.write(&format!("manifest-{name}"), &Value::from(manifest).to_string())
     }
 
-    /// All it knows and was asked.
+    /// All files of the stand-in: its state and its calls.
     pub fn memory(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         let mut folders = vec![String::new()];
@@ -118,7 +118,7 @@ impl Helm {
         files
     }
 
-    pub fn remembers(&self, memory: &BTreeMap<String, Vec<u8>>) {
+    pub fn restore(&self, memory: &BTreeMap<String, Vec<u8>>) {
         for (name, content) in memory {
             let path = self.directory.join(name);
             fs::create_dir_all(path.parent().expect("helm's folder")).expect("helm's folder");
@@ -126,31 +126,31 @@ impl Helm {
         }
     }
 
-    /// What `helm list` says.
+    /// Sets the output of `helm list`.
     pub fn lists(&self, releases: Value) -> &Self {
         self.write("list", &releases.to_string())
     }
 
-    /// Makes a verb end with this text on stderr.
+    /// Makes a verb fail with this text on stderr.
     pub fn fails(&self, verb: &str, text: &str) -> &Self {
         self.write(&format!("fail-{verb}"), text)
     }
 
-    /// Lines that helm prints before every document.
+    /// Sets lines that helm prints before every document.
     pub fn chatters(&self, lines: &str) -> &Self {
         self.write("noise", lines)
     }
 
-    /// The file that is there once helm has installed a release.
-    pub fn trace_of(&self, name: &str) -> PathBuf {
+    /// The state file of an installed release.
+    pub fn state_file(&self, name: &str) -> PathBuf {
         self.directory.join(format!("status-{name}"))
     }
 
-    /// Everything it was asked, in order; it must have been called.
+    /// All calls in order, at least one.
     #[track_caller]
     pub fn calls(&self) -> Vec<Call> {
         let calls = self.recorded();
-        assert!(!calls.is_empty(), "helm should have been called");
+        assert!(!calls.is_empty(), "the program should call helm");
         calls
     }
 
@@ -169,7 +169,7 @@ impl Helm {
         calls.collect()
     }
 
-    /// The calls of one verb, of which there may be none.
+    /// The calls of one verb, possibly none.
     pub fn calls_of(&self, verb: &str) -> Vec<Call> {
         self.recorded().into_iter().filter(|call| call.is(verb)).collect()
     }
@@ -180,7 +180,7 @@ impl Helm {
     }
 
     fn write(&self, name: &str, text: &str) -> &Self {
-        fs::write(self.directory.join(name), text).expect("an answer of helm");
+        fs::write(self.directory.join(name), text).expect("a file of the stand-in");
         self
     }
 }

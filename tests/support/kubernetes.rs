@@ -1,13 +1,13 @@
-//! A Kubernetes API server without a cluster: objects are data, faults are put over them.
+//! A stand-in of the Kubernetes API server: objects are data, and rules replace its responses.
 
 mod defaults;
 mod fields;
 mod kinds;
 mod metadata;
 mod ownership;
-mod place;
 mod rejections;
 mod requests;
+mod resource_path;
 mod selectors;
 
 use std::net::SocketAddr;
@@ -20,26 +20,26 @@ use serde_json::{Value, json};
 use super::server::{Answer, Request, Server};
 use super::streams::{Exec, Exited, Stream};
 use metadata::Numbers;
-use place::Place;
+use resource_path::ResourcePath;
 
 pub struct Kubernetes {
     pub server: Server,
     world: Arc<Mutex<World>>,
 }
 
-/// What the API server knows, and how it was told to behave.
+/// The state of the API server, and the faults that a test sets.
 #[derive(Default)]
 pub struct World {
     objects: Vec<Value>,
     numbers: Numbers,
     rules: Vec<Rule>,
-    /// What happens once a request has been answered: the work of controllers.
+    /// The controllers, which run after a request.
     controllers: Vec<Rule<Controller>>,
-    /// Objects that are there as soon as a file is: what a release of helm brings.
-    to_come: Vec<(PathBuf, Vec<Value>)>,
-    /// `VERB RESOURCE` that the user may not.
+    /// Objects of a helm release, which appear once the state file of the release exists.
+    pending: Vec<(PathBuf, Vec<Value>)>,
+    /// Denied permissions, as `VERB RESOURCE`.
     denied: Vec<String>,
-    /// Where the ports of a pod lead, and what its last container wrote.
+    /// The target of port-forwards into each pod.
     pods: Vec<(String, SocketAddr)>,
     commands: Vec<(String, Commands)>,
     logs: Vec<(String, String)>,
@@ -50,7 +50,7 @@ type Commands = Arc<dyn Fn(&[String], &[u8]) -> Exited + Send + Sync>;
 type Reaction = Box<dyn FnMut(&mut World, &Request) -> Option<Answer> + Send>;
 type Controller = Box<dyn FnMut(&mut World) + Send>;
 
-/// What happens to a request before the API server looks at it.
+/// A reaction to a request, which replaces or precedes the usual response.
 struct Rule<T = Reaction> {
     method: Method,
     path: String,
@@ -58,7 +58,7 @@ struct Rule<T = Reaction> {
 }
 
 impl Kubernetes {
-    /// An API server that knows these objects.
+    /// An API server with these objects.
     pub fn with(objects: impl IntoIterator<Item = Value>) -> Self {
         let mut world = World::default();
         objects.into_iter().for_each(|object| world.put(object));
@@ -78,12 +78,12 @@ impl Kubernetes {
         self.world.lock().expect("the world")
     }
 
-    /// Answers these requests so, whatever is there.
+    /// Sends this response to these requests.
     pub fn answers(&self, method: Method, path: &str, answer: Answer) -> &Self {
         self.reacts(method, path, move |_, _| Some(answer.clone()))
     }
 
-    /// Lets something happen when such a request comes; without an answer the request goes on as usual.
+    /// Runs a function at each of these requests. Its response replaces the usual one.
     pub fn reacts(
         &self,
         method: Method,
@@ -94,7 +94,7 @@ impl Kubernetes {
         self
     }
 
-    /// Lets a controller work when such a request has changed something, in place of the one that did so far.
+    /// Runs a controller after each of these requests, if it succeeds. The controller replaces an earlier one.
     pub fn then(
         &self,
         method: Method,
@@ -108,7 +108,7 @@ impl Kubernetes {
         self
     }
 
-    /// Answers everything below a path so.
+    /// Sends this response to all requests.
     pub fn answers_all(&self, answer: Answer) -> &Self {
         for method in [Method::GET, Method::POST, Method::PATCH, Method::DELETE] {
             self.answers(method, "*", answer.clone());
@@ -116,12 +116,12 @@ impl Kubernetes {
         self
     }
 
-    /// Refuses the user these requests, as RBAC does.
+    /// Rejects these requests, as RBAC does.
     pub fn forbids(&self, method: Method, path: &str, sentence: &str) -> &Self {
         self.answers(method, path, failure(403, "Forbidden", sentence))
     }
 
-    /// Says no when asked whether the user may do this, such as `create secrets`.
+    /// Denies the user a permission, such as `create secrets`.
     pub fn denies(&self, what: &str) -> &Self {
         self.world().denied.push(what.into());
         self
@@ -136,22 +136,22 @@ impl Kubernetes {
         self.world().objects.clone()
     }
 
-    /// A cluster in which all this has come already.
-    pub fn has_come_to(&self, objects: Vec<Value>) {
+    /// Replaces all objects.
+    pub fn restore(&self, objects: Vec<Value>) {
         let mut world = self.world();
         world.numbers = Numbers::after(&objects);
         world.objects = objects;
-        world.to_come.clear();
+        world.pending.clear();
     }
 
-    /// Takes an object away, by its path below `/api` or `/apis`.
+    /// Deletes an object, by its path below `/api` or `/apis`.
     pub fn remove(&self, path: &str) -> &Self {
         self.world().remove(path);
         self
     }
 
-    pub fn put_once_there(&self, file: PathBuf, objects: Vec<Value>) -> &Self {
-        self.world().to_come.push((file, objects));
+    pub fn put_after_file(&self, file: PathBuf, objects: Vec<Value>) -> &Self {
+        self.world().pending.push((file, objects));
         self
     }
 
@@ -160,7 +160,7 @@ impl Kubernetes {
         self
     }
 
-    /// What runs when a command is executed in a pod: its words, its input.
+    /// Sets the function that runs commands in a pod, with their words and their input.
     pub fn executes(
         &self,
         pod: &str,
@@ -185,7 +185,7 @@ impl Kubernetes {
         self.world().object(path)
     }
 
-    /// Requests that changed something: neither a dry run nor the question what one may do.
+    /// Requests that change objects: no dry runs and no access reviews.
     pub fn changes(&self) -> Vec<String> {
         let harmless = |request: &Request| {
             request.method == Method::GET
@@ -201,7 +201,7 @@ impl Kubernetes {
     }
 }
 
-/// The API server's way to say no.
+/// A rejection in the form of the API server.
 pub fn failure(code: u16, reason: &str, message: &str) -> Answer {
     Answer::Json(
         code,
@@ -210,44 +210,44 @@ pub fn failure(code: u16, reason: &str, message: &str) -> Answer {
 }
 
 impl World {
-    /// Lets the ports of a pod lead there from now on.
+    /// Sets the target of port-forwards into a pod.
     pub fn forward(&mut self, pod: &str, to: SocketAddr) {
         self.pods.retain(|(name, _)| name != pod);
         self.pods.push((pod.into(), to));
     }
 
-    /// Adds an object, or puts it in the place of the one of its name, as if it had been there for long.
+    /// Adds or replaces an object, with an old creation time.
     pub fn put(&mut self, mut object: Value) {
-        let place = kinds::place_of(&object);
+        let target = kinds::path_of(&object);
         defaults::complete(&mut object);
-        if let Some(before) = self.find(&place).cloned() {
+        if let Some(before) = self.find(&target).cloned() {
             metadata::keep_identity(&mut object, &before);
             ownership::update(&mut object, &before, "another-manager");
         }
         metadata::first_generation(&mut object);
         self.numbers.stamp(&mut object, metadata::LONG_AGO);
-        self.objects.retain(|other| kinds::place_of(other) != place);
+        self.objects.retain(|other| kinds::path_of(other) != target);
         self.objects.push(object);
     }
 
     pub fn object(&self, path: &str) -> Option<Value> {
-        self.find(&Place::parse(path)?).cloned()
+        self.find(&ResourcePath::parse(path)?).cloned()
     }
 
     pub fn remove(&mut self, path: &str) -> bool {
-        let place = Place::parse(path).expect("a path of the API");
+        let target = ResourcePath::parse(path).expect("a path of the API");
         let before = self.objects.len();
-        self.objects.retain(|object| kinds::place_of(object) != place);
+        self.objects.retain(|object| kinds::path_of(object) != target);
         self.objects.len() < before
     }
 
-    fn find(&self, place: &Place) -> Option<&Value> {
-        self.objects.iter().find(|object| kinds::place_of(object) == *place)
+    fn find(&self, target: &ResourcePath) -> Option<&Value> {
+        self.objects.iter().find(|object| kinds::path_of(object) == *target)
     }
 
     fn answer(&mut self, request: &Request) -> Answer {
-        self.let_come();
-        // rules see and change the world they are part of
+        self.add_pending();
+        // a rule can read and change the state that it belongs to
         let mut rules = std::mem::take(&mut self.rules);
         let mut matching = rules.iter_mut().rev().filter(|rule| {
             rule.method == request.method && (rule.path == request.path || rule.path == "*")
@@ -266,15 +266,15 @@ impl World {
         answer
     }
 
-    fn let_come(&mut self) {
-        let (come, waiting) =
-            std::mem::take(&mut self.to_come).into_iter().partition(|(file, _)| file.exists());
-        self.to_come = waiting;
-        let come: Vec<(PathBuf, Vec<Value>)> = come;
-        come.into_iter().flat_map(|(_, objects)| objects).for_each(|object| self.put(object));
+    fn add_pending(&mut self) {
+        let (ready, waiting) =
+            std::mem::take(&mut self.pending).into_iter().partition(|(file, _)| file.exists());
+        self.pending = waiting;
+        let ready: Vec<(PathBuf, Vec<Value>)> = ready;
+        ready.into_iter().flat_map(|(_, objects)| objects).for_each(|object| self.put(object));
     }
 
-    /// The answer of an API server that is well.
+    /// The response of a healthy API server.
     fn usual(&mut self, request: &Request) -> Answer {
         let path = request.path.as_str();
         if path == "/version" {
@@ -288,21 +288,21 @@ impl World {
         if let Some(list) = kinds::discovery(path, &self.objects) {
             return Answer::ok(list);
         }
-        match Place::parse(path).filter(|place| kinds::is_served(place, &self.objects)) {
-            Some(place) => self.of_place(request, &place),
+        match ResourcePath::parse(path).filter(|target| kinds::is_served(target, &self.objects)) {
+            Some(target) => self.of_path(request, &target),
             None => Answer::text(404, "404 page not found\n"),
         }
     }
 
-    fn of_place(&mut self, request: &Request, place: &Place) -> Answer {
-        if place.resource == "selfsubjectaccessreviews" && request.method == Method::POST {
+    fn of_path(&mut self, request: &Request, target: &ResourcePath) -> Answer {
+        if target.resource == "selfsubjectaccessreviews" && request.method == Method::POST {
             return self.review(request);
         }
-        if let Some(answer) = self.of_objects(request, place) {
+        if let Some(answer) = self.of_objects(request, target) {
             return answer;
         }
-        let name = place.name.as_deref();
-        match (&request.method, name, place.subresource.as_deref()) {
+        let name = target.name.as_deref();
+        match (&request.method, name, target.subresource.as_deref()) {
             (&Method::GET, Some(pod), Some("log")) => {
                 let log = self.logs.iter().find(|(name, _)| name == pod);
                 Answer::text(200, log.map(|(_, text)| text.clone()).unwrap_or_default())
@@ -310,7 +310,7 @@ impl World {
             (&Method::GET, Some(pod), Some("portforward")) => {
                 match self.pods.iter().find(|(name, _)| name == pod) {
                     Some((_, to)) => Answer::Stream(Stream::Forward(
-                        place::parameter(&request.query, "ports").parse().expect("a port"),
+                        resource_path::parameter(&request.query, "ports").parse().expect("a port"),
                         *to,
                     )),
                     None => failure(500, "InternalError", &format!("no port-forward to pod {pod}")),
@@ -319,8 +319,10 @@ impl World {
             (&Method::GET, Some(pod), Some("exec")) => {
                 match self.commands.iter().find(|(name, _)| name == pod) {
                     Some((_, commands)) => {
-                        let (commands, words) =
-                            (Arc::clone(commands), place::parameters(&request.query, "command"));
+                        let (commands, words) = (
+                            Arc::clone(commands),
+                            resource_path::parameters(&request.query, "command"),
+                        );
                         Answer::Stream(Stream::Exec(Exec(Arc::new(move |input| {
                             commands(&words, input)
                         }))))

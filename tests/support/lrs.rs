@@ -1,4 +1,4 @@
-//! An LRS that answers as Ralph does, and fails on demand.
+//! An LRS stand-in that responds as Ralph does, and fails on demand.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -13,7 +13,7 @@ use super::server::{Answer, Request, Server};
 pub const USER: &str = "teacher";
 pub const PASSWORD: &str = "password-of-the-lrs";
 
-/// What is stored, by id. The data lake of a stack looks into the same.
+/// The stored statements, by id. The data lake of a stack shares them.
 pub type Store = Arc<Mutex<BTreeMap<String, Value>>>;
 
 pub struct Lrs {
@@ -24,13 +24,13 @@ pub struct Lrs {
 
 #[derive(Default)]
 struct Faults {
-    /// Answers to the next requests, before the LRS looks at them.
+    /// Responses to the next requests, which replace the usual ones.
     next: VecDeque<Answer>,
-    /// The answer to every further request.
+    /// The response to every later request.
     always: Option<Answer>,
     /// Ids of statements that do not validate.
     invalid: HashSet<String>,
-    /// Ids of statements at which the LRS's own code fails.
+    /// Ids of statements that crash the LRS.
     crashes: HashSet<String>,
     /// Bodies longer than this are rejected.
     limit: Option<usize>,
@@ -47,7 +47,7 @@ impl Lrs {
         })
     }
 
-    /// An LRS whose accounts are tested elsewhere: anybody may do everything.
+    /// An LRS that accepts every account.
     pub fn open() -> Self {
         Self::with_accounts(|_| true)
     }
@@ -74,18 +74,18 @@ impl Lrs {
         Self { server, store, faults }
     }
 
-    /// What to give as `--endpoint`.
+    /// The value for `--endpoint`.
     pub fn endpoint(&self) -> String {
         format!("{}/xAPI", self.server.url())
     }
 
-    /// Answers the next requests so, whatever they are but heartbeats.
+    /// Sends these responses to the next requests, except heartbeats.
     pub fn next(&self, answers: impl IntoIterator<Item = Answer>) -> &Self {
         self.faults().next.extend(answers);
         self
     }
 
-    /// Answers every request so, after those of `next`.
+    /// Sends this response to every request after those of `next`.
     pub fn always(&self, answer: Answer) -> &Self {
         self.faults().always = Some(answer);
         self
@@ -96,13 +96,13 @@ impl Lrs {
         self
     }
 
-    /// Answers 500 to every batch with this statement, and is well.
+    /// Answers 500 to every batch with this statement, and stays healthy.
     pub fn crashes_at(&self, id: &str) -> &Self {
         self.faults().crashes.insert(id.into());
         self
     }
 
-    pub fn takes_at_most(&self, bytes: usize) -> &Self {
+    pub fn accepts_at_most(&self, bytes: usize) -> &Self {
         self.faults().limit = Some(bytes);
         self
     }
@@ -115,7 +115,7 @@ impl Lrs {
         Arc::clone(&self.store)
     }
 
-    /// Keeps these statements as if they had been sent before.
+    /// Stores these statements without a request.
     pub fn has(&self, statements: &[Value]) -> &Self {
         let by_id =
             statements.iter().map(|statement| (id(statement).to_owned(), statement.clone()));
@@ -123,7 +123,7 @@ impl Lrs {
         self
     }
 
-    /// The ids in each batch that was sent, in the order of arrival.
+    /// The ids in each received batch, in the order of arrival.
     pub fn batches(&self) -> Vec<Vec<String>> {
         let posts =
             self.server.requests().into_iter().filter(|request| request.method == Method::POST);
@@ -169,17 +169,17 @@ fn answer(request: &Request, store: &Store, faults: &Faults) -> Answer {
             Answer::text(413, "Request Entity Too Large")
         }
         ("POST", "/xAPI/statements") => {
-            take(&request.json(), &mut store.lock().expect("the store"), faults)
+            store_batch(&request.json(), &mut store.lock().expect("the store"), faults)
         }
         ("GET", "/xAPI/statements") => page(&request.query, &store.lock().expect("the store")),
         _ => Answer::Json(404, json!({"detail": "Not Found"})),
     }
 }
 
-/// Stands in stored statements for half a surrogate pair, which no Rust string can hold.
+/// Represents half a surrogate pair in stored statements, because no Rust string can hold one.
 pub const HALF_PAIR: &str = "<half a pair>";
 
-/// What a query may name. Ralph rejects everything else.
+/// The parameters of a query. Ralph rejects all others.
 const PARAMETERS: [&str; 12] = [
     "statementId",
     "agent",
@@ -195,7 +195,7 @@ const PARAMETERS: [&str; 12] = [
     "search_after",
 ];
 
-/// What a query selects, a hundred at most, and where the rest is. After the end comes an empty page, as from Ralph.
+/// A page of the selected statements, at most a hundred, with a link to the rest. The last page is empty, as with Ralph.
 fn page(query: &str, store: &BTreeMap<String, Value>) -> Answer {
     let parameters: BTreeMap<String, String> =
         form_urlencoded::parse(query.as_bytes()).into_owned().collect();
@@ -217,7 +217,7 @@ fn page(query: &str, store: &BTreeMap<String, Value>) -> Answer {
             && parameters.get("since").is_none_or(|since| at > time(since))
             && parameters.get("until").is_none_or(|until| at <= time(until))
     };
-    // half a surrogate pair in a statement breaks every page that it is on
+    // a statement with half a surrogate pair breaks its page
     if store.values().filter(selected).any(|statement| statement.to_string().contains(HALF_PAIR)) {
         return Answer::text(500, "Internal Server Error");
     }
@@ -242,8 +242,8 @@ fn page(query: &str, store: &BTreeMap<String, Value>) -> Answer {
     })
 }
 
-/// What Ralph makes of a batch.
-fn take(batch: &Value, store: &mut BTreeMap<String, Value>, faults: &Faults) -> Answer {
+/// The response of Ralph to a batch.
+fn store_batch(batch: &Value, store: &mut BTreeMap<String, Value>, faults: &Faults) -> Answer {
     let statements = batch.as_array().expect("a batch is an array");
     if statements.iter().any(|statement| faults.crashes.contains(id(statement))) {
         return Answer::text(500, "Internal Server Error");
@@ -252,12 +252,12 @@ fn take(batch: &Value, store: &mut BTreeMap<String, Value>, faults: &Faults) -> 
         .iter()
         .enumerate()
         .filter(|(_, statement)| faults.invalid.contains(id(statement)))
-        .map(|(place, statement)| {
-            json!({"type": "missing", "loc": ["body", "list[LaxStatement]", place, "verb"], "msg": "Field required", "input": statement})
+        .map(|(index, statement)| {
+            json!({"type": "missing", "loc": ["body", "list[LaxStatement]", index, "verb"], "msg": "Field required", "input": statement})
         })
         .collect();
     if !invalid.is_empty() {
-        // Ralph tried one statement first, then an array, tells of both, and sends the whole input back
+        // Ralph validates one statement first, then an array, reports both results, and returns the whole input
         let as_one = json!({"type": "model_attributes_type", "loc": ["body", "LaxStatement"], "input": batch,
                             "msg": "Input should be a valid dictionary or object to extract fields from"});
         let detail: Vec<Value> = [as_one].into_iter().chain(invalid).collect();

@@ -1,4 +1,4 @@
-//! A machine with nothing on it but the program: a home of its own, an empty PATH, no other environment.
+//! A machine with only the program: a separate home, an empty PATH and no other environment.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -44,7 +44,7 @@ impl Machine {
         self.directory.path().join(name)
     }
 
-    /// Writes a file, below the directory that runs start in.
+    /// Writes a file below the working directory of the runs.
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a file of the machine"))
@@ -71,12 +71,12 @@ impl Machine {
         command
     }
 
-    /// Runs the program to its end. The words of the line are its arguments.
+    /// Runs the program to its end. The words of the line are the arguments.
     pub fn run(&self, line: &str) -> Ended {
         self.feed(line, "")
     }
 
-    /// The same with something on standard input.
+    /// The same with standard input.
     pub fn feed(&self, line: &str, input: impl AsRef<[u8]>) -> Ended {
         let arguments: Vec<&str> = line.split_whitespace().collect();
         let mut command = self.command(&arguments);
@@ -85,7 +85,7 @@ impl Machine {
         }
         let mut child = command.stdin(Stdio::piped()).spawn().expect("the program runs");
         let mut stdin = child.stdin.take().expect("a pipe to the program");
-        // a program that ends before it read everything is judged by what it says
+        // a program that ends before it reads all input is judged by its output
         let _ = stdin.write_all(input.as_ref());
         drop(stdin);
         self.ended(line, child.wait_with_output().expect("the program ends"))
@@ -94,7 +94,7 @@ impl Machine {
     pub fn ended(&self, line: &str, output: Output) -> Ended {
         let mut ended = Ended::new(format!("kubectl lastack {line}"), output);
         for text in [&mut ended.stdout, &mut ended.stderr] {
-            assert!(!text.contains('\u{fffd}'), "the program writes UTF-8: {text}");
+            assert!(!text.contains('\u{fffd}'), "the program should write UTF-8: {text}");
             *text = neutral(text, self.directory.path());
         }
         ended
@@ -111,7 +111,7 @@ fn kubeconfig(server: &str) -> String {
     )
 }
 
-/// The text without what differs from run to run: the machine's directory and how long things took.
+/// The text without the parts that differ between runs: the directory of the machine and durations.
 fn neutral(text: &str, directory: &Path) -> String {
     text.replace(&*directory.to_string_lossy(), "[MACHINE]")
         .split_inclusive('\n')
@@ -119,7 +119,7 @@ fn neutral(text: &str, directory: &Path) -> String {
         .collect()
 }
 
-/// A line that ends in three spaces and a duration, without these.
+/// A line without its end, if that is three spaces and a duration.
 fn without_duration(line: &str) -> String {
     let text = line.strip_suffix('\n').unwrap_or(line);
     let is_duration = |word: &str| {

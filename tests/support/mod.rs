@@ -1,6 +1,6 @@
-//! What the tests are made of: a machine to run the program on, and servers that answer as they are told.
+//! Building blocks of the tests: a machine for the program, and stand-ins for the servers of a stack.
 
-// each test program uses its own part of this
+// each test program uses a part of this module
 #![allow(dead_code)]
 
 pub mod context;

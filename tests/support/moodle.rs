@@ -1,4 +1,4 @@
-//! A Moodle that is set up by the scripts of its chart, and fails on demand.
+//! A Moodle stand-in that the scripts of the chart configure, and that fails on demand.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
@@ -17,12 +17,12 @@ use super::streams::Exited;
 pub const SITE: &str = "http://localhost:8080";
 
 pub struct Moodle {
-    /// Its pages.
+    /// The server of its pages.
     pub server: Server,
     world: Arc<Mutex<World>>,
 }
 
-/// What Moodle and the plugin know, and how they were told to behave.
+/// The state of Moodle and the plugin, and the faults that a test sets.
 #[derive(Clone)]
 pub struct World {
     pub settings: BTreeMap<String, String>,
@@ -30,24 +30,24 @@ pub struct World {
     pub stores: Vec<String>,
     pub installed: bool,
     pub waiting: u64,
-    /// Seconds that the oldest event waits already.
+    /// Age of the oldest waiting event, in seconds.
     pub waiting_since: i64,
     pub failed: Vec<Value>,
-    /// Seconds since the cron sent; None: never.
+    /// Seconds since cron sent events; None if it never did.
     pub cron: Option<i64>,
     pub courses: Vec<String>,
-    /// What becomes of an event that is followed: `sent`, `waiting`, `lost`, or a code of the LRS.
+    /// State of a traced event: `sent`, `waiting`, `lost`, or a status code of the LRS.
     pub fate: String,
-    /// What sending again comes to.
+    /// Result of a replay.
     pub replayed: Value,
     pub free_bytes: u64,
-    /// Moodle's own sentence, and to how many of the next scripts it is all that Moodle says.
+    /// An error message of Moodle, and the number of next scripts that end with it.
     pub complains: (String, u32),
-    /// The status of the login page.
+    /// HTTP status of the login page.
     pub login: u16,
-    /// Where people reach it.
+    /// The external address.
     pub site: String,
-    /// Input of the scripts, by name.
+    /// The scripts that ran: name and input.
     pub called: Vec<(String, Value)>,
 }
 
@@ -89,7 +89,7 @@ impl Moodle {
         self.world.lock().expect("Moodle")
     }
 
-    /// What runs in its pod.
+    /// The scripts in the pod of Moodle.
     pub fn scripts(&self) -> impl Fn(&[String], &[u8]) -> Exited + Send + Sync + 'static {
         let world = Arc::clone(&self.world);
         move |words, input| world.lock().expect("Moodle").run(words, input)
@@ -134,7 +134,7 @@ impl World {
         };
         Exited {
             code: 0,
-            stdout: format!("++ something that Moodle says ++\n{answer}\n"),
+            stdout: format!("++ a message of Moodle ++\n{answer}\n"),
             stderr: String::new(),
         }
     }
@@ -203,11 +203,11 @@ impl World {
     }
 }
 
-/// When the event happened that a trace makes, and with what.
+/// Time and activity of the event that a trace creates.
 pub const EVENT: i64 = 1_772_323_200;
 const ACTIVITY: &str = "http://localhost:8080/course/view.php?id=2";
 
-/// What the plugin makes of that event.
+/// The statement that the plugin builds from that event.
 pub fn statement_of_the_event() -> Value {
     json!({
         "id": "00000000-0000-4000-8000-0000000000a1", "timestamp": jiff::Timestamp::from_second(EVENT).expect("a time").to_string(),
@@ -220,7 +220,7 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs() as i64
 }
 
-/// A release of the plugin, as a zip.
+/// A release of the plugin, as a zip archive.
 pub fn plugin(release: &str, supported: &str) -> Vec<u8> {
     let version = format!(
         "<?php\n$plugin->component = 'logstore_xapi';\n$plugin->supported = {supported};\n$plugin->release = '{release}';\n"

@@ -1,4 +1,4 @@
-//! An HTTP server inside the test. It answers what a function says and remembers what it was asked.
+//! An HTTP server inside the test. A function computes its responses, and it records its requests.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -50,20 +50,20 @@ impl fmt::Display for Request {
     }
 }
 
-/// What a server does with a request.
+/// The reaction of a server to a request.
 #[derive(Debug, Clone)]
 pub enum Answer {
     Json(u16, Value),
     Text(u16, String),
     /// A file.
     Bytes(Bytes),
-    /// What is asked for is elsewhere.
+    /// A redirect to this address.
     Redirect(String),
-    /// The beginning of an answer, then the connection is cut.
+    /// The beginning of a response, then the server closes the connection.
     CutShort(&'static str),
-    /// The connection is cut before anything is answered.
+    /// The server closes the connection without a response.
     Cut,
-    /// No answer, ever.
+    /// The server never responds.
     Hang,
     /// The connection becomes a port-forward or an exec.
     Stream(Stream),
@@ -87,7 +87,7 @@ pub struct Server {
     address: SocketAddr,
     log: Log,
     answer: Answering,
-    // requests are served as long as this lives
+    // the server runs until the runtime is dropped
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -121,7 +121,7 @@ impl Server {
         Self { address, log, answer, _runtime: runtime }
     }
 
-    /// The answer to a request, without a connection.
+    /// The response to a request, without a connection.
     pub fn ask(&self, request: &Request) -> Answer {
         (self.answer)(request)
     }
@@ -134,26 +134,26 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// Everything that was asked so far, in order.
+    /// All requests so far, in order.
     pub fn requests(&self) -> Vec<Request> {
         self.log.0.lock().expect("the log").clone()
     }
 
-    /// As if all this had been asked.
-    pub fn was_asked(&self, requests: Vec<Request>) {
+    /// Replaces the recorded requests.
+    pub fn set_requests(&self, requests: Vec<Request>) {
         *self.log.0.lock().expect("the log") = requests;
     }
 
-    /// Blocks until a request has come.
+    /// Blocks until a request arrives.
     pub fn wait_for_a_request(&self) {
         let log = self.log.0.lock().expect("the log");
         drop(self.log.1.wait_while(log, |log| log.is_empty()).expect("the log"));
     }
 }
 
-/// The address of a server that is not there: connecting to it is refused.
-pub fn nobody() -> String {
-    // a port that no test is ever given
+/// The address of a port without a server: connections fail.
+pub fn unreachable_url() -> String {
+    // no test server ever has this port
     "http://127.0.0.1:9".to_string()
 }
 
@@ -181,7 +181,7 @@ where
         let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
         async move { respond(request, &log, &*answer).await }
     });
-    // a client that goes away is none of the server's business
+    // a client may close the connection at any time
     let _ =
         http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await;
 }
@@ -208,9 +208,9 @@ async fn respond(
         Answer::Bytes(bytes) => {
             Ok(Response::new(Full::new(bytes).map_err(|never: Infallible| match never {}).boxed()))
         }
-        Answer::Redirect(place) => {
+        Answer::Redirect(address) => {
             let mut response = whole(302, "text/plain", String::new());
-            response.headers_mut().insert(LOCATION, place.parse().expect("a place"));
+            response.headers_mut().insert(LOCATION, address.parse().expect("an address"));
             Ok(response)
         }
         Answer::Cut => Err(Cut),
@@ -262,7 +262,7 @@ fn switch_to_websocket(mut request: hyper::Request<Incoming>, stream: Stream) ->
     response
 }
 
-/// Makes hyper close the connection without a word.
+/// An error that makes hyper close the connection without a response.
 #[derive(Debug)]
 struct Cut;
 

@@ -1,4 +1,4 @@
-//! What there is in a cluster: without a stack, and with the LRS half of one in namespace `alice`.
+//! The objects of a cluster without a stack, and of one with a stack in namespace `alice`.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -20,10 +20,10 @@ pub const NAMESPACE: &str = "alice";
 pub const DATA_LAKE: &str =
     "/apis/elasticsearch.k8s.elastic.co/v1/namespaces/alice/elasticsearches/data-lake";
 
-/// What writes down how much room the statements take.
+/// The CronJob that measures the size of the data lake.
 pub const SIZE: &str = "/apis/batch/v1/namespaces/alice/cronjobs/data-lake-size";
 
-/// A cluster that could take a stack: a node with room, a default storage class, an empty namespace.
+/// A cluster that can hold a stack: a node with free capacity, a default storage class, an empty namespace.
 pub fn empty_cluster() -> Vec<Value> {
     vec![
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}),
@@ -37,7 +37,7 @@ pub fn node(cpu: &str, memory: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}, "status": {"allocatable": {"cpu": cpu, "memory": memory}}})
 }
 
-/// What the chart of the ECK operator brings.
+/// The objects of the chart of the ECK operator.
 pub fn operator() -> Vec<Value> {
     let labels =
         json!({"app.kubernetes.io/name": "elastic-operator", "app.kubernetes.io/version": "3.5.0"});
@@ -51,14 +51,14 @@ pub fn operator() -> Vec<Value> {
     ]
 }
 
-/// A pod, ready.
+/// A ready pod.
 pub fn pod(name: &str, labels: Value, port: (&str, u16)) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
            "spec": {"containers": [{"name": "main", "ports": [{"name": port.0, "containerPort": port.1}]}]},
            "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
 }
 
-/// A pod that is not ready, and why.
+/// A pod that is not ready, with the state of its container.
 pub fn stuck_pod(
     name: &str,
     namespace: &str,
@@ -85,7 +85,7 @@ pub fn lrs_labels() -> Value {
     json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs", "app.kubernetes.io/part-of": "lastack"})
 }
 
-/// What the chart of Ralph brings.
+/// The objects of the chart of Ralph.
 pub fn lrs_objects() -> Vec<Value> {
     let labels = lrs_labels();
     vec![
@@ -103,7 +103,7 @@ pub fn dataviz_database_labels() -> Value {
            "app.kubernetes.io/part-of": "lastack"})
 }
 
-/// What the chart of Superset brings.
+/// The objects of the chart of Superset.
 pub fn dataviz_objects() -> Vec<Value> {
     let labels = json!({"app.kubernetes.io/name": "superset", "app.kubernetes.io/instance": "dataviz", "app.kubernetes.io/component": "web",
                         "app.kubernetes.io/part-of": "lastack"});
@@ -122,14 +122,14 @@ pub fn dataviz_objects() -> Vec<Value> {
     ]
 }
 
-/// The PostgreSQL of a part, ready.
+/// The ready PostgreSQL of a component.
 fn database(name: &str, labels: &Value) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name, "namespace": NAMESPACE, "generation": 1, "labels": labels},
            "spec": {"replicas": 1, "serviceName": "", "selector": {"matchLabels": labels}, "template": {}},
            "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1, "updateRevision": format!("{name}-1")}})
 }
 
-/// What the chart of Moodle brings.
+/// The objects of the chart of Moodle.
 pub fn lms_objects() -> Vec<Value> {
     let labels = json!({"app.kubernetes.io/name": "moodle", "app.kubernetes.io/instance": "lms", "app.kubernetes.io/component": "web",
                         "app.kubernetes.io/part-of": "lastack"});
@@ -149,7 +149,7 @@ pub fn lms_objects() -> Vec<Value> {
     ]
 }
 
-/// A stack of stand-ins, and a machine on which the program finds them. The tests on a real cluster have `Cluster`.
+/// A stack of stand-ins, and a machine that is configured for them. The tests on a real cluster use `Cluster`.
 pub struct MockedStack {
     pub machine: Machine,
     pub kubernetes: Kubernetes,
@@ -161,7 +161,7 @@ pub struct MockedStack {
 }
 
 impl MockedStack {
-    /// A cluster without a stack, in which the operator and the charts do their work at once.
+    /// A cluster without a stack, in which the objects of the operator and the charts are ready at once.
     pub fn empty() -> Self {
         let lrs = Lrs::open();
         let elasticsearch = Elasticsearch::start(NAMESPACE, lrs.store());
@@ -174,10 +174,10 @@ impl MockedStack {
         std::fs::write(&plugin, moodle::plugin("5.0.1", "[403, 501]")).expect("the plugin");
         let machine = machine.env("LASTACK_PLUGIN", plugin);
         kubernetes
-            .put_once_there(helm.trace_of("elastic-operator"), operator())
-            .put_once_there(helm.trace_of("lrs"), lrs_objects())
-            .put_once_there(helm.trace_of("dataviz"), dataviz_objects())
-            .put_once_there(helm.trace_of("lms"), lms_objects())
+            .put_after_file(helm.state_file("elastic-operator"), operator())
+            .put_after_file(helm.state_file("lrs"), lrs_objects())
+            .put_after_file(helm.state_file("dataviz"), dataviz_objects())
+            .put_after_file(helm.state_file("lms"), lms_objects())
             .executes("lms-moodle-0", moodle.scripts())
             .forwards("lms-moodle-0", moodle.server.address())
             .forwards("dataviz-superset-0", superset.server.address())
@@ -185,15 +185,15 @@ impl MockedStack {
             .forwards("lrs-ralph-0", lrs.server.address());
         let authority = base64::engine::general_purpose::STANDARD.encode(&elasticsearch.authority);
         kubernetes.then(Method::PATCH, DATA_LAKE, move |world| {
-            let mut data_lake = world.object(DATA_LAKE).expect("what was applied");
+            let mut data_lake = world.object(DATA_LAKE).expect("the applied object");
             data_lake["status"] = json!({
                 "phase": "Ready", "health": "green", "availableNodes": 1, "version": "8.19.21",
                 "observedGeneration": data_lake["metadata"]["generation"],
             });
             world.put(data_lake);
-            made_by_the_operator(&authority).into_iter().for_each(|object| world.put(object));
+            objects_of_the_operator(&authority).into_iter().for_each(|object| world.put(object));
         });
-        // the CronJob's controller learns at once of a run that is over at once
+        // a Job of the CronJob completes at once
         kubernetes.reacts(
             Method::POST,
             "/apis/batch/v1/namespaces/alice/jobs",
@@ -202,7 +202,7 @@ impl MockedStack {
                 job["metadata"]["name"] = json!("data-lake-size-now");
                 job["metadata"]["creationTimestamp"] = json!("2026-11-27T12:00:00Z");
                 job["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});
-                let mut cron = world.object(SIZE).expect("the CronJob whose run this is");
+                let mut cron = world.object(SIZE).expect("the CronJob of the Job");
                 cron["status"] = json!({"lastSuccessfulTime": "2026-11-27T12:00:01Z"});
                 for object in [&mut job, &mut cron] {
                     object["metadata"]["namespace"] = json!(NAMESPACE);
@@ -211,7 +211,7 @@ impl MockedStack {
                 Some(Answer::Json(201, job))
             },
         );
-        // and takes its pods away with the resource
+        // the operator deletes the pods with the resource
         kubernetes.reacts(Method::DELETE, DATA_LAKE, |world, _| {
             world.remove("/api/v1/namespaces/alice/pods/data-lake-es-default-0");
             None
@@ -219,11 +219,11 @@ impl MockedStack {
         Self { machine, kubernetes, helm, lrs, elasticsearch, superset, moodle }
     }
 
-    /// A cluster in which `install` has been run, which is done once for all tests of a program.
+    /// A cluster after `install`, which runs once for all tests of a program.
     pub fn installed() -> Self {
         static INSTALLED: LazyLock<Memory> = LazyLock::new(|| Memory::of(&MockedStack::install()));
         let lab = Self::empty();
-        INSTALLED.bring_back(&lab);
+        INSTALLED.restore(&lab);
         lab
     }
 
@@ -248,7 +248,7 @@ impl MockedStack {
         ]
     }
 
-    /// Keeps the user from listing pods, and gives what the API server says to that.
+    /// Denies the user access to pods, and returns the message of the API server.
     pub fn hides_pods(&self) -> &'static str {
         let sentence = "pods is forbidden: User \"alice\" cannot list resource \"pods\" in API group \"\" in the namespace \"alice\"";
         self.kubernetes.forbids(Method::GET, "/api/v1/namespaces/alice/pods", sentence);
@@ -256,7 +256,7 @@ impl MockedStack {
     }
 }
 
-/// What all parts of a cluster know.
+/// The state of all stand-ins.
 struct Memory {
     objects: Vec<Value>,
     helm: BTreeMap<String, Vec<u8>>,
@@ -278,21 +278,21 @@ impl Memory {
         }
     }
 
-    fn bring_back(&self, lab: &MockedStack) {
-        lab.kubernetes.has_come_to(self.objects.clone());
-        lab.helm.remembers(&self.helm);
+    fn restore(&self, lab: &MockedStack) {
+        lab.kubernetes.restore(self.objects.clone());
+        lab.helm.restore(&self.helm);
         lab.elasticsearch.has_indices(self.indices.clone());
         *lab.superset.world() = self.superset.clone();
         *lab.moodle.world() = self.moodle.clone();
         lab.servers()
             .into_iter()
             .zip(&self.requests)
-            .for_each(|(server, requests)| server.was_asked(requests.clone()));
+            .for_each(|(server, requests)| server.set_requests(requests.clone()));
     }
 }
 
-/// What the ECK operator makes of the data lake's resource.
-fn made_by_the_operator(authority: &str) -> Vec<Value> {
+/// The objects that the ECK operator creates for the Elasticsearch resource.
+fn objects_of_the_operator(authority: &str) -> Vec<Value> {
     let labels = data_lake_labels();
     let secret = |name: &str, data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}, "data": data});
     vec![

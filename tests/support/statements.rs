@@ -1,4 +1,4 @@
-//! Statements to send, and the files they come in.
+//! Statements for the tests, and their file formats.
 
 use std::io::Write;
 
@@ -6,12 +6,12 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-/// The id of a test's statement by its number.
+/// The id of the statement with this number.
 pub fn id(number: usize) -> String {
     format!("00000000-0000-4000-8000-{number:012}")
 }
 
-/// A statement of xAPI's smallest form, with a fixed time.
+/// A minimal xAPI statement with a fixed time.
 pub fn statement(number: usize) -> Value {
     json!({
         "id": id(number),
@@ -36,6 +36,6 @@ pub fn lines(statements: &[Value]) -> String {
 
 pub fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(text.as_bytes()).expect("memory takes everything");
-    encoder.finish().expect("memory takes everything")
+    encoder.write_all(text.as_bytes()).expect("a write to memory");
+    encoder.finish().expect("a write to memory")
 }

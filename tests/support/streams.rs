@@ -1,4 +1,4 @@
-//! The API server's end of a port-forward and of an exec: websocket messages whose first byte is the channel.
+//! The server side of a port-forward and of an exec: websocket messages whose first byte is the channel.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,21 +11,21 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-/// What a connection is after it was upgraded.
+/// The protocol of an upgraded connection.
 #[derive(Debug, Clone)]
 pub enum Stream {
-    /// A port-forward of this port, which leads to the address.
+    /// A port-forward of this port to the address.
     Forward(u16, SocketAddr),
     Exec(Exec),
 }
 
-/// A command in a container, which answers when it has read all its input.
+/// A command in a container, which responds after it reads all its input.
 #[derive(Clone)]
 pub struct Exec(pub Arc<Answering>);
 
 type Answering = dyn Fn(&[u8]) -> Exited + Send + Sync;
 
-/// What a command wrote, and its exit code.
+/// The output of a command and its exit code.
 pub struct Exited {
     pub code: i32,
     pub stdout: String,
@@ -102,7 +102,7 @@ async fn execute(upgraded: impl AsyncRead + AsyncWrite + Unpin, exec: &Exec) {
     let mut socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, None).await;
     let mut input = Vec::new();
     loop {
-        // who asked may have gone before it said all
+        // the client may close the connection before the end of its input
         let Some(Ok(message)) = socket.next().await else { return };
         match &message.into_data()[..] {
             [CLOSE, STDIN] => break,

@@ -1,4 +1,4 @@
-//! A Superset that keeps what is imported into it, and fails on demand.
+//! A Superset stand-in that keeps imported assets, and fails on demand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Cursor, Read, Write};
@@ -27,21 +27,21 @@ pub struct World {
     /// By uuid.
     assets: BTreeMap<String, Asset>,
     clock: u32,
-    /// Accounts whose password somebody changed.
-    refuses: BTreeSet<String>,
-    /// A password that no account has.
+    /// Accounts whose login fails.
+    rejected: BTreeSet<String>,
+    /// A password whose login fails.
     wrong: Option<String>,
-    /// Its own database is down.
+    /// True while its own database is down.
     lost: bool,
-    /// Why the data lake cannot be reached.
+    /// The cause why the data lake is unreachable.
     unreachable: Option<String>,
-    /// The answer to the next imports.
+    /// The responses to the next imports.
     imports: Vec<Answer>,
-    /// The answer to the next queries of charts.
+    /// The responses to the next chart queries.
     queries: Vec<Answer>,
     pub driver: bool,
     teacher: Vec<u64>,
-    /// What every chart's query gives.
+    /// The result of every chart query.
     rows: Value,
 }
 
@@ -53,7 +53,7 @@ struct Asset {
     content: Value,
     changed_on: u32,
     changed_by: &'static str,
-    /// The numbers of the charts that a dashboard shows.
+    /// The ids of the charts of a dashboard.
     charts: Vec<usize>,
 }
 
@@ -69,14 +69,14 @@ impl Superset {
         Self { server, world }
     }
 
-    /// Somebody changed the password of an account in the browser.
-    pub fn refuses(&self, user: &str) -> &Self {
-        self.world().refuses.insert(user.into());
+    /// Rejects the login of an account, as after a password change in the browser.
+    pub fn rejects_login(&self, user: &str) -> &Self {
+        self.world().rejected.insert(user.into());
         self
     }
 
-    /// The same for all accounts and this password.
-    pub fn refuses_password(&self, password: &str) -> &Self {
+    /// Rejects a login with this password.
+    pub fn rejects_password(&self, password: &str) -> &Self {
         self.world().wrong = Some(password.into());
         self
     }
@@ -86,7 +86,7 @@ impl Superset {
         self
     }
 
-    /// Its own database does not answer, or does again.
+    /// Stops or restarts its own database.
     pub fn loses_its_database(&self, lost: bool) -> &Self {
         self.world().lost = lost;
         self
@@ -97,13 +97,13 @@ impl Superset {
         self
     }
 
-    /// Answers the next import so.
+    /// Sends this response to the next import.
     pub fn fails_import(&self, answer: Answer) -> &Self {
         self.world().imports.push(answer);
         self
     }
 
-    /// Answers the next query of a chart so.
+    /// Sends this response to the next chart query.
     pub fn fails_query(&self, answer: Answer) -> &Self {
         self.world().queries.push(answer);
         self
@@ -114,16 +114,16 @@ impl Superset {
         self
     }
 
-    /// Gives an asset another title, as a person in the browser.
-    pub fn person_renames(&self, title: &str, to: &str) -> &Self {
-        self.person_edits(title, |content| {
+    /// Renames an asset, as a user does in the browser.
+    pub fn user_renames(&self, title: &str, to: &str) -> &Self {
+        self.user_edits(title, |content| {
             let key = KINDS.into_iter().find(|(_, key)| content[key] == title).expect("a title").1;
             content[key] = json!(to);
         })
     }
 
-    /// Changes what is in an asset, as a person in the browser.
-    pub fn person_edits(&self, title: &str, change: impl FnOnce(&mut Value)) -> &Self {
+    /// Changes the content of an asset, as a user does in the browser.
+    pub fn user_edits(&self, title: &str, change: impl FnOnce(&mut Value)) -> &Self {
         let mut world = self.world();
         world.clock += 1;
         let now = world.clock;
@@ -131,7 +131,7 @@ impl Superset {
             .assets
             .values_mut()
             .find(|asset| asset.title == title)
-            .unwrap_or_else(|| panic!("there should be `{title}`"));
+            .unwrap_or_else(|| panic!("asset `{title}` should exist"));
         change(&mut asset.content);
         let key =
             KINDS.into_iter().find(|(folder, _)| *folder == asset.folder).expect("a folder").1;
@@ -141,19 +141,19 @@ impl Superset {
         self
     }
 
-    /// Has an asset that a person made in the browser.
-    pub fn person_makes(&self, folder: &'static str, content: Value) -> &Self {
+    /// Creates an asset, as a user does in the browser.
+    pub fn user_creates(&self, folder: &'static str, content: Value) -> &Self {
         let mut world = self.world();
         world.clock += 1;
         let title = KINDS.into_iter().find(|(name, _)| *name == folder).expect("a folder").1;
         let uuid = content["uuid"].as_str().expect("a uuid").to_string();
-        world.bring(folder, title, content);
-        world.assets.get_mut(&uuid).expect("what was made").changed_by = "Ada";
+        world.store(folder, title, content);
+        world.assets.get_mut(&uuid).expect("the new asset").changed_by = "Ada";
         drop(world);
         self
     }
 
-    pub fn person_deletes(&self, title: &str) -> &Self {
+    pub fn user_deletes(&self, title: &str) -> &Self {
         self.world().assets.retain(|_, asset| asset.title != title);
         self
     }
@@ -180,19 +180,19 @@ impl Superset {
         shown.map(|asset| asset.title.clone()).collect()
     }
 
-    /// What is in the asset of this title.
+    /// The content of the asset with this title.
     pub fn content(&self, title: &str) -> Value {
         let world = self.world();
         world
             .assets
             .values()
             .find(|asset| asset.title == title)
-            .unwrap_or_else(|| panic!("there should be `{title}`"))
+            .unwrap_or_else(|| panic!("asset `{title}` should exist"))
             .content
             .clone()
     }
 
-    /// How many imports arrived.
+    /// The number of imports.
     pub fn imports(&self) -> usize {
         self.server
             .requests()
@@ -216,7 +216,7 @@ impl World {
                 let account = request.json();
                 let text = |key: &str| account[key].as_str().unwrap_or_default().to_owned();
                 let is_wrong = self.wrong.as_ref().is_some_and(|wrong| text("password") == *wrong);
-                match self.refuses.contains(&text("username")) || is_wrong {
+                match self.rejected.contains(&text("username")) || is_wrong {
                     true => Answer::Json(401, json!({"message": "Not authorized"})),
                     false => Answer::ok(json!({"access_token": "token"})),
                 }
@@ -224,9 +224,7 @@ impl World {
             ("GET", ["api", "v1", "security", "csrf_token"]) => {
                 Answer::ok(json!({"result": "csrf"}))
             }
-            ("GET", ["api", "v1", "me"]) => {
-                Answer::ok(json!({"result": person("kubectl lastack")}))
-            }
+            ("GET", ["api", "v1", "me"]) => Answer::ok(json!({"result": user("kubectl lastack")})),
             ("POST", ["api", "v1", "assets", "import"]) if !self.imports.is_empty() => {
                 self.imports.remove(0)
             }
@@ -286,8 +284,8 @@ impl World {
         match id {
             None => {
                 let rows = of_kind.map(|(uuid, asset)| {
-                    let mut row = json!({"id": asset.id, "uuid": uuid, title: asset.title, "changed_by": person(asset.changed_by)});
-                    // each list has columns of its own
+                    let mut row = json!({"id": asset.id, "uuid": uuid, title: asset.title, "changed_by": user(asset.changed_by)});
+                    // each list has different columns
                     let changed = if folder == "databases" { "changed_on" } else { "changed_on_utc" };
                     row[changed] = json!(asset.changed_on.to_string());
                     match folder {
@@ -334,7 +332,7 @@ impl World {
         }
     }
 
-    /// All there is, whatever was asked for, with a theme beside it.
+    /// All assets, for every request, and a theme.
     fn export(&self) -> Vec<u8> {
         let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
         let mut file = |name: &str, content: &Value| {
@@ -354,7 +352,7 @@ impl World {
         archive.finish().expect("an archive").into_inner()
     }
 
-    /// Takes the archive out of the form, and what is in it.
+    /// Stores the assets of the archive in a form.
     fn import(&mut self, form: &[u8]) -> Answer {
         let start = find(form, b"application/zip\r\n\r\n").expect("a form with an archive")
             + "application/zip\r\n\r\n".len();
@@ -379,16 +377,16 @@ impl World {
         for (kind, file) in files {
             let (folder, title) = KINDS[kind];
             if let Some(missing) = self.missing(folder, &file) {
-                // all or nothing, and no word about which
+                // an import is atomic, and its error does not name the file
                 *self = before;
                 return Answer::Json(500, json!({"message": format!("KeyError: {missing}")}));
             }
-            self.bring(folder, title, file);
+            self.store(folder, title, file);
         }
         Answer::ok(json!({"message": "OK"}))
     }
 
-    /// What an import stumbles over, because a file refers to it and it is not there.
+    /// The missing asset that a file refers to, which makes an import fail.
     fn missing(&self, folder: &str, file: &Value) -> Option<String> {
         let mut wanted: Vec<&Value> = match folder {
             "datasets" => vec![&file["database_uuid"]],
@@ -409,8 +407,8 @@ impl World {
             .map(str::to_string)
     }
 
-    /// The numbers of the charts of a layout. Superset goes through them in any order and stops at one that it does
-    /// not have, so none may have been linked.
+    /// The ids of the charts in a layout. Superset links charts in any order and stops at an unknown one, so the
+    /// stand-in links none in that case.
     fn linked(&self, layout: &Value) -> Vec<usize> {
         let charts = layout
             .as_object()
@@ -423,11 +421,12 @@ impl World {
             .unwrap_or_default()
     }
 
-    /// In place of whatever has its uuid or its place, and with all that the file does not say as it was.
-    fn bring(&mut self, folder: &'static str, title: &str, file: Value) {
+    /// Stores a file. It updates the asset with the same uuid or natural key, and keeps values that the file leaves out.
+    fn store(&mut self, folder: &'static str, title: &str, file: Value) {
         let uuid = file["uuid"].as_str().expect("a uuid").to_string();
         let found = |(other, asset): &(&String, &Asset)| {
-            **other == uuid || asset.folder == folder && has_place_of(folder, &file, &asset.content)
+            **other == uuid
+                || asset.folder == folder && has_natural_key_of(folder, &file, &asset.content)
         };
         let old = self.assets.iter().find(found).map(|(old, _)| old.clone());
         let new = Asset {
@@ -454,9 +453,9 @@ impl World {
     }
 }
 
-/// Whether an import of the one finds the other by what else is unique of it.
-fn has_place_of(folder: &str, file: &Value, there: &Value) -> bool {
-    let same = |key: &str| file[key] == there[key];
+/// Whether a file and an asset have the same natural key, which Superset keeps unique besides the uuid.
+fn has_natural_key_of(folder: &str, file: &Value, existing: &Value) -> bool {
+    let same = |key: &str| file[key] == existing[key];
     match folder {
         "databases" => same("database_name"),
         "datasets" => {
@@ -469,7 +468,7 @@ fn has_place_of(folder: &str, file: &Value, there: &Value) -> bool {
     }
 }
 
-/// As Superset tells it: the address as SQLAlchemy writes it, which sorts and escapes, and JSON in a text.
+/// The connection in the form of Superset: the address as SQLAlchemy sorts and escapes it, and JSON as text.
 fn connection(content: &Value) -> Value {
     let (address, settings) = content["sqlalchemy_uri"]
         .as_str()
@@ -488,7 +487,7 @@ fn no_such_page() -> Answer {
     Answer::Json(404, json!({"errors": [{"message": message, "level": "error"}]}))
 }
 
-fn person(name: &str) -> Value {
+fn user(name: &str) -> Value {
     let (first, last) = name.split_once(' ').unwrap_or((name, ""));
     json!({"first_name": first, "last_name": last})
 }

@@ -113,7 +113,7 @@ function lastack_stored_already(array $rows): array {
     $transformer = array_merge(['log_error' => $config['log_error'], 'log_info' => $config['log_info']], $config['transformer']);
     $stored = [];
     $left = [];
-    // the transformer writes into the rows it is given
+    // the transformer changes the rows that it receives
     foreach (\src\transformer\handler($transformer, array_map(fn($row) => clone $row, $rows)) as $at => $transformed) {
         $row = $rows[$at];
         if (!$transformed['transformed'] || !$transformed['statements']) {
@@ -174,7 +174,7 @@ function lastack_settle(array $rows, stdClass $report): void {
     if (!$refused) {
         return;
     }
-    // one by one; the cron may add failed rows of its own meanwhile
+    // one by one; cron can add other failed rows meanwhile
     $events = array_flip(array_map(fn($event) => (int)$event->logstorestandardlogid, $refused));
     foreach ($DB->get_records_select('logstore_xapi_failed_log', 'id > ?', [$before], 'id') as $row) {
         if (!in_array((int)$row->errortype, $codes, true) || !isset($events[(int)$row->logstorestandardlogid])) {
@@ -226,7 +226,7 @@ if (!$lock) {
     throw new Exception('another process is sending failed events again; try again later');
 }
 try {
-    // what a run that was killed had moved back is in doubt, whatever its cause was
+    // rows that a killed run moved back are in doubt, with any cause
     if ($left_over) {
         $left_over = lastack_rows_to_send_again();
         $stored = lastack_stored_already($left_over);
@@ -258,7 +258,7 @@ try {
         }
     }
 } catch (Exception $stop) {
-    // what is left stays where it is, for the next run
+    // the remaining rows stay for the next run
     $report->stopped = $stop->getMessage();
 } finally {
     $lock->release();

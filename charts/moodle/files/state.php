@@ -46,7 +46,7 @@ lastack_answer([
     'forced' => array_keys($CFG->forced_plugin_settings[LASTACK_PLUGIN] ?? []),
     'stores' => lastack_stores(),
     'queue' => $installed ? [
-        // a large site keeps millions of these: nothing here reads more of them than one
+        // a large site has millions of these rows, so each query reads at most one
         'logged' => (int)$DB->get_field_sql('SELECT MAX(id) FROM {logstore_standard_log}'),
         'waiting' => $DB->count_records('logstore_xapi_log'),
         'oldest_waiting' => (int)$DB->get_field_sql('SELECT MIN(timecreated) FROM {logstore_xapi_log}'),

@@ -32,7 +32,7 @@ if (!$tables) {
     exit(0);
 }
 $config = pg_escape_identifier($connection, "{$prefix}config");
-// a pod that was killed hangs up a little later; one that is at work at this moment does not
+// the connection of a killed Pod closes after a short time; that of a running Pod stays open
 $is_alone = function () use ($ask) {
     $others = 'SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()';
     for ($seconds = 0; $ask($others); $seconds++) {

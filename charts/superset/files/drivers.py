@@ -71,7 +71,7 @@ def main():
 
 
 def reason(log):
-    """uv explains itself over several lines: the address it wanted, and the innermost cause."""
+    """Shortens an error of uv, which has several lines, to the address and the innermost cause."""
     lines = [re.sub(r"^[\s╰─▶│├×]*(error:|cause:|Caused by:)?\s*", "", line) for line in log.splitlines() if line.strip()]
     if not lines:
         return "uv said nothing"

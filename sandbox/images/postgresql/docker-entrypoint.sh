@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the database on the first start, and starts the server. What it takes from the environment, and what it refuses,
-# is what the official image's script takes and refuses.
+# Creates the database at the first start, and starts the server. It accepts and rejects the same environment as the
+# script of the official image.
 set -euo pipefail
 
 fail() {
@@ -46,7 +46,7 @@ make_database() {
   if [ -n "${POSTGRES_INITDB_WALDIR:-}" ]; then options+=(--waldir "$POSTGRES_INITDB_WALDIR"); fi
   # The arguments may hold quotes, as in a shell.
   eval "initdb --username=\"\$POSTGRES_USER\" --pwfile=<(printf '%s\n' \"\$POSTGRES_PASSWORD\") ${POSTGRES_INITDB_ARGS:-} \"\${options[@]}\""
-  # Every address, and the folder of the socket that Debian's psql looks in: initdb has its own mind on both.
+  # Listen on every address, and put the socket into the folder of Debian's psql. The defaults of initdb differ.
   printf '%s\n' "listen_addresses = '*'" "unix_socket_directories = '/var/run/postgresql'" >>"$PGDATA/postgresql.conf"
   printf '\nhost all all all %s\n' "${POSTGRES_HOST_AUTH_METHOD:-$(postgres -C password_encryption "${server_options[@]}")}" >>"$PGDATA/pg_hba.conf"
 }

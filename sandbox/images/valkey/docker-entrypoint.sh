@@ -1,5 +1,5 @@
 #!/bin/sh
-# Options alone, or a configuration file, are for valkey-server; root hands over to the user valkey.
+# Options or a configuration file start valkey-server. root changes to the user valkey.
 set -eu
 case ${1:-} in
   -* | *.conf) set -- valkey-server "$@" ;;

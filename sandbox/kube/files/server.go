@@ -1,5 +1,5 @@
-// Package files serves a directory over HTTPS: a chart repository is an index.yaml and some archives, a package index
-// some pages with links.
+// Package files serves a directory over HTTPS: a chart repository with an index.yaml and archives, or a package index
+// with pages of links.
 package files
 
 import (
@@ -13,7 +13,7 @@ import (
 	"sandbox/kube/flags"
 )
 
-// NewCommand serves until it is stopped.
+// NewCommand returns the command that serves until it is stopped.
 func NewCommand() *cobra.Command {
 	var directory, listen, certificate, key string
 	cmd := &cobra.Command{

@@ -1,4 +1,4 @@
-// Package flags is what the command lines of all controllers share.
+// Package flags contains the flags that all controllers share.
 package flags
 
 import (
@@ -7,7 +7,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// Connection adds the flag that says how to reach the API server. What it returns reaches it, once flags are read.
+// Connection adds the flag for the connection to the API server. It returns a function that connects after the flags are parsed.
 func Connection(cmd *cobra.Command) func() (kubernetes.Interface, error) {
 	var kubeconfig string
 	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "how to reach the API server")
@@ -21,7 +21,7 @@ func Connection(cmd *cobra.Command) func() (kubernetes.Interface, error) {
 	}
 }
 
-// Require refuses to run without these flags.
+// Require makes these flags mandatory.
 func Require(cmd *cobra.Command, names ...string) {
 	for _, name := range names {
 		if err := cmd.MarkFlagRequired(name); err != nil {

@@ -12,7 +12,7 @@ import (
 	"sandbox/kube/flags"
 )
 
-// NewCommand runs the controller until it is stopped.
+// NewCommand returns the command that runs the controller until it is stopped.
 func NewCommand() *cobra.Command {
 	var address string
 	cmd := &cobra.Command{

@@ -1,4 +1,4 @@
-// Package ingress plays the part of an Ingress controller: what Ingresses of its class say is served on one address.
+// Package ingress is a small Ingress controller. It serves the Ingresses of its class on one address.
 package ingress
 
 import (
@@ -25,10 +25,10 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// ControllerName is what an IngressClass names to have its Ingresses served here.
+// ControllerName is the controller of an IngressClass whose Ingresses are served here.
 const ControllerName = "sandbox.lastack/ingress"
 
-// Controller answers requests as the Ingresses of the moment say.
+// Controller responds to requests according to the current Ingresses.
 type Controller struct {
 	address   string
 	classes   listers.IngressClassLister
@@ -37,7 +37,7 @@ type Controller struct {
 	secrets   core.SecretLister
 }
 
-// Start reads what there is, and from then on tells Ingresses of its class the address until the context ends.
+// Start reads the current objects, and sets the address of the Ingresses of its class until the context ends.
 func Start(ctx context.Context, client kubernetes.Interface, address string) (*Controller, error) {
 	factory := informers.NewSharedInformerFactory(client, 0)
 	network := factory.Networking().V1()
@@ -55,7 +55,7 @@ func Start(ctx context.Context, client kubernetes.Interface, address string) (*C
 	factory.Core().V1().Secrets().Informer()
 	factory.Start(ctx.Done())
 	factory.WaitForCacheSync(ctx.Done())
-	// the class of an Ingress must be known before it is looked at
+	// the class of an Ingress must be known before the Ingress
 	if _, err := network.Ingresses().Informer().AddEventHandler(handler); err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func (c *Controller) secretOf(host string) *v1.Secret {
 	return nil
 }
 
-// Certificate is the one that an Ingress names for the host that a client asks for.
+// Certificate returns the certificate that an Ingress names for the host of a client.
 func (c *Controller) Certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	secret := c.secretOf(hello.ServerName)
 	if secret == nil {

@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 )
 
-func TestRequestReachesTheServiceOfItsHostAndSaysWhereItCameFrom(t *testing.T) {
+func TestRequestReachesTheServiceOfItsHostWithForwardedHeaders(t *testing.T) {
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Seen", r.Host+" "+r.Header.Get("X-Forwarded-Proto")+" "+r.URL.Path)
 	}))
@@ -24,20 +24,20 @@ func TestRequestReachesTheServiceOfItsHostAndSaysWhereItCameFrom(t *testing.T) {
 	controller, _ := start(t, backend, "ours", nil)
 
 	if got := ask(controller, "http://web.example.org/course").Header().Get("Seen"); got != "web.example.org http /course" {
-		t.Errorf("the service saw %q", got)
+		t.Errorf("the service received %q", got)
 	}
 	if got := ask(controller, "http://other.example.org/").Code; got != http.StatusNotFound {
-		t.Errorf("a host that no Ingress names answered %d", got)
+		t.Errorf("host without an Ingress: got status %d", got)
 	}
 }
 
-func TestIngressOfAnotherClassIsLeftAlone(t *testing.T) {
+func TestIngressOfAnotherClassStaysUnchanged(t *testing.T) {
 	backend := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(backend.Close)
 	controller, client := start(t, backend, "another", nil)
 
 	if got := ask(controller, "http://web.example.org/").Code; got != http.StatusNotFound {
-		t.Errorf("it answered %d", got)
+		t.Errorf("got status %d", got)
 	}
 	ingress, err := client.NetworkingV1().Ingresses("default").Get(t.Context(), "web", metav1.GetOptions{})
 	if err != nil || len(ingress.Status.LoadBalancer.Ingress) != 0 {
@@ -45,7 +45,7 @@ func TestIngressOfAnotherClassIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestHostWithACertificateIsSentToHTTPS(t *testing.T) {
+func TestHostWithACertificateIsRedirectedToHTTPS(t *testing.T) {
 	backend := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(backend.Close)
 	secret := []networking.IngressTLS{{Hosts: []string{"web.example.org"}, SecretName: "certificate"}}
@@ -53,11 +53,11 @@ func TestHostWithACertificateIsSentToHTTPS(t *testing.T) {
 
 	answer := ask(controller, "http://web.example.org/login?a=b")
 	if answer.Code != http.StatusPermanentRedirect || answer.Header().Get("Location") != "https://web.example.org/login?a=b" {
-		t.Errorf("it answered %d to %q", answer.Code, answer.Header().Get("Location"))
+		t.Errorf("got status %d and location %q", answer.Code, answer.Header().Get("Location"))
 	}
 }
 
-func TestIngressIsToldItsAddress(t *testing.T) {
+func TestIngressStatusGetsTheAddress(t *testing.T) {
 	backend := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(backend.Close)
 	_, client := start(t, backend, "ours", nil)

@@ -8,7 +8,7 @@ import (
 	"sandbox/kube/flags"
 )
 
-// NewCommand runs the load balancer until it is stopped.
+// NewCommand returns the command that runs the load balancer until it is stopped.
 func NewCommand() *cobra.Command {
 	var network string
 	cmd := &cobra.Command{

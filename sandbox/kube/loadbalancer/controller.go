@@ -1,5 +1,5 @@
-// Package loadbalancer plays the part of a cloud: Services of type LoadBalancer get an address from a
-// network that is routed to the node, where kube-proxy takes the traffic over.
+// Package loadbalancer replaces the load balancer of a cloud. Services of type LoadBalancer get an address in a
+// network that is routed to the node, where kube-proxy forwards the traffic.
 package loadbalancer
 
 import (
@@ -26,7 +26,7 @@ type loadBalancer struct {
 	pool     *pool
 }
 
-// Run keeps the Services' addresses right until the context ends.
+// Run maintains the addresses of the Services until the context ends.
 func Run(ctx context.Context, client kubernetes.Interface, network netip.Prefix) error {
 	factory := informers.NewSharedInformerFactory(client, 0)
 	informer := factory.Core().V1().Services()
@@ -55,7 +55,7 @@ func Run(ctx context.Context, client kubernetes.Interface, network netip.Prefix)
 	return nil
 }
 
-// adoptAddresses learns which addresses a former run gave away before any new one is given.
+// adoptAddresses reads the addresses of an earlier run before it assigns new ones.
 func (lb *loadBalancer) adoptAddresses() error {
 	all, err := lb.services.List(labels.Everything())
 	if err != nil {
@@ -120,7 +120,7 @@ func (lb *loadBalancer) sync(ctx context.Context, key string) error {
 	return lb.publish(ctx, service, []v1.LoadBalancerIngress{{IP: address.String(), IPMode: &mode}})
 }
 
-// isOurs follows the API's rule: a Service that names a class wants another load balancer than the default one.
+// isOurs follows the rule of the API: a Service that names a class uses another load balancer than the default one.
 func isOurs(service *v1.Service) bool {
 	return service.Spec.Type == v1.ServiceTypeLoadBalancer && service.Spec.LoadBalancerClass == nil &&
 		service.DeletionTimestamp == nil

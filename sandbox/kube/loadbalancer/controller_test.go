@@ -25,7 +25,7 @@ func TestLoadBalancerServiceGetsAnAddressAndLosesItWithItsType(t *testing.T) {
 	waitFor(t, client, "web", hasAddress(""))
 }
 
-func TestAddressOfAFormerRunIsNotGivenToAnotherService(t *testing.T) {
+func TestAddressOfAnEarlierRunIsNotAssignedAgain(t *testing.T) {
 	old := service("old", v1.ServiceTypeLoadBalancer)
 	old.Status.LoadBalancer.Ingress = []v1.LoadBalancerIngress{{IP: "10.0.0.1"}}
 	client := start(t, service("a-new-one", v1.ServiceTypeLoadBalancer), old)
@@ -82,7 +82,7 @@ func waitFor(t *testing.T, client kubernetes.Interface, name string, done func(*
 		return ok && s.Name == name && done(s), nil
 	})
 	if err != nil {
-		t.Fatalf("service %s never got into the expected state: %v", name, err)
+		t.Fatalf("service %s did not reach the expected state: %v", name, err)
 	}
 	return event.Object.(*v1.Service)
 }

@@ -5,7 +5,7 @@ import (
 	"net/netip"
 )
 
-// pool hands out the addresses of a network, each to one owner.
+// pool assigns the addresses of a network, each to one owner.
 type pool struct {
 	network netip.Prefix
 	owners  map[netip.Addr]string
@@ -15,7 +15,7 @@ func newPool(network netip.Prefix) *pool {
 	return &pool{network: network.Masked(), owners: map[netip.Addr]string{}}
 }
 
-// take gives owner the wanted address, or the one it has, or else the lowest free one.
+// take returns the requested address, the current address of the owner, or the lowest free one.
 func (p *pool) take(owner, wanted string) (netip.Addr, error) {
 	if wanted != "" {
 		address, err := netip.ParseAddr(wanted)
@@ -51,7 +51,7 @@ func (p *pool) release(owner string) {
 	}
 }
 
-// usable leaves out the network's own address and its last one, the broadcast address.
+// usable excludes the first address of the network and the last one, the broadcast address.
 func (p *pool) usable(address netip.Addr) bool {
 	return p.network.Contains(address) && address != p.network.Addr() && p.network.Contains(address.Next())
 }

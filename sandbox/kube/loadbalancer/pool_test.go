@@ -17,7 +17,7 @@ func TestEachOwnerGetsItsOwnAddressAndKeepsIt(t *testing.T) {
 	}
 }
 
-func TestReleasedAddressIsGivenAgain(t *testing.T) {
+func TestReleasedAddressIsAssignedAgain(t *testing.T) {
 	p := newPool(netip.MustParsePrefix("10.0.0.0/29"))
 	first := take(t, p, "a", "")
 	p.release("a")
@@ -26,7 +26,7 @@ func TestReleasedAddressIsGivenAgain(t *testing.T) {
 	}
 }
 
-func TestFullPoolAndForeignAddressesAreRefused(t *testing.T) {
+func TestFullPoolAndForeignAddressesAreRejected(t *testing.T) {
 	p := newPool(netip.MustParsePrefix("10.0.0.0/30"))
 	take(t, p, "a", "10.0.0.1")
 	take(t, p, "b", "")

@@ -7,10 +7,10 @@ import (
 	"sandbox/kube/flags"
 )
 
-// ProvisionerName is what a StorageClass names to get its volumes from here.
+// ProvisionerName is the provisioner of a StorageClass whose volumes come from here.
 const ProvisionerName = "sandbox.lastack/local"
 
-// NewCommand runs the provisioner until it is stopped.
+// NewCommand returns the command that runs the provisioner until it is stopped.
 func NewCommand() *cobra.Command {
 	var provisioner Provisioner
 	cmd := &cobra.Command{

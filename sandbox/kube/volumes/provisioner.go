@@ -1,5 +1,5 @@
-// Package volumes gives each claim a directory of the node as a "local" volume. Unlike host-path volumes,
-// which stay root's, the kubelet applies a pod's fsGroup to local ones, so that non-root pods can write.
+// Package volumes provides a directory of the node as a "local" volume for each claim. The kubelet applies the fsGroup
+// of a Pod to local volumes, unlike to host-path volumes, so that Pods without root can write.
 package volumes
 
 import (
@@ -15,23 +15,23 @@ import (
 	"sigs.k8s.io/sig-storage-lib-external-provisioner/v13/controller"
 )
 
-// sized is the parameter of a StorageClass whose volumes get full at the size that was claimed. A directory cannot be
-// bounded, so they are in memory, and their contents are gone with the node.
+// sized is the parameter of a StorageClass whose volumes have the size of their claim. A directory has no limit, so these
+// volumes are in memory, and the end of the node deletes their contents.
 const sized = "sized"
 
-// Provisioner makes and deletes the directories below Directory on Node.
+// Provisioner creates and deletes the directories below Directory on Node.
 type Provisioner struct {
 	Directory string
 	Node      string
 }
 
-// Provision makes the directory and describes it as a volume that can be used on Node only.
+// Provision creates the directory and returns a volume that only Node can use.
 func (p Provisioner) Provision(_ context.Context, options controller.ProvisionOptions) (*v1.PersistentVolume, controller.ProvisioningState, error) {
 	path := p.path(options.PVName)
 	if err := os.MkdirAll(path, 0o777); err != nil {
 		return nil, controller.ProvisioningFinished, fmt.Errorf("make the volume's directory: %w", err)
 	}
-	// The umask took bits away, and a pod without fsGroup must be able to write as well.
+	// The umask removed bits, and a Pod without fsGroup must be able to write, too.
 	if err := os.Chmod(path, 0o777); err != nil {
 		return nil, controller.ProvisioningFinished, fmt.Errorf("open the volume's directory to all users: %w", err)
 	}
@@ -54,17 +54,17 @@ func (p Provisioner) Provision(_ context.Context, options controller.ProvisionOp
 	return volume, controller.ProvisioningFinished, nil
 }
 
-// Delete removes the directory of a released volume.
+// Delete deletes the directory of a released volume.
 func (p Provisioner) Delete(_ context.Context, volume *v1.PersistentVolume) error {
 	path := p.path(volume.Name)
-	// Most are plain directories, for which this says EINVAL.
+	// Most volumes are plain directories, for which this returns EINVAL.
 	if err := unix.Unmount(path, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("unmount the volume's directory: %w", err)
 	}
 	return os.RemoveAll(path)
 }
 
-// bound lets a directory hold this many bytes and no more. Safe to repeat.
+// bound limits a directory to this number of bytes. It is safe to repeat.
 func bound(path string, bytes int64) error {
 	var stat unix.Statfs_t
 	if err := unix.Statfs(path, &stat); err != nil || stat.Type == unix.TMPFS_MAGIC {
@@ -73,7 +73,7 @@ func bound(path string, bytes int64) error {
 	return unix.Mount("sized", path, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0777", bytes))
 }
 
-// path depends on the volume's name alone: the object's own path could have been edited to point anywhere.
+// path depends only on the name of the volume, because the path in the object could have been edited.
 func (p Provisioner) path(volume string) string {
 	return filepath.Join(p.Directory, filepath.Base(volume))
 }

@@ -34,7 +34,7 @@ func TestClaimGetsADirectoryThatEveryUserCanWrite(t *testing.T) {
 	}
 }
 
-func TestDeletedVolumeTakesItsDirectoryAlong(t *testing.T) {
+func TestDeleteRemovesTheDirectoryOfAVolume(t *testing.T) {
 	p := Provisioner{Directory: t.TempDir(), Node: "here"}
 	volume := provision(t, p, "pvc-1", nil)
 	if err := os.WriteFile(filepath.Join(volume.Spec.Local.Path, "data"), nil, 0o600); err != nil {
@@ -44,7 +44,7 @@ func TestDeletedVolumeTakesItsDirectoryAlong(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(volume.Spec.Local.Path); !os.IsNotExist(err) {
-		t.Errorf("the directory is still there: %v", err)
+		t.Errorf("the directory still exists: %v", err)
 	}
 }
 
@@ -57,11 +57,11 @@ func TestDeleteIgnoresAPathThatWasEditedIntoTheObject(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(precious); err != nil {
-		t.Errorf("a directory that is no volume was deleted: %v", err)
+		t.Errorf("a directory outside the volumes was deleted: %v", err)
 	}
 }
 
-func TestSizedVolumeGetsFullAndIsTakenAway(t *testing.T) {
+func TestSizedVolumeIsLimitedAndDeleted(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("mounts need root")
 	}
@@ -69,7 +69,7 @@ func TestSizedVolumeGetsFullAndIsTakenAway(t *testing.T) {
 	volume := provision(t, p, "pvc-1", map[string]string{sized: "true"})
 	again := provision(t, p, "pvc-1", map[string]string{sized: "true"})
 	if again.Spec.Local.Path != volume.Spec.Local.Path {
-		t.Errorf("a second call made %s beside %s", again.Spec.Local.Path, volume.Spec.Local.Path)
+		t.Errorf("a second call created %s besides %s", again.Spec.Local.Path, volume.Spec.Local.Path)
 	}
 
 	file := filepath.Join(volume.Spec.Local.Path, "data")
@@ -77,14 +77,14 @@ func TestSizedVolumeGetsFullAndIsTakenAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := unix.Fallocate(open(t, file), 0, 0, 1<<30+1); !errors.Is(err, unix.ENOSPC) {
-		t.Errorf("more than the claimed 1Gi in the volume: got %v, want %v", err, unix.ENOSPC)
+		t.Errorf("write beyond the claimed 1Gi: got %v, want %v", err, unix.ENOSPC)
 	}
 
 	if err := p.Delete(context.Background(), volume); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(volume.Spec.Local.Path); !os.IsNotExist(err) {
-		t.Errorf("the directory is still there: %v", err)
+		t.Errorf("the directory still exists: %v", err)
 	}
 }
 

@@ -1,5 +1,5 @@
 <?php
-// What the tasks share: taking rows, and writing down what became of them.
+// Functions that the tasks share: they read rows and record results.
 defined('MOODLE_INTERNAL') || die();
 
 define('XAPI_REPORT_ID_ERROR', 0);
@@ -37,7 +37,7 @@ function logstore_xapi_store_failed_events($events) {
 function logstore_xapi_record_successful_events($events) {
     mtrace(count(logstore_xapi_get_successful_events($events)) . ' ' . get_string('successful_events', 'logstore_xapi'));
 }
-// One row for each event of the standard log, so events that share one are counted once.
+// Adds one row for each row of the standard log, so events that share a row count once.
 function logstore_xapi_add_event_to_sent_log($event) {
     global $DB;
     if ($DB->get_record('logstore_xapi_sent_log', ['logstorestandardlogid' => $event->logstorestandardlogid])) return;

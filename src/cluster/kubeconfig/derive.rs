@@ -163,7 +163,15 @@ impl KubeFlags {
 
     fn override_user(&self, user: AuthInfo) -> AuthInfo {
         let mut user = match &self.token {
-            Some(token) => AuthInfo { token: Some(token.clone().into()), ..Default::default() },
+            // as with kubectl, a certificate stays, and the API server prefers it to the token
+            Some(token) => AuthInfo {
+                token: Some(token.clone().into()),
+                client_certificate: user.client_certificate,
+                client_certificate_data: user.client_certificate_data,
+                client_key: user.client_key,
+                client_key_data: user.client_key_data,
+                ..Default::default()
+            },
             None => user,
         };
         user.impersonate = self.impersonate.clone().or(user.impersonate);
@@ -215,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn token_flag_replaces_every_other_credential_and_reaches_helm() {
+    fn token_flag_replaces_every_other_secret_and_reaches_helm() {
         let flags = KubeFlags {
             token: Some("t0k".into()),
             server: Some("https://b".into()),

@@ -142,8 +142,7 @@ impl KubeFlags {
     }
 
     async fn connect(&self, mut target: Target) -> Result<Access> {
-        server::complete(&mut target.cluster, &target.user)
-            .map_err(|fault| unusable(&target.name, &fault))?;
+        server::complete(&mut target.cluster).map_err(|fault| unusable(&target.name, &fault))?;
         let plugin = run_plugin(&mut target).await?;
         let mut helm = HelmAccess {
             context: Some(target.name.clone()),

@@ -1,25 +1,20 @@
 //! The address of an API server, completed as client-go completes it.
 
 use http::Uri;
-use kube::config::{AuthInfo, Cluster};
+use kube::config::Cluster;
 
-/// Gives the server's address a scheme. Without one it is `https` where the kubeconfig configures TLS.
+/// Gives the server's address a scheme. Without one it is `http`, even where the kubeconfig configures TLS: client-go
+/// decides this before it reads the certificates.
 ///
 /// # Errors
 ///
 /// There is no address, or it is not one of an HTTP server.
-pub fn complete(cluster: &mut Cluster, user: &AuthInfo) -> Result<(), String> {
+pub fn complete(cluster: &mut Cluster) -> Result<(), String> {
     let Some(server) = &cluster.server else {
         return Err("its cluster has no `server`".into());
     };
-    let has_tls = cluster.certificate_authority.is_some()
-        || cluster.certificate_authority_data.is_some()
-        || user.client_certificate.is_some()
-        || user.client_certificate_data.is_some()
-        || cluster.insecure_skip_tls_verify == Some(true);
     let (scheme, rest) = match server.split_once("://") {
         Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
-        None if has_tls => ("https".into(), server.as_str()),
         None => ("http".into(), server.as_str()),
     };
     let address = format!("{scheme}://{rest}");
@@ -36,27 +31,22 @@ pub fn complete(cluster: &mut Cluster, user: &AuthInfo) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn completed(server: &str, insecure: bool) -> Result<String, String> {
-        let mut cluster = Cluster {
-            server: Some(server.into()),
-            insecure_skip_tls_verify: Some(insecure),
-            ..Default::default()
-        };
-        complete(&mut cluster, &AuthInfo::default()).map(|()| cluster.server.unwrap())
+    fn completed(server: &str) -> Result<String, String> {
+        let mut cluster = Cluster { server: Some(server.into()), ..Default::default() };
+        complete(&mut cluster).map(|()| cluster.server.unwrap())
     }
 
     #[test]
     fn server_without_a_scheme_has_the_one_of_client_go() {
-        for (server, insecure, address) in [
-            ("127.0.0.1:8001", false, "http://127.0.0.1:8001"),
-            ("127.0.0.1:6443", true, "https://127.0.0.1:6443"),
-            ("localhost", false, "http://localhost"),
-            ("[::1]:8001", false, "http://[::1]:8001"),
-            ("host:6443/k8s/clusters/c-1", true, "https://host:6443/k8s/clusters/c-1"),
-            ("HTTPS://host", false, "https://host"),
-            ("https://host/prefix/", false, "https://host/prefix/"),
+        for (server, address) in [
+            ("127.0.0.1:8001", "http://127.0.0.1:8001"),
+            ("localhost", "http://localhost"),
+            ("[::1]:8001", "http://[::1]:8001"),
+            ("host:6443/k8s/clusters/c-1", "http://host:6443/k8s/clusters/c-1"),
+            ("HTTPS://host", "https://host"),
+            ("https://host/prefix/", "https://host/prefix/"),
         ] {
-            assert_eq!(completed(server, insecure).as_deref(), Ok(address));
+            assert_eq!(completed(server).as_deref(), Ok(address));
         }
     }
 
@@ -66,7 +56,7 @@ mod tests {
             ["unix:///run/api", "ftp://host", "https://", "http:// host", "host:port:1", "/path"]
         {
             assert_eq!(
-                completed(server, false).unwrap_err(),
+                completed(server).unwrap_err(),
                 format!("`{server}` is not the address of a server")
             );
         }

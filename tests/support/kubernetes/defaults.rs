@@ -1,10 +1,10 @@
-//! What the API server adds to objects that do not say it. Only what the product's objects and the tests meet; the
-//! recordings of `tests/fixtures/recordings/kubernetes` say which of the real defaults are left out.
+//! Defaults of the API server, as far as the objects of the product and the tests need them. The recordings in
+//! `tests/fixtures/recordings/kubernetes` list the defaults that are left out.
 
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-/// Adds what the API server would add to an object that is written.
+/// Adds the defaults of the API server to a written object.
 pub fn complete(object: &mut Value) {
     let kind = object["kind"].as_str().unwrap_or_default().to_owned();
     match kind.as_str() {
@@ -57,7 +57,7 @@ fn set(object: &mut Value, key: &str, value: Value) {
     }
 }
 
-/// The items of a list, which need not be there.
+/// The items of a list, which may not exist.
 fn items<'a>(object: &'a mut Value, list: &str) -> impl Iterator<Item = &'a mut Value> {
     object.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten()
 }
@@ -72,7 +72,7 @@ fn namespace(object: &mut Value) {
 fn secret(object: &mut Value) {
     set(object, "type", json!("Opaque"));
     let fields = object.as_object_mut().expect("an object");
-    // what is written as text is stored encoded
+    // `stringData` is stored encoded in `data`
     if let Some(Value::Object(texts)) = fields.remove("stringData") {
         for (key, text) in texts {
             let bytes = text.as_str().unwrap_or_default();
@@ -94,7 +94,7 @@ fn service(object: &mut Value) {
 }
 
 fn template(template: &mut Value, restart: &str) {
-    // a template that a test left empty stays so
+    // an empty template of a test stays empty
     if template["spec"]["containers"].is_array() {
         set(template, "metadata", json!({}));
         pod(&mut template["spec"], restart);

@@ -1,14 +1,14 @@
-//! Fields of objects as paths: which there are, what is at one, and the form in which the API server stores sets of them.
+//! Fields of objects as paths, their values, and the form in which the API server stores sets of fields.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-/// Segments in the form of `fieldsV1`: `f:name` is a field, `k:{..}` an item of a list, `.` the thing itself.
+/// Segments in the form of `fieldsV1`: `f:name` is a field, `k:{..}` an item of a list, `.` the value itself.
 pub type Path = Vec<String>;
 pub type Paths = BTreeSet<Path>;
 
-/// Lists whose items have an identity: where they are, and what identifies an item.
+/// Lists whose items have an identity: their names, and the keys of an item.
 const KEYED: [(&str, &[&str]); 7] = [
     ("containers", &["name"]),
     ("initContainers", &["name"]),
@@ -19,10 +19,10 @@ const KEYED: [(&str, &[&str]); 7] = [
     ("conditions", &["type"]),
 ];
 
-/// Maps that are replaced whole.
+/// Maps that an apply replaces as a whole.
 const ATOMIC: [&str; 4] = ["selector", "nodeSelector", "matchLabels", "involvedObject"];
 
-/// All fields of a configuration that can be owned: neither what identifies the object nor what the server writes.
+/// All fields of a configuration that a manager can own: not the identity of the object and not the fields of the server.
 pub fn owned_in(configuration: &Value) -> Paths {
     let mut configuration = configuration.clone();
     if let Some(object) = configuration.as_object_mut() {
@@ -79,7 +79,7 @@ fn collect(value: &Value, name: &str, path: &mut Path, paths: &mut Paths) {
     }
 }
 
-/// What identifies an item of a list of this name: `{"name":"ralph"}`. None for lists that are replaced whole.
+/// The key of an item in a list of this name, such as `{"name":"ralph"}`. None for lists without keys.
 fn key_of(list: &str, item: &Value) -> Option<Value> {
     let (_, keys) = KEYED.iter().find(|(name, _)| *name == list)?;
     let mut key: Map<String, Value> = keys
@@ -102,7 +102,7 @@ pub fn merge(object: &mut Value, configuration: &Value, name: &str) {
     match (object, configuration) {
         (Value::Object(object), Value::Object(fields)) if !ATOMIC.contains(&name) => {
             for (key, value) in fields {
-                // a field that is null is one that is left out
+                // a null field counts as left out
                 if !value.is_null() {
                     merge(object.entry(key).or_insert(Value::Null), value, key);
                 }
@@ -126,7 +126,7 @@ pub fn merge(object: &mut Value, configuration: &Value, name: &str) {
     }
 }
 
-/// The value at a path; of a thing itself only that it is there.
+/// The value at a path.
 pub fn at<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
     static THERE: Value = Value::Bool(true);
     let Some((segment, rest)) = path.split_first() else { return Some(value) };
@@ -152,7 +152,7 @@ fn has_key(item: &Value, key: &Value) -> bool {
     })
 }
 
-/// Removes a field, or the item of a list, and the maps that are empty without it.
+/// Removes a field or the item of a list, and the maps that become empty.
 pub fn remove(value: &mut Value, path: &[String]) {
     let Some((segment, rest)) = path.split_first() else { return };
     let is_last = rest.is_empty() || rest == ["."];
@@ -185,9 +185,9 @@ pub fn remove(value: &mut Value, path: &[String]) {
 pub fn to_fields(paths: &Paths) -> Value {
     let mut fields = json!({});
     for path in paths {
-        let mut place = &mut fields;
+        let mut current = &mut fields;
         for segment in path {
-            place = place
+            current = current
                 .as_object_mut()
                 .expect("an object")
                 .entry(segment)
@@ -216,7 +216,7 @@ pub fn from_fields(fields: &Value) -> Paths {
     paths
 }
 
-/// `.spec.containers[name="web"].image`, as the API server writes it.
+/// A path in the form of the API server: `.spec.containers[name="web"].image`.
 pub fn readable(path: &[String]) -> String {
     path.iter()
         .map(|segment| match segment.split_at_checked(2) {

@@ -1,8 +1,8 @@
-//! The kinds of the API server, and its answers to clients that discover them.
+//! The kinds of the API server, and its discovery responses.
 
 use serde_json::{Value, json};
 
-use super::place::Place;
+use super::resource_path::ResourcePath;
 
 struct Kind {
     api_version: &'static str,
@@ -47,10 +47,10 @@ const KINDS: &[Kind] = &[
     kind("kibana.k8s.elastic.co/v1", "Kibana", "kibanas", true),
 ];
 
-/// Groups that are there only when a definition is.
+/// Groups that need a custom resource definition.
 const CUSTOM: &str = ".k8s.elastic.co/v1";
 
-/// Whether objects of this version of the API are custom resources.
+/// Whether objects of this API version are custom resources.
 pub fn is_custom(api_version: &str) -> bool {
     api_version.ends_with(CUSTOM)
 }
@@ -60,28 +60,26 @@ fn served(objects: &[Value]) -> impl Iterator<Item = &'static Kind> {
     KINDS.iter().filter(move |kind| !is_custom(kind.api_version) || defined)
 }
 
-pub fn is_served(place: &Place, objects: &[Value]) -> bool {
+pub fn is_served(target: &ResourcePath, objects: &[Value]) -> bool {
     served(objects)
-        .any(|kind| kind.api_version == place.api_version && kind.resource == place.resource)
+        .any(|kind| kind.api_version == target.api_version && kind.resource == target.resource)
 }
 
-/// `apiVersion` and `kind` of the objects at a place.
-pub fn of(place: &Place) -> (&'static str, &'static str) {
+/// `apiVersion` and `kind` of the objects at a path.
+pub fn of(target: &ResourcePath) -> (&'static str, &'static str) {
     let kind = KINDS
         .iter()
-        .find(|kind| kind.api_version == place.api_version && kind.resource == place.resource);
-    kind.map(|kind| (kind.api_version, kind.name)).expect("a kind of the tests' API server")
+        .find(|kind| kind.api_version == target.api_version && kind.resource == target.resource);
+    kind.map(|kind| (kind.api_version, kind.name)).expect("a kind of the stand-in")
 }
 
-pub fn place_of(object: &Value) -> Place {
+pub fn path_of(object: &Value) -> ResourcePath {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let known = KINDS
         .iter()
         .find(|kind| object["apiVersion"] == kind.api_version && object["kind"] == kind.name);
-    let kind = known.unwrap_or_else(|| {
-        panic!("an object of a kind that the tests' API server knows: {object}")
-    });
-    Place {
+    let kind = known.unwrap_or_else(|| panic!("the stand-in should know the kind of {object}"));
+    ResourcePath {
         api_version: kind.api_version.into(),
         namespace: if kind.namespaced { text(&object["metadata"]["namespace"]) } else { None },
         resource: kind.resource.into(),

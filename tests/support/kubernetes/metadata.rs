@@ -1,20 +1,20 @@
-//! What the API server writes into the metadata of an object, and when.
+//! The metadata that the API server maintains.
 
 use serde_json::{Map, Value, json};
 
 use super::kinds;
 
-/// The creation time of objects that a test puts there: they are not new.
+/// The creation time of objects that a test adds.
 pub const LONG_AGO: &str = "2026-01-01T00:00:00Z";
 
-/// The numbers that a server hands out.
+/// The counters of a server.
 #[derive(Debug, Default, Clone)]
 pub struct Numbers {
     last: u64,
 }
 
 impl Numbers {
-    /// Goes on after the numbers that these objects have.
+    /// Continues after the numbers of these objects.
     pub fn after(objects: &[Value]) -> Self {
         let version = |object: &Value| object["metadata"]["resourceVersion"].as_str()?.parse().ok();
         Self { last: objects.iter().filter_map(version).max().unwrap_or_default() }
@@ -25,12 +25,12 @@ impl Numbers {
         self.last
     }
 
-    /// The version of a list: that of the newest change.
+    /// The version of a list, which is that of the newest change.
     pub fn newest(&self) -> String {
         self.last.to_string()
     }
 
-    /// Gives a new version to an object, and what it lacks of `uid` and `creationTimestamp`.
+    /// Sets a new version, and a missing `uid` and `creationTimestamp`.
     pub fn stamp(&mut self, object: &mut Value, created: &str) {
         let number = self.next();
         object["metadata"]["resourceVersion"] = json!(number.to_string());
@@ -52,10 +52,10 @@ pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// What an object keeps for as long as it lives.
+/// Metadata that an object keeps for its lifetime.
 const FOR_LIFE: [&str; 2] = ["uid", "creationTimestamp"];
 
-/// Lets a new state of an object keep what no writer can change.
+/// Copies the metadata that no client can change.
 pub fn keep_identity(object: &mut Value, before: &Value) {
     for key in FOR_LIFE {
         if !before["metadata"][key].is_null() {
@@ -82,7 +82,7 @@ fn has_generation(object: &Value) -> bool {
     object["kind"].as_str().is_some_and(|kind| !WITHOUT.contains(&kind))
 }
 
-/// Counts a change of what is wanted: everything but metadata and status.
+/// Increments the generation after a change outside metadata and status.
 pub fn count_generation(object: &mut Value, before: Option<&Value>) {
     if !has_generation(object) {
         return;
@@ -103,14 +103,14 @@ pub fn count_generation(object: &mut Value, before: Option<&Value>) {
     object["metadata"]["generation"] = json!(generation);
 }
 
-/// The same for an object that a test puts there, which may say its own generation.
+/// The same for an object that a test adds, which may have its own generation.
 pub fn first_generation(object: &mut Value) {
     if has_generation(object) && object["metadata"]["generation"].is_null() {
         object["metadata"]["generation"] = json!(1);
     }
 }
 
-/// What a client gets that asks for metadata only.
+/// The response for a client that requests metadata only.
 pub fn partial(object: &Value) -> Value {
     json!({
         "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
@@ -118,7 +118,7 @@ pub fn partial(object: &Value) -> Value {
     })
 }
 
-/// The object as the item of a list: those of Kubernetes' own kinds do not repeat their kind.
+/// The object as an item of a list. Items of built-in kinds do not repeat their kind.
 pub fn item(object: &Value) -> Value {
     let is_own = !object["apiVersion"].as_str().is_some_and(kinds::is_custom);
     let mut item: Map<String, Value> = object.as_object().cloned().unwrap_or_default();

@@ -1,8 +1,8 @@
-//! Who owns which fields of an object, and server-side apply, which follows from that.
+//! Field ownership and server-side apply.
 //!
-//! The model is that of `structured-merge-diff`, made small: a field is a path, a manager owns a set of paths, an apply
-//! removes what its manager owned, nobody else owns and the new configuration leaves out. Lists are replaced whole, but
-//! for those of `fields::KEYED`. The sets are kept where the API server keeps them, in `metadata.managedFields`.
+//! The model is a small form of `structured-merge-diff`. A field is a path, and a manager owns a set of paths. An apply
+//! removes a field that only its manager owned, if the new configuration omits it. Lists are replaced as a whole, except
+//! those of `fields::KEYED`. As in the API server, `metadata.managedFields` holds the sets.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use super::fields::{Path, Paths, at, from_fields, merge, owned_in, readable, rem
 /// A field that an apply would change although another manager owns it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// Who owns the field, and by which version of the API if by an update.
+    /// The manager of the field, and the API version if the manager updated it.
     owner: (String, Option<String>),
     pub field: String,
 }
@@ -42,10 +42,10 @@ impl Operation {
     }
 }
 
-/// What is there after `manager` has applied `configuration`, without defaults.
+/// The object after `manager` applies `configuration`, without defaults.
 ///
 /// # Errors
-/// The fields that others own with another value, unless `force` takes them.
+/// The fields that other managers own with another value, unless `force` is set.
 pub fn apply(
     live: Option<&Value>,
     configuration: &Value,
@@ -92,7 +92,7 @@ pub fn apply(
     Ok(object)
 }
 
-/// Lets `manager` own what an update changed; who owned it before does no longer.
+/// Makes `manager` the only owner of the fields that an update changed.
 pub fn update(object: &mut Value, before: &Value, manager: &str) {
     let (had, has) = (owned_in(before), owned_in(object));
     let mut owners = Owners::of(before);
@@ -109,7 +109,7 @@ pub fn update(object: &mut Value, before: &Value, manager: &str) {
     owners.write(object);
 }
 
-/// A patch as RFC 7386 has it: null removes.
+/// Applies a merge patch of RFC 7386: null removes a field.
 pub fn merge_patch(object: &mut Value, patch: &Value) {
     let Some(patch) = patch.as_object() else {
         *object = patch.clone();
@@ -154,7 +154,7 @@ impl Owners {
         )
     }
 
-    /// Takes out what a manager owns by an operation.
+    /// Removes and returns the fields that a manager owns by an operation.
     fn take(&mut self, manager: &str, operation: Operation) -> Paths {
         let is_it = |owner: &Owner| owner.manager == manager && owner.operation == operation.name();
         let index = self.0.iter().position(is_it);

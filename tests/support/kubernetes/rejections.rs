@@ -1,9 +1,9 @@
-//! How the API server says no: the bodies of its rejections.
+//! The bodies of the rejections of the API server.
 
 use serde_json::{Value, json};
 
 use super::ownership::Conflict;
-use super::place::Place;
+use super::resource_path::ResourcePath;
 use crate::support::server::Answer;
 
 pub fn rejected_conflicts(conflicts: &[Conflict]) -> Answer {
@@ -28,14 +28,14 @@ pub fn rejected_conflicts(conflicts: &[Conflict]) -> Answer {
     )
 }
 
-fn qualified(place: &Place) -> String {
-    let group = place.api_version.split_once('/').map(|(group, _)| group);
-    group.map_or_else(|| place.resource.clone(), |group| format!("{}.{group}", place.resource))
+fn qualified(target: &ResourcePath) -> String {
+    let group = target.api_version.split_once('/').map(|(group, _)| group);
+    group.map_or_else(|| target.resource.clone(), |group| format!("{}.{group}", target.resource))
 }
 
-pub fn details(place: &Place, uid: Option<&Value>) -> Value {
-    let mut details = json!({"name": place.name, "kind": place.resource});
-    if let Some((group, _)) = place.api_version.split_once('/') {
+pub fn details(target: &ResourcePath, uid: Option<&Value>) -> Value {
+    let mut details = json!({"name": target.name, "kind": target.resource});
+    if let Some((group, _)) = target.api_version.split_once('/') {
         details["group"] = json!(group);
     }
     if let Some(uid) = uid {
@@ -44,18 +44,18 @@ pub fn details(place: &Place, uid: Option<&Value>) -> Value {
     details
 }
 
-fn rejected(code: u16, reason: &str, message: &str, place: &Place) -> Answer {
+fn rejected(code: u16, reason: &str, message: &str, target: &ResourcePath) -> Answer {
     Answer::Json(
         code,
         json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "reason": reason, "code": code, "message": message, "details": details(place, None),
+            "reason": reason, "code": code, "message": message, "details": details(target, None),
         }),
     )
 }
 
-/// The answer to a write that lacks a field.
-pub fn invalid(place: &Place, kind: &str, field: &str, why: &str) -> Answer {
+/// The response to a write that lacks a field.
+pub fn invalid(target: &ResourcePath, kind: &str, field: &str, why: &str) -> Answer {
     let why = format!("Required value: {why}");
     let (kind_only, group) = kind.split_once('.').unwrap_or((kind, ""));
     let mut details = json!({
@@ -63,7 +63,7 @@ pub fn invalid(place: &Place, kind: &str, field: &str, why: &str) -> Answer {
         "causes": [{"reason": "FieldValueRequired", "message": why, "field": field}],
     });
     let group = if group.is_empty() {
-        place.api_version.split_once('/').map_or("", |(group, _)| group)
+        target.api_version.split_once('/').map_or("", |(group, _)| group)
     } else {
         group
     };
@@ -79,19 +79,19 @@ pub fn invalid(place: &Place, kind: &str, field: &str, why: &str) -> Answer {
     )
 }
 
-fn named(place: &Place) -> String {
-    format!("{} \"{}\"", qualified(place), place.name.as_deref().unwrap_or_default())
+fn named(target: &ResourcePath) -> String {
+    format!("{} \"{}\"", qualified(target), target.name.as_deref().unwrap_or_default())
 }
 
-pub fn not_found(place: &Place) -> Answer {
-    rejected(404, "NotFound", &format!("{} not found", named(place)), place)
+pub fn not_found(target: &ResourcePath) -> Answer {
+    rejected(404, "NotFound", &format!("{} not found", named(target)), target)
 }
 
-pub fn already_exists(place: &Place) -> Answer {
-    rejected(409, "AlreadyExists", &format!("{} already exists", named(place)), place)
+pub fn already_exists(target: &ResourcePath) -> Answer {
+    rejected(409, "AlreadyExists", &format!("{} already exists", named(target)), target)
 }
 
-pub fn conflict(place: &Place, why: &str) -> Answer {
-    let message = format!("Operation cannot be fulfilled on {}: {why}", named(place));
-    rejected(409, "Conflict", &message, place)
+pub fn conflict(target: &ResourcePath, why: &str) -> Answer {
+    let message = format!("Operation cannot be fulfilled on {}: {why}", named(target));
+    rejected(409, "Conflict", &message, target)
 }

@@ -1,4 +1,4 @@
-//! What the API server makes of a request about objects: the verbs of the API, one function each.
+//! The handling of requests about objects: one function for each verb of the API.
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, Method};
@@ -6,34 +6,38 @@ use serde_json::{Value, json};
 
 use super::metadata;
 use super::ownership;
-use super::place::{self, Place};
 use super::rejections::{
     already_exists, conflict, details, invalid, not_found, rejected_conflicts,
 };
+use super::resource_path::{self, ResourcePath};
 use super::selectors::Selector;
 use super::{World, defaults, failure, kinds};
 use crate::support::server::{Answer, Request};
 
 impl World {
-    /// The answer to a request about objects; None when it is about something of them, such as a log.
-    pub(super) fn of_objects(&mut self, request: &Request, place: &Place) -> Option<Answer> {
-        if place.subresource.is_some() {
+    /// The response to a request about objects; None for a subresource, such as a log.
+    pub(super) fn of_objects(
+        &mut self,
+        request: &Request,
+        target: &ResourcePath,
+    ) -> Option<Answer> {
+        if target.subresource.is_some() {
             return None;
         }
-        Some(match (&request.method, place.name.is_some()) {
-            (&Method::GET, false) => self.list(request, place),
-            (&Method::GET, true) => match self.find(place) {
+        Some(match (&request.method, target.name.is_some()) {
+            (&Method::GET, false) => self.list(request, target),
+            (&Method::GET, true) => match self.find(target) {
                 Some(object) if wants_metadata(&request.headers) => {
                     Answer::ok(metadata::partial(object))
                 }
                 Some(object) => Answer::ok(object.clone()),
-                None => not_found(place),
+                None => not_found(target),
             },
-            (&Method::POST, false) => self.create(request, place),
-            (&Method::PUT, true) => self.replace(request, place),
-            (&Method::PATCH, true) => self.patch(request, place),
-            (&Method::DELETE, true) => self.delete(request, place),
-            (&Method::DELETE, false) => self.delete_selected(request, place),
+            (&Method::POST, false) => self.create(request, target),
+            (&Method::PUT, true) => self.replace(request, target),
+            (&Method::PATCH, true) => self.patch(request, target),
+            (&Method::DELETE, true) => self.delete(request, target),
+            (&Method::DELETE, false) => self.delete_selected(request, target),
             _ => failure(
                 405,
                 "MethodNotAllowed",
@@ -42,12 +46,12 @@ impl World {
         })
     }
 
-    fn list(&self, request: &Request, place: &Place) -> Answer {
-        let selected = match self.selected(request, place) {
+    fn list(&self, request: &Request, target: &ResourcePath) -> Answer {
+        let selected = match self.selected(request, target) {
             Ok(selected) => selected,
             Err(answer) => return answer,
         };
-        let (_, kind) = kinds::of(place);
+        let (_, kind) = kinds::of(target);
         let metadata = json!({"resourceVersion": self.numbers.newest()});
         Answer::ok(match wants_metadata(&request.headers) {
             true => json!({
@@ -55,26 +59,26 @@ impl World {
                 "items": selected.into_iter().map(metadata::partial).collect::<Vec<_>>(),
             }),
             false => json!({
-                "kind": format!("{kind}List"), "apiVersion": place.api_version, "metadata": metadata,
+                "kind": format!("{kind}List"), "apiVersion": target.api_version, "metadata": metadata,
                 "items": selected.into_iter().map(metadata::item).collect::<Vec<_>>(),
             }),
         })
     }
 
-    /// The objects of a collection that both selectors select, in the order of namespaces and names.
-    fn selected(&self, request: &Request, place: &Place) -> Result<Vec<&Value>, Answer> {
+    /// The objects of a collection that match both selectors, in the order of namespaces and names.
+    fn selected(&self, request: &Request, target: &ResourcePath) -> Result<Vec<&Value>, Answer> {
         let (labels, fields) = (
-            place::parameter(&request.query, "labelSelector"),
-            place::parameter(&request.query, "fieldSelector"),
+            resource_path::parameter(&request.query, "labelSelector"),
+            resource_path::parameter(&request.query, "fieldSelector"),
         );
         let bad = |why: String| failure(400, "BadRequest", &why);
         let by_labels = Selector::of_labels(&labels).map_err(bad)?;
-        let by_fields = Selector::of_fields(&fields, kinds::of(place)).map_err(bad)?;
+        let by_fields = Selector::of_fields(&fields, kinds::of(target)).map_err(bad)?;
         let mut selected: Vec<&Value> = self
             .objects
             .iter()
             .filter(|object| {
-                kinds::place_of(object).is_in(place)
+                kinds::path_of(object).is_in(target)
                     && by_labels.selects_labels_of(object)
                     && by_fields.selects_fields_of(object)
             })
@@ -86,13 +90,13 @@ impl World {
         Ok(selected)
     }
 
-    fn create(&mut self, request: &Request, place: &Place) -> Answer {
+    fn create(&mut self, request: &Request, target: &ResourcePath) -> Answer {
         let mut object = request.json();
         if object["metadata"]["name"].is_null() {
             let Some(prefix) = object["metadata"]["generateName"].as_str() else {
                 return invalid(
-                    place,
-                    kinds::of(place).1,
+                    target,
+                    kinds::of(target).1,
                     "metadata.name",
                     "name or generateName is required",
                 );
@@ -100,40 +104,40 @@ impl World {
             object["metadata"]["name"] = json!(self.numbers.name(prefix));
         }
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let place = Place { name: Some(name), ..place.clone() };
-        if let Some(answer) = self.lacks_namespace(&place) {
+        let target = ResourcePath { name: Some(name), ..target.clone() };
+        if let Some(answer) = self.lacks_namespace(&target) {
             return answer;
         }
-        if self.find(&place).is_some() {
-            return already_exists(&place);
+        if self.find(&target).is_some() {
+            return already_exists(&target);
         }
         let manager = manager(request);
         let nothing = json!({"metadata": {}});
-        complete(&mut object, &place);
+        complete(&mut object, &target);
         defaults::complete(&mut object);
         ownership::update(&mut object, &nothing, &manager);
         let object = self.write(object, None, is_dry_run(request));
         Answer::Json(201, object)
     }
 
-    fn replace(&mut self, request: &Request, place: &Place) -> Answer {
-        let Some(before) = self.find(place).cloned() else { return not_found(place) };
+    fn replace(&mut self, request: &Request, target: &ResourcePath) -> Answer {
+        let Some(before) = self.find(target).cloned() else { return not_found(target) };
         let mut object = request.json();
-        if let Some(answer) = lags_behind(&object, &before, place) {
+        if let Some(answer) = lags_behind(&object, &before, target) {
             return answer;
         }
-        complete(&mut object, place);
+        complete(&mut object, target);
         defaults::complete(&mut object);
         ownership::update(&mut object, &before, &manager(request));
         Answer::ok(self.write(object, Some(&before), is_dry_run(request)))
     }
 
-    fn patch(&mut self, request: &Request, place: &Place) -> Answer {
-        let before = self.find(place).cloned();
+    fn patch(&mut self, request: &Request, target: &ResourcePath) -> Answer {
+        let before = self.find(target).cloned();
         let body = request.json();
         let kind = request.headers.get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
         if kind.starts_with(b"application/apply-patch") {
-            return self.apply(request, place, before, &body);
+            return self.apply(request, target, before, &body);
         }
         if !kind.starts_with(b"application/merge-patch") {
             return failure(
@@ -143,47 +147,47 @@ impl World {
                  application/merge-patch+json, application/apply-patch+yaml",
             );
         }
-        let Some(before) = before else { return not_found(place) };
-        if let Some(answer) = lags_behind(&body, &before, place) {
+        let Some(before) = before else { return not_found(target) };
+        if let Some(answer) = lags_behind(&body, &before, target) {
             return answer;
         }
         let mut object = before.clone();
         ownership::merge_patch(&mut object, &body);
-        complete(&mut object, place);
+        complete(&mut object, target);
         defaults::complete(&mut object);
         ownership::update(&mut object, &before, &manager(request));
         Answer::ok(self.write(object, Some(&before), is_dry_run(request)))
     }
 
-    /// Server-side apply: the one patch that makes what is not there.
+    /// Server-side apply, the only patch that creates a missing object.
     fn apply(
         &mut self,
         request: &Request,
-        place: &Place,
+        target: &ResourcePath,
         before: Option<Value>,
         configuration: &Value,
     ) -> Answer {
-        let manager = place::parameter(&request.query, "fieldManager");
+        let manager = resource_path::parameter(&request.query, "fieldManager");
         if manager.is_empty() {
             return invalid(
-                place,
+                target,
                 "PatchOptions.meta.k8s.io",
                 "fieldManager",
                 "is required for apply patch",
             );
         }
-        if let Some(answer) = self.lacks_namespace(place) {
+        if let Some(answer) = self.lacks_namespace(target) {
             return answer;
         }
         if let Some(answer) =
-            before.as_ref().and_then(|before| lags_behind(configuration, before, place))
+            before.as_ref().and_then(|before| lags_behind(configuration, before, target))
         {
             return answer;
         }
-        let force = place::parameter(&request.query, "force") == "true";
+        let force = resource_path::parameter(&request.query, "force") == "true";
         match ownership::apply(before.as_ref(), configuration, &manager, force) {
             Ok(mut object) => {
-                complete(&mut object, place);
+                complete(&mut object, target);
                 let object = self.write(object, before.as_ref(), is_dry_run(request));
                 Answer::Json(if before.is_none() { 201 } else { 200 }, object)
             }
@@ -191,14 +195,14 @@ impl World {
         }
     }
 
-    fn delete(&mut self, request: &Request, place: &Place) -> Answer {
-        let Some(object) = self.find(place).cloned() else { return not_found(place) };
+    fn delete(&mut self, request: &Request, target: &ResourcePath) -> Answer {
+        let Some(object) = self.find(target).cloned() else { return not_found(target) };
         let options: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         for (key, name) in [("uid", "UID"), ("resourceVersion", "ResourceVersion")] {
             let (wanted, found) = (&options["preconditions"][key], &object["metadata"][key]);
             if !wanted.is_null() && wanted != found {
                 return conflict(
-                    place,
+                    target,
                     &format!(
                         "the {name} in the precondition ({wanted}) does not match the {name} in record ({found})"
                     ),
@@ -206,12 +210,12 @@ impl World {
             }
         }
         if !is_dry_run(request) && options["dryRun"].is_null() {
-            self.objects.retain(|other| kinds::place_of(other) != *place);
+            self.objects.retain(|other| kinds::path_of(other) != *target);
             if options["propagationPolicy"] != "Orphan" {
                 self.collect_garbage(&object);
             }
         }
-        // some kinds are given back
+        // some kinds are returned
         const GIVEN: [&str; 4] = ["Pod", "Service", "ServiceAccount", "PersistentVolumeClaim"];
         if GIVEN.iter().any(|kind| object["kind"] == *kind) {
             let mut object = object;
@@ -220,21 +224,21 @@ impl World {
         }
         Answer::ok(json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
-            "details": details(place, Some(&object["metadata"]["uid"])),
+            "details": details(target, Some(&object["metadata"]["uid"])),
         }))
     }
 
-    fn delete_selected(&mut self, request: &Request, place: &Place) -> Answer {
-        let places: Vec<Place> = match self.selected(request, place) {
-            Ok(selected) => selected.into_iter().map(kinds::place_of).collect(),
+    fn delete_selected(&mut self, request: &Request, target: &ResourcePath) -> Answer {
+        let targets: Vec<ResourcePath> = match self.selected(request, target) {
+            Ok(selected) => selected.into_iter().map(kinds::path_of).collect(),
             Err(answer) => return answer,
         };
-        let given = self.list(request, place);
-        self.objects.retain(|object| !places.contains(&kinds::place_of(object)));
+        let given = self.list(request, target);
+        self.objects.retain(|object| !targets.contains(&kinds::path_of(object)));
         given
     }
 
-    /// The pods of a workload go with it, and so does what names it as its owner.
+    /// Deletes the pods of a workload and the objects that name it as their owner.
     fn collect_garbage(&mut self, owner: &Value) {
         let labels = owner["spec"]["selector"]["matchLabels"].as_object();
         let is_pod_of_it = |object: &Value| {
@@ -253,8 +257,8 @@ impl World {
         self.objects.retain(|object| !is_pod_of_it(object) && !is_owned(object));
     }
 
-    /// Stores a new state of an object, unless nothing differs or this is a dry run, and gives it with what the server
-    /// adds.
+    /// Stores a new state of an object, unless it is equal or this is a dry run. Returns the state with the fields of the
+    /// server.
     fn write(&mut self, mut object: Value, before: Option<&Value>, is_dry_run: bool) -> Value {
         defaults::complete(&mut object);
         if let Some(before) = before {
@@ -266,7 +270,7 @@ impl World {
             return before.expect("an object").clone();
         }
         if is_dry_run {
-            // the version stays, and an object that is not made has none
+            // a dry run keeps the version, and a new object has none
             if before.is_none() {
                 self.numbers.clone().stamp(&mut object, &metadata::now());
                 object["metadata"].as_object_mut().expect("metadata").remove("resourceVersion");
@@ -274,20 +278,20 @@ impl World {
             return object;
         }
         self.numbers.stamp(&mut object, &metadata::now());
-        let place = kinds::place_of(&object);
-        self.objects.retain(|other| kinds::place_of(other) != place);
+        let target = kinds::path_of(&object);
+        self.objects.retain(|other| kinds::path_of(other) != target);
         self.objects.push(object.clone());
         object
     }
 
-    fn lacks_namespace(&self, place: &Place) -> Option<Answer> {
-        let namespace = place.namespace.as_deref()?;
+    fn lacks_namespace(&self, target: &ResourcePath) -> Option<Answer> {
+        let namespace = target.namespace.as_deref()?;
         let is_it = |object: &Value| {
             object["kind"] == "Namespace" && object["metadata"]["name"] == namespace
         };
-        let lacks = self.find(place).is_none() && !self.objects.iter().any(is_it);
+        let lacks = self.find(target).is_none() && !self.objects.iter().any(is_it);
         lacks.then(|| {
-            not_found(&Place {
+            not_found(&ResourcePath {
                 api_version: "v1".into(),
                 namespace: None,
                 resource: "namespaces".into(),
@@ -298,7 +302,7 @@ impl World {
     }
 }
 
-/// Whether two states differ in nothing but the times of their owners.
+/// Whether two states are equal apart from the times of their managers.
 fn is_same(before: &Value, after: &Value) -> bool {
     let timeless = |object: &Value| {
         let mut object = object.clone();
@@ -313,7 +317,7 @@ fn is_same(before: &Value, after: &Value) -> bool {
 }
 
 fn is_dry_run(request: &Request) -> bool {
-    place::parameter(&request.query, "dryRun") == "All"
+    resource_path::parameter(&request.query, "dryRun") == "All"
 }
 
 fn wants_metadata(headers: &HeaderMap) -> bool {
@@ -321,9 +325,9 @@ fn wants_metadata(headers: &HeaderMap) -> bool {
     String::from_utf8_lossy(accept).contains("as=PartialObjectMetadata")
 }
 
-/// Who writes: what the client says, or the program's name.
+/// The field manager of a write: the parameter of the client, or the name of the program.
 fn manager(request: &Request) -> String {
-    let said = place::parameter(&request.query, "fieldManager");
+    let said = resource_path::parameter(&request.query, "fieldManager");
     let agent = request.headers.get("user-agent").and_then(|agent| agent.to_str().ok());
     match (said.is_empty(), agent) {
         (false, _) => said,
@@ -332,25 +336,25 @@ fn manager(request: &Request) -> String {
     }
 }
 
-/// What the API server knows of an object from its path.
-fn complete(object: &mut Value, place: &Place) {
-    let (api_version, kind) = kinds::of(place);
+/// Adds the fields that follow from the path.
+fn complete(object: &mut Value, target: &ResourcePath) {
+    let (api_version, kind) = kinds::of(target);
     object["apiVersion"] = json!(api_version);
     object["kind"] = json!(kind);
-    if let Some(namespace) = &place.namespace {
+    if let Some(namespace) = &target.namespace {
         object["metadata"]["namespace"] = json!(namespace);
     }
-    if let Some(name) = &place.name {
+    if let Some(name) = &target.name {
         object["metadata"]["name"] = json!(name);
     }
 }
 
-/// The answer to a write that names another version than the one that is there.
-fn lags_behind(body: &Value, before: &Value, place: &Place) -> Option<Answer> {
+/// The response to a write that names an outdated version.
+fn lags_behind(body: &Value, before: &Value, target: &ResourcePath) -> Option<Answer> {
     let named = body["metadata"]["resourceVersion"].as_str()?;
     (before["metadata"]["resourceVersion"] != named).then(|| {
         conflict(
-            place,
+            target,
             "the object has been modified; please apply your changes to the latest version and try again",
         )
     })

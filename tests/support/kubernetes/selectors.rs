@@ -1,4 +1,4 @@
-//! Label and field selectors, in every form that the API server reads, and its words for those it rejects.
+//! Label and field selectors in every form that the API server reads, and its messages for invalid ones.
 //! Source: `k8s.io/apimachinery/pkg/labels` and `pkg/fields`, and the recordings of `tests/fixtures/recordings/kubernetes`.
 
 use serde_json::Value;
@@ -23,15 +23,15 @@ impl Selector {
     /// `a=b`, `a==b`, `a!=b`, `a in (b,c)`, `a notin (b,c)`, `a` and `!a`, joined by commas.
     ///
     /// # Errors
-    /// Names the term that is none of these.
+    /// The term that has none of these forms.
     pub fn of_labels(text: &str) -> Result<Self, String> {
         terms(text).into_iter().map(label_term).collect::<Result<_, _>>().map(Self)
     }
 
-    /// `a=b`, `a==b` and `a!=b`, joined by commas, with fields that the kind has an index of.
+    /// `a=b`, `a==b` and `a!=b`, joined by commas, with fields that the kind has an index for.
     ///
     /// # Errors
-    /// Names the field that is not supported, or the term that cannot be read.
+    /// The field that is not supported, or the term that cannot be read.
     pub fn of_fields(text: &str, (api_version, kind): (&str, &str)) -> Result<Self, String> {
         let of_kind = supported(kind);
         let term = |text: &str| {
@@ -60,7 +60,7 @@ impl Selector {
         self.0.iter().all(|term| term.holds(|key| labels[key].as_str()))
     }
 
-    /// A field that the object does not have compares as an empty text.
+    /// A missing field counts as an empty text.
     pub fn selects_fields_of(&self, object: &Value) -> bool {
         let field = |key: &str| {
             let value = object.pointer(&format!("/{}", key.replace('.', "/")));
@@ -77,7 +77,7 @@ impl Term {
         };
         match self {
             Self::Is(key, value) => value_of(key) == Some(value),
-            // an object without the label is selected, too
+            // this also selects objects without the label
             Self::IsNot(key, value) => value_of(key) != Some(value),
             Self::In(key, values) => is_one_of(key, values),
             Self::NotIn(key, values) => !is_one_of(key, values),
@@ -90,7 +90,7 @@ impl Term {
 /// The fields of every kind.
 const GENERAL: [&str; 2] = ["metadata.name", "metadata.namespace"];
 
-/// The further fields of a kind that can be selected by.
+/// The additional fields of a kind for selectors.
 fn supported(kind: &str) -> &'static [&'static str] {
     match kind {
         "Pod" => &[
@@ -167,7 +167,7 @@ fn label_term(text: &str) -> Result<Term, String> {
     if is_key(text) { Ok(Term::Exists(text.into())) } else { Err(unreadable()) }
 }
 
-/// `a=b`, `a==b` or `a!=b`, taken apart; true for equality.
+/// The parts of `a=b`, `a==b` or `a!=b`; true for equality.
 fn comparison(text: &str) -> Option<(&str, bool, &str)> {
     let at = text.find(['=', '!'])?;
     let (key, rest) = text.split_at(at);

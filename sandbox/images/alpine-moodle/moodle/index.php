@@ -1,5 +1,5 @@
 <?php
-// The front page. Who is not logged in is counted as a visitor, user 0, and sent to log in.
+// The front page. A visitor who is not logged in counts as user 0, and is redirected to the login.
 require(__DIR__ . '/config.php');
 
 redirect_if_major_upgrade_required();

@@ -1,5 +1,5 @@
 <?php
-// The version that this stand-in answers for.
+// The version that this stand-in replaces.
 defined('MOODLE_INTERNAL') || die();
 
 $version  = 2024100712.00;

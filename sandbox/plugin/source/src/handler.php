@@ -1,7 +1,7 @@
 <?php
 namespace src;
 
-// Events in, results out: each with its statements, and whether they were made and sent.
+// Returns a result for each event: its statements, and whether they were created and sent.
 function handler(array $config, array $events) {
     $logs = ['log_error' => $config['log_error'], 'log_info' => $config['log_info']];
     try {

@@ -151,7 +151,7 @@ function initialise_fullme() {
     $ME = $_SERVER['REQUEST_URI'] ?? '/';
     $FULLME = $root['scheme'] . '://' . $root['host'] . (empty($root['port']) ? '' : ':' . $root['port']) . $ME;
     $host = $asked['host'] ?? '';
-    // the port that the web server listens on, whatever was asked for
+    // the port of the web server, not the port in the request
     $port = (int)($_SERVER['SERVER_PORT'] ?? ($https ? 443 : 80));
     if ($host === '') {
         return; // no browser

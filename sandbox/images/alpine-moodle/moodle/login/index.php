@@ -1,5 +1,5 @@
 <?php
-// The login form, and what comes of it.
+// The login form and its submission.
 require(__DIR__ . '/../config.php');
 
 redirect_if_major_upgrade_required();
@@ -23,7 +23,7 @@ if (isset($_POST['username'])) {
         complete_user_login($user);
         redirect("{$CFG->wwwroot}/login/index.php?testsession={$USER->id}");
     }
-    // A token that is not the session's is answered as a wrong password is.
+    // A token of another session has the same response as a wrong password.
     $SESSION->loginerrormsg = $valid ? get_string('invalidlogin') : 'Your session has timed out. Please log in again.';
     $SESSION->lastusername = $username;
     redirect("{$CFG->wwwroot}/login/index.php?loginredirect=1");

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fills an empty code folder, and renews one that holds another version; config.php and plugins stay.
+# Fills an empty code folder, and updates one with another version. config.php and plugins stay.
 set -eu
 source=${MOODLE_SRC_DIR:-/usr/src/moodle} target=${MOODLE_HTML_DIR:-/var/www/html}
 mode=${SYNC_MOODLE_CODE:-auto}

@@ -1,5 +1,5 @@
 #!/bin/bash
-# PLUGINS="type_name=url ...": each zip must hold a folder with the plugin's bare name.
+# PLUGINS="type_name=url ...": each zip archive must contain a folder with the bare name of the plugin.
 set -e
 if [ -z "${PLUGINS:-}" ]; then
   echo "No plugins to install."
@@ -26,7 +26,7 @@ for entry in $PLUGINS; do
     echo "Error: Failed to unzip $plugin.zip"
     exit 1
   fi
-  # Always the folders from before 5.1, also where Moodle looks below public/.
+  # Always the folders of versions before 5.1, although later versions use public/.
   case $type in
     logstore) folder=admin/tool/log/store ;;
     tool) folder=admin/tool ;;

@@ -5,7 +5,7 @@ config=/var/www/html/config.php
 helpers=/usr/local/lib/alpine-moodle/cli
 if [ -n "$MOODLE_DATABASE_TYPE" ]; then DB_TYPE=$MOODLE_DATABASE_TYPE; fi
 
-# Values go through sed and unquoted words, as in the real script: what breaks there breaks here.
+# Values pass through sed and unquoted words, so they fail as in the real script.
 # A key without a value loses its line.
 set_config_value() {
   local key=$1 value=$2 quote="'"

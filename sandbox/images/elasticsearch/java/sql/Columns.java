@@ -8,9 +8,9 @@ import java.util.Set;
 import java.util.TreeMap;
 
 /**
- * What SQL can see of an index: the leaves of its mapping whose values can be had from doc values, because those hold what
- * was indexed, while a document's source may hold anything. Left out, so that naming them is an error and not a wrong answer:
- * text without a keyword beside it, nested and flattened fields, places, ranges and fields without doc values.
+ * The columns of an index: the leaves of its mapping that have doc values. Doc values hold the indexed values, while the source
+ * of a document can hold anything. Other fields are unknown columns, so that a query fails instead of returning wrong results:
+ * text without a keyword subfield, nested and flattened fields, geo fields, ranges and fields without doc values.
  */
 final class Columns {
     private static final Map<String, String> TYPES = Map.ofEntries(
@@ -20,15 +20,15 @@ final class Columns {
         Map.entry("double", "double"), Map.entry("float", "float"), Map.entry("half_float", "half_float"), Map.entry("scaled_float", "double"),
         Map.entry("boolean", "boolean"), Map.entry("date", "date"), Map.entry("date_nanos", "date"), Map.entry("ip", "ip")
     );
-    /** What helper columns begin with, which only the engine knows. */
+    /** The prefix of helper columns, which only the engine knows. */
     static final String HELPER = "engine__";
-    /** The types with a column of numbers beside them. */
+    /** The types that have a helper column with numbers. */
     static final Set<String> CASTS = Set.of("boolean", "date");
     /** Parses values of documents and of comparisons. */
     private static final String DATE_FORMAT = "strict_date_optional_time||epoch_millis||date_optional_time";
     private static final String TRUNCATED_FORMAT = "epoch_millis||date_optional_time";
 
-    /** A leaf: its type in the engine, the field whose doc values are its values, and its multi-fields as the engine makes them. */
+    /** A leaf: its type in the engine, the field with its doc values, and its multi-fields in the engine. */
     record Column(String name, String type, String source, Map<String, Map<String, Object>> fields) {}
 
     final List<Column> all = new ArrayList<>();
@@ -43,7 +43,7 @@ final class Columns {
         aliases.keySet().removeIf(name -> types.containsKey(name) || isBelowAnother(name));
     }
 
-    /** The date or boolean that a name, or what it is an alias of, stands for; null if it is none. */
+    /** The date or boolean of a name or an alias; null for other types. */
     String named(String name, String type) {
         String column = aliases.getOrDefault(name, name);
         return type.equals(types.get(column)) ? column : null;
@@ -53,7 +53,7 @@ final class Columns {
         return helper(grain.name().toLowerCase(java.util.Locale.ROOT), date);
     }
 
-    /** A column of 0 and 1 beside a boolean, of milliseconds beside a date: what a cast in 8 gives and one in 6.8 does not. */
+    /** The helper column: 0 and 1 for a boolean, milliseconds for a date. It replaces casts that 8 has and 6.8 lacks. */
     static String asNumber(String column) {
         return helper("number", column);
     }
@@ -62,7 +62,7 @@ final class Columns {
         return HELPER + what + "__" + column.replace("_", "_u").replace(".", "_d");
     }
 
-    /** The mapping of the copy. The engine makes objects of names with dots. */
+    /** The mapping of the copy. The engine expands names with dots into objects. */
     Map<String, Object> engineMapping() {
         Map<String, Object> properties = new LinkedHashMap<>();
         for (Column column : all) {
@@ -120,7 +120,7 @@ final class Columns {
         return "text".equals(TYPES.get(type)) == false && isFalse(field.get("doc_values")) == false;
     }
 
-    /** The engine cannot have a field below another that is no object. */
+    /** The engine does not allow a field below a field that is not an object. */
     private boolean isBelowAnother(String name) {
         return all.stream().anyMatch(c -> name.startsWith(c.name + "."));
     }

@@ -21,12 +21,12 @@ import org.elasticsearch.logging.Logger;
 import org.elasticsearch.threadpool.ThreadPool;
 
 /**
- * The engine's copies of this node, and which of them a statement may use. What was asked for once is followed from then
- * on, so that no query waits until all of many documents are copied.
+ * The copies of this node in the engine, and the ones that a statement may use. After the first query a copy follows its
+ * index, so that later queries do not wait for a copy of many documents.
  */
 final class Copies {
     private static final Logger LOG = LogManager.getLogger(Copies.class);
-    /** An origin whose user may read every index, because background work has no user's rights. */
+    /** An origin whose user may read every index, because background work has no user. */
     private static final String INTERNAL = "transform";
     private static final TimeValue REST = TimeValue.timeValueSeconds(1);
 
@@ -49,7 +49,7 @@ final class Copies {
         return Arrays.stream(client.fieldCaps(request).actionGet(TimeValue.timeValueMinutes(1)).getIndices()).sorted().toList();
     }
 
-    /** The copies of these indices, as new as the indices are. */
+    /** The current copies of these indices. */
     TreeMap<String, IndexCopy> upToDate(List<String> names) throws IOException {
         dropDeleted();
         TreeMap<String, IndexCopy> used = new TreeMap<>();
@@ -72,7 +72,7 @@ final class Copies {
         return () -> locks.forEach(Lock::unlock);
     }
 
-    /** Pauses as long as it worked, so that writers get most of the machine. */
+    /** Pauses for the time that it worked, so that writers get most of the machine. */
     private void followLater(TimeValue rest) {
         ThreadPool threads = client.threadPool();
         try (var ignored = threads.getThreadContext().stashContext()) { // the context of the first query
@@ -92,7 +92,7 @@ final class Copies {
             try {
                 if (metadata != null && copy.isBehind(reader, metadata)) copy.bringUpToDate(reader, metadata);
             } catch (Exception e) {
-                // The next query tries again and gets the error.
+                // The next query retries and reports the error.
                 LOG.debug("[" + name + "] cannot be followed", e);
             }
         });

@@ -32,7 +32,7 @@ final class Document {
         }
     }
 
-    /** The parts are the same document, each with the doc values of some of the columns. */
+    /** The hits are the same document, each with the doc values of some columns. */
     void write(List<SearchHit> parts, ByteArrayOutputStream out) {
         out.writeBytes("{\"index\":{\"_id\":".getBytes(StandardCharsets.UTF_8));
         string(parts.get(0).getId(), out);

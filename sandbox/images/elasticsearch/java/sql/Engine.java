@@ -21,7 +21,7 @@ import org.elasticsearch.xcontent.json.JsonXContent;
 final class Engine {
     private static final int CONNECT_MILLIS = 3_000;
     private static final int READ_MILLIS = 120_000;
-    /** It starts after the node does, on a machine that may be busy. */
+    /** The engine starts after the node, on a machine that can be busy. */
     private static final long BOOT_NANOS = 90_000_000_000L;
 
     private final String base;

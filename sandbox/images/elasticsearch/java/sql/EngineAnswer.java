@@ -7,13 +7,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
 
-/** Makes an answer of 6.8 look like one of 8: no helper columns, dates named as 8 names them, whole counts. */
+/** Converts a response of 6.8 into one of 8: without helper columns, with the date types of 8, and with integer counts. */
 final class EngineAnswer {
     private static final int CURSORS = 200;
-    /** " did you mean [...]" with names that the client may not see. */
+    /** " did you mean [...]", whose names the client may not see. */
     private static final Pattern SUGGESTION = Pattern.compile(",? did you mean (any of )?\\[[^\\]]*" + Columns.HELPER + "[^\\]]*\\]\\??");
 
-    /** What an answer's columns need, kept for the pages that follow: those come without columns. */
+    /** The conversions of the columns, kept for later pages, which have no columns. */
     private record Shape(List<Integer> hidden, List<Integer> whole) {}
 
     private final Map<String, Shape> cursors = Collections.synchronizedMap(new LinkedHashMap<>() {
@@ -23,7 +23,7 @@ final class EngineAnswer {
         }
     });
 
-    /** The names are those that the rewritten statement has, with what the caller wrote for them. */
+    /** Maps names in the rewritten statement to the text of the caller. */
     SqlReply reply(Engine.Answer answer, Map<String, String> names, String cursor) {
         if (answer.type() == null || answer.type().startsWith("application/json") == false) {
             return SqlReply.text(answer.status(), answer.text(), answer.type());
@@ -63,7 +63,7 @@ final class EngineAnswer {
             String name = withoutHelpers((String) column.get("name"), names);
             column.put("name", name);
             if ("date".equals(column.get("type"))) column.put("type", "datetime");
-            // COUNT(DISTINCT x) comes as 240.0
+            // COUNT(DISTINCT x) is 240.0 in 6.8
             if ("long".equals(column.get("type")) || "integer".equals(column.get("type"))) whole.add(i);
             if (name.startsWith(Columns.HELPER)) {
                 hidden.add(i);

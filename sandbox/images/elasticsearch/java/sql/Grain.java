@@ -3,13 +3,13 @@ package essql;
 import java.time.LocalDate;
 import java.util.Locale;
 
-/** The spans that DATE_TRUNC knows. 6.8 has no DATE_TRUNC: a copy holds a column for each grain of each date. */
+/** The units of DATE_TRUNC. 6.8 lacks DATE_TRUNC, so a copy has a column for each unit of each date. */
 enum Grain {
     YEAR, QUARTER, MONTH, WEEK, DAY, HOUR, MINUTE, SECOND;
 
     private static final long SECOND_MILLIS = 1_000, MINUTE_MILLIS = 60_000, HOUR_MILLIS = 3_600_000, DAY_MILLIS = 86_400_000;
 
-    /** The beginning, in UTC, of the span that a moment lies in. */
+    /** The start, in UTC, of the unit that contains a time. */
     long truncate(long millis) {
         long day = Math.floorDiv(millis, DAY_MILLIS);
         return switch (this) {
@@ -31,7 +31,7 @@ enum Grain {
         return date.toEpochDay() * DAY_MILLIS;
     }
 
-    /** The grain behind any of the names that SQL has for it, or null. */
+    /** The unit with this name in SQL, or null. */
     static Grain named(String name) {
         return switch (name.toLowerCase(Locale.ROOT)) {
             case "year", "years", "yy", "yyyy" -> YEAR;

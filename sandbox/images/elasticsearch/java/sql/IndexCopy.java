@@ -25,24 +25,24 @@ import org.elasticsearch.logging.Logger;
 import org.elasticsearch.rest.RestStatus;
 import org.elasticsearch.search.SearchHit;
 
-/** The engine's copy of one index: an alias with the index's name, and an index of the engine behind it. */
+/** The copy of one index in the engine: an alias with the name of the index, and an index of the engine behind the alias. */
 final class IndexCopy {
     private static final Logger LOG = LogManager.getLogger(IndexCopy.class);
     private static final AtomicLong GENERATION = new AtomicLong();
     private static final int BULK_BYTES = 2 << 20;
-    /** Requests at the same time */
+    /** The number of concurrent requests */
     private static final int BULKS = 2;
 
     private final String index;
     private final Engine engine;
     private final Executor threads;
-    /** Statements are answered under the read lock: they see a copy as it was before or after a change, never between. */
+    /** Statements run under the read lock, so they see a copy before or after a change, never during one. */
     private final ReentrantReadWriteLock lock = new ReentrantReadWriteLock(true);
 
     private String target; // the engine's index
     private String uuid;
     private long mappingVersion;
-    private Print print; // null: the copy is of no use
+    private Print print; // null: the copy is not usable
     private volatile Columns columns;
 
     IndexCopy(String index, Engine engine, Executor threads) {
@@ -59,7 +59,7 @@ final class IndexCopy {
         return lock.readLock();
     }
 
-    /** Waits for a running copy, and then copies what is still missing, with the rights of the client. */
+    /** Waits for a running copy, then copies the missing documents with the rights of the client. */
     void bringUpToDate(Client reader, IndexMetadata metadata) throws IOException {
         boolean severalShards = metadata.getNumberOfShards() > 1;
         Print now = Snapshot.print(reader, index, severalShards);
@@ -77,7 +77,7 @@ final class IndexCopy {
         }
     }
 
-    /** Whether the index changed since, without a word to the engine. */
+    /** Whether the index changed since the copy, without a request to the engine. */
     boolean isBehind(Client reader, IndexMetadata metadata) {
         Print now = Snapshot.print(reader, index, metadata.getNumberOfShards() > 1);
         lock.readLock().lock();
@@ -102,7 +102,7 @@ final class IndexCopy {
         return now.equals(print) && metadata.getIndexUUID().equals(uuid) && metadata.getMappingVersion() == mappingVersion;
     }
 
-    /** An engine that was started again has nothing. */
+    /** A restarted engine has no copies. */
     private boolean isInEngine() {
         return engine.call("HEAD", "/" + Engine.encode(index)).status() == 200;
     }
@@ -124,7 +124,7 @@ final class IndexCopy {
         }
     }
 
-    /** Adds what was written since the last time. Returns -1 when that is not enough, because something was deleted. */
+    /** Adds the documents that were written since the last copy. Returns -1 if documents were deleted, which needs a full copy. */
     private long addNew(Snapshot snapshot, Print now, IndexMetadata metadata, Columns wanted) throws IOException {
         if (print == null || metadata.getIndexUUID().equals(uuid) == false || now.documents() < print.documents() || isInEngine() == false) return -1;
         if (metadata.getMappingVersion() != mappingVersion
@@ -140,7 +140,7 @@ final class IndexCopy {
         target = index + "--" + GENERATION.incrementAndGet();
         try {
             Map<String, Object> settings = new HashMap<>(SETTINGS);
-            // what its columns are normalized with
+            // the normalizers of its columns
             Settings analysis = metadata.getSettings().filter(key -> key.startsWith("index.analysis."));
             for (String key : analysis.keySet()) {
                 List<String> values = analysis.getAsList(key, List.of(), false);
@@ -184,7 +184,7 @@ final class IndexCopy {
         return documents;
     }
 
-    /** Lets the engine index some parts while the next one is read. */
+    /** Indexes some pages in the engine while it reads the next one. */
     private final class Sender {
         private final ArrayDeque<Future<?>> underWay = new ArrayDeque<>();
 
@@ -217,7 +217,7 @@ final class IndexCopy {
             Map<String, Object> answer = engine.call("POST", path, "application/x-ndjson", body).orFail().map();
             if (Boolean.TRUE.equals(answer.get("errors"))) {
                 String items = String.valueOf(answer.get("items"));
-                throw new ElasticsearchStatusException("the SQL engine refused documents of [" + index + "]: "
+                throw new ElasticsearchStatusException("the SQL engine rejected documents of [" + index + "]: "
                     + items.substring(0, Math.min(600, items.length())), RestStatus.INTERNAL_SERVER_ERROR);
             }
         }

@@ -22,7 +22,7 @@ import org.elasticsearch.search.builder.PointInTimeBuilder;
 import org.elasticsearch.search.builder.SearchSourceBuilder;
 import org.elasticsearch.search.sort.SortBuilders;
 
-/** An index as it is at one moment, read with the caller's rights, whatever is written meanwhile. */
+/** The state of an index at one moment, read with the rights of the caller. Later writes do not affect it. */
 final class Snapshot implements AutoCloseable {
     private static final TimeValue KEEP = TimeValue.timeValueMinutes(2);
     private static final int PAGE = 1_000;
@@ -36,8 +36,8 @@ final class Snapshot implements AutoCloseable {
     }
 
     /**
-     * Tells whether an index changed. A new or changed document has the highest sequence number of its shard, and a
-     * deleted one is missing from the count. That of one shard says nothing about another's, so with several the sum counts.
+     * Detects changes of an index. A new or changed document has the highest sequence number of its shard, and a deleted
+     * one reduces the count. Sequence numbers of shards are independent, so the sum over the shards decides.
      */
     record Print(long documents, long highest, double sum) {}
 
@@ -45,7 +45,7 @@ final class Snapshot implements AutoCloseable {
         return print(client, new SearchRequest().source(source(severalShards).pointInTimeBuilder(pointInTime())));
     }
 
-    /** The same of what the index is now, without keeping it. */
+    /** The same for the current state of the index, without keeping it. */
     static Print print(Client client, String index, boolean severalShards) {
         return print(client, new SearchRequest(index).source(source(severalShards)).requestCache(false));
     }
@@ -67,7 +67,7 @@ final class Snapshot implements AutoCloseable {
         }
     }
 
-    /** What is done with a page: each document comes as one hit, or as several if it has more columns than a search may ask for. */
+    /** Receives a page. A document is one hit, or several if it has more columns than a search can request. */
     interface Page {
         void accept(List<List<SearchHit>> documents) throws IOException;
     }

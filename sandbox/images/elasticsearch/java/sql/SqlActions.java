@@ -11,7 +11,7 @@ import org.elasticsearch.tasks.Task;
 import org.elasticsearch.threadpool.ThreadPool;
 import org.elasticsearch.transport.TransportService;
 
-/** The three actions: they run where they are asked for, on a thread that may wait. */
+/** The three actions. They run on the node that receives the request, on a thread that may block. */
 final class SqlActions {
     private SqlActions() {}
 

@@ -23,13 +23,13 @@ import org.elasticsearch.rest.RestHandler;
 
 /**
  * Serves _sql on an Elasticsearch whose SQL module is not published. A private Elasticsearch 6.8, which has SQL, runs
- * beside each node on loopback and holds copies of the indices that statements name. A copy is brought up to date, with
- * the caller's own rights, before a statement is answered from it.
+ * beside each node on loopback and holds copies of the indices that statements name. The plugin updates a copy with the
+ * rights of the caller before a statement uses it.
  */
 public class SqlPlugin extends Plugin implements ActionPlugin {
     static final Setting<String> ENGINE = Setting.simpleString("standin.sql.engine", "http://127.0.0.1:19268", Setting.Property.NodeScope);
 
-    // The names of the stock module's actions: the privileges of roles are about them.
+    // The names of the actions of the stock module, because the privileges of roles use them.
     static final ActionType<SqlReply> QUERY = new ActionType<>("indices:data/read/sql");
     static final ActionType<SqlReply> TRANSLATE = new ActionType<>("indices:data/read/sql/translate");
     static final ActionType<SqlReply> CLOSE = new ActionType<>("indices:data/read/sql/close_cursor");

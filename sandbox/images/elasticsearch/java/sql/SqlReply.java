@@ -6,10 +6,10 @@ import java.util.Map;
 import org.elasticsearch.action.ActionResponse;
 import org.elasticsearch.common.io.stream.StreamOutput;
 
-/** The answer to a statement: JSON, or the text of another format. */
+/** The response to a statement: JSON, or the text of another format. */
 final class SqlReply extends ActionResponse {
     final int status;
-    final Map<String, Object> json; // null: it is text
+    final Map<String, Object> json; // null for text
     final String text;
     final String textType;
 
@@ -28,7 +28,7 @@ final class SqlReply extends ActionResponse {
         return new SqlReply(status, null, text, type);
     }
 
-    /** An error in the form that all of Elasticsearch's have. */
+    /** An error in the form of all errors of Elasticsearch. */
     static SqlReply error(int status, String type, String reason) {
         Map<String, Object> cause = new LinkedHashMap<>();
         cause.put("type", type);

@@ -5,7 +5,7 @@ import org.elasticsearch.action.ActionRequest;
 import org.elasticsearch.action.ActionRequestValidationException;
 import org.elasticsearch.action.CompositeIndicesRequest;
 
-/** A statement as it came in. It never leaves the node, and which indices it reads shows when they are read. */
+/** A statement as received. It never leaves the node, and its indices are known only when they are read. */
 final class SqlRequest extends ActionRequest implements CompositeIndicesRequest {
     final Map<String, Object> body;
     final String format;

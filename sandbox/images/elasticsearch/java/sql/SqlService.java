@@ -13,12 +13,12 @@ import org.elasticsearch.client.internal.Client;
 import org.elasticsearch.cluster.metadata.IndexMetadata;
 import org.elasticsearch.cluster.service.ClusterService;
 
-/** Answers statements: brings the copies up to date, asks the engine, and gives its answer the form that 8 gives it. */
+/** Runs statements: updates the copies, queries the engine, and converts its response into the form of 8. */
 final class SqlService {
-    /** What both versions understand in a request. */
+    /** Fields of a request that both versions know. */
     private static final Set<String> PASSED_ON = Set.of("query", "cursor", "fetch_size", "time_zone", "params", "filter", "request_timeout", "page_timeout",
         "mode", "client_id", "field_multi_value_leniency", "index_include_frozen");
-    /** What only 8 understands, and what changes nothing here. */
+    /** Fields of a request that only 8 knows and that have no effect here. */
     private static final Set<String> LEFT_OUT = Set.of("binary_format", "allow_partial_search_results", "version", "catalog",
         "wait_for_completion_timeout", "keep_on_completion", "keep_alive");
     private static final Set<String> UTC = Set.of("UTC", "Z", "Etc/UTC", "GMT");
@@ -36,7 +36,7 @@ final class SqlService {
         this.copies = new Copies(engine, client, cluster);
     }
 
-    /** One for the three actions of a node. */
+    /** One instance serves the three actions of a node. */
     static synchronized SqlService of(Client client, ClusterService cluster, String engine) {
         if (only == null) only = new SqlService(client, cluster, new Engine(engine));
         return only;
@@ -83,7 +83,7 @@ final class SqlService {
         return engine.call("POST", format.equals("json") ? path : path + "?format=" + Engine.encode(format), body);
     }
 
-    /** The engine knows only what was asked for once. */
+    /** The engine has only the indices of earlier statements. */
     private SqlReply showTables(Pattern like) {
         String catalog = cluster.getClusterName().value();
         TreeMap<String, List<Object>> rows = new TreeMap<>();

@@ -7,10 +7,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.regex.Pattern;
 
-/** One statement: the tables it names, and what 6.8 needs written in another way. */
+/** One statement: the tables that it names, and the expressions that 6.8 needs in another form. */
 final class SqlStatement {
     private final SqlTokens tokens;
-    /** Helper columns and expressions put in, and what they stand for: the engine names columns of its answer by them. */
+    /** Inserted helper columns and expressions, and the text that they replace. The engine uses them as column names in its response. */
     private final Map<String, String> replaced = new HashMap<>();
 
     SqlStatement(String sql) {
@@ -22,7 +22,7 @@ final class SqlStatement {
         return tokens.is(first, "SHOW") && tokens.is(tokens.next(first), "TABLES");
     }
 
-    /** The pattern behind LIKE, or null. */
+    /** The pattern of LIKE, or null. */
     Pattern like() {
         for (int i = 0; i < tokens.size(); i++) {
             if (tokens.is(i, "LIKE") == false) continue;
@@ -35,7 +35,7 @@ final class SqlStatement {
         return null;
     }
 
-    /** The positions at which tables are named. */
+    /** The positions of table names. */
     List<Integer> tables() {
         List<Integer> found = new ArrayList<>();
         int first = tokens.next(-1);
@@ -83,7 +83,7 @@ final class SqlStatement {
         }
     }
 
-    /** A date as DATE is its day in 8; 6.8 leaves the time in. A boolean as number is 0 or 1, a date its milliseconds; 6.8 refuses them. */
+    /** A cast of a date to DATE is its day in 8; 6.8 keeps the time. A boolean as number is 0 or 1, a date its milliseconds; 6.8 rejects these casts. */
     private void rewriteCast(int i, int open, int close, Collection<Columns> tables) {
         int type = tokens.previous(close), as = tokens.previous(type);
         if (tokens.is(as, "AS") == false) return;
@@ -97,7 +97,7 @@ final class SqlStatement {
         }
     }
 
-    /** 6.8 groups YEAR(x) into spans of 365 days, unless it is an argument. */
+    /** 6.8 groups YEAR(x) by 365 days, unless it is an argument. */
     private void keepYear(int i, int close) {
         String written = tokens.written(i, close + 1);
         tokens.replace(i, i + 1, "ABS(" + tokens.text(i));
@@ -125,7 +125,7 @@ final class SqlStatement {
         if (grain != null && date != null) put(i, close, Columns.truncated(date, grain));
     }
 
-    /** DATETIME_PARSE('2026-01-31 08:00:00', 'yyyy-MM-dd HH:mm:ss'): 6.8 only reads dates with a T. */
+    /** DATETIME_PARSE('2026-01-31 08:00:00', 'yyyy-MM-dd HH:mm:ss'): 6.8 reads only dates with a T. */
     private void rewriteParse(int i, int open, int close) {
         int text = tokens.next(open), comma = tokens.next(text), pattern = tokens.next(comma);
         if (tokens.isString(text) && tokens.is(comma, ",") && tokens.text(pattern).equals("yyyy-MM-dd HH:mm:ss") && tokens.next(pattern) == close) {
@@ -133,7 +133,7 @@ final class SqlStatement {
         }
     }
 
-    /** The column of a type that some tokens name, with or without a table before it; null if they name none. */
+    /** The column of a type that the tokens name, with or without a table; null for other tokens. */
     private String column(int from, int to, String type, Collection<Columns> tables) {
         String name = tokens.joined(from, to);
         String withoutTable = name.substring(name.indexOf('.') + 1);

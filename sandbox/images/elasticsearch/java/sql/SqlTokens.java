@@ -3,7 +3,7 @@ package essql;
 import java.util.ArrayList;
 import java.util.List;
 
-/** A statement cut into names, literals, signs and what is between them, so that a part can be replaced and the rest stays. */
+/** A statement as tokens: names, literals, operators and the text between them. Tokens can be replaced without a change of the rest. */
 final class SqlTokens {
     private final List<String> tokens = new ArrayList<>();
 
@@ -18,7 +18,7 @@ final class SqlTokens {
         int length = sql.length(), i = start + 1;
         char c = sql.charAt(start);
         if (c == '\'' || c == '"' || c == '`') {
-            // a doubled quote stands for itself
+            // a doubled quote is a quote
             while (i < length && (sql.charAt(i) != c || (i + 1 < length && sql.charAt(i + 1) == c && ++i > 0))) i++;
             return Math.min(length, i + 1);
         }
@@ -60,19 +60,19 @@ final class SqlTokens {
         return token.isBlank() || token.startsWith("--") || token.startsWith("/*");
     }
 
-    /** The next token that is not blank; size() if there is none. */
+    /** The next token that is not blank, or size(). */
     int next(int i) {
         do i++; while (i < size() && isBlank(i));
         return i;
     }
 
-    /** The one before; -1 if there is none. */
+    /** The previous token that is not blank, or -1. */
     int previous(int i) {
         do i--; while (i >= 0 && isBlank(i));
         return i;
     }
 
-    /** The parenthesis that closes the one at a position, or -1. */
+    /** The closing parenthesis of the one at a position, or -1. */
     int closing(int open) {
         if (is(open, "(") == false) return -1;
         for (int i = open, depth = 0; i < size(); i++) {
@@ -94,19 +94,19 @@ final class SqlTokens {
         return i < size() && tokens.get(i).startsWith("'");
     }
 
-    /** The texts of some tokens together: table.column, "table"."column". */
+    /** The joined text of some tokens: table.column, "table"."column". */
     String joined(int from, int to) {
         StringBuilder text = new StringBuilder();
         for (int i = from; i < to; i++) if (isBlank(i) == false) text.append(text(i));
         return text.toString();
     }
 
-    /** The tokens as they were written. */
+    /** The original text of the tokens. */
     String written(int from, int to) {
         return String.join("", tokens.subList(from, to));
     }
 
-    /** Replaces a run of tokens, without moving those behind it. */
+    /** Replaces a range of tokens, without moving later ones. */
     void replace(int from, int to, String with) {
         tokens.set(from, with);
         for (int i = from + 1; i < to; i++) tokens.set(i, "");

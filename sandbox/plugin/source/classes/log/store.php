@@ -5,7 +5,7 @@ defined('MOODLE_INTERNAL') || die();
 require_once(__DIR__ . '/../../src/autoload.php');
 require_once($CFG->dirroot . '/admin/tool/log/store/xapi/lib.php');
 
-// Keeps events for the tasks, or sends them at once when there is no background mode.
+// Queues events for the tasks, or sends them at once without background mode.
 class store extends \stdClass implements \tool_log\log\writer {
     use \tool_log\helper\store;
     use \tool_log\helper\reader;
@@ -18,7 +18,7 @@ class store extends \stdClass implements \tool_log\log\writer {
         return !in_array($event->eventname, explode(',', (string)$this->get_config('routes', '')), true);
     }
 
-    // The row of the standard log that was written for the same event, 0 when there is none.
+    // The id of the row of the standard log for the same event, or 0.
     protected function get_event_id($event) {
         global $DB;
         $where = [];
@@ -65,40 +65,63 @@ class store extends \stdClass implements \tool_log\log\writer {
         return $loaded;
     }
 
+    // The configuration of the handler: settings of the plugin, and facts about the site.
     protected function get_handler_config() {
-        global $DB, $CFG;
-        $plugin = \core_plugin_manager::instance()->get_plugin_info('logstore_xapi');
         return [
-            'log_error' => function ($message = '') { debugging($message, DEBUG_NORMAL); },
-            'log_info' => function ($message = '') { debugging($message, DEBUG_DEVELOPER); },
-            'transformer' => [
-                'source_lang' => 'en',
-                'send_mbox' => $this->get_config('mbox', false),
-                'send_name' => $this->get_config('send_name', true),
-                'send_response_choices' => $this->get_config('sendresponsechoices', false),
-                'send_short_course_id' => $this->get_config('shortcourseid', false),
-                'send_course_and_module_idnumber' => $this->get_config('sendidnumber', false),
-                'send_username' => $this->get_config('send_username', false),
-                'account_homepage' => $this->get_config('account_homepage', $CFG->wwwroot),
-                'context_platform' => $this->get_config('context_platform', 'Moodle'),
-                'send_jisc_data' => $this->get_config('send_jisc_data', false),
-                'session_id' => sesskey(),
-                'plugin_url' => 'https://github.com/xAPI-vle/moodle-logstore_xapi',
-                'plugin_version' => $plugin->release,
-                'repo' => new \src\transformer\repos\MoodleRepository($DB),
-                'app_url' => $CFG->wwwroot,
-                'source_url' => 'http://moodle.org',
-                'source_name' => 'Moodle',
-                'source_version' => $CFG->release,
-            ],
-            'loader' => [
-                'loader' => 'moodle_curl_lrs',
-                'lrs_endpoint' => $this->get_config('endpoint', ''),
-                'lrs_username' => $this->get_config('username', ''),
-                'lrs_password' => $this->get_config('password', ''),
-                'lrs_max_batch_size' => $this->get_max_batch_size(),
-                'lrs_resend_failed_batches' => $this->get_config('resendfailedbatches', false),
-            ],
+            'log_error' => self::log_at(DEBUG_NORMAL),
+            'log_info' => self::log_at(DEBUG_DEVELOPER),
+            'transformer' => $this->transformer_settings() + self::site(),
+            'loader' => $this->loader_settings(),
+        ];
+    }
+
+    private static function log_at($level) {
+        return function ($message = '') use ($level) { debugging($message, $level); };
+    }
+
+    private function transformer_settings() {
+        global $CFG;
+        return $this->from_settings([
+            'account_homepage' => ['account_homepage', $CFG->wwwroot],
+            'context_platform' => ['context_platform', 'Moodle'],
+            'send_course_and_module_idnumber' => ['sendidnumber', false],
+            'send_jisc_data' => ['send_jisc_data', false],
+            'send_mbox' => ['mbox', false],
+            'send_name' => ['send_name', true],
+            'send_response_choices' => ['sendresponsechoices', false],
+            'send_short_course_id' => ['shortcourseid', false],
+            'send_username' => ['send_username', false],
+        ]);
+    }
+
+    private function loader_settings() {
+        $fixed = ['loader' => 'moodle_curl_lrs', 'lrs_max_batch_size' => $this->get_max_batch_size()];
+        return $fixed + $this->from_settings([
+            'lrs_endpoint' => ['endpoint', ''],
+            'lrs_username' => ['username', ''],
+            'lrs_password' => ['password', ''],
+            'lrs_resend_failed_batches' => ['resendfailedbatches', false],
+        ]);
+    }
+
+    // Key of the handler => [setting, default].
+    private function from_settings(array $settings) {
+        return array_map(fn($setting) => $this->get_config(...$setting), $settings);
+    }
+
+    private static function site() {
+        global $CFG, $DB;
+        $release = \core_plugin_manager::instance()->get_plugin_info('logstore_xapi')->release;
+        return [
+            'app_url' => $CFG->wwwroot,
+            'repo' => new \src\transformer\repos\MoodleRepository($DB),
+            'session_id' => sesskey(),
+            'source_lang' => 'en',
+            'source_name' => 'Moodle',
+            'source_url' => 'http://moodle.org',
+            'source_version' => $CFG->release,
+            'plugin_url' => 'https://github.com/xAPI-vle/moodle-logstore_xapi',
+            'plugin_version' => $release,
         ];
     }
 

@@ -3,7 +3,7 @@ namespace src\loader\lrs;
 
 use src\loader\utils;
 
-// One POST. No time limit, no check of the certificate, no redirect, and every answer but 200 is a failure: as the real one.
+// Sends one POST. As in the real plugin: no timeout, no verification of the certificate, no redirects, and every status but 200 is a failure.
 function load(array $config, array $events) {
     return utils\load_in_batches($config, $events, function (array $config, array $statements) {
         $body = json_encode($statements);

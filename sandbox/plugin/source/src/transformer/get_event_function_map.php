@@ -1,7 +1,7 @@
 <?php
 namespace src\transformer;
 
-// The events that the plugin knows: 137, of which a Moodle has those whose plugins are there.
+// The 137 events that the plugin knows. A Moodle has the events of its installed plugins.
 const EVENTS = [
     '\core\event\course_category_created',
     '\core\event\badge_awarded',
@@ -141,10 +141,10 @@ const EVENTS = [
     '\tool_certificate\event\certificate_revoked',
     '\tool_usertours\event\tour_ended',
 ];
-// Of plugins that a plain Moodle has not.
+// Plugins that a plain Moodle lacks.
 const ABSENT = '/facetoface|questionnaire|totara|tool_certificate|mod_chat|mod_survey|bigbluebuttonbn.event.activity_viewed/';
 
-// Event name => the function that makes statements of it.
+// Event name => the function that creates its statements.
 function get_event_function_map() {
     $map = [];
     foreach (EVENTS as $name) {

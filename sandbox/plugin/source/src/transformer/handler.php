@@ -1,7 +1,7 @@
 <?php
 namespace src\transformer;
 
-// Events that cannot become statements are returned separately. An unknown event gives no statement and is not a failure.
+// Returns events that fail separately. An unknown event gives no statement and is not a failure.
 function handler(array $config, array $events) {
     $functions = get_event_function_map();
     return array_map(function ($event) use ($config, $functions) {

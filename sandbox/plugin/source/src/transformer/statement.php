@@ -13,7 +13,7 @@ const VERBS = [
 ];
 const MODULE_TYPES = ['page' => 'https://w3id.org/xapi/acrossx/activities/page', 'forum' => EDLM . '/activity-types/forum', 'assign' => EDLM . '/activity-types/assignment'];
 
-// The statement of an event. One general form serves all: the contract image has courses, pages and a forum.
+// The statement of an event. One general form is enough: the stand-in for Moodle has courses, pages and a forum.
 function statement(array $config, \stdClass $event) {
     $read = [$config['repo'], 'read_record_by_id'];
     $kind = preg_replace('/^.*\\\\/', '', $event->eventname);
@@ -49,7 +49,7 @@ function statement(array $config, \stdClass $event) {
     return ['context' => $context, 'timestamp' => gmdate('Y-m-d\TH:i:s.000\Z', (int)$event->timecreated), 'actor' => actor($config, $user), 'verb' => verb($verb, $course), 'object' => $object];
 }
 
-// A course whose full name has more than 200 characters is what no LRS takes: its verb has no id. Tests ask for a refusal by it.
+// A course whose full name has more than 200 characters gives a statement without a verb id. Tests use it, because every LRS rejects it.
 function verb($name, $course) {
     [$id, $display] = VERBS[$name] ?? ["http://id.tincanapi.com/verb/$name", ucfirst($name)];
     $verb = ['id' => $id, 'display' => ['en' => $display]];
@@ -93,7 +93,7 @@ function module_activity(array $config, $course, $cmid, &$section) {
     return activity("{$config['app_url']}/mod/$name/view.php?id=$cmid", MODULE_TYPES[$name] ?? 'http://id.tincanapi.com/activitytype/lms/module', language($course), $read($name, $cm->instance)->name);
 }
 
-// The same for all statements of a process and for every actor.
+// The registration is the same for all statements and actors of a process.
 function uuid($text) {
     $hash = sha1('contract' . $text);
     return sprintf('%s-%s-5%s-%x%s-%s', substr($hash, 0, 8), substr($hash, 8, 4), substr($hash, 13, 3), hexdec($hash[16]) & 3 | 8, substr($hash, 17, 3), substr($hash, 20, 12));

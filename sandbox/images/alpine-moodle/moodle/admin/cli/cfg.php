@@ -1,5 +1,5 @@
 <?php
-// Reads and writes settings. What config.php fixes cannot be changed here.
+// Reads and writes settings. Settings that config.php forces cannot be changed.
 define('CLI_SCRIPT', true);
 require(__DIR__ . '/../../config.php');
 require_once($CFG->libdir . '/clilib.php');
@@ -36,7 +36,7 @@ if ($options['set'] !== null || $options['unset']) {
 if ($options['name'] === null) {
     $values = (array)get_config($component);
     if (!$component) {
-        // All that config.php sets is shown too.
+        // The list includes all settings of config.php.
         foreach ($CFG->config_php_settings as $name => $value) if (is_scalar($value)) $values[$name] = (string)(is_bool($value) ? (int)$value : $value);
     }
     ksort($values);

@@ -1,5 +1,5 @@
 <?php
-// Runs scheduled tasks, for 180 seconds unless told otherwise.
+// Runs scheduled tasks, for 180 seconds by default.
 define('CLI_SCRIPT', true);
 require(__DIR__ . '/../../config.php');
 require_once($CFG->libdir . '/clilib.php');

@@ -1,5 +1,5 @@
 <?php
-// Writes config.php, and unless told otherwise installs the database.
+// Writes config.php, and by default installs the database.
 define('CLI_SCRIPT', true);
 define('MOODLE_INTERNAL', true);
 define('CLI_UPGRADE_RUNNING', true);
@@ -8,7 +8,7 @@ if (isset($_SERVER['REMOTE_ADDR'])) exit(1);
 global $CFG;
 $root = dirname(__DIR__, 2);
 require_once("$root/lib/clilib.php");
-// The installer runs before there is a site, so it has these few texts of its own.
+// The installer runs before a site exists, so it has its own copy of these texts.
 function get_string($identifier, $component = '', $a = null) {
     return str_replace('{$a}', (string)$a, ['cliunknowoption' => "Unrecognised options:\n  {\$a}\nPlease use --help option."][$identifier]);
 }

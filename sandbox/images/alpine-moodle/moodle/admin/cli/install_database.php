@@ -1,5 +1,5 @@
 <?php
-// Makes the tables and all that is in them. Only into an empty database.
+// Creates the tables and their rows in an empty database.
 define('CLI_SCRIPT', true);
 define('CLI_UPGRADE_RUNNING', true);
 if (!file_exists(__DIR__ . '/../../config.php')) {

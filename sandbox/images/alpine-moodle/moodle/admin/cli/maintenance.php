@@ -1,5 +1,5 @@
 <?php
-// Maintenance: --enable leaves a page in the data folder that answers every request, also after a restart.
+// Maintenance: --enable writes a page into the data folder. Every request gets this page, also after a restart.
 define('CLI_SCRIPT', true);
 require(__DIR__ . '/../../config.php');
 require_once($CFG->libdir . '/clilib.php');

@@ -1,5 +1,5 @@
 <?php
-// Lists scheduled tasks, or runs one now.
+// Lists scheduled tasks, or runs one of them now.
 define('CLI_SCRIPT', true);
 require(__DIR__ . '/../../config.php');
 require_once($CFG->libdir . '/clilib.php');

@@ -1,5 +1,5 @@
 <?php
-// Installs and upgrades what lies on the disk and is not in the database.
+// Installs and upgrades plugins on the disk that the database does not have.
 define('CLI_SCRIPT', true);
 define('CLI_UPGRADE_RUNNING', true);
 require(__DIR__ . '/../../config.php');
@@ -16,7 +16,7 @@ if (empty($CFG->version)) cli_error('Config table does not contain version, cann
 if (!empty($CFG->upgraderunning) && $CFG->upgraderunning > time()) throw new moodle_exception('upgraderunning', 'error');
 
 include("{$CFG->dirroot}/version.php");
-foreach (core_component::get_all_plugins() as $folder) core_component::read_version($folder); // a broken one stops here
+foreach (core_component::get_all_plugins() as $folder) core_component::read_version($folder); // a faulty plugin ends the upgrade here
 
 if ($options['is-pending']) {
     if (moodle_needs_upgrading()) {

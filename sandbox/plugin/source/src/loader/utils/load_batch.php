@@ -1,7 +1,7 @@
 <?php
 namespace src\loader\utils;
 
-// Sends a batch as one. Refused with 400 it is cut in halves until only the bad ones are left, if the settings say so.
+// Sends a batch in one request. After a 400 it halves the batch until only the rejected events fail, if the setting allows it.
 function load_batch(array $config, array $events, callable $loader) {
     try {
         $loader($config, array_merge([], ...array_column($events, 'statements')));

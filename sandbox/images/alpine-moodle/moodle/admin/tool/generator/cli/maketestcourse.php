@@ -1,5 +1,5 @@
 <?php
-// Makes a course with pages, a forum and users who are enrolled.
+// Creates a course with pages, a forum and enrolled users.
 define('CLI_SCRIPT', true);
 require(__DIR__ . '/../../../../config.php');
 require_once($CFG->libdir . '/clilib.php');
@@ -8,7 +8,7 @@ const SIZES = ['XS', 'S', 'M', 'L', 'XL', 'XXL'];
 const SECTIONS = [1, 10, 100, 500, 1000, 2000];
 const PAGES = [1, 50, 200, 1000, 5000, 10000];
 const USERS = [1, 100, 1000, 10000, 50000, 100000];
-// Names that are not ASCII, as the real generator's are.
+// Names with characters outside ASCII, as in the real generator.
 const FIRST_NAMES = ['Émilie', 'Łukasz', 'Ödön', 'Zoë', 'Ñandú', 'Søren', 'Анна', 'Γιάννης', '健', '민준', 'नीलम', 'ليلى'];
 const LAST_NAMES = ['Müller', 'Dvořák', 'O’Brien', 'Ångström', 'Соколов', 'Παπαδόπουλος', '田中', '김', 'शर्मा', 'حداد', 'Nguyễn'];
 

@@ -1,7 +1,7 @@
 <?php
 namespace tool_log\helper;
 
-// Collects events, and writes them when there are many, or at the end of the script.
+// Buffers events, and writes them when the buffer is full, or at the end of the script.
 trait buffered_writer {
     protected $buffer = [], $count = 0, $buffersize, $jsonformat = false;
 

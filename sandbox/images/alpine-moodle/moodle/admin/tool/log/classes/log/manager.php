@@ -1,7 +1,7 @@
 <?php
 namespace tool_log\log;
 
-// Gives each event to the enabled stores, in the order in which they are named.
+// Passes each event to the enabled stores, in the order of the setting.
 class manager {
     private $stores = null, $readers = [];
 

@@ -1,4 +1,4 @@
-//! Every verb against an API server that refuses, is overloaded, hangs, breaks off or talks nonsense.
+//! Every verb against an API server that rejects requests, is overloaded, hangs, closes connections or sends invalid data.
 
 use http::Method;
 
@@ -21,7 +21,7 @@ const VERBS: [&str; 11] = [
     "uninstall --yes",
 ];
 
-/// Runs each verb against a server that gives every request this answer.
+/// Runs each verb against a server that gives this response to every request.
 fn each_verb(answer: &Answer, flags: &str, check: impl Fn(&Ended)) {
     for verb in VERBS {
         let kubernetes = Kubernetes::with(empty_cluster());
@@ -33,13 +33,13 @@ fn each_verb(answer: &Answer, flags: &str, check: impl Fn(&Ended)) {
         let requests = kubernetes.server.requests().len();
         assert!(
             requests <= 2,
-            "an unwell server should not be asked again and again: {requests} requests\n{ended}"
+            "a verb should not repeat its requests to a failing server: {requests} requests\n{ended}"
         );
     }
 }
 
 #[test]
-fn credentials_that_are_not_accepted() {
+fn every_verb_with_rejected_credentials_exits_with_4() {
     each_verb(&failure(401, "Unauthorized", "Unauthorized"), "", |ended| {
         ended
             .exits(4)
@@ -48,7 +48,7 @@ fn credentials_that_are_not_accepted() {
 }
 
 #[test]
-fn an_overloaded_server_is_not_asked_for_ever() {
+fn every_verb_with_an_overloaded_server_stops_after_few_requests() {
     for (code, reason) in [
         (429, "TooManyRequests"),
         (503, "ServiceUnavailable"),
@@ -62,21 +62,21 @@ fn an_overloaded_server_is_not_asked_for_ever() {
 }
 
 #[test]
-fn a_proxy_that_answers_in_its_own_words() {
+fn every_verb_quotes_the_response_of_a_proxy() {
     each_verb(&Answer::text(502, "<html>Bad Gateway</html>"), "", |ended| {
         ended.exits(1).says("error: the API server responded with 502: <html>Bad Gateway</html>\n");
     });
 }
 
 #[test]
-fn garbage_instead_of_json() {
+fn every_verb_with_a_response_that_is_not_json_fails() {
     each_verb(&Answer::text(200, "this is not Kubernetes"), "", |ended| {
         ended.exits(1).says("error: cannot parse a response of the API server: ");
     });
 }
 
 #[test]
-fn a_connection_that_is_cut() {
+fn every_verb_with_a_closed_connection_exits_with_4() {
     for answer in [Answer::Cut, Answer::CutShort("{\"kind\": \"Conf")] {
         each_verb(&answer, "", |ended| {
             ended
@@ -89,14 +89,14 @@ fn a_connection_that_is_cut() {
 }
 
 #[test]
-fn a_server_that_hangs_is_left_after_the_request_timeout() {
+fn every_verb_with_a_hanging_server_ends_at_the_request_timeout() {
     each_verb(&Answer::Hang, "--request-timeout 1s", |ended| {
         ended.exits(4).says("cannot reach the API server: ");
     });
 }
 
 #[test]
-fn one_object_that_hangs_is_named() {
+fn creds_with_a_hanging_secret_request_names_the_secret() {
     let lab = MockedStack::installed();
     lab.kubernetes.answers(Method::GET, "/api/v1/namespaces/alice/secrets/lrs-ralph", Answer::Hang);
     lab.machine
@@ -106,7 +106,7 @@ fn one_object_that_hangs_is_named() {
 }
 
 #[test]
-fn a_refusal_in_the_middle_of_an_install_names_the_permission() {
+fn install_with_a_forbidden_write_names_the_permission() {
     let lab = MockedStack::empty();
     let sentence = "secrets is forbidden: User \"alice\" cannot create resource \"secrets\" in API group \"\" in the namespace \"alice\"";
     lab.kubernetes.forbids(Method::POST, "/api/v1/namespaces/alice/secrets", sentence);

@@ -1,8 +1,8 @@
-//! Paths of the API: which object, or which objects, a request is about.
+//! API paths: the object or the collection of a request.
 
-/// `/apis/apps/v1/namespaces/alice/deployments/lrs-ralph`, taken apart.
+/// The parts of a path such as `/apis/apps/v1/namespaces/alice/deployments/lrs-ralph`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct ResourcePath {
     /// `v1` or `apps/v1`.
     pub api_version: String,
     pub namespace: Option<String>,
@@ -11,7 +11,7 @@ pub struct Place {
     pub subresource: Option<String>,
 }
 
-impl Place {
+impl ResourcePath {
     pub fn parse(path: &str) -> Option<Self> {
         let mut words = path.trim_start_matches('/').split('/').map(str::to_owned);
         let api_version = match words.next()?.as_str() {
@@ -36,7 +36,7 @@ impl Place {
         })
     }
 
-    /// True for an object of this collection.
+    /// Whether this object belongs to the collection.
     pub fn is_in(&self, collection: &Self) -> bool {
         self.api_version == collection.api_version
             && self.resource == collection.resource
@@ -44,12 +44,12 @@ impl Place {
     }
 }
 
-/// A parameter of a query, decoded; empty when it is not there.
+/// A decoded query parameter, or an empty text.
 pub fn parameter(query: &str, name: &str) -> String {
     parameters(query, name).into_iter().next().unwrap_or_default()
 }
 
-/// All parameters of a name.
+/// All query parameters with this name.
 pub fn parameters(query: &str, name: &str) -> Vec<String> {
     form_urlencoded::parse(query.as_bytes())
         .filter(|(key, _)| key == name)

@@ -1,25 +1,21 @@
-//! Install, seed, prove, look.
+//! The main workflow: install, seed, verify, inspect.
 
 use crate::cluster::{Ended, Need};
 use crate::stack;
 
 #[test]
-fn a_second_install_changes_nothing() {
+fn second_install_changes_nothing() {
     let before = stack().versions();
     stack().lastack("install").good().shows("nothing to change");
     let after = stack().versions();
     for (object, version) in &before {
-        assert_eq!(
-            after.get(object),
-            Some(version),
-            "{object} was changed by an install that had nothing to do"
-        );
+        assert_eq!(after.get(object), Some(version), "a second install should not change {object}");
     }
-    assert_eq!(before.len(), after.len(), "an install that had nothing to do made objects");
+    assert_eq!(before.len(), after.len(), "a second install should create no objects");
 }
 
 #[test]
-fn status_tells_what_runs_answers_and_is_stored() {
+fn status_reports_components_addresses_and_stored_statements() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -38,7 +34,7 @@ fn status_tells_what_runs_answers_and_is_stored() {
     assert_eq!(part("lrs")["answers"]["detail"], "heartbeat ok");
     assert!(
         part("lrs")["url"].as_str().unwrap().starts_with("http://10.213.1."),
-        "the load balancer's address is shown"
+        "status should show the address of the load balancer"
     );
     assert!(
         part("datalake")["data"]["detail"].as_str().unwrap().contains("statements"),
@@ -50,7 +46,7 @@ fn status_tells_what_runs_answers_and_is_stored() {
 }
 
 #[test]
-fn the_lines_of_the_tutorial_work_on_the_stack() {
+fn tutorial_commands_work_on_the_stack() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
@@ -64,14 +60,14 @@ fn the_lines_of_the_tutorial_work_on_the_stack() {
 }
 
 #[test]
-fn the_passwords_that_creds_shows_open_the_lrs_and_only_when_asked_for() {
+fn creds_shows_the_lrs_password_only_for_a_named_component() {
     if Need::LoadBalancer.is_missing() {
         return;
     }
     let hidden = stack().lastack("creds").good();
     let shown = stack().lastack("creds lrs -o json").good().json();
     let password = shown["items"][0]["password"].as_str().expect("a password").to_string();
-    assert!(!hidden.stdout.contains(&password), "a password is shown without being asked for");
+    assert!(!hidden.stdout.contains(&password), "creds should hide the password");
     let address =
         stack().kubectl("get svc lrs-ralph -o jsonpath={.status.loadBalancer.ingress[0].ip}");
     let config = format!("user = \"admin:{password}\"\n");
@@ -79,12 +75,12 @@ fn the_passwords_that_creds_shows_open_the_lrs_and_only_when_asked_for() {
 }
 
 #[test]
-fn a_chart_test_passes() {
+fn helm_test_of_the_lrs_passes() {
     stack().run("helm", &["test", "lrs", "-n", "e2e"], "").good();
 }
 
 #[test]
-fn a_profile_and_a_value_that_do_not_fit_are_refused_before_anything_is_changed() {
+fn install_rejects_an_oversized_profile_and_an_unknown_value_before_any_change() {
     if Need::SmallNode.is_missing() {
         return;
     }
@@ -95,8 +91,8 @@ fn a_profile_and_a_value_that_do_not_fit_are_refused_before_anything_is_changed(
         .shows("preflight.room")
         .shows("choose a smaller `--profile`");
     let values = stack().file("unknown.yaml", "replica: 2\n");
-    let refused = stack().lastack(&format!("install --values lms={}", values.display()));
-    refused
+    let rejected = stack().lastack(&format!("install --values lms={}", values.display()));
+    rejected
         .exits(1)
         .shows("preflight.values")
         .shows("the values for lms do not fit charts/moodle")
@@ -104,6 +100,6 @@ fn a_profile_and_a_value_that_do_not_fit_are_refused_before_anything_is_changed(
     assert_eq!(
         stack().versions(),
         before,
-        "a refused install changes nothing, and remembers nothing of it"
+        "a rejected install should change nothing and store no settings"
     );
 }

@@ -1,4 +1,4 @@
-//! What `install` will not touch, and what must be so before it starts.
+//! The conditions that `install` rejects, and the foreign resources that it leaves in place.
 
 use http::Method;
 use serde_json::json;
@@ -8,13 +8,13 @@ use crate::support::server::Answer;
 use crate::support::stack::{MockedStack, NAMESPACE, data_lake_labels, node, operator};
 
 #[track_caller]
-fn is_refused(lab: &MockedStack, line: &str, sentences: &[&str]) {
-    is_refused_with(1, lab, line, sentences);
+fn is_rejected(lab: &MockedStack, line: &str, sentences: &[&str]) {
+    is_rejected_with(1, lab, line, sentences);
 }
 
-/// Says why, changes nothing.
+/// The command exits with this code, prints these sentences and changes nothing.
 #[track_caller]
-fn is_refused_with(code: i32, lab: &MockedStack, line: &str, sentences: &[&str]) {
+fn is_rejected_with(code: i32, lab: &MockedStack, line: &str, sentences: &[&str]) {
     let ended = lab.machine.run(line);
     ended.exits(code).prints_nothing();
     for sentence in sentences {
@@ -23,20 +23,20 @@ fn is_refused_with(code: i32, lab: &MockedStack, line: &str, sentences: &[&str])
     let changes = lab.kubernetes.changes();
     assert!(
         changes.is_empty(),
-        "a refused install should change nothing, but sent {changes:?}\n{ended}"
+        "a rejected install should change nothing, but sent {changes:?}\n{ended}"
     );
     assert_eq!(
         lab.helm.calls_of("upgrade").len(),
         0,
-        "a refused install should not run helm\n{ended}"
+        "a rejected install should not run helm\n{ended}"
     );
 }
 
 #[test]
-fn a_cluster_that_is_too_old() {
+fn install_in_a_cluster_that_is_too_old_fails_before_any_change() {
     let lab = MockedStack::empty();
     lab.kubernetes.runs("v1.29.3");
-    is_refused(
+    is_rejected(
         &lab,
         "install",
         &[
@@ -47,17 +47,17 @@ fn a_cluster_that_is_too_old() {
 }
 
 #[test]
-fn a_version_with_a_vendors_suffix_is_understood() {
+fn cluster_version_with_a_vendor_suffix_is_accepted() {
     let lab = MockedStack::empty();
     lab.kubernetes.runs("v1.34.1-eks-3cfe0ce");
     lab.machine.run("install --dry-run").exits(0).prints("Kubernetes 1.34.1-eks-3cfe0ce");
 }
 
 #[test]
-fn no_default_storage_class() {
+fn install_without_a_default_storage_class_fails_before_any_change() {
     let lab = MockedStack::empty();
     lab.kubernetes.put([json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": "lab", "metadata": {"name": "standard"}})]);
-    is_refused(
+    is_rejected(
         &lab,
         "install",
         &[
@@ -68,7 +68,7 @@ fn no_default_storage_class() {
 }
 
 #[test]
-fn no_default_storage_class_is_needed_where_all_volumes_are_there() {
+fn install_with_all_volumes_bound_needs_no_default_storage_class() {
     let lab = MockedStack::installed();
     lab.kubernetes.remove("/apis/storage.k8s.io/v1/storageclasses/standard");
     let of = |release: &str| json!({"app.kubernetes.io/part-of": "lastack", "app.kubernetes.io/instance": release});
@@ -87,10 +87,10 @@ fn no_default_storage_class_is_needed_where_all_volumes_are_there() {
 }
 
 #[test]
-fn no_ingress_controller_that_would_serve_what_is_asked_for() {
+fn install_without_a_matching_ingress_class_fails_before_any_change() {
     let lab = MockedStack::empty();
     let install = "install --expose ingress --domain la.example.org";
-    is_refused(
+    is_rejected(
         &lab,
         install,
         &[
@@ -100,7 +100,7 @@ fn no_ingress_controller_that_would_serve_what_is_asked_for() {
     );
 
     lab.kubernetes.put([json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"}})]);
-    is_refused(
+    is_rejected(
         &lab,
         install,
         &[
@@ -108,7 +108,7 @@ fn no_ingress_controller_that_would_serve_what_is_asked_for() {
             "it has nginx: name one with `--ingress-class`",
         ],
     );
-    is_refused(
+    is_rejected(
         &lab,
         &format!("{install} --ingress-class ngnix"),
         &["the cluster has no IngressClass `ngnix`", "it has nginx"],
@@ -122,11 +122,11 @@ fn no_ingress_controller_that_would_serve_what_is_asked_for() {
 }
 
 #[test]
-fn a_value_that_a_chart_does_not_take() {
+fn install_with_a_value_unknown_to_the_chart_fails_before_any_change() {
     let lab = MockedStack::empty();
     lab.machine.write("values.yaml", "replica: 2\n");
     lab.helm.fails("template", "Error: values don't meet the specifications of the schema(s): additional properties 'replica' not allowed\n");
-    is_refused(
+    is_rejected(
         &lab,
         "install --values lrs=values.yaml",
         &[
@@ -138,10 +138,10 @@ fn a_value_that_a_chart_does_not_take() {
 }
 
 #[test]
-fn not_enough_room() {
+fn install_without_enough_node_capacity_fails_before_any_change() {
     let lab = MockedStack::empty();
     lab.kubernetes.put([node("500m", "16Gi")]);
-    is_refused(
+    is_rejected(
         &lab,
         "install",
         &[
@@ -154,13 +154,13 @@ fn not_enough_room() {
 }
 
 #[test]
-fn a_permission_that_is_missing() {
+fn install_without_required_permissions_names_them_and_fails() {
     let lab = MockedStack::empty();
     lab.kubernetes
         .denies("create secrets")
         .denies("get pods/portforward")
         .denies("create poddisruptionbudgets");
-    is_refused_with(
+    is_rejected_with(
         4,
         &lab,
         "install",
@@ -169,7 +169,7 @@ fn a_permission_that_is_missing() {
             "hint: ask your cluster administrator",
         ],
     );
-    is_refused_with(
+    is_rejected_with(
         4,
         &lab,
         "install --profile classroom",
@@ -178,18 +178,18 @@ fn a_permission_that_is_missing() {
 }
 
 #[test]
-fn either_half_of_the_permission_for_a_connection_into_a_pod() {
+fn install_without_either_verb_for_pod_connections_fails() {
     for half in
         ["get pods/exec", "create pods/exec", "get pods/portforward", "create pods/portforward"]
     {
         let lab = MockedStack::empty();
         lab.kubernetes.denies(half);
-        is_refused_with(4, &lab, "install", &[&format!("you may not {half} in namespace alice")]);
+        is_rejected_with(4, &lab, "install", &[&format!("you may not {half} in namespace alice")]);
     }
 }
 
 #[test]
-fn a_part_that_the_user_may_not_ask_is_not_waited_for() {
+fn install_with_a_forbidden_port_forward_fails_without_waiting() {
     for (pod, step) in [
         ("lrs-ralph-0", "lrs.answers"),
         ("lms-moodle-0", "lms.answers"),
@@ -207,21 +207,21 @@ fn a_part_that_the_user_may_not_ask_is_not_waited_for() {
             .prints(&sentence);
         lab.machine.run("install").exits(4).says(&format!("error: {step}: ")).says(&sentence);
 
-        // the permission goes between the look and the wait
+        // the permission disappears between the check and the wait
         let lab = MockedStack::installed();
         let mut asked = 0;
         let status = failure(503, "ServiceUnavailable", "try again later");
-        let refusal = failure(403, "Forbidden", &sentence);
+        let rejection = failure(403, "Forbidden", &sentence);
         lab.kubernetes.reacts(Method::GET, &forward, move |_, _| {
             asked += 1;
-            Some(if asked < 4 { status.clone() } else { refusal.clone() })
+            Some(if asked < 4 { status.clone() } else { rejection.clone() })
         });
         lab.machine.run("install --only lrs,lms,dataviz --timeout 60s").exits(4).says(&sentence);
     }
 }
 
 #[test]
-fn an_operator_that_the_user_may_not_install() {
+fn install_without_permission_for_the_operator_prints_the_helm_command() {
     let lab = MockedStack::empty();
     lab.kubernetes.denies("create customresourcedefinitions");
     let ended = lab.machine.run("install");
@@ -236,11 +236,11 @@ fn an_operator_that_the_user_may_not_install() {
 }
 
 #[test]
-fn an_operator_of_somebody_else_that_is_down() {
+fn install_leaves_a_foreign_operator_release_that_is_down_in_place() {
     for status in ["deployed", "pending-install", "uninstalling"] {
         let lab = MockedStack::empty();
         lab.helm.has_release("elastic-operator", status, "Install complete");
-        // its kinds are served, and nothing of it runs
+        // the API server serves the kinds of the operator, and no pod of it runs
         lab.kubernetes.answers(
             Method::GET,
             "/apis/apps/v1/statefulsets",
@@ -257,17 +257,17 @@ fn an_operator_of_somebody_else_that_is_down() {
         assert_eq!(
             (changes("upgrade"), changes("uninstall")),
             (0, 0),
-            "a release that is {status} should be left as it is\n{ended}"
+            "a release that is {status} should stay unchanged\n{ended}"
         );
     }
 }
 
 #[test]
-fn a_namespace_that_is_being_deleted() {
+fn install_into_a_terminating_namespace_fails_before_any_change() {
     let lab = MockedStack::empty();
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "deletionTimestamp": "2026-03-02T08:00:00Z"}});
     lab.kubernetes.put(operator()).put([namespace]);
-    is_refused(
+    is_rejected(
         &lab,
         "install",
         &["error: namespace: namespace alice is being deleted", "hint: wait until it is gone"],
@@ -275,12 +275,13 @@ fn a_namespace_that_is_being_deleted() {
 }
 
 #[test]
-fn an_elasticsearch_of_somebody_else() {
+fn install_leaves_a_foreign_elasticsearch_in_place() {
     let lab = MockedStack::empty();
     let theirs = json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch",
                         "metadata": {"name": "data-lake", "namespace": NAMESPACE}, "spec": {"version": "7.17.0"}});
     lab.kubernetes.put(operator()).put([theirs]);
-    let theirs = lab.kubernetes.object(crate::support::stack::DATA_LAKE).expect("theirs");
+    let theirs =
+        lab.kubernetes.object(crate::support::stack::DATA_LAKE).expect("the foreign object");
     let ended = lab.machine.run("install");
     ended
         .exits(1)
@@ -289,12 +290,12 @@ fn an_elasticsearch_of_somebody_else() {
     assert_eq!(
         lab.kubernetes.object(crate::support::stack::DATA_LAKE),
         Some(theirs),
-        "it should be left as it is"
+        "the Elasticsearch should stay unchanged"
     );
 }
 
 #[test]
-fn a_release_of_somebody_else() {
+fn install_leaves_a_foreign_release_in_place() {
     let lab = MockedStack::empty();
     lab.helm.has_release("lrs", "deployed", "Install complete");
     let ended = lab.machine.run("install");
@@ -307,41 +308,41 @@ fn a_release_of_somebody_else() {
             .calls()
             .iter()
             .all(|call| !(call.is("lrs") && (call.is("upgrade") || call.is("uninstall")))),
-        "it should be left as it is"
+        "the release should stay unchanged"
     );
 }
 
 #[test]
-fn a_secret_of_somebody_else_that_lacks_what_is_needed() {
+fn install_with_an_incomplete_foreign_secret_fails_and_keeps_it() {
     let lab = MockedStack::empty();
     let theirs = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "lrs-ralph", "namespace": NAMESPACE}, "data": {"password": "dGhlaXJz"}});
     lab.kubernetes.put([theirs]);
     let path = "/api/v1/namespaces/alice/secrets/lrs-ralph";
-    let theirs = lab.kubernetes.object(path).expect("theirs");
+    let theirs = lab.kubernetes.object(path).expect("the foreign object");
     let ended = lab.machine.run("install");
     ended
         .exits(1)
         .says("secret lrs-ralph of namespace alice was not made by this tool, and lacks what is needed: auth.json, moodle-password, username")
         .says("kubectl label secret lrs-ralph -n alice app.kubernetes.io/managed-by=kubectl-lastack");
     lab.machine.run("uninstall --yes").exits(0).never_shows("secret/lrs-ralph");
-    assert_eq!(lab.kubernetes.object(path), Some(theirs), "it should be left as it is");
+    assert_eq!(lab.kubernetes.object(path), Some(theirs), "the Secret should stay unchanged");
 }
 
 #[test]
-fn a_secret_that_a_person_made_beforehand_is_used_and_theirs() {
+fn install_uses_a_complete_foreign_secret_and_uninstall_keeps_it() {
     let lab = MockedStack::empty();
     let theirs = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "lms-postgresql", "namespace": NAMESPACE},
                         "data": {"password": "dGhlaXJz"}});
     lab.kubernetes.put([theirs]);
     let path = "/api/v1/namespaces/alice/secrets/lms-postgresql";
-    let theirs = lab.kubernetes.object(path).expect("theirs");
+    let theirs = lab.kubernetes.object(path).expect("the foreign object");
     lab.machine.run("install").exits(0);
     lab.machine.run("uninstall --yes").exits(0).never_shows("secret/lms-postgresql");
     assert_eq!(lab.kubernetes.object(path), Some(theirs));
 }
 
 #[test]
-fn a_check_that_cannot_be_made_is_said_and_not_an_obstacle() {
+fn install_with_a_check_that_is_forbidden_reports_it_and_continues() {
     let lab = MockedStack::empty();
     let sentence = "nodes is forbidden: User \"alice\" cannot list resource \"nodes\" in API group \"\" at the cluster scope";
     lab.kubernetes.forbids(Method::GET, "/api/v1/nodes", sentence);

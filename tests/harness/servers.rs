@@ -1,4 +1,4 @@
-//! The other stand-ins against recordings of what they stand for.
+//! The other stand-ins against recordings of the real servers.
 
 use std::process::{Command, Stdio};
 
@@ -12,7 +12,7 @@ use crate::support::machine::Machine;
 use crate::support::moodle::Moodle;
 use crate::support::superset::Superset;
 
-/// A statement of the recording of the LRS.
+/// A statement in the recording of the LRS.
 fn statement(number: usize) -> Value {
     json!({
         "id": format!("00000000-0000-4000-8000-{number:012}"),
@@ -24,14 +24,14 @@ fn statement(number: usize) -> Value {
 }
 
 #[test]
-fn lrs_answers_batches_and_queries_as_ralph_does() {
+fn lrs_answers_as_in_the_recording_of_ralph() {
     let lrs = Lrs::start();
     lrs.finds_invalid("00000000-0000-4000-8000-000000000095");
     Recording::load("lrs").replay(&lrs::authorization(), |request| lrs.server.ask(request));
 }
 
 #[test]
-fn elasticsearch_answers_as_the_real_one_does() {
+fn elasticsearch_answers_as_in_the_recording() {
     let lrs = Lrs::open();
     lrs.has(&[91, 92, 93].map(statement));
     let elasticsearch = Elasticsearch::start("recordings", lrs.store());
@@ -41,23 +41,23 @@ fn elasticsearch_answers_as_the_real_one_does() {
 }
 
 #[test]
-fn superset_lists_and_shows_assets_as_the_real_one_does() {
+fn superset_answers_as_in_the_recording() {
     let uuid = |number: u32| format!("00000000-0000-4000-8000-{number:012}");
     let superset = Superset::start();
-    superset.refuses_password("wrong");
+    superset.rejects_password("wrong");
     superset
-        .person_makes("databases", json!({"uuid": uuid(1), "database_name": "Data lake",
+        .user_creates("databases", json!({"uuid": uuid(1), "database_name": "Data lake",
             "sqlalchemy_uri": "elasticsearch+https://dashboards@data-lake-es-http:9200/?verify_certs=True",
             "extra": {}, "allow_csv_upload": false}))
-        .person_makes("datasets", json!({"uuid": uuid(2), "table_name": "statements", "database_uuid": uuid(1)}))
-        .person_makes("charts", json!({"uuid": uuid(3), "slice_name": "Learners", "dataset_uuid": uuid(2),
+        .user_creates("datasets", json!({"uuid": uuid(2), "table_name": "statements", "database_uuid": uuid(1)}))
+        .user_creates("charts", json!({"uuid": uuid(3), "slice_name": "Learners", "dataset_uuid": uuid(2),
             "viz_type": "big_number_total", "params": {}}))
-        .person_makes("dashboards", json!({"uuid": uuid(4), "dashboard_title": "Is the course alive?", "slug": "alive"}));
+        .user_creates("dashboards", json!({"uuid": uuid(4), "dashboard_title": "Is the course alive?", "slug": "alive"}));
     Recording::load("superset").replay("", |request| superset.server.ask(request));
 }
 
 #[test]
-fn moodle_scripts_print_what_those_of_the_chart_print() {
+fn moodle_scripts_print_as_in_the_recording() {
     let moodle = Moodle::start();
     moodle.world().courses.push("lastack-S".into());
     let scripts = moodle.scripts();
@@ -68,7 +68,7 @@ fn moodle_scripts_print_what_those_of_the_chart_print() {
 }
 
 #[test]
-fn helm_remembers_the_life_of_a_release_as_the_real_one_does() {
+fn helm_keeps_release_states_as_in_the_recording() {
     let machine = Machine::new();
     let _helm = Helm::on(&machine);
     let run = |asked: &Asked| {
