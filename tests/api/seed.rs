@@ -51,7 +51,7 @@ fn every_form_of_input_arrives_whole_and_once() {
         seed(&machine, &lrs, name)
             .exits(0)
             .says_nothing()
-            .prints("2,500 of 2,500 statements accepted: 2,500 sent, 0 already there, 0 rejected");
+            .prints("2,500 of 2,500 statements accepted: 2,500 sent, 0 already stored, 0 rejected");
         assert!(sent(&lrs) == ids(2500), "{name}: every statement should be sent once");
         assert_eq!(
             lrs.stored()[&id(7)],
@@ -125,10 +125,10 @@ fn requests_carry_the_account_the_version_and_the_type() {
 fn a_second_run_finds_everything_there() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(1500)));
-    seed(&machine, &lrs, "a.json").exits(0).prints("1,500 sent, 0 already there");
+    seed(&machine, &lrs, "a.json").exits(0).prints("1,500 sent, 0 already stored");
     seed(&machine, &lrs, "a.json")
         .exits(0)
-        .prints("1,500 of 1,500 statements accepted: 1,500 sent, 1,500 already there, 0 rejected");
+        .prints("1,500 of 1,500 statements accepted: 1,500 sent, 1,500 already stored, 0 rejected");
     assert_eq!(lrs.stored().len(), 1500);
 }
 
@@ -137,7 +137,7 @@ fn what_is_partly_there_is_completed() {
     let (machine, lrs) = (machine(), Lrs::start());
     lrs.has(&statements(300));
     machine.write("a.json", array(&statements(1000)));
-    seed(&machine, &lrs, "a.json").exits(0).prints("1,000 sent, 300 already there, 0 rejected");
+    seed(&machine, &lrs, "a.json").exits(0).prints("1,000 sent, 300 already stored, 0 rejected");
     assert_eq!(lrs.stored().len(), 1000);
 }
 
@@ -152,14 +152,14 @@ fn a_statement_without_id_and_time_is_there_when_it_comes_again() {
         })
         .collect();
     machine.write("bare.json", array(&bare));
-    seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 0 already there, 0 rejected");
+    seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 0 already stored, 0 rejected");
     let first = lrs.stored();
     assert_eq!(first.len(), 3);
     assert!(
         first.values().all(|statement| statement["timestamp"].is_string()),
         "each gets the time of the run: {first:?}"
     );
-    seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 3 already there, 0 rejected");
+    seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 3 already stored, 0 rejected");
     assert_eq!(lrs.stored(), first);
 }
 
@@ -168,8 +168,8 @@ fn generated_statements_are_the_same_in_every_run() {
     let (machine, lrs) = (machine(), Lrs::start());
     seed(&machine, &lrs, "--count 2345 --seed 3")
         .exits(0)
-        .prints("2,345 of 2,345 statements accepted: 2,345 sent, 0 already there");
-    seed(&machine, &lrs, "--count 2345 --seed 3").exits(0).prints("2,345 already there");
+        .prints("2,345 of 2,345 statements accepted: 2,345 sent, 0 already stored");
+    seed(&machine, &lrs, "--count 2345 --seed 3").exits(0).prints("2,345 already stored");
     assert_eq!(lrs.stored().len(), 2345);
     let fields: BTreeSet<&str> = ["id", "timestamp", "actor", "verb", "object"].into();
     let odd = lrs
@@ -200,11 +200,11 @@ fn in_a_stack_every_statement_is_looked_for_in_the_data_lake() {
         .run("seed --count 1200")
         .exits(0)
         .says_nothing()
-        .prints("1,200 of 1,200 statements stored: 1,200 sent, 0 already there, 0 rejected, each found in Elasticsearch by its id");
+        .prints("1,200 of 1,200 statements stored: 1,200 sent, 0 already stored, 0 rejected, each found in Elasticsearch by its id");
     lab.machine
         .run("seed --count 1200")
         .exits(0)
-        .prints("1,200 sent, 1,200 already there, 0 rejected, each found");
+        .prints("1,200 sent, 1,200 already stored, 0 rejected, each found");
     assert_eq!(lab.lrs.stored().len(), 1200);
 }
 
@@ -231,7 +231,7 @@ fn seed_of_file_into_a_stack_verifies_content() {
     lab.machine
         .run("seed a.json")
         .exits(0)
-        .prints("2,500 of 2,500 statements stored: 2,500 sent, 0 already there, 0 rejected, each found in Elasticsearch with its content");
+        .prints("2,500 of 2,500 statements stored: 2,500 sent, 0 already stored, 0 rejected, each found in Elasticsearch with its content");
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn seed_of_statement_that_is_overwritten_names_it() {
         .run("seed a.json")
         .exits(1)
         .prints("4 of 5 statements stored")
-        .prints("1 with other content in Elasticsearch")
+        .prints("1 with different content in Elasticsearch")
         .says(&id(2));
 }
 
@@ -263,7 +263,7 @@ fn seed_of_two_statements_with_one_id_rejects_the_second() {
         machine.write("b.ndjson", lines(&[statement(3), other.clone()]));
         seed(&machine, &lrs, &format!("a.json b.ndjson --batch 100 --concurrency {concurrency}"))
             .exits(1)
-            .prints("2,000 of 2,001 statements accepted: 2,001 sent, 0 already there, 1 rejected")
+            .prints("2,000 of 2,001 statements accepted: 2,001 sent, 0 already stored, 1 rejected")
             .says("rejected: b.ndjson: statement 2 (byte ")
             .says(&format!("(id {}): 409 an earlier statement of this run has the same id", id(3)));
         assert_eq!(sent(&lrs), ids(2000), "each id is sent once");
@@ -278,5 +278,5 @@ fn seed_of_statement_that_the_lrs_normalised_is_there_when_it_comes_again() {
     sent["actor"]["mbox"] = json!("mailto:learner-1@EXAMPLE.org");
     lrs.has(&[statement(1)]);
     machine.write("a.json", array(&[sent]));
-    seed(&machine, &lrs, "a.json").exits(0).prints("1 sent, 1 already there, 0 rejected");
+    seed(&machine, &lrs, "a.json").exits(0).prints("1 sent, 1 already stored, 0 rejected");
 }

@@ -344,5 +344,5 @@ fn certificates_of_a_new_authority_are_trusted_by_all_parts_in_the_end() {
     stack().lastack("install").good();
     stack().lastack("status").good();
     one_chart_is_good();
-    stack().lastack("seed data/statements-00.json.gz").good().shows("1,000 already there");
+    stack().lastack("seed data/statements-00.json.gz").good().shows("1,000 already stored");
 }
