@@ -172,7 +172,7 @@ fn a_database_that_is_down_is_named_with_its_pod_and_the_reason() {
     lab.machine
         .run("status")
         .exits(3)
-        .prints("PostgreSQL is down: statefulset dataviz-postgresql is gone");
+        .prints("PostgreSQL is down: statefulset dataviz-postgresql is missing");
     lab.kubernetes.put([well]);
     lab.machine
         .run("status")

@@ -66,7 +66,7 @@ fn an_object_that_somebody_changed_or_removed_is_named() {
     lab.machine
         .run("install --dry-run")
         .exits(0)
-        .prints("service/lrs-ralph is gone, should be there");
+        .prints("service/lrs-ralph is absent, should be present");
 }
 
 #[test]

@@ -331,7 +331,7 @@ fn no_helm_on_path_is_said_before_anything_is_changed() {
     lab.machine
         .run("install")
         .exits(1)
-        .says("preflight.helm: there is no `helm` on PATH")
+        .says("preflight.helm: `helm` is not on PATH")
         .says("hint: install helm 3 or 4");
     assert_eq!(lab.kubernetes.changes(), Vec::<String>::new());
 }
@@ -342,7 +342,7 @@ fn a_helm_that_is_too_old_or_too_new_is_refused() {
         let mut lab = MockedStack::empty();
         lab.helm = lab.helm.version(version);
         lab.machine.run("install").exits(1).says(&format!(
-            "helm {} is on PATH, the stack needs 3.14.0 or newer and below 5.0.0",
+            "`helm` on PATH is version {}; the stack requires 3.14.0 or newer, below 5.0.0",
             &version[1..]
         ));
         assert_eq!(lab.kubernetes.changes(), Vec::<String>::new(), "with helm {version}");
@@ -365,7 +365,7 @@ fn a_helm_that_answers_nonsense_is_quoted() {
     lab.machine
         .run("install")
         .exits(1)
-        .says("preflight.helm: `helm version` answered `I am no helm`");
+        .says("preflight.helm: `helm version` printed `I am no helm`");
 }
 
 #[test]
@@ -499,11 +499,11 @@ fn a_release_that_another_helm_works_on_is_waited_for() {
         .run("install --timeout 1s")
         .exits(124)
         .says("release lrs is not ready after ")
-        .says("another helm works on release lrs (pending-upgrade)");
+        .says("another helm process is changing release lrs (pending-upgrade)");
     lab.machine
         .run("install --no-wait")
         .exits(1)
-        .says("another helm works on release lrs (pending-upgrade)");
+        .says("another helm process is changing release lrs (pending-upgrade)");
     assert_eq!(changes_of(&lab, OF_LRS), ["upgrade"], "nothing should be done to it meanwhile");
 }
 

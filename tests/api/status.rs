@@ -176,7 +176,7 @@ fn what_the_user_may_not_see_is_unknown_and_no_fault() {
 fn an_lrs_whose_backend_is_down_is_a_fault_with_its_own_words() {
     let lab = MockedStack::installed();
     lab.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
-    lab.machine.run("status").exits(3).prints("fault: lrs answers").prints("answered 500");
+    lab.machine.run("status").exits(3).prints("fault: lrs answers").prints("responded with 500");
 }
 
 #[test]
@@ -192,17 +192,17 @@ fn an_index_that_takes_nothing_is_a_fault_however_well_all_parts_say_they_are() 
         .run("status")
         .exits(3)
         .prints("heartbeat ok")
-        .prints("can store no statements")
-        .never_shows("takes statements")
+        .prints("cannot store statements")
+        .never_shows("accepts statements")
         .prints("fault: datalake data: 0 statements, 31 MB: index statements accepts no statements, because a disk of the data lake is full")
-        .prints("Elasticsearch lifts the block by itself");
+        .prints("Elasticsearch removes the block");
     lab.machine
         .run("install")
         .exits(1)
         .says("datalake.index: index statements accepts no statements, because a disk of the data lake is full")
-        .says("hint: make room");
+        .says("hint: free disk space");
     block("index.blocks.read_only_allow_delete", "false");
-    lab.machine.run("status").exits(0).prints("takes statements");
+    lab.machine.run("status").exits(0).prints("accepts statements");
     block("index.blocks.write", "true");
     lab.machine
         .run("status")
@@ -222,7 +222,7 @@ fn a_moodle_that_hangs_costs_one_cell() {
     lab.machine
         .run("status --request-timeout 5s")
         .exits(3)
-        .prints("fault: lms data: Moodle did not end state.php within 5")
+        .prints("fault: lms data: script state.php of Moodle did not end within 5")
         .prints("heartbeat ok");
 }
 
@@ -272,7 +272,7 @@ fn without_helm_the_rest_is_still_shown() {
     lab.machine
         .run("status")
         .exits(3)
-        .prints("there is no `helm` on PATH")
+        .prints("`helm` is not on PATH")
         .prints("8.19.21")
         .prints("heartbeat ok");
 }

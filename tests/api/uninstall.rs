@@ -62,7 +62,7 @@ fn what_a_pod_has_mounted_stays_until_the_pod_is_gone() {
     let ended = lab.machine.run("uninstall --keep-data --yes --timeout 2s");
     ended
         .exits(124)
-        .says("the end of the pods of release lrs is not ready")
+        .says("the deletion of the pods of release lrs is not ready")
         .says("1 pods are being deleted");
     assert!(
         lab.helm.calls_of("uninstall").iter().all(|call| !call.is("lrs")),
@@ -141,8 +141,8 @@ fn a_namespace_of_ours_stays_for_whatever_somebody_else_has_in_it() {
         lab.machine
             .run("uninstall --yes")
             .exits(0)
-            .says("it holds")
-            .says("theirs, which is not ours");
+            .says("it contains")
+            .says("theirs, which this tool did not create");
         let group = if version == "v1" { "/api/v1".into() } else { format!("/apis/{version}") };
         let path = format!("{group}/namespaces/alice/{plural}/theirs");
         assert!(lab.kubernetes.object(&path).is_some(), "{kind} theirs should stay");
@@ -162,7 +162,7 @@ fn kept_data_keeps_the_accounts_that_open_it() {
     lab.machine
         .run("uninstall --yes --keep-data")
         .exits(0)
-        .says("secret/data-lake-roles: they open the data");
+        .says("secret/data-lake-roles: they give access to the data");
     for name in SECRETS {
         assert!(secret(&lab, name).is_some(), "secret {name} should be kept");
     }
@@ -277,7 +277,7 @@ fn the_operator_stays_for_another_data_lake_in_the_same_namespace() {
     lab.machine
         .run("uninstall --yes --operator")
         .exits(0)
-        .says("it looks after Elasticsearch search in namespace alice");
+        .says("it manages Elasticsearch search in namespace alice");
     assert!(lab.helm.calls_of("uninstall").iter().all(|call| !call.is("elastic-operator")));
 }
 
@@ -326,7 +326,7 @@ fn a_moodle_that_others_made_of_the_same_chart_keeps_its_data_and_its_namespace(
     lab.machine
         .run("uninstall --yes --timeout 5s")
         .exits(0)
-        .says("release/lms: not made by this tool")
+        .says("release/lms: not created by this tool")
         .says("Deleted in ");
     assert!(lab.kubernetes.object(claim).is_some(), "its courses are not ours to delete");
 }

@@ -210,13 +210,13 @@ fn a_wrong_password_stops_the_event_at_the_lrs_and_nothing_is_lost_by_it() {
     let began = views("lastack-S", 3);
     trace("")
         .exits(3)
-        .shows("stopped: moodle.sent: the LRS answered 401")
+        .shows("stopped: moodle.sent: the LRS responded with 401")
         .shows("kubectl lastack configure lms");
     stack()
         .lastack("status")
         .exits(3)
-        .shows("3 not delivered: the LRS answered 401")
-        .shows("logstore_xapi/password is another");
+        .shows("3 not delivered: the LRS responded with 401")
+        .shows("logstore_xapi/password is different");
     stack().lastack("configure lms").good();
     stack().lastack("replay --yes").good().shows("3 of 3 events resent");
     is_well();
@@ -226,7 +226,7 @@ fn a_wrong_password_stops_the_event_at_the_lrs_and_nothing_is_lost_by_it() {
 #[test]
 fn an_endpoint_that_is_wrong_stops_the_event_and_is_named() {
     for (endpoint, says) in [
-        ("http://lrs-ralph.e2e.svc/elsewhere", "the LRS answered 404: the endpoint is wrong"),
+        ("http://lrs-ralph.e2e.svc/elsewhere", "the LRS responded with 404: the endpoint is wrong"),
         ("http://nowhere.invalid/xAPI", "the LRS could not be reached"),
         ("https://lrs-ralph.e2e.svc:80/xAPI", "the LRS could not be reached"),
     ] {
@@ -323,16 +323,16 @@ fn a_cron_that_stands_still_is_named() {
     php(
         "$DB->set_field('task_scheduled', 'lastruntime', time() - 900, ['classname' => '\\logstore_xapi\\task\\emit_task']);",
     );
-    stack().lastack("status").exits(3).shows("Moodle's cron sent last 15m ago");
+    stack().lastack("status").exits(3).shows("Moodle's cron last sent events 15m ago");
     stack()
         .lastack("trace --timeout 2s")
         .exits(3)
-        .shows("stopped: moodle.sent: Moodle's cron sent last 15m ago");
+        .shows("stopped: moodle.sent: Moodle's cron last sent events 15m ago");
     let comes_back = || {
         is_due();
         in_pod("sv up /etc/service/cron").good();
     };
-    when_it_says("install", "Moodle's cron sent last 15m ago", comes_back)
+    when_it_says("install", "Moodle's cron last sent events 15m ago", comes_back)
         .good()
         .shows("ok        lms.cron");
     is_well();

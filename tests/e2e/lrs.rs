@@ -63,7 +63,7 @@ fn an_image_that_cannot_be_pulled_ends_the_install_and_leaves_the_old_revision_r
     install(&values)
         .exits(1)
         .shows("ralph:9.9.9: not found in the registry")
-        .shows("release lrs is back at what revision");
+        .shows("release lrs was rolled back to revision");
     lrs().lastack("status").good();
     install(&none).good();
     lrs().lastack("install").good().shows("nothing to change");

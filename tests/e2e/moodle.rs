@@ -76,7 +76,7 @@ fn a_plugin_that_is_gone_is_put_back_from_the_cluster() {
     }
     in_moodle(moodle(), "rm -rf admin/tool/log/store/xapi").good();
     moodle().lastack("status").exits(3).shows("the plugin that sends events is not installed");
-    moodle().lastack("configure lms").exits(1).shows("`kubectl lastack install` puts it there");
+    moodle().lastack("configure lms").exits(1).shows("run `kubectl lastack install` to install it");
     moodle().lastack("install").good().shows("ok        lms.installed");
     is_well();
     moodle().lastack("install").good().shows("nothing to change");
@@ -128,10 +128,7 @@ fn a_volume_that_is_full_is_named() {
     in_moodle(moodle(), "dd if=/dev/zero of=/var/www/moodledata/filler bs=1M")
         .exits(1)
         .shows("No space left on device");
-    moodle()
-        .lastack("status")
-        .exits(3)
-        .shows("the volume with Moodle's files is full, 0 B are left");
+    moodle().lastack("status").exits(3).shows("the volume with Moodle's files is full, 0 B left");
     in_moodle(moodle(), "rm /var/www/moodledata/filler").good();
     is_well();
 }
