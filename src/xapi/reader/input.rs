@@ -51,8 +51,8 @@ pub struct Skipped {
 }
 
 impl Input {
-    /// The inputs of a path: standard input for `-`, a file, or all statement files of a directory and its
-    /// subdirectories in the order of their paths.
+    /// The inputs of a path: standard input for `-`, a file, or all statement files of a directory. A directory includes its
+    /// subdirectories, and files are in the order of their paths.
     ///
     /// # Errors
     /// When the path or a subdirectory cannot be read, or contains no statement file.
