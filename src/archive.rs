@@ -80,7 +80,7 @@ pub fn unzip(
     Ok(files)
 }
 
-/// Whether the Finder of macOS added this entry: it is the metadata of another one, whatever its ending says.
+/// Whether the Finder of macOS added this entry, which contains the metadata of another entry.
 fn is_of_macos(name: &str) -> bool {
     name.split('/').any(|folder| folder == "__MACOSX" || folder.starts_with("._"))
 }

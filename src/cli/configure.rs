@@ -6,7 +6,7 @@ use clap::Args;
 use super::progress::Rows;
 use crate::cluster::flags::KubeFlags;
 use crate::components;
-use crate::components::namespace::REMEMBERED;
+use crate::components::namespace::STORED_SETTINGS;
 use crate::engine::{Node, Scope};
 use crate::output::printer;
 use crate::output::units::duration;
@@ -63,8 +63,8 @@ pub async fn run(flags: &KubeFlags, args: ConfigureArgs) -> Result<Outcome> {
     let wanted = |node: &Node<Stack>| {
         node.scope() == Scope::Setting && ComponentName::of(node.id()).is_some_and(is_wanted)
     };
-    let graph =
-        components::graph()?.without(|node| !(wanted(node) || remember && node.id() == REMEMBERED));
+    let graph = components::graph()?
+        .without(|node| !(wanted(node) || remember && node.id() == STORED_SETTINGS));
     let rows = Rows::new(graph.ids());
     let summary = graph.reconcile(&stack, &rows).await?;
     let done = if summary.changed.is_empty() { "Nothing to change" } else { "Done" };

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::cluster::Cluster;
 use crate::cluster::flags::KubeFlags;
-use crate::components::namespace::REMEMBERED;
+use crate::components::namespace::STORED_SETTINGS;
 use crate::components::{self, dataviz, lrs, operator};
 use crate::engine::graph::{Finding, Graph};
 use crate::engine::{Id, Node, Observation, Summary};
@@ -188,7 +188,7 @@ fn of_components(graph: Graph<Stack>, args: &InstallArgs, stack: &Stack) -> Grap
     let is_wanted = |node: &Node<Stack>| {
         ComponentName::of(node.id()).is_some_and(|component| wanted.contains(&component))
     };
-    graph.only(|node| is_wanted(node) || is_of_a_stack(&wanted) && node.id() == REMEMBERED)
+    graph.only(|node| is_wanted(node) || is_of_a_stack(&wanted) && node.id() == STORED_SETTINGS)
 }
 
 /// Whether any of these belongs to a stack, whose settings must be stored. The operator serves the whole cluster.

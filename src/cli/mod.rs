@@ -76,6 +76,7 @@ use quick_junit::Report;
 use crate::cluster::flags::KubeFlags;
 use crate::engine::Id;
 use crate::error::{self, Failure, Kind};
+use crate::interrupt;
 use crate::output::printer;
 use crate::stack::{SETTINGS, Stack};
 

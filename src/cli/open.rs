@@ -62,7 +62,7 @@ pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {
     forward.serve(listener).await
 }
 
-/// Parses the name of a component that has a page. Its values are made when they are needed, not at every start.
+/// Parses the name of a component that has a page. Its values are computed only when needed, not at every start.
 #[derive(Clone)]
 struct ExposedParser;
 

@@ -99,7 +99,7 @@ pub async fn run(flags: &KubeFlags, args: ReplayArgs) -> Result<Outcome> {
 /// Whether `replay` sends the events of this cause.
 fn fate(failed: &Failed, refused_too: bool) -> &'static str {
     match failed {
-        failed if failed.is_no_statement() => "never",
+        failed if failed.is_not_convertible() => "never",
         failed if failed.alone && !refused_too => "with --refused",
         _ => "yes",
     }

@@ -13,9 +13,9 @@ use crate::cluster::http::{Account, HttpClient};
 use crate::components::lrs::client::Ralph;
 use crate::components::{datalake, lrs};
 use crate::error::{self, Failure, Kind, one_line};
+use crate::output::printer;
 use crate::output::units::{count, took};
-use crate::output::{printer, text};
-use crate::seeding::{self, Patience, Plan, Proof, Report};
+use crate::seeding::{self, Plan, Report, RetryPolicy, Verification};
 use crate::simulator::{Generated, TERM_STATEMENTS, dataset};
 use crate::xapi::batch::{Batch, Source};
 use crate::xapi::reader::{Input, Inputs, Limits, ReadError, Reader, Skipped};
@@ -24,29 +24,33 @@ use super::{Outcome, open};
 
 /// Send statements to the LRS and verify that each is stored
 ///
-/// Without files, this sends the example data set of 22,000 statements. Files may contain arrays or one statement per
-/// line, plain or gzip. Directories are read with their subdirectories, and `-` is standard input. A statement that the LRS
-/// rejects is named and does not stop the others. Ids are fixed, so a second run sends only what is missing.
+/// Without files, `seed` sends the example data set of 22,000 statements. A file contains JSON arrays or one statement per
+/// line, and may be compressed with gzip. Directories include their subdirectories, and `-` is standard input. `seed` names
+/// each statement that the LRS rejects and sends the others. Running it again is safe: it sends every statement, and the
+/// LRS stores each id only once.
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack seed
+  kubectl lastack seed my-statements/ more-statements.ndjson.gz
+  kubectl lastack seed --count 3000 --seed 7 --write /tmp/generated"))]
 pub struct SeedArgs {
-    /// Files or directories of statements, or `-`
+    /// Files or directories with statements, or `-` for standard input
     files: Vec<PathBuf>,
-    /// How many statements to generate
+    /// Number of statements to generate [default: 22000]
     #[arg(long, value_name = "N", conflicts_with = "files")]
     count: Option<u64>,
-    /// What to generate from: the same seed gives the same statements
+    /// Seed of the generated statements; the same seed gives the same statements [default: 1]
     #[arg(long, value_name = "S", conflicts_with = "files")]
     seed: Option<u64>,
-    /// Write the generated statements and the figures that follow from them into a directory, and send nothing
+    /// Write the generated statements and their expected results to a directory; send nothing
     #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "endpoint"])]
     write: Option<PathBuf>,
     /// Statements per request
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     batch: u32,
-    /// Requests at the same time
+    /// Number of concurrent requests
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=32))]
     concurrency: u32,
-    /// xAPI endpoint of another LRS; what it stores cannot be verified
+    /// xAPI endpoint of another LRS, which `seed` cannot verify
     #[arg(long, value_name = "URL", requires = "credentials", value_parser = endpoint)]
     endpoint: Option<String>,
     /// File with `user:password` for `--endpoint`
@@ -68,14 +72,14 @@ fn endpoint(text: &str) -> Result<String, String> {
         Ok(uri) if uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https")) => {
             Ok(text.into())
         }
-        _ => Err("expected an address such as https://lrs.example.org/xAPI".into()),
+        _ => Err("expected a URL such as https://lrs.example.org/xAPI".into()),
     }
 }
 
 /// Statements from files or from the generator.
 enum Statements {
-    Read(Box<Reader>),
-    Made(Box<Generated>),
+    Files(Box<Reader>),
+    Generated(Box<Generated>),
 }
 
 impl Source for Statements {
@@ -83,10 +87,10 @@ impl Source for Statements {
 
     fn fill(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
         match self {
-            Self::Read(reader) => reader.fill(batch),
-            Self::Made(generated) => {
-                let Ok(made) = generated.fill(batch);
-                Ok(made)
+            Self::Files(reader) => reader.fill(batch),
+            Self::Generated(generated) => {
+                let Ok(is_filled) = generated.fill(batch);
+                Ok(is_filled)
             }
         }
     }
@@ -101,14 +105,14 @@ impl SeedArgs {
         self.count.unwrap_or(TERM_STATEMENTS)
     }
 
-    /// How many statements will come, when that is known before.
+    /// The number of statements. None for files, which are not read in advance.
     fn total(&self) -> Option<u64> {
         self.files.is_empty().then(|| self.count())
     }
 
     fn statements(&self) -> Result<Statements> {
         if self.files.is_empty() {
-            return Ok(Statements::Made(Box::new(Generated::new(
+            return Ok(Statements::Generated(Box::new(Generated::new(
                 self.seed(),
                 self.count(),
                 self.batch as usize,
@@ -121,21 +125,24 @@ impl SeedArgs {
             all.inputs.extend(found.inputs);
             all.skipped.extend(found.skipped);
         }
-        name_skipped(&all.skipped);
+        note_skipped(&all.skipped);
         let limits = Limits { statements: self.batch as usize, ..Limits::default() };
-        Ok(Statements::Read(Box::new(Reader::new(all.inputs, limits, jiff::Timestamp::now()))))
+        Ok(Statements::Files(Box::new(Reader::new(all.inputs, limits, jiff::Timestamp::now()))))
     }
 }
 
-/// More skipped files than this are counted and not named.
-const NAMED: usize = 20;
+/// The number of skipped files to list. The others are only counted.
+const LISTED: usize = 20;
 
-fn name_skipped(skipped: &[Skipped]) {
-    for Skipped { path, reason } in skipped.iter().take(NAMED) {
+fn note_skipped(skipped: &[Skipped]) {
+    for Skipped { path, reason } in skipped.iter().take(LISTED) {
         printer::note(&format!("skipped: {}: {reason}", path.display()));
     }
-    if skipped.len() > NAMED {
-        printer::note(&format!("and {} more skipped files", count((skipped.len() - NAMED) as u64)));
+    if skipped.len() > LISTED {
+        printer::note(&format!(
+            "and {} more skipped files",
+            count((skipped.len() - LISTED) as u64)
+        ));
     }
 }
 
@@ -163,23 +170,22 @@ pub async fn run(flags: &KubeFlags, args: SeedArgs) -> Result<Outcome> {
     let bar = bar(args.total());
     let plan = Plan {
         concurrency: args.concurrency as usize,
-        patience: Patience::default(),
+        retry_policy: RetryPolicy::default(),
         progress: {
             let bar = bar.clone();
             Box::new(move |settled| bar.set_position(settled))
         },
         retrying: {
-            let (bar, said) = (bar.clone(), Once::new());
+            let (bar, warned) = (bar.clone(), Once::new());
             Box::new(move |reason| {
-                said.call_once(|| {
-                    bar.suspend(|| printer::warning(&format!("{reason}; trying again")))
-                })
+                warned
+                    .call_once(|| bar.suspend(|| printer::warning(&format!("{reason}; retrying"))))
             })
         },
     };
     let report = seeding::run(statements, ralph, elasticsearch, plan).await;
     bar.finish_and_clear();
-    // an LRS that cannot store says 500 and no more; the data lake behind it may say why
+    // Ralph responds with 500 and no reason when it cannot store; the data lake may give the reason
     if let (Err(_), Some(stack)) = (&report, &stack)
         && let Ok(Some(diagnosis)) = datalake::why_nothing_is_stored(stack).await
     {
@@ -190,9 +196,9 @@ pub async fn run(flags: &KubeFlags, args: SeedArgs) -> Result<Outcome> {
 
 fn write(dir: &Path, args: &SeedArgs) -> Result<Outcome> {
     dataset::write(dir, args.seed(), args.count())
-        .with_context(|| format!("the data set could not be written to {}", dir.display()))?;
+        .with_context(|| format!("cannot write the data set to {}", dir.display()))?;
     printer::note(&format!(
-        "{} statements of seed {} and their figures written to {}",
+        "Wrote {} statements of seed {} and their expected results to {}",
         count(args.count()),
         args.seed(),
         dir.display()
@@ -200,7 +206,7 @@ fn write(dir: &Path, args: &SeedArgs) -> Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-/// `user:password` on the first line of a file: argv and the environment are no place for it.
+/// Reads `user:password` from the first line of a file. Other users can read arguments and environment variables.
 fn account(file: &Path) -> Result<Account> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
@@ -229,28 +235,28 @@ fn conclude(report: &Report, output: Format) -> Result<Outcome> {
     for fault in &report.faults {
         printer::warning(&format!("not read: {fault}"));
     }
-    say_more(report.unreadable, report.faults.len(), "faults of the input");
+    warn_of_more(report.unreadable, report.faults.len(), "faults of the input");
     for rejection in &report.rejections {
         printer::warning(&format!(
             "rejected: {} (id {}): {} {}",
-            rejection.place, rejection.id, rejection.status, rejection.reason
+            rejection.origin, rejection.id, rejection.status, rejection.reason
         ));
     }
-    say_more(report.rejected, report.rejections.len(), "rejected statements");
-    let proof = report.proof.as_ref().and_then(|proof| proof.as_ref().ok());
+    warn_of_more(report.rejected, report.rejections.len(), "rejected statements");
+    let verification = report.verification.as_ref().and_then(|result| result.as_ref().ok());
     match output {
-        Format::Text => printer::data(&format!("{}\n", sentence(report)))?,
+        Format::Text => printer::data(&format!("{}\n", summary(report)))?,
         Format::Json => printer::json(&json!({
             "apiVersion": "lastack/v1",
             "kind": "SeedReport",
             "sent": report.sent,
             "accepted": report.accepted,
-            "alreadyThere": report.already_there,
+            "alreadyThere": report.already_stored,
             "rejected": report.rejected,
             "unreadable": report.unreadable,
-            "found": proof.map(|proof| proof.found),
-            "missing": proof.map(|proof| proof.expected - proof.found),
-            "differing": proof.map(|proof| proof.differing),
+            "found": verification.map(|result| result.found),
+            "missing": verification.map(|result| result.expected - result.found),
+            "differing": verification.map(|result| result.differing),
             "complete": report.is_complete(),
             "seconds": (report.took.as_secs_f64() * 1000.0).round() / 1000.0,
         }))?,
@@ -258,99 +264,99 @@ fn conclude(report: &Report, output: Format) -> Result<Outcome> {
     if report.is_complete() { Ok(Outcome::Good) } else { Err(incomplete(report)) }
 }
 
-fn say_more(all: u64, shown: usize, what: &str) {
+fn warn_of_more(all: u64, shown: usize, what: &str) {
     if all > shown as u64 {
         printer::warning(&format!("and {} more {what}", count(all - shown as u64)));
     }
 }
 
-/// One line that says what became of everything.
-fn sentence(report: &Report) -> String {
+/// The result in one line.
+fn summary(report: &Report) -> String {
     let mut counts = format!(
-        "{} sent, {} already there, {} rejected",
+        "{} sent, {} already stored, {} rejected",
         count(report.sent),
-        count(report.already_there),
+        count(report.already_stored),
         count(report.rejected)
     );
     if report.unreadable > 0 {
         counts.push_str(&format!(", {} could not be read", count(report.unreadable)));
     }
     let all = count(report.sent + report.unreadable);
-    let why_not_verified = match &report.proof {
-        Some(Ok(proof)) => {
-            let missing = proof.expected - proof.found;
-            // an id that came twice is one stored statement, and both are there
-            let stored = report.sent - report.rejected - missing - proof.differing;
+    let why_not_verified = match &report.verification {
+        Some(Ok(verification)) => {
+            let missing = verification.expected - verification.found;
+            // statements with a repeated id all count as stored
+            let stored = report.sent - report.rejected - missing - verification.differing;
             return format!(
                 "{} of {all} statements stored: {counts}, {}   {}",
                 count(stored),
-                verified(proof),
+                verified(verification),
                 took(report.took)
             );
         }
-        Some(Err(_)) => "the data lake could not be asked",
-        None => "another LRS cannot be looked into",
+        Some(Err(_)) => "cannot query the data lake",
+        None => "cannot query another LRS",
     };
     let accepted = count(report.sent - report.rejected);
     format!(
-        "{accepted} of {all} statements accepted: {counts}; not verified, {why_not_verified}   {}",
+        "{accepted} of {all} statements accepted: {counts}; not verified: {why_not_verified}   {}",
         took(report.took)
     )
 }
 
-fn verified(proof: &Proof) -> String {
-    if proof.is_complete() {
-        let what = if proof.by_content { "with its content" } else { "by its id" };
-        return format!("each found in Elasticsearch {what}");
+fn verified(verification: &Verification) -> String {
+    if verification.is_complete() {
+        let by = if verification.by_content { "with its content" } else { "by its id" };
+        return format!("each found in Elasticsearch {by}");
     }
     let faults = [
-        (proof.expected - proof.found, "not found in Elasticsearch"),
-        (proof.differing, "with other content in Elasticsearch"),
+        (verification.expected - verification.found, "not found in Elasticsearch"),
+        (verification.differing, "with different content in Elasticsearch"),
     ];
     let faults = faults.into_iter().filter(|(number, _)| *number > 0);
     faults.map(|(number, what)| format!("{} {what}", count(number))).collect::<Vec<_>>().join(", ")
 }
 
 fn incomplete(report: &Report) -> anyhow::Error {
-    if let Some(Err(error)) = &report.proof {
+    if let Some(Err(error)) = &report.verification {
         return Failure::new(
             error::kind(error),
             format!("cannot verify the statements: {}", one_line(error)),
         )
-        .hint("repeat the command to verify them; stored statements are not stored twice")
+        .hint("repeat the command to verify them; the LRS stores each statement only once")
         .into();
     }
-    if let Some(Ok(proof)) = &report.proof
-        && proof.found < proof.expected
+    if let Some(Ok(verification)) = &report.verification
+        && verification.found < verification.expected
     {
         let message = format!(
             "{} statements that the LRS accepted are not in Elasticsearch, among them {}",
-            count(proof.expected - proof.found),
-            join(&proof.missing)
+            count(verification.expected - verification.found),
+            join(&verification.missing)
         );
         return Failure::new(Kind::Failed, message)
             .hint("repeat the command to send them again")
             .into();
     }
-    if let Some(Ok(proof)) = &report.proof
-        && proof.differing > 0
+    if let Some(Ok(verification)) = &report.verification
+        && verification.differing > 0
     {
         let message = format!(
-            "{} statements have other content in Elasticsearch than was sent, among them {}",
-            count(proof.differing),
-            join(&proof.other_content)
+            "the content of {} statements in Elasticsearch differs from the sent content, among them {}",
+            count(verification.differing),
+            join(&verification.differing_ids)
         );
         return Failure::new(Kind::Failed, message)
-            .hint("look for other statements with these ids in the input and in other sources")
+            .hint("search the input and other sources for statements with the same ids")
             .into();
     }
     let message = format!(
-        "not everything is stored: {} rejected, {} could not be read",
+        "not all statements are stored: {} rejected, {} could not be read",
         count(report.rejected),
         count(report.unreadable)
     );
     Failure::failed(message)
-        .hint("correct the statements named above, then repeat the command to send the rest")
+        .hint("correct the statements named above, then repeat the command")
         .into()
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cluster::flags::KubeFlags;
-use crate::components::lrs::client::{Place, Ralph};
+use crate::components::lrs::client::{Cursor, Ralph};
 use crate::components::{datalake, lrs};
 use crate::error::Failure;
 use crate::output::printer;
@@ -15,34 +15,36 @@ use crate::output::text;
 
 use super::{Outcome, open};
 
-/// Show statements of the LRS, the newest first
+/// Show statements of the LRS, newest first
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, after_long_help = after_help!("  kubectl lastack statements
+  kubectl lastack statements --agent ada@example.org --since 2h
+  kubectl lastack statements --all -o ndjson"))]
 pub struct StatementsArgs {
     #[command(subcommand)]
     action: Option<Action>,
-    /// Actor: an e-mail address, NAME,HOMEPAGE of an account, or an agent as JSON
+    /// Only statements of this actor: an e-mail address, NAME,HOMEPAGE of an account, or an agent as JSON
     #[arg(long, value_name = "AGENT", value_parser = agent)]
     agent: Option<String>,
-    /// What was done: the IRI of a verb
+    /// Only statements with this verb
     #[arg(long, value_name = "IRI", value_parser = iri)]
     verb: Option<String>,
-    /// With what: the IRI of an activity
+    /// Only statements about this activity
     #[arg(long, value_name = "IRI", value_parser = iri)]
     activity: Option<String>,
-    /// Only what happened after this time, such as 2026-03-01T08:00:00Z, or so long ago, such as 2h
+    /// Only statements after this time, such as 2026-03-01T08:00:00Z, or 2h for two hours ago
     #[arg(long, value_name = "TIME", value_parser = time)]
     since: Option<jiff::Timestamp>,
-    /// Only what happened until this time
+    /// Only statements until this time
     #[arg(long, value_name = "TIME", value_parser = time)]
     until: Option<jiff::Timestamp>,
-    /// How many to show
+    /// Maximum number of statements
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     limit: u64,
-    /// All that there are, page by page
+    /// Show all statements
     #[arg(long, conflicts_with = "limit")]
     all: bool,
-    /// The oldest first
+    /// Show the oldest statements first
     #[arg(long)]
     ascending: bool,
     /// Output format
@@ -57,10 +59,11 @@ enum Action {
 
 /// Delete one statement from the data lake
 ///
-/// Use it for a statement that the LRS cannot return. `status` names it.
+/// Use this for a statement that the LRS cannot return. `status` names it.
 #[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack statements delete 7f8d1e4c-2b7a-4f0e-9a53-0d4c1f6b2a11"))]
 struct DeleteArgs {
-    /// Id of the statement
+    /// ID of the statement
     id: Uuid,
     /// Do not ask for confirmation
     #[arg(short, long)]
@@ -81,7 +84,7 @@ fn agent(text: &str) -> Result<String, String> {
             serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))?;
         return Ok(agent.to_string());
     }
-    // a name may have commas, and the scheme of a home page has none
+    // a name may contain commas, the scheme of a home page contains none
     let account = text.find("://").and_then(|scheme| {
         let comma = text[..scheme].rfind(',')?;
         Some((&text[..comma], &text[comma + 1..]))
@@ -106,7 +109,7 @@ fn iri(text: &str) -> Result<String, String> {
     }
 }
 
-/// A time, or how long ago it was.
+/// Parses a time, or a duration before now.
 fn time(text: &str) -> Result<jiff::Timestamp, String> {
     if let Ok(time) = text.parse() {
         return Ok(time);
@@ -125,8 +128,8 @@ pub async fn run(flags: &KubeFlags, args: StatementsArgs) -> Result<Outcome> {
     let ralph = lrs::client(&stack).await?;
     let mut pages = Pages {
         ralph,
-        next: Some(Place::Query(query(&args))),
-        left: if args.all { u64::MAX } else { args.limit },
+        next: Some(Cursor::Query(query(&args))),
+        remaining: if args.all { u64::MAX } else { args.limit },
     };
     if args.output == Format::Ndjson {
         while let Some(page) = pages.next().await? {
@@ -148,13 +151,13 @@ pub async fn run(flags: &KubeFlags, args: StatementsArgs) -> Result<Outcome> {
             kind: "Statements",
             items: &found,
         })?,
-        _ if found.is_empty() => printer::note("The LRS has no such statement"),
+        _ if found.is_empty() => printer::note("The LRS has no matching statement"),
         _ => printer::data(&fit(render(&found)))?,
     }
     Ok(Outcome::Good)
 }
 
-/// The statements stay as the LRS returned them: deep nesting and long numbers pass through.
+/// Contains the statements as the LRS returned them, because parsing rejects deep nesting and long numbers.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Document<'a> {
@@ -166,8 +169,9 @@ struct Document<'a> {
 async fn delete(flags: &KubeFlags, args: &DeleteArgs) -> Result<Outcome> {
     let stack = open(flags).await?;
     let DeleteArgs { id, yes } = *args;
-    let place = format!("namespace {} of context {}", stack.namespace(), stack.cluster.context);
-    let question = format!("Delete statement {id} from {place}?");
+    let stack_name =
+        format!("namespace {} of context {}", stack.namespace(), stack.cluster.context);
+    let question = format!("Delete statement {id} from {stack_name}?");
     let confirmed = match yes {
         true => true,
         false => printer::confirm(&question).await.ok_or_else(|| {
@@ -177,7 +181,7 @@ async fn delete(flags: &KubeFlags, args: &DeleteArgs) -> Result<Outcome> {
     if !confirmed {
         return Err(Failure::failed("not confirmed, nothing was deleted").into());
     }
-    if !datalake::client(&stack).await?.delete_if_there(id).await? {
+    if !datalake::client(&stack).await?.delete_if_stored(id).await? {
         return Err(Failure::failed(format!("the data lake has no statement {id}")).into());
     }
     printer::note(&format!("Statement {id} deleted"));
@@ -191,9 +195,9 @@ fn query(args: &StatementsArgs) -> String {
     query.extend_pairs(texts.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?))));
     query
         .extend_pairs(times.into_iter().filter_map(|(key, value)| Some((key, value?.to_string()))));
-    // the LRS gives a hundred at most, whatever is asked for
+    // a page of the LRS has at most 100 statements
     query.append_pair("limit", &(if args.all { 100 } else { args.limit.min(100) }).to_string());
-    // Ralph takes any text for yes, `false` too
+    // Ralph treats every value as true, even `false`
     if args.ascending {
         query.append_pair("ascending", "true");
     }
@@ -202,22 +206,24 @@ fn query(args: &StatementsArgs) -> String {
 
 struct Pages {
     ralph: Ralph,
-    next: Option<Place>,
-    left: u64,
+    next: Option<Cursor>,
+    remaining: u64,
 }
 
 impl Pages {
     async fn next(&mut self) -> Result<Option<Vec<Box<RawValue>>>> {
-        let Some(place) = self.next.take().filter(|_| self.left > 0) else { return Ok(None) };
-        let (mut statements, next) = self.ralph.page(&place).await?;
-        statements.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
-        self.left -= statements.len() as u64;
+        let Some(cursor) = self.next.take().filter(|_| self.remaining > 0) else {
+            return Ok(None);
+        };
+        let (mut statements, next) = self.ralph.page(&cursor).await?;
+        statements.truncate(usize::try_from(self.remaining).unwrap_or(usize::MAX));
+        self.remaining -= statements.len() as u64;
         self.next = next;
         Ok(Some(statements))
     }
 }
 
-/// The parts of a statement that a row shows, each read by itself.
+/// The fields of a statement that a row shows, each parsed separately.
 #[derive(Default, Deserialize)]
 struct Row<'a> {
     #[serde(borrow, default)]
@@ -230,25 +236,25 @@ struct Row<'a> {
     object: Option<&'a RawValue>,
 }
 
-/// So many characters of a cell are shown.
+/// The maximum number of characters in a cell.
 const CELL: usize = 80;
 
-/// A part that cannot be read costs its cell only.
+/// Renders one row per statement. A field that cannot be parsed affects only its cell.
 fn render(statements: &[Box<RawValue>]) -> String {
     let rows = statements.iter().map(|statement| {
         let row: Row<'_> = serde_json::from_str(statement.get()).unwrap_or_default();
-        let part = |raw: Option<&RawValue>, cell: &dyn Fn(&Value) -> String| {
+        let cell = |raw: Option<&RawValue>, render: &dyn Fn(&Value) -> String| {
             let Some(raw) = raw else { return String::new() };
             match serde_json::from_str(raw.get()) {
-                Ok(value) => text::excerpt(&cell(&value), CELL),
+                Ok(value) => text::excerpt(&render(&value), CELL),
                 Err(_) => "(unreadable)".into(),
             }
         };
         [
-            part(row.timestamp, &time_of),
-            part(row.actor, &who),
-            part(row.verb, &|verb| named(verb, "/display")),
-            part(row.object, &|object| named(object, "/definition/name")),
+            cell(row.timestamp, &time_of),
+            cell(row.actor, &actor_name),
+            cell(row.verb, &|verb| name_of(verb, "/display")),
+            cell(row.object, &|object| name_of(object, "/definition/name")),
         ]
     });
     table(["TIME", "ACTOR", "VERB", "OBJECT"], rows)
@@ -260,8 +266,8 @@ fn time_of(timestamp: &Value) -> String {
         .map_or_else(|_| text.to_string(), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
-/// The shortest that tells one agent from another.
-fn who(actor: &Value) -> String {
+/// The name and the identifier of an agent.
+fn actor_name(actor: &Value) -> String {
     let known = [
         actor["account"]["name"].as_str(),
         actor["mbox"].as_str(),
@@ -276,13 +282,13 @@ fn who(actor: &Value) -> String {
     }
 }
 
-/// A name in any language, or the end of the IRI.
-fn named(part: &Value, names: &str) -> String {
-    let name = part
+/// The name in any language, or else the end of the IRI.
+fn name_of(field: &Value, names: &str) -> String {
+    let name = field
         .pointer(names)
         .and_then(Value::as_object)
         .and_then(|names| names.values().next()?.as_str());
-    let id = part["id"].as_str().unwrap_or_default();
+    let id = field["id"].as_str().unwrap_or_default();
     name.unwrap_or_else(|| id.rsplit('/').next().unwrap_or(id)).to_string()
 }
 
@@ -291,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agent_is_read_in_all_its_forms() {
+    fn agent_is_parsed_from_each_form() {
         assert_eq!(agent("a@example.org").unwrap(), r#"{"mbox":"mailto:a@example.org"}"#);
         assert_eq!(
             agent("3,http://localhost:8080").unwrap(),
@@ -305,11 +311,11 @@ mod tests {
             agent(r#"{"openid": "http://a.example.org"}"#).unwrap(),
             r#"{"openid":"http://a.example.org"}"#
         );
-        assert!(agent("somebody").is_err() && agent("{broken").is_err());
+        assert!(agent("ada").is_err() && agent("{broken").is_err());
     }
 
     #[test]
-    fn a_row_shows_names_and_falls_back_to_what_tells_things_apart() {
+    fn row_shows_names_and_falls_back_to_identifiers() {
         let statement = json!({"timestamp": "2026-03-01T08:00:00.000Z", "actor": {"name": "Ada", "account": {"name": "3", "homePage": "http://m"}},
             "verb": {"id": "http://id.tincanapi.com/verb/viewed"}, "object": {"id": "http://m/c?id=2", "definition": {"name": {"en": "Chemistry  1"}}}});
         let raw = serde_json::value::to_raw_value(&statement).unwrap();
@@ -335,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn table_of_hostile_names_has_one_short_row_for_each_statement() {
+    fn table_of_hostile_names_has_one_short_row_per_statement() {
         let cases = include_str!("../../tests/fixtures/escapes.ndjson");
         let statements: Vec<_> =
             cases.lines().map(|line| RawValue::from_string(line.into()).unwrap()).collect();

@@ -1,4 +1,4 @@
-//! Permissions, as RBAC names them, and whether the user has them.
+//! Permissions in the terms of RBAC, and whether the user has them.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use kube::api::PostParams;
 
 use super::Cluster;
 
-/// A verb, an API group and a resource, as RBAC names them.
+/// A verb, an API group and a resource in the terms of RBAC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Permission {
     pub verb: &'static str,
@@ -34,7 +34,10 @@ impl fmt::Display for Permission {
     }
 }
 
-/// Whether the user may do something, in a namespace or in the whole cluster.
+/// Whether the user has a permission, in a namespace or in the whole cluster.
+///
+/// # Errors
+/// When the API server does not review the permission.
 pub async fn may(
     cluster: &Cluster,
     namespace: Option<&str>,
@@ -61,7 +64,9 @@ pub async fn may(
         ..Default::default()
     };
     let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
-    let answer =
-        api.create(&PostParams::default(), &review).await.context("asking what you may do")?;
-    Ok(answer.status.is_some_and(|status| status.allowed))
+    let review = api
+        .create(&PostParams::default(), &review)
+        .await
+        .context("cannot review your permissions")?;
+    Ok(review.status.is_some_and(|status| status.allowed))
 }

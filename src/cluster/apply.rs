@@ -1,4 +1,4 @@
-//! Server-side apply, and its dry run as the one way to tell whether an object is as it should be.
+//! Server-side apply. Its dry run detects drift.
 
 use anyhow::{Context, Result, bail};
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::object::FIELD_MANAGER;
 
-/// How a live object compares to what it should be.
+/// The comparison of a live object with its desired state.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Comparison {
     Missing,
@@ -18,7 +18,7 @@ pub enum Comparison {
     Differs(Vec<FieldDifference>),
 }
 
-/// A field that is not as it should be.
+/// A field that differs from its desired value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldDifference {
     /// The object and the path of the field, such as `deployment/lrs-ralph .spec.replicas`.
@@ -27,7 +27,7 @@ pub struct FieldDifference {
     pub desired: String,
 }
 
-/// An object as it should be, and where it lives.
+/// The desired state of an object.
 pub struct Desired {
     api: Api<DynamicObject>,
     kind: String,
@@ -36,13 +36,16 @@ pub struct Desired {
 }
 
 impl Desired {
-    /// For a manifest with `apiVersion`, `kind` and `metadata.name`; a namespaced kind without a namespace goes
-    /// into the given one. Asks the API server what the kind's resource is called.
+    /// From a manifest with `apiVersion`, `kind` and `metadata.name`. The given namespace applies to a namespaced kind
+    /// without one. Requests the name of the kind's resource from the API server.
+    ///
+    /// # Errors
+    /// When a field is missing, or the API server does not know the kind.
     pub async fn discover(client: &Client, namespace: &str, body: Value) -> Result<Self> {
         let text = |path: &str| {
             body.pointer(path)
                 .and_then(Value::as_str)
-                .with_context(|| format!("a manifest without {path}"))
+                .with_context(|| format!("the manifest has no {path}"))
         };
         let (api_version, kind, name) = (
             text("/apiVersion")?.to_string(),
@@ -65,7 +68,10 @@ impl Desired {
         Ok(Self { api, kind, name, body })
     }
 
-    /// For a namespaced kind whose resource is known.
+    /// From a manifest of a namespaced kind whose resource is known.
+    ///
+    /// # Errors
+    /// When the manifest has no name.
     pub fn known(
         client: &Client,
         namespace: &str,
@@ -74,17 +80,21 @@ impl Desired {
     ) -> Result<Self> {
         let Some(name) = body.pointer("/metadata/name").and_then(Value::as_str).map(str::to_string)
         else {
-            bail!("a manifest without a name")
+            bail!("the manifest has no name")
         };
         let api = Api::namespaced_with(client.clone(), namespace, resource);
         Ok(Self { api, kind: resource.kind.clone(), name, body })
     }
 
-    /// `Secret/lrs-ralph`, as kubectl takes it.
+    /// The kind and name in the form of kubectl, such as `secret/lrs-ralph`.
     pub fn label(&self) -> String {
         format!("{}/{}", self.kind.to_lowercase(), self.name)
     }
 
+    /// Compares the live object with the result of a dry run.
+    ///
+    /// # Errors
+    /// When the object cannot be read or patched.
     pub async fn compare(&self) -> Result<Comparison> {
         let Some(live) = self.api.get_opt(&self.name).await.with_context(|| self.label())? else {
             return Ok(Comparison::Missing);
@@ -107,6 +117,10 @@ impl Desired {
         Ok(Comparison::Differs(differs.collect()))
     }
 
+    /// Applies the object and takes ownership of its fields.
+    ///
+    /// # Errors
+    /// When the API server rejects the object.
     pub async fn apply(&self) -> Result<()> {
         self.patch(false).await.map(drop)
     }
@@ -143,7 +157,7 @@ fn shown(value: Option<&Value>, hidden: bool) -> String {
     }
 }
 
-/// The path of a value, what is there and what should be.
+/// The path of a value, the observed value and the desired value.
 type Difference<'a> = (String, Option<&'a Value>, Option<&'a Value>);
 
 fn differences<'a>(live: &'a Value, wanted: &'a Value) -> Vec<Difference<'a>> {

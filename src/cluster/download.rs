@@ -27,7 +27,7 @@ pub async fn get(url: &str, limit: u64, say: &(dyn Fn(&str) + Sync)) -> Result<B
     attempt
         .retry(back_off)
         .when(|error| !error.chain().any(|cause| cause.is::<Failure>()))
-        .notify(|error, _| say(&format!("trying again: {}", crate::error::one_line(error))))
+        .notify(|error, _| say(&format!("retrying: {}", crate::error::one_line(error))))
         .await
         .with_context(|| format!("{} cannot be downloaded", without_credentials(url)))
 }
@@ -58,11 +58,11 @@ fn account_in(authority: &Authority) -> Option<Account> {
 async fn follow(url: &str, limit: u64, say: &(dyn Fn(&str) + Sync)) -> Result<Bytes> {
     let mut address: Uri = url
         .parse()
-        .map_err(|_| Failure::usage(format!("`{}` is not an address", without_credentials(url))))?;
+        .map_err(|_| Failure::usage(format!("`{}` is not a URL", without_credentials(url))))?;
     for _ in 0..=REDIRECTS {
         let (scheme, authority) = (
             address.scheme_str().unwrap_or("https"),
-            address.authority().context("an address without a host")?,
+            address.authority().context("a URL without a host")?,
         );
         let host = authority.host();
         let host_and_port = authority.as_str().rsplit('@').next().unwrap_or_default();
@@ -71,26 +71,26 @@ async fn follow(url: &str, limit: u64, say: &(dyn Fn(&str) + Sync)) -> Result<By
             client = client.with_account(&account)?;
         }
         let path = address.path_and_query().map_or("/", |path| path.as_str());
-        let answer = client
+        let response = client
             .download(path, limit, &|bytes| {
                 say(&format!("downloading {host}: {}", units::bytes(bytes)))
             })
             .await?;
-        match answer.status {
-            StatusCode::OK => return Ok(answer.body),
+        match response.status {
+            StatusCode::OK => return Ok(response.body),
             status if status.is_redirection() => {
-                let place = answer
+                let location = response
                     .headers
                     .get(LOCATION)
-                    .and_then(|place| place.to_str().ok())
-                    .context("a redirect to nowhere")?;
-                let next: Uri = if place.starts_with('/') {
-                    format!("{scheme}://{authority}{place}")
+                    .and_then(|location| location.to_str().ok())
+                    .context("a redirect without a location")?;
+                let next: Uri = if location.starts_with('/') {
+                    format!("{scheme}://{authority}{location}")
                 } else {
-                    place.to_string()
+                    location.to_string()
                 }
                 .parse()?;
-                // what was asked for over TLS is not taken without
+                // a download over TLS must not continue without TLS
                 if scheme == "https" && next.scheme_str() != Some("https") {
                     return Err(Failure::failed(format!(
                         "{host} redirects to {}, which is not encrypted",
@@ -101,9 +101,11 @@ async fn follow(url: &str, limit: u64, say: &(dyn Fn(&str) + Sync)) -> Result<By
                 address = next;
             }
             status if status.is_client_error() => {
-                return Err(Failure::failed(format!("{host} answered {}", status.as_u16())).into());
+                return Err(
+                    Failure::failed(format!("{host} responded with {}", status.as_u16())).into()
+                );
             }
-            status => anyhow::bail!("{host} answered {}", status.as_u16()),
+            status => anyhow::bail!("{host} responded with {}", status.as_u16()),
         }
     }
     Err(Failure::failed(format!("more than {REDIRECTS} redirects")).into())

@@ -1,4 +1,4 @@
-//! Where a Service can be reached from outside the cluster.
+//! The URLs of Services from outside the cluster.
 
 use std::net::Ipv6Addr;
 
@@ -10,16 +10,19 @@ use kube::api::ListParams;
 
 use super::Cluster;
 
-/// Where a part can be reached from outside the cluster, when it can.
-pub async fn url(cluster: &Cluster, part: &str) -> Result<Option<String>> {
-    let spec = cluster.api::<Ingress>().get_opt(part).await?.and_then(|ingress| ingress.spec);
+/// The URL of a Service from outside the cluster: of the Ingress with its name, or of the Service itself. None without.
+///
+/// # Errors
+/// When an object cannot be read.
+pub async fn url(cluster: &Cluster, service: &str) -> Result<Option<String>> {
+    let spec = cluster.api::<Ingress>().get_opt(service).await?.and_then(|ingress| ingress.spec);
     let host = spec
         .as_ref()
         .and_then(|spec| spec.rules.iter().flatten().find_map(|rule| rule.host.as_deref()));
     let has_tls = spec.as_ref().is_some_and(|spec| spec.tls.iter().flatten().next().is_some());
     match host {
         Some(host) => Ok(Some(host_url(host, has_tls))),
-        None => service_url(cluster, part).await,
+        None => service_url(cluster, service).await,
     }
 }
 
@@ -27,12 +30,15 @@ pub fn host_url(host: &str, has_tls: bool) -> String {
     format!("{}://{host}", if has_tls { "https" } else { "http" })
 }
 
-/// A name or an address as a URL has it: the colons of IPv6 would begin a port.
+/// A host in a URL. IPv6 addresses need brackets.
 fn in_url(host: &str) -> String {
     if host.parse::<Ipv6Addr>().is_ok() { format!("[{host}]") } else { host.into() }
 }
 
-/// The address that a cloud or a node gives a Service.
+/// The URL of a load balancer or a node port of a Service. None without.
+///
+/// # Errors
+/// When the Service or the nodes cannot be read.
 pub async fn service_url(cluster: &Cluster, service: &str) -> Result<Option<String>> {
     let Some(service) = cluster.api::<Service>().get_opt(service).await? else { return Ok(None) };
     let spec = service.spec.unwrap_or_default();
@@ -58,7 +64,7 @@ pub async fn service_url(cluster: &Cluster, service: &str) -> Result<Option<Stri
     }
 }
 
-/// The address of any node, by which all NodePorts can be reached.
+/// The address of any node. All nodes serve all node ports.
 async fn node_address(cluster: &Cluster) -> Result<Option<String>> {
     let nodes = Api::<Node>::all(cluster.client.clone())
         .list(&ListParams::default())

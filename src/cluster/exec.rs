@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::AttachParams;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// The status of a command comes after its output, so what is still to be read is on this machine.
+/// Time limit for output that arrived before the status. The status follows all output.
 const LAST_BYTES: Duration = Duration::from_secs(10);
 
 /// The exit code and the output of a command.
@@ -19,8 +19,11 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// Runs a command to its end. Its standard input appears in no argument list and no log. The command should read all of it:
-/// the API server closes the connection when the command ends before.
+/// Runs a command to its end. Its standard input appears in no argument list and no log. The command must read all of it,
+/// because the API server closes the connection when the command ends.
+///
+/// # Errors
+/// When the command cannot be started, and when the connection breaks. An exit code is no error.
 pub async fn run(
     pods: &Api<Pod>,
     pod: &str,
@@ -34,18 +37,19 @@ pub async fn run(
         .await
         .with_context(|| format!("exec in pod {pod}"))?;
     let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
-    let mut ended =
-        Box::pin(process.take_status().context("the API server reports no end of a command")?);
+    let mut ended = Box::pin(
+        process.take_status().context("the API server does not report the end of the command")?,
+    );
     let write = async {
-        let mut stdin = stdin.context("the API server gave no standard input")?;
-        // a command that ended without reading is no error of ours: its status says why
+        let mut stdin = stdin.context("the API server opened no standard input")?;
+        // the status tells why a command ended without reading its input
         let _ = stdin.write_all(input).await;
         let _ = stdin.shutdown().await;
         anyhow::Ok(())
     };
     let mut streams = Box::pin(futures::future::try_join3(write, read(stdout), read(stderr)));
     let broken = "the connection to the command broke before it ended";
-    // when the connection breaks, kube drops the streams without ending them: only the status tells
+    // kube does not end the streams of a broken connection; only the status reports it
     let ((_, stdout, stderr), status) = tokio::select! {
         streams = &mut streams => (streams?, ended.await.context(broken)?),
         status = &mut ended => {
@@ -58,7 +62,7 @@ pub async fn run(
 
 async fn read(stream: Option<impl tokio::io::AsyncRead + Unpin>) -> Result<String> {
     let mut bytes = Vec::new();
-    stream.context("the API server gave no output")?.read_to_end(&mut bytes).await?;
+    stream.context("the API server opened no output")?.read_to_end(&mut bytes).await?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -81,7 +85,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_exit_code_of_a_command_is_read_from_its_status() {
+    fn exit_code_is_read_from_status_of_command() {
         let status = |value| exit_code(&serde_json::from_value(value).unwrap());
         assert_eq!(status(json!({"status": "Success"})), 0);
         assert_eq!(

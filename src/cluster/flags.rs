@@ -1,4 +1,4 @@
-//! kubectl's connection flags: as typed, as helm hands them to its plugins, and as a hint repeats them.
+//! kubectl's connection flags: from the command line, from helm's environment, and for hints.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::output::units::duration;
 
-/// kubectl's own flags, taken at any position and passed on to helm.
+/// kubectl's own flags, accepted at any position and passed on to helm.
 #[derive(Debug, Default, Clone, Args)]
 #[command(next_help_heading = "Kubernetes flags")]
 pub struct KubeFlags {
@@ -44,20 +44,20 @@ pub struct KubeFlags {
     /// File with the certificate authority of the API server
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub certificate_authority: Option<PathBuf>,
-    /// Name to check the API server's certificate against
+    /// Name to verify the API server's certificate against
     #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
     pub tls_server_name: Option<String>,
-    /// Do not check the API server's certificate
+    /// Do not verify the API server's certificate
     #[arg(long, global = true, hide_short_help = true)]
     pub insecure_skip_tls_verify: bool,
-    /// How long one request to the API server may take, such as 30s (0: no limit)
+    /// Timeout of one request to the API server, such as 30s (0: no timeout)
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration, hide_short_help = true)]
     pub request_timeout: Option<Duration>,
 }
 
 impl KubeFlags {
-    /// Fills what was not typed from what helm gives a plugin. Does nothing outside helm, where somebody's
-    /// exported `HELM_NAMESPACE` must not move a kubectl plugin to another namespace.
+    /// Completes the flags from the environment that helm gives a plugin. Outside helm, an exported `HELM_NAMESPACE` must
+    /// not change the namespace.
     pub fn with_helm_environment(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
         if var("HELM_PLUGIN_NAME").is_none() {
             return self;
@@ -101,14 +101,13 @@ impl KubeFlags {
         self
     }
 
-    /// The flags that lead to the same namespace of the same cluster as the same user, a space before each. Not the token,
-    /// which belongs on no screen.
+    /// The flags that select the same namespace, cluster and user, each after a space. The token is secret and omitted.
     pub fn repeated(&self, namespace: &str) -> String {
         let path =
             |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
-        let is_the_usual = self.namespace.is_none() && namespace == "default";
+        let is_default = self.namespace.is_none() && namespace == "default";
         let named = [
-            ("-n", (!is_the_usual).then(|| namespace.to_string())),
+            ("-n", (!is_default).then(|| namespace.to_string())),
             ("--context", self.context.clone()),
             ("--kubeconfig", path(&self.kubeconfig)),
             ("--cluster", self.cluster.clone()),
@@ -133,7 +132,7 @@ impl KubeFlags {
     }
 }
 
-/// A word as a shell reads it.
+/// A word, quoted for a shell if necessary.
 pub fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn helm_variables_count_only_under_helm_and_below_typed_flags() {
+    fn helm_variables_apply_only_under_helm_and_yield_to_flags() {
         let typed = KubeFlags { namespace: Some("typed".into()), ..Default::default() };
         let stray =
             KubeFlags::default().with_helm_environment(helm(&[("HELM_NAMESPACE", "stray")]));
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_to_be_typed_next_leads_to_the_same_place_and_shows_no_token() {
+    fn repeated_flags_select_same_cluster_and_contain_no_token() {
         let typed = |line: &str| Typed::try_parse_from(line.split(' ')).unwrap().kube;
         assert_eq!(KubeFlags::default().repeated("default"), "");
         assert_eq!(KubeFlags::default().repeated("alice"), " -n alice");

@@ -47,7 +47,7 @@ async fn to_pod(
     }
 }
 
-/// Ends at the first error that the other end reports.
+/// Ends at the first error that the API server reports.
 async fn from_pod(
     mut source: impl Stream<Item = tungstenite::Result<Message>> + Unpin,
     mut writer: WriteHalf<DuplexStream>,

@@ -68,7 +68,7 @@ impl HttpClient {
     }
 
     fn new(connector: Connector, base: &str, tls: rustls::ClientConfig) -> Result<Self> {
-        base.parse::<Uri>().with_context(|| format!("`{base}` is not an address"))?;
+        base.parse::<Uri>().with_context(|| format!("`{base}` is not a URL"))?;
         let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
         let connector = builder.https_or_http().enable_http1().wrap_connector(connector);
         let client =
@@ -121,12 +121,12 @@ impl HttpClient {
         }
         let mut request = request
             .body(Full::new(body))
-            .with_context(|| format!("`{path}` cannot be asked for"))?;
+            .with_context(|| format!("`{path}` is not a valid path"))?;
         let connection = capture_connection(&mut request);
         let exchange = async {
             let response = self.client.request(request).await?;
             let (status, headers) = (response.status(), response.headers().clone());
-            // after an error that its application did not handle, uvicorn closes the connection unannounced
+            // uvicorn closes the connection without notice after an unhandled error of its application
             if status.is_server_error()
                 && let Some(connection) = connection.connection_metadata().as_ref()
             {
@@ -163,16 +163,16 @@ impl HttpClient {
         let request = self
             .request(Method::GET, path)
             .body(Full::default())
-            .with_context(|| format!("`{path}` cannot be asked for"))?;
-        let quiet = || anyhow::anyhow!("nothing came for {} s", TIMEOUT.as_secs());
+            .with_context(|| format!("`{path}` is not a valid path"))?;
+        let timed_out = || anyhow::anyhow!("no data arrived for {} s", TIMEOUT.as_secs());
         let response = tokio::time::timeout(TIMEOUT, self.client.request(request))
             .await
-            .map_err(|_| quiet())??;
+            .map_err(|_| timed_out())??;
         let (head, mut incoming) = response.into_parts();
         let mut body = BytesMut::new();
         while let Some(frame) = tokio::time::timeout(TIMEOUT, incoming.frame())
             .await
-            .map_err(|_| quiet())?
+            .map_err(|_| timed_out())?
             .transpose()?
         {
             body.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new()));

@@ -1,4 +1,4 @@
-//! What Jobs say about themselves: done, given up, or kept from running.
+//! The state of Jobs: complete, failed, or not running.
 
 use anyhow::Result;
 use k8s_openapi::api::batch::v1::Job;
@@ -19,23 +19,29 @@ pub fn is_complete(job: &Job) -> bool {
     is(job, "Complete")
 }
 
-/// The name of a Job that gave up, with the last thing it said.
+/// The name of a failed Job and its last log line. None when the Job has not failed.
+///
+/// # Errors
+/// When its Pods cannot be listed.
 pub async fn failed(cluster: &Cluster, job: Option<&Job>) -> Result<Option<(String, String)>> {
     let Some(name) = job.filter(|job| is(job, "Failed")).and_then(|job| job.metadata.name.clone())
     else {
         return Ok(None);
     };
     let pods = pods_of(cluster, &name).await?;
-    let words = pods::last_words_of(cluster, &pods).await;
-    Ok(Some((name, words.unwrap_or_else(|| "it left no log".into()))))
+    let line = pods::last_log_line_of(cluster, &pods).await;
+    Ok(Some((name, line.unwrap_or_else(|| "it has no log".into()))))
 }
 
-/// What keeps a Job from getting on.
+/// The problem of a Job that does not progress.
+///
+/// # Errors
+/// When its Pods cannot be listed.
 pub async fn problem(cluster: &Cluster, job: &str) -> Result<Option<PodProblem>> {
     let pods: Vec<Pod> =
         pods_of(cluster, job).await?.into_iter().filter(|pod| !pods::is_done(pod)).collect();
     Ok(match pods.is_empty() {
-        true => pod_problem::cannot_be_made(cluster, "Job", job).await,
+        true => pod_problem::creation_problem(cluster, "Job", job).await,
         false => pod_problem::of(cluster, &pods).await,
     })
 }

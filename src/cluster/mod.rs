@@ -1,4 +1,4 @@
-//! Kubernetes and Helm: which cluster, as whom, and what to ask of it. Knows nothing of learning analytics.
+//! Access to Kubernetes and helm. Knows nothing of learning analytics.
 
 pub mod access;
 pub mod apply;
@@ -29,17 +29,17 @@ use kube::Api;
 
 pub use kubeconfig::HelmAccess;
 
-/// One namespace of one cluster, seen as one user.
+/// One namespace of one cluster, as one user.
 pub struct Cluster {
     pub client: kube::Client,
-    /// For port-forwards, which may be silent longer than a request may take.
+    /// A client without a request timeout, for port-forwards and commands in Pods.
     pub streams: kube::Client,
-    /// How long a script in a pod may take to answer a question.
+    /// Timeout of a script in a Pod that only reads.
     pub script_timeout: Duration,
     pub namespace: String,
-    /// The kubeconfig context's name, for users; `in-cluster` inside a pod, the server's address without a kubeconfig.
+    /// The name of the kubeconfig context, for users. `in-cluster` in a Pod; the server's address without a kubeconfig.
     pub context: String,
-    /// The flags that lead here again, a space before each.
+    /// The flags that select this cluster and namespace again, each after a space.
     pub flags: String,
     pub helm: HelmAccess,
 }
@@ -48,11 +48,12 @@ impl Cluster {
     /// A namespace of a cluster that is never contacted.
     ///
     /// # Errors
-    /// When the name cannot be that of a namespace.
+    /// When the name is not valid for a namespace.
     pub fn offline(namespace: &str) -> Result<Self> {
         kubeconfig::check_namespace(namespace)?;
         let config = || kube::Config::new(::http::Uri::from_static("http://cluster.invalid"));
-        let client = || kube::Client::try_from(config()).context("no client without a cluster");
+        let client =
+            || kube::Client::try_from(config()).context("cannot create a client without a cluster");
         Ok(Self {
             client: client()?,
             streams: client()?,
@@ -82,7 +83,7 @@ impl Cluster {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// An API for objects of one kind that belongs to no namespace, or for those of all namespaces.
+    /// An API for objects of one kind in the whole cluster.
     pub fn api_all<K>(&self) -> Api<K>
     where
         K: kube::Resource,
@@ -91,7 +92,7 @@ impl Cluster {
         Api::all(self.client.clone())
     }
 
-    /// Pods, over connections that may stay open as long as a stream of theirs takes.
+    /// An API for Pods, over connections without a request timeout.
     pub fn pod_streams(&self) -> Api<Pod> {
         Api::namespaced(self.streams.clone(), &self.namespace)
     }

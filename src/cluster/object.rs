@@ -1,4 +1,4 @@
-//! Objects of the cluster by name: whose they are, where they are, and deleting them.
+//! Objects of the cluster: their names, labels and owners, and their deletion.
 
 use std::fmt;
 
@@ -20,13 +20,13 @@ pub const PART_OF: (&str, &str) = ("app.kubernetes.io/part-of", "lastack");
 /// The value of [`MANAGED_BY`] in our charts.
 pub const HELM: &str = "Helm";
 
-/// The label selector of all that belongs to a stack.
+/// The label selector of all objects of a stack.
 pub fn of_a_stack() -> String {
     let (label, value) = PART_OF;
     format!("{label}={value}")
 }
 
-/// The label selector of what a release consists of: its workloads, their pods and their volumes.
+/// The label selector of a release: its workloads, their Pods and their volume claims.
 pub fn of_release(release: &str) -> String {
     format!("{},{INSTANCE}={release}", of_a_stack())
 }
@@ -35,22 +35,22 @@ pub fn label<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     metadata.labels.as_ref()?.get(key).map(String::as_str)
 }
 
-/// Whether this program made the object, which is what its label says.
+/// Whether this program created the object, according to its label.
 pub fn is_ours(metadata: &ObjectMeta) -> bool {
     label(metadata, MANAGED_BY) == Some(FIELD_MANAGER)
 }
 
-/// What to do about an object of others that bears the name of one of ours.
+/// The hint for a foreign object with the name of one of ours.
 pub fn others_hint(kind: &str, name: &str, namespace: &str) -> String {
     format!(
-        "use another namespace with `-n`, or give it to this tool: kubectl label {kind} {name} -n {namespace} {MANAGED_BY}={FIELD_MANAGER} --overwrite"
+        "use another namespace with `-n`, or let this tool manage it: kubectl label {kind} {name} -n {namespace} {MANAGED_BY}={FIELD_MANAGER} --overwrite"
     )
 }
 
-/// The name of one object, shown as kubectl takes it: `deployment/lrs-ralph`.
+/// The kind and name of an object, in the form of kubectl: `deployment/lrs-ralph`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectRef {
-    /// In lower case. A release of helm has the kind `release`.
+    /// In lower case. A helm release has the kind `release`.
     pub kind: String,
     pub name: String,
 }
@@ -75,12 +75,12 @@ impl fmt::Display for ObjectRef {
     }
 }
 
-/// The names as one reads them, or gives them to kubectl.
+/// The names of objects in the form of kubectl, joined.
 pub fn names(objects: &[ObjectRef], separator: &str) -> String {
     objects.iter().map(ObjectRef::to_string).collect::<Vec<_>>().join(separator)
 }
 
-/// An object that was found.
+/// An existing object.
 pub struct LiveObject {
     kind: ApiResource,
     pub metadata: ObjectMeta,
@@ -91,13 +91,13 @@ impl LiveObject {
         ObjectRef::new(&self.kind.kind, self.metadata.name.clone().unwrap_or_default())
     }
 
-    /// Whether another object owns this one, which then goes with its owner.
+    /// Whether another object owns this one. Kubernetes deletes it with its owner.
     pub fn has_owner(&self) -> bool {
         self.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty())
     }
 
     /// # Errors
-    /// When the API server rejects the deletion. An object that is gone already is gone.
+    /// When the API server rejects the deletion. A missing object is no error.
     pub async fn delete(&self, cluster: &Cluster) -> Result<()> {
         let name = self.metadata.name.as_deref().unwrap_or_default();
         let api = api(cluster, &self.kind);
@@ -111,7 +111,7 @@ fn api(cluster: &Cluster, kind: &ApiResource) -> Api<DynamicObject> {
     Api::namespaced_with(cluster.client.clone(), &cluster.namespace, kind)
 }
 
-/// The objects of a kind in the namespace that a label selector selects.
+/// The objects of a kind in the stack's namespace, by label selector.
 ///
 /// # Errors
 /// When the API server does not list them.
@@ -123,11 +123,11 @@ pub async fn find(cluster: &Cluster, kind: &ApiResource, labels: &str) -> Result
     Ok(objects.items.into_iter().map(|object| found(object.metadata)).collect())
 }
 
-/// Whether there is such an object, and this program made it.
+/// Whether the object exists and this program created it.
 ///
 /// # Errors
-/// When the API server does not say.
-pub async fn is_there<K>(api: &Api<K>, name: &str) -> Result<bool>
+/// When the object cannot be read.
+pub async fn exists_and_is_ours<K>(api: &Api<K>, name: &str) -> Result<bool>
 where
     K: Clone + DeserializeOwned + fmt::Debug,
 {
@@ -135,10 +135,10 @@ where
     Ok(found.is_some_and(|object| is_ours(&object.metadata)))
 }
 
-/// The same as a list of no or one object.
+/// The same, as a list of at most one object.
 ///
 /// # Errors
-/// When the API server does not say.
+/// When the object cannot be read.
 pub async fn ours<K>(cluster: &Cluster, name: &str) -> Result<Vec<ObjectRef>>
 where
     K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
@@ -146,11 +146,11 @@ where
         + DeserializeOwned
         + fmt::Debug,
 {
-    let is_there = is_there(&cluster.api::<K>(), name).await?;
-    Ok(is_there.then(|| ObjectRef::of::<K>(name)).into_iter().collect())
+    let exists = exists_and_is_ours(&cluster.api::<K>(), name).await?;
+    Ok(exists.then(|| ObjectRef::of::<K>(name)).into_iter().collect())
 }
 
-/// Deletes an object that this program made. One of others stays.
+/// Deletes an object that this program created. A foreign object is left in place.
 ///
 /// # Errors
 /// When the API server rejects the deletion.
@@ -158,17 +158,17 @@ pub async fn delete_ours<K>(api: &Api<K>, name: &str) -> Result<()>
 where
     K: Clone + DeserializeOwned + fmt::Debug,
 {
-    if is_there(api, name).await? {
+    if exists_and_is_ours(api, name).await? {
         delete(api, name, &DeleteParams::default()).await
     } else {
         Ok(())
     }
 }
 
-/// Deletes an object; one that is gone already is gone.
+/// Deletes an object.
 ///
 /// # Errors
-/// When the API server rejects the deletion.
+/// When the API server rejects the deletion. A missing object is no error.
 pub async fn delete<K>(api: &Api<K>, name: &str, params: &DeleteParams) -> Result<()>
 where
     K: Clone + DeserializeOwned + fmt::Debug,
@@ -180,7 +180,7 @@ where
     }
 }
 
-/// One by one, which needs no other permission than to delete one.
+/// Deletes objects one by one, which requires only the permissions to list and to delete.
 ///
 /// # Errors
 /// When the API server rejects a deletion.

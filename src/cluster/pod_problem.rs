@@ -1,4 +1,4 @@
-//! Why a pod is not ready: it waits for something, or is broken in a way that waiting does not cure.
+//! Diagnoses Pods that are not ready: whether they may become ready, or require an action of the user.
 
 use std::time::Duration;
 
@@ -15,16 +15,17 @@ use super::Cluster;
 use super::pods::{is_ready, last_line, short_image, statuses};
 use super::wait::State;
 
-/// Secrets and ConfigMaps that are made together with a pod are there by then.
+/// The age at which the Secrets and ConfigMaps of a new Pod must exist.
 const SETTLED: Duration = Duration::from_secs(10);
-const JUST_NOW: Duration = Duration::from_secs(60);
+/// The maximum age of an event that describes the current state.
+const CURRENT: Duration = Duration::from_secs(60);
 
 /// Why a pod is not ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PodProblem {
     /// May still become ready.
     Waiting(String),
-    /// Stays so until a user acts.
+    /// Cannot become ready until a user acts.
     Fatal(Diagnosis),
 }
 
@@ -49,26 +50,26 @@ impl From<PodProblem> for State {
     }
 }
 
-/// Not ready for a reason that waiting does not cure.
+/// Whether the Pod cannot become ready until a user acts.
 pub fn is_broken(pod: &Pod) -> bool {
     !is_ready(pod) && matches!(diagnose(pod), PodProblem::Fatal(_))
 }
 
-/// What keeps these pods from being ready; the worst first. None when all are.
+/// The most severe problem of these Pods. None when all are ready.
 pub async fn of(cluster: &Cluster, pods: &[Pod]) -> Option<PodProblem> {
     let mut waiting = None;
     for pod in pods.iter().filter(|pod| !is_ready(pod)) {
-        let because = |what: String, words: Option<String>| {
-            words.map_or(what.clone(), |words| format!("{what}: {words}"))
+        let because = |what: String, cause: Option<String>| {
+            cause.map_or(what.clone(), |cause| format!("{what}: {cause}"))
         };
         match blocked(pod) {
             Some((container, PodProblem::Fatal(diagnosis))) => {
-                let words = if is_crashing(container) {
-                    last_words(cluster, pod, container).await
+                let cause = if is_crashing(container) {
+                    crash_cause(cluster, pod, container).await
                 } else {
                     None
                 };
-                return Some(PodProblem::Fatal(diagnosis.because(words)));
+                return Some(PodProblem::Fatal(diagnosis.because(cause)));
             }
             _ => match missing_mount(cluster, pod).await {
                 Some(missing) => return Some(missing),
@@ -85,8 +86,8 @@ pub async fn of(cluster: &Cluster, pods: &[Pod]) -> Option<PodProblem> {
     waiting
 }
 
-/// Why a container keeps crashing: the probe for which the kubelet kills it, or the last line that it wrote.
-async fn last_words(cluster: &Cluster, pod: &Pod, crashed: &ContainerStatus) -> Option<String> {
+/// Why a container keeps crashing: the failed probe after which the kubelet kills it, or its last log line.
+async fn crash_cause(cluster: &Cluster, pod: &Pod, crashed: &ContainerStatus) -> Option<String> {
     let began = crashed
         .last_state
         .as_ref()
@@ -97,15 +98,15 @@ async fn last_words(cluster: &Cluster, pod: &Pod, crashed: &ContainerStatus) -> 
         let killing = format!("Container {} failed {probe} probe", crashed.name);
         if messages(&events, "Killing").any(|message| message.contains(&killing)) {
             return newest_unhealthy(&events, &[probe])
-                .map(|failure| format!("the kubelet kills it, {failure}"));
+                .map(|failure| format!("the kubelet kills it because {failure}"));
         }
     }
     let params =
         LogParams { container: Some(crashed.name.clone()), previous: true, ..Default::default() };
-    last_line(&beside(cluster, pod), pod, params).await
+    last_line(&api_beside(cluster, pod), pod, params).await
 }
 
-/// The probe that keeps a container from being ready that has run for a while.
+/// The failing probe of a container that is not ready although it has run for [`SETTLED`].
 async fn failing_probe(cluster: &Cluster, pod: &Pod) -> Option<String> {
     let began = |status: &ContainerStatus| {
         Some(status.state.as_ref()?.running.as_ref()?.started_at.as_ref()?.0)
@@ -114,7 +115,7 @@ async fn failing_probe(cluster: &Cluster, pod: &Pod) -> Option<String> {
         .filter(|status| !status.ready)
         .find_map(began)
         .filter(|began| age_of(*began) > SETTLED)?;
-    // a startup probe fails until the start is over
+    // a failing startup probe is normal during the start
     newest_unhealthy(&events_of_pod(cluster, pod, Some(began)).await, &["readiness", "liveness"])
 }
 
@@ -138,11 +139,11 @@ fn uncapitalized(text: &str) -> String {
     letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
-/// What was said of a pod since then, the newest last.
+/// The events of a Pod since a time, newest last.
 async fn events_of_pod(cluster: &Cluster, pod: &Pod, since: Option<jiff::Timestamp>) -> Vec<Event> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let mut events = events(
-        &beside(cluster, pod),
+        &api_beside(cluster, pod),
         &format!("involvedObject.kind=Pod,involvedObject.name={name}"),
     )
     .await;
@@ -166,8 +167,8 @@ fn time_of(event: &Event) -> Option<jiff::Timestamp> {
     event.last_timestamp.as_ref().map(|time| time.0)
 }
 
-/// Objects of the namespace in which a pod is, which for the operator's is not the stack's.
-fn beside<K>(cluster: &Cluster, pod: &Pod) -> Api<K>
+/// The API for objects in the namespace of a Pod. The operator's Pods are not in the stack's namespace.
+fn api_beside<K>(cluster: &Cluster, pod: &Pod) -> Api<K>
 where
     K: Resource<Scope = NamespaceResourceScope>,
     K::DynamicType: Default,
@@ -179,15 +180,14 @@ fn namespace_of<'a>(cluster: &'a Cluster, pod: &'a Pod) -> &'a str {
     pod.metadata.namespace.as_deref().unwrap_or_else(|| &cluster.namespace)
 }
 
-/// A Secret or ConfigMap that a pod needs before it can start, and that is not there. The kubelet says so in an event
-/// only, and tries for ever.
+/// A missing Secret or ConfigMap that a Pod mounts. The kubelet retries indefinitely and reports it only in an event.
 async fn missing_mount(cluster: &Cluster, pod: &Pod) -> Option<PodProblem> {
-    let starts = statuses(pod).any(|status| {
+    let is_starting = statuses(pod).any(|status| {
         matches!(waiting_reason(status), Some("PodInitializing" | "ContainerCreating"))
     });
     let is_new =
         pod.metadata.creation_timestamp.as_ref().is_some_and(|made| age_of(made.0) < SETTLED);
-    if !starts || is_new {
+    if !is_starting || is_new {
         return None;
     }
     for mount in pod.spec.as_ref()?.volumes.iter().flatten().flat_map(Mount::of) {
@@ -195,15 +195,17 @@ async fn missing_mount(cluster: &Cluster, pod: &Pod) -> Option<PodProblem> {
             let (name, namespace) =
                 (pod.metadata.name.as_deref().unwrap_or("?"), namespace_of(cluster, pod));
             return Some(PodProblem::fatal(
-                format!("pod {name} cannot start without {lack}, which is not there"),
-                format!("make {lack} in namespace {namespace}, or correct the value that names it"),
+                format!("pod {name} cannot start: {lack} is missing"),
+                format!(
+                    "create {lack} in namespace {namespace}, or correct the value that names it"
+                ),
             ));
         }
     }
     None
 }
 
-/// A Secret or ConfigMap that a volume of a pod needs, and the keys that it takes of it.
+/// A Secret or ConfigMap that a volume of a Pod mounts, with the keys that it uses.
 enum Mount<'a> {
     Secret(&'a str, Vec<&'a str>),
     ConfigMap(&'a str, Vec<&'a str>),
@@ -237,11 +239,11 @@ impl<'a> Mount<'a> {
         found
     }
 
-    /// What of it is not there.
+    /// The missing object or key. None when nothing is missing.
     async fn lack(&self, cluster: &Cluster, pod: &Pod) -> kube::Result<Option<String>> {
-        let (kind, name, wanted, there) = match self {
+        let (kind, name, wanted, found) = match self {
             Self::Secret(name, wanted) => {
-                let found = beside::<Secret>(cluster, pod).get_opt(name).await?;
+                let found = api_beside::<Secret>(cluster, pod).get_opt(name).await?;
                 (
                     "secret",
                     name,
@@ -252,7 +254,7 @@ impl<'a> Mount<'a> {
                 )
             }
             Self::ConfigMap(name, wanted) => {
-                let found = beside::<ConfigMap>(cluster, pod).get_opt(name).await?;
+                let found = api_beside::<ConfigMap>(cluster, pod).get_opt(name).await?;
                 let keys = |map: ConfigMap| {
                     map.data
                         .into_iter()
@@ -263,27 +265,27 @@ impl<'a> Mount<'a> {
                 ("configmap", name, wanted, found.map(|map| keys(map).collect()))
             }
         };
-        Ok(match there {
+        Ok(match found {
             None => Some(format!("{kind} {name}")),
-            Some(there) => wanted
+            Some(found) => wanted
                 .iter()
-                .find(|key| !there.iter().any(|other| other == *key))
+                .find(|key| !found.iter().any(|other| other == *key))
                 .map(|key| format!("key {key} of {kind} {name}")),
         })
     }
 }
 
-/// Why the controller of a StatefulSet or Job that has no pod cannot make one: a quota, or a policy of the namespace.
-/// An event that is not of this moment may be about what has been mended since.
-pub async fn cannot_be_made(cluster: &Cluster, kind: &str, name: &str) -> Option<PodProblem> {
+/// Why the controller of a StatefulSet or Job cannot create a Pod: a quota, or a policy of the namespace. An old event may
+/// describe a solved problem, and is not fatal.
+pub async fn creation_problem(cluster: &Cluster, kind: &str, name: &str) -> Option<PodProblem> {
     let of_object =
         format!("involvedObject.kind={kind},involvedObject.name={name},reason=FailedCreate");
     let event = events(&cluster.api(), &of_object).await.pop()?;
     let message = event.message.as_deref().unwrap_or("no reason given");
     let why = message.split_once(" is forbidden: ").map_or(message, |(_, why)| why);
-    let why = format!("{} {name} cannot make its pods: {why}", kind.to_lowercase());
-    let is_now = time_of(&event).is_some_and(|time| age_of(time) < JUST_NOW);
-    Some(if is_now && message.contains(" is forbidden: ") {
+    let why = format!("{} {name} cannot create its pods: {why}", kind.to_lowercase());
+    let is_current = time_of(&event).is_some_and(|time| age_of(time) < CURRENT);
+    Some(if is_current && message.contains(" is forbidden: ") {
         PodProblem::fatal(
             why,
             format!("kubectl describe {} {name} -n {}", kind.to_lowercase(), &cluster.namespace),
@@ -310,7 +312,7 @@ fn diagnose(pod: &Pod) -> PodProblem {
     blocked(pod).map_or_else(|| PodProblem::Waiting(stage(pod, name)), |(_, problem)| problem)
 }
 
-/// The first container that something keeps from running.
+/// The first container with a problem.
 fn blocked(pod: &Pod) -> Option<(&ContainerStatus, PodProblem)> {
     let name = pod.metadata.name.as_deref().unwrap_or("?");
     let namespace = pod.metadata.namespace.as_deref().unwrap_or("default");
@@ -325,9 +327,9 @@ fn blocked(pod: &Pod) -> Option<(&ContainerStatus, PodProblem)> {
             Some(reason @ ("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName")) => {
                 let why =
                     format!("pod {name} cannot pull {}: {}", status.image, pull_failure(message));
-                // the first failure of a pull may be a hiccup, unless the registry was clear
+                // the first failure of a pull may be transient, unless the registry gave a final reason
                 if reason != "ErrImagePull" || is_final_pull_failure(message) {
-                    let hint = "check `--image-registry`, or `kubectl lastack version --images` for the tags that go together";
+                    let hint = "check `--image-registry`, or run `kubectl lastack version --images` for the expected tags";
                     return Some((status, PodProblem::fatal(why, hint)));
                 }
                 return Some((status, PodProblem::Waiting(why)));
@@ -358,7 +360,7 @@ fn blocked(pod: &Pod) -> Option<(&ContainerStatus, PodProblem)> {
     None
 }
 
-/// What a pod that is not broken is busy with.
+/// The stage of a Pod without a problem.
 fn stage(pod: &Pod, name: &str) -> String {
     let conditions = pod.status.as_ref().and_then(|s| s.conditions.as_ref());
     let unscheduled =
@@ -377,7 +379,7 @@ fn stage(pod: &Pod, name: &str) -> String {
                 format!("pod {name} is starting, image {}", short_image(&status.image))
             }
             Some(reason) => format!("pod {name}: {reason}"),
-            None => format!("{} of pod {name} runs and is not ready yet", status.name),
+            None => format!("container {} of pod {name} is running and not ready yet", status.name),
         },
         None => format!("pod {name} is being created"),
     }
@@ -386,14 +388,14 @@ fn stage(pod: &Pod, name: &str) -> String {
 fn is_final_pull_failure(message: &str) -> bool {
     ["not found", "denied", "unauthorized", "manifest unknown", "invalid reference"]
         .iter()
-        .any(|sign| message.contains(sign))
+        .any(|text| message.contains(text))
 }
 
 fn pull_failure(message: &str) -> &str {
     if message.contains("not found") || message.contains("manifest unknown") {
         "not found in the registry"
     } else if message.contains("denied") || message.contains("unauthorized") {
-        "the registry refuses access"
+        "the registry denies access"
     } else if message.is_empty() {
         "no reason given"
     } else {
@@ -422,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_that_is_not_there_ends_the_wait_at_the_first_failure() {
+    fn missing_tag_is_fatal_at_first_failure() {
         let PodProblem::Fatal(Diagnosis { cause: why, .. }) = diagnose(&waiting(
             "ErrImagePull",
             "failed to resolve: docker.io/fundocker/ralph:9: not found",
@@ -434,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_hiccup_while_pulling_is_waited_for_until_the_kubelet_backs_off() {
+    fn network_failure_of_pull_is_fatal_after_back_off_of_kubelet() {
         assert!(matches!(
             diagnose(&waiting("ErrImagePull", "dial tcp: i/o timeout", 0)),
             PodProblem::Waiting(_)
@@ -446,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_secret_and_a_crash_loop_are_fatal_a_first_crash_is_not() {
+    fn missing_secret_and_crash_loop_are_fatal_and_first_crash_is_not() {
         assert!(matches!(
             diagnose(&waiting("CreateContainerConfigError", "secret \"x\" not found", 0)),
             PodProblem::Fatal(_)

@@ -1,4 +1,4 @@
-//! Pods: which there are, whether they are ready, and what they wrote last.
+//! Pods: listing, readiness and the last line of their logs.
 
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use kube::Api;
@@ -15,7 +15,7 @@ pub fn is_ready(pod: &Pod) -> bool {
         })
 }
 
-/// Ended and never to run again, as the pod of a Job is.
+/// Whether the Pod has ended for good, such as the Pod of a Job.
 pub fn is_done(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
@@ -32,11 +32,17 @@ pub fn container_port(pod: &Pod, name: &str) -> Option<u16> {
 }
 
 /// Pods of the stack's namespace by label.
+///
+/// # Errors
+/// When the API server does not list them.
 pub async fn all(cluster: &Cluster, selector: &str) -> kube::Result<Vec<Pod>> {
     Ok(cluster.api::<Pod>().list(&ListParams::default().labels(selector)).await?.items)
 }
 
-/// The same without those that are on their way out.
+/// The same, without Pods that are being deleted.
+///
+/// # Errors
+/// When the API server does not list them.
 pub async fn list(cluster: &Cluster, selector: &str) -> kube::Result<Vec<Pod>> {
     Ok(all(cluster, selector)
         .await?
@@ -45,8 +51,8 @@ pub async fn list(cluster: &Cluster, selector: &str) -> kube::Result<Vec<Pod>> {
         .collect())
 }
 
-/// The last line that the newest of these pods wrote, in the container that failed.
-pub async fn last_words_of(cluster: &Cluster, pods: &[Pod]) -> Option<String> {
+/// The last log line of the failed container in the newest of these Pods.
+pub async fn last_log_line_of(cluster: &Cluster, pods: &[Pod]) -> Option<String> {
     let pod = pods
         .iter()
         .max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0))?;
@@ -76,7 +82,7 @@ pub(super) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     init.chain(status.and_then(|s| s.container_statuses.as_ref()).into_iter().flatten())
 }
 
-/// `ralph:5.0.1`, wherever it comes from.
+/// An image without its registry, such as `ralph:5.0.1`.
 pub fn short_image(image: &str) -> &str {
     image.rsplit('/').next().unwrap_or(image)
 }

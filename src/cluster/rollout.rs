@@ -1,4 +1,4 @@
-//! How far the rollout of a workload is, and what stops it.
+//! The progress of a workload's rollout, and the problem that stops it.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
@@ -11,6 +11,10 @@ use super::pod_problem::{self, PodProblem};
 use super::wait::State;
 use super::{Cluster, object, pods};
 
+/// The rollout of a Deployment.
+///
+/// # Errors
+/// When the Deployment or its Pods cannot be read.
 pub async fn deployment(cluster: &Cluster, name: &str) -> Result<State> {
     let deployment = cluster
         .api::<Deployment>()
@@ -57,16 +61,16 @@ pub async fn deployment(cluster: &Cluster, name: &str) -> Result<State> {
     })
 }
 
-/// Told by what the template itself says, because who may look at pods may not always look at ReplicaSets. A cluster may
-/// have given the pod the same image of a registry of its own.
+/// Whether a Pod has the current template. Compares annotations and images, because not every user may read ReplicaSets.
+/// Ignores the registry of an image, which a cluster may replace.
 fn is_of_template(pod: &Pod, deployment: &Deployment) -> bool {
     let Some(template) = deployment.spec.as_ref().map(|spec| &spec.template) else { return true };
     let wanted = template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
-    let there = pod.metadata.annotations.as_ref();
+    let found = pod.metadata.annotations.as_ref();
     let annotated = wanted
         .into_iter()
         .flatten()
-        .all(|(key, value)| there.and_then(|there| there.get(key)) == Some(value));
+        .all(|(key, value)| found.and_then(|found| found.get(key)) == Some(value));
     let images = |spec: Option<&PodSpec>| {
         let images = spec
             .iter()
@@ -78,7 +82,10 @@ fn is_of_template(pod: &Pod, deployment: &Deployment) -> bool {
         && template.spec.as_ref().is_none_or(|spec| images(Some(spec)) == images(pod.spec.as_ref()))
 }
 
-/// The same of a StatefulSet, such as a part's own database.
+/// The rollout of a StatefulSet, such as the database of a component.
+///
+/// # Errors
+/// When the StatefulSet or its Pods cannot be read.
 pub async fn stateful_set(cluster: &Cluster, name: &str) -> Result<State> {
     let Some(set) = cluster
         .api::<StatefulSet>()
@@ -86,25 +93,27 @@ pub async fn stateful_set(cluster: &Cluster, name: &str) -> Result<State> {
         .await
         .with_context(|| format!("statefulset {name}"))?
     else {
-        return Ok(State::Waiting(format!("statefulset {name} is gone")));
+        return Ok(State::Waiting(format!("statefulset {name} is missing")));
     };
     let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let status = set.status.clone().unwrap_or_default();
-    // Kubernetes leaves a 0 out; it goes on counting the pods of the newest template once all are of it
+    // Kubernetes omits a 0, and counts the Pods of the newest template even after the update
     let (updated, ready) =
         (status.updated_replicas.unwrap_or_default(), status.ready_replicas.unwrap_or_default());
     if wanted == 0 {
         return Ok(State::Waiting(format!("statefulset {name} is scaled to 0 pods")));
     }
     if status.observed_generation < set.metadata.generation {
-        return Ok(State::Waiting(format!("statefulset {name} was just changed")));
+        return Ok(State::Waiting(format!(
+            "statefulset {name} has changed, and its controller has not observed it yet"
+        )));
     }
     if updated >= wanted && ready >= wanted {
         return Ok(State::Ready(format!("{ready} of {wanted} pods ready")));
     }
     let pods = pods_of(cluster, &set).await?;
     if pods.is_empty()
-        && let Some(problem) = pod_problem::cannot_be_made(cluster, "StatefulSet", name).await
+        && let Some(problem) = pod_problem::creation_problem(cluster, "StatefulSet", name).await
     {
         return Ok(problem.into());
     }
@@ -112,7 +121,7 @@ pub async fn stateful_set(cluster: &Cluster, name: &str) -> Result<State> {
         pods.into_iter().partition(|pod| is_of_earlier_template(pod, &set));
     let problem = match pod_problem::of(cluster, &new).await {
         None => match pod_problem::of(cluster, &old).await {
-            // what is wrong with a pod of an earlier template ends with that pod
+            // a problem of an earlier template ends when its Pod is replaced
             Some(PodProblem::Fatal(diagnosis)) => Some(PodProblem::Waiting(diagnosis.cause)),
             other => other,
         },
@@ -129,8 +138,11 @@ pub async fn stateful_set(cluster: &Cluster, name: &str) -> Result<State> {
     })
 }
 
-/// Deletes pods that an earlier template broke: Kubernetes waits for ever for them to become ready before it makes them
-/// of the template that is there now.
+/// Deletes broken Pods of an earlier template. Kubernetes would wait indefinitely for them before it applies the current
+/// template.
+///
+/// # Errors
+/// When a Pod cannot be listed or deleted.
 pub async fn replace_stuck(cluster: &Cluster, name: &str) -> Result<()> {
     let Some(set) = cluster
         .api::<StatefulSet>()
@@ -164,7 +176,10 @@ fn is_of_earlier_template(pod: &Pod, set: &StatefulSet) -> bool {
     matches!((own, newest), (Some(own), Some(newest)) if own != newest)
 }
 
-/// How much a claim that is there asks for. Most storage cannot grow, and none can shrink.
+/// The requested size of an existing volume claim. Not all storage can grow, and none can shrink.
+///
+/// # Errors
+/// When the claim cannot be read.
 pub async fn claimed(cluster: &Cluster, claim: &str) -> Result<Option<Quantity>> {
     let claim = cluster
         .api::<PersistentVolumeClaim>()
@@ -199,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_of_the_template_before_is_told_by_its_annotations_or_its_image() {
+    fn pod_of_earlier_template_differs_in_annotation_or_image() {
         let template = |checksum: &str, image: &str| json!({"metadata": {"annotations": {"checksum": checksum}}, "spec": {"containers": [{"name": "a", "image": image}]}});
         let deployment = serde_json::from_value(
             json!({"spec": {"selector": {}, "template": template("2", "a:2")}}),
@@ -208,7 +223,7 @@ mod tests {
         let is_new =
             |pod: Value| is_of_template(&serde_json::from_value(pod).unwrap(), &deployment);
         assert!(is_new(template("2", "a:2")));
-        assert!(!is_new(template("1", "a:2")), "another checksum");
-        assert!(!is_new(template("2", "a:1")), "another image");
+        assert!(!is_new(template("1", "a:2")), "a different checksum");
+        assert!(!is_new(template("2", "a:1")), "a different image");
     }
 }

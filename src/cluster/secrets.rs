@@ -1,4 +1,4 @@
-//! Values of Secrets.
+//! Reads values of Secrets.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,10 @@ use super::Cluster;
 /// The keys of a Secret and their values.
 pub type Data = BTreeMap<String, Vec<u8>>;
 
+/// Reads a Secret. None when it does not exist.
+///
+/// # Errors
+/// When the Secret cannot be read.
 pub async fn get(api: &Api<Secret>, name: &str) -> Result<Option<Secret>> {
     api.get_opt(name).await.with_context(|| format!("secret {name}"))
 }
@@ -29,17 +33,24 @@ pub async fn read(api: &Api<Secret>, name: &str) -> Result<Option<Data>> {
 }
 
 /// One key of a Secret as text.
+///
+/// # Errors
+/// When the Secret or the key is absent, cannot be read, or is not UTF-8.
 pub async fn value(cluster: &Cluster, name: &str, key: &str) -> Result<SecretString> {
     optional(cluster, name, key).await?.ok_or_else(|| {
         Failure::failed(format!(
-            "secret {name} of namespace {} is not there or has no key {key}",
+            "secret {name} in namespace {} is missing or has no key {key}",
             cluster.namespace
         ))
-        .hint("`kubectl lastack install` makes it")
+        .hint("run `kubectl lastack install` to create it")
         .into()
     })
 }
 
+/// The same. None when the Secret or the key is absent.
+///
+/// # Errors
+/// When the Secret cannot be read, or the value is not UTF-8.
 pub async fn optional(cluster: &Cluster, name: &str, key: &str) -> Result<Option<SecretString>> {
     let Some(mut data) = read(&cluster.api(), name).await? else { return Ok(None) };
     let Some(bytes) = data.remove(key) else { return Ok(None) };
@@ -49,6 +60,9 @@ pub async fn optional(cluster: &Cluster, name: &str, key: &str) -> Result<Option
 }
 
 /// A checksum that changes with these Secrets, to restart the Pods that read them. It does not reveal the values.
+///
+/// # Errors
+/// When a Secret cannot be read.
 pub async fn checksum(cluster: &Cluster, names: &[&str]) -> Result<String> {
     let mut hash = Sha256::new();
     for name in names {

@@ -1,4 +1,4 @@
-//! The steps by which a user does with kubectl, helm and bash what this program does.
+//! The steps that a user runs with kubectl, helm and bash instead of this program.
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -10,7 +10,7 @@ pub const FOLDER: &str = "lastack";
 
 /// One step of a user.
 pub enum Step {
-    /// Why the next step is as it is.
+    /// The reason for the next step.
     Remark(String),
     /// Shell commands that need no file.
     Command(String),
@@ -29,14 +29,14 @@ pub enum Step {
         /// Commands that wait for the release.
         waits: Vec<String>,
     },
-    /// An object that the rendered files do not hold.
+    /// An object that the rendered files lack.
     Required {
-        /// As kubectl takes it, such as `configmap/lms-plugin`.
+        /// In the form of kubectl, such as `configmap/lms-plugin`.
         object: String,
         /// The option of `install --render` that adds it to the files.
         option: String,
     },
-    /// A verb of this program with its arguments, and why no other command can take its place.
+    /// A verb of this program with its arguments, and the reason why no other command replaces it.
     Verb { verb: String, reason: &'static str },
 }
 
@@ -46,7 +46,7 @@ impl Step {
     }
 }
 
-/// A command that reads `input` as it stands.
+/// A command that reads `input` unchanged.
 pub fn with_input(command: &str, input: &str) -> String {
     format!("{command} <<'EOF'\n{}\nEOF", input.trim_end_matches('\n'))
 }

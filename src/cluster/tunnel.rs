@@ -60,7 +60,7 @@ impl Connector {
         service: &str,
         port: u16,
     ) -> Result<Connection> {
-        let client = self.cluster.as_ref().context("this connector knows no cluster")?;
+        let client = self.cluster.as_ref().context("the connector has no cluster")?;
         to_service(client, namespace, service, port).await
     }
 }
@@ -108,7 +108,7 @@ async fn to_service(
     Ok(Connection::Forwarded(stream))
 }
 
-/// One open connection.
+/// An open connection.
 pub enum Connection {
     Forwarded(tokio::io::DuplexStream),
     Direct(TcpStream),

@@ -11,9 +11,9 @@ use crate::output::units::took;
 
 const SHORTEST: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(2);
-/// An API server that restarts is back by then.
+/// An API server can restart within this time.
 const OUTAGE: Duration = Duration::from_secs(30);
-/// What a look gets that begins shortly before the deadline: without it there would be no reason to name.
+/// The minimum timeout of a poll, so that the last poll before the deadline gives a reason.
 const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// The state of the awaited object.
@@ -79,7 +79,7 @@ impl Wait<'_> {
         let begun = Instant::now();
         let mut pause = SHORTEST;
         let mut unreachable_since: Option<Instant> = None;
-        let mut last = "nothing is known of it yet".to_string();
+        let mut last = "its state is unknown".to_string();
         loop {
             let reason = match self.before_deadline(look()).await {
                 Some(Ok(State::Ready(detail))) => return Ok(Waited::Ready(detail)),
@@ -98,7 +98,7 @@ impl Wait<'_> {
                     error::one_line(&error)
                 }
                 Some(Err(error)) => return Err(error),
-                None => format!("{last}, and the last look at it got no answer"),
+                None => format!("{last}; the last request got no response"),
             };
             (self.say)(&reason);
             let Some(deadline) = self.deadline else { return Ok(Waited::NotWaited(reason)) };
@@ -114,9 +114,8 @@ impl Wait<'_> {
 
     fn timed_out(&self, after: Duration, reason: &str) -> Failure {
         let message = format!("{} is not ready after {}: {reason}", self.object, took(after));
-        Failure::new(Kind::TimedOut, message).hint(
-            "give it more time with `--timeout`; the same command goes on where this run stopped",
-        )
+        Failure::new(Kind::TimedOut, message)
+            .hint("increase `--timeout`, then repeat the command to continue")
     }
 
     /// None when there was no response before the deadline.

@@ -1,5 +1,5 @@
-//! The resource for objects that must outlive a component's release: the Secrets whose names the release receives
-//! of, and the volume claims and ConfigMaps that it leaves behind.
+//! The resource for objects that outlive a component's release: Secrets, whose names the release receives, and the volume
+//! claims and ConfigMaps that helm leaves in place.
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -11,27 +11,27 @@ use crate::cluster::steps::Step;
 use crate::engine::{DeleteOptions, Deletion, Id, Observation, Progress, Reconciled, Resource};
 use crate::stack::Stack;
 
-use super::secrets::{Keep, observe_all, reconcile_all};
+use super::secrets::{SecretSpec, observe_all, reconcile_all};
 
 pub struct Accounts {
     pub id: Id,
-    pub kept: fn(&Stack) -> Kept,
+    pub retained: fn(&Stack) -> RetainedObjects,
 }
 
-pub struct Kept {
-    pub secrets: Vec<Keep>,
-    /// Whose accounts the Secrets open, as the resource shows it.
+pub struct RetainedObjects {
+    pub secrets: Vec<SecretSpec>,
+    /// The users of the accounts in the Secrets, for display.
     pub users: &'static str,
-    /// ConfigMaps that are about what is in the volumes.
+    /// ConfigMaps that describe the data in the volumes.
     pub configmaps: &'static [&'static str],
-    /// The release whose volume claims stay when it goes. None: it has none.
+    /// The release whose volume claims outlive it. None: it has none.
     pub release: Option<&'static str>,
-    /// Why all this is kept together with the data.
+    /// Why these objects stay when data is kept, such as `they give access to the data`.
     pub reason: &'static str,
 }
 
-impl Kept {
-    /// The volume claims of the release, unless another tool made it from the same chart.
+impl RetainedObjects {
+    /// The volume claims of the release, unless another tool installed the same chart.
     async fn claims(&self, stack: &Stack) -> Result<Vec<String>> {
         let Some(release) = self.release else { return Ok(Vec::new()) };
         let selection = ListParams::default().labels(&object::of_release(release));
@@ -55,13 +55,13 @@ impl Resource<Stack> for Accounts {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
-        let kept = (self.kept)(stack);
-        observe_all(stack, &kept.secrets, kept.users).await
+        let retained = (self.retained)(stack);
+        observe_all(stack, &retained.secrets, retained.users).await
     }
 
     async fn reconcile(&self, stack: &Stack, _: &Progress<'_>) -> Result<Reconciled> {
-        let kept = (self.kept)(stack);
-        reconcile_all(stack, &kept.secrets, kept.users).await
+        let retained = (self.retained)(stack);
+        reconcile_all(stack, &retained.secrets, retained.users).await
     }
 
     async fn plan_deletion(
@@ -69,44 +69,45 @@ impl Resource<Stack> for Accounts {
         stack: &Stack,
         options: DeleteOptions,
     ) -> Result<Deletion<ObjectRef>> {
-        let kept = (self.kept)(stack);
+        let retained = (self.retained)(stack);
         let mut objects = Vec::new();
-        for secret in &kept.secrets {
+        for secret in &retained.secrets {
             objects.extend(object::ours::<Secret>(&stack.cluster, secret.name).await?);
         }
-        for name in kept.configmaps {
+        for name in retained.configmaps {
             objects.extend(object::ours::<ConfigMap>(&stack.cluster, name).await?);
         }
-        let claims = kept.claims(stack).await?;
+        let claims = retained.claims(stack).await?;
         objects.extend(claims.into_iter().map(ObjectRef::of::<PersistentVolumeClaim>));
         Ok(match options.keep_data {
-            true => Deletion::keeping(objects, kept.reason),
+            true => Deletion::keeping(objects, retained.reason),
             false => Deletion::of(objects),
         })
     }
 
     async fn delete(&self, stack: &Stack, _: DeleteOptions, progress: &Progress<'_>) -> Result<()> {
-        let kept = (self.kept)(stack);
-        for secret in &kept.secrets {
+        let retained = (self.retained)(stack);
+        for secret in &retained.secrets {
             object::delete_ours(&stack.api::<Secret>(), secret.name).await?;
         }
-        for name in kept.configmaps {
+        for name in retained.configmaps {
             object::delete_ours(&stack.api::<ConfigMap>(), name).await?;
         }
         let claims = stack.api::<PersistentVolumeClaim>();
-        for claim in kept.claims(stack).await? {
+        for claim in retained.claims(stack).await? {
             object::delete(&claims, &claim, &DeleteParams::default()).await?;
         }
-        // a claim stays while a pod holds it, and an install would take it for the one it needs
+        // a claim remains while a Pod mounts it, and an install would use it
         stack
-            .until_gone("the end of the volume claims", progress, || async {
-                let held = kept.claims(stack).await?.join(", ");
-                Ok((!held.is_empty()).then(|| format!("volume claim {held} is being deleted")))
+            .until_gone("the deletion of the volume claims", progress, || async {
+                let remaining = retained.claims(stack).await?.join(", ");
+                Ok((!remaining.is_empty())
+                    .then(|| format!("volume claim {remaining} is being deleted")))
             })
             .await
     }
 
     async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
-        (self.kept)(stack).secrets.iter().map(|secret| secret.step(stack)).collect()
+        (self.retained)(stack).secrets.iter().map(|secret| secret.step(stack)).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! What a component is: its declaration, and what every verb asks of it.
+//! The model of a component: its declaration, and the trait that all verbs use.
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -20,7 +20,7 @@ use crate::stack::resources::Resources;
 /// The components of this program.
 pub type Components = &'static [&'static dyn Component];
 
-/// The checks that must pass before anything is changed.
+/// The checks that must pass before any change.
 pub const PREFLIGHT: &[Id] = &[
     Id("preflight.cluster"),
     Id("preflight.helm"),
@@ -31,26 +31,26 @@ pub const PREFLIGHT: &[Id] = &[
     Id("preflight.values"),
 ];
 
-/// What a component is, as far as it does not depend on a stack.
+/// The properties of a component that do not depend on a stack.
 pub struct Declaration {
     pub name: ComponentName,
-    /// The kinds of Kubernetes that its release consists of, which `uninstall` sweeps.
+    /// The kinds of objects in its release. `uninstall` searches all of them.
     pub kinds: &'static [fn() -> ApiResource],
-    /// What installing it needs in the namespace, beside what every component needs.
+    /// The permissions that its install needs in the namespace, in addition to those of every component.
     pub permissions: &'static [Permission],
     pub exposure: Option<Exposure>,
-    /// What would be lost with its volumes, in a few words. None: it stores nothing.
+    /// The data in its volumes, in a few words. None: it stores nothing.
     pub stores: Option<&'static str>,
 }
 
-/// How a component can be reached by users.
+/// How users reach a component.
 #[derive(Debug, Clone, Copy)]
 pub struct Exposure {
-    /// The Service, which has the name of the Ingress.
+    /// The name of the Service and the Ingress.
     pub service: &'static str,
     /// The page that `open` shows, in a few words.
     pub page: &'static str,
-    /// The only port of the user's machine by which it can be reached through a port-forward. None: any.
+    /// The only local port for a port-forward to it. None: any port.
     pub local_port: Option<u16>,
 }
 
@@ -61,26 +61,26 @@ pub trait Component: Send + Sync {
 
     fn nodes(&self) -> Vec<Node<Stack>>;
 
-    /// What one of its pods asks for, and how many of these there are, by kind of pod.
+    /// The resource requests and the number of Pods, for each kind of Pod.
     fn pods(&self, profile: Profile) -> Vec<(Resources, u32)>;
 
-    /// The label selector of its volume claims, and how many there are to be. None when it stores nothing.
+    /// The label selector and the desired number of its volume claims. None: it stores nothing.
     fn volumes(&self, _: &Stack) -> Option<(String, usize)> {
         None
     }
 
-    /// The release that it is, as it is to be installed now. None when it is none.
+    /// The desired helm release. None: it is not a helm release.
     ///
     /// # Errors
-    /// When what the values depend on cannot be read.
+    /// When an object that the values depend on cannot be read.
     async fn release(&self, _: &Stack) -> Result<Option<Install>> {
         Ok(None)
     }
 
-    /// Looks at the component from all sides. What cannot be seen costs a cell, not the row.
+    /// Observes the component. An aspect that cannot be read is unknown and does not hide the others.
     async fn health(&self, stack: &Stack) -> Health;
 
-    /// The accounts that a user can use.
+    /// The accounts for users.
     ///
     /// # Errors
     /// When a Secret cannot be read.
@@ -88,7 +88,7 @@ pub trait Component: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Where it can be reached from outside the cluster. None: only by a port-forward.
+    /// The URL from outside the cluster. None: only a port-forward reaches it.
     ///
     /// # Errors
     /// When its Service or Ingress cannot be read.
@@ -102,30 +102,30 @@ pub trait Component: Send + Sync {
     /// The path of the page that `open` shows.
     ///
     /// # Errors
-    /// When the component must be asked for it, and does not answer.
+    /// When the path depends on the component and it does not respond.
     async fn page(&self, _: &Stack) -> Result<String> {
         Ok("/".into())
     }
 }
 
-/// What one look at a component shows. An aspect that the component does not have is None.
+/// The observed health of a component. None for an aspect that it does not have.
 #[derive(Debug, Default)]
 pub struct Health {
-    /// What helm or the operator says runs. `Missing`: it is not installed. None: nothing is known.
+    /// The version that helm or the operator reports. `Missing`: not installed.
     pub runs: Option<Observation>,
     pub pods: Option<Observation>,
-    /// What the service itself answers.
+    /// The response of the service.
     pub answers: Option<Observation>,
     pub data: Option<Observation>,
-    /// What `data` says in words, as numbers for programs: `statements`, `waiting`.
+    /// The numbers in `data` for JSON output, such as `statements` and `waiting`.
     pub figures: Map<String, Value>,
-    /// When the newest data came.
+    /// The time of the newest data.
     pub newest: Option<jiff::Timestamp>,
-    /// When it last passed data on to the next component.
+    /// The time at which it last sent data to the next component.
     pub sent: Option<jiff::Timestamp>,
-    /// Where it can be reached from outside the cluster.
+    /// The URL from outside the cluster.
     pub url: Option<String>,
-    /// Where it can be reached from inside the cluster.
+    /// The URL inside the cluster.
     pub inside: Option<String>,
 }
 
@@ -134,12 +134,12 @@ impl Health {
         Self { runs: Some(not_installed()), ..Self::default() }
     }
 
-    /// Whether the component is there, well or not.
+    /// Whether the component is installed, healthy or not.
     pub fn is_installed(&self) -> bool {
         self.runs.as_ref().is_some_and(|runs| !matches!(runs, Observation::Missing(_)))
     }
 
-    /// The aspects by the names that users and programs read.
+    /// The aspects by their names in tables and JSON.
     pub fn aspects(&self) -> [(&'static str, Option<&Observation>); 4] {
         [
             ("runs", self.runs.as_ref()),
@@ -150,7 +150,7 @@ impl Health {
     }
 
     pub fn has_fault(&self) -> bool {
-        self.aspects().iter().any(|(_, seen)| seen.is_some_and(Observation::is_fault))
+        self.aspects().iter().any(|(_, aspect)| aspect.is_some_and(Observation::is_fault))
     }
 }
 
@@ -158,12 +158,12 @@ pub fn not_installed() -> Observation {
     Observation::Missing("not installed".into())
 }
 
-/// A fault of an aspect that has no better name than its own sentence.
+/// A fault of an aspect, described by a sentence.
 pub fn unhealthy(text: impl Into<String>) -> Observation {
     Observation::Unready(text.into())
 }
 
-/// What an aspect comes to whose look failed: a fault, or something that this user may not know.
+/// The observation of an aspect that could not be read: unknown without permission, or else a fault.
 pub fn failed(error: &anyhow::Error) -> Observation {
     match error::forbidden(error) {
         Some(sentence) => Observation::unknown(sentence),
@@ -171,16 +171,19 @@ pub fn failed(error: &anyhow::Error) -> Observation {
     }
 }
 
-/// What a question to a component shows. What this user may not ask says nothing about the component.
-pub fn answered(asked: Result<String>) -> Result<Observation> {
-    match asked {
+/// The observation of a request to a component.
+///
+/// # Errors
+/// When the user has no permission for the request, which says nothing about the component.
+pub fn responded(response: Result<String>) -> Result<Observation> {
+    match response {
         Ok(detail) => Ok(Observation::Equal(detail)),
         Err(error) if error::forbidden(&error).is_some() => Err(error),
         Err(error) => Ok(Observation::Unready(error::one_line(&error))),
     }
 }
 
-/// How many of the wanted pods are ready, and what keeps the others.
+/// The number of ready Pods, and the problem of those that are not ready.
 pub async fn readiness(cluster: &Cluster, pods: &[Pod], wanted: usize) -> Observation {
     let ready = pods.iter().filter(|pod| pods::is_ready(pod)).count();
     if ready >= wanted {
@@ -191,14 +194,14 @@ pub async fn readiness(cluster: &Cluster, pods: &[Pod], wanted: usize) -> Observ
     unhealthy(format!("{ready}/{wanted}{reason}"))
 }
 
-/// An account that a user can use.
+/// An account for users.
 pub struct Credential {
     pub user: String,
     pub password: SecretString,
-    /// What it opens, in a few words.
+    /// What the account is for, in a few words.
     pub purpose: &'static str,
-    /// The Secret and key it is kept in.
+    /// The Secret and the key with the password, as `SECRET/KEY`.
     pub secret: String,
-    /// Where to use it: from outside the cluster where that is possible, else from inside.
+    /// The URL to use it at: from outside the cluster if possible, or else inside.
     pub url: String,
 }

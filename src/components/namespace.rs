@@ -1,4 +1,4 @@
-//! The namespace, and in it the memory of what was asked for.
+//! The namespace, and the stored settings of the stack in it.
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -25,15 +25,15 @@ use crate::stack::{SETTINGS, Stack};
 use super::model::{Components, PREFLIGHT};
 use super::{datalake, remains};
 
-/// The resource that remembers what was asked for.
-pub const REMEMBERED: Id = Id("settings");
+/// The resource with the stored settings.
+pub const STORED_SETTINGS: Id = Id("settings");
 
-/// ConfigMaps that Kubernetes, OpenShift and Istio put into every namespace, and put back.
+/// ConfigMaps that Kubernetes, OpenShift and Istio create in every namespace.
 const OF_THE_CLUSTER: [&str; 3] =
     ["kube-root-ca.crt", "openshift-service-ca.crt", "istio-ca-root-cert"];
 
 pub fn nodes(components: Components) -> Vec<Node<Stack>> {
-    vec![Node::resource(OwnNamespace(components)), Node::resource(Remembered)]
+    vec![Node::resource(OwnNamespace(components)), Node::resource(StoredSettings)]
 }
 
 struct OwnNamespace(Components);
@@ -65,7 +65,7 @@ impl Resource<Stack> for OwnNamespace {
             Some(namespace) if namespace.metadata.deletion_timestamp.is_some() => {
                 Observation::blocked(
                     format!("namespace {name} is being deleted"),
-                    "wait until it is gone, or choose another with `-n`",
+                    "wait for its deletion, or choose another namespace with `-n`",
                 )
             }
             Some(_) => Observation::Equal(name.to_string()),
@@ -108,9 +108,11 @@ impl Resource<Stack> for OwnNamespace {
             return Ok(deletion);
         }
         if options.keep_data {
-            deletion.keep.push((namespace, "it holds the data".into()));
+            deletion.keep.push((namespace, "it contains the data".into()));
         } else if let Some(other) = foreign_object(stack).await? {
-            deletion.keep.push((namespace, format!("it holds {other}, which is not ours")));
+            deletion
+                .keep
+                .push((namespace, format!("it contains {other}, which this tool did not create")));
         } else {
             deletion.delete.push(namespace);
         }
@@ -124,7 +126,7 @@ impl Resource<Stack> for OwnNamespace {
             .await
             .with_context(|| format!("namespace {name}"))?;
         stack
-            .until_gone(&format!("the end of namespace {name}"), progress, || async {
+            .until_gone(&format!("the deletion of namespace {name}"), progress, || async {
                 let found = Self::api(stack).get_opt(name).await?;
                 Ok(found.map(|_| format!("namespace {name} is being deleted")))
             })
@@ -139,7 +141,7 @@ impl Resource<Stack> for OwnNamespace {
     }
 }
 
-/// Something in the namespace that neither this tool nor the cluster itself put there.
+/// The name of an object in the namespace that neither this tool nor the cluster created.
 async fn foreign_object(stack: &Stack) -> Result<Option<String>> {
     async fn find<K>(stack: &Stack, kind: &str) -> Result<Option<String>>
     where
@@ -149,7 +151,7 @@ async fn foreign_object(stack: &Stack) -> Result<Option<String>> {
             + serde::de::DeserializeOwned,
     {
         let objects = stack.api::<K>().list_metadata(&ListParams::default()).await?;
-        Ok(objects.items.iter().find_map(|object| stranger(kind, &object.metadata)))
+        Ok(objects.items.iter().find_map(|object| foreign_name(kind, &object.metadata)))
     }
     let found = tokio::try_join!(
         find::<Deployment>(stack, "deployment"),
@@ -171,31 +173,31 @@ async fn foreign_object(stack: &Stack) -> Result<Option<String>> {
     Ok(all.into_iter().flatten().next())
 }
 
-/// The name of a foreign object, or of the custom resource that it belongs to.
-fn stranger(kind: &str, metadata: &ObjectMeta) -> Option<String> {
+/// The name of a foreign object, or of the custom resource that owns it. None: the object is not foreign.
+fn foreign_name(kind: &str, metadata: &ObjectMeta) -> Option<String> {
     let name = metadata.name.as_deref().unwrap_or_default();
-    // what the operator makes of our Elasticsearch resource goes with it
+    // Kubernetes deletes the objects of our Elasticsearch resource with it
     let is_ours = label(metadata, PART_OF.0) == Some(PART_OF.1)
         || label(metadata, datalake::CLUSTER_LABEL) == Some(datalake::RESOURCE);
     if is_ours || OF_THE_CLUSTER.contains(&name) {
         return None;
     }
-    // helm puts the labels of a release on what it remembers of it
+    // helm copies the labels of a release to its Secret
     if name.starts_with("sh.helm.release.") {
         return Some(format!("release {}", label(metadata, "name").unwrap_or(name)));
     }
     match metadata.owner_references.as_deref().and_then(<[_]>::first) {
         None => Some(format!("{kind} {name}")),
-        // a ReplicaSet, a Job and the like, whose own owner is looked at, too
+        // the owner is a ReplicaSet, a Job or the like, which is examined itself
         Some(owner) if !owner.api_version.contains('.') => None,
         Some(owner) => Some(format!("{} {}", owner.kind, owner.name)),
     }
 }
 
-/// The settings, so that an install without flags repairs this stack and does not make it another one.
-struct Remembered;
+/// The settings. Because they are stored, an install without flags does not change the stack.
+struct StoredSettings;
 
-fn remembered(stack: &Stack) -> Result<Value> {
+fn manifest(stack: &Stack) -> Result<Value> {
     Ok(json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": SETTINGS, "labels": stack.labels("settings", "lastack")},
@@ -204,9 +206,9 @@ fn remembered(stack: &Stack) -> Result<Value> {
 }
 
 #[async_trait]
-impl Resource<Stack> for Remembered {
+impl Resource<Stack> for StoredSettings {
     fn id(&self) -> Id {
-        REMEMBERED
+        STORED_SETTINGS
     }
 
     fn needs(&self) -> &'static [Id] {
@@ -227,14 +229,14 @@ impl Resource<Stack> for Remembered {
         } else {
             Observation::drifted(
                 format!("configmap {SETTINGS}"),
-                "what was asked before",
-                "what was asked now",
+                "the previous settings",
+                "the requested settings",
             )
         })
     }
 
     async fn reconcile(&self, stack: &Stack, _: &Progress<'_>) -> Result<Reconciled> {
-        let map = remembered(stack)?;
+        let map = manifest(stack)?;
         let params = PatchParams::apply(FIELD_MANAGER).force();
         stack
             .api::<ConfigMap>()
@@ -261,7 +263,7 @@ impl Resource<Stack> for Remembered {
     }
 
     async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
-        Ok(vec![Step::Apply { file: SETTINGS, manifest: remembered(stack)? }])
+        Ok(vec![Step::Apply { file: SETTINGS, manifest: manifest(stack)? }])
     }
 }
 
@@ -270,9 +272,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stranger_in_the_namespace_is_told_from_what_is_made_for_the_stack() {
+    fn foreign_object_is_named_and_objects_of_stack_are_not() {
         let found = |metadata: serde_json::Value| {
-            stranger("secret", &serde_json::from_value(metadata).unwrap())
+            foreign_name("secret", &serde_json::from_value(metadata).unwrap())
         };
         let cluster = |name: &str| json!({"elasticsearch.k8s.elastic.co/cluster-name": name, "common.k8s.elastic.co/type": "elasticsearch"});
         let owner = |version: &str, kind: &str, name: &str| json!([{"apiVersion": version, "kind": kind, "name": name, "uid": "u"}]);

@@ -37,7 +37,7 @@ impl Database {
     /// Its chart values.
     ///
     /// # Errors
-    /// When the StatefulSet that is there cannot be read.
+    /// When an existing StatefulSet cannot be read.
     pub async fn values(&self, stack: &Stack, size: &DatabaseSize) -> Result<Values> {
         Ok(Values {
             image: release::image(stack, self.component, "postgresql")?,
@@ -66,7 +66,7 @@ impl Database {
 
     /// The Secret with its password. The chart values may name another one.
     pub fn secret<'a>(&'a self, stack: &'a Stack) -> &'a str {
-        let place = if self.is_ours(stack) {
+        let pointer = if self.is_ours(stack) {
             "/postgresql/existingSecret"
         } else {
             "/externalDatabase/existingSecret"
@@ -74,11 +74,14 @@ impl Database {
         let named = stack
             .settings
             .values_of(self.component)
-            .and_then(|values| values.pointer(place)?.as_str());
+            .and_then(|values| values.pointer(pointer)?.as_str());
         named.filter(|name| !name.is_empty()).unwrap_or(self.name)
     }
 
-    /// How it is. None when it is not part of the stack.
+    /// Observes its rollout. None when it is not part of the stack.
+    ///
+    /// # Errors
+    /// When the StatefulSet cannot be read.
     pub async fn look(&self, stack: &Stack) -> Result<Option<State>> {
         match self.is_ours(stack) {
             true => rollout::stateful_set(&stack.cluster, self.name).await.map(Some),
@@ -86,7 +89,7 @@ impl Database {
         }
     }
 
-    /// The commands by which a user waits for it.
+    /// Shell commands that wait for it.
     pub fn waits(&self, stack: &Stack) -> Vec<String> {
         let (name, namespace) = (self.name, stack.namespace());
         let wait =
@@ -104,12 +107,12 @@ impl Database {
             .get_opt(self.name)
             .await
             .with_context(|| format!("statefulset {}", self.name))?;
-        let made_with = set.and_then(|set| {
+        let existing = set.and_then(|set| {
             rollout::requested(
                 set.spec?.volume_claim_templates?.into_iter().next()?.spec?.resources?,
             )
         });
-        Ok(made_with.unwrap_or_else(|| wanted.clone()))
+        Ok(existing.unwrap_or_else(|| wanted.clone()))
     }
 
     /// Why it is down. None when it is ready or cannot be observed.

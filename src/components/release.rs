@@ -1,4 +1,4 @@
-//! What every resource that is a helm release does: observe, reconcile, delete.
+//! Observes, reconciles and deletes helm releases, for all resources that are one.
 
 use std::time::Duration;
 
@@ -26,17 +26,17 @@ use crate::stack::{Reads, Stack};
 use super::model::{failed, not_installed, readiness, unhealthy};
 use super::remains::{self, Kinds};
 
-/// Our own helm calls take seconds. A release that says it is busy for longer was left so by a helm that died.
+/// Our helm calls take seconds. A release that is pending for longer belongs to a helm process that was killed.
 const STALE: Duration = Duration::from_secs(30);
 
-/// What a pod gets to end in when its data is deleted.
-const LAST_SECONDS: u32 = 5;
+/// The grace period, in seconds, of Pods whose data is deleted.
+const GRACE_SECONDS: u32 = 5;
 
-/// One of our charts as the settings ask for it.
+/// The install of one of our charts, according to the settings.
 ///
 /// # Errors
 /// When the values cannot be written as JSON, or the chart is absent.
-pub fn install_part(
+pub fn install_component(
     stack: &Stack,
     component: ComponentName,
     release: &'static str,
@@ -47,7 +47,7 @@ pub fn install_part(
     install(stack, component, release, stack.namespace(), values)
 }
 
-/// A chart as the settings ask for it: our values, and over them those of the user.
+/// The install of a chart, according to the settings. The user's values override ours.
 ///
 /// # Errors
 /// When the chart is absent.
@@ -62,12 +62,12 @@ pub fn install(
         merge_values(&mut values, over);
     }
     let chart = stack.chart(component)?;
-    // the stack's own namespace is a resource of its own
-    let brings_namespace = namespace != stack.namespace();
-    Ok(Install { release, namespace: namespace.into(), brings_namespace, chart, values })
+    // another resource creates the stack's own namespace
+    let creates_namespace = namespace != stack.namespace();
+    Ok(Install { release, namespace: namespace.into(), creates_namespace, chart, values })
 }
 
-/// Changes when anything in these Secrets does, so that Pods which read them at their start are replaced.
+/// A checksum of Secrets. A changed checksum replaces the Pods that read the Secrets at their start.
 ///
 /// # Errors
 /// When a Secret cannot be read.
@@ -78,7 +78,7 @@ pub async fn secret_checksum(stack: &Stack, names: &[&str]) -> Result<String> {
     }
 }
 
-/// The step by which a user installs a release. It has no checksum of Secrets, whose values no text may depend on.
+/// The step by which a user installs a release. It contains no checksum of Secrets, because no text may depend on them.
 pub fn step(mut install: Install, waits: Vec<String>) -> Step {
     if let Some(values) = install.values.as_object_mut() {
         values.remove("secretChecksum");
@@ -86,14 +86,14 @@ pub fn step(mut install: Install, waits: Vec<String>) -> Step {
     Step::Release { install, unless: None, waits }
 }
 
-/// An image as chart values have it.
+/// An image in chart values.
 #[derive(Serialize)]
 pub struct Image {
     repository: String,
     tag: String,
 }
 
-/// An image of a component, from where images of this stack come.
+/// An image of a component, from the registry of the stack.
 ///
 /// # Errors
 /// When the versions file gives the image no tag.
@@ -103,6 +103,10 @@ pub fn image(stack: &Stack, component: ComponentName, role: &str) -> Result<Imag
     Ok(Image { repository: repository.into(), tag: tag.into() })
 }
 
+/// Compares a release and its objects with the desired install.
+///
+/// # Errors
+/// When helm fails or an object cannot be read.
 pub async fn observe(stack: &Stack, install: &Install) -> Result<Observation> {
     let Some(release) = stack.helm.status(install.release, &install.namespace).await? else {
         return Ok(Observation::Missing(format!(
@@ -116,7 +120,7 @@ pub async fn observe(stack: &Stack, install: &Install) -> Result<Observation> {
         MadeBy::Others => {
             return Ok(Observation::blocked(
                 format!(
-                    "release {} in namespace {} was not made by this tool",
+                    "release {} in namespace {} was not created by this tool",
                     install.release, install.namespace
                 ),
                 format!(
@@ -129,16 +133,16 @@ pub async fn observe(stack: &Stack, install: &Install) -> Result<Observation> {
         MadeBy::Us { digest: None } => Some(format!("revision {}, rolled back", release.revision)),
         MadeBy::Us { digest: Some(digest) } if *digest == install.digest() => None,
         MadeBy::Us { .. } => {
-            Some(format!("revision {} of other values or another chart", release.revision))
+            Some(format!("revision {} with other values or another chart", release.revision))
         }
     };
     if let Some(from) = from {
-        return Ok(Observation::drifted(what, from, "as asked for"));
+        return Ok(Observation::drifted(what, from, "as requested"));
     }
     objects_as_applied(stack, &release, &install.namespace).await
 }
 
-/// Compares the objects of the release with what helm applied, because helm itself does not look at them again.
+/// Compares the objects of the release with their applied manifests. Helm does not detect drift.
 async fn objects_as_applied(
     stack: &Stack,
     release: &Release,
@@ -150,7 +154,7 @@ async fn objects_as_applied(
         match desired.compare().await? {
             Comparison::Same => {}
             Comparison::Missing => {
-                differences.push(Difference::new(desired.label(), "gone", "there"));
+                differences.push(Difference::new(desired.label(), "absent", "present"));
             }
             Comparison::Differs(fields) => {
                 differences.extend(fields.into_iter().map(Difference::from));
@@ -166,7 +170,10 @@ fn manifests(text: &str) -> Result<Vec<Value>> {
         .context("the manifest of a release is not readable YAML")
 }
 
-/// Installs or upgrades, repairing first what a killed helm left behind.
+/// Installs or upgrades a release. First repairs a release that an interrupted helm left pending.
+///
+/// # Errors
+/// When helm fails, or another helm process holds the release until the deadline.
 pub async fn reconcile(stack: &Stack, install: &Install, progress: &Progress<'_>) -> Result<()> {
     clear_pending(stack, install, progress).await?;
     progress.say(&format!("helm upgrade --install {}", install.release));
@@ -177,9 +184,9 @@ async fn clear_pending(stack: &Stack, install: &Install, progress: &Progress<'_>
     let (name, namespace) = (install.release, install.namespace.as_str());
     let look = || async {
         Ok(match stack.helm.status(name, namespace).await? {
-            Some(release) if release.status.is_pending() && !is_stale(&release) => {
-                State::Waiting(format!("another helm works on release {name} ({})", release.status))
-            }
+            Some(release) if release.status.is_pending() && !is_stale(&release) => State::Waiting(
+                format!("another helm process is changing release {name} ({})", release.status),
+            ),
             _ => State::Ready(String::new()),
         })
     };
@@ -187,16 +194,16 @@ async fn clear_pending(stack: &Stack, install: &Install, progress: &Progress<'_>
         stack.until(&format!("release {name}"), progress, look).await?
     {
         return Err(Failure::failed(busy)
-            .hint("without `--no-wait`, `kubectl lastack install` waits for it")
+            .hint("run `kubectl lastack install` without `--no-wait` to wait for it")
             .into());
     }
     match stack.helm.status(name, namespace).await?.map(|release| release.status) {
         Some(Status::PendingInstall | Status::Uninstalling) => {
-            progress.say("removing what a killed helm left");
+            progress.say("removing the release of an interrupted helm");
             stack.helm.uninstall(name, namespace).await
         }
         Some(status) if status.is_pending() => {
-            progress.say("rolling back what a killed helm left");
+            progress.say("rolling back the change of an interrupted helm");
             stack.helm.rollback(name, namespace, None).await
         }
         _ => Ok(()),
@@ -209,7 +216,10 @@ fn is_stale(release: &Release) -> bool {
         .is_none_or(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs() > STALE)
 }
 
-/// Installs or upgrades and waits until `rollout` says ready; goes back when it cannot get there.
+/// Installs or upgrades a release and waits until `rollout` is ready. Rolls back a failed upgrade.
+///
+/// # Errors
+/// When helm fails, when the rollout cannot become ready, and at the deadline.
 pub async fn upgrade<F, Fut>(
     stack: &Stack,
     install: &Install,
@@ -227,19 +237,20 @@ where
         stack.until(&format!("deployment {deployment}"), progress, rollout).await
     };
     match upgraded.await {
-        Ok(converged) => Ok(converged),
-        // it may be in the middle of changing its database, and the next run goes on with it
+        Ok(reconciled) => Ok(reconciled),
+        // no rollback: the new version may be migrating its database, and the next run waits for it
         Err(error) if error::kind(&error) == Kind::TimedOut => Err(error),
-        // its health is unknown
+        // no rollback: the health of the release is unknown
         Err(error) if error::of_api_server(&error).is_some() => Err(error.context(format!(
-            "release {} is upgraded and left so; whether it works could not be seen",
+            "release {} was upgraded and not rolled back, because its state is unknown",
             install.release
         ))),
         Err(error) => Err(restore(stack, install, before.as_ref(), error).await),
     }
 }
 
-/// Goes back to the revision that worked, so that a failed upgrade does not take the service with it.
+/// Rolls back to the previous revision, so that a failed upgrade does not interrupt the service. Returns the failure with
+/// the outcome of the rollback.
 async fn restore(
     stack: &Stack,
     install: &Install,
@@ -249,7 +260,7 @@ async fn restore(
     let Some(before) = before.filter(|release| release.status == Status::Deployed) else {
         return failure;
     };
-    // a helm that was denied, or that lost to another helm, created no revision to roll back
+    // without permission, or when another helm was faster, helm created no revision to roll back
     match stack.helm.status(install.release, &install.namespace).await {
         Ok(Some(now))
             if now.revision == before.revision || now.status.is_pending() && !is_stale(&now) =>
@@ -259,7 +270,7 @@ async fn restore(
         Ok(_) => {}
         Err(_) => {
             return failure.context(format!(
-                "release {} is left as it is; helm cannot say how",
+                "release {} was not rolled back, because helm cannot read its status",
                 install.release
             ));
         }
@@ -270,7 +281,7 @@ async fn restore(
         .await
     {
         Ok(()) => {
-            format!("release {} is back at what revision {} was", install.release, before.revision)
+            format!("release {} was rolled back to revision {}", install.release, before.revision)
         }
         Err(error) => {
             format!("release {} could not be rolled back: {}", install.release, one_line(&error))
@@ -279,7 +290,7 @@ async fn restore(
     failure.context(outcome)
 }
 
-/// What a release comes to whose objects are as they should be: its pods must be ready, too.
+/// The observation of a release whose objects are unchanged. Its rollout must be ready, too.
 pub fn observed(found: Observation, deployment: &str, rollout: State) -> Observation {
     match rollout.reason() {
         None => found,
@@ -287,7 +298,7 @@ pub fn observed(found: Observation, deployment: &str, rollout: State) -> Observa
     }
 }
 
-/// What helm says of a release of the stack's namespace.
+/// The version and the status that helm reports for a release.
 pub async fn runs(stack: &Stack, release: &str) -> Observation {
     let rows = match stack.releases().await {
         Ok(rows) => rows,
@@ -301,7 +312,7 @@ pub async fn runs(stack: &Stack, release: &str) -> Observation {
     }
 }
 
-/// How many pods of a Deployment are ready, of how many.
+/// The number of ready Pods of a Deployment.
 pub async fn pods(stack: &Stack, deployment: &str) -> Observation {
     let counted = async {
         let deployment = stack
@@ -327,15 +338,15 @@ pub fn port(stack: &Stack, component: ComponentName) -> u16 {
     own.and_then(|port| u16::try_from(port).ok()).unwrap_or(80)
 }
 
-/// The address of a part inside the cluster.
+/// The address of a component inside the cluster.
 pub fn address(stack: &Stack, component: ComponentName, service: &str) -> String {
     format!("http://{service}.{}.svc{}", stack.namespace(), port_suffix(port(stack, component)))
 }
 
-/// What deleting a release removes: the release and its objects. A release of others is kept.
+/// Plans the deletion of a release and its objects. A foreign release is left in place.
 ///
 /// # Errors
-/// When helm or the API server does not say what there is.
+/// When helm fails or an object cannot be listed.
 pub async fn plan_deletion(
     stack: &Stack,
     release: &str,
@@ -345,21 +356,21 @@ pub async fn plan_deletion(
     let found = stack.helm.status(release, namespace).await?;
     let reference = ObjectRef::release(release);
     if found.as_ref().is_some_and(|found| found.made_by == MadeBy::Others) {
-        return Ok(Deletion::keeping(vec![reference], "not made by this tool"));
+        return Ok(Deletion::keeping(vec![reference], "not created by this tool"));
     }
     let mut delete: Vec<ObjectRef> = found.map(|_| reference).into_iter().collect();
-    // helm may have forgotten everything of a release while its objects are there
+    // objects may exist although helm has no record of the release
     let objects = remains::of_release(stack, release, kinds).await?;
     let own = objects.iter().filter(|object| !object.has_owner());
     delete.extend(own.map(|object| object.reference()));
     Ok(Deletion::of(delete))
 }
 
-/// Deletes a release of the stack, its pods before what they have mounted. When their data goes, too, they get little
-/// time: a container that still starts hears no signal, and a database has minutes to write what will be deleted.
+/// Deletes a release of the stack, its Pods before the objects that they mount. Pods whose data is deleted get a short
+/// grace period: a starting container ignores the signal, and a database would take minutes to write deleted data.
 ///
 /// # Errors
-/// When something cannot be deleted, or is still there at the deadline.
+/// When an object cannot be deleted, or still exists at the deadline.
 pub async fn delete(
     stack: &Stack,
     release: &str,
@@ -375,11 +386,12 @@ pub async fn delete(
         object.delete(&stack.cluster).await?;
     }
     stack
-        .until_gone(&format!("the end of release {release}"), progress, || async {
-            let left = remains::of_release(stack, release, kinds).await?;
-            let left: Vec<ObjectRef> = left.iter().map(|object| object.reference()).collect();
-            let are_deleted = || format!("{} are being deleted", object::names(&left, ", "));
-            Ok((!left.is_empty()).then(are_deleted))
+        .until_gone(&format!("the deletion of release {release}"), progress, || async {
+            let remaining = remains::of_release(stack, release, kinds).await?;
+            let remaining: Vec<ObjectRef> =
+                remaining.iter().map(|object| object.reference()).collect();
+            let are_deleted = || format!("{} are being deleted", object::names(&remaining, ", "));
+            Ok((!remaining.is_empty()).then(are_deleted))
         })
         .await
 }
@@ -392,7 +404,7 @@ async fn delete_pods(
 ) -> Result<()> {
     let of_release = object::of_release(release);
     let with_pods = DeleteParams::background();
-    // a pod that is asked to stop gets no shorter time afterwards, so only this tool may ask it first
+    // Kubernetes does not shorten a grace period later, so the controller must not delete the Pods first
     let without_pods = DeleteParams {
         propagation_policy: Some(PropagationPolicy::Orphan),
         ..DeleteParams::default()
@@ -402,20 +414,20 @@ async fn delete_pods(
     object::delete_all(&stack.api::<StatefulSet>(), &of_release, sets).await?;
     object::delete_all(&stack.api::<Deployment>(), &of_release, &with_pods).await?;
     if !options.keep_data {
-        let soon = DeleteParams::default().grace_period(LAST_SECONDS);
+        let soon = DeleteParams::default().grace_period(GRACE_SECONDS);
         object::delete_all(&stack.api::<Pod>(), &of_release, &soon).await?;
     }
-    let object = format!("the end of the pods of release {release}");
+    let object = format!("the deletion of the pods of release {release}");
     stack
         .until_gone(&object, progress, || async {
             let pods = pods::all(&stack.cluster, &of_release).await?;
-            let left = pods.iter().filter(|pod| !pods::is_done(pod)).count();
-            Ok((left > 0).then(|| format!("{left} pods are being deleted")))
+            let remaining = pods.iter().filter(|pod| !pods::is_done(pod)).count();
+            Ok((remaining > 0).then(|| format!("{remaining} pods are being deleted")))
         })
         .await
 }
 
-/// The parts of a chart's version that `helm list` joins: `ralph-0.1.0` gives `0.1.0`.
+/// The version in a chart of `helm list`: `0.1.0` for `ralph-0.1.0`.
 fn chart_version(chart: &str) -> &str {
     let start = chart
         .match_indices('-')
@@ -430,7 +442,7 @@ pub fn assert_fits_schema(chart: &str, values: &impl Serialize) {
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let values = serde_json::to_value(values).unwrap();
-    // helm validates our values together with the chart's own, so what these have may be absent
+    // helm validates our values merged with the chart's defaults, so required values may be absent
     let is_wrong =
         |error: &jsonschema::ValidationError<'_>| !error.to_string().contains("required");
     let errors: Vec<String> = validator
@@ -457,14 +469,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_version_of_a_chart_is_told_from_its_name() {
+    fn chart_version_is_separated_from_chart_name() {
         assert_eq!(chart_version("ralph-0.1.0"), "0.1.0");
         assert_eq!(chart_version("eck-operator-3.5.0"), "3.5.0");
         assert_eq!(chart_version("plain"), "plain");
     }
 
     #[test]
-    fn a_manifest_of_several_documents_is_read_and_empty_ones_are_left_out() {
+    fn manifest_documents_are_parsed_without_empty_ones() {
         let text = "---\n# Source: a\nkind: Service\n---\n---\nkind: Deployment\n";
         let kinds: Vec<_> = manifests(text)
             .unwrap()

@@ -1,5 +1,5 @@
-//! The objects of a stack by their labels: what is there of a release that helm has forgotten, and what no other resource
-//! lists when the stack is deleted.
+//! Finds the objects of a stack by their labels: those of a release without a helm record, and those that no other
+//! resource deletes.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub fn kind<K: Resource<DynamicType = ()>>() -> ApiResource {
     ApiResource::erase::<K>(&())
 }
 
-/// The kinds that a component's release consists of.
+/// The kinds of objects in a component's release.
 pub type Kinds = &'static [fn() -> ApiResource];
 
 /// The kinds that the components declare, each once.
@@ -32,10 +32,11 @@ fn of_charts(components: Components) -> Vec<ApiResource> {
     by_name.into_values().collect()
 }
 
-/// What helm made for a release of the stack, without its volume claims. Who may not see a kind has made none of it.
+/// The objects that helm created for a release of the stack, without its volume claims. A user without permission to list
+/// a kind has created no object of it.
 ///
 /// # Errors
-/// When a kind cannot be listed for another reason.
+/// When a kind cannot be listed for another reason than a missing permission.
 pub async fn of_release(stack: &Stack, release: &str, kinds: Kinds) -> Result<Vec<LiveObject>> {
     let labels = format!("{},{MANAGED_BY}={HELM}", object::of_release(release));
     let look = async |kind| match object::find(&stack.cluster, &kind, &labels).await {
@@ -46,7 +47,7 @@ pub async fn of_release(stack: &Stack, release: &str, kinds: Kinds) -> Result<Ve
     Ok(found.into_iter().flatten().collect())
 }
 
-/// What there is of the stack, whichever resource knows it. What has an owner goes with it and is left out.
+/// All objects of the stack, except those that Kubernetes deletes with their owner.
 ///
 /// # Errors
 /// When a kind cannot be listed.
@@ -79,7 +80,7 @@ pub async fn of_stack(
     Ok(remaining)
 }
 
-/// Others may have made a release from one of our charts.
+/// Whether another tool or user installed the release of the object from one of our charts.
 async fn is_of_others(stack: &Stack, object: &LiveObject) -> Result<bool> {
     match object::label(&object.metadata, INSTANCE) {
         Some(release) => stack.helm.is_others(release, stack.namespace()).await,

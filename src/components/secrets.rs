@@ -19,18 +19,18 @@ use crate::engine::{Difference, Observation, Reconciled};
 use crate::error::{Diagnosis, Kind};
 use crate::stack::Stack;
 
-/// Letters and digits only: safe in an URL, in YAML and in a shell. 24 of them are 142 bits.
+/// A random password of 24 letters and digits (142 bits), which needs no quoting in a URL, in YAML or in a shell.
 pub fn password() -> SecretString {
     rand::rng().sample_iter(Alphanumeric).take(24).map(char::from).collect::<String>().into()
 }
 
 /// Prints 24 random letters and digits in a shell.
 const RANDOM: &str = "head -c 64 /dev/urandom | base64 | tr -dc A-Za-z0-9 | head -c 24";
-/// Stands for a random value in a manifest.
+/// The placeholder for a random value in a manifest.
 const PLACEHOLDER: &str = "RANDOM";
 
-/// A Secret whose random parts are made once and whose other parts follow the program.
-pub struct Keep {
+/// The desired state of a Secret. Random values are created once; other values are reconciled.
+pub struct SecretSpec {
     pub name: &'static str,
     /// The Secret's type, such as `Opaque`.
     pub kind: &'static str,
@@ -40,14 +40,14 @@ pub struct Keep {
 
 pub enum Key {
     Fixed(String),
-    /// Made once, never changed.
+    /// Created once and never changed.
     Password,
-    /// Follows from the other keys: `fits` tells whether a value still does, `make` makes a new one. `by_hand` gives the
-    /// commands that create the whole Secret.
+    /// Derived from the other keys. `fits` checks a value against them, and `make` creates a new value. `by_hand` returns
+    /// the commands that create the whole Secret.
     Derived {
         fits: fn(&Data, &[u8]) -> bool,
         make: fn(&Data) -> Result<Vec<u8>>,
-        by_hand: fn(&Keep, &Stack) -> Result<String>,
+        by_hand: fn(&SecretSpec, &Stack) -> Result<String>,
     },
 }
 
@@ -61,8 +61,8 @@ enum LiveSecret {
     Foreign(Diagnosis),
 }
 
-impl Keep {
-    /// A complete Secret that a user created beforehand is used as it is.
+impl SecretSpec {
+    /// Observes the Secret. A complete Secret that a user created is used unchanged.
     async fn look(&self, stack: &Stack) -> Result<LiveSecret> {
         let Some(secret) = get(&stack.cluster.api(), self.name).await? else {
             return Ok(LiveSecret::Absent);
@@ -77,7 +77,7 @@ impl Keep {
             let (name, namespace) = (self.name, stack.namespace());
             LiveSecret::Foreign(Diagnosis::new(
                 format!(
-                    "secret {name} of namespace {namespace} was not made by this tool, and lacks what is needed: {}",
+                    "secret {name} in namespace {namespace} was not created by this tool and lacks valid keys: {}",
                     keys(&repairs)
                 ),
                 object::others_hint("secret", name, namespace),
@@ -113,8 +113,8 @@ impl Keep {
             LiveSecret::Complete => Observation::Equal(secret),
             LiveSecret::Drifted(repairs) => Observation::Drifted(vec![Difference::new(
                 secret,
-                format!("wrong in {}", keys(&repairs)),
-                "as this tool makes it",
+                format!("invalid (keys: {})", keys(&repairs)),
+                "valid",
             )]),
             LiveSecret::Foreign(blocked) => Observation::Blocked(blocked),
         })
@@ -214,8 +214,15 @@ impl Keep {
     }
 }
 
-/// What these Secrets show together; `detail` when all are as they should be.
-pub async fn observe_all(stack: &Stack, secrets: &[Keep], detail: &str) -> Result<Observation> {
+/// Observes several Secrets as one. `detail` describes the state in which all are complete.
+///
+/// # Errors
+/// When a Secret cannot be read.
+pub async fn observe_all(
+    stack: &Stack,
+    secrets: &[SecretSpec],
+    detail: &str,
+) -> Result<Observation> {
     let mut differences = Vec::new();
     let mut missing = Vec::new();
     for secret in secrets {
@@ -230,14 +237,18 @@ pub async fn observe_all(stack: &Stack, secrets: &[Keep], detail: &str) -> Resul
     Ok(match missing.first() {
         Some(_) if is_new => Observation::Missing(missing.join(", ")),
         _ => {
-            let absent = |what| Difference::new(what, "absent", "there");
+            let absent = |what| Difference::new(what, "absent", "present");
             differences.extend(missing.into_iter().map(absent));
             Observation::compared(differences, || detail.into())
         }
     })
 }
 
-pub async fn reconcile_all(stack: &Stack, secrets: &[Keep], detail: &str) -> Result<Reconciled> {
+pub async fn reconcile_all(
+    stack: &Stack,
+    secrets: &[SecretSpec],
+    detail: &str,
+) -> Result<Reconciled> {
     for secret in secrets {
         secret.reconcile(stack).await?;
     }
@@ -256,7 +267,7 @@ fn bytes(data: Data) -> BTreeMap<String, ByteString> {
 mod tests {
     use super::*;
 
-    fn keep() -> Keep {
+    fn spec() -> SecretSpec {
         let keys = vec![
             ("username", Key::Fixed("admin".into())),
             ("password", Key::Password),
@@ -269,24 +280,28 @@ mod tests {
                 },
             ),
         ];
-        Keep { name: "s", kind: "Opaque", labels: serde_json::json!({}), keys }
+        SecretSpec { name: "s", kind: "Opaque", labels: serde_json::json!({}), keys }
     }
 
     #[test]
     fn password_is_created_once_and_derived_values_follow_it() {
         let mut data = Data::new();
-        assert_eq!(keep().fill(&mut data).unwrap().len(), 3);
+        assert_eq!(spec().fill(&mut data).unwrap().len(), 3);
         assert_eq!(data["password"].len(), 24);
         assert_eq!(data["copy"], data["password"]);
-        assert!(keep().fill(&mut data).unwrap().is_empty(), "a second run must change nothing");
+        assert!(spec().fill(&mut data).unwrap().is_empty(), "a second run must change nothing");
         data.insert("password".into(), b"chosen by a user".to_vec());
-        let changed = keep().fill(&mut data).unwrap();
-        assert_eq!(changed.keys().collect::<Vec<_>>(), ["copy"], "a user's password must be kept");
+        let changed = spec().fill(&mut data).unwrap();
+        assert_eq!(
+            changed.keys().collect::<Vec<_>>(),
+            ["copy"],
+            "a user's password must not change"
+        );
         assert_eq!(data["copy"], b"chosen by a user");
     }
 
     #[test]
-    fn two_passwords_are_never_the_same() {
+    fn passwords_are_random_letters_and_digits() {
         let (a, b) = (password(), password());
         assert_ne!(a.expose_secret(), b.expose_secret());
         assert!(a.expose_secret().chars().all(|c| c.is_ascii_alphanumeric()));

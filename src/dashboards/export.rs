@@ -41,7 +41,7 @@ pub fn export(
 ) -> Result<Exported> {
     let mut files = BTreeMap::new();
     let mut left_out = exported.left_out;
-    let mut taken = BTreeSet::new();
+    let mut used = BTreeSet::new();
     for mut asset in exported.assets {
         if asset.kind == Kind::Database {
             if !ours.assets.iter().any(|other| other.uuid == asset.uuid) {
@@ -52,7 +52,7 @@ pub fn export(
             }
             continue;
         }
-        asset.name = name(&asset, ours, &mut taken);
+        asset.name = name(&asset, ours, &mut used);
         match ours.assets.iter().find(|own| own.uuid == asset.uuid).filter(|own| is_as_ours(own)) {
             Some(own) => asset.content = own.content.clone(),
             None => clean(&mut asset),
@@ -67,7 +67,7 @@ pub fn export(
 }
 
 /// The file name: the one in this program, or the title in lower case.
-fn name(asset: &Asset, ours: &Bundle, taken: &mut BTreeSet<(Kind, String)>) -> String {
+fn name(asset: &Asset, ours: &Bundle, used: &mut BTreeSet<(Kind, String)>) -> String {
     let known =
         ours.assets.iter().find(|other| other.uuid == asset.uuid).map(|other| other.name.clone());
     let slug = asset.content.get("slug").and_then(Value::as_str).filter(|slug| !slug.is_empty());
@@ -75,7 +75,7 @@ fn name(asset: &Asset, ours: &Bundle, taken: &mut BTreeSet<(Kind, String)>) -> S
     let base = known.unwrap_or_else(|| slugify(slug.unwrap_or(asset.title())));
     let mut name = base.clone();
     for number in 2.. {
-        if taken.insert((asset.kind, name.clone())) {
+        if used.insert((asset.kind, name.clone())) {
             break;
         }
         name = format!("{base}-{number}");

@@ -270,17 +270,17 @@ fn has_data(rows: &[serde_json::Map<String, Value>]) -> bool {
 async fn first_empty_filter(superset: &Superset, query: &Value) -> Result<(String, String)> {
     let filters = query["queries"][0]["filters"].as_array().cloned().unwrap_or_default();
     let mut before = None;
-    for taken in 0..=filters.len() {
+    for applied in 0..=filters.len() {
         let mut some = query.clone();
-        some["queries"][0]["filters"] = json!(filters[..taken]);
-        if taken < filters.len() {
+        some["queries"][0]["filters"] = json!(filters[..applied]);
+        if applied < filters.len() {
             some["queries"][0]["extras"]["where"] = json!("");
             some["queries"][0]["extras"]["having"] = json!("");
         }
         let rows = superset.query(&some).await?.into_iter().next().unwrap_or_default();
         if !has_data(&rows.data) {
             let filter =
-                taken.checked_sub(1).map_or("the query itself".into(), |at| shown(&filters[at]));
+                applied.checked_sub(1).map_or("the query itself".into(), |at| shown(&filters[at]));
             let found = before.map_or("no rows even without filters".into(), |rows| {
                 format!("{rows} rows without it, none with it")
             });

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::cluster::wait::State;
-use crate::components::lms::client::{LoggedEvent, Moodle, Whereabouts};
-use crate::components::lrs::client::{Place, Ralph};
+use crate::components::lms::client::{Delivery, LoggedEvent, Moodle};
+use crate::components::lrs::client::{Cursor, Ralph};
 use crate::components::{datalake, lms, lrs};
 use crate::engine::{Id, NodeEvent, Progress, Reconciled, Report};
 use crate::error::{self, Failure};
@@ -164,9 +164,9 @@ impl Journey<'_> {
 
     async fn queued(&self) -> Result<String> {
         match self.moodle()?.follow(self.log()?).await? {
-            Whereabouts { waiting: true, .. } => Ok("waiting for cron".into()),
-            Whereabouts { sent, .. } if sent > 0 => Ok("sent immediately".into()),
-            Whereabouts { failed: Some(_), .. } => Ok("sending attempted immediately".into()),
+            Delivery { waiting: true, .. } => Ok("waiting for cron".into()),
+            Delivery { sent, .. } if sent > 0 => Ok("sent immediately".into()),
+            Delivery { failed: Some(_), .. } => Ok("sending attempted immediately".into()),
             _ => {
                 let why =
                     lms::why_nothing_is_sent(self.stack, &self.moodle()?.state().await?).await?;
@@ -188,7 +188,7 @@ impl Journey<'_> {
                 Some(rejection) => {
                     let said = text::excerpt(&rejection.response, 200);
                     let said = if said.is_empty() { said } else { format!(": {said}") };
-                    State::fatal(format!("{}{said}", rejection.cause()), rejection.cure())
+                    State::fatal(format!("{}{said}", rejection.cause()), rejection.hint())
                 }
                 None if position.waiting => {
                     State::Waiting("waiting for cron, which sends once per minute".into())
@@ -311,7 +311,7 @@ async fn statement_of(event: &LoggedEvent, ralph: &Ralph) -> Result<Option<Uuid>
         .append_pair("since", &since.to_string())
         .append_pair("until", &at.to_string())
         .finish();
-    let (statements, _) = ralph.page(&Place::Query(query)).await?;
+    let (statements, _) = ralph.page(&Cursor::Query(query)).await?;
     let heads = statements.iter().filter_map(|text| serde_json::from_str::<Head>(text.get()).ok());
     Ok(heads.into_iter().find(|head| head.is_of(event, at)).map(|head| head.id))
 }

@@ -33,7 +33,7 @@ impl Display for Id {
 pub trait Context: Sized + Send + Sync {
     /// Names one object that a deletion deletes or keeps.
     type Object: Display + Clone + Ord + Send + Sync;
-    /// One step that a user takes to do by hand what a node does.
+    /// One step of a user who does the work of a node by hand.
     type Step: Send;
 
     /// Observes a check repeatedly until it is no longer [`Observation::Unready`].
@@ -131,7 +131,7 @@ pub trait Check<C: Context>: Send + Sync {
     /// The steps by which a user waits for the same.
     ///
     /// # Errors
-    /// When what the steps depend on cannot be read.
+    /// When an object that the steps depend on cannot be read.
     async fn explain(&self, _context: &C) -> Result<Vec<C::Step>> {
         Ok(Vec::new())
     }
@@ -191,7 +191,7 @@ pub trait Resource<C: Context>: Send + Sync {
     /// The steps by which a user does the same. None for a node that another one's steps include.
     ///
     /// # Errors
-    /// When what the steps depend on cannot be read.
+    /// When an object that the steps depend on cannot be read.
     async fn explain(&self, _context: &C) -> Result<Vec<C::Step>> {
         Ok(Vec::new())
     }
@@ -236,7 +236,7 @@ impl<C: Context> Node<C> {
     /// The steps by which a user does the same.
     ///
     /// # Errors
-    /// When what the steps depend on cannot be read.
+    /// When an object that the steps depend on cannot be read.
     pub async fn explain(&self, context: &C) -> Result<Vec<C::Step>> {
         each!(self, node => node.explain(context).await)
     }

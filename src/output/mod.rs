@@ -1,4 +1,4 @@
-//! Text for users: where it is written, tables, units, and text from elsewhere made safe to print.
+//! Output for users: printing, tables, units, and sanitised foreign text.
 
 pub mod printer;
 pub mod table;

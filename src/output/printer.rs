@@ -37,8 +37,8 @@ pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// JSON as it is, byte for byte. On a terminal, characters that would control it are shown as escapes of JSON, which
-/// mean the same. Breaks when nothing reads it any more.
+/// Writes JSON to stdout byte for byte. On a terminal, control characters become equivalent JSON escapes. Returns `Break`
+/// when the pipe is closed.
 pub fn document(json: &str) -> io::Result<ControlFlow<()>> {
     let mut stdout = io::stdout().lock();
     let shown = match stdout.is_terminal() {

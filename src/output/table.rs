@@ -14,7 +14,7 @@ pub fn table<const N: usize>(
     for row in rows {
         builder.push_record(row.map(|cell| match cell.is_empty() {
             true => "-".to_string(),
-            // also a line feed, which would make another row
+            // a line feed would create another row
             false => text::clean(&cell.replace('\n', " ")),
         }));
     }
@@ -22,7 +22,7 @@ pub fn table<const N: usize>(
     text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
-/// A table whose rows are cut at the width of the terminal. One that goes elsewhere is whole.
+/// Truncates the rows of a table at the width of the terminal. Other outputs get complete rows.
 pub fn fit(table: String) -> String {
     let terminal = console::Term::stdout();
     match terminal.size_checked() {

@@ -1,4 +1,4 @@
-//! Text from other programs, made safe to print and shortened for one line of output.
+//! Sanitises text from other programs for a terminal, and shortens it for one line of output.
 
 /// The text on one line, with single spaces and safe for a terminal.
 pub fn one_line(text: &str) -> String {
@@ -14,8 +14,8 @@ pub fn excerpt(text: &str, characters: usize) -> String {
     line.chars().take(characters.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// Foreign text made safe for a terminal: white space but line feeds becomes a blank, and control characters, line
-/// separators and characters that change the direction of text are shown as escapes.
+/// Sanitises foreign text for a terminal. White space except line feeds becomes a space. Control characters, line separators
+/// and characters that change the direction of text become escapes.
 pub fn clean(text: &str) -> String {
     if text.chars().all(|c| c == '\n' || is_harmless(c)) {
         return text.to_string();
@@ -32,7 +32,7 @@ pub fn clean(text: &str) -> String {
     clean
 }
 
-/// Whether a terminal shows the character and does nothing else.
+/// Whether a terminal only shows the character.
 pub fn is_harmless(c: char) -> bool {
     !c.is_control()
         && !matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')

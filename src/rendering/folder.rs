@@ -20,26 +20,26 @@ use crate::stack::Stack;
 use super::script::{Files, lines};
 use super::{Plan, plan};
 
-/// The file that lists what this program wrote, so that it can replace that and nothing else.
+/// The file that lists all written files, so that the next run replaces only them.
 const LIST: &str = ".lastack-render";
 const SCRIPT: &str = "apply.sh";
 
-/// What [`write`] wrote.
+/// The result of [`write`].
 pub struct Written {
     pub files: usize,
-    /// What a user has to run after the script, in this order.
+    /// The commands of this program to run after the script, in order.
     pub verbs: Vec<String>,
 }
 
-/// Writes the folder, in place of what an earlier run wrote there.
+/// Writes the folder. Replaces the files of an earlier run.
 ///
 /// # Errors
-/// When the folder holds files of others, and when a file cannot be written.
+/// When the folder contains other files, and when a file cannot be written.
 pub async fn write(graph: &Graph<Stack>, stack: &Stack, folder: &Path) -> Result<Written> {
-    let before = written_before(folder)?;
+    let previous = previous_files(folder)?;
     let plan = plan(graph, stack).await?;
     let files = contents(&plan, stack)?;
-    for old in before {
+    for old in previous {
         remove(folder, &old)?;
     }
     for (name, bytes) in &files {
@@ -54,7 +54,7 @@ pub async fn write(graph: &Graph<Stack>, stack: &Stack, folder: &Path) -> Result
 }
 
 /// The files that an earlier run wrote.
-fn written_before(folder: &Path) -> Result<Vec<PathBuf>> {
+fn previous_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let text = match fs::read_to_string(folder.join(LIST)) {
         Ok(text) => text,
         Err(_) if is_empty_or_absent(folder)? => return Ok(Vec::new()),
@@ -92,7 +92,7 @@ fn is_empty_or_absent(folder: &Path) -> Result<bool> {
     }
 }
 
-/// Removes a file of an earlier run, and the folders that it leaves empty.
+/// Removes a file of an earlier run, and its folders if they are empty then.
 fn remove(folder: &Path, name: &Path) -> Result<()> {
     let path = folder.join(name);
     match fs::remove_file(&path) {
@@ -103,7 +103,7 @@ fn remove(folder: &Path, name: &Path) -> Result<()> {
         }
     }
     for parent in name.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty()) {
-        // a folder that still holds files stays
+        // a folder with other files stays
         if fs::remove_dir(folder.join(parent)).is_err() {
             break;
         }

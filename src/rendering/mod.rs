@@ -1,5 +1,5 @@
-//! What a user runs instead of this program: commands to paste, or a folder of files with a script that applies them.
-//! Both come from the steps that the nodes of the graph explain.
+//! Renders the steps that the nodes of the graph explain: as commands to paste, or as a folder of files with a script that
+//! applies them.
 
 mod folder;
 mod script;
@@ -14,7 +14,7 @@ use crate::stack::Stack;
 pub use folder::write;
 pub use script::explain;
 
-/// The nodes that a user does something for, in the order of the graph, each with its steps.
+/// The nodes with steps, in the order of the graph.
 type Plan = Vec<(Id, Vec<Step>)>;
 
 async fn plan(graph: &Graph<Stack>, stack: &Stack) -> Result<Plan> {

@@ -1,4 +1,4 @@
-//! Steps as lines of a shell.
+//! Renders steps as lines of a shell.
 
 use anyhow::Result;
 
@@ -10,19 +10,19 @@ use crate::stack::Stack;
 
 use super::{Plan, plan};
 
-/// Where the lines find manifests, values and charts.
+/// The location of manifests, values and charts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Files {
-    /// In the lines themselves; charts in a folder that the first line writes.
+    /// In the lines. Charts are in a folder that the first line writes.
     Inline,
-    /// In the folder that the lines run in.
+    /// In the working directory of the lines.
     Folder,
 }
 
-/// The commands by which a user does what `install` does, node by node, to paste into bash.
+/// The commands for bash that are equivalent to `install`, node by node.
 ///
 /// # Errors
-/// When what the commands depend on cannot be read.
+/// When an object that the commands depend on cannot be read.
 pub async fn explain(graph: &Graph<Stack>, stack: &Stack) -> Result<String> {
     let plan = plan(graph, stack).await?;
     let mut text = String::new();
@@ -63,7 +63,7 @@ pub(super) fn lines(plan: &Plan, namespace: &str, files: Files) -> Result<String
     Ok(text)
 }
 
-/// None for a step that the lines of a folder leave to its reader.
+/// The lines of a step. None for a step that only the README of the folder contains.
 fn line(step: &Step, namespace: &str, files: Files) -> Result<Option<String>> {
     Ok(Some(match step {
         Step::Remark(text) => format!("# {text}"),

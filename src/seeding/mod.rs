@@ -1,10 +1,11 @@
-//! Sends statements to the LRS and verifies that they are stored. One thread reads or generates batches, a few tasks
-//! send them, and one asks Elasticsearch for exactly the statements that were accepted. Memory is that of the batches
-//! on their way, whatever their number.
+//! Sends statements to the LRS and verifies that they are stored.
+//!
+//! One thread reads or generates batches, several tasks send them, and one task verifies the accepted statements in
+//! Elasticsearch. Memory is bounded by the batches in flight.
 
-mod prove;
 mod retry;
 mod send;
+mod verify;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,94 +18,105 @@ use crate::components::datalake::client::Elasticsearch;
 use crate::components::lrs::client::Ralph;
 use crate::xapi::batch::{Batch, Source};
 
-use prove::Prover;
-pub use retry::Patience;
 use retry::Retry;
+pub use retry::RetryPolicy;
 use send::{Sender, Sent};
+use verify::Verifier;
 
-/// More faults than this are counted and not kept.
-const KEPT: usize = 20;
+/// The number of faults, rejections and ids that a report lists. The others are only counted.
+const LISTED: usize = 20;
 
-/// What to do besides sending.
+/// How to send, and the receivers of progress.
 pub struct Plan {
-    /// How many batches may be under way at once.
+    /// Number of concurrent batches.
     pub concurrency: usize,
-    pub patience: Patience,
-    /// Told the number of statements settled so far.
+    pub retry_policy: RetryPolicy,
+    /// Receives the number of statements that were sent so far.
     pub progress: Box<dyn Fn(u64) + Send + Sync>,
-    /// Told why a batch is sent or looked for again, each time.
+    /// Receives the reason for each retry.
     pub retrying: Box<dyn Fn(&str) + Send + Sync>,
 }
 
-/// What became of every statement.
+/// The result of a run, with counts of statements.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Statements that were sent.
+    /// All statements that were sent: accepted, already stored or rejected.
     pub sent: u64,
     /// New to the LRS.
     pub accepted: u64,
-    /// The LRS had them, with the same content.
-    pub already_there: u64,
+    /// Stored before, with the same content.
+    pub already_stored: u64,
     pub rejected: u64,
+    /// The first of the rejected statements.
     pub rejections: Vec<Rejection>,
-    /// Statements of the input that could not be read, so were not sent.
+    /// Faults of the input, which were not sent.
     pub unreadable: u64,
+    /// The first of these faults.
     pub faults: Vec<String>,
-    /// Or why there is none. None: nobody was asked.
-    pub proof: Option<Result<Proof>>,
+    /// The verification, or why it failed. None: the run had no Elasticsearch.
+    pub verification: Option<Result<Verification>>,
     pub took: Duration,
 }
 
+/// The result of a search for the stored statements.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Proof {
-    /// Different ids that a search finds.
+pub struct Verification {
+    /// Distinct ids that a search finds.
     pub found: u64,
-    /// Different ids that the LRS says it has.
+    /// Distinct ids that the LRS accepted.
     pub expected: u64,
-    /// Some of those that are expected and not found.
+    /// The first of the ids that are expected and not found.
     pub missing: Vec<Uuid>,
-    /// Statements that are found with other content than was sent.
+    /// Statements whose stored content differs from the sent content.
     pub differing: u64,
-    /// Some of these.
-    pub other_content: Vec<Uuid>,
-    /// Whether content was compared, and not ids alone. Generated statements need it not.
+    /// The first of their ids.
+    pub differing_ids: Vec<Uuid>,
+    /// Whether content was compared. For generated statements, ids are sufficient.
     pub by_content: bool,
 }
 
-impl Proof {
+impl Verification {
     pub fn is_complete(&self) -> bool {
         self.found == self.expected && self.differing == 0
     }
 }
 
-/// A statement that is not stored.
+/// A rejected statement.
 #[derive(Debug, Clone)]
 pub struct Rejection {
-    pub place: String,
+    /// Its origin, such as `data/x.json.gz: statement 17 (byte 20113)`.
+    pub origin: String,
     pub id: Uuid,
+    /// HTTP status of the response; 409 for a conflict within the run.
     pub status: u16,
     pub reason: String,
 }
 
 impl Report {
-    /// True when every statement of the input is stored, as far as was asked.
+    /// Whether every statement of the input is stored, as far as this was verified.
     pub fn is_complete(&self) -> bool {
         self.rejected == 0
             && self.unreadable == 0
-            && self.proof.as_ref().is_none_or(|proof| proof.as_ref().is_ok_and(Proof::is_complete))
+            && self
+                .verification
+                .as_ref()
+                .is_none_or(|result| result.as_ref().is_ok_and(Verification::is_complete))
     }
 
     fn add(&mut self, sent: Sent) {
         self.sent += sent.statements;
         self.accepted += sent.accepted;
-        self.already_there += sent.already_there;
+        self.already_stored += sent.already_stored;
         self.rejected += sent.rejections.len() as u64;
-        let room = KEPT.saturating_sub(self.rejections.len());
+        let room = LISTED.saturating_sub(self.rejections.len());
         self.rejections.extend(sent.rejections.into_iter().take(room));
     }
 }
 
-/// Sends everything the source has. Ends at the first batch that the LRS neither accepts nor rejects.
+/// Sends all statements of a source and verifies them when `elasticsearch` is given.
+///
+/// # Errors
+/// When the LRS neither accepts nor rejects a batch after all retries. No other batch is sent then.
 pub async fn run(
     source: impl Source + Send + 'static,
     ralph: Ralph,
@@ -112,13 +124,13 @@ pub async fn run(
     plan: Plan,
 ) -> Result<Report> {
     let started = Instant::now();
-    // one batch waits while the next is made: more would take memory and no time off
+    // one batch waits while the next is made; a longer queue takes memory and saves no time
     let (batches, queue) = mpsc::channel::<Batch>(1);
     let (recycle, empty) = mpsc::unbounded_channel::<Batch>();
     let reading = tokio::task::spawn_blocking(move || read(source, batches, empty));
 
     let queue = Arc::new(Mutex::new(queue));
-    let retry = Arc::new(Retry { patience: plan.patience, notify: plan.retrying });
+    let retry = Arc::new(Retry { policy: plan.retry_policy, notify: plan.retrying });
     let elasticsearch = elasticsearch.map(Arc::new);
     let sender = Arc::new(Sender::new(ralph, elasticsearch.clone(), Arc::clone(&retry)));
     let (results, mut settled) = mpsc::channel::<Result<Sent>>(plan.concurrency);
@@ -132,7 +144,7 @@ pub async fn run(
             loop {
                 let batch = tokio::select! {
                     biased;
-                    // nothing is sent after a failure, not even what was read already
+                    // after a failure, queued batches are not sent
                     _ = failure.wait_for(|failed| *failed) => return,
                     batch = async { queue.lock().await.recv().await } => batch,
                 };
@@ -141,7 +153,7 @@ pub async fn run(
                 if outcome.is_err() {
                     failed.send_replace(true);
                 }
-                // the reader may have ended: then nobody needs the buffer
+                // a reader that has ended needs no buffer
                 let _ = recycle.send(batch);
                 if results.send(outcome).await.is_err() {
                     return;
@@ -152,37 +164,37 @@ pub async fn run(
     drop((results, recycle));
 
     let mut report = Report::default();
-    let mut prover = elasticsearch.map(|elasticsearch| Prover::new(elasticsearch, retry));
+    let mut verifier = elasticsearch.map(|elasticsearch| Verifier::new(elasticsearch, retry));
     let mut failure = None;
     while let Some(outcome) = settled.recv().await {
         match outcome {
             Ok(mut sent) => {
-                if let Some(prover) = &mut prover {
-                    prover.expect(std::mem::take(&mut sent.stored)).await;
+                if let Some(verifier) = &mut verifier {
+                    verifier.expect(std::mem::take(&mut sent.stored)).await;
                 }
                 report.add(sent);
                 (plan.progress)(report.sent);
             }
-            // the other batches under way are settled and counted before the run ends
+            // batches in flight complete and count before the run ends
             Err(error) => drop(failure.get_or_insert(error)),
         }
     }
     if let Some(error) = failure {
         return Err(error.context(format!(
             "stopped after {} statements were stored",
-            crate::output::units::count(report.accepted + report.already_there)
+            crate::output::units::count(report.accepted + report.already_stored)
         )));
     }
     (report.unreadable, report.faults) = reading.await.context("reading the statements failed")?;
-    report.proof = match prover {
-        Some(prover) => Some(prover.finish().await),
+    report.verification = match verifier {
+        Some(verifier) => Some(verifier.finish().await),
         None => None,
     };
     report.took = started.elapsed();
     Ok(report)
 }
 
-/// Fills batches until the source has none left or nobody takes them. Gives the number of faults and the first of them.
+/// Fills batches until the source is exhausted or the channel is closed. Returns the number of faults and the first of them.
 fn read(
     mut source: impl Source,
     batches: mpsc::Sender<Batch>,
@@ -200,7 +212,7 @@ fn read(
             Ok(false) => break,
             Err(fault) => {
                 count += 1;
-                if faults.len() < KEPT {
+                if faults.len() < LISTED {
                     faults.push(fault.to_string());
                 }
             }

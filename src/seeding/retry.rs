@@ -1,4 +1,4 @@
-//! What the LRS or the data lake leaves open is asked again, for both in the same way.
+//! Retries requests to the LRS and to Elasticsearch that failed for a transient reason.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,34 +8,39 @@ use backon::{ExponentialBuilder, Retryable};
 
 use crate::error::{Failure, forbidden, kind, one_line};
 
-/// How long an answer is tried to get that decides.
+/// How often and with which back-off a request is sent again.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    pub tries: usize,
-    /// Doubled after each try.
-    pub first_pause: Duration,
-    pub longest_pause: Duration,
+pub struct RetryPolicy {
+    /// Attempts in total, at least 1.
+    pub attempts: usize,
+    /// The delay before the second attempt. Each later delay is twice as long.
+    pub first_delay: Duration,
+    pub longest_delay: Duration,
 }
 
-impl Default for Patience {
-    /// An LRS that restarts is back within this time.
+impl Default for RetryPolicy {
+    /// About a minute, in which an LRS can restart.
     fn default() -> Self {
         Self {
-            tries: 11,
-            first_pause: Duration::from_millis(250),
-            longest_pause: Duration::from_secs(10),
+            attempts: 11,
+            first_delay: Duration::from_millis(250),
+            longest_delay: Duration::from_secs(10),
         }
     }
 }
 
 pub struct Retry {
-    pub patience: Patience,
-    /// Told why something is tried again, each time.
+    pub policy: RetryPolicy,
+    /// Receives the reason for each retry.
     pub notify: Box<dyn Fn(&str) + Send + Sync>,
 }
 
 impl Retry {
-    /// Tries until there is an answer, or an error that no further try will change. `missing` says what has not come after the last.
+    /// Repeats an attempt until it succeeds or its error is final.
+    ///
+    /// # Errors
+    /// The final error, or the last error after all attempts. `missing` names the result that never came, such as
+    /// `no response`.
     pub async fn until_decided<T, F, Fut>(
         &self,
         missing: &str,
@@ -46,23 +51,23 @@ impl Retry {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T>>,
     {
-        let Patience { tries, first_pause, longest_pause } = self.patience;
-        let pauses = ExponentialBuilder::default()
-            .with_min_delay(first_pause)
-            .with_max_delay(longest_pause)
-            .with_max_times(tries - 1)
+        let RetryPolicy { attempts, first_delay, longest_delay } = self.policy;
+        let delays = ExponentialBuilder::default()
+            .with_min_delay(first_delay)
+            .with_max_delay(longest_delay)
+            .with_max_times(attempts - 1)
             .with_jitter();
-        // what the user may not do, no try will change
+        // a retry cannot grant a permission
         let is_final = |error: &anyhow::Error| forbidden(error).is_some() || is_final(error);
         let notify = |error: &anyhow::Error, _| (self.notify)(&one_line(error));
-        attempt.retry(pauses).when(|error| !is_final(error)).notify(notify).await.map_err(|error| {
+        attempt.retry(delays).when(|error| !is_final(error)).notify(notify).await.map_err(|error| {
             match is_final(&error) {
                 true => error,
                 false => Failure::new(
                     kind(&error),
-                    format!("{missing} after {tries} tries: {}", one_line(&error)),
+                    format!("{missing} after {attempts} attempts: {}", one_line(&error)),
                 )
-                .hint("the same command goes on where this one stopped")
+                .hint("repeat the command; the LRS stores each statement only once")
                 .into(),
             }
         })

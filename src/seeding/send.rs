@@ -1,5 +1,7 @@
-//! One batch to its end: sent again while the response leaves it open, split where it is rejected, so that one bad
-//! statement does not keep the good ones out.
+//! Sends one batch until each of its statements is stored or rejected.
+//!
+//! A batch is sent again after a transient error and split after a rejection, so that one invalid statement does not
+//! block the valid ones.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,42 +22,42 @@ use crate::xapi::batch::Batch;
 use crate::xapi::content::Content;
 
 use super::Rejection;
-use super::prove::Stored;
 use super::retry::Retry;
+use super::verify::Stored;
 
-/// A server error of a whole batch that came so often while the LRS is well is due to a statement.
+/// After this many server errors for a whole batch, a healthy LRS fails because of a statement.
 const SERVER_ERRORS: usize = 3;
-/// Requests at the same time for the parts of one batch.
+/// Number of concurrent requests for the parts of one batch.
 const PARTS: usize = 4;
-/// How long a heartbeat is trusted while parts are told apart.
+/// How long a successful heartbeat is valid while a batch is split.
 const HEARTBEAT: Duration = Duration::from_millis(500);
-/// So many failures of the backend, and nothing stored, are not due to the statements.
+/// After this many backend failures without a stored statement, the backend is at fault.
 const BACKEND_FAILURES: usize = 20;
-/// What Ralph says when its own code fails at a statement. Its other server errors come from the backend.
+/// The body of Ralph's response to an exception in its own code. Its other server errors come from the backend.
 const UNHANDLED: &str = "Internal Server Error";
 
 pub struct Sender {
     ralph: Ralph,
     elasticsearch: Option<Arc<Elasticsearch>>,
     retry: Arc<Retry>,
-    /// When the LRS was well last.
-    well: Mutex<Option<Instant>>,
+    /// Time of the last successful heartbeat.
+    healthy_at: Mutex<Option<Instant>>,
     has_stored: AtomicBool,
     backend_failures: AtomicUsize,
 }
 
-/// What became of a batch.
+/// The result of a batch, with counts of statements.
 #[derive(Default)]
 pub struct Sent {
     pub statements: u64,
     pub accepted: u64,
-    pub already_there: u64,
+    pub already_stored: u64,
     pub rejections: Vec<Rejection>,
-    /// What the LRS must have now.
+    /// The statements that the LRS must have stored.
     pub stored: Vec<Stored>,
 }
 
-/// The body of a batch, lent to requests without copying it.
+/// The body of a batch, shared with requests without a copy.
 struct Body(Arc<Batch>);
 
 impl AsRef<[u8]> for Body {
@@ -64,22 +66,23 @@ impl AsRef<[u8]> for Body {
     }
 }
 
-/// A server error to which the LRS is well.
+/// A server error of a healthy LRS.
 #[derive(Debug, thiserror::Error)]
-#[error("the LRS answered {status}: {reason}")]
+#[error("the LRS responded with {status}: {reason}")]
 struct ServerError {
     status: u16,
     reason: String,
 }
 
-/// What is not settled of a batch, and what is rejected.
-struct Open {
+/// The state of a batch while it is sent. Statements are indices into the batch.
+struct Progress {
+    /// Parts to send.
     parts: Vec<Vec<usize>>,
-    /// By index in the batch.
+    /// Rejected statements with status and reason.
     rejected: BTreeMap<usize, (u16, String)>,
-    /// Rejected by a server error, until the LRS is well once more.
-    doubtful: BTreeMap<usize, (u16, String)>,
-    /// Whether the data lake was asked for the batch.
+    /// Statements with a server error, until a heartbeat shows whether the LRS is healthy.
+    suspected: BTreeMap<usize, (u16, String)>,
+    /// Whether the batch was compared with the data lake.
     compared: bool,
 }
 
@@ -89,36 +92,36 @@ impl Sender {
             ralph,
             elasticsearch,
             retry,
-            well: Mutex::default(),
+            healthy_at: Mutex::default(),
             has_stored: AtomicBool::new(false),
             backend_failures: AtomicUsize::new(0),
         }
     }
 
-    /// Gives the batch back for its memory.
+    /// Sends a batch. Returns its buffer for reuse.
     pub async fn settle(&self, batch: Batch) -> (Result<Sent>, Batch) {
         let batch = Arc::new(batch);
         let outcome = self.settle_shared(&batch).await;
-        // a request that was given up may still hold the body; then a new buffer is as good
+        // an abandoned request may still hold the body; a new buffer replaces it
         (outcome, Arc::try_unwrap(batch).unwrap_or_default())
     }
 
     async fn settle_shared(&self, batch: &Arc<Batch>) -> Result<Sent> {
         let statements = (batch.len() + batch.conflicts().len()) as u64;
         let mut sent = Sent { statements, ..Default::default() };
-        let mut open = Open {
+        let mut progress = Progress {
             parts: Vec::new(),
             rejected: BTreeMap::new(),
-            doubtful: BTreeMap::new(),
+            suspected: BTreeMap::new(),
             compared: self.elasticsearch.is_none(),
         };
         if !batch.is_empty() {
-            open.parts.push((0..batch.len()).collect());
+            progress.parts.push((0..batch.len()).collect());
         }
         let mut running = FuturesUnordered::new();
         loop {
             while running.len() < PARTS
-                && let Some(part) = open.parts.pop()
+                && let Some(part) = progress.parts.pop()
             {
                 running.push(async move {
                     let verdict = self.store(batch, &part).await;
@@ -127,140 +130,142 @@ impl Sender {
             }
             match running.next().await {
                 Some((verdict, part)) => {
-                    self.judge(batch, part, verdict?, &mut sent, &mut open).await?;
+                    self.apply(batch, part, verdict?, &mut sent, &mut progress).await?;
                 }
-                None if open.doubtful.is_empty() => break,
-                // all of them are sent once more when the LRS was not well
-                None if self.is_well(Duration::ZERO).await => {
-                    open.rejected.append(&mut open.doubtful);
+                None if progress.suspected.is_empty() => break,
+                // an unhealthy LRS says nothing about the statements, which are sent again
+                None if self.is_healthy(Duration::ZERO).await => {
+                    progress.rejected.append(&mut progress.suspected);
                 }
                 None => {
-                    let doubtful = std::mem::take(&mut open.doubtful);
-                    open.parts.extend(doubtful.into_keys().map(|index| vec![index]));
+                    let suspected = std::mem::take(&mut progress.suspected);
+                    progress.parts.extend(suspected.into_keys().map(|index| vec![index]));
                 }
             }
         }
         sent.stored = (0..batch.len())
-            .filter(|index| !open.rejected.contains_key(index))
+            .filter(|index| !progress.rejected.contains_key(index))
             .map(|index| {
                 let entry = &batch.entries()[index];
                 Stored { id: entry.id, content: entry.content, bytes: entry.range.len() as u32 }
             })
             .collect();
-        sent.rejections = open
+        sent.rejections = progress
             .rejected
             .into_iter()
             .map(|(index, (status, reason))| Rejection {
-                place: batch.place(index),
+                origin: batch.origin(index),
                 id: batch.entries()[index].id,
                 status,
                 reason,
             })
             .collect();
         sent.rejections.extend(batch.conflicts().iter().map(|conflict| Rejection {
-            place: conflict.place.clone(),
+            origin: conflict.origin.clone(),
             id: conflict.id,
             status: 409,
-            reason: "an earlier statement of this run has the same id and other content".into(),
+            reason: "an earlier statement of this run has the same id and different content".into(),
         }));
         Ok(sent)
     }
 
-    async fn judge(
+    /// Applies the verdict on one part.
+    async fn apply(
         &self,
         batch: &Batch,
         part: Vec<usize>,
         verdict: Verdict,
         sent: &mut Sent,
-        open: &mut Open,
+        progress: &mut Progress,
     ) -> Result<()> {
         match verdict {
             Verdict::Stored { new } => {
                 self.has_stored.store(true, Ordering::Relaxed);
                 let new = new.min(part.len()) as u64;
                 sent.accepted += new;
-                sent.already_there += part.len() as u64 - new;
+                sent.already_stored += part.len() as u64 - new;
             }
             Verdict::Rejected {
                 status: status @ (300..=399 | 401 | 403 | 404 | 405),
                 reason,
                 ..
             } => {
-                return Err(self.wrong_door(status, &reason));
+                return Err(self.wrong_endpoint(status, &reason));
             }
-            Verdict::Rejected { status: 409, .. } if part.len() > 1 && !open.compared => {
-                open.compared = true;
-                let rest = self.compare(batch, &part, sent, open).await;
+            Verdict::Rejected { status: 409, .. } if part.len() > 1 && !progress.compared => {
+                progress.compared = true;
+                let rest = self.compare(batch, &part, sent, progress).await;
                 if !rest.is_empty() {
-                    open.parts.push(rest);
+                    progress.parts.push(rest);
                 }
             }
-            // the LRS names all statements at fault: the others are sent together
+            // the LRS names all invalid statements; the others are sent together
             Verdict::Rejected { status, statements, .. }
                 if part.len() > 1 && !statements.is_empty() =>
             {
-                let (bad, good): (Vec<_>, Vec<_>) = part
+                let (invalid, valid): (Vec<_>, Vec<_>) = part
                     .iter()
                     .copied()
                     .enumerate()
                     .partition(|(at, _)| statements.contains_key(at));
-                // a place outside of the batch tells nothing
-                if bad.is_empty() {
-                    open.parts.extend(halves(part));
+                // an index outside the batch names no statement
+                if invalid.is_empty() {
+                    progress.parts.extend(halves(part));
                     return Ok(());
                 }
-                let reasons =
-                    bad.into_iter().map(|(at, index)| (index, (status, statements[&at].clone())));
-                open.rejected.extend(reasons);
-                if !good.is_empty() {
-                    open.parts.push(good.into_iter().map(|(_, index)| index).collect());
+                let reasons = invalid
+                    .into_iter()
+                    .map(|(at, index)| (index, (status, statements[&at].clone())));
+                progress.rejected.extend(reasons);
+                if !valid.is_empty() {
+                    progress.parts.push(valid.into_iter().map(|(_, index)| index).collect());
                 }
             }
-            Verdict::Rejected { .. } if part.len() > 1 => open.parts.extend(halves(part)),
-            Verdict::Rejected { status: 409, .. } if self.is_there(batch, part[0]).await => {
-                sent.already_there += 1;
+            Verdict::Rejected { .. } if part.len() > 1 => progress.parts.extend(halves(part)),
+            Verdict::Rejected { status: 409, .. } if self.is_stored(batch, part[0]).await => {
+                sent.already_stored += 1;
             }
             Verdict::Rejected { status, reason, .. } => {
-                open.rejected.insert(part[0], (status, reason));
+                progress.rejected.insert(part[0], (status, reason));
             }
-            Verdict::Unclear { .. } if part.len() > 1 => open.parts.extend(halves(part)),
+            Verdict::Unclear { .. } if part.len() > 1 => progress.parts.extend(halves(part)),
             Verdict::Unclear { status, reason } => {
                 if reason != UNHANDLED && !self.has_stored.load(Ordering::Relaxed) {
                     let failures = self.backend_failures.fetch_add(1, Ordering::Relaxed);
                     if failures >= BACKEND_FAILURES {
-                        return Err(anyhow!("the LRS answered {status}: {reason}")
+                        return Err(anyhow!("the LRS responded with {status}: {reason}")
                             .context(describe(batch, &part))
-                            .context("the LRS stores no statement although it is well"));
+                            .context("the LRS is healthy but stores no statement"));
                     }
                 }
-                open.doubtful.insert(part[0], (status, reason));
+                progress.suspected.insert(part[0], (status, reason));
             }
         }
         Ok(())
     }
 
-    /// Sends until the response is a decision. Repeating is safe: ids are fixed. A server error that repeats while the
-    /// LRS is well comes back as unclear: it is due to a statement.
+    /// Sends a part until the LRS accepts or rejects it. Repeating is safe, because ids are fixed. A repeated server
+    /// error of a healthy LRS is an unclear verdict: a statement causes it.
     async fn store(&self, batch: &Arc<Batch>, part: &[usize]) -> Result<Verdict> {
         let is_whole = part.len() == batch.len();
         let body: Bytes = match is_whole {
             true => Bytes::from_owner(Body(Arc::clone(batch))),
             false => batch.array(part).into(),
         };
-        // statements that this program generates are valid
+        // generated statements are valid
         let is_foreign = batch.entries().iter().any(|entry| entry.content.is_some());
         let errors = AtomicUsize::new(0);
         let most = if is_whole { SERVER_ERRORS } else { 1 };
         let attempt = || async {
             match self.ralph.store(body.clone()).await? {
                 Verdict::Unclear { status: status @ 500.., reason }
-                    if is_foreign && self.is_well(HEARTBEAT).await =>
+                    if is_foreign && self.is_healthy(HEARTBEAT).await =>
                 {
                     errors.fetch_add(1, Ordering::Relaxed);
                     Err(ServerError { status, reason }.into())
                 }
                 Verdict::Unclear { status, reason } => {
-                    Err(anyhow!("the LRS answered {status}: {reason}"))
+                    Err(anyhow!("the LRS responded with {status}: {reason}"))
                 }
                 verdict => Ok(verdict),
             }
@@ -277,10 +282,10 @@ impl Sender {
         }
     }
 
-    /// Whether the LRS is well and can store. What was found out within `age` is not asked again.
-    async fn is_well(&self, age: Duration) -> bool {
-        let mut well = self.well.lock().await;
-        if well.is_some_and(|at| at.elapsed() < age) {
+    /// Whether the LRS is healthy and its index is writable. A success that is younger than `age` is reused.
+    async fn is_healthy(&self, age: Duration) -> bool {
+        let mut healthy_at = self.healthy_at.lock().await;
+        if healthy_at.is_some_and(|at| at.elapsed() < age) {
             return true;
         }
         let is_closed = async {
@@ -289,19 +294,19 @@ impl Sender {
                 None => Ok(false),
             }
         };
-        let is_well =
-            matches!(tokio::join!(self.ralph.is_well(), is_closed), (Ok(true), Ok(false)));
-        *well = is_well.then(Instant::now);
-        is_well
+        let is_healthy =
+            matches!(tokio::join!(self.ralph.is_healthy(), is_closed), (Ok(true), Ok(false)));
+        *healthy_at = is_healthy.then(Instant::now);
+        is_healthy
     }
 
-    /// Compares a rejected part with the data lake. Gives what the LRS has yet to decide.
+    /// Compares a rejected part with the data lake. Returns the statements to send again.
     async fn compare(
         &self,
         batch: &Batch,
         part: &[usize],
         sent: &mut Sent,
-        open: &mut Open,
+        progress: &mut Progress,
     ) -> Vec<usize> {
         let Some(elasticsearch) = &self.elasticsearch else { return part.to_vec() };
         let ids: Vec<Uuid> = part.iter().map(|&index| batch.entries()[index].id).collect();
@@ -311,39 +316,39 @@ impl Sender {
         for &index in part {
             match found.get(&batch.entries()[index].id) {
                 None => rest.push(index),
-                Some(stored) if content(batch, index).is_that_of(*stored) => {
-                    sent.already_there += 1
+                Some(stored) if content(batch, index).matches_stored(*stored) => {
+                    sent.already_stored += 1
                 }
                 Some(_) => {
-                    let reason = "a statement with the same id and other content is stored";
-                    open.rejected.insert(index, (409, reason.into()));
+                    let reason = "a statement with the same id and different content is stored";
+                    progress.rejected.insert(index, (409, reason.into()));
                 }
             }
         }
         rest
     }
 
-    /// Whether the statement that the LRS has under this id has the same content. It may differ in what the LRS
-    /// normalises, and in the time that a run gave it.
-    async fn is_there(&self, batch: &Batch, index: usize) -> bool {
+    /// Whether the LRS stores a statement with this id and the same content. Normalised values and a timestamp from
+    /// an earlier run count as the same.
+    async fn is_stored(&self, batch: &Batch, index: usize) -> bool {
         let entry = &batch.entries()[index];
         if entry.added.id {
             return true;
         }
         match self.ralph.statement(entry.id).await {
-            Ok(Some(theirs)) => {
-                content(batch, index).is_that_of(Content::of(theirs.to_string().as_bytes()))
+            Ok(Some(stored)) => {
+                content(batch, index).matches_stored(Content::of(stored.to_string().as_bytes()))
             }
             Ok(None) | Err(_) => false,
         }
     }
 
-    fn wrong_door(&self, status: u16, reason: &str) -> anyhow::Error {
+    fn wrong_endpoint(&self, status: u16, reason: &str) -> anyhow::Error {
         let failure =
-            Failure::failed(format!("{} answered {status}: {reason}", self.ralph.address()));
+            Failure::failed(format!("{} responded with {status}: {reason}", self.ralph.address()));
         match status {
-            401 | 403 => failure.hint("the account or its scopes are wrong; `kubectl lastack install` repairs those of the stack"),
-            _ => failure.hint("the address must be that of an xAPI endpoint, such as https://lrs.example.org/xAPI"),
+            401 | 403 => failure.hint("check the account and its scopes; for the LRS of the stack, run `kubectl lastack install`"),
+            _ => failure.hint("pass the address of an xAPI endpoint, such as https://lrs.example.org/xAPI"),
         }
         .into()
     }
@@ -362,7 +367,7 @@ fn halves(mut part: Vec<usize>) -> [Vec<usize>; 2] {
 fn describe(batch: &Batch, part: &[usize]) -> String {
     match part {
         [] => "no statement".into(),
-        [one] => batch.place(*one),
-        [first, rest @ ..] => format!("{} and {} more", batch.place(*first), rest.len()),
+        [one] => batch.origin(*one),
+        [first, rest @ ..] => format!("{} and {} more", batch.origin(*first), rest.len()),
     }
 }

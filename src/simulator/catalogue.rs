@@ -1,7 +1,7 @@
-//! The courses that the generated learners take, and everything in them.
+//! The fictional courses of the generated learners.
 //!
-//! All of it is invented. A course has five units, each with a page and a video, and every second one with a
-//! quiz or an assignment; besides there are a forum, the syllabus and a reading list.
+//! A course has five units, a forum, a syllabus and a reading list. Each unit has a page and a video. Two units have a
+//! quiz, and two have an assignment.
 
 pub const COURSES: [Course; 8] = [
     Course {
@@ -95,7 +95,7 @@ pub const COURSES: [Course; 8] = [
 ];
 
 pub struct Course {
-    /// Its short name.
+    /// The short name.
     pub id: &'static str,
     pub name: &'static str,
     pub units: [Unit; UNITS],
@@ -110,9 +110,9 @@ pub struct Unit {
 pub struct Video {
     /// In seconds.
     pub length: u32,
-    /// The second at which viewers stumble: they stop, go back, or leave.
+    /// The second at which viewers often stop, go back, or leave.
     pub hard_part: u32,
-    /// From 1 to 3: how many leave.
+    /// From 1 to 3. More viewers leave a difficult video.
     pub difficulty: u32,
 }
 
@@ -121,11 +121,11 @@ const fn unit(title: &'static str, length: u32, hard_part_percent: u32, difficul
 }
 
 pub const UNITS: usize = 5;
-/// Discussions that a teacher opened in each forum.
+/// The discussions that a teacher created in each forum.
 pub const DISCUSSIONS: [&str; 3] =
     ["Introduce yourself", "Questions about the units", "Study groups"];
 
-/// An activity of a course: what Moodle calls a course module.
+/// An activity of a course, which is a course module in Moodle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activity {
     Page(usize),
@@ -159,7 +159,7 @@ impl Activity {
         Self::ReadingList,
     ];
 
-    /// Numbers the activities of a course from 0, with gaps; below 23.
+    /// A number from 0 to 22 that is unique in a course.
     pub fn number(self) -> usize {
         match self {
             Self::Page(unit) => unit,

@@ -1,4 +1,4 @@
-//! Writes generated statements as files, with the figures that dashboards must show for them.
+//! Writes generated statements to files, with the expected results of dashboards.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use flate2::{Compression, GzBuilder};
 
 use crate::xapi::batch::Batch;
-use crate::xapi::reader::ANSWERS_FILE;
+use crate::xapi::reader::EXPECTED_RESULTS_FILE;
 
 use super::expected::Collector;
 use super::{Generator, TERM_STATEMENTS};
 
-/// The seed and the number of statements of the data set in this repository: one term.
+/// The seed of the data set in this repository.
 pub const DEFAULT_SEED: u64 = 1;
+/// The number of statements of the data set in this repository: one term.
 pub const DEFAULT_COUNT: u64 = TERM_STATEMENTS;
 /// Statements in each file.
 const FILE_STATEMENTS: u64 = 1000;
@@ -24,14 +25,15 @@ const SUFFIX: &str = ".json.gz";
 pub enum WriteError {
     #[error("{} cannot be written: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{} is not one of the files to be written: remove it, or choose another directory", .0.display())]
-    Stranger(PathBuf),
+    #[error("{} belongs to another data set: remove it, or choose another directory", .0.display())]
+    ForeignFile(PathBuf),
 }
 
-/// Writes the first `count` statements of a seed to `statements-00.json.gz` and so on, and their figures to
-/// [`ANSWERS_FILE`]. Each file is there as a whole or not at all. Returns the files in the order of writing.
+/// Writes the first `count` statements of a seed to `statements-00.json.gz` and so on, and their expected results to
+/// [`EXPECTED_RESULTS_FILE`]. Writes each file atomically. Returns the files in the order of writing.
 ///
-/// A directory with other statement files is rejected, because reading it would mix two data sets.
+/// # Errors
+/// When a file cannot be written, and when the directory contains other statement files, which would mix two data sets.
 pub fn write(directory: &Path, seed: u64, count: u64) -> Result<Vec<PathBuf>, WriteError> {
     let names = file_names(count);
     fs::create_dir_all(directory)
@@ -42,24 +44,24 @@ pub fn write(directory: &Path, seed: u64, count: u64) -> Result<Vec<PathBuf>, Wr
     let mut collector = Collector::default();
     let mut batch = Batch::new();
     let mut written = Vec::new();
-    let mut left = count;
+    let mut remaining = count;
     for name in &names {
-        let statements = left.min(FILE_STATEMENTS);
-        left -= statements;
+        let statements = remaining.min(FILE_STATEMENTS);
+        remaining -= statements;
         generator.fill_and_observe(&mut batch, statements as usize, |event, learner| {
             collector.observe(event, learner)
         });
-        written.push(write_whole(directory, name, |file| write_gzip(file, batch.body()))?);
+        written.push(write_atomically(directory, name, |file| write_gzip(file, batch.body()))?);
     }
     let results = collector.expected_results(seed);
-    written.push(write_whole(directory, ANSWERS_FILE, |file| {
+    written.push(write_atomically(directory, EXPECTED_RESULTS_FILE, |file| {
         serde_json::to_writer_pretty(&mut *file, &results)?;
         file.write_all(b"\n")
     })?);
     Ok(written)
 }
 
-/// With as many digits as the last of them needs, so that their order is the order of their names.
+/// The names of the files. All numbers have the same number of digits, so that the names sort in the order of the files.
 fn file_names(count: u64) -> Vec<String> {
     let files = count.div_ceil(FILE_STATEMENTS);
     let width = files.saturating_sub(1).to_string().len().max(2);
@@ -75,13 +77,13 @@ fn reject_foreign_files(directory: &Path, names: &[String]) -> Result<(), WriteE
             && name.ends_with(SUFFIX)
             && names.iter().all(|known| *known != name)
         {
-            return Err(WriteError::Stranger(path));
+            return Err(WriteError::ForeignFile(path));
         }
     }
     Ok(())
 }
 
-/// Neither time nor name go into the file, so that the same statements give the same file.
+/// Writes reproducibly, without time and file name: the same statements give the same file.
 fn write_gzip(file: &mut impl Write, body: &[u8]) -> io::Result<()> {
     let mut encoder = GzBuilder::new().mtime(0).write(file, Compression::best());
     encoder.write_all(body)?;
@@ -90,7 +92,7 @@ fn write_gzip(file: &mut impl Write, body: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn write_whole(
+fn write_atomically(
     directory: &Path,
     name: &str,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
@@ -107,7 +109,7 @@ fn write_whole(
     match result {
         Ok(()) => Ok(path),
         Err(source) => {
-            // It may not exist; the error to report is the first one.
+            // report the first error, because the file may not exist
             _ = fs::remove_file(&partial);
             Err(WriteError::Io { path, source })
         }
@@ -125,7 +127,7 @@ mod tests {
     use crate::xapi::batch::Source;
     use crate::xapi::reader::{Input, Limits, Reader};
 
-    /// The data set of this repository: see its README.md.
+    /// The data set of this repository; see `data/README.md`.
     const CHECKED_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data");
 
     fn unpacked(path: &Path) -> Vec<u8> {
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_checked_in_data_set_is_the_one_of_its_seed() {
+    fn data_set_of_repository_is_generated_from_its_seed() {
         let (mut generator, mut collector) = (Generator::new(DEFAULT_SEED), Collector::default());
         let mut batch = Batch::new();
         let mut expected = file_names(DEFAULT_COUNT);
@@ -160,15 +162,16 @@ mod tests {
         let results =
             serde_json::to_string_pretty(&collector.expected_results(DEFAULT_SEED)).unwrap() + "\n";
         assert!(
-            fs::read_to_string(Path::new(CHECKED_IN).join(ANSWERS_FILE)).unwrap() == results,
-            "data/{ANSWERS_FILE} has other figures"
+            fs::read_to_string(Path::new(CHECKED_IN).join(EXPECTED_RESULTS_FILE)).unwrap()
+                == results,
+            "data/{EXPECTED_RESULTS_FILE} has other expected results"
         );
-        expected.splice(0..0, ["README.md".to_owned(), ANSWERS_FILE.to_owned()]);
+        expected.splice(0..0, ["README.md".to_owned(), EXPECTED_RESULTS_FILE.to_owned()]);
         assert_eq!(names(Path::new(CHECKED_IN)), expected);
     }
 
     #[test]
-    fn a_written_data_set_is_read_back_as_it_was_made() {
+    fn written_data_set_equals_generated_statements() {
         let directory = tempfile::tempdir().unwrap();
         let written = write(directory.path(), 7, 1500).unwrap();
         assert_eq!(
@@ -178,9 +181,9 @@ mod tests {
         assert_eq!(written.len(), 3);
         let inputs = Input::from_path(directory.path()).unwrap().inputs;
         let mut read = Reader::new(inputs, Limits::default(), jiff::Timestamp::UNIX_EPOCH);
-        let mut made = Generated::new(7, 1500, 1000);
+        let mut generated = Generated::new(7, 1500, 1000);
         let (mut from_files, mut from_seed) = (Batch::new(), Batch::new());
-        while made.fill(&mut from_seed).unwrap() {
+        while generated.fill(&mut from_seed).unwrap() {
             assert!(read.fill(&mut from_files).unwrap());
             assert_eq!(from_files.body(), from_seed.body());
         }
@@ -199,15 +202,15 @@ mod tests {
     }
 
     #[test]
-    fn files_of_another_data_set_are_not_mixed_with() {
+    fn directory_with_other_data_set_is_rejected() {
         let directory = tempfile::tempdir().unwrap();
         write(directory.path(), 1, 1500).unwrap();
         let error = write(directory.path(), 1, 1000).unwrap_err().to_string();
-        assert!(error.ends_with("statements-01.json.gz is not one of the files to be written: remove it, or choose another directory"));
+        assert!(error.ends_with("statements-01.json.gz belongs to another data set: remove it, or choose another directory"));
     }
 
     #[test]
-    fn a_directory_that_cannot_be_written_is_named() {
+    fn unwritable_directory_is_named() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, "").unwrap();

@@ -1,26 +1,26 @@
-//! What happens in the term, before it is written as statements.
+//! The events of a term, from which statements are rendered.
 
 use std::ops::Range;
 
 use super::catalogue::{Activity, DISCUSSIONS, UNITS};
 use super::term::Time;
 
-/// One statement to be.
+/// An event, which becomes one statement.
 #[derive(Debug, Clone)]
 pub struct Event {
     pub time: Time,
-    /// Number of the group of learners, from 0.
+    /// The number of the group of learners, from 0.
     pub group: u32,
-    /// Index of the learner in the group.
+    /// The index of the learner in the group.
     pub learner: u16,
-    /// Number of the session in the group's term.
+    /// The number of the session in the term of the group.
     pub session: u32,
     pub course: u8,
     pub action: Action,
     pub details: Details,
 }
 
-/// What was done, and in which unit or discussion of the course.
+/// The action, with the unit or the discussion of the course.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     LoggedIn,
@@ -47,13 +47,13 @@ pub enum VideoVerb {
     Terminated,
 }
 
-/// What the statement says besides.
+/// Additional values of a statement.
 #[derive(Debug, Clone)]
 pub enum Details {
     None,
     /// The number of a new discussion, reply or attempt.
     Number(u32),
-    /// A finished attempt: half points of 20, and how long it took.
+    /// A finished attempt: half points out of 20, and the duration in seconds.
     Score {
         attempt: u32,
         half_points: u32,
@@ -62,26 +62,27 @@ pub enum Details {
     View(View),
 }
 
-/// A moment of a video being watched. Positions are milliseconds of the video.
+/// The state of a video player. Positions are in milliseconds of the video.
 #[derive(Debug, Clone)]
 pub struct View {
-    /// Number of the player's session in the group's term.
+    /// The number of the player session in the term of the group.
     pub number: u32,
     pub position: u32,
-    /// Where a seek leads.
+    /// The target position of a seek.
     pub target: u32,
-    /// Thousandths of the video seen so far.
+    /// The watched share of the video, in thousandths.
     pub progress: u32,
-    /// Which of the planner's segments were seen so far.
+    /// The watched segments, as indices into the planner's segments.
     pub segments: Range<u32>,
-    /// How long it has been playing, in seconds.
+    /// The playing time in seconds.
     pub played_for: u32,
 }
 
 impl Action {
-    /// Numbers the actions of a course from 0, with gaps.
+    /// The upper bound of [`Action::number`].
     pub const COUNT: usize = 100;
 
+    /// A number below [`Action::COUNT`] that is unique in a course.
     pub fn number(self) -> usize {
         const DISCUSSION: usize = 30;
         const QUIZ: usize = DISCUSSION + 2 * DISCUSSIONS.len() + 1;
@@ -102,13 +103,13 @@ impl Action {
         }
     }
 
-    /// Logging in and out is not done in any course.
+    /// Whether the action belongs to a course. Login and logout belong to none.
     pub fn is_in_course(self) -> bool {
         !matches!(self, Self::LoggedIn | Self::LoggedOut)
     }
 
-    /// Whether its object is an activity that learners use: not the course, a discussion, an attempt or a submission,
-    /// and not the page of Moodle that a video is shown in.
+    /// Whether its object is an activity that learners use. A course, a discussion, an attempt, a submission and Moodle's
+    /// page for a video are not.
     pub fn is_about_activity(self) -> bool {
         match self {
             Self::Viewed(activity) => !matches!(activity, Activity::Video(_)),
@@ -117,7 +118,7 @@ impl Action {
         }
     }
 
-    /// Everything that can be done in a course.
+    /// All actions of a course.
     pub fn all() -> impl Iterator<Item = Self> {
         let discussions = 0..DISCUSSIONS.len();
         let activities = Activity::ALL.into_iter().flat_map(|activity| {
@@ -163,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_action_has_a_number_of_its_own() {
+    fn number_of_action_is_unique() {
         let numbers: BTreeSet<usize> = Action::all().map(Action::number).collect();
         assert_eq!(numbers.len(), Action::all().count());
         assert!(numbers.iter().all(|&number| number < Action::COUNT));

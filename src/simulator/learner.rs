@@ -1,38 +1,38 @@
-//! The generated learners: who they are, how they study, and how far they have come.
+//! The generated learners: their properties, their habits and their progress.
 
 use super::catalogue::{COURSES, UNITS};
 use super::names::{FAMILY, GIVEN};
 use super::random::Random;
 use super::term::{DAYS, Habit, MINUTE, Time, is_weekend};
 
-/// Learners who go through the term together. More statements than one term holds come from more such groups.
+/// The number of learners in a group. Each group takes one term.
 pub const LEARNERS: usize = 300;
 
-/// The shortest time between two sittings.
+/// The minimum time between two sessions of a learner.
 const BREAK: Time = 15 * MINUTE;
 
-/// A group of learners who study in the same way.
+/// Learners with similar habits.
 #[derive(Debug, Clone, Copy)]
 pub struct Cohort {
     pub name: &'static str,
-    /// Of 100 learners.
+    /// Share of all learners, in percent.
     share: u32,
-    /// Chance in percent to give up in the course of the term.
+    /// Probability of dropping out during the term, in percent.
     drop_out: u32,
-    /// How likely, in percent, they stay with a video at a point where one may leave.
-    patience: u32,
-    /// From Habit::Morning to Habit::Night.
+    /// Probability of continuing a video at a pause, in percent.
+    persistence: u32,
+    /// The weights from [`Habit::Morning`] to [`Habit::Night`].
     habits: [u32; 4],
 }
 
 pub const COHORTS: [Cohort; 4] = [
-    Cohort { name: "full-time", share: 45, drop_out: 10, patience: 80, habits: [20, 50, 25, 5] },
-    Cohort { name: "part-time", share: 25, drop_out: 18, patience: 74, habits: [15, 5, 65, 15] },
-    Cohort { name: "distance", share: 20, drop_out: 38, patience: 60, habits: [15, 25, 35, 25] },
-    Cohort { name: "exchange", share: 10, drop_out: 6, patience: 86, habits: [30, 45, 20, 5] },
+    Cohort { name: "full-time", share: 45, drop_out: 10, persistence: 80, habits: [20, 50, 25, 5] },
+    Cohort { name: "part-time", share: 25, drop_out: 18, persistence: 74, habits: [15, 5, 65, 15] },
+    Cohort { name: "distance", share: 20, drop_out: 38, persistence: 60, habits: [15, 25, 35, 25] },
+    Cohort { name: "exchange", share: 10, drop_out: 6, persistence: 86, habits: [30, 45, 20, 5] },
 ];
 
-/// What a learner watches videos on.
+/// The device on which a learner watches videos.
 #[derive(Debug, Clone, Copy)]
 pub struct Device {
     pub screen: &'static str,
@@ -64,16 +64,16 @@ pub const DEVICES: [Device; 4] = [
 ];
 
 pub struct Learner {
-    /// The account's name in Moodle: the number of the user.
+    /// The number of the user in Moodle, which is the name of the account.
     pub number: u32,
     pub name: String,
     pub cohort: usize,
     pub device: usize,
     pub habit: Habit,
-    /// Playing speed in quarters: 4 is as recorded.
+    /// Playback speed in quarters: 4 is normal speed.
     pub speed: u32,
-    pub patience: u32,
-    /// How well they do, in percent of what can be done.
+    pub persistence: u32,
+    /// Expected result in quizzes, in percent.
     pub skill: u32,
     pub studies: Vec<Study>,
     diligence: u32,
@@ -81,17 +81,17 @@ pub struct Learner {
     first_day: usize,
     last_day: usize,
     last_active: Option<usize>,
-    /// When the last sitting was over.
+    /// The earliest time of the next session.
     free_from: Time,
 }
 
-/// A learner's way through one course.
+/// The progress of a learner in one course.
 #[derive(Debug, Clone, Default)]
 pub struct Study {
     pub course: usize,
-    /// The unit to work on; past the last one when all are done.
+    /// The current unit; [`UNITS`] when all are complete.
     pub unit: usize,
-    /// Where the learner left the unit's video, in milliseconds.
+    /// The position at which the learner left the unit's video, in milliseconds.
     pub resume_at: u32,
     pub page_read: bool,
     pub attempts: [u8; UNITS],
@@ -101,7 +101,7 @@ pub struct Study {
 impl Learner {
     pub fn new(random: &mut Random, number: u32) -> Self {
         let cohort = random.weighted(&COHORTS.map(|cohort| cohort.share));
-        let Cohort { drop_out, patience, habits, .. } = COHORTS[cohort];
+        let Cohort { drop_out, persistence, habits, .. } = COHORTS[cohort];
         let first_day = random.weighted(&[60, 20, 8, 4, 3, 2, 1, 2]);
         let last_day =
             if random.percent(drop_out) { random.between(12, 75) as usize } else { DAYS };
@@ -119,10 +119,10 @@ impl Learner {
             device: random.weighted(&[45, 20, 10, 25]),
             habit: Habit::ALL[random.weighted(&habits)],
             speed: [4, 5, 6, 8][random.weighted(&[62, 18, 15, 5])],
-            patience: random.around(patience - 12, patience + 8),
+            persistence: random.around(persistence - 12, persistence + 8),
             skill: random.around(35, 98),
             studies,
-            // A few learn a lot, most a little.
+            // few learners are very active
             diligence: [4, 6, 10, 16, 26][random.weighted(&[18, 32, 28, 16, 6])],
             weekends: random.percent(40),
             first_day,
@@ -132,7 +132,7 @@ impl Learner {
         }
     }
 
-    /// How likely the learner sits down on a day, compared with the others. Once a day is enough.
+    /// The relative probability of a session on a day. A learner has at most one session per day.
     pub fn inclination(&self, day: usize) -> u32 {
         let enrolled = (self.first_day..self.last_day).contains(&day);
         if !enrolled || self.last_active == Some(day) {
@@ -141,13 +141,14 @@ impl Learner {
         self.diligence * if is_weekend(day) && !self.weekends { 1 } else { 4 }
     }
 
-    /// The learner sits down at a moment of a day, or soon after the sitting that went on past midnight.
-    pub fn sits_down(&mut self, day: usize, time: Time) -> Time {
+    /// Begins a session at a time of a day, but not before the end of the previous session. Returns the start.
+    pub fn begin_session(&mut self, day: usize, time: Time) -> Time {
         self.last_active = Some(day);
         time.max(self.free_from)
     }
 
-    pub fn gets_up(&mut self, time: Time) {
+    /// Ends a session.
+    pub fn end_session(&mut self, time: Time) {
         self.free_from = time + BREAK;
     }
 }

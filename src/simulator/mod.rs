@@ -1,8 +1,8 @@
-//! Makes statements: a term at an invented university, as its Moodle and its video player would report it.
+//! Generates the statements of a term at a fictional university, as its Moodle and its video player would send them.
 //!
-//! A seed stands for one endless row of statements: the first ones are the same however many are made and
-//! however large the batches are. Every 22,000 statements are the term of one group of 300 learners, in the order
-//! of time; the next 22,000 are the same term of another group. Memory does not grow with their number.
+//! A seed determines an infinite sequence of statements, independent of their number and of the batch size. Each 22,000
+//! statements are the term of one group of 300 learners, in chronological order. The next 22,000 are the same term of
+//! another group. Memory does not grow with the number of statements.
 
 mod catalogue;
 pub mod dataset;
@@ -35,12 +35,12 @@ use learner::Learner;
 use planner::Planner;
 use render::Renderer;
 
-/// The statements of a seed, one batch after the other.
+/// Generates the statements of a seed in batches.
 pub struct Generator {
     name: Arc<str>,
     planner: Planner,
     renderer: Renderer,
-    made: u64,
+    generated: u64,
 }
 
 impl Generator {
@@ -49,16 +49,16 @@ impl Generator {
             name: format!("generated from seed {seed}").into(),
             planner: Planner::new(seed),
             renderer: Renderer::new(seed),
-            made: 0,
+            generated: 0,
         }
     }
 
-    /// Replaces the batch's content by the next statements.
+    /// Replaces the content of the batch with the next statements.
     pub fn fill(&mut self, batch: &mut Batch, statements: usize) {
         self.fill_and_observe(batch, statements, |_, _| {});
     }
 
-    /// The same, and shows each event and whose it is.
+    /// The same, and passes each event with its learner to `observe`.
     fn fill_and_observe(
         &mut self,
         batch: &mut Batch,
@@ -68,19 +68,19 @@ impl Generator {
         batch.clear();
         batch.begin_source(&self.name);
         for _ in 0..statements {
-            self.make(batch);
+            self.push_next(batch);
             let (event, _) = self.planner.current();
             observe(event, &self.planner.learners()[usize::from(event.learner)]);
         }
     }
 
-    fn make(&mut self, batch: &mut Batch) {
-        let id = self.renderer.id(self.made);
-        self.made += 1;
+    fn push_next(&mut self, batch: &mut Batch) {
+        let id = self.renderer.id(self.generated);
+        self.generated += 1;
         self.planner.advance();
         let (event, segments) = self.planner.current();
-        self.renderer.meet(event.group, self.planner.learners());
-        let position = Position { statement: self.made, byte: None };
+        self.renderer.set_group(event.group, self.planner.learners());
+        let position = Position { statement: self.generated, byte: None };
         batch.push(id, position, Added::default(), |body| {
             self.renderer.write(body, id, event, segments)
         });
@@ -90,13 +90,13 @@ impl Generator {
 /// A given number of generated statements, in batches of a given size.
 pub struct Generated {
     generator: Generator,
-    left: u64,
+    remaining: u64,
     batch_size: usize,
 }
 
 impl Generated {
     pub fn new(seed: u64, count: u64, batch_size: usize) -> Self {
-        Self { generator: Generator::new(seed), left: count, batch_size }
+        Self { generator: Generator::new(seed), remaining: count, batch_size }
     }
 }
 
@@ -104,8 +104,8 @@ impl Source for Generated {
     type Error = Infallible;
 
     fn fill(&mut self, batch: &mut Batch) -> Result<bool, Infallible> {
-        let statements = self.left.min(self.batch_size as u64);
-        self.left -= statements;
+        let statements = self.remaining.min(self.batch_size as u64);
+        self.remaining -= statements;
         self.generator.fill(batch, statements as usize);
         Ok(statements > 0)
     }

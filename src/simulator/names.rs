@@ -1,4 +1,4 @@
-//! Names for learners that do not exist: a given and a family name, drawn independently of each other.
+//! Names of fictional learners: a given name and a family name, chosen independently.
 
 pub const GIVEN: [&str; 60] = [
     "Aïcha",

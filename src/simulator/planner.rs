@@ -1,4 +1,4 @@
-//! Plans a group's term day by day, and gives its events in the order of time.
+//! Plans the term of a group day by day, and returns its events in chronological order.
 
 use super::event::Event;
 use super::learner::{LEARNERS, Learner};
@@ -6,26 +6,26 @@ use super::random::{Random, scramble};
 use super::session::{Log, Session};
 use super::term::{self, DAYS, Hours};
 
-/// Statements of one group of learners in its term.
+/// The number of statements of one group in its term.
 pub const TERM_STATEMENTS: u64 = 22_000;
 
-/// The accounts of generated learners begin with this number.
+/// The number of the first learner.
 const FIRST_LEARNER: u32 = 1001;
 
-/// The events of one group after the other, without end.
+/// An infinite sequence of events, group by group.
 pub struct Planner {
     seed: u64,
     group: u32,
     day: usize,
     random: Random,
     hours: Hours,
-    /// Statements of each day of the term.
+    /// The number of statements on each day of the term.
     shares: [usize; DAYS],
     learners: Vec<Learner>,
     log: Log,
-    /// Events given out of those in the log.
-    given: usize,
-    /// Events of the log that no later day can come before.
+    /// The number of returned events in the log.
+    returned: usize,
+    /// The number of events in the log that precede all events of later days.
     ready: usize,
 }
 
@@ -40,44 +40,44 @@ impl Planner {
             shares: [0; DAYS],
             learners: Vec::with_capacity(LEARNERS),
             log: Log::default(),
-            given: 0,
+            returned: 0,
             ready: 0,
         };
         planner.begin_group(0);
         planner
     }
 
-    /// The learners of the group whose events are given.
+    /// The learners of the current group.
     pub fn learners(&self) -> &[Learner] {
         &self.learners
     }
 
     /// Moves on to the next event.
     pub fn advance(&mut self) {
-        while self.given == self.ready {
+        while self.returned == self.ready {
             self.plan_day();
         }
-        self.given += 1;
+        self.returned += 1;
     }
 
-    /// The event moved on to last, and the parts of videos that it may refer to.
+    /// The current event, and the watched segments of videos that it may refer to.
     pub fn current(&self) -> (&Event, &[(u32, u32)]) {
-        (&self.log.events[self.given - 1], &self.log.segments)
+        (&self.log.events[self.returned - 1], &self.log.segments)
     }
 
-    /// Adds the sittings of a day to those of the day before that went on past midnight.
+    /// Adds the sessions of a day to those of the previous day that continue past midnight.
     fn plan_day(&mut self) {
         if self.day == DAYS {
             self.begin_group(self.group + 1);
         }
-        self.log.events.drain(..self.given);
-        self.given = 0;
-        let left_over = self.log.events.len();
-        let end = left_over + self.shares[self.day];
+        self.log.events.drain(..self.returned);
+        self.returned = 0;
+        let remaining = self.log.events.len();
+        let end = remaining + self.shares[self.day];
         while self.log.events.len() < end {
             self.plan_session();
         }
-        // The day's last learner loses the connection: each day has the statements it must have.
+        // the last session is truncated, so that each day has its number of statements
         self.log.events.truncate(end);
         self.log.events.sort_by_key(|event| event.time);
         self.day += 1;
@@ -96,7 +96,7 @@ impl Planner {
         let index = self.random.by_totals(&totals);
         let learner = &mut self.learners[index];
         let time = learner
-            .sits_down(self.day, self.hours.moment(&mut self.random, learner.habit, self.day));
+            .begin_session(self.day, self.hours.moment(&mut self.random, learner.habit, self.day));
         Session::new(
             &mut self.random,
             &mut self.log,
@@ -110,7 +110,7 @@ impl Planner {
     fn begin_group(&mut self, group: u32) {
         self.group = group;
         self.day = 0;
-        self.given = 0;
+        self.returned = 0;
         self.ready = 0;
         self.random = Random::new(scramble(self.seed) ^ u64::from(group));
         self.shares = shares(&mut self.random);
@@ -123,7 +123,7 @@ impl Planner {
     }
 }
 
-/// Shares the term's statements out to its days: no two terms are quite alike.
+/// Distributes the statements of a term over its days, with random variation.
 fn shares(random: &mut Random) -> [usize; DAYS] {
     let weights: [u64; DAYS] =
         std::array::from_fn(|day| u64::from(term::weight(day) * random.around(75, 125)));
@@ -141,12 +141,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_days_share_the_terms_statements() {
+    fn shares_of_days_sum_to_statements_of_term() {
         assert_eq!(shares(&mut Random::new(1)).iter().sum::<usize>() as u64, TERM_STATEMENTS);
     }
 
     #[test]
-    fn events_come_in_the_order_of_time() {
+    fn events_are_in_chronological_order() {
         let mut planner = Planner::new(5);
         let mut before = 0;
         for _ in 0..TERM_STATEMENTS {

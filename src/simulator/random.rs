@@ -1,4 +1,4 @@
-//! Random choices by whole numbers only, so that a seed gives the same ones on every platform.
+//! Pseudo-random choices with integers only, so that a seed gives the same choices on every platform.
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
@@ -10,28 +10,29 @@ impl Random {
         Self(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 
-    /// A number from 0 up to, not including, `bound`.
+    /// A number from 0 to `bound`, exclusive.
     pub fn below(&mut self, bound: u32) -> u32 {
         let wide = (self.0.next_u64() >> 32) * u64::from(bound);
         (wide >> 32) as u32
     }
 
-    /// A number from `low` to `high`, both included.
+    /// A number from `low` to `high`, inclusive.
     pub fn between(&mut self, low: u32, high: u32) -> u32 {
         low + self.below(high - low + 1)
     }
 
-    /// A number from `low` to `high` that is mostly near their middle.
+    /// A number from `low` to `high`, inclusive, with a triangular distribution.
     pub fn around(&mut self, low: u32, high: u32) -> u32 {
         let half = (high - low) / 2;
         low + self.below(half + 1) + self.below(high - low - half + 1)
     }
 
+    /// True with a probability in percent.
     pub fn percent(&mut self, chance: u32) -> bool {
         self.below(100) < chance
     }
 
-    /// An index into `weights`, the more often the larger its weight.
+    /// An index into `weights`, with a probability proportional to its weight.
     pub fn weighted(&mut self, weights: &[u32]) -> usize {
         let mut rest = self.below(weights.iter().sum());
         for (index, &weight) in weights.iter().enumerate() {
@@ -43,7 +44,7 @@ impl Random {
         unreachable!("the rest is below the sum of the weights")
     }
 
-    /// An index into running totals of weights, as [`Random::weighted`] would choose it.
+    /// The same for cumulative weights.
     pub fn by_totals(&mut self, totals: &[u32]) -> usize {
         let point = self.below(totals.last().copied().unwrap_or(0));
         totals.partition_point(|&total| total <= point)
@@ -54,7 +55,7 @@ impl Random {
     }
 }
 
-/// Spreads a number over all 64 bits; no two numbers give the same.
+/// Mixes the bits of a number. Different numbers give different results.
 pub fn scramble(number: u64) -> u64 {
     let mut x = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -67,14 +68,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_numbers_of_a_seed_never_change() {
+    fn numbers_of_a_seed_are_stable() {
         let mut random = Random::new(1);
         let numbers: Vec<u32> = (0..5).map(|_| random.below(1000)).collect();
         assert_eq!(numbers, [811, 747, 100, 746, 184]);
     }
 
     #[test]
-    fn choices_stay_in_their_bounds() {
+    fn choices_are_within_bounds() {
         let mut random = Random::new(2);
         for _ in 0..10_000 {
             assert!((3..=9).contains(&random.between(3, 9)));

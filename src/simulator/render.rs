@@ -1,4 +1,4 @@
-//! Writes events as statements.
+//! Renders events as statements.
 
 use uuid::{Builder, Uuid};
 
@@ -9,21 +9,21 @@ use super::shapes::{PASSED, SITE, Shapes, quoted};
 use super::template::{Slot, insert};
 use super::term::{DAY, DAYS, HOUR, MINUTE, SECOND, START, Time};
 
-/// Far more than a group's term needs. The first ones are left to what the teachers made.
+/// The range of numbers for each group, larger than a term needs. The first range is reserved for objects of teachers.
 const NUMBERS_PER_GROUP: u64 = 100_000;
 
 pub struct Renderer {
     seed: u64,
     shapes: Shapes,
-    /// `2026-02-23T` and so on, for each day and the night after the last one.
+    /// Prefixes of timestamps, such as `2026-02-23T`, for each day of the term and the day after it.
     dates: Vec<String>,
-    /// Of the group whose events are written.
-    people: Vec<Person>,
+    /// The learners of the current group.
+    learners: Vec<RenderedLearner>,
     group: Option<u32>,
 }
 
-/// What a learner's statements say of the learner, as JSON.
-struct Person {
+/// The JSON values of a learner in statements.
+struct RenderedLearner {
     actor: String,
     cohort: &'static str,
     player: String,
@@ -38,21 +38,21 @@ impl Renderer {
                 time.strftime("%Y-%m-%dT").to_string()
             })
             .collect();
-        Self { seed, shapes: Shapes::new(), dates, people: Vec::new(), group: None }
+        Self { seed, shapes: Shapes::new(), dates, learners: Vec::new(), group: None }
     }
 
-    /// The statement's id: distinct for each of a seed's statements.
+    /// The id of a statement, unique among the statements of a seed.
     pub fn id(&self, index: u64) -> Uuid {
         let key = scramble(self.seed);
         uuid(scramble(key ^ index), key.wrapping_add(index))
     }
 
-    /// Gets to know the learners of a group before its first event is written.
-    pub fn meet(&mut self, group: u32, learners: &[Learner]) {
+    /// Sets the group whose events follow.
+    pub fn set_group(&mut self, group: u32, learners: &[Learner]) {
         if self.group != Some(group) {
             self.group = Some(group);
-            self.people.clear();
-            self.people.extend(learners.iter().map(Person::new));
+            self.learners.clear();
+            self.learners.extend(learners.iter().map(RenderedLearner::new));
         }
     }
 
@@ -73,19 +73,21 @@ impl Renderer {
         event: &Event,
         segments: &[(u32, u32)],
     ) {
-        let person = &self.people[usize::from(event.learner)];
+        let learner = &self.learners[usize::from(event.learner)];
         match (slot, &event.details) {
             (Slot::Id, _) => write_uuid(body, id),
             (Slot::Timestamp, _) => self.write_timestamp(body, event.time),
-            (Slot::Actor, _) => body.extend_from_slice(person.actor.as_bytes()),
-            (Slot::Cohort, _) => body.extend_from_slice(person.cohort.as_bytes()),
-            (Slot::Player, _) => body.extend_from_slice(person.player.as_bytes()),
-            (Slot::Registration, _) => write_uuid(body, self.visit(event.group, event.session, 1)),
+            (Slot::Actor, _) => body.extend_from_slice(learner.actor.as_bytes()),
+            (Slot::Cohort, _) => body.extend_from_slice(learner.cohort.as_bytes()),
+            (Slot::Player, _) => body.extend_from_slice(learner.player.as_bytes()),
+            (Slot::Registration, _) => {
+                write_uuid(body, self.session_id(event.group, event.session, 1))
+            }
             (Slot::PlayerSession, Details::View(view)) => {
-                write_uuid(body, self.visit(event.group, view.number, 2))
+                write_uuid(body, self.session_id(event.group, view.number, 2))
             }
             (Slot::Number, Details::Number(number) | Details::Score { attempt: number, .. }) => {
-                write_number(body, whole_number(event, *number));
+                write_number(body, global_number(event, *number));
             }
             (Slot::Points, Details::Score { half_points, .. }) => {
                 write_thousandths(body, half_points * 500)
@@ -116,8 +118,8 @@ impl Renderer {
         }
     }
 
-    /// The id of a sitting or of a player's session.
-    fn visit(&self, group: u32, number: u32, kind: u64) -> Uuid {
+    /// The id of a session of a learner (kind 1) or of a player (kind 2).
+    fn session_id(&self, group: u32, number: u32, kind: u64) -> Uuid {
         let key = scramble(self.seed ^ kind << 62);
         let number = u64::from(group) << 32 | u64::from(number);
         uuid(scramble(key ^ number), key.wrapping_add(number))
@@ -148,22 +150,22 @@ impl Renderer {
     }
 }
 
-/// The number of a discussion, reply or attempt among those of all groups.
-fn whole_number(event: &Event, number: u32) -> u64 {
+/// The number of a discussion, reply or attempt, unique among all groups.
+fn global_number(event: &Event, number: u32) -> u64 {
     (u64::from(event.group) + 1) * NUMBERS_PER_GROUP + u64::from(number)
 }
 
-/// A text of a template with the event's number in it.
+/// Inserts the number of the event into a text of a template.
 pub fn numbered(text: &str, event: &Event) -> String {
     match event.details {
         Details::Number(number) | Details::Score { attempt: number, .. } => {
-            insert(text, &[("number", &whole_number(event, number).to_string())])
+            insert(text, &[("number", &global_number(event, number).to_string())])
         }
         Details::None | Details::View(_) => text.to_owned(),
     }
 }
 
-impl Person {
+impl RenderedLearner {
     fn new(learner: &Learner) -> Self {
         let device = DEVICES[learner.device];
         let name = quoted(&learner.name);
@@ -189,10 +191,10 @@ impl Person {
     }
 }
 
-/// A random-looking UUID; different if `number` is different, within 62 bits.
+/// A UUID that looks random. Different values of `number` (62 bits) give different UUIDs.
 fn uuid(random: u64, number: u64) -> Uuid {
     const LOW: u64 = (1 << 62) - 1;
-    // Each step can be undone within 62 bits, so no two numbers end up the same.
+    // each operation is a bijection of 62 bits, so different numbers stay different
     let mut low = number & LOW;
     low = low.wrapping_mul(0xbf58_476d_1ce4_e5b9) & LOW;
     low ^= low >> 31;
@@ -226,7 +228,7 @@ fn write_thousandths(body: &mut Vec<u8>, number: u32) {
     }
 }
 
-/// Writes the parts of a video as its profile wants them: `0[.]12.5[,]20[.]31`.
+/// Writes segments of a video in the format of the xAPI video profile: `0[.]12.5[,]20[.]31`.
 fn write_segments(body: &mut Vec<u8>, segments: &[(u32, u32)]) {
     for (index, &(from, to)) in segments.iter().enumerate() {
         if index > 0 {
@@ -249,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn thousandths_are_written_without_needless_digits() {
+    fn thousandths_have_no_trailing_zeros() {
         for (number, text) in
             [(0, "0"), (1000, "1"), (12_500, "12.5"), (7_045, "7.045"), (1, "0.001"), (100, "0.1")]
         {
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_written_as_the_video_profile_wants_them() {
+    fn segments_have_format_of_video_profile() {
         assert_eq!(
             written(|body| write_segments(body, &[(0, 12_500), (20_000, 31_000)])),
             "0[.]12.5[,]20[.]31"
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timestamp_has_milliseconds_and_a_zone() {
+    fn timestamp_has_milliseconds_and_zone() {
         let time = START + 36 * DAY + 9 * HOUR + 5 * MINUTE + 7 * SECOND + 40;
         assert_eq!(
             written(|body| Renderer::new(1).write_timestamp(body, time)),
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_random_uuids_by_their_form() {
+    fn id_has_form_of_random_uuid() {
         let id = Renderer::new(1).id(0);
         assert_eq!((id.get_version_num(), id.get_variant()), (4, uuid::Variant::RFC4122));
     }

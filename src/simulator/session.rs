@@ -1,4 +1,4 @@
-//! One sitting of one learner: from login to the last click.
+//! One session of one learner, from login to the last action.
 
 use super::catalogue::{Activity, COURSES, DISCUSSIONS, UNITS, Unit};
 use super::event::{Action, Details, Event};
@@ -6,20 +6,20 @@ use super::learner::{Learner, Study};
 use super::random::Random;
 use super::term::{DAYS, SECOND, Time};
 
-/// What all sittings of a group's term share.
+/// The state that all sessions of a group share.
 #[derive(Debug, Default)]
 pub struct Log {
     pub events: Vec<Event>,
-    /// Parts of videos that were seen, as milliseconds from and to.
+    /// Watched segments of videos: start and end in milliseconds.
     pub segments: Vec<(u32, u32)>,
     sessions: u32,
     views: u32,
-    /// Discussions, replies and attempts are numbered in one row.
+    /// The number of discussions, replies and attempts, which share one sequence.
     numbers: u32,
 }
 
 impl Log {
-    /// Forgets everything, for the term of another group.
+    /// Clears the state for another group.
     pub fn clear(&mut self) {
         self.events.clear();
         self.segments.clear();
@@ -46,7 +46,7 @@ pub struct Session<'a> {
     learner_index: u16,
     number: u32,
     day: usize,
-    /// Index of the study that this sitting is about.
+    /// The index of the course of this session in the learner's studies.
     study: usize,
 }
 
@@ -82,7 +82,7 @@ impl<'a> Session<'a> {
             self.wait(5, 90);
             self.moodle(Action::LoggedOut, Details::None);
         }
-        self.learner.gets_up(self.time);
+        self.learner.end_session(self.time);
     }
 
     pub fn study(&mut self) -> &mut Study {
@@ -106,18 +106,18 @@ impl<'a> Session<'a> {
         });
     }
 
-    /// Lets some time go by, in seconds.
+    /// Advances the time by a random number of seconds.
     pub fn wait(&mut self, low: u32, high: u32) {
         self.time += Time::from(self.random.between(low, high)) * SECOND;
     }
 
-    /// Moodle's log has whole seconds.
+    /// Adds an event of Moodle, whose log has whole seconds.
     fn moodle(&mut self, action: Action, details: Details) {
         self.time -= self.time % SECOND;
         self.push(action, details);
     }
 
-    /// What to do next: mostly the unit whose turn it is, sometimes what was left out before.
+    /// Chooses the next activity: mostly of the current unit, sometimes of earlier units.
     fn choose(&mut self) -> Activity {
         let opened = (self.day * UNITS / DAYS + 1).min(UNITS);
         let first_weeks = self.day < 14;
@@ -203,7 +203,7 @@ impl<'a> Session<'a> {
         let begun = self.time;
         self.wait(180, 1500);
         let seconds = ((self.time - begun) / SECOND) as u32;
-        // The second and third attempt go better.
+        // later attempts are better
         let expected = (self.learner.skill + 9 * u32::from(attempts)).min(96) / 5;
         let half_points = self.random.around(expected.saturating_sub(5), (expected + 4).min(20));
         self.moodle(

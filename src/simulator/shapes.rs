@@ -1,4 +1,4 @@
-//! What each action looks like as a statement: one template for every action of every course.
+//! The templates of statements: one for each action of each course.
 
 use super::catalogue::{Activity, COURSES, Course, DISCUSSIONS};
 use super::event::{Action, VideoVerb};
@@ -7,18 +7,18 @@ use super::vocabulary;
 use super::vocabulary::{event, kind, verb};
 use crate::xapi::iri::{context, moodle, video};
 
-/// Half points, of 20, that pass a quiz.
+/// The half points, out of 20, that pass a quiz.
 pub const PASSED: u32 = 10;
 pub const SITE: &str = "https://moodle.example.org";
 const VIDEOS: &str = "https://video.example.org/videos";
-/// The statement follows the xAPI video profile.
+/// The category of statements that follow the xAPI video profile.
 const PROFILE: &str = r#"{"id":"https://w3id.org/xapi/video"}"#;
-/// The share of a video that must be seen to complete it, see `viewing.rs`.
+/// The share of a video that completes it; see `viewing.rs`.
 const THRESHOLD: &str = r#""https://w3id.org/xapi/video/extensions/completion-threshold":0.9,"#;
 const MOODLE: &str = include_str!("templates/moodle.txt");
 const VIDEO: &str = include_str!("templates/video.txt");
 
-/// The templates of all courses, to be found by [`Action::number`].
+/// The templates of all courses, indexed by [`Action::number`].
 pub struct Shapes(Vec<Template>);
 
 impl Shapes {
@@ -27,11 +27,11 @@ impl Shapes {
         templates.resize_with(COURSES.len() * Action::COUNT, Template::default);
         let (moodle, video) = (compact(MOODLE), compact(VIDEO));
         for (index, course) in COURSES.iter().enumerate() {
-            let place = CourseContext { index, course };
+            let context = CourseContext { index, course };
             for action in Action::all() {
                 let text = match action {
-                    Action::Video(unit, verb) => place.video(&video, unit, verb),
-                    _ => place.moodle(&moodle, action),
+                    Action::Video(unit, verb) => context.video(&video, unit, verb),
+                    _ => context.moodle(&moodle, action),
                 };
                 templates[index * Action::COUNT + action.number()] = Template::new(&text);
             }
@@ -61,7 +61,7 @@ impl Object {
     }
 }
 
-/// The program that says it made the statement.
+/// The platform in a statement.
 pub fn platform(action: Action) -> &'static str {
     match action {
         Action::Video(..) => "Example video player",
@@ -69,7 +69,7 @@ pub fn platform(action: Action) -> &'static str {
     }
 }
 
-/// What a statement of this action is about.
+/// The object of a statement.
 pub fn object(course: usize, action: Action) -> Object {
     CourseContext { index: course, course: &COURSES[course] }.object(action)
 }
@@ -117,7 +117,7 @@ impl CourseContext {
         let action = Action::Video(unit, verb);
         let (verb_id, verb_name) = vocabulary::verb(action);
         let object = self.object(action);
-        // Named, as in Moodle's own statements, because charts find the course by the names in `parent`.
+        // with its name, because charts group by the names in `parent`
         let course = [self.object(Action::CourseViewed).json()];
         let position = format!(
             r#""{}":$position,"{}":$minute,"#,
@@ -151,7 +151,7 @@ impl CourseContext {
         format!(r#""{}":"{id}","{}":{},"#, context::COURSE_ID, context::COURSE_NAME, quoted(name))
     }
 
-    /// The number of a course module in Moodle's addresses.
+    /// The number of a course module in Moodle's URLs.
     fn module(&self, activity: Activity) -> usize {
         100 * (self.index + 1) + activity.number()
     }
@@ -250,7 +250,7 @@ impl CourseContext {
         }
     }
 
-    /// From the activity itself up to the course, as the plugin gives them.
+    /// The parents from the activity to the course, as the plugin logstore_xapi sends them.
     fn parents(&self, action: Action) -> Vec<String> {
         let (activity, itself) = match action {
             Action::Viewed(activity) => (activity, None),
@@ -328,7 +328,7 @@ pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The inside of a JSON string.
+/// A JSON string without its quotes.
 fn escaped(text: &str) -> String {
     quoted(text).trim_matches('"').to_owned()
 }

@@ -1,6 +1,6 @@
-//! Text with slots: what is the same in all statements of a kind is put together once.
+//! Templates: the constant text of statements, with slots for variable values.
 
-/// A part of a statement that differs from one statement to the next.
+/// A variable value of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot {
     Id,
@@ -15,7 +15,7 @@ pub enum Slot {
     Success,
     Duration,
     PlayerSession,
-    /// The device and its settings.
+    /// The device and the settings of the player.
     Player,
     Position,
     Minute,
@@ -49,7 +49,7 @@ impl Slot {
     }
 }
 
-/// The text of a statement up to each slot, and what follows the last one.
+/// The text before each slot, and the text after the last slot.
 #[derive(Debug, Default)]
 pub struct Template {
     pub parts: Vec<(Box<str>, Slot)>,
@@ -57,7 +57,7 @@ pub struct Template {
 }
 
 impl Template {
-    /// Compiles a text in which `$name` stands for a slot.
+    /// Compiles a text in which `$name` is a slot.
     pub fn new(text: &str) -> Self {
         let mut template = Self::default();
         let mut before = String::new();
@@ -76,7 +76,7 @@ impl Template {
     }
 }
 
-/// Puts values in the place of `$name`; names without a value stay.
+/// Replaces each `$name` with its value. Names without a value remain.
 pub fn insert(text: &str, values: &[(&str, &str)]) -> String {
     let mut result = String::new();
     for piece in pieces(text) {
@@ -106,7 +106,7 @@ fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
-/// Takes the line breaks and the blanks for the reader's eye out of a JSON text.
+/// Removes line breaks and insignificant spaces from a JSON text.
 pub fn compact(text: &str) -> String {
     let lines: String = text.lines().map(str::trim).collect();
     lines.replace("\": ", "\":").replace(", \"", ",\"")
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_cut_at_its_slots() {
+    fn template_is_split_at_slots() {
         let template = Template::new(r#"{"id":"$id","n":$number}"#);
         let parts: Vec<_> = template.parts.iter().map(|(text, slot)| (&**text, *slot)).collect();
         assert_eq!(parts, [(r#"{"id":""#, Slot::Id), (r#"","n":"#, Slot::Number)]);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_inserted_and_slots_stay() {
+    fn inserted_values_leave_other_slots() {
         assert_eq!(
             insert("$object of $id, $verb_name.", &[("object", "it"), ("verb_name", "did")]),
             "it of $id, did."
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pretty_text_becomes_compact() {
+    fn compact_text_has_no_insignificant_space() {
         assert_eq!(
             compact("{\n  \"a\": {\"b\": 1},\n  \"c\": \"d: e\"\n}\n"),
             r#"{"a":{"b":1},"c":"d: e"}"#

@@ -1,6 +1,6 @@
-//! The term: which days it has, how busy each is, and at what hours learners study.
+//! The term: its days, and the distribution of activity over days and hours.
 //!
-//! Its dates are fixed, and past, so that the statements of a seed never change. All times are UTC.
+//! Its dates are fixed, so that the statements of a seed never change. All times are UTC.
 
 use super::random::Random;
 
@@ -14,23 +14,23 @@ pub const DAY: Time = 24 * HOUR;
 
 /// Monday, 23 February 2026.
 pub const START: Time = 1_771_804_800_000;
-/// The last day is Friday, 5 June 2026.
+/// The number of days. The last day is Friday, 5 June 2026.
 pub const DAYS: usize = 103;
 
-/// From Monday to Sunday.
+/// The weights of the days from Monday to Sunday.
 const WEEKDAYS: [u32; 7] = [110, 115, 110, 100, 70, 45, 75];
-/// Slow at first, nearly empty in the two weeks of the spring holidays, busiest before the examinations.
+/// The weights of the weeks. Weeks 6 and 7 are the spring holidays, and the last weeks precede the examinations.
 const WEEKS: [u32; 15] = [85, 110, 115, 105, 100, 25, 20, 95, 105, 100, 95, 105, 110, 130, 140];
-/// 1 May, 14 May and 25 May: public holidays, in percent of an ordinary day.
+/// Public holidays on 1 May, 14 May and 25 May: the day, and its activity in percent of an ordinary day.
 const HOLIDAYS: [(usize, u32); 3] = [(67, 35), (80, 40), (91, 45)];
 
-/// How busy each hour is, from 0 to 23.
+/// The weights of the hours from 0 to 23.
 const WEEKDAY_HOURS: [u32; 24] =
     [4, 2, 1, 1, 1, 2, 6, 16, 40, 55, 60, 52, 38, 50, 62, 60, 55, 52, 56, 74, 88, 76, 44, 16];
 const WEEKEND_HOURS: [u32; 24] =
     [8, 4, 2, 1, 1, 1, 2, 6, 16, 30, 44, 46, 36, 42, 52, 54, 50, 48, 46, 56, 64, 56, 34, 16];
 
-/// When a learner prefers to learn.
+/// The preferred time of day of a learner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Habit {
     Morning,
@@ -53,7 +53,7 @@ impl Habit {
     }
 }
 
-/// How much of the term's activity a day gets, as a share of the sum over all days.
+/// The weight of a day. Its share of the activity is this weight, divided by the sum over all days.
 pub fn weight(day: usize) -> u32 {
     let weight = WEEKDAYS[day % 7] * WEEKS[day / 7];
     match HOLIDAYS.iter().find(|(holiday, _)| *holiday == day) {
@@ -71,7 +71,7 @@ pub fn day_start(day: usize) -> Time {
     START + day as Time * DAY
 }
 
-/// Draws the moment at which a learner of this habit sits down on a day.
+/// Chooses the start of a session on a day, depending on the habit. Holds cumulative weights.
 pub struct Hours([[[u32; 24]; 2]; 4]);
 
 impl Hours {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_term_has_the_dates_it_claims() {
+    fn term_has_documented_dates() {
         assert_eq!(date_of(0), date(2026, 2, 23));
         assert_eq!(date_of(0).weekday(), Weekday::Monday);
         assert_eq!(date_of(DAYS - 1), date(2026, 6, 5));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn weekends_and_holidays_are_quiet() {
+    fn weekends_and_holidays_have_less_activity() {
         assert!(is_weekend(5) && is_weekend(6) && !is_weekend(7));
         assert!(weight(5) < weight(0));
         assert!(weight(36) * 3 < weight(29));

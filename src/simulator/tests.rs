@@ -1,4 +1,4 @@
-//! Properties of the statements that charts rely on.
+//! Tests of the properties of statements that charts depend on.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::LazyLock;
@@ -17,16 +17,16 @@ static TERM: LazyLock<Vec<Value>> = LazyLock::new(|| {
     serde_json::from_slice(batch.body()).unwrap()
 });
 
-/// Statements by their registration, which is a sitting of a learner.
-fn sittings(statements: &[Value]) -> BTreeMap<&str, Vec<&Value>> {
-    let mut sittings: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+/// Statements by their registration, which is a session of a learner.
+fn sessions(statements: &[Value]) -> BTreeMap<&str, Vec<&Value>> {
+    let mut sessions: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for statement in statements {
-        sittings
+        sessions
             .entry(statement["context"]["registration"].as_str().unwrap())
             .or_default()
             .push(statement);
     }
-    sittings
+    sessions
 }
 
 fn millis(statement: &Value) -> i64 {
@@ -43,7 +43,7 @@ fn bytes(seed: u64, count: u64, batch_size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn neither_batch_size_nor_count_changes_the_statements() {
+fn statements_do_not_depend_on_batch_size_and_count() {
     let all = bytes(3, 2500, 1000);
     assert_eq!(bytes(3, 2500, 7), all);
     assert!(all.starts_with(&bytes(3, 999, 1000)));
@@ -51,7 +51,7 @@ fn neither_batch_size_nor_count_changes_the_statements() {
 }
 
 #[test]
-fn no_id_comes_twice_in_three_terms_of_two_seeds() {
+fn ids_are_unique_in_three_terms_of_two_seeds() {
     let count = 3 * TERM_STATEMENTS as usize;
     let mut batch = Batch::new();
     let mut ids = HashSet::new();
@@ -63,23 +63,23 @@ fn no_id_comes_twice_in_three_terms_of_two_seeds() {
 }
 
 #[test]
-fn an_entry_has_the_id_of_its_statement() {
+fn entry_has_id_of_its_statement() {
     let mut batch = Batch::new();
     Generator::new(1).fill(&mut batch, 100);
     for (index, entry) in batch.entries().iter().enumerate() {
         let statement: Value = serde_json::from_slice(batch.statement(index)).unwrap();
         assert_eq!(statement["id"], entry.id.to_string());
     }
-    assert_eq!(batch.place(99), "generated from seed 1: statement 100");
+    assert_eq!(batch.origin(99), "generated from seed 1: statement 100");
 }
 
 #[test]
-fn a_sitting_begins_with_a_login_and_goes_forward_in_time() {
-    for sitting in sittings(&TERM).values() {
-        assert_eq!(sitting[0]["verb"]["id"], iri::moodle::LOGIN);
-        assert!(sitting[1..].iter().all(|statement| statement["verb"]["id"] != iri::moodle::LOGIN));
-        assert!(sitting.iter().all(|statement| statement["actor"] == sitting[0]["actor"]));
-        for pair in sitting.windows(2) {
+fn session_begins_with_login_and_is_chronological() {
+    for session in sessions(&TERM).values() {
+        assert_eq!(session[0]["verb"]["id"], iri::moodle::LOGIN);
+        assert!(session[1..].iter().all(|statement| statement["verb"]["id"] != iri::moodle::LOGIN));
+        assert!(session.iter().all(|statement| statement["actor"] == session[0]["actor"]));
+        for pair in session.windows(2) {
             let gap = millis(pair[1]) - millis(pair[0]);
             assert!(
                 (1..2 * 3_600_000).contains(&gap),
@@ -92,17 +92,17 @@ fn a_sitting_begins_with_a_login_and_goes_forward_in_time() {
 }
 
 #[test]
-fn learners_are_in_one_place_at_a_time() {
+fn sessions_of_a_learner_do_not_overlap() {
     let mut last: BTreeMap<&str, (&str, HashSet<&str>)> = BTreeMap::new();
     for statement in TERM.iter() {
         let learner = statement["actor"]["account"]["name"].as_str().unwrap();
-        let sitting = statement["context"]["registration"].as_str().unwrap();
+        let session = statement["context"]["registration"].as_str().unwrap();
         let (current, over) = last.entry(learner).or_default();
-        if *current != sitting {
+        if *current != session {
             over.insert(current);
-            *current = sitting;
+            *current = session;
         }
-        assert!(!over.contains(sitting), "learner {learner} is in two sittings at once");
+        assert!(!over.contains(session), "learner {learner} has two sessions at once");
     }
 }
 
@@ -124,7 +124,7 @@ fn number(value: &Value, name: &str) -> Option<f64> {
 }
 
 #[test]
-fn a_video_plays_no_faster_than_its_speed_and_no_further_than_its_end() {
+fn video_plays_within_its_speed_and_length() {
     for player in players(&TERM).values() {
         assert_eq!(player[0]["verb"]["id"], iri::video::INITIALIZED);
         let length = number(&player[0]["context"], "length").unwrap();
@@ -151,7 +151,7 @@ fn a_video_plays_no_faster_than_its_speed_and_no_further_than_its_end() {
 }
 
 #[test]
-fn a_video_is_completed_when_nine_tenths_were_seen() {
+fn video_is_completed_after_nine_tenths() {
     let completed = |statement: &&&Value| statement["verb"]["id"] == iri::video::COMPLETED;
     for player in players(&TERM).values() {
         let end = player.iter().find(completed);
@@ -166,13 +166,13 @@ fn a_video_is_completed_when_nine_tenths_were_seen() {
         });
         assert!(
             end.is_some() || progress < 0.9 || !at_end,
-            "seen to the end, but not completed: {player:?}"
+            "watched to the end, but not completed: {player:?}"
         );
     }
 }
 
 #[test]
-fn the_term_has_something_for_every_chart() {
+fn term_has_data_for_every_chart() {
     let distinct = |key: &dyn Fn(&Value) -> Option<String>| {
         TERM.iter().filter_map(key).collect::<HashSet<_>>().len()
     };
@@ -200,6 +200,6 @@ fn the_term_has_something_for_every_chart() {
 }
 
 #[test]
-fn no_text_has_an_empty_slot() {
+fn statements_have_no_unfilled_slot() {
     assert!(!bytes(1, TERM_STATEMENTS, 1000).contains(&b'$'));
 }

@@ -1,19 +1,19 @@
-//! Watching a video: playing, pausing, seeking, and coming to its end or not.
+//! Watching a video: playing, pausing, seeking, and completing or leaving it.
 
 use super::catalogue::Video;
 use super::event::{Action, Details, VideoVerb, View};
 use super::session::Session;
 use super::term::Time;
 
-/// Thousandths of the video that must be seen to complete it.
+/// The share of a video that completes it, in thousandths.
 pub const COMPLETION_THRESHOLD: u32 = 900;
-/// Clicks after which a viewer watches to the end.
+/// The number of clicks after which a viewer watches to the end.
 const MOST_CLICKS: usize = 9;
 
-/// The shortest time between two clicks, in milliseconds of video.
+/// The minimum time between two clicks, in milliseconds of the video.
 const SHORTEST: u32 = 2_000;
 
-/// What a viewer does when they take the mouse.
+/// An action of a viewer.
 enum Click {
     Leave,
     Pause,
@@ -24,14 +24,14 @@ struct Viewing {
     unit: usize,
     video: Video,
     number: u32,
-    /// In milliseconds, as all positions here.
+    /// In milliseconds, as are all positions and times in this module.
     position: u32,
     played_for: u32,
     first_segment: usize,
 }
 
 impl Session<'_> {
-    /// Watches a unit's video from where it was left, and goes on to the next unit when it is done.
+    /// Watches the video of a unit from the last position. Advances to the next unit when the video is complete.
     pub(super) fn watch(&mut self, unit: usize) {
         let of_the_unit = unit == self.study().unit;
         let resume_at = if of_the_unit { self.study().resume_at } else { 0 };
@@ -50,19 +50,19 @@ impl Session<'_> {
         if !of_the_unit {
             return;
         }
-        // Some do not come back to a video they left.
+        // some viewers do not return to a video
         if completed || self.random.percent(30) {
             let study = self.study();
             study.unit += 1;
             study.resume_at = 0;
             study.page_read = false;
         } else {
-            let at_the_end = viewing.position == viewing.video.length * 1000;
-            self.study().resume_at = if at_the_end { 0 } else { viewing.position };
+            let is_at_end = viewing.position == viewing.video.length * 1000;
+            self.study().resume_at = if is_at_end { 0 } else { viewing.position };
         }
     }
 
-    /// Plays until the end or until the viewer leaves; true when the video was completed.
+    /// Plays until the end or until the viewer leaves. True when the video is completed.
     fn play(&mut self, viewing: &mut Viewing) -> bool {
         let length = viewing.video.length * 1000;
         self.wait(1, 6);
@@ -101,7 +101,7 @@ impl Session<'_> {
         completed
     }
 
-    /// The browser does not always get to say that the player is closed.
+    /// Ends the player. A browser does not always report this.
     fn terminate(&mut self, viewing: &Viewing) {
         if self.random.percent(80) {
             self.wait_a_moment();
@@ -110,7 +110,7 @@ impl Session<'_> {
         self.wait(1, 10);
     }
 
-    /// How far it plays before the viewer clicks: often up to the hard part, otherwise anywhere, or to the end.
+    /// The position of the next click: often near the hard part, otherwise anywhere, or at the end.
     fn next_stop(&mut self, viewing: &Viewing) -> u32 {
         let Video { length, hard_part, difficulty } = viewing.video;
         let before_hard_part = viewing.position + 20_000 < hard_part * 1000;
@@ -139,11 +139,11 @@ impl Session<'_> {
         let at_hard_part = viewing.position.abs_diff(hard_part * 1000) < 30_000;
         let early = viewing.position < 60_000;
         let stay = if at_hard_part {
-            self.learner.patience.saturating_sub(12 * difficulty)
+            self.learner.persistence.saturating_sub(12 * difficulty)
         } else if early {
-            self.learner.patience.saturating_sub(25)
+            self.learner.persistence.saturating_sub(25)
         } else {
-            self.learner.patience + 6
+            self.learner.persistence + 6
         };
         if !self.random.percent(stay) {
             return Click::Leave;
@@ -159,7 +159,7 @@ impl Session<'_> {
         }
     }
 
-    /// Thousandths of the video that were seen, however often.
+    /// The watched share of the video in thousandths. Repetitions count once.
     fn progress(&self, viewing: &Viewing) -> u32 {
         let mut seen = self.log.segments[viewing.first_segment..].to_vec();
         seen.sort_unstable();

@@ -1,10 +1,10 @@
-//! The words for each action: its verb, the kind of activity it belongs to, and the Moodle event behind it.
+//! The vocabulary of each action: its verb, its kind of activity, and its Moodle event.
 
 use super::catalogue::Activity;
 use super::event::{Action, VideoVerb};
 use crate::xapi::iri::{moodle, video};
 
-/// The kind of activity an object belongs to, as charts group them.
+/// The kind of activity, by which charts group.
 pub fn kind(action: Action) -> &'static str {
     match action {
         Action::LoggedIn | Action::LoggedOut => "site",
@@ -27,7 +27,7 @@ pub fn kind(action: Action) -> &'static str {
     }
 }
 
-/// The verb's id and its name.
+/// The id and the name of the verb.
 pub fn verb(action: Action) -> (&'static str, &'static str) {
     match action {
         Action::LoggedIn => (moodle::LOGIN, "Logged In"),
@@ -52,7 +52,7 @@ pub fn verb(action: Action) -> (&'static str, &'static str) {
     }
 }
 
-/// The Moodle event a statement is made from, and the function that makes it.
+/// The Moodle event of a statement, and the function of the plugin that converts it.
 pub fn event(action: Action) -> (&'static str, &'static str) {
     match action {
         Action::LoggedIn => {
@@ -103,6 +103,6 @@ pub fn event(action: Action) -> (&'static str, &'static str) {
             r"\mod_assign\event\assessable_submitted",
             r"\src\transformer\events\mod_assign\assignment_submitted",
         ),
-        Action::Video(..) => unreachable!("the video player makes its own statements"),
+        Action::Video(..) => unreachable!("the video player sends its own statements"),
     }
 }

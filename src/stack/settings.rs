@@ -373,7 +373,7 @@ pub fn yaml_message(error: &serde_saphyr::Error) -> String {
     text.strip_prefix("error: ").unwrap_or(&text).to_string()
 }
 
-/// Merges `over` into `values` as helm does: maps by key, everything else replaced. A null is kept, because helm uses it
+/// Merges `over` into `values` as helm does: maps by key, everything else replaced. A null remains, because helm uses it
 /// to delete a default of the chart.
 pub fn merge_values(values: &mut Value, over: &Value) {
     match (values, over) {

@@ -1,6 +1,6 @@
-//! A batch: one JSON array ready to POST, and what is known of each statement in it.
+//! A batch: one JSON array of statements for a request, with an entry for each statement.
 //!
-//! A batch is a buffer to be filled again and again, so a run of any length needs the memory of one batch.
+//! A batch is a reusable buffer, so that memory does not depend on the number of statements.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,19 +10,19 @@ use uuid::Uuid;
 
 use super::content::Content;
 
-/// What fills batches: a [`Reader`](super::reader::Reader) of files, or a generator of statements.
+/// Fills batches: a [`Reader`](super::reader::Reader) of files, or a generator of statements.
 pub trait Source {
-    /// What can be wrong with a statement. A source that makes its statements has no faults.
+    /// A fault of the input. A generator has none.
     type Error: fmt::Display + fmt::Debug;
 
-    /// Replaces the batch's content by the next statements. False: there are no more.
+    /// Replaces the content of the batch with the next statements. False: the source has no more.
     ///
     /// # Errors
-    /// Names what was passed over; the next call goes on behind it.
+    /// A fault of the input. The next call continues after it.
     fn fill(&mut self, batch: &mut Batch) -> Result<bool, Self::Error>;
 }
 
-/// A JSON array of statements and an entry for each of them, in the same order.
+/// A JSON array of statements, and entries in the same order.
 #[derive(Debug)]
 pub struct Batch {
     body: Vec<u8>,
@@ -31,42 +31,42 @@ pub struct Batch {
     conflicts: Vec<Conflict>,
 }
 
-/// A statement with the id of an earlier one of the run and other content. It is not in the batch.
+/// A statement with the id of an earlier statement of the run and different content. The batch does not contain it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
     pub id: Uuid,
-    /// Where it stands, such as `data/x.json.gz: statement 17 (byte 20113)`.
-    pub place: String,
+    /// Its origin, such as `data/x.json.gz: statement 17 (byte 20113)`.
+    pub origin: String,
 }
 
-/// What is known of one statement of a batch.
+/// The properties of one statement of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     pub id: Uuid,
-    /// Where the statement's bytes are in [`Batch::body`], without the comma that follows.
+    /// The bytes of the statement in [`Batch::body`], without the comma after it.
     pub range: Range<u32>,
     pub added: Added,
-    /// What it says, to compare with what is stored. Generated statements have none: their ids are enough.
+    /// Its content, to compare with the stored statement. Generated statements have none, because their ids suffice.
     pub content: Option<Content>,
     source: u32,
     position: Position,
 }
 
-/// What a statement came without and was given.
+/// The keys that were added to a statement.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Added {
-    /// An id made from its bytes: no other statement has it.
+    /// An id derived from its bytes, so that equal statements have equal ids.
     pub id: bool,
-    /// The time of the run, so a second run sends another one.
+    /// The time of the run, which differs in a second run.
     pub timestamp: bool,
 }
 
-/// Where a statement stands in what it was read from.
+/// The position of a statement in its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
-    /// Number of the statement, from 1.
+    /// The number of the statement, from 1.
     pub statement: u64,
-    /// Offset of its first byte in the uncompressed input; generated statements have none.
+    /// The offset of its first byte in the uncompressed input. None for generated statements.
     pub byte: Option<u64>,
 }
 
@@ -102,7 +102,7 @@ impl Batch {
         Self::default()
     }
 
-    /// Empties the batch and keeps its memory.
+    /// Empties the batch without releasing its memory.
     pub fn clear(&mut self) {
         self.body.clear();
         self.body.extend_from_slice(b"[]");
@@ -134,7 +134,7 @@ impl Batch {
         &self.body[start as usize..end as usize]
     }
 
-    /// The JSON array of some statements, to find out which of them a server rejects.
+    /// A JSON array of some statements, to isolate those that a server rejects.
     pub fn array(&self, entries: &[usize]) -> Vec<u8> {
         let mut array = b"[".to_vec();
         for &index in entries {
@@ -147,25 +147,25 @@ impl Batch {
         array
     }
 
-    /// The statements that were left out because an earlier one of the run has their id and says something else.
+    /// The statements that were omitted because an earlier statement of the run has the same id and different content.
     pub fn conflicts(&self) -> &[Conflict] {
         &self.conflicts
     }
 
-    /// Says in words where a statement came from: `data/x.json.gz: statement 17 (byte 20113)`.
-    pub fn place(&self, index: usize) -> String {
+    /// The origin of a statement, such as `data/x.json.gz: statement 17 (byte 20113)`.
+    pub fn origin(&self, index: usize) -> String {
         let entry = &self.entries[index];
         format!("{}: {}", self.sources[entry.source as usize], entry.position)
     }
 
-    /// The statements pushed from now on come from the source of this name.
+    /// Sets the name of the source for the statements that follow.
     pub fn begin_source(&mut self, name: &Arc<str>) {
         if self.sources.last().is_none_or(|last| !Arc::ptr_eq(last, name)) {
             self.sources.push(Arc::clone(name));
         }
     }
 
-    /// Appends the statement that `write` writes. [`Batch::begin_source`] comes first.
+    /// Appends the statement that `write` writes. Call [`Batch::begin_source`] first.
     pub fn push(
         &mut self,
         id: Uuid,
@@ -185,39 +185,39 @@ impl Batch {
         self.entries.push(Entry { id, range, added, content: None, source, position });
     }
 
-    /// Sets what the last statement says.
+    /// Sets the content of the last statement.
     pub(super) fn set_content(&mut self, content: Content) {
         if let Some(entry) = self.entries.last_mut() {
             entry.content = Some(content);
         }
     }
 
-    /// Deletes the last statement.
+    /// Removes the last statement.
     pub(super) fn pop(&mut self) {
         self.pop_into(&mut Vec::new());
     }
 
-    /// Deletes the last statement and names it as a conflict.
+    /// Removes the last statement and records it as a conflict.
     pub(super) fn pop_conflict(&mut self) {
         let Some(last) = self.entries.last() else { return };
-        let conflict = Conflict { id: last.id, place: self.place(self.entries.len() - 1) };
+        let conflict = Conflict { id: last.id, origin: self.origin(self.entries.len() - 1) };
         self.pop();
         self.conflicts.push(conflict);
     }
 
-    /// Takes the last statement out again, its bytes into `bytes`.
+    /// Removes the last statement and copies its bytes to `bytes`.
     pub(super) fn pop_into(&mut self, bytes: &mut Vec<u8>) -> Option<Entry> {
         let entry = self.entries.pop()?;
         let start = entry.range.start as usize;
         bytes.clear();
         bytes.extend_from_slice(&self.body[start..entry.range.end as usize]);
-        // Before the statement stands the comma, or the bracket when it was the only one.
+        // a comma precedes the statement, or the bracket when it is the only one
         self.body.truncate(if self.entries.is_empty() { start } else { start - 1 });
         self.body.push(b']');
         Some(entry)
     }
 
-    /// Offsets fit in 32 bits because a batch is capped far below 4 GiB by whoever fills it.
+    /// Offsets fit into 32 bits, because sources limit a batch to far less than 4 GiB.
     fn offset(&self) -> u32 {
         u32::try_from(self.body.len()).expect("a batch stays below 4 GiB")
     }
@@ -240,14 +240,14 @@ mod tests {
     }
 
     #[test]
-    fn the_body_is_an_array_at_any_time() {
+    fn body_is_always_an_array() {
         assert_eq!(batch(&[]).body(), b"[]");
         assert_eq!(batch(&["{}"]).body(), b"[{}]");
         assert_eq!(batch(&["{}", "{\"a\":1}"]).body(), b"[{},{\"a\":1}]");
     }
 
     #[test]
-    fn some_entries_are_an_array_of_their_own() {
+    fn array_contains_only_selected_statements() {
         let batch = batch(&["{}", "{\"a\":1}", "{\"b\":2}"]);
         assert_eq!(batch.array(&[1, 2]), b"[{\"a\":1},{\"b\":2}]");
         assert_eq!(batch.array(&[0]), b"[{}]");
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_can_be_taken_out_again() {
+    fn popped_statement_is_removed_from_body() {
         let mut batch = batch(&["{}", "{\"a\":1}"]);
         let mut bytes = Vec::new();
         assert_eq!(batch.pop_into(&mut bytes).map(|entry| entry.id), Some(Uuid::from_u128(1)));
@@ -269,13 +269,13 @@ mod tests {
     }
 
     #[test]
-    fn a_place_names_the_source_and_the_statement() {
+    fn origin_names_source_and_position() {
         let mut batch = batch(&["{}"]);
         batch.begin_source(&Arc::from("generated"));
         batch.push(Uuid::nil(), Position { statement: 3, byte: None }, Added::default(), |body| {
             body.extend_from_slice(b"{}")
         });
-        assert_eq!(batch.place(0), "input.json: statement 1 (byte 7)");
-        assert_eq!(batch.place(1), "generated: statement 3");
+        assert_eq!(batch.origin(0), "input.json: statement 1 (byte 7)");
+        assert_eq!(batch.origin(1), "generated: statement 3");
     }
 }

@@ -1,8 +1,7 @@
-//! A number for what a statement says, so that two copies can be compared without keeping either.
+//! A hash of a statement's content, to compare copies without storing them.
 //!
-//! An LRS may reorder keys and write escapes and numbers in another form. It adds `stored` and `authority`, and
-//! Ralph lower-cases the domain of an mbox and turns a number as `id` into text. Copies that differ only in this have
-//! the same content.
+//! An LRS may reorder keys and normalise escapes and numbers. It adds `stored` and `authority`. Ralph lower-cases the
+//! domain of an mbox and converts a number as `id` to text. Copies that differ only in this have the same content.
 
 use std::fmt;
 
@@ -11,45 +10,45 @@ use serde::de::{
 };
 use serde_json::value::RawValue;
 
-/// Top-level keys that are not compared: the id is known, and an LRS sets the others.
+/// Top-level keys that are not compared. The id is compared separately, and an LRS sets the others.
 const IGNORED: [&str; 4] = ["id", "stored", "authority", "version"];
-/// Deeper statements are compared byte for byte. Ralph stores less than 300 levels.
-const DEEPEST: usize = 500;
+/// Statements with more levels are compared byte for byte. Ralph stores less than 300 levels.
+const MAX_DEPTH: usize = 500;
 
-/// The content of a statement, as 64 bits.
+/// The content of a statement: hashes of 64 bits, which are not stable between versions of this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Content {
-    /// Without the timestamp.
-    said: u64,
-    /// Of the timestamp; 0 when there is none.
+    /// The hash of the statement without the timestamp.
+    hash: u64,
+    /// The hash of the timestamp; 0 without a timestamp.
     time: u64,
 }
 
 impl Content {
-    /// The content of a JSON object. Of a key that is there twice the last value counts, as in an LRS. What cannot be
-    /// parsed counts byte for byte.
+    /// The content of a JSON object. The last value of a repeated key counts, as in an LRS. Text that cannot be parsed is
+    /// compared byte for byte.
     pub fn of(statement: &[u8]) -> Self {
         let mut deserializer = serde_json::Deserializer::from_slice(statement);
         Top.deserialize(&mut deserializer)
             .ok()
-            // too deep for the parser, or a number too long for it
+            // the parser rejects deep nesting and long numbers
             .or_else(|| top_of(serde_json::from_slice(statement).ok()?))
-            .unwrap_or_else(|| Self { said: text(statement), time: 0 })
+            .unwrap_or_else(|| Self { hash: text(statement), time: 0 })
     }
 
-    /// The same without a timestamp, for one that the time of the run was added to.
+    /// The content without its timestamp, for a statement to which the time of the run was added.
     pub fn without_time(self) -> Self {
         Self { time: 0, ..self }
     }
 
-    /// Whether a stored copy says the same. A copy has a timestamp even where the statement came without one.
-    pub fn is_that_of(self, stored: Self) -> bool {
-        self.said == stored.said && (self.time == 0 || self.time == stored.time)
+    /// Whether a stored copy has the same content. A copy always has a timestamp, even if the statement had none.
+    pub fn matches_stored(self, stored: Self) -> bool {
+        self.hash == stored.hash && (self.time == 0 || self.time == stored.time)
     }
 
-    /// Both as one number.
+    /// Both hashes in one number.
     pub fn number(self) -> u64 {
-        self.said ^ self.time.rotate_left(32)
+        self.hash ^ self.time.rotate_left(32)
     }
 }
 
@@ -73,7 +72,8 @@ fn text(bytes: &[u8]) -> u64 {
     mix(mix(hash, u64::from_le_bytes(last)), LAST)
 }
 
-/// Ralph normalises the domain of an address. Where it does more than lower-casing, the domain is not compared.
+/// The hash of an mbox. Ralph lower-cases the domain of an address. It normalises an international domain further, which is
+/// therefore not compared.
 fn mbox(address: &str) -> u64 {
     let Some((local, domain)) = address.rsplit_once('@') else { return text(address.as_bytes()) };
     let domain = domain.to_ascii_lowercase();
@@ -91,7 +91,7 @@ fn time(value: &str) -> u64 {
     hash | 1
 }
 
-/// What the value of a key is compared as.
+/// How the value of a key is compared.
 #[derive(Clone, Copy)]
 enum Value {
     Any,
@@ -101,7 +101,7 @@ enum Value {
 }
 
 impl Value {
-    /// By the key in an object that is not the statement itself.
+    /// For a key of an object within the statement.
     fn of(key: &str) -> Self {
         match key {
             "mbox" => Self::Mbox,
@@ -110,7 +110,7 @@ impl Value {
         }
     }
 
-    /// By the key in the statement itself. None: not compared.
+    /// For a top-level key of the statement. None: not compared.
     fn at_top(key: &str) -> Option<Self> {
         match key {
             _ if IGNORED.contains(&key) => None,
@@ -122,7 +122,7 @@ impl Value {
     fn number(self, number: impl fmt::Display, value: f64) -> u64 {
         match self {
             Self::Id => text(number.to_string().as_bytes()),
-            // the two zeros are one number
+            // 0.0 and -0.0 are equal
             _ => mix((value + 0.0).to_bits(), 2),
         }
     }
@@ -151,12 +151,12 @@ fn array(elements: impl Iterator<Item = u64>) -> u64 {
     mix(elements.fold(6, mix), 7)
 }
 
-/// Names and values of an object, in any order.
+/// The hash of an object from the hashes of its names and values, in any order.
 fn object(fields: &mut [(u64, u64)]) -> u64 {
     mix(sum(fields).wrapping_add(8), 9)
 }
 
-/// Of equal names the last one counts.
+/// The sum over all names. The last value of a repeated name counts.
 fn sum(fields: &mut [(u64, u64)]) -> u64 {
     let is_short = fields.len() <= 16;
     if !is_short {
@@ -207,11 +207,11 @@ impl<'de> Visitor<'de> for Top {
                 }
             }
         }
-        Ok(Content { said: sum(&mut fields), time })
+        Ok(Content { hash: sum(&mut fields), time })
     }
 }
 
-/// A key: how its value is compared, and its number. None: not at all.
+/// A key: how its value is compared, and its hash. None: not compared.
 struct Key {
     top: bool,
 }
@@ -237,10 +237,10 @@ impl Visitor<'_> for Key {
     }
 }
 
-/// Parses a value to its number.
+/// Parses a value to its hash.
 struct Seed<'f> {
     value: Value,
-    /// Those of the objects around it, so that one allocation serves a whole statement.
+    /// The fields of all enclosing objects, in one allocation per statement.
     fields: &'f mut Vec<(u64, u64)>,
 }
 
@@ -292,8 +292,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 None
             })
         });
-        let number = array(elements);
-        failure.map_or(Ok(number), Err)
+        let hash = array(elements);
+        failure.map_or(Ok(hash), Err)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<u64, A::Error> {
@@ -303,13 +303,13 @@ impl<'de> Visitor<'de> for Seed<'_> {
             let value = map.next_value_seed(Seed { value, fields: &mut *self.fields })?;
             self.fields.push((name, value));
         }
-        let number = object(&mut self.fields[first..]);
+        let hash = object(&mut self.fields[first..]);
         self.fields.truncate(first);
-        Ok(number)
+        Ok(hash)
     }
 }
 
-/// The fields of an object as they are written, in their order.
+/// The unparsed fields of an object, in order.
 struct Fields<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Fields<'de> {
@@ -334,45 +334,45 @@ impl<'de> Deserialize<'de> for Fields<'de> {
     }
 }
 
-/// The same number as [`Top`] makes, level by level: slower, but for any depth and any length of a number.
+/// The same content as that of [`Top`], computed level by level. Slower, but accepts deep nesting and long numbers.
 fn top_of(Fields(fields): Fields<'_>) -> Option<Content> {
-    let mut numbers = Vec::new();
+    let mut hashes = Vec::new();
     let mut time = 0;
     for (key, raw) in fields {
         match Value::at_top(&key) {
             None => {}
-            Some(value @ Value::Time) => time = number_of(raw, value, 1)?,
-            Some(value) => numbers.push((text(key.as_bytes()), number_of(raw, value, 1)?)),
+            Some(value @ Value::Time) => time = hash_of(raw, value, 1)?,
+            Some(value) => hashes.push((text(key.as_bytes()), hash_of(raw, value, 1)?)),
         }
     }
-    Some(Content { said: sum(&mut numbers), time })
+    Some(Content { hash: sum(&mut hashes), time })
 }
 
-fn number_of(raw: &RawValue, value: Value, depth: usize) -> Option<u64> {
+fn hash_of(raw: &RawValue, value: Value, depth: usize) -> Option<u64> {
     let written = raw.get();
     Some(match written.as_bytes().first()? {
-        b'{' | b'[' if depth > DEEPEST => return None,
+        b'{' | b'[' if depth > MAX_DEPTH => return None,
         b'{' => {
             let Fields(fields) = serde_json::from_str(written).ok()?;
-            let mut numbers = Vec::with_capacity(fields.len());
+            let mut hashes = Vec::with_capacity(fields.len());
             for (key, raw) in fields {
-                let number = number_of(raw, Value::of(&key), depth + 1)?;
-                numbers.push((text(key.as_bytes()), number));
+                let hash = hash_of(raw, Value::of(&key), depth + 1)?;
+                hashes.push((text(key.as_bytes()), hash));
             }
-            object(&mut numbers)
+            object(&mut hashes)
         }
         b'[' => {
             let elements: Vec<&RawValue> = serde_json::from_str(written).ok()?;
-            let numbers: Option<Vec<u64>> =
-                elements.into_iter().map(|raw| number_of(raw, Value::Any, depth + 1)).collect();
-            array(numbers?.into_iter())
+            let hashes: Option<Vec<u64>> =
+                elements.into_iter().map(|raw| hash_of(raw, Value::Any, depth + 1)).collect();
+            array(hashes?.into_iter())
         }
         b'"' => value.string(&serde_json::from_str::<String>(written).ok()?),
         b't' => boolean(true),
         b'f' => boolean(false),
         b'n' => value.null(),
         _ => match written.parse::<f64>().ok()? {
-            // longer than a float can be, so kept digit by digit
+            // beyond the range of a float, so compared digit by digit
             number if number.is_infinite() => text(written.as_bytes()),
             number => value.number(written, number),
         },
@@ -384,11 +384,11 @@ mod tests {
     use super::*;
 
     fn same(a: &str, b: &str) -> bool {
-        Content::of(a.as_bytes()).is_that_of(Content::of(b.as_bytes()))
+        Content::of(a.as_bytes()).matches_stored(Content::of(b.as_bytes()))
     }
 
     #[test]
-    fn content_of_copies_that_an_lrs_normalises_is_the_same() {
+    fn content_of_normalised_copy_is_same() {
         let sent = r#"{"id":"A","timestamp":"2026-03-02T10:00:00Z","actor":{"mbox":"mailto:a@EXAMPLE.org"},"verb":{"id":5},"result":{"score":{"raw":1.0,"min":0}},"object":{"id":"o\u00e9"}}"#;
         let stored = r#"{"object":{"id":"oé"},"actor":{"mbox":"mailto:a@example.org"},"verb":{"id":"5"},"id":"a","stored":"x","authority":{"mbox":"m"},
             "result":{"score":{"min":0,"raw":1}},"timestamp":"2026-03-02T10:00:00.000+00:00"}"#;
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn content_of_statements_that_say_something_else_differs() {
+    fn content_of_changed_statement_differs() {
         let statement =
             r#"{"actor":{"a":[1,2]},"verb":{"x":null},"timestamp":"2026-03-02T10:00:00Z"}"#;
         for other in [
@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn content_of_key_that_is_there_twice_is_the_last_value() {
+    fn content_of_repeated_key_is_its_last_value() {
         let sent = r#"{"a":1,"a":{"b":2,"b":[3]},"timestamp":"x","timestamp":"y"}"#;
         assert!(same(sent, r#"{"a":{"b":[3]},"timestamp":"y"}"#));
         assert!(!same(sent, r#"{"a":{"b":2},"timestamp":"y"}"#));
@@ -442,7 +442,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn content_parsed_at_once_and_level_by_level_is_the_same(
+        fn content_parsed_at_once_and_level_by_level_is_same(
             name in ".*", text in ".*", number: i64, float in proptest::num::f64::NORMAL, flag: bool
         ) {
             let statement = serde_json::json!({
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn content_of_what_no_lrs_stores_is_compared_byte_for_byte() {
+    fn content_of_unparsable_statement_is_compared_byte_for_byte() {
         let deep = |n: &str| format!(r#"{{"x":{}{n}{}}}"#, "[".repeat(5000), "]".repeat(5000));
         assert!(same(&deep("1"), &deep("1")) && !same(&deep("1"), &deep("2")));
         let long = |digit: &str| format!(r#"{{"x":{}}}"#, digit.repeat(2000));

@@ -1,24 +1,23 @@
-//! The IRIs that statements are made of, and that dashboards and the index mapping rely on.
+//! The IRIs in generated statements, which dashboards and the index mapping depend on.
 
-/// Extensions of `context` that are this project's own. Each is one plain value, so that a chart can group by it.
+/// This project's extensions of `context`. Each has a scalar value, so that a chart can group by it.
 pub mod context {
-    /// Text: the course's short name, such as `BIO-110`. In every statement but login and logout.
+    /// Text: the short name of the course, such as `BIO-110`. In all statements except login and logout.
     pub const COURSE_ID: &str = "https://lastack.example.org/course-id";
-    /// Text: the course's full name. In every statement but login and logout.
+    /// Text: the full name of the course. In all statements except login and logout.
     pub const COURSE_NAME: &str = "https://lastack.example.org/course-name";
-    /// Text: the learner's cohort, such as `distance`. In every statement.
+    /// Text: the cohort of the learner, such as `distance`. In all statements.
     pub const COHORT: &str = "https://lastack.example.org/cohort";
-    /// Text: `site`, `course`, `page`, `file`, `link`, `forum`, `assignment`, `quiz` or `video`: where in Moodle the
-    /// object belongs, whatever its own type (a discussion belongs to `forum`). In every statement.
+    /// Text: `site`, `course`, `page`, `file`, `link`, `forum`, `assignment`, `quiz` or `video`: the kind
+    /// of Moodle activity that the object belongs to. A discussion belongs to `forum`. In all statements.
     pub const ACTIVITY_KIND: &str = "https://lastack.example.org/activity-kind";
-    /// Number, in seconds: where in the video it happened; for a seek, where it began. In all video statements but
-    /// initialized.
+    /// Number, in seconds: the position in the video; for a seek, its start. In all video statements except `initialized`.
     pub const VIDEO_POSITION: &str = "https://lastack.example.org/video-position";
     /// Whole number, from 0: the minute of the video position. In the same statements.
     pub const VIDEO_MINUTE: &str = "https://lastack.example.org/video-minute";
 }
 
-/// The xAPI video profile.
+/// The xAPI video profile: <https://w3id.org/xapi/video>.
 pub mod video {
     pub const ACTIVITY_TYPE: &str = "https://w3id.org/xapi/video/activity-type/video";
     pub const PLAYED: &str = "https://w3id.org/xapi/video/verbs/played";
@@ -29,7 +28,7 @@ pub mod video {
     pub const TERMINATED: &str = "http://adlnet.gov/expapi/verbs/terminated";
 }
 
-/// What the Moodle plugin logstore_xapi 5 sends.
+/// The IRIs that the Moodle plugin logstore_xapi 5 sends.
 pub mod moodle {
     pub const LOGIN: &str = "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/login";
     pub const LOGOUT: &str = "https://xapi.edlm/profiles/edlm-lms/concepts/verbs/logout";
@@ -55,7 +54,7 @@ pub mod moodle {
         "https://xapi.edlm/profiles/edlm-lms/concepts/activity-types/submission";
     pub const QUIZ: &str = "http://adlnet.gov/expapi/activities/assessment";
     pub const ATTEMPT: &str = "http://adlnet.gov/expapi/activities/attempt";
-    /// What the plugin calls an external tool, such as the video player.
+    /// The type of an external tool, such as the video player.
     pub const MEDIA: &str = "http://adlnet.gov/expapi/activities/media";
 }
 
@@ -63,9 +62,9 @@ pub mod moodle {
 mod tests {
     use super::context;
 
-    /// A column whose name has another IRI stays empty, and nobody is told.
+    /// With another IRI, the column would stay empty without an error.
     #[test]
-    fn the_mapping_has_a_column_for_each_extension_of_this_project() {
+    fn mapping_has_column_for_each_extension_of_this_project() {
         const INDEX: &str = include_str!("../../manifests/statements.json");
         let extensions = [
             context::COURSE_ID,

@@ -1,7 +1,7 @@
-//! Halves of surrogate pairs in JSON escapes. An LRS may store such text and then fail at every read of it.
+//! Unpaired surrogates in JSON escapes. Ralph stores such text, but cannot return it.
 
-/// Offset of the first escape that is half a surrogate pair.
-pub fn lone(json: &[u8]) -> Option<usize> {
+/// The offset of the first escape that is an unpaired surrogate.
+pub fn unpaired(json: &[u8]) -> Option<usize> {
     let mut at = 0;
     while let Some(next) = memchr::memchr(b'\\', &json[at..]) {
         at += next;
@@ -12,7 +12,7 @@ pub fn lone(json: &[u8]) -> Option<usize> {
             },
             Some(0xdc00..=0xdfff) => return Some(at),
             Some(_) => at += 6,
-            // any other escape, also of a backslash
+            // another escape, such as of a backslash
             None => at = (at + 2).min(json.len()),
         }
     }
@@ -30,12 +30,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lone_surrogate_is_found_and_pair_is_not() {
-        assert_eq!(lone(br#"{"a":"\ud83d\ude00 \u00e9 \\ud83d \n"}"#), None);
-        assert_eq!(lone(br#"{"a":"x\ud83d"}"#), Some(7));
-        assert_eq!(lone(br#"{"a":"\uDE00"}"#), Some(6));
-        assert_eq!(lone(br#"{"a":"\ud83d\ud83d\ude00"}"#), Some(6));
-        assert_eq!(lone(br#""\\\ud83dx""#), Some(3));
-        assert_eq!(lone(br#"\"#), None);
+    fn unpaired_surrogate_is_found_and_pair_is_not() {
+        assert_eq!(unpaired(br#"{"a":"\ud83d\ude00 \u00e9 \\ud83d \n"}"#), None);
+        assert_eq!(unpaired(br#"{"a":"x\ud83d"}"#), Some(7));
+        assert_eq!(unpaired(br#"{"a":"\uDE00"}"#), Some(6));
+        assert_eq!(unpaired(br#"{"a":"\ud83d\ud83d\ude00"}"#), Some(6));
+        assert_eq!(unpaired(br#""\\\ud83dx""#), Some(3));
+        assert_eq!(unpaired(br#"\"#), None);
     }
 }

@@ -172,7 +172,7 @@ fn status_with_a_failed_superset_database_names_the_pod_and_the_cause() {
     lab.machine
         .run("status")
         .exits(3)
-        .prints("PostgreSQL is down: statefulset dataviz-postgresql is gone");
+        .prints("PostgreSQL is down: statefulset dataviz-postgresql is missing");
     lab.kubernetes.put([well]);
     lab.machine
         .run("status")

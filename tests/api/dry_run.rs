@@ -66,7 +66,7 @@ fn dry_run_names_changed_and_deleted_objects() {
     lab.machine
         .run("install --dry-run")
         .exits(0)
-        .prints("service/lrs-ralph is gone, should be there");
+        .prints("service/lrs-ralph is absent, should be present");
 }
 
 #[test]

@@ -334,7 +334,7 @@ fn install_without_helm_on_path_fails_before_any_change() {
     lab.machine
         .run("install")
         .exits(1)
-        .says("preflight.helm: there is no `helm` on PATH")
+        .says("preflight.helm: `helm` is not on PATH")
         .says("hint: install helm 3 or 4");
     assert_eq!(lab.kubernetes.changes(), Vec::<String>::new());
 }
@@ -345,7 +345,7 @@ fn install_with_an_unsupported_helm_version_fails_before_any_change() {
         let mut lab = MockedStack::empty();
         lab.helm = lab.helm.version(version);
         lab.machine.run("install").exits(1).says(&format!(
-            "helm {} is on PATH, the stack needs 3.14.0 or newer and below 5.0.0",
+            "`helm` on PATH is version {}; the stack requires 3.14.0 or newer, below 5.0.0",
             &version[1..]
         ));
         assert_eq!(lab.kubernetes.changes(), Vec::<String>::new(), "with helm {version}");
@@ -368,7 +368,7 @@ fn install_with_unreadable_helm_version_quotes_the_output() {
     lab.machine
         .run("install")
         .exits(1)
-        .says("preflight.helm: `helm version` answered `I am no helm`");
+        .says("preflight.helm: `helm version` printed `I am no helm`");
 }
 
 #[test]
@@ -506,11 +506,11 @@ fn install_waits_for_a_release_that_another_helm_changes() {
         .run("install --timeout 1s")
         .exits(124)
         .says("release lrs is not ready after ")
-        .says("another helm works on release lrs (pending-upgrade)");
+        .says("another helm process is changing release lrs (pending-upgrade)");
     lab.machine
         .run("install --no-wait")
         .exits(1)
-        .says("another helm works on release lrs (pending-upgrade)");
+        .says("another helm process is changing release lrs (pending-upgrade)");
     assert_eq!(
         changes_of(&lab, OF_LRS),
         ["upgrade"],

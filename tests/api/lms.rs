@@ -117,7 +117,7 @@ fn changed_moodle_setting_is_named_by_status_and_restored_by_configure() {
         (
             "password",
             "guessed",
-            "logstore_xapi/password is another, should be that of the LRS account",
+            "logstore_xapi/password is different, should be that of the LRS account",
         ),
         ("routes", "", "logstore_xapi/routes is empty"),
         ("send_name", "1", "logstore_xapi/send_name is 1, should be 0"),
@@ -146,7 +146,7 @@ fn configure_with_a_setting_forced_by_config_php_fails() {
     let lab = MockedStack::installed();
     lab.moodle.world().settings.insert("endpoint".into(), "http://elsewhere".into());
     lab.moodle.world().forced = vec!["endpoint".into()];
-    lab.machine.run("configure lms").exits(1).says("config.php of this Moodle holds it fast");
+    lab.machine.run("configure lms").exits(1).says("config.php of this Moodle forces its value");
 }
 
 #[test]
@@ -176,18 +176,21 @@ fn status_with_a_broken_hop_fails_with_its_cause() {
     lab.machine
         .run("status")
         .exits(3)
-        .prints("Moodle's cron sent last 15m ago, and is due every minute");
+        .prints("Moodle's cron last sent events 15m ago, and is due every minute");
     lab.moodle.world().cron = None;
     lab.machine.run("status").exits(3).prints("Moodle's cron has never run");
     lab.moodle.world().cron = Some(20);
     (lab.moodle.world().waiting, lab.moodle.world().waiting_since) = (40, 1200);
-    lab.machine.run("status").exits(3).prints("312 events, 40 waiting; the oldest waits since 20m");
+    lab.machine
+        .run("status")
+        .exits(3)
+        .prints("312 events, 40 waiting; the oldest event has waited for 20m");
     lab.moodle.world().waiting = 0;
     lab.moodle.world().failed = vec![row(401, 12, false), row(10_000, 5, false)];
     lab.machine
         .run("status")
         .exits(3)
-        .prints("12 not delivered: the LRS answered 401: it does not know the account");
+        .prints("12 not delivered: the LRS responded with 401: it rejects the account");
     let status = lab.machine.run("status -o json").exits(3).json();
     let failed = status["components"][0]["figures"]["failed"].clone();
     assert_eq!(
@@ -202,7 +205,7 @@ fn status_with_a_broken_hop_fails_with_its_cause() {
     );
     lab.moodle.world().failed = vec![row(404, 3, false), row(422, 2, true)];
     lab.machine.run("status").exits(3).prints(
-        "2 rejected by the LRS; 3 not delivered: the LRS answered 404: the endpoint is wrong",
+        "2 rejected by the LRS; 3 not delivered: the LRS responded with 404: the endpoint is wrong",
     );
     lab.moodle.world().failed = vec![row(10_000, 5, false), row(422, 2, true)];
     lab.machine.run("status").exits(0).prints("312 events, 0 waiting, 2 rejected by the LRS");
@@ -214,7 +217,7 @@ fn status_with_a_broken_hop_fails_with_its_cause() {
     lab.machine
         .run("configure lms")
         .exits(1)
-        .says("`kubectl lastack install` puts it there and restarts Moodle");
+        .says("run `kubectl lastack install` to install it and restart Moodle");
 }
 
 #[test]
@@ -225,9 +228,9 @@ fn status_of_moodle_with_an_error_page_quotes_the_page() {
     lab.machine
         .run("status")
         .exits(3)
-        .prints("Moodle answered 500 to its login page: Error: Database connection failed");
+        .prints("Moodle responded with 500 to a request for its login page: Error: Database connection failed");
     lab.machine.run("trace").exits(3).prints(
-        "stopped: moodle.event: Moodle could not run event.php: Error: Database connection failed",
+        "stopped: moodle.event: script event.php of Moodle failed: Error: Database connection failed",
     );
     lab.kubernetes.remove("/api/v1/namespaces/alice/pods/lms-moodle-0");
     let ended = lab.machine.run("trace");
@@ -253,7 +256,7 @@ fn install_waits_for_moodle_without_a_database_and_does_not_restart_it() {
     let ended = lab.machine.run("install");
     ended
         .exits(0)
-        .says("Moodle could not run state.php: Error: Database connection failed")
+        .says("script state.php of Moodle failed: Error: Database connection failed")
         .says("ok        lms.installed");
     assert!(!ended.stderr.contains("restarting Moodle"), "{}", ended.stderr);
     lab.moodle.world().complains.1 = u32::MAX;
@@ -271,8 +274,8 @@ fn install_rejects_a_plugin_for_another_moodle_version_before_any_change() {
     lab.machine
         .run(&format!("install --plugin {}", old.display()))
         .exits(1)
-        .says("logstore_xapi 4.4.0 is made for Moodle 3.9 to 4.4, and this stack has Moodle 4.5.12")
-        .says("hint: name a release that goes with it");
+        .says("logstore_xapi 4.4.0 supports Moodle 3.9 to 4.4, and this stack has Moodle 4.5.12")
+        .says("hint: pass a release that supports it");
     assert!(lab.helm.calls_of("upgrade").iter().all(|call| !call.line().contains(" lms ")));
     let other = lab.machine.path("other.zip");
     fs::write(
@@ -287,8 +290,7 @@ fn install_rejects_a_plugin_for_another_moodle_version_before_any_change() {
     lab.machine.run("install --plugin /nowhere.zip").exits(2).says("cannot read /nowhere.zip");
     // without `--plugin` the check covers the released plugin, without a download, and then the stored plugin
     lab.machine.write("newer.yaml", "image: {tag: v5.2.0}\n");
-    let misfit =
-        "logstore_xapi 5.0.1 is made for Moodle 4.3 to 5.1, and this stack has Moodle v5.2.0";
+    let misfit = "logstore_xapi 5.0.1 supports Moodle 4.3 to 5.1, and this stack has Moodle v5.2.0";
     lab.machine.run("install --plugin= --values lms=newer.yaml").exits(1).says(misfit);
     let lab = MockedStack::installed();
     lab.machine.write("newer.yaml", "image: {tag: v5.2.0}\n");
@@ -316,7 +318,7 @@ fn plugin_download_follows_redirects_and_retries_transient_errors_only() {
     let install = |path: &str| {
         lab.machine.run(&format!("install --only lms --plugin {}{path}", server.url()))
     };
-    install("/nowhere").exits(1).says("answered 404");
+    install("/nowhere").exits(1).says("responded with 404");
     install("/large").exits(1).says("larger than 32 MB");
     let plugin = || lab.kubernetes.object("/api/v1/namespaces/alice/configmaps/lms-plugin");
     assert!(plugin().is_none());
@@ -334,7 +336,7 @@ fn plugin_download_follows_redirects_and_retries_transient_errors_only() {
         .rfind(|request| request.path.starts_with("/private"))
         .expect("a request with the account");
     assert_eq!(asked.headers["authorization"], "Basic dXNlcjpwYXNzQHdvcmQ=");
-    install("/nowhere?token=hidden").exits(1).says("answered 404").never_shows("hidden");
+    install("/nowhere?token=hidden").exits(1).says("responded with 404").never_shows("hidden");
     install("/latest?token=hidden").exits(0).says("logstore_xapi 5.0.3");
     let kept = plugin().unwrap();
     assert_eq!(kept["metadata"]["annotations"]["lastack/plugin-release"], "5.0.3");
@@ -374,7 +376,7 @@ fn install_rejects_a_foreign_moodle_release() {
     lab.machine
         .run("install")
         .exits(1)
-        .says("release lms in namespace alice was not made by this tool");
+        .says("release lms in namespace alice was not created by this tool");
 }
 
 #[test]
@@ -387,11 +389,11 @@ fn trace_names_the_hop_at_which_the_event_stopped() {
     trace("401")
         .exits(3)
         .prints("moodle.queue")
-        .prints("stopped: moodle.sent: the LRS answered 401: it does not know the account: {\"detail\":\"no\"}")
+        .prints("stopped: moodle.sent: the LRS responded with 401: it rejects the account: {\"detail\":\"no\"}")
         .prints("kubectl lastack configure lms");
     trace("0").exits(3).prints("the LRS could not be reached");
     lab.moodle.world().cron = Some(900);
-    trace("waiting").exits(3).prints("Moodle's cron sent last 15m ago");
+    trace("waiting").exits(3).prints("Moodle's cron last sent events 15m ago");
     lab.moodle.world().cron = Some(20);
     lab.moodle.world().settings.insert("routes".into(), String::new());
     trace("lost").exits(3).prints("stopped: moodle.queue: logstore_xapi/routes is empty");
@@ -420,7 +422,7 @@ fn trace_follows_the_event_to_the_data_lake_and_deletes_it() {
     assert!(events.iter().all(|input| input["do"] != "forget"), "{events:?}");
     lab.machine.run("trace").exits(0).prints("found by its id");
     assert!(called(&lab, "event").iter().any(|input| input["do"] == "forget"));
-    lab.machine.run("statements").exits(0).says("The LRS has no such statement");
+    lab.machine.run("statements").exits(0).says("The LRS has no matching statement");
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn install_in_a_cluster_that_is_too_old_fails_before_any_change() {
         &lab,
         "install",
         &[
-            "error: preflight.cluster: this cluster runs Kubernetes v1.29.3, the stack needs 1.32 or newer",
+            "error: preflight.cluster: the cluster runs Kubernetes v1.29.3; the stack requires 1.32 or newer",
             "hint: upgrade the cluster",
         ],
     );
@@ -62,7 +62,7 @@ fn install_without_a_default_storage_class_fails_before_any_change() {
         "install",
         &[
             "error: preflight.storage: the cluster has no default storage class",
-            "make one the default: kubectl patch storageclass standard",
+            "the default: kubectl patch storageclass standard",
         ],
     );
 }
@@ -83,7 +83,7 @@ fn install_with_all_volumes_bound_needs_no_default_storage_class() {
         lab.kubernetes.put([json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "status": {"phase": "Bound"},
                                    "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels}})]);
     }
-    lab.machine.run("install").exits(0).says("no default storage class, and all volumes are there");
+    lab.machine.run("install").exits(0).says("no default storage class; all volumes exist");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn install_without_a_matching_ingress_class_fails_before_any_change() {
         install,
         &[
             "error: preflight.exposure: the cluster has no default IngressClass",
-            "install an Ingress controller first",
+            "install an Ingress controller, or choose another `--expose`",
         ],
     );
 
@@ -103,22 +103,19 @@ fn install_without_a_matching_ingress_class_fails_before_any_change() {
     is_rejected(
         &lab,
         install,
-        &[
-            "the cluster has no default IngressClass",
-            "it has nginx: name one with `--ingress-class`",
-        ],
+        &["the cluster has no default IngressClass", "choose one of nginx with `--ingress-class`"],
     );
     is_rejected(
         &lab,
         &format!("{install} --ingress-class ngnix"),
-        &["the cluster has no IngressClass `ngnix`", "it has nginx"],
+        &["the cluster has no IngressClass `ngnix`", "choose one of nginx"],
     );
 
     let good = format!("{install} --ingress-class nginx --tls-secret wild --dry-run");
     lab.machine
         .run(&good)
         .exits(0)
-        .prints("by Ingresses of class nginx under la.example.org; secret wild is not there yet");
+        .prints("by Ingresses of class nginx under la.example.org; secret wild does not exist yet");
 }
 
 #[test]
@@ -130,9 +127,9 @@ fn install_with_a_value_unknown_to_the_chart_fails_before_any_change() {
         &lab,
         "install --values lrs=values.yaml",
         &[
-            "error: preflight.values: the values for lrs do not fit charts/ralph",
+            "error: preflight.values: the values for lrs are not valid for charts/ralph",
             "additional properties 'replica' not allowed",
-            "hint: correct them, and give them again: --values lrs=FILE",
+            "hint: correct the values and pass them again: --values lrs=FILE",
         ],
     );
 }
@@ -145,7 +142,7 @@ fn install_without_enough_node_capacity_fails_before_any_change() {
         &lab,
         "install",
         &[
-            "error: preflight.room: profile laptop needs 0.9 cores and 3.5 Gi, the cluster has 0.5 cores and 16.0 Gi left",
+            "error: preflight.room: profile laptop needs 0.9 cores and 3.5 Gi; the cluster has 0.5 cores and 16.0 Gi left",
             "--skip preflight.room",
         ],
     );
@@ -227,7 +224,7 @@ fn install_without_permission_for_the_operator_prints_the_helm_command() {
     let ended = lab.machine.run("install");
     ended
         .exits(4)
-        .says("operator.release: the ECK operator is not in this cluster, and you may not install it")
+        .says("operator.release: the ECK operator is not installed in this cluster, and you lack a permission to install it")
         .says("helm upgrade --install elastic-operator eck-operator --repo https://helm.elastic.co --version 3.5.0");
     let of_what_needs_it = |line: String| {
         ["elastic-operator", " lrs ", " dataviz "].iter().any(|release| line.contains(release))
@@ -249,7 +246,7 @@ fn install_leaves_a_foreign_operator_release_that_is_down_in_place() {
         let ended = lab.machine.run("install");
         ended
             .exits(1)
-            .says("operator.release: release elastic-operator in namespace elastic-system was not made by this tool")
+            .says("operator.release: release elastic-operator in namespace elastic-system was not created by this tool")
             .says("hint: ask the owner of the release to repair it: helm status elastic-operator -n elastic-system");
         let changes = |verb| {
             lab.helm.calls_of(verb).iter().filter(|call| call.is("elastic-operator")).count()
@@ -270,7 +267,7 @@ fn install_into_a_terminating_namespace_fails_before_any_change() {
     is_rejected(
         &lab,
         "install",
-        &["error: namespace: namespace alice is being deleted", "hint: wait until it is gone"],
+        &["error: namespace: namespace alice is being deleted", "hint: wait for its deletion"],
     );
 }
 
@@ -285,7 +282,7 @@ fn install_leaves_a_foreign_elasticsearch_in_place() {
     let ended = lab.machine.run("install");
     ended
         .exits(1)
-        .says("datalake.resource: namespace alice has an Elasticsearch data-lake that this tool did not make")
+        .says("datalake.resource: namespace alice: Elasticsearch data-lake was not created by this tool")
         .says("app.kubernetes.io/managed-by=kubectl-lastack");
     assert_eq!(
         lab.kubernetes.object(crate::support::stack::DATA_LAKE),
@@ -301,7 +298,7 @@ fn install_leaves_a_foreign_release_in_place() {
     let ended = lab.machine.run("install");
     ended
         .exits(1)
-        .says("lrs.release: release lrs in namespace alice was not made by this tool")
+        .says("lrs.release: release lrs in namespace alice was not created by this tool")
         .says("hint: use another namespace with `-n`");
     assert!(
         lab.helm
@@ -322,7 +319,7 @@ fn install_with_an_incomplete_foreign_secret_fails_and_keeps_it() {
     let ended = lab.machine.run("install");
     ended
         .exits(1)
-        .says("secret lrs-ralph of namespace alice was not made by this tool, and lacks what is needed: auth.json, moodle-password, username")
+        .says("secret lrs-ralph in namespace alice was not created by this tool and lacks valid keys: auth.json, moodle-password, username")
         .says("kubectl label secret lrs-ralph -n alice app.kubernetes.io/managed-by=kubectl-lastack");
     lab.machine.run("uninstall --yes").exits(0).never_shows("secret/lrs-ralph");
     assert_eq!(lab.kubernetes.object(path), Some(theirs), "the Secret should stay unchanged");

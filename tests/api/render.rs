@@ -346,7 +346,7 @@ fn render_of_an_address_that_only_the_cluster_knows_is_a_usage_error() {
         .run("install --render stack -n alice --expose loadbalancer")
         .exits(2)
         .says("error: the address of Moodle: cannot be rendered: only the cluster knows it")
-        .says("hint: give `siteUrl` in the values of lms");
+        .says("hint: set `siteUrl` in the values of lms");
     assert!(!machine.path("stack").exists());
     machine.write("lastack.yaml", "values: {lms: {siteUrl: 'https://lms.example.org'}}\n");
     machine.run("install --render stack -n alice --expose loadbalancer -f lastack.yaml").exits(0);

@@ -51,7 +51,7 @@ fn seed_of_each_input_format_stores_every_statement_once() {
         seed(&machine, &lrs, name)
             .exits(0)
             .says_nothing()
-            .prints("2,500 of 2,500 statements accepted: 2,500 sent, 0 already there, 0 rejected");
+            .prints("2,500 of 2,500 statements accepted: 2,500 sent, 0 already stored, 0 rejected");
         assert!(sent(&lrs) == ids(2500), "{name}: seed should send every statement once");
         assert_eq!(
             lrs.stored()[&id(7)],
@@ -125,10 +125,10 @@ fn seed_requests_carry_account_version_and_content_type() {
 fn second_seed_reports_all_statements_as_already_stored() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(1500)));
-    seed(&machine, &lrs, "a.json").exits(0).prints("1,500 sent, 0 already there");
+    seed(&machine, &lrs, "a.json").exits(0).prints("1,500 sent, 0 already stored");
     seed(&machine, &lrs, "a.json")
         .exits(0)
-        .prints("1,500 of 1,500 statements accepted: 1,500 sent, 1,500 already there, 0 rejected");
+        .prints("1,500 of 1,500 statements accepted: 1,500 sent, 1,500 already stored, 0 rejected");
     assert_eq!(lrs.stored().len(), 1500);
 }
 
@@ -137,7 +137,7 @@ fn seed_of_partly_stored_statements_stores_the_rest() {
     let (machine, lrs) = (machine(), Lrs::start());
     lrs.has(&statements(300));
     machine.write("a.json", array(&statements(1000)));
-    seed(&machine, &lrs, "a.json").exits(0).prints("1,000 sent, 300 already there, 0 rejected");
+    seed(&machine, &lrs, "a.json").exits(0).prints("1,000 sent, 300 already stored, 0 rejected");
     assert_eq!(lrs.stored().len(), 1000);
 }
 
@@ -152,14 +152,14 @@ fn second_seed_of_statements_without_id_and_timestamp_finds_them_stored() {
         })
         .collect();
     machine.write("bare.json", array(&bare));
-    seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 0 already there, 0 rejected");
+    seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 0 already stored, 0 rejected");
     let first = lrs.stored();
     assert_eq!(first.len(), 3);
     assert!(
         first.values().all(|statement| statement["timestamp"].is_string()),
         "each statement should have the time of the run: {first:?}"
     );
-    seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 3 already there, 0 rejected");
+    seed(&machine, &lrs, "bare.json").exits(0).prints("3 sent, 3 already stored, 0 rejected");
     assert_eq!(lrs.stored(), first);
 }
 
@@ -168,8 +168,8 @@ fn seed_generates_the_same_statements_in_every_run() {
     let (machine, lrs) = (machine(), Lrs::start());
     seed(&machine, &lrs, "--count 2345 --seed 3")
         .exits(0)
-        .prints("2,345 of 2,345 statements accepted: 2,345 sent, 0 already there");
-    seed(&machine, &lrs, "--count 2345 --seed 3").exits(0).prints("2,345 already there");
+        .prints("2,345 of 2,345 statements accepted: 2,345 sent, 0 already stored");
+    seed(&machine, &lrs, "--count 2345 --seed 3").exits(0).prints("2,345 already stored");
     assert_eq!(lrs.stored().len(), 2345);
     let fields: BTreeSet<&str> = ["id", "timestamp", "actor", "verb", "object"].into();
     let odd = lrs
@@ -200,11 +200,11 @@ fn seed_into_a_stack_verifies_every_statement_in_the_data_lake() {
         .run("seed --count 1200")
         .exits(0)
         .says_nothing()
-        .prints("1,200 of 1,200 statements stored: 1,200 sent, 0 already there, 0 rejected, each found in Elasticsearch by its id");
+        .prints("1,200 of 1,200 statements stored: 1,200 sent, 0 already stored, 0 rejected, each found in Elasticsearch by its id");
     lab.machine
         .run("seed --count 1200")
         .exits(0)
-        .prints("1,200 sent, 1,200 already there, 0 rejected, each found");
+        .prints("1,200 sent, 1,200 already stored, 0 rejected, each found");
     assert_eq!(lab.lrs.stored().len(), 1200);
 }
 
@@ -231,7 +231,7 @@ fn seed_of_a_file_into_a_stack_verifies_the_content() {
     lab.machine
         .run("seed a.json")
         .exits(0)
-        .prints("2,500 of 2,500 statements stored: 2,500 sent, 0 already there, 0 rejected, each found in Elasticsearch with its content");
+        .prints("2,500 of 2,500 statements stored: 2,500 sent, 0 already stored, 0 rejected, each found in Elasticsearch with its content");
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn seed_names_a_statement_that_was_overwritten() {
         .run("seed a.json")
         .exits(1)
         .prints("4 of 5 statements stored")
-        .prints("1 with other content in Elasticsearch")
+        .prints("1 with different content in Elasticsearch")
         .says(&id(2));
 }
 
@@ -263,7 +263,7 @@ fn seed_of_two_statements_with_one_id_rejects_the_second() {
         machine.write("b.ndjson", lines(&[statement(3), other.clone()]));
         seed(&machine, &lrs, &format!("a.json b.ndjson --batch 100 --concurrency {concurrency}"))
             .exits(1)
-            .prints("2,000 of 2,001 statements accepted: 2,001 sent, 0 already there, 1 rejected")
+            .prints("2,000 of 2,001 statements accepted: 2,001 sent, 0 already stored, 1 rejected")
             .says("rejected: b.ndjson: statement 2 (byte ")
             .says(&format!("(id {}): 409 an earlier statement of this run has the same id", id(3)));
         assert_eq!(sent(&lrs), ids(2000), "seed should send each id once");
@@ -278,5 +278,5 @@ fn second_seed_of_a_normalised_statement_finds_it_stored() {
     sent["actor"]["mbox"] = json!("mailto:learner-1@EXAMPLE.org");
     lrs.has(&[statement(1)]);
     machine.write("a.json", array(&[sent]));
-    seed(&machine, &lrs, "a.json").exits(0).prints("1 sent, 1 already there, 0 rejected");
+    seed(&machine, &lrs, "a.json").exits(0).prints("1 sent, 1 already stored, 0 rejected");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lastack::api::{Account, HttpClient, Ralph};
 use lastack::error;
-use lastack::seeding::{self, Patience, Plan};
+use lastack::seeding::{self, Plan, RetryPolicy};
 use lastack::simulator::Generated;
 use serde_json::json;
 
@@ -28,7 +28,7 @@ fn seed_retries_after_a_server_error_and_loses_nothing() {
         lrs.next([fault.clone()]);
         seed(&machine, &lrs, "a.json")
             .exits(0)
-            .prints("10 of 10 statements accepted: 10 sent, 0 already there");
+            .prints("10 of 10 statements accepted: 10 sent, 0 already stored");
         assert_eq!(lrs.batches().len(), 2, "after {fault:?} seed should send the batch again");
         assert_eq!(lrs.stored().len(), 10);
     }
@@ -64,13 +64,17 @@ fn at(endpoint: &str) -> impl FnOnce(&Account) -> Ralph {
 fn give_up_soon(statements: usize, ralph: impl FnOnce(&Account) -> Ralph) -> anyhow::Error {
     let account = Account { user: USER.into(), password: PASSWORD.to_string().into() };
     let source = Generated::new(1, statements as u64, 10);
-    let patience = Patience {
-        tries: 3,
-        first_pause: Duration::from_millis(1),
-        longest_pause: Duration::from_millis(2),
+    let retry_policy = RetryPolicy {
+        attempts: 3,
+        first_delay: Duration::from_millis(1),
+        longest_delay: Duration::from_millis(2),
     };
-    let plan =
-        Plan { concurrency: 1, patience, progress: Box::new(|_| {}), retrying: Box::new(|_| {}) };
+    let plan = Plan {
+        concurrency: 1,
+        retry_policy,
+        progress: Box::new(|_| {}),
+        retrying: Box::new(|_| {}),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime
         .block_on(async { seeding::run(source, ralph(&account), None, plan).await })
@@ -85,8 +89,8 @@ fn seed_ends_with_the_stored_count_when_the_lrs_stays_down() {
     assert_eq!(
         text,
         "stopped after 10 statements were stored: generated from seed 1: statement 11 and 9 more: \
-         not accepted after 3 tries: the LRS answered 503: no backend\n  \
-         hint: the same command goes on where this one stopped"
+         not accepted after 3 attempts: the LRS responded with 503: no backend\n  \
+         hint: repeat the command; the LRS stores each statement only once"
     );
     assert_eq!(
         lrs.batches().len(),
@@ -100,7 +104,7 @@ fn seed_names_an_endpoint_that_does_not_answer() {
     let address = unreachable_url();
     let text = error::render(&give_up_soon(1, at(&address)));
     assert!(
-        text.contains(&format!("not accepted after 3 tries: {address}: "))
+        text.contains(&format!("not accepted after 3 attempts: {address}: "))
             && text.contains("Connection refused"),
         "{text}"
     );
@@ -122,16 +126,16 @@ fn seed_exit_code_distinguishes_an_unreachable_cluster_from_an_unreachable_lrs()
 #[test]
 fn seed_does_not_retry_a_wrong_account_or_address() {
     let cases = [
-        (401, "the account or its scopes are wrong"),
-        (403, "the account or its scopes are wrong"),
-        (404, "must be that of an xAPI endpoint"),
+        (401, "check the account and its scopes"),
+        (403, "check the account and its scopes"),
+        (404, "pass the address of an xAPI endpoint"),
     ];
     for (status, hint) in cases {
         let (machine, lrs) = (machine(), Lrs::start());
         machine.write("a.json", array(&statements(100)));
         lrs.always(Answer::Json(status, json!({"detail": "no"})));
         let ended = seed(&machine, &lrs, "a.json --batch 10 --concurrency 2");
-        ended.exits(1).prints_nothing().says(&format!("answered {status}: no")).says(hint);
+        ended.exits(1).prints_nothing().says(&format!("responded with {status}: no")).says(hint);
         let requests = lrs.server.requests().len();
         assert!(
             requests <= 2,
@@ -146,7 +150,7 @@ fn seed_does_not_retry_a_forbidden_port_forward() {
     let sentence = lab.hides_pods();
     let ended = lab.machine.run("seed --count 10");
     ended.exits(4).says(sentence).says("after 0 statements were stored");
-    assert!(!ended.stderr.contains("trying again"), "{ended}");
+    assert!(!ended.stderr.contains("retrying"), "{ended}");
 }
 
 #[test]
@@ -173,7 +177,7 @@ fn seed_retries_an_interrupted_verification() {
         .exits(0)
         .prints("10 of 10 statements stored: 10 sent")
         .prints("each found")
-        .says("trying again");
+        .says("retrying");
 }
 
 #[test]
@@ -197,7 +201,7 @@ fn seed_without_verification_still_reports_the_sent_statements() {
             .run("seed --count 10")
             .exits(1)
             .prints("10 of 10 statements accepted: 10 sent")
-            .prints("not verified, the data lake could not be asked")
+            .prints("not verified: cannot query the data lake")
             .says(&format!("error: cannot verify the statements: Elasticsearch responded with {status} to POST /statements/_count: not like this\n"))
             .says("hint: repeat the command to verify them");
         assert_eq!(asked() - before, 1, "{status} should not be retried");
@@ -216,7 +220,7 @@ fn seed_with_a_wrong_password_does_not_show_it() {
     machine.write("account", "teacher:another-password\n");
     seed(&machine, &lrs, "--count 10")
         .exits(1)
-        .says("answered 401")
+        .says("responded with 401")
         .never_shows("another-password")
         .never_shows(PASSWORD);
 }
@@ -229,10 +233,10 @@ fn seed_with_one_invalid_statement_stores_the_others() {
     let ended = seed(&machine, &lrs, "a.json");
     ended
         .exits(1)
-        .prints("999 of 1,000 statements accepted: 1,000 sent, 0 already there, 1 rejected")
+        .prints("999 of 1,000 statements accepted: 1,000 sent, 0 already stored, 1 rejected")
         .says("rejected: a.json: statement 618 (byte ")
         .says(&format!("(id {}): 422 ", id(617)))
-        .says("error: not everything is stored: 1 rejected")
+        .says("error: not all statements are stored: 1 rejected")
         .never_shows("learner-617");
     assert_eq!(lrs.stored().len(), 999);
     assert!(!lrs.stored().contains_key(&id(617)));
@@ -295,17 +299,17 @@ fn seed_conflict_counts_as_stored_only_for_equal_content() {
     machine.write("a.json", array(&timeless));
     seed(&machine, &lrs, "a.json")
         .exits(0)
-        .prints("3 of 3 statements accepted: 3 sent, 0 already there");
+        .prints("3 of 3 statements accepted: 3 sent, 0 already stored");
     seed(&machine, &lrs, "a.json")
         .exits(0)
-        .prints("3 of 3 statements accepted: 3 sent, 3 already there");
+        .prints("3 of 3 statements accepted: 3 sent, 3 already stored");
 
     let mut other = statement(1);
     other["object"]["id"] = json!("https://example.org/another-course");
     lrs.has(&[other]);
     seed(&machine, &lrs, "a.json")
         .exits(1)
-        .prints("2 of 3 statements accepted: 3 sent, 2 already there, 1 rejected")
+        .prints("2 of 3 statements accepted: 3 sent, 2 already stored, 1 rejected")
         .says("rejected: a.json: statement 2 (byte")
         .says(&format!("(id {}): 409 Differing statements already exist", id(1)));
 }
@@ -317,7 +321,7 @@ fn seed_splits_a_batch_that_is_too_large() {
     lrs.accepts_at_most(5_000);
     seed(&machine, &lrs, "a.json")
         .exits(0)
-        .prints("100 of 100 statements accepted: 100 sent, 0 already there, 0 rejected");
+        .prints("100 of 100 statements accepted: 100 sent, 0 already stored, 0 rejected");
     assert_eq!(lrs.stored().len(), 100);
 }
 
@@ -329,7 +333,7 @@ fn seed_never_repeats_a_rejected_request_unchanged() {
         lrs.always(Answer::Json(status, json!({"detail": "no"})));
         seed(&machine, &lrs, "a.json")
             .exits(1)
-            .prints("0 of 4 statements accepted: 4 sent, 0 already there, 4 rejected");
+            .prints("0 of 4 statements accepted: 4 sent, 0 already stored, 4 rejected");
         let mut batches = lrs.batches();
         let sent = batches.len();
         batches.sort();
@@ -361,7 +365,7 @@ fn seed_rejects_a_statement_that_crashes_the_lrs_and_stores_the_rest() {
     let started = std::time::Instant::now();
     seed(&machine, &lrs, "a.json")
         .exits(1)
-        .prints("998 of 1,000 statements accepted: 1,000 sent, 0 already there, 2 rejected")
+        .prints("998 of 1,000 statements accepted: 1,000 sent, 0 already stored, 2 rejected")
         .says("rejected: a.json: statement 618 (byte ")
         .says(&format!("(id {}): 500 Internal Server Error", id(617)))
         .says("rejected: a.json: statement 619 (byte ");
@@ -432,8 +436,8 @@ fn seed_of_conflicting_statements_queries_the_data_lake_once() {
     lab.machine
         .run("seed a.json")
         .exits(1)
-        .prints("200 of 1,000 statements stored: 1,000 sent, 100 already there, 800 rejected")
-        .says("409 a statement with the same id and other content is stored");
+        .prints("200 of 1,000 statements stored: 1,000 sent, 100 already stored, 800 rejected")
+        .says("409 a statement with the same id and different content is stored");
     assert_eq!(lab.lrs.batches().len(), 2, "seed should send the batch, then its new statements");
 }
 
@@ -444,7 +448,7 @@ fn seed_that_is_redirected_names_the_target_at_once() {
     lrs.always(Answer::Redirect("https://lrs.example.org/xAPI/statements".into()));
     seed(&machine, &lrs, "a.json")
         .exits(1)
-        .says("answered 302: redirected to https://lrs.example.org/xAPI/statements")
-        .says("hint: the address must be that of an xAPI endpoint");
+        .says("responded with 302: redirected to https://lrs.example.org/xAPI/statements")
+        .says("hint: pass the address of an xAPI endpoint");
     assert_eq!(lrs.server.requests().len(), 1);
 }

@@ -32,9 +32,12 @@ fn status_names_a_statement_that_the_lrs_cannot_return_and_delete_removes_it() {
     lab.machine
         .run("status")
         .exits(3)
-        .shows(&format!("cannot read statement {}", id(3)))
-        .shows(&format!("`kubectl lastack {command}` deletes it"));
-    lab.machine.run("statements").exits(1).says("hint: `kubectl lastack status` names statements");
+        .shows(&format!("cannot return statement {}", id(3)))
+        .shows(&format!("delete it with `kubectl lastack {command}`"));
+    lab.machine
+        .run("statements")
+        .exits(1)
+        .says("hint: run `kubectl lastack status`, which names statements");
     lab.machine
         .run(&command)
         .exits(2)

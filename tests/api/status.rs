@@ -187,7 +187,7 @@ fn status_of_a_forbidden_resource_is_unknown_and_no_fault() {
 fn status_with_a_failed_lrs_backend_quotes_the_lrs() {
     let lab = MockedStack::installed();
     lab.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
-    lab.machine.run("status").exits(3).prints("fault: lrs answers").prints("answered 500");
+    lab.machine.run("status").exits(3).prints("fault: lrs answers").prints("responded with 500");
 }
 
 #[test]
@@ -203,17 +203,17 @@ fn status_with_a_read_only_index_fails_although_components_are_healthy() {
         .run("status")
         .exits(3)
         .prints("heartbeat ok")
-        .prints("can store no statements")
-        .never_shows("takes statements")
+        .prints("cannot store statements")
+        .never_shows("accepts statements")
         .prints("fault: datalake data: 0 statements, 31 MB: index statements accepts no statements, because a disk of the data lake is full")
-        .prints("Elasticsearch lifts the block by itself");
+        .prints("Elasticsearch removes the block");
     lab.machine
         .run("install")
         .exits(1)
         .says("datalake.index: index statements accepts no statements, because a disk of the data lake is full")
-        .says("hint: make room");
+        .says("hint: free disk space");
     block("index.blocks.read_only_allow_delete", "false");
-    lab.machine.run("status").exits(0).prints("takes statements");
+    lab.machine.run("status").exits(0).prints("accepts statements");
     block("index.blocks.write", "true");
     lab.machine
         .run("status")
@@ -233,7 +233,7 @@ fn status_with_a_hanging_moodle_reports_one_failed_cell() {
     lab.machine
         .run("status --request-timeout 5s")
         .exits(3)
-        .prints("fault: lms data: Moodle did not end state.php within 5")
+        .prints("fault: lms data: script state.php of Moodle did not end within 5")
         .prints("heartbeat ok");
 }
 
@@ -283,7 +283,7 @@ fn status_without_helm_prints_the_other_cells() {
     lab.machine
         .run("status")
         .exits(3)
-        .prints("there is no `helm` on PATH")
+        .prints("`helm` is not on PATH")
         .prints("8.19.21")
         .prints("heartbeat ok");
 }

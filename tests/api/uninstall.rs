@@ -62,7 +62,7 @@ fn uninstall_keeps_mounted_configmaps_until_the_pod_is_gone() {
     let ended = lab.machine.run("uninstall --keep-data --yes --timeout 2s");
     ended
         .exits(124)
-        .says("the end of the pods of release lrs is not ready")
+        .says("the deletion of the pods of release lrs is not ready")
         .says("1 pods are being deleted");
     assert!(
         lab.helm.calls_of("uninstall").iter().all(|call| !call.is("lrs")),
@@ -141,8 +141,8 @@ fn uninstall_keeps_a_namespace_that_holds_foreign_objects() {
         lab.machine
             .run("uninstall --yes")
             .exits(0)
-            .says("it holds")
-            .says("theirs, which is not ours");
+            .says("it contains")
+            .says("theirs, which this tool did not create");
         let group = if version == "v1" { "/api/v1".into() } else { format!("/apis/{version}") };
         let path = format!("{group}/namespaces/alice/{plural}/theirs");
         assert!(lab.kubernetes.object(&path).is_some(), "{kind} theirs should stay");
@@ -166,7 +166,7 @@ fn uninstall_with_keep_data_keeps_the_account_secrets() {
     lab.machine
         .run("uninstall --yes --keep-data")
         .exits(0)
-        .says("secret/data-lake-roles: they open the data");
+        .says("secret/data-lake-roles: they give access to the data");
     for name in SECRETS {
         assert!(secret(&lab, name).is_some(), "Secret {name} should be kept");
     }
@@ -281,7 +281,7 @@ fn uninstall_keeps_the_operator_for_another_elasticsearch_in_the_namespace() {
     lab.machine
         .run("uninstall --yes --operator")
         .exits(0)
-        .says("it looks after Elasticsearch search in namespace alice");
+        .says("it manages Elasticsearch search in namespace alice");
     assert!(lab.helm.calls_of("uninstall").iter().all(|call| !call.is("elastic-operator")));
 }
 
@@ -330,7 +330,7 @@ fn uninstall_keeps_a_foreign_release_of_the_moodle_chart_and_its_data() {
     lab.machine
         .run("uninstall --yes --timeout 5s")
         .exits(0)
-        .says("release/lms: not made by this tool")
+        .says("release/lms: not created by this tool")
         .says("Deleted in ");
     assert!(
         lab.kubernetes.object(claim).is_some(),

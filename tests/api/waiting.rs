@@ -125,7 +125,7 @@ fn install_names_the_probe_that_causes_a_crash_loop() {
     ));
     lab.kubernetes.logs(name, "Finished server process");
     lab.machine.run("install").exits(1).says(
-        "container main of pod data-lake-es-default-0 keeps crashing (3 restarts): the kubelet kills it, its startup probe failed: \
+        "container main of pod data-lake-es-default-0 keeps crashing (3 restarts): the kubelet kills it because its startup probe failed: \
          Get \"http://10.0.0.1/\": context deadline exceeded",
     );
 }
@@ -153,7 +153,7 @@ fn install_names_the_latest_failed_probe_of_a_running_container() {
         ));
         lab
     };
-    let why = format!("main of pod {name} runs and is not ready yet");
+    let why = format!("container main of pod {name} is running and not ready yet");
     let started = lab().machine.run("install --timeout 1s");
     started.exits(124).says(&why);
     assert!(
@@ -195,7 +195,7 @@ fn install_ends_when_a_volume_needs_a_missing_secret() {
         .machine
         .run("install")
         .exits(1)
-        .says("pod data-lake-es-default-0 cannot start without secret typo, which is not there");
+        .says("pod data-lake-es-default-0 cannot start: secret typo is missing");
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn install_ends_when_a_projected_volume_lacks_a_source_or_a_key() {
             .machine
             .run("install")
             .exits(1)
-            .says(&format!("cannot start without {said}, which is not there"));
+            .says(&format!("cannot start: {said} is missing"));
     };
     let roles = |key: &str| json!({"secret": {"name": "data-lake-roles", "items": [{"key": key, "path": "roles.yml"}]}});
     let later = json!({"secret": {"name": "later", "optional": true}});
@@ -223,7 +223,7 @@ fn install_ends_for_a_current_quota_error_and_not_for_an_old_one() {
                "message": "create Pod data-lake-es-default-0 in StatefulSet data-lake-es-default failed error: \
                            pods \"data-lake-es-default-0\" is forbidden: exceeded quota: seats, requested: memory=1536Mi"})
     };
-    let why = "statefulset data-lake-es-default cannot make its pods: exceeded quota: seats, requested: memory=1536Mi";
+    let why = "statefulset data-lake-es-default cannot create its pods: exceeded quota: seats, requested: memory=1536Mi";
     let now = jiff::Timestamp::now();
     stack_with(event(now))
         .machine
@@ -247,7 +247,7 @@ fn timeout_names_the_object_and_its_last_cause() {
         .prints_nothing()
         .says("error: datalake.cluster: elasticsearch data-lake is not ready after ")
         .says("0 of 1 node, phase ApplyingChanges: pod data-lake-es-default-0 is starting, image elasticsearch:8.19.21")
-        .says("hint: give it more time with `--timeout`");
+        .says("hint: increase `--timeout`");
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn install_names_missing_certificates_at_the_deadline() {
         .run("install --timeout 1s")
         .exits(124)
         .says("error: datalake.resource: the certificate authority of elasticsearch data-lake is not ready after ")
-        .says("the operator has not made its certificates yet")
+        .says("the operator has not created its certificates yet")
         .says("skipped   dataviz.release        needs datalake.resource");
 }
 
@@ -390,7 +390,7 @@ fn upgrade_rolls_back_when_its_pod_cannot_start() {
         .run("install --only lrs --image-registry nowhere.example.org")
         .exits(1)
         .says("pod lrs-ralph-1 cannot pull nowhere.example.org/fundocker/ralph:5.0.1: not found in the registry")
-        .says("release lrs is back at what revision 1 was");
+        .says("release lrs was rolled back to revision 1");
     assert_eq!(lab.helm.calls_of("rollback").len(), 1);
 }
 
@@ -420,8 +420,8 @@ fn install_with_a_hanging_server_ends_at_the_deadline() {
         .run("install --only lrs --image-registry registry.example.org --timeout 1s")
         .exits(124)
         .says("lrs.release: deployment lrs-ralph is not ready after ")
-        .says("the last look at it got no answer")
-        .says("hint: give it more time with `--timeout`");
+        .says("the last request got no response")
+        .says("hint: increase `--timeout`");
 }
 
 #[test]
@@ -431,7 +431,7 @@ fn upgrade_is_not_rolled_back_when_its_state_cannot_be_read() {
     lab.machine
         .run("install --only lrs --image-registry registry.example.org")
         .exits(4)
-        .says("lrs.release: release lrs is upgraded and left so; whether it works could not be seen: deployment lrs-ralph")
+        .says("lrs.release: release lrs was upgraded and not rolled back, because its state is unknown: deployment lrs-ralph")
         .says("rejected the credentials");
     assert_eq!(lab.helm.calls_of("rollback").len(), 0);
 }
@@ -482,8 +482,8 @@ fn operator_volumes_are_checked_in_the_namespace_of_the_operator() {
         .machine
         .run("install --timeout 1s")
         .exits(1)
-        .says("pod elastic-operator-0 cannot start without configmap elastic-operator, which is not there")
-        .says("hint: make configmap elastic-operator in namespace elastic-system");
+        .says("pod elastic-operator-0 cannot start: configmap elastic-operator is missing")
+        .says("hint: create configmap elastic-operator in namespace elastic-system");
 }
 
 #[test]
@@ -499,7 +499,7 @@ fn upgrade_at_the_deadline_continues_and_is_not_rolled_back() {
     lab.machine
         .run("install --only lrs --image-registry slow.example.org --timeout 2s")
         .exits(124)
-        .says("the same command goes on where this run stopped");
+        .says("then repeat the command to continue");
     assert_eq!(
         lab.helm.calls_of("rollback").len(),
         0,

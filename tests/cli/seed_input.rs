@@ -19,11 +19,11 @@ fn seed(name: &str, content: impl AsRef<[u8]>) -> (Ended, usize) {
 fn seed_of_input_without_statements_names_the_input_and_its_fault() {
     let cut_gzip = &gzip(&array(&statements(20)))[..60];
     let cases: [(&str, &[u8], &str); 6] = [
-        ("empty.json", b"", "there are no statements in it"),
-        ("array.json", b"[]", "there are no statements in it"),
+        ("empty.json", b"", "contains no statements"),
+        ("array.json", b"[]", "contains no statements"),
         ("page.html", b"<html>", "neither JSON nor gzip: it begins with"),
         ("number.json", b"[7]", "expected a statement or `]`, found `7`"),
-        ("cut.json.gz", cut_gzip, "the gzip data is cut short"),
+        ("cut.json.gz", cut_gzip, "the gzip data is truncated"),
         ("bad.json.gz", b"\x1f\x8b\x08garbage", "gzip"),
     ];
     for (name, content, fault) in cases {

@@ -218,13 +218,13 @@ fn wrong_lrs_password_stops_events_and_replay_resends_them() {
     let began = views("lastack-S", 3);
     trace("")
         .exits(3)
-        .shows("stopped: moodle.sent: the LRS answered 401")
+        .shows("stopped: moodle.sent: the LRS responded with 401")
         .shows("kubectl lastack configure lms");
     stack()
         .lastack("status")
         .exits(3)
-        .shows("3 not delivered: the LRS answered 401")
-        .shows("logstore_xapi/password is another");
+        .shows("3 not delivered: the LRS responded with 401")
+        .shows("logstore_xapi/password is different");
     stack().lastack("configure lms").good();
     stack().lastack("replay --yes").good().shows("3 of 3 events resent");
     assert_healthy();
@@ -234,7 +234,7 @@ fn wrong_lrs_password_stops_events_and_replay_resends_them() {
 #[test]
 fn wrong_lrs_endpoint_stops_the_event_and_is_named() {
     for (endpoint, says) in [
-        ("http://lrs-ralph.e2e.svc/elsewhere", "the LRS answered 404: the endpoint is wrong"),
+        ("http://lrs-ralph.e2e.svc/elsewhere", "the LRS responded with 404: the endpoint is wrong"),
         ("http://nowhere.invalid/xAPI", "the LRS could not be reached"),
         ("https://lrs-ralph.e2e.svc:80/xAPI", "the LRS could not be reached"),
     ] {
@@ -331,16 +331,16 @@ fn stopped_cron_is_named_by_status_and_trace() {
     php(
         "$DB->set_field('task_scheduled', 'lastruntime', time() - 900, ['classname' => '\\logstore_xapi\\task\\emit_task']);",
     );
-    stack().lastack("status").exits(3).shows("Moodle's cron sent last 15m ago");
+    stack().lastack("status").exits(3).shows("Moodle's cron last sent events 15m ago");
     stack()
         .lastack("trace --timeout 2s")
         .exits(3)
-        .shows("stopped: moodle.sent: Moodle's cron sent last 15m ago");
+        .shows("stopped: moodle.sent: Moodle's cron last sent events 15m ago");
     let restart_cron = || {
         is_due();
         in_pod("sv up /etc/service/cron").good();
     };
-    when_it_says("install", "Moodle's cron sent last 15m ago", restart_cron)
+    when_it_says("install", "Moodle's cron last sent events 15m ago", restart_cron)
         .good()
         .shows("ok        lms.cron");
     assert_healthy();

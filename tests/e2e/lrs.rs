@@ -66,7 +66,7 @@ fn install_rolls_back_when_image_cannot_be_pulled() {
     install(&values)
         .exits(1)
         .shows("ralph:9.9.9: not found in the registry")
-        .shows("release lrs is back at what revision");
+        .shows("release lrs was rolled back to revision");
     lrs().lastack("status").good();
     install(&none).good();
     lrs().lastack("install").good().shows("nothing to change");

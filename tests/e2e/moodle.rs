@@ -93,7 +93,7 @@ fn install_restores_a_deleted_plugin_from_the_cluster() {
     }
     in_moodle(moodle(), "rm -rf admin/tool/log/store/xapi").good();
     moodle().lastack("status").exits(3).shows("the plugin that sends events is not installed");
-    moodle().lastack("configure lms").exits(1).shows("`kubectl lastack install` puts it there");
+    moodle().lastack("configure lms").exits(1).shows("run `kubectl lastack install` to install it");
     moodle().lastack("install").good().shows("ok        lms.installed");
     assert_healthy();
     moodle().lastack("install").good().shows("nothing to change");
@@ -146,10 +146,7 @@ fn status_names_a_full_moodle_volume() {
     in_moodle(moodle(), "dd if=/dev/zero of=/var/www/moodledata/filler bs=1M")
         .exits(1)
         .shows("No space left on device");
-    moodle()
-        .lastack("status")
-        .exits(3)
-        .shows("the volume with Moodle's files is full, 0 B are left");
+    moodle().lastack("status").exits(3).shows("the volume with Moodle's files is full, 0 B left");
     in_moodle(moodle(), "rm /var/www/moodledata/filler").good();
     assert_healthy();
 }

@@ -344,5 +344,5 @@ fn install_distributes_a_new_certificate_authority_to_all_components() {
     stack().lastack("install").good();
     stack().lastack("status").good();
     assert_one_chart_passes();
-    stack().lastack("seed data/statements-00.json.gz").good().shows("1,000 already there");
+    stack().lastack("seed data/statements-00.json.gz").good().shows("1,000 already stored");
 }

@@ -1,4 +1,4 @@
-//! What to install: a chart, its values, and a digest that tells two installs apart.
+//! A chart and its values, with a digest that detects changes.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -15,19 +15,19 @@ use crate::cluster::flags::quoted;
 pub struct Install {
     pub release: &'static str,
     pub namespace: String,
-    /// Whether helm makes the namespace. It asks for that even where there is one, which not everybody may.
-    pub brings_namespace: bool,
+    /// Whether helm creates the namespace. helm requires the permission even when the namespace exists.
+    pub creates_namespace: bool,
     pub chart: ChartRef,
     pub values: Value,
 }
 
-/// Where the chart to install is.
+/// The source of a chart.
 pub enum ChartRef {
-    /// Of `charts/`, embedded in this program.
+    /// A chart of `charts/`, embedded in this program.
     Embedded(&'static Dir<'static>),
-    /// Of a chart repository.
+    /// A chart of a repository.
     Repository { name: String, repository: String, version: Option<String> },
-    /// A directory, an archive or an address that the user named.
+    /// A directory, an archive or a URL from the settings.
     Given(String),
 }
 
@@ -49,15 +49,15 @@ impl ChartRef {
                 }
                 arguments
             }
-            // helm runs elsewhere, so a path must not depend on where
-            Self::Given(place) => vec![
-                std::fs::canonicalize(place)
-                    .map_or_else(|_| place.clone(), |path| path.to_string_lossy().into_owned()),
+            // helm runs in another directory, so a path must be absolute
+            Self::Given(source) => vec![
+                std::fs::canonicalize(source)
+                    .map_or_else(|_| source.clone(), |path| path.to_string_lossy().into_owned()),
             ],
         })
     }
 
-    /// Its name for users.
+    /// The chart for users, as in a helm command.
     pub fn shown(&self) -> String {
         match self {
             Self::Embedded(dir) => format!("charts/{}", dir.path().display()),
@@ -68,14 +68,14 @@ impl ChartRef {
                     .unwrap_or_default();
                 format!("{name} --repo {repository}{version}")
             }
-            Self::Given(place) => place.clone(),
+            Self::Given(source) => source.clone(),
         }
     }
 
     fn feed(&self, hash: &mut Sha256) {
         match self {
             Self::Embedded(dir) => feed_dir(dir, hash),
-            Self::Given(place) if Path::new(place).exists() => feed_place(Path::new(place), hash),
+            Self::Given(source) if Path::new(source).exists() => feed_path(Path::new(source), hash),
             other => hash.update(other.shown()),
         }
     }
@@ -90,10 +90,10 @@ fn feed_dir(dir: &Dir<'_>, hash: &mut Sha256) {
     dir.dirs().for_each(|dir| feed_dir(dir, hash));
 }
 
-/// What is in a chart of this machine. What cannot be read is for helm to say.
-fn feed_place(place: &Path, hash: &mut Sha256) {
-    let Ok(entries) = std::fs::read_dir(place) else {
-        let contents = std::fs::read(place).unwrap_or_default();
+/// Hashes the files of a local chart. Skips unreadable files, which helm reports.
+fn feed_path(path: &Path, hash: &mut Sha256) {
+    let Ok(entries) = std::fs::read_dir(path) else {
+        let contents = std::fs::read(path).unwrap_or_default();
         hash.update((contents.len() as u64).to_le_bytes());
         return hash.update(contents);
     };
@@ -101,12 +101,12 @@ fn feed_place(place: &Path, hash: &mut Sha256) {
     names.sort();
     for name in names {
         hash.update(name.as_encoded_bytes());
-        feed_place(&place.join(name), hash);
+        feed_path(&path.join(name), hash);
     }
 }
 
 impl Install {
-    /// Tells two installs apart that would not give the same release.
+    /// A digest of the chart and the values, as 32 hexadecimal digits.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         self.chart.feed(&mut hash);
@@ -114,16 +114,16 @@ impl Install {
         HEXLOWER.encode(&hash.finalize()[..16])
     }
 
-    /// The command of a user. `folder` holds the embedded charts; `values` is the file with the values.
+    /// The equivalent command. `folder` contains the embedded charts; `values` is the file with the values.
     pub fn command(&self, folder: &str, values: Option<&str>) -> String {
         let chart = match &self.chart {
             ChartRef::Embedded(_) => format!("{folder}/{}", self.chart.shown()),
             ChartRef::Repository { .. } => self.chart.shown(),
-            ChartRef::Given(place) => quoted(place),
+            ChartRef::Given(source) => quoted(source),
         };
         let mut command =
             format!("helm upgrade --install {} {chart} -n {}", self.release, self.namespace);
-        if self.brings_namespace {
+        if self.creates_namespace {
             command.push_str(" --create-namespace");
         }
         if let Some(values) = values {
@@ -132,7 +132,7 @@ impl Install {
         command
     }
 
-    /// Whether the chart's own values are to be used as they are.
+    /// Whether the install overrides no value of the chart.
     pub fn has_no_values(&self) -> bool {
         self.values.as_object().is_some_and(serde_json::Map::is_empty)
     }
@@ -144,11 +144,11 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn another_value_or_another_chart_gives_another_digest() {
+    fn digest_changes_with_values_and_with_chart() {
         let install = |chart: &str, value: u32| Install {
             release: "lrs",
             namespace: "alice".into(),
-            brings_namespace: false,
+            creates_namespace: false,
             chart: ChartRef::Given(chart.into()),
             values: json!({"replicas": value}),
         };
@@ -166,7 +166,7 @@ mod tests {
         assert_ne!(
             with("kind: Deployment"),
             with("kind: StatefulSet"),
-            "a chart under development"
+            "a changed file of a local chart must change the digest"
         );
     }
 }

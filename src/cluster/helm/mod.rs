@@ -1,5 +1,5 @@
-//! The one runner of the `helm` on PATH. Only what helm 3 and helm 4 share is used; values go over stdin,
-//! because argv is readable by everybody on the machine.
+//! Runs the `helm` on PATH, with options that helm 3 and helm 4 share. Values go over stdin, because all users of a machine
+//! can read argv.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -23,19 +23,19 @@ mod chart;
 
 pub use chart::{ChartRef, Install};
 
-/// Marks in a release's description what it was made from.
+/// The prefix of the digest in a release's description.
 const DIGEST: &str = "sha256:";
 
-/// How long helm may take to tell something.
-const LOOK: Duration = Duration::from_secs(60);
+/// The timeout of a query.
+const QUERY: Duration = Duration::from_secs(60);
 /// The timeout of a change without waiting.
 const CHANGE: Duration = Duration::from_secs(300);
-/// What a change gets whatever is left until the deadline: one that is cut off has to be repaired.
+/// The minimum timeout of a change, even after the deadline. An interrupted change requires a repair.
 const SHORTEST_CHANGE: Duration = Duration::from_secs(60);
 
-/// Whether a variable of ours must not reach helm. What counts of those that say which cluster, as whom and which
-/// namespace is in helm's arguments and kubeconfig already; in the environment it would go over these. `HELM_DEBUG` adds
-/// a stack trace to helm's errors, and an address may hold a password.
+/// Whether a variable of our environment must not reach helm. helm's arguments and kubeconfig select the cluster, the user
+/// and the namespace, and variables would override them. `HELM_DEBUG` adds a stack trace to helm's errors. The URL in
+/// `LASTACK_PLUGIN` may contain a password.
 fn is_not_for_helm(variable: &OsStr) -> bool {
     let names = ["HELM_NAMESPACE", "HELM_DEBUG", "LASTACK_PLUGIN"];
     variable.to_str().is_some_and(|name| name.starts_with("HELM_KUBE") || names.contains(&name))
@@ -44,9 +44,9 @@ fn is_not_for_helm(variable: &OsStr) -> bool {
 pub struct Helm {
     program: Option<PathBuf>,
     connection: Vec<String>,
-    /// Absolute, because helm runs in a directory of its own.
+    /// Absolute paths, because helm runs in another directory.
     kubeconfig: Option<OsString>,
-    /// Of the command that helm works for.
+    /// The deadline of the command that runs helm.
     pub deadline: Option<Instant>,
     version: OnceCell<semver::Version>,
 }
@@ -68,7 +68,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Whether helm works on the release, or was killed while it did.
+    /// Whether helm is changing the release, or was killed during a change.
     pub fn is_pending(&self) -> bool {
         matches!(self, Self::PendingInstall | Self::PendingUpgrade | Self::PendingRollback)
     }
@@ -90,7 +90,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// A release as `helm status` and `helm list` tell it.
+/// A release as `helm status` and `helm list` report it.
 #[derive(Debug, Clone)]
 pub struct Release {
     pub revision: u64,
@@ -101,11 +101,11 @@ pub struct Release {
     pub manifest: String,
 }
 
-/// Who made a revision of a release.
+/// The creator of a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MadeBy {
-    /// This tool, from the chart and values of this digest. None: helm did something else to the release since,
-    /// such as a rollback.
+    /// This tool, from the chart and values with this digest. None: helm changed the release afterwards, such as in a
+    /// rollback.
     Us {
         digest: Option<String>,
     },
@@ -117,13 +117,13 @@ pub enum MadeBy {
 pub struct Listed {
     pub name: String,
     pub status: Status,
-    /// `ralph-0.1.0`
+    /// Name and version, such as `ralph-0.1.0`.
     pub chart: String,
     pub app_version: String,
 }
 
 impl Helm {
-    /// The `helm` on PATH; under helm itself, the helm that runs us.
+    /// Finds the `helm` on PATH, or the helm that runs this plugin.
     pub fn find(cluster: &Cluster, deadline: Option<Instant>) -> Self {
         let caller = std::env::var_os("HELM_PLUGIN_NAME")
             .and_then(|_| std::env::var_os("HELM_BIN"))
@@ -152,18 +152,18 @@ impl Helm {
     }
 
     pub async fn version(&self) -> Result<&semver::Version> {
-        let asked = self.version.get_or_try_init(|| async {
-            let text = self.look(&["version", "--template", "{{.Version}}"]).await?;
+        let version = self.version.get_or_try_init(|| async {
+            let text = self.query(&["version", "--template", "{{.Version}}"]).await?;
             let text = text.trim();
             semver::Version::parse(text.trim_start_matches('v'))
-                .with_context(|| format!("`helm version` answered `{text}`"))
+                .with_context(|| format!("`helm version` printed `{text}`"))
         });
-        asked.await
+        version.await
     }
 
-    /// The flags that make helm restore a field that a user set with kubectl. In helm 4, the user owns the field, and
-    /// helm gives up; before, helm does so anyway.
-    async fn taking_over(&self) -> Result<&'static [&'static str]> {
+    /// The flags that make helm restore a field that a user changed with kubectl. Without them, helm 4 fails, because the
+    /// user owns the field. helm 3 needs no flags.
+    async fn force_conflicts(&self) -> Result<&'static [&'static str]> {
         Ok(if self.version().await?.major < 4 {
             &[]
         } else {
@@ -171,7 +171,10 @@ impl Helm {
         })
     }
 
-    /// None when there is no such release.
+    /// Reads a release. None when it does not exist.
+    ///
+    /// # Errors
+    /// When helm fails.
     pub async fn status(&self, release: &str, namespace: &str) -> Result<Option<Release>> {
         #[derive(Deserialize)]
         struct Document {
@@ -187,16 +190,16 @@ impl Helm {
             description: String,
             last_deployed: Option<String>,
         }
-        let text = match self.look(&["status", release, "-n", namespace, "-o", "json"]).await {
+        let text = match self.query(&["status", release, "-n", namespace, "-o", "json"]).await {
             Ok(text) => text,
             Err(error) if error.to_string().contains("release: not found") => return Ok(None),
             Err(error) => return Err(error),
         };
         // helm may print other lines before the document
         let json = text.find('{').map_or("", |start| &text[start..]);
-        // the document holds values and manifests: an error must not quote it
+        // the document contains values and manifests, which an error must not quote
         let document: Document = serde_json::from_str(json).map_err(|error| {
-            anyhow!("`helm status {release}` gave no readable JSON (line {})", error.line())
+            anyhow!("`helm status {release}` printed invalid JSON (line {})", error.line())
         })?;
         let made_by = match digest_in(&document.info.description) {
             None if !self.is_labelled(release, namespace).await? => MadeBy::Others,
@@ -227,7 +230,10 @@ impl Helm {
             .any(|listed| listed.name == release))
     }
 
-    /// All releases of a namespace, whatever their status.
+    /// All releases of a namespace, with any status.
+    ///
+    /// # Errors
+    /// When helm fails.
     pub async fn list(&self, namespace: &str) -> Result<Vec<Listed>> {
         self.select(namespace, &[]).await
     }
@@ -244,38 +250,44 @@ impl Helm {
             "--pending",
             "--uninstalling",
         ];
-        let text = self.look(&[&all, selection].concat()).await?;
+        let text = self.query(&[&all, selection].concat()).await?;
         let json = text.find('[').map_or("[]", |start| &text[start..]);
-        serde_json::from_str(json).context("`helm list` gave no readable JSON")
+        serde_json::from_str(json).context("`helm list` printed invalid JSON")
     }
 
-    /// Fails when the chart does not take the values. What it renders is thrown away.
-    pub async fn try_values(&self, install: &Install) -> Result<()> {
+    /// Renders the chart to validate the values.
+    ///
+    /// # Errors
+    /// When helm cannot render the chart with the values.
+    pub async fn validate_values(&self, install: &Install) -> Result<()> {
         self.run_with_chart(&["template"], install, &[]).await
     }
 
-    /// Installs or upgrades, without waiting for what was applied.
+    /// Installs or upgrades a release, without waiting for its objects.
+    ///
+    /// # Errors
+    /// When helm fails.
     pub async fn upgrade(&self, install: &Install) -> Result<()> {
         let description =
             format!("kubectl-lastack {}, {DIGEST}{}", env!("CARGO_PKG_VERSION"), install.digest());
         let label = object::of_a_stack();
         let mut options =
             vec!["--history-max", "5", "--labels", &label, "--description", &description];
-        if install.brings_namespace {
+        if install.creates_namespace {
             options.push("--create-namespace");
         }
-        options.extend(self.taking_over().await?);
+        options.extend(self.force_conflicts().await?);
         self.run_with_chart(&["upgrade", "--install"], install, &options).await
     }
 
-    /// A verb that takes a release, its chart and the values.
+    /// Runs a verb that requires a release, its chart and the values.
     async fn run_with_chart(
         &self,
         verb: &[&str],
         install: &Install,
         options: &[&str],
     ) -> Result<()> {
-        let scratch = tempfile::tempdir().context("no place for helm's files")?;
+        let scratch = tempfile::tempdir().context("cannot create a directory for helm's files")?;
         let chart = install.chart.arguments(scratch.path())?;
         let mut arguments = [verb, &[install.release]].concat();
         arguments.extend(chart.iter().map(String::as_str));
@@ -284,7 +296,10 @@ impl Helm {
         self.change(&arguments, Some(install.values.to_string())).await
     }
 
-    /// Back to a revision, or to the one before the last.
+    /// Rolls back to a revision, or to the previous revision.
+    ///
+    /// # Errors
+    /// When helm fails.
     pub async fn rollback(
         &self,
         release: &str,
@@ -295,7 +310,7 @@ impl Helm {
         let mut arguments = vec!["rollback", release];
         arguments.extend(revision.as_deref());
         arguments.extend(["-n", namespace]);
-        arguments.extend(self.taking_over().await?);
+        arguments.extend(self.force_conflicts().await?);
         self.change(&arguments, None).await
     }
 
@@ -303,15 +318,15 @@ impl Helm {
         self.change(&["uninstall", release, "-n", namespace, "--wait"], None).await
     }
 
-    /// Asks helm, and gives its stdout.
-    async fn look(&self, arguments: &[&str]) -> Result<String> {
+    /// Runs a query and returns its stdout.
+    async fn query(&self, arguments: &[&str]) -> Result<String> {
         let mut command = self.command(arguments)?;
         // an abandoned helm process is killed
         command.kill_on_drop(true);
-        run(command, arguments, None, LOOK).await
+        run(command, arguments, None, QUERY).await
     }
 
-    /// Lets helm do something. A helm that is in the middle of it when the user breaks off ends it by itself.
+    /// Runs a change. When the user interrupts the command, helm completes the change.
     async fn change(&self, arguments: &[&str], stdin: Option<String>) -> Result<()> {
         let left = |deadline: Instant| {
             deadline.saturating_duration_since(Instant::now()).max(SHORTEST_CHANGE)
@@ -323,12 +338,12 @@ impl Helm {
 
     fn command(&self, arguments: &[&str]) -> Result<Command> {
         let Some(program) = &self.program else {
-            return Err(Failure::failed("there is no `helm` on PATH")
+            return Err(Failure::failed("`helm` is not on PATH")
                 .hint("install helm 3 or 4: https://helm.sh/docs/intro/install")
                 .into());
         };
         let mut command = Command::new(program);
-        // helm takes a folder of the working directory for the chart of the same name
+        // helm prefers a folder of the working directory to a chart with the same name
         command.args(&self.connection).args(arguments).current_dir(std::env::temp_dir());
         let line = self
             .connection
@@ -348,7 +363,7 @@ impl Helm {
     }
 }
 
-/// Runs helm to its end, or until it has taken too long, and gives its stdout.
+/// Runs helm with a timeout and returns its stdout.
 async fn run(
     mut command: Command,
     arguments: &[&str],
@@ -365,7 +380,7 @@ async fn run(
     let (pipe, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let write = async {
         if let (Some(mut pipe), Some(text)) = (pipe, stdin) {
-            // a helm that ends without reading tells why on stderr
+            // stderr tells why helm ended without reading its input
             let _ = pipe.write_all(text.as_bytes()).await;
         }
         Ok(())
@@ -374,7 +389,7 @@ async fn run(
     let Ok(ended) = tokio::time::timeout(limit, ended).await else {
         let _ = child.start_kill();
         return Err(Failure::new(Kind::TimedOut, format!("`helm {verb}` did not end within {}", took(limit)))
-            .hint("see whether helm reaches the cluster: helm list; the same command goes on where this run stopped")
+            .hint("check that helm reaches the cluster with `helm list`, then repeat the command to continue")
             .into());
     };
     let (status, (), stdout, stderr) = ended.context(failed)?;
@@ -392,7 +407,7 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> 
     Ok(bytes)
 }
 
-/// The paths of a KUBECONFIG list, made independent of the working directory.
+/// The absolute paths of a KUBECONFIG list.
 fn absolute(list: &OsStr) -> Option<OsString> {
     let paths = std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty());
     let paths: Vec<PathBuf> =
@@ -404,16 +419,16 @@ fn digest_in(description: &str) -> Option<String> {
     description.split_once(DIGEST).map(|(_, digest)| digest.trim().to_string())
 }
 
-/// What helm says went wrong, without its warnings.
+/// The error in helm's stderr, without its warnings.
 fn reason(stderr: &str) -> String {
     let lines: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let from =
         lines.iter().position(|line| line.starts_with("Error:") || line.starts_with("error:"));
-    let told = from.map_or(lines.as_slice(), |from| &lines[from..]);
-    if told.is_empty() {
-        "it did not say why".into()
+    let error = from.map_or(lines.as_slice(), |from| &lines[from..]);
+    if error.is_empty() {
+        "no reason given".into()
     } else {
-        told.join(" ").trim_start_matches("Error: ").to_string()
+        error.join(" ").trim_start_matches("Error: ").to_string()
     }
 }
 
@@ -423,7 +438,7 @@ mod tests {
 
     #[cfg(unix)]
     #[tokio::test]
-    async fn a_helm_that_does_not_come_to_an_end_is_ended() {
+    async fn helm_that_hangs_is_killed_after_timeout() {
         let mut hangs = Command::new("sh");
         hangs.args(["-c", "exec sleep 600"]);
         let error =
@@ -433,9 +448,9 @@ mod tests {
     }
 
     #[test]
-    fn helms_warnings_do_not_hide_its_error() {
+    fn reason_skips_warnings_of_helm() {
         let stderr = "WARNING: Kubernetes configuration file is group-readable.\nError: INSTALLATION FAILED: cannot re-use a name\n";
         assert_eq!(reason(stderr), "INSTALLATION FAILED: cannot re-use a name");
-        assert_eq!(reason("\n"), "it did not say why");
+        assert_eq!(reason("\n"), "no reason given");
     }
 }

@@ -1,15 +1,14 @@
-//! The least accounts of Elasticsearch: one for Ralph, one for the dashboards, one for the measurement of its size, one for
-//! this tool.
+//! Accounts of Elasticsearch with least privileges: for Ralph, the dashboards, the size measurement and this tool.
 
-use crate::components::accounts::{Accounts, Kept};
-use crate::components::secrets::{Keep, Key};
+use crate::components::accounts::{Accounts, RetainedObjects};
+use crate::components::secrets::{Key, SecretSpec};
 use crate::engine::Id;
 use crate::stack::Stack;
 
 const ROLES_SECRET: &str = "data-lake-roles";
 const ROLES: &str = include_str!("../../../manifests/roles.yml");
 
-/// User, and by the same name the role of `manifests/roles.yml` that it has.
+/// Each user with its Secret. The user has the role of the same name in `manifests/roles.yml`.
 const USERS: [(&str, &str); 4] = [
     ("lrs", "data-lake-user-lrs"),
     ("dashboards", "data-lake-user-dashboards"),
@@ -17,26 +16,26 @@ const USERS: [(&str, &str); 4] = [
     ("lastack", "data-lake-user-lastack"),
 ];
 
-/// The Secret with the keys `username` and `password` of an account.
+/// The name of the Secret with the keys `username` and `password` of an account.
 pub fn user_secret(user: &str) -> String {
     format!("data-lake-user-{user}")
 }
 
-pub const ACCOUNTS: Accounts = Accounts { id: Id("datalake.accounts"), kept };
+pub const ACCOUNTS: Accounts = Accounts { id: Id("datalake.accounts"), retained };
 
-fn kept(stack: &Stack) -> Kept {
-    Kept {
+fn retained(stack: &Stack) -> RetainedObjects {
+    RetainedObjects {
         secrets: secrets(stack),
         users: "lrs, dashboards, size, lastack",
         configmaps: &[],
         release: None,
-        reason: "they open the data",
+        reason: "they give access to the data",
     }
 }
 
-fn secrets(stack: &Stack) -> Vec<Keep> {
+fn secrets(stack: &Stack) -> Vec<SecretSpec> {
     let labels = stack.labels("elasticsearch", super::RESOURCE);
-    let users = USERS.map(|(user, name)| Keep {
+    let users = USERS.map(|(user, name)| SecretSpec {
         name,
         kind: "kubernetes.io/basic-auth",
         labels: labels.clone(),
@@ -46,7 +45,7 @@ fn secrets(stack: &Stack) -> Vec<Keep> {
             ("roles", Key::Fixed(user.into())),
         ],
     });
-    let roles = Keep {
+    let roles = SecretSpec {
         name: ROLES_SECRET,
         kind: "Opaque",
         labels: labels.clone(),
@@ -63,7 +62,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn the_data_lake_knows_every_account() {
+    fn data_lake_manifest_lists_every_account() {
         let data_lake: serde_json::Value =
             serde_saphyr::from_str(include_str!("../../../manifests/data-lake.yaml")).unwrap();
         let known = data_lake["spec"]["auth"]["fileRealm"]
@@ -75,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn every_account_has_a_role_and_none_may_touch_another_index() {
+    fn every_account_has_role_limited_to_indices_of_stack() {
         let roles: BTreeMap<String, serde_json::Value> = serde_saphyr::from_str(ROLES).unwrap();
         for (user, secret) in USERS {
             assert_eq!(secret, user_secret(user));
@@ -96,7 +95,7 @@ mod tests {
         assert_eq!(
             roles["size"]["indices"][0],
             json!({"names": [INDEX], "privileges": ["monitor"]}),
-            "what measures statements reads none"
+            "the size measurement must not read statements"
         );
     }
 }

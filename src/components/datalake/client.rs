@@ -15,7 +15,7 @@ use crate::xapi::surrogates;
 
 /// The index that holds the statements.
 pub const INDEX: &str = "statements";
-/// The index that holds how much room they took, and when.
+/// The index that holds the measured size of the data lake over time.
 pub const SIZES: &str = "data-lake-size";
 
 pub struct Elasticsearch {
@@ -28,12 +28,12 @@ pub struct ClusterHealth {
     pub number_of_nodes: u32,
 }
 
-/// How much is stored, and since when nothing came.
+/// The number and size of the stored statements, and the time of the newest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contents {
     pub statements: u64,
     pub bytes: u64,
-    /// When the newest statement was stored; None when there is none.
+    /// Time at which the newest statement was stored. None for an empty index.
     pub newest_stored: Option<jiff::Timestamp>,
 }
 
@@ -43,10 +43,10 @@ impl Elasticsearch {
     }
 
     pub async fn health(&self) -> Result<ClusterHealth> {
-        self.ask(Method::GET, "/_cluster/health", None).await?.json()
+        self.request(Method::GET, "/_cluster/health", None).await?.json()
     }
 
-    /// Why a shard that should be somewhere is nowhere. None when all are placed.
+    /// Why a shard is unassigned. None when all shards are assigned.
     pub async fn why_unassigned(&self) -> Result<Option<String>> {
         let response = self.http.get("/_cluster/allocation/explain").await?;
         if response.status == StatusCode::BAD_REQUEST {
@@ -68,7 +68,7 @@ impl Elasticsearch {
         }))
     }
 
-    /// Settings (by their full names) and mapping of an index. None when there is no such index.
+    /// Settings (by their full names) and mapping of an index. None when the index does not exist.
     pub async fn index(&self, name: &str) -> Result<Option<Value>> {
         let response = self.http.get(&format!("/{name}?flat_settings=true")).await?;
         if response.status == StatusCode::NOT_FOUND {
@@ -78,7 +78,7 @@ impl Elasticsearch {
         Ok(all.as_object().and_then(|indices| indices.values().next().cloned()))
     }
 
-    /// Whether the index of statements is absent or has a block, so that nothing can be stored.
+    /// Whether the index of statements is absent or blocked, so that it accepts no statements.
     pub async fn is_closed(&self) -> Result<bool> {
         let Some(index) = self.index(INDEX).await? else { return Ok(true) };
         let settings = index["settings"].as_object().into_iter().flatten();
@@ -88,29 +88,29 @@ impl Elasticsearch {
     }
 
     pub async fn create_index(&self, name: &str, body: &Value) -> Result<()> {
-        self.ask(Method::PUT, &format!("/{name}"), Some(body)).await.map(drop)
+        self.request(Method::PUT, &format!("/{name}"), Some(body)).await.map(drop)
     }
 
     pub async fn delete_index(&self) -> Result<()> {
-        self.ask(Method::DELETE, &format!("/{INDEX}"), None).await.map(drop)
+        self.request(Method::DELETE, &format!("/{INDEX}"), None).await.map(drop)
     }
 
     pub async fn put_mapping(&self, name: &str, mapping: &Value) -> Result<()> {
-        self.ask(Method::PUT, &format!("/{name}/_mapping"), Some(mapping)).await.map(drop)
+        self.request(Method::PUT, &format!("/{name}/_mapping"), Some(mapping)).await.map(drop)
     }
 
     pub async fn put_settings(&self, settings: &Value) -> Result<()> {
-        self.ask(Method::PUT, &format!("/{INDEX}/_settings"), Some(settings)).await.map(drop)
+        self.request(Method::PUT, &format!("/{INDEX}/_settings"), Some(settings)).await.map(drop)
     }
 
-    /// Makes what was stored until now visible to searches.
+    /// Makes all stored statements visible to searches.
     pub async fn refresh(&self) -> Result<()> {
-        self.ask(Method::POST, &format!("/{INDEX}/_refresh"), None).await.map(drop)
+        self.request(Method::POST, &format!("/{INDEX}/_refresh"), None).await.map(drop)
     }
 
     pub async fn count(&self) -> Result<u64> {
         let response: Value =
-            self.ask(Method::GET, &format!("/{INDEX}/_count"), None).await?.json()?;
+            self.request(Method::GET, &format!("/{INDEX}/_count"), None).await?.json()?;
         response["count"].as_u64().context("`_count` gave no count")
     }
 
@@ -119,8 +119,8 @@ impl Elasticsearch {
         let (search_path, stats_path) =
             (format!("/{INDEX}/_search"), format!("/{INDEX}/_stats/store"));
         let (found, stats) = tokio::try_join!(
-            self.ask(Method::POST, &search_path, Some(&search)),
-            self.ask(Method::GET, &stats_path, None)
+            self.request(Method::POST, &search_path, Some(&search)),
+            self.request(Method::GET, &stats_path, None)
         )?;
         let (found, stats): (Value, Value) = (found.json()?, stats.json()?);
         Ok(Contents {
@@ -138,16 +138,16 @@ impl Elasticsearch {
     pub async fn count_of(&self, ids: &[Uuid]) -> Result<u64> {
         let query = json!({"query": {"ids": {"values": ids}}});
         let response: Value =
-            self.ask(Method::POST, &format!("/{INDEX}/_count"), Some(&query)).await?.json()?;
+            self.request(Method::POST, &format!("/{INDEX}/_count"), Some(&query)).await?.json()?;
         response["count"].as_u64().context("`_count` gave no count")
     }
 
-    /// What these statements (few enough for one response) say, in no order. Those that a search does not find are
-    /// left out.
+    /// The contents of these statements that a search finds, in any order. `ids` must fit into one response.
     pub async fn contents_of(&self, ids: &[Uuid]) -> Result<Vec<(Uuid, Content)>> {
         let query = json!({"query": {"ids": {"values": ids}}, "size": ids.len()});
-        let response = self.ask(Method::POST, &format!("/{INDEX}/_search"), Some(&query)).await?;
-        let found: Found<'_> =
+        let response =
+            self.request(Method::POST, &format!("/{INDEX}/_search"), Some(&query)).await?;
+        let found: SearchResponse<'_> =
             serde_json::from_slice(&response.body).context("a search gave no hits")?;
         let contents = found.hits.hits.iter();
         Ok(contents
@@ -157,21 +157,22 @@ impl Elasticsearch {
             .collect())
     }
 
-    /// Those of the newest statements, as many as in a page of the LRS, that have half a surrogate pair. The LRS fails
-    /// at a page with one of them.
+    /// The ids of damaged statements among the newest 100, which is a page of the LRS. A damaged statement contains an
+    /// unpaired surrogate. Ralph cannot return a page with one.
     pub async fn unreadable(&self) -> Result<Vec<String>> {
         let query = json!({"size": 100, "sort": [{"timestamp": {"order": "desc"}}]});
-        let response = self.ask(Method::POST, &format!("/{INDEX}/_search"), Some(&query)).await?;
-        let found: Found<'_> =
+        let response =
+            self.request(Method::POST, &format!("/{INDEX}/_search"), Some(&query)).await?;
+        let found: SearchResponse<'_> =
             serde_json::from_slice(&response.body).context("a search gave no hits")?;
         let damaged = found.hits.hits.iter().filter(|hit| {
-            hit.source.is_some_and(|source| surrogates::lone(source.get().as_bytes()).is_some())
+            hit.source.is_some_and(|source| surrogates::unpaired(source.get().as_bytes()).is_some())
         });
         Ok(damaged.map(|hit| hit.id.to_string()).collect())
     }
 
-    /// Deletes one statement, also from every search and count that follows. False: there is none with this id.
-    pub async fn delete_if_there(&self, id: Uuid) -> Result<bool> {
+    /// Deletes one statement. Later searches and counts do not include it. False: no statement has this id.
+    pub async fn delete_if_stored(&self, id: Uuid) -> Result<bool> {
         let path = format!("/{INDEX}/_doc/{id}?refresh=true");
         let response = self.http.send(Method::DELETE, &path, Bytes::new()).await?;
         if response.status == StatusCode::NOT_FOUND {
@@ -182,19 +183,21 @@ impl Elasticsearch {
 
     /// Deletes one statement. Later searches and counts do not include it.
     pub async fn delete(&self, id: Uuid) -> Result<()> {
-        self.ask(Method::DELETE, &format!("/{INDEX}/_doc/{id}?refresh=true"), None).await.map(drop)
+        self.request(Method::DELETE, &format!("/{INDEX}/_doc/{id}?refresh=true"), None)
+            .await
+            .map(drop)
     }
 
-    /// Those of these statements (at most 10,000) that a search finds.
+    /// The ids of these statements (at most 10,000) that a search finds.
     pub async fn find(&self, ids: &[Uuid]) -> Result<Vec<Uuid>> {
         let query = json!({"query": {"ids": {"values": ids}}, "size": ids.len(), "_source": false});
         let response: Value =
-            self.ask(Method::POST, &format!("/{INDEX}/_search"), Some(&query)).await?.json()?;
+            self.request(Method::POST, &format!("/{INDEX}/_search"), Some(&query)).await?.json()?;
         let hits = response["hits"]["hits"].as_array().context("a search gave no hits")?;
         Ok(hits.iter().filter_map(|hit| hit["_id"].as_str()?.parse().ok()).collect())
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response> {
+    async fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Response> {
         let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         expect_success(method.clone().as_str(), path, self.http.send(method, path, body).await?)
     }
@@ -209,19 +212,19 @@ fn expect_success(method: &str, path: &str, response: Response) -> Result<Respon
         .and_then(|body| Some(body.pointer("/error/reason")?.as_str()?.to_string()))
         .unwrap_or_else(|| response.excerpt());
     let rejection =
-        ElasticsearchError { status: response.status, asked: format!("{method} {path}"), reason };
+        ElasticsearchError { status: response.status, request: format!("{method} {path}"), reason };
     Err(match response.status {
         StatusCode::UNAUTHORIZED => Failure::failed(rejection.to_string())
-            .hint("its operator takes up to a minute to accept a new password; try again then")
+            .hint("wait a minute for the operator to apply a new password, then repeat the command")
             .because(rejection)
             .into(),
         _ => rejection.into(),
     })
 }
 
-/// What a search finds, with the documents as they are.
+/// The response to a search, with unparsed documents.
 #[derive(Deserialize)]
-struct Found<'a> {
+struct SearchResponse<'a> {
     #[serde(borrow)]
     hits: Hits<'a>,
 }
@@ -240,16 +243,16 @@ struct Hit<'a> {
     source: Option<&'a RawValue>,
 }
 
-/// A response with an error status.
+/// A response of Elasticsearch with an error status.
 #[derive(Debug, thiserror::Error)]
-#[error("Elasticsearch responded with {} to {asked}: {reason}", status.as_u16())]
+#[error("Elasticsearch responded with {} to {request}: {reason}", status.as_u16())]
 struct ElasticsearchError {
     status: StatusCode,
-    asked: String,
+    request: String,
     reason: String,
 }
 
-/// Whether Elasticsearch would reject the same request again. A busy one would not.
+/// Whether Elasticsearch rejected the request for good. A busy Elasticsearch may accept it later.
 pub fn is_rejection(error: &anyhow::Error) -> bool {
     let rejection = error.chain().find_map(|cause| cause.downcast_ref::<ElasticsearchError>());
     let is_busy =

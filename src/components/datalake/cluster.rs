@@ -1,4 +1,4 @@
-//! The Elasticsearch cluster: all its nodes are there, it is well, and its clients can trust it.
+//! The check that the Elasticsearch cluster has all nodes, is healthy, and has a certificate that its clients trust.
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -14,20 +14,21 @@ use super::client::is_rejection;
 use super::resource::{Live, counted, live, nodes};
 use super::{PODS, RESOURCE, STATEFUL_SET, client};
 
-/// Pods that run and an index that has no place: only Elasticsearch itself knows why, such as a disk that is full.
+/// Why the health is red although the Pods run, such as a full disk. Only Elasticsearch reports this.
 async fn why_red(stack: &Stack, live: &Live) -> String {
     if live.health() != "red" {
         return String::new();
     }
-    let asked = async { client(stack).await?.why_unassigned().await };
-    asked.await.ok().flatten().map(|why| format!(": {why}")).unwrap_or_default()
+    let reason = async { client(stack).await?.why_unassigned().await };
+    reason.await.ok().flatten().map(|why| format!(": {why}")).unwrap_or_default()
 }
 
-/// The operator tells of the nodes what it saw last. After a restart they are not there yet, and a new authority is in its Secret up to
-/// minutes before a node has read its own certificate again. None when Elasticsearch answers, or this user may not ask it.
+/// Why Elasticsearch does not respond although the operator reports it as ready. The report of the operator is out of date
+/// after a restart. A node reads a new certificate minutes after its authority is in the Secret. None when
+/// Elasticsearch responds, or when the user may not connect to it.
 async fn why_silent(stack: &Stack) -> Option<String> {
-    let asked = async { client(stack).await?.health().await };
-    match asked.await {
+    let health = async { client(stack).await?.health().await };
+    match health.await {
         Err(error) if http::is_untrusted(&error) => {
             Some("Elasticsearch has no certificate of the new authority yet".into())
         }
@@ -57,7 +58,7 @@ impl Check<Stack> for Cluster {
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
         let wanted = nodes(stack);
         let Some(live) = live(stack).await? else {
-            return Ok(Observation::Unready(format!("{} to come", counted(wanted))));
+            return Ok(Observation::Unready(format!("{} not created yet", counted(wanted))));
         };
         if live.is_ready(wanted) {
             return Ok(match why_silent(stack).await {
@@ -75,7 +76,9 @@ impl Check<Stack> for Cluster {
         }
         let pods = pods::list(&stack.cluster, PODS).await?;
         let problem = match pods.is_empty() {
-            true => pod_problem::cannot_be_made(&stack.cluster, "StatefulSet", STATEFUL_SET).await,
+            true => {
+                pod_problem::creation_problem(&stack.cluster, "StatefulSet", STATEFUL_SET).await
+            }
             false => pod_problem::of(&stack.cluster, &pods).await,
         };
         let state = live.describe(wanted);

@@ -1,5 +1,5 @@
-//! The index `statements` with its explicit mapping, so that no arrival order decides a field's type and no
-//! statement is refused for its keys.
+//! The index `statements` with an explicit mapping. Field types do not depend on the order of statements, and no
+//! statement is rejected for its keys.
 
 use anyhow::{Context, Result, bail};
 use async_trait::async_trait;
@@ -16,21 +16,21 @@ use super::{INDEX, SERVICE, client, nodes, user_secret};
 const REPLICAS: &str = "index.number_of_replicas";
 const LIMIT: &str = "index.mapping.total_fields.limit";
 const BEYOND_LIMIT: &str = "index.mapping.total_fields.ignore_dynamic_beyond_limit";
-/// Elasticsearch sets this one itself when a disk is nearly full, and lifts it again.
+/// Elasticsearch sets this block when a disk is nearly full, and removes it afterwards.
 const FLOOD: &str = "index.blocks.read_only_allow_delete";
 const DEFINITION: &str = include_str!("../../../manifests/statements.json");
 
-/// The index as it should be on this many nodes.
+/// The desired index for a number of nodes.
 fn definition(nodes: u32) -> Result<Value> {
     let mut definition: Value =
         serde_json::from_str(DEFINITION).context("manifests/statements.json")?;
     definition["settings"][REPLICAS] = json!(replicas(nodes));
-    // Objects in arrays are only looked into where fields may be added, and with this limit none ever is
+    // Elasticsearch indexes objects in arrays only with a dynamic mapping; this limit prevents new fields
     definition["settings"][LIMIT] = json!(fields(&definition));
     Ok(definition)
 }
 
-/// How many fields the mapping has, those within others included.
+/// The number of fields in the mapping, with subfields.
 fn fields(definition: &Value) -> usize {
     let fields = definition["mappings"]["properties"]
         .as_object()
@@ -39,31 +39,34 @@ fn fields(definition: &Value) -> usize {
     fields.map(|field| 1 + field["fields"].as_object().map_or(0, serde_json::Map::len)).sum()
 }
 
-/// A second copy where there is a second node to hold it.
+/// One replica when a second node can hold it.
 fn replicas(nodes: u32) -> u32 {
     u32::from(nodes > 1)
 }
 
-/// What is wrong with the index, in words. None when it is as it should be, or not there at all.
+/// Why the index differs from its definition or is blocked. None for a correct or absent index.
 ///
 /// # Errors
-/// When Elasticsearch does not describe the index.
+/// When the index cannot be read.
 pub async fn problem(stack: &Stack, elasticsearch: &Elasticsearch) -> Result<Option<String>> {
     let Some(live) = elasticsearch.index(INDEX).await? else { return Ok(None) };
     if let Some(diagnosis) = blocked(stack, &live) {
         return Ok(Some(diagnosis.sentence()));
     }
-    let seen = compared(INDEX, &live, &definition(nodes(stack))?);
-    Ok(seen.is_fault().then(|| seen.text()))
+    let observation = compared(INDEX, &live, &definition(nodes(stack))?);
+    Ok(observation.is_fault().then(|| observation.text()))
 }
 
-/// Why the index accepts no statements although the cluster is healthy. None when it does, or when it is missing.
+/// Why the index accepts no statements although the cluster is healthy. None when it accepts statements or is absent.
+///
+/// # Errors
+/// When the index cannot be read.
 pub async fn why_closed(stack: &Stack, elasticsearch: &Elasticsearch) -> Result<Option<Diagnosis>> {
     Ok(elasticsearch.index(INDEX).await?.and_then(|live| blocked(stack, &live)))
 }
 
-/// A block of an index changes neither the cluster's health nor the LRS's heartbeat. It is nothing to repair: the one goes by
-/// itself, and an administrator sets the others on purpose.
+/// A block changes neither the cluster's health nor the LRS's heartbeat. This tool removes none: Elasticsearch removes
+/// [`FLOOD`], and an administrator sets the others on purpose.
 fn blocked(stack: &Stack, live: &Value) -> Option<Diagnosis> {
     let block = block(live)?;
     Some(match block {
@@ -71,11 +74,11 @@ fn blocked(stack: &Stack, live: &Value) -> Option<Diagnosis> {
             format!(
                 "index {INDEX} accepts no statements, because a disk of the data lake is full ({block})"
             ),
-            "make room on it, or give its volume more: below the high watermark Elasticsearch lifts the block by itself",
+            "free disk space or enlarge the volume; Elasticsearch removes the block below the high watermark",
         ),
         _ => {
             let body = json!({block: null});
-            let lift = by_hand(
+            let remove = by_hand(
                 stack,
                 &format!(
                     "-X PUT https://localhost:9200/{INDEX}/_settings -H 'Content-Type: application/json' -d '{body}'"
@@ -83,7 +86,7 @@ fn blocked(stack: &Stack, live: &Value) -> Option<Diagnosis> {
             );
             Diagnosis::new(
                 format!("index {INDEX} accepts no statements, because {block} is set"),
-                format!("lift it when its time is over: {lift}"),
+                format!("remove the block when it is no longer needed: {remove}"),
             )
         }
     })
@@ -97,7 +100,7 @@ fn block(live: &Value) -> Option<&str> {
         .map(|(name, _)| name.as_str())
 }
 
-/// The equivalent request for a user.
+/// The same request as a command for a user.
 pub fn by_hand(stack: &Stack, request: &str) -> String {
     let namespace = stack.namespace();
     format!(
@@ -105,7 +108,8 @@ pub fn by_hand(stack: &Stack, request: &str) -> String {
     )
 }
 
-/// How a user makes an index unless it exists: as the account of this tool, over verified TLS, in a Pod of Elasticsearch.
+/// The step by which a user creates an index unless it exists. It runs in a Pod of Elasticsearch, over verified TLS, with
+/// the account of this tool.
 ///
 /// # Errors
 /// When the definition cannot be written as JSON.
@@ -121,7 +125,7 @@ pub fn index_by_hand(stack: &Stack, index: &str, definition: &Value) -> Result<S
     ))
 }
 
-/// The operator tells Elasticsearch of a new role within a minute, so the request is repeated.
+/// Repeats the request, because the operator applies a new role only after up to a minute.
 const BY_HAND: &str = r#"{ kubectl get secret SECRET -n NAMESPACE -o go-template='{{.data.password | base64decode}}{{"\n"}}'; cat <<'EOF'
 DEFINITION
 EOF
@@ -180,8 +184,10 @@ impl Resource<Stack> for Index {
     }
 }
 
-/// Updates the index in place where possible. Otherwise recreates it while it is empty, and is an error with
-/// its reason once it holds statements.
+/// Updates the index in place where possible. Otherwise recreates an empty index.
+///
+/// # Errors
+/// When the index contains statements and cannot be updated in place.
 async fn update(
     elasticsearch: &Elasticsearch,
     wanted: &Value,
@@ -190,7 +196,7 @@ async fn update(
     let settings = [REPLICAS, LIMIT, BEYOND_LIMIT]
         .map(|name| (name.to_string(), wanted["settings"][name].clone()));
     let in_place = async {
-        // the limit first: the mapping may have more fields than before
+        // the new mapping may need the new limit
         elasticsearch.put_settings(&Value::Object(settings.into_iter().collect())).await?;
         elasticsearch.put_mapping(INDEX, &wanted["mappings"]).await?;
         let now = elasticsearch.index(INDEX).await?.unwrap_or_default();
@@ -202,14 +208,16 @@ async fn update(
     let Err(error) = in_place.await else { return Ok(()) };
     elasticsearch.refresh().await?;
     if elasticsearch.count().await? > 0 {
-        return Err(error.context(format!("index {INDEX} holds statements under another mapping")));
+        return Err(
+            error.context(format!("index {INDEX} contains statements and has a different mapping"))
+        );
     }
-    progress.say(&format!("index {INDEX} is empty and has another mapping: recreating it"));
+    progress.say(&format!("recreating the empty index {INDEX} with a new mapping"));
     elasticsearch.delete_index().await?;
     elasticsearch.create_index(INDEX, wanted).await
 }
 
-/// How an index compares to its definition.
+/// Compares an index with its definition.
 pub fn compared(index: &str, live: &Value, wanted: &Value) -> Observation {
     let differences = differences(live, wanted)
         .into_iter()
@@ -217,13 +225,13 @@ pub fn compared(index: &str, live: &Value, wanted: &Value) -> Observation {
     Observation::compared(differences.collect(), || format!("index {index}"))
 }
 
-/// All that `wanted` says and `live` does not. Elasticsearch gives settings back as text. What else is in the index does
-/// not count.
+/// All values of `wanted` that differ in `live`. Elasticsearch returns settings as text. Other values of the index are
+/// ignored.
 fn differences(live: &Value, wanted: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
-    // a field says more than the number of fields
-    for part in ["mappings", "settings"] {
-        compare(part, live.get(part), &wanted[part], &mut found);
+    // first, because a missing field explains more than a different limit
+    for section in ["mappings", "settings"] {
+        compare(section, live.get(section), &wanted[section], &mut found);
     }
     found
 }
@@ -235,7 +243,7 @@ fn compare(path: &str, live: Option<&Value>, wanted: &Value, found: &mut Vec<Dif
                 compare(&format!("{path}.{key}"), live.get(key), wanted, found);
             }
         }
-        // a field without children of its own type is an object, which Elasticsearch does not say
+        // Elasticsearch omits the type `object`
         (None, Value::String(text)) if path.ends_with(".type") && text == "object" => {}
         (Some(live), wanted) if plain(live) == plain(wanted) => {}
         (live, wanted) => {
@@ -254,7 +262,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_index_that_says_the_same_in_elasticsearchs_own_words_is_the_same() {
+    fn index_with_normalised_settings_is_equal() {
         let wanted = json!({"settings": {"index.number_of_replicas": 0},
                             "mappings": {"dynamic": false, "properties": {"verb": {"type": "object", "properties": {"id": {"type": "keyword"}}}}}});
         let live = json!({"settings": {"index.number_of_replicas": "0", "index.uuid": "x"},
@@ -263,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_another_type_is_named_by_its_path() {
+    fn field_with_different_type_is_named_by_its_path() {
         let wanted =
             json!({"settings": {}, "mappings": {"properties": {"timestamp": {"type": "date"}}}});
         let live =
@@ -275,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_block_that_is_set_is_one() {
+    fn index_is_blocked_only_when_block_is_true() {
         let index = |settings: Value| json!({"settings": settings});
         assert_eq!(
             block(&index(json!({"index.blocks.write": "true"}))),
@@ -289,11 +297,11 @@ mod tests {
     }
 
     #[test]
-    fn the_checked_in_definition_never_refuses_a_key_and_keeps_no_replica_on_one_node() {
+    fn definition_accepts_every_key_and_has_no_replica_on_one_node() {
         let definition = definition(1).unwrap();
         assert_eq!(plain(&definition["mappings"]["dynamic"]), "runtime");
         assert_eq!(definition["settings"][REPLICAS], 0);
-        // one more, and the next unknown key of a statement becomes a field
+        // with a higher limit, the next unknown key of a statement would become a field
         let fields = definition["mappings"]["properties"].as_object().unwrap();
         let within = fields
             .values()
@@ -305,7 +313,7 @@ mod tests {
         let settings = definition["settings"].as_object().unwrap();
         assert!(
             settings.keys().all(|key| key.starts_with("index.")),
-            "Elasticsearch gives settings back under `index.`: write them so"
+            "Elasticsearch returns settings with the prefix `index.`"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Elasticsearch, run by the ECK operator: its accounts, the cluster, the index of statements.
+//! The data lake: Elasticsearch, managed by the ECK operator, with its accounts and the index of statements.
 
 mod accounts;
 pub mod client;
@@ -39,14 +39,14 @@ pub use index::{compared, index_by_hand};
 pub use resource::{body, nodes, own_image};
 
 pub const COMPONENT: ComponentName = ComponentName::new("datalake");
-/// The name of the ECK resource, which its Services, Secrets and pods begin with.
+/// The name of the ECK resource, and the prefix of its Services, Secrets and Pods.
 pub const RESOURCE: &str = "data-lake";
-/// The label in which the operator names the resource that it made an object for.
+/// The operator's label with the name of the resource that an object belongs to.
 pub const CLUSTER_LABEL: &str = "elasticsearch.k8s.elastic.co/cluster-name";
 /// The Service of the HTTP API.
 pub const SERVICE: &str = "data-lake-es-http";
 const STATEFUL_SET: &str = "data-lake-es-default";
-/// Where ECK puts the certificate authority of the cluster's HTTPS.
+/// The Secret in which ECK stores the certificate authority of the HTTP API.
 pub const AUTHORITY_SECRET: &str = "data-lake-es-http-certs-public";
 const ELASTIC_SECRET: &str = "data-lake-es-elastic-user";
 const PODS: &str = "elasticsearch.k8s.elastic.co/cluster-name=data-lake";
@@ -54,7 +54,7 @@ const GROUP: &str = "elasticsearch.k8s.elastic.co";
 
 static DECLARATION: Declaration = Declaration {
     name: COMPONENT,
-    // what the operator makes of the resource goes with it
+    // the operator deletes the resource's objects with it
     kinds: &[remains::kind::<NetworkPolicy>],
     permissions: &[
         Permission::new("create", GROUP, "elasticsearches"),
@@ -72,7 +72,7 @@ struct Size {
     cpu: Quantity,
     memory: Quantity,
     storage: Quantity,
-    /// Settings of Elasticsearch that only this size has.
+    /// Additional settings of Elasticsearch for this size.
     #[serde(default)]
     config: Map<String, Value>,
 }
@@ -105,8 +105,9 @@ impl Component for Datalake {
     }
 
     async fn health(&self, stack: &Stack) -> Health {
-        let (resource, (pods, asked)) =
-            join(resource::live(stack), join(pods::list(&stack.cluster, PODS), ask(stack))).await;
+        let (resource, (pods, responses)) =
+            join(resource::live(stack), join(pods::list(&stack.cluster, PODS), request(stack)))
+                .await;
         let runs = match &resource {
             Ok(Some(live)) if live.phase() == "Ready" => {
                 Observation::Equal(live.version().to_string())
@@ -115,7 +116,7 @@ impl Component for Datalake {
             Ok(None) => return Health::not_installed(),
             Err(error) => failed(error),
         };
-        // what the operator was told; who may not see that sees the settings
+        // without permission to read the resource, the settings give the number of nodes
         let wanted = resource.as_ref().ok().and_then(|live| live.as_ref()?.nodes());
         let wanted = wanted.unwrap_or_else(|| nodes(stack));
         let pods = match pods {
@@ -128,8 +129,8 @@ impl Component for Datalake {
             inside: Some(address(stack)),
             ..Health::default()
         };
-        match asked {
-            Ok(answers) => answers.describe(&mut health),
+        match responses {
+            Ok(responses) => responses.describe(&mut health),
             Err(error) => health.answers = Some(failed(&error)),
         }
         health
@@ -141,21 +142,21 @@ impl Component for Datalake {
         Ok(vec![Credential {
             user: "elastic".into(),
             password,
-            purpose: "everything",
+            purpose: "administers Elasticsearch",
             secret: format!("{ELASTIC_SECRET}/elastic"),
             url: address(stack),
         }])
     }
 }
 
-/// What Elasticsearch says of itself.
+/// The responses of Elasticsearch for its health.
 struct Responses {
     health: ClusterHealth,
     contents: Result<Contents>,
     fault: Result<Option<String>>,
 }
 
-async fn ask(stack: &Stack) -> Result<Responses> {
+async fn request(stack: &Stack) -> Result<Responses> {
     let elasticsearch = client(stack).await?;
     let (health, contents, fault) = join3(
         elasticsearch.health(),
@@ -169,7 +170,7 @@ async fn ask(stack: &Stack) -> Result<Responses> {
 impl Responses {
     fn describe(self, health: &mut Health) {
         let Self { health: ClusterHealth { status, number_of_nodes }, contents, fault } = self;
-        health.answers = Some(match resource::is_well(&status, number_of_nodes) {
+        health.answers = Some(match resource::is_healthy(&status, number_of_nodes) {
             true => Observation::Equal(status),
             false => super::model::unhealthy(status),
         });
@@ -194,12 +195,15 @@ impl Responses {
     }
 }
 
-/// Why no statement can be stored although the cluster is well.
+/// Why no statement can be stored although the cluster is healthy.
+///
+/// # Errors
+/// When the index cannot be read.
 pub async fn why_nothing_is_stored(stack: &Stack) -> Result<Option<Diagnosis>> {
     index::why_closed(stack, &client(stack).await?).await
 }
 
-/// What the API server calls the kind Elasticsearch.
+/// The API resource of the kind Elasticsearch.
 pub fn kind() -> ApiResource {
     ApiResource::from_gvk_with_plural(
         &GroupVersionKind::gvk(GROUP, "v1", "Elasticsearch"),
@@ -207,26 +211,29 @@ pub fn kind() -> ApiResource {
     )
 }
 
-/// The name under which its certificate is valid; the address inside the cluster.
+/// The address inside the cluster. The certificate is valid for its host.
 pub fn address(stack: &Stack) -> String {
     format!("https://{SERVICE}.{}.svc:9200", stack.namespace())
 }
 
-/// The certificate authority that the operator made, or was given, for the cluster's HTTPS.
+/// The certificate authority of the HTTP API, in PEM.
 async fn authority(stack: &Stack) -> Result<Option<Vec<u8>>> {
     let data = secrets::read(&stack.api(), AUTHORITY_SECRET).await?;
     Ok(data.and_then(|mut data| data.remove("ca.crt").or_else(|| data.remove("tls.crt"))))
 }
 
-/// A client over verified TLS, as the tool's own account.
+/// A client over verified TLS, with the account of this tool.
+///
+/// # Errors
+/// When a Secret with the authority or the password is absent or cannot be read.
 pub async fn client(stack: &Stack) -> Result<Elasticsearch> {
     let secret = user_secret("lastack");
     let Some(authority) = authority(stack).await? else {
         return Err(Failure::failed(format!(
-            "there is no data lake in namespace {} (secret {AUTHORITY_SECRET} is missing)",
+            "namespace {} has no data lake (secret {AUTHORITY_SECRET} is missing)",
             stack.namespace()
         ))
-        .hint("`kubectl lastack install` makes it")
+        .hint("run `kubectl lastack install` to create it")
         .into());
     };
     let password: SecretString = secrets::value(&stack.cluster, &secret, "password").await?;

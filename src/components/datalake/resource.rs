@@ -1,4 +1,4 @@
-//! The Elasticsearch resource, from which the ECK operator makes the data lake.
+//! The Elasticsearch resource, from which the ECK operator creates the data lake.
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -21,7 +21,7 @@ use super::{AUTHORITY_SECRET, COMPONENT, PODS, RESOURCE, Size, authority};
 
 const TEMPLATE: &str = include_str!("../../../manifests/data-lake.yaml");
 
-/// The number of nodes: of the node sets in the chart values, else of the profile.
+/// The number of nodes: from node sets in the chart values, or else from the profile.
 pub fn nodes(stack: &Stack) -> u32 {
     let own = stack.settings.values_of(COMPONENT).and_then(nodes_of);
     own.unwrap_or(size(stack).nodes)
@@ -47,7 +47,7 @@ pub fn counted(nodes: u32) -> String {
 }
 
 /// A single node cannot hold replicas, so replicas of foreign indices keep it yellow. This is healthy.
-pub fn is_well(health: &str, nodes: u32) -> bool {
+pub fn is_healthy(health: &str, nodes: u32) -> bool {
     health == "green" || (health == "yellow" && nodes == 1)
 }
 
@@ -64,10 +64,10 @@ impl Live {
     }
 
     pub fn phase(&self) -> &str {
-        self.status("phase").and_then(Value::as_str).unwrap_or("not seen by the operator yet")
+        self.status("phase").and_then(Value::as_str).unwrap_or("not reconciled by the operator yet")
     }
 
-    /// How many nodes it is to have.
+    /// The desired number of nodes.
     pub fn nodes(&self) -> Option<u32> {
         self.0.data.get("spec").and_then(nodes_of)
     }
@@ -81,14 +81,14 @@ impl Live {
     }
 
     pub fn is_ready(&self, wanted_nodes: u32) -> bool {
-        let seen = self.status("observedGeneration").and_then(Value::as_i64);
+        let observed = self.status("observedGeneration").and_then(Value::as_i64);
         self.phase() == "Ready"
-            && is_well(self.health(), wanted_nodes)
+            && is_healthy(self.health(), wanted_nodes)
             && self.available_nodes() == wanted_nodes
-            && seen == self.0.metadata.generation
+            && observed == self.0.metadata.generation
     }
 
-    /// That the operator will make nothing of it.
+    /// The diagnosis of a resource that the operator rejected. None when it did not.
     pub fn rejected(&self) -> Option<Diagnosis> {
         let namespace = self.0.metadata.namespace.as_deref().unwrap_or_default();
         (self.phase() == "Invalid").then(|| {
@@ -131,13 +131,13 @@ fn api(stack: &Stack) -> Api<DynamicObject> {
 pub async fn live(stack: &Stack) -> Result<Option<Live>> {
     match api(stack).get_opt(RESOURCE).await {
         Ok(found) => Ok(found.map(Live)),
-        // without the operator's kinds there can be no such resource
+        // without the operator's kinds, the resource cannot exist
         Err(error) if object::is_not_found(&error) => Ok(None),
         Err(error) => Err(error).context("elasticsearch data-lake"),
     }
 }
 
-/// The resource as it should be, with volumes as large as they were made.
+/// The desired resource. Existing volumes retain their size.
 fn desired(stack: &Stack, live: Option<&Live>) -> Result<Desired> {
     Desired::known(
         &stack.cluster.client,
@@ -147,12 +147,15 @@ fn desired(stack: &Stack, live: Option<&Live>) -> Result<Desired> {
     )
 }
 
-/// The image that the operator takes for this version by itself, from where images of this stack come.
+/// The operator's default image for this version, from the registry of the stack.
 pub fn own_image(stack: &Stack) -> String {
     stack.image(stack.versions.of(COMPONENT).image("elasticsearch"))
 }
 
-/// What is asked of the operator; without the size that volumes have, with that of the profile.
+/// The manifest of the resource. `storage` is the size of existing volumes; None: the size of the profile.
+///
+/// # Errors
+/// When `manifests/data-lake.yaml` is not readable.
 pub fn body(stack: &Stack, storage: Option<&Value>) -> Result<Value> {
     let mut body: Value = serde_saphyr::from_str(TEMPLATE).context("manifests/data-lake.yaml")?;
     let versions = stack.versions.of(COMPONENT);
@@ -171,7 +174,7 @@ pub fn body(stack: &Stack, storage: Option<&Value>) -> Result<Value> {
         "limits": {"memory": size.memory},
     });
     if size.nodes == 1 {
-        // no other node could take over the requests that this wait is for
+        // the wait lets other nodes take over requests, and a single node has no others
         set["podTemplate"]["spec"]["containers"][0]["env"] =
             json!([{"name": "PRE_STOP_ADDITIONAL_WAIT_SECONDS", "value": "0"}]);
     }
@@ -184,8 +187,8 @@ pub fn body(stack: &Stack, storage: Option<&Value>) -> Result<Value> {
     Ok(body)
 }
 
-/// Makes the volumes outlive the resource. The operator lets go of them in its own time, and until then they
-/// would go with it.
+/// Makes the volumes outlive the resource. The operator removes its owner references from them with a delay. Until then,
+/// Kubernetes would delete the volumes with the resource.
 async fn release_volumes(stack: &Stack, progress: &Progress<'_>) -> Result<()> {
     let policy = json!({"spec": {"volumeClaimDeletePolicy": "DeleteOnScaledownOnly"}});
     api(stack)
@@ -193,12 +196,12 @@ async fn release_volumes(stack: &Stack, progress: &Progress<'_>) -> Result<()> {
         .await
         .with_context(|| format!("elasticsearch {RESOURCE}"))?;
     stack
-        .until_gone("the operator's hold on the volumes", progress, || async {
+        .until_gone("the owner references of the volume claims", progress, || async {
             let owned = |claim: &PersistentVolumeClaim| {
                 claim.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty())
             };
             let held = claims(stack).await?.iter().filter(|claim| owned(claim)).count();
-            Ok((held > 0).then(|| format!("the operator still holds {held} volume claims")))
+            Ok((held > 0).then(|| format!("the operator still owns {held} volume claims")))
         })
         .await
 }
@@ -229,7 +232,7 @@ impl crate::engine::Resource<Stack> for ElasticsearchResource {
         if !live.is_ours() {
             return Ok(Observation::blocked(
                 format!(
-                    "namespace {} has an Elasticsearch {RESOURCE} that this tool did not make",
+                    "namespace {}: Elasticsearch {RESOURCE} was not created by this tool",
                     stack.namespace()
                 ),
                 object::others_hint("elasticsearch", RESOURCE, stack.namespace()),
@@ -264,9 +267,9 @@ impl crate::engine::Resource<Stack> for ElasticsearchResource {
                             "elasticsearch {RESOURCE}, {}",
                             counted(nodes(stack))
                         )),
-                        None => {
-                            State::Waiting("the operator has not made its certificates yet".into())
-                        }
+                        None => State::Waiting(
+                            "the operator has not created its certificates yet".into(),
+                        ),
                     })
                 },
             )
@@ -281,12 +284,12 @@ impl crate::engine::Resource<Stack> for ElasticsearchResource {
         let found = live(stack).await?;
         let reference = ObjectRef::new(&super::kind().kind, RESOURCE);
         if found.as_ref().is_some_and(|live| !live.is_ours()) {
-            return Ok(Deletion::keeping(vec![reference], "not made by this tool"));
+            return Ok(Deletion::keeping(vec![reference], "not created by this tool"));
         }
         let claims = claims(stack).await?.into_iter().filter_map(|claim| claim.metadata.name);
         let claims: Vec<ObjectRef> = claims.map(ObjectRef::of::<PersistentVolumeClaim>).collect();
         let mut deletion = match options.keep_data {
-            true => Deletion::keeping(claims, "it holds the statements"),
+            true => Deletion::keeping(claims, "it contains the statements"),
             false => Deletion::of(claims),
         };
         if found.is_some() {
@@ -309,15 +312,15 @@ impl crate::engine::Resource<Stack> for ElasticsearchResource {
             let claims = stack.api::<PersistentVolumeClaim>();
             object::delete_all(&claims, PODS, &DeleteParams::default()).await?;
         }
-        let object = format!("the end of elasticsearch {RESOURCE}");
+        let object = format!("the deletion of elasticsearch {RESOURCE}");
         stack
             .until_gone(&object, progress, || async {
                 let pods = pods::all(&stack.cluster, PODS).await?.len();
                 let claims = if options.keep_data { 0 } else { claims(stack).await?.len() };
-                let is_left = live(stack).await?.is_some() || pods + claims > 0;
+                let remains = live(stack).await?.is_some() || pods + claims > 0;
                 let are_deleted =
                     || format!("{pods} pods and {claims} volume claims are being deleted");
-                Ok(is_left.then(are_deleted))
+                Ok(remains.then(are_deleted))
             })
             .await
     }
@@ -338,7 +341,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn node_sets_of_ones_own_are_counted() {
+    fn node_sets_in_chart_values_are_counted() {
         let sets = json!({"nodeSets": [{"name": "hot", "count": 2}, {"name": "cold", "count": 3}]});
         assert_eq!((nodes_of(&sets), nodes_of(&json!({"version": "8.19.21"}))), (Some(5), None));
     }

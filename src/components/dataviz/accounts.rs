@@ -1,7 +1,7 @@
 //! The passwords of Superset's accounts and of its metadata database, and the other objects that outlive its release.
 
-use crate::components::accounts::{Accounts, Kept};
-use crate::components::secrets::{Keep, Key};
+use crate::components::accounts::{Accounts, RetainedObjects};
+use crate::components::secrets::{Key, SecretSpec};
 use crate::engine::Id;
 use crate::stack::Stack;
 
@@ -11,18 +11,18 @@ use super::{NAME, POSTGRESQL, RELEASE};
 /// The Secret with the password of the cache, where a profile has one.
 pub const CACHE: &str = "dataviz-valkey";
 
-pub const ACCOUNTS: Accounts = Accounts { id: Id("dataviz.accounts"), kept };
+pub const ACCOUNTS: Accounts = Accounts { id: Id("dataviz.accounts"), retained };
 
-fn kept(stack: &Stack) -> Kept {
-    let keep = |name, app, keys| Keep {
+fn retained(stack: &Stack) -> RetainedObjects {
+    let secret = |name, app, keys| SecretSpec {
         name,
         kind: "Opaque",
         labels: stack.labels(app, super::RELEASE),
         keys,
     };
-    Kept {
+    RetainedObjects {
         secrets: vec![
-            keep(
+            secret(
                 NAME,
                 "superset",
                 vec![
@@ -32,8 +32,8 @@ fn kept(stack: &Stack) -> Kept {
                     ("secret-key", Key::Password),
                 ],
             ),
-            keep(POSTGRESQL.name, "postgresql", vec![("password", Key::Password)]),
-            keep(CACHE, "valkey", vec![("password", Key::Password)]),
+            secret(POSTGRESQL.name, "postgresql", vec![("password", Key::Password)]),
+            secret(CACHE, "valkey", vec![("password", Key::Password)]),
         ],
         users: "admin, teacher",
         configmaps: &[record::NAME],

@@ -52,28 +52,28 @@ pub async fn without_driver(stack: &Stack, superset: &Superset) -> Result<Option
     }))
 }
 
-/// The asset to import. When a user changed the connection, only the fields that make it reach the data lake, and the
-/// three that Superset requires: an import keeps the fields that it omits.
+/// The asset to import. When a user changed the connection, it contains only the fields that reach the data lake, and the
+/// three that Superset requires. An import does not change omitted fields.
 async fn to_import(stack: &Stack, superset: &Superset, database: &Asset) -> Result<Asset> {
-    let Some(there) = superset.find(Kind::Database, database.uuid).await? else {
+    let Some(existing) = superset.find(Kind::Database, database.uuid).await? else {
         return Ok(database.clone());
     };
     if Record::load(stack)
         .await?
         .applied
         .get(&database.uuid)
-        .is_some_and(|applied| applied.changed_on == there.changed_on)
+        .is_some_and(|applied| applied.changed_on == existing.changed_on)
     {
         return Ok(database.clone());
     }
-    let theirs = superset.connection(there.id).await?;
+    let theirs = superset.connection(existing.id).await?;
     let mut asset = database.clone();
     asset.content.retain(|key, _| matches!(key.as_str(), "uuid" | "version" | "sqlalchemy_uri"));
     let extra = theirs["extra"]
         .as_str()
         .and_then(|text| serde_json::from_str(text).ok())
         .unwrap_or_else(|| json!({}));
-    asset.content.insert("database_name".into(), json!(there.title));
+    asset.content.insert("database_name".into(), json!(existing.title));
     asset.content.insert("extra".into(), extra);
     asset.content.insert("allow_csv_upload".into(), json!(theirs["allow_file_upload"] == true));
     Ok(asset)
@@ -96,19 +96,21 @@ pub async fn connection_problem(stack: &Stack, superset: &Superset) -> Result<Op
     if let Some(Diagnosis { cause, hint, .. }) = without_driver(stack, superset).await? {
         return Ok(Some(format!("{cause}: {hint}")));
     }
-    let Some(there) = superset.find(Kind::Database, ours()?.uuid).await? else { return Ok(None) };
+    let Some(existing) = superset.find(Kind::Database, ours()?.uuid).await? else {
+        return Ok(None);
+    };
     Ok(superset
-        .reach(there.id)
+        .reach(existing.id)
         .await?
         .map(|why| format!("Superset cannot reach the data lake: {why}")))
 }
 
 /// Lets Superset list the tables of the data lake. None on success, else the reason.
 async fn probe(superset: &Superset, database: &Asset) -> Result<Option<String>> {
-    let Some(there) = superset.find(Kind::Database, database.uuid).await? else {
+    let Some(existing) = superset.find(Kind::Database, database.uuid).await? else {
         return Ok(Some("not created yet".into()));
     };
-    superset.reach(there.id).await
+    superset.reach(existing.id).await
 }
 
 #[async_trait]
@@ -132,7 +134,7 @@ impl Resource<Stack> for DatabaseConnection {
         }
         let database = ours()?;
         let listed = superset.list(Kind::Database).await?;
-        let Some(there) = listed.iter().find(|listed| listed.uuid == database.uuid) else {
+        let Some(existing) = listed.iter().find(|listed| listed.uuid == database.uuid) else {
             // an import would replace it
             return Ok(match natural_key::occupant(&database, &listed) {
                 Some(other) => Observation::blocked(
@@ -151,9 +153,9 @@ impl Resource<Stack> for DatabaseConnection {
         let applied = record.applied.get(&database.uuid);
         let is_applied = match applied.filter(|applied| applied.digest == digest) {
             None => false,
-            Some(applied) if applied.changed_on == there.changed_on => true,
+            Some(applied) if applied.changed_on == existing.changed_on => true,
             // users may rename the connection and change its options, but not its target
-            Some(_) => is_same_address(&superset.connection(there.id).await?, &database),
+            Some(_) => is_same_address(&superset.connection(existing.id).await?, &database),
         };
         if !is_applied {
             return Ok(Observation::drifted(
@@ -162,7 +164,7 @@ impl Resource<Stack> for DatabaseConnection {
                 "account `dashboards` over verified TLS",
             ));
         }
-        Ok(match superset.reach(there.id).await? {
+        Ok(match superset.reach(existing.id).await? {
             None => Observation::Equal(what),
             Some(why) => Observation::drifted(what, why, "reaching the data lake"),
         })
@@ -191,10 +193,10 @@ impl Resource<Stack> for DatabaseConnection {
             .await?;
         loop {
             let record = Record::load(stack).await?;
-            let Some(there) = superset.find(Kind::Database, database.uuid).await? else { break };
+            let Some(existing) = superset.find(Kind::Database, database.uuid).await? else { break };
             let applied = Applied {
                 digest: digest(stack, &database).await?,
-                changed_on: there.changed_on,
+                changed_on: existing.changed_on,
                 origin: Origin::Program,
             };
             if record.remember(stack, &BTreeMap::from([(database.uuid, applied)])).await? {

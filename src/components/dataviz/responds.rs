@@ -4,7 +4,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 
 use crate::cluster::steps::Step;
-use crate::components::model::answered;
+use crate::components::model::responded;
 use crate::engine::{Check, Id, Observation};
 use crate::stack::Stack;
 
@@ -34,7 +34,7 @@ impl Check<Stack> for SupersetResponds {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
-        answered(probe(stack).await)
+        responded(probe(stack).await)
     }
 
     async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {

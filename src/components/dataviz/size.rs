@@ -53,9 +53,9 @@ fn body(stack: &Stack) -> Result<Value> {
     let template = &mut job["spec"]["template"];
     template["metadata"]["labels"] = labels;
     for key in ["imagePullSecrets", "nodeSelector", "tolerations", "priorityClassName"] {
-        let of_a_node = &data_lake["spec"]["nodeSets"][0]["podTemplate"]["spec"][key];
-        if !of_a_node.is_null() {
-            template["spec"][key] = of_a_node.clone();
+        let value = &data_lake["spec"]["nodeSets"][0]["podTemplate"]["spec"][key];
+        if !value.is_null() {
+            template["spec"][key] = value.clone();
         }
     }
     let container = &mut template["spec"]["containers"][0];
@@ -104,12 +104,12 @@ pub async fn measurement_problem(stack: &Stack) -> Result<Option<Diagnosis>> {
         )));
     };
     let Some(since) = fails_for(&cron) else { return Ok(None) };
-    let words = pods::last_words_of(&stack.cluster, &pods::list(&stack.cluster, PODS).await?)
+    let cause = pods::last_log_line_of(&stack.cluster, &pods::list(&stack.cluster, PODS).await?)
         .await
-        .map(|words| format!(": {words}"))
+        .map(|line| format!(": {line}"))
         .unwrap_or_default();
     Ok(Some(Diagnosis::new(
-        format!("the size of the data lake was not measured for {}{words}", age(since)),
+        format!("the size of the data lake was not measured for {}{cause}", age(since)),
         repair,
     )))
 }
@@ -209,9 +209,9 @@ impl Resource<Stack> for SizeMeasurement {
             found => found?,
         };
         let Some(index) = index else { return Ok(Observation::Missing(format!("index {SIZES}"))) };
-        let seen = compared(SIZES, &index, &definition()?);
-        if !seen.is_equal() {
-            return Ok(seen);
+        let observation = compared(SIZES, &index, &definition()?);
+        if !observation.is_equal() {
+            return Ok(observation);
         }
         Ok(match (measured(&cron), fails_for(&cron)) {
             (None, _) => Observation::Missing("a first measurement of the data lake's size".into()),

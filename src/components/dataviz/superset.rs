@@ -94,7 +94,7 @@ impl SupersetRelease {
             beat: Beat { enabled: has_workers },
             resources: size.web.resources(),
         };
-        release::install_part(stack, COMPONENT, RELEASE, &values)
+        release::install_component(stack, COMPONENT, RELEASE, &values)
     }
 }
 

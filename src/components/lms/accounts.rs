@@ -1,30 +1,30 @@
-//! The passwords of Moodle's administrator, of the learner of its test course and of its database, and what else outlives
-//! its release.
+//! The passwords of Moodle's administrator, of the learner in its test course and of its database, and the other objects
+//! that outlive its release.
 
-use crate::components::accounts::{Accounts, Kept};
-use crate::components::secrets::{Keep, Key};
+use crate::components::accounts::{Accounts, RetainedObjects};
+use crate::components::secrets::{Key, SecretSpec};
 use crate::engine::Id;
 use crate::stack::Stack;
 
 use super::{NAME, POSTGRESQL, RELEASE};
 
-pub const ACCOUNTS: Accounts = Accounts { id: Id("lms.accounts"), kept };
+pub const ACCOUNTS: Accounts = Accounts { id: Id("lms.accounts"), retained };
 
-fn kept(stack: &Stack) -> Kept {
-    let keep = |name, app, keys| Keep {
+fn retained(stack: &Stack) -> RetainedObjects {
+    let secret = |name, app, keys| SecretSpec {
         name,
         kind: "Opaque",
         labels: stack.labels(app, super::RELEASE),
         keys,
     };
-    Kept {
+    RetainedObjects {
         secrets: vec![
-            keep(
+            secret(
                 NAME,
                 "moodle",
                 vec![("moodle-password", Key::Password), ("learner-password", Key::Password)],
             ),
-            keep(POSTGRESQL.name, "postgresql", vec![("password", Key::Password)]),
+            secret(POSTGRESQL.name, "postgresql", vec![("password", Key::Password)]),
         ],
         users: "user, learner",
         configmaps: &[],

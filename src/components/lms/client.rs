@@ -1,4 +1,5 @@
-//! Moodle, through the scripts of charts/moodle/files in its own pod. What they say of each other is in their heads.
+//! A client for Moodle: runs the scripts of `charts/moodle/files` in a Pod of Moodle. The header of each script documents its
+//! input and output.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,15 +18,16 @@ use crate::output::units::took;
 use crate::stack::Stack;
 
 const CONTAINER: &str = "moodle";
-/// What a script that works may take for a command that has no deadline.
-const WORK_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+/// The timeout of a script that changes something, for a command without a deadline.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
-/// A pod in which Moodle runs.
+/// A Pod of Moodle.
 pub struct Moodle {
     pods: Api<Pod>,
     pod: String,
-    /// How long a question and how long work may take.
-    question: Duration,
+    /// The timeout of a script that only reads.
+    query_timeout: Duration,
+    /// The deadline of the command, for a script that changes something.
     deadline: Option<Instant>,
 }
 
@@ -34,20 +36,20 @@ pub struct State {
     /// `4.5.12 (Build: 20260720)`
     pub release: String,
     pub upgrade_pending: bool,
-    /// Whether its files are where this Moodle looks for them.
+    /// Whether the files of the plugin exist.
     pub has_plugin_files: bool,
-    /// Of the plugin, without the password.
+    /// The settings of the plugin, without the password.
     pub settings: BTreeMap<String, String>,
     pub password_sha256: String,
-    /// Settings that config.php holds fast.
+    /// Settings that config.php forces.
     pub forced: Vec<String>,
     pub stores: Vec<String>,
     /// None while the plugin is not installed.
     pub queue: Option<Queue>,
     pub emit: Option<Task>,
-    /// When the cron began last; 0: never.
+    /// Start of the last cron run, in seconds since 1970. 0: never.
     pub last_cron: i64,
-    /// What is left of the volume with the files.
+    /// Free space of the volume with the files.
     pub free_bytes: Option<u64>,
     pub now: i64,
 }
@@ -58,10 +60,10 @@ pub struct Task {
     pub disabled: bool,
 }
 
-/// Events on their way. Times are seconds since 1970; 0: none.
+/// The queue of events. Times are seconds since 1970; 0: none.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Queue {
-    /// Since this Moodle began, whatever its log still keeps.
+    /// Events since the installation of Moodle, including those that were deleted from its log.
     pub logged: u64,
     pub waiting: u64,
     pub oldest_waiting: i64,
@@ -70,10 +72,10 @@ pub struct Queue {
     pub failed: Vec<Failed>,
 }
 
-/// Events that the plugin gave up on for one cause.
+/// Events that were not delivered for one cause.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Failed {
-    /// Of the newest of them.
+    /// The rejection of the newest of these events.
     #[serde(flatten)]
     pub rejection: Rejection,
     /// Whether the LRS rejected the event when it was sent alone. Resending it changes nothing.
@@ -85,9 +87,9 @@ pub struct Failed {
 /// Why an event was not delivered.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Rejection {
-    /// The HTTP status; 0 when there was no answer, [`TRANSFORM`] when nothing was sent.
+    /// The HTTP status. 0: there was no response. [`TRANSFORM`]: nothing was sent.
     pub errortype: u32,
-    /// What the LRS said.
+    /// The body of the LRS's response.
     pub response: String,
 }
 
@@ -96,14 +98,14 @@ pub struct Rejection {
 const TRANSFORM: u32 = 10_000;
 
 impl Failed {
-    /// Not lost by a fault: a healthy site collects them.
-    pub fn is_no_statement(&self) -> bool {
+    /// Whether the plugin cannot convert the events to statements. This is normal on a healthy site.
+    pub fn is_not_convertible(&self) -> bool {
         self.rejection.errortype == TRANSFORM
     }
 
-    /// Whether sending it again may help.
+    /// Whether resending the events may succeed.
     pub fn is_due(&self) -> bool {
-        !self.is_no_statement() && !self.alone
+        !self.is_not_convertible() && !self.alone
     }
 
     pub fn cause(&self) -> String {
@@ -116,36 +118,38 @@ impl Failed {
 }
 
 impl Rejection {
-    pub fn cure(&self) -> &'static str {
+    pub fn hint(&self) -> &'static str {
         match self.errortype {
             0 => {
-                "look at the LRS first: `kubectl lastack status`; if it is well, `kubectl lastack configure lms` gives the plugin its address again"
+                "check the LRS with `kubectl lastack status`; if it is healthy, run `kubectl lastack configure lms` to restore its address in the plugin"
             }
             401 | 403 | 404 => {
-                "`kubectl lastack configure lms` gives the plugin address and password again"
+                "run `kubectl lastack configure lms` to restore the address and the password in the plugin"
             }
-            500.. => "look at the LRS and the data lake: `kubectl lastack status`",
-            _ => "`kubectl lastack replay` tells what the LRS says to each",
+            500.. => "check the LRS and the data lake with `kubectl lastack status`",
+            _ => "run `kubectl lastack replay`, which shows the LRS's response to each event",
         }
     }
 
     pub fn cause(&self) -> String {
         match self.errortype {
             0 => "the LRS could not be reached".into(),
-            TRANSFORM => "no statement can be made of them, such as visits without a login".into(),
-            401 | 403 => {
-                format!("the LRS answered {}: it does not know the account", self.errortype)
+            TRANSFORM => {
+                "they cannot be converted to statements, such as visits without a login".into()
             }
-            404 => "the LRS answered 404: the endpoint is wrong".into(),
-            code => format!("the LRS answered {code}"),
+            401 | 403 => {
+                format!("the LRS responded with {}: it rejects the account", self.errortype)
+            }
+            404 => "the LRS responded with 404: the endpoint is wrong".into(),
+            code => format!("the LRS responded with {code}"),
         }
     }
 }
 
-/// An event that was made to be followed.
+/// An event that was created for `trace`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct LoggedEvent {
-    /// Its number in Moodle's own log. None when Moodle's own log store is off.
+    /// Its id in Moodle's own log. None when Moodle's own log store is disabled.
     pub log: Option<i64>,
     pub time: i64,
     pub user: i64,
@@ -154,25 +158,25 @@ pub struct LoggedEvent {
     pub activity: String,
 }
 
-/// Where an event is.
+/// The delivery of an event.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Whereabouts {
+pub struct Delivery {
     pub waiting: bool,
-    /// When it was sent; 0: not yet.
+    /// Time of sending, in seconds since 1970. 0: not yet.
     pub sent: i64,
     pub failed: Option<Rejection>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 pub struct Course {
-    /// None: not made.
+    /// Its id. None: the course does not exist.
     pub course: Option<u64>,
     pub learner: Option<String>,
     pub enrolled: bool,
     pub has_password: bool,
 }
 
-/// What sending again came to, in events.
+/// The result of a replay, in numbers of events.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Replayed {
     pub due: u64,
@@ -180,7 +184,7 @@ pub struct Replayed {
     pub already: u64,
     pub refused: u64,
     pub never: u64,
-    /// Why it did not come to the end.
+    /// Why the replay stopped early. None: it is complete.
     pub stopped: Option<String>,
 }
 
@@ -194,7 +198,7 @@ impl Moodle {
         Self {
             pods: stack.cluster.pod_streams(),
             pod,
-            question: stack.cluster.script_timeout,
+            query_timeout: stack.cluster.script_timeout,
             deadline: stack.deadline,
         }
     }
@@ -203,7 +207,10 @@ impl Moodle {
         self.call("state", &json!({})).await
     }
 
-    /// Sets what differs and gives the names of what was changed.
+    /// Applies the settings that differ. Returns the names of the changed settings.
+    ///
+    /// # Errors
+    /// When the script fails.
     pub async fn configure(
         &self,
         settings: &BTreeMap<&str, String>,
@@ -216,7 +223,7 @@ impl Moodle {
         Ok(changed.changed)
     }
 
-    /// Enables the plugin's log store beside those that are.
+    /// Enables the plugin's log store in addition to the enabled ones.
     pub async fn enable_store(&self) -> Result<()> {
         self.call::<Changed>("configure", &json!({"stores": true})).await.map(drop)
     }
@@ -232,45 +239,44 @@ impl Moodle {
         size: &str,
         password: &SecretString,
     ) -> Result<Course> {
-        let asked = json!({"shortname": shortname, "fullname": fullname, "size": size, "password": password.expose_secret()});
-        self.work("course", &asked).await
+        let input = json!({"shortname": shortname, "fullname": fullname, "size": size, "password": password.expose_secret()});
+        self.change("course", &input).await
     }
 
-    /// Lets a learner of the course view it.
+    /// Creates an event: a learner of the course views it.
     pub async fn make_event(&self, course: &str) -> Result<LoggedEvent> {
         self.call("event", &json!({"do": "make", "course": course})).await
     }
 
-    pub async fn follow(&self, log: i64) -> Result<Whereabouts> {
+    pub async fn follow(&self, log: i64) -> Result<Delivery> {
         self.call("event", &json!({"do": "follow", "log": log})).await
     }
 
-    /// Removes what Moodle and the plugin keep of an event.
+    /// Deletes an event from Moodle's log and from the plugin.
     pub async fn forget(&self, log: i64) -> Result<()> {
         self.call::<Value>("event", &json!({"do": "forget", "log": log})).await.map(drop)
     }
 
     /// Resends failed events; with `refused`, also those that the LRS rejected when they were sent alone.
     pub async fn replay(&self, refused: bool) -> Result<Replayed> {
-        self.work("replay", &json!({"refused": refused})).await
+        self.change("replay", &json!({"refused": refused})).await
     }
 
-    /// A script that is done in a moment.
+    /// Runs a script that only reads or makes a small change.
     async fn call<T: DeserializeOwned>(&self, script: &str, input: &Value) -> Result<T> {
-        self.run(script, input, self.question, "give Moodle more time with `--request-timeout`")
-            .await
+        self.run(script, input, self.query_timeout, "increase `--request-timeout`").await
     }
 
-    /// A script that takes as long as there is to do.
-    async fn work<T: DeserializeOwned>(&self, script: &str, input: &Value) -> Result<T> {
-        let left = self
+    /// Runs a script whose duration depends on the amount of data.
+    async fn change<T: DeserializeOwned>(&self, script: &str, input: &Value) -> Result<T> {
+        let remaining = self
             .deadline
-            .map_or(WORK_TIMEOUT, |deadline| deadline.saturating_duration_since(Instant::now()));
+            .map_or(CHANGE_TIMEOUT, |deadline| deadline.saturating_duration_since(Instant::now()));
         self.run(
             script,
             input,
-            left.max(self.question),
-            "look at what it came to before you run it again",
+            remaining.max(self.query_timeout),
+            "check the result in Moodle before you repeat the command",
         )
         .await
     }
@@ -288,7 +294,7 @@ impl Moodle {
         let ended = exec::run(&self.pods, &self.pod, CONTAINER, &words, input.as_bytes());
         let Ok(output) = tokio::time::timeout(limit, ended).await else {
             let why = format!(
-                "Moodle did not end {script}.php within {}; it may still run in pod {}",
+                "script {script}.php of Moodle did not end within {}; it may still run in pod {}",
                 took(limit),
                 self.pod
             );
@@ -296,31 +302,33 @@ impl Moodle {
         };
         let output = output?;
         if output.code != 0 {
-            let why = complaint(&output.stdout)
-                .or_else(|| complaint(&output.stderr))
-                .unwrap_or_else(|| format!("it ended with {}", output.code));
-            return Err(Failure::failed(format!("Moodle could not run {script}.php: {why}")).into());
+            let why = message(&output.stdout)
+                .or_else(|| message(&output.stderr))
+                .unwrap_or_else(|| format!("exit code {}", output.code));
+            return Err(
+                Failure::failed(format!("script {script}.php of Moodle failed: {why}")).into()
+            );
         }
-        answer(&output.stdout)
-            .with_context(|| format!("the answer of {script}.php in pod {}", self.pod))
+        parse(&output.stdout)
+            .with_context(|| format!("cannot parse the output of {script}.php in pod {}", self.pod))
     }
 }
 
-/// What runs in the pod.
+/// The command that runs a script in the Pod.
 fn command(script: &str) -> String {
     format!("php -d max_input_vars=10000 /opt/lastack/{script}.php")
 }
 
-/// Moodle may say something of its own before the last line.
-fn answer<T: DeserializeOwned>(stdout: &str) -> Result<T> {
+/// Parses the last line. Moodle may print notices before it.
+fn parse<T: DeserializeOwned>(stdout: &str) -> Result<T> {
     let line = stdout.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     serde_json::from_str(line).with_context(|| {
-        format!("`{}` is not what was expected", line.chars().take(200).collect::<String>())
+        format!("unexpected output `{}`", line.chars().take(200).collect::<String>())
     })
 }
 
-/// Moodle's own sentence, which it writes between exclamation marks, or the last line there is.
-fn complaint(text: &str) -> Option<String> {
+/// Moodle's error message, which it prints between exclamation marks, or else the last line.
+fn message(text: &str) -> Option<String> {
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
     let marked = lines()
         .find_map(|line| Some(line.strip_prefix("!!!")?.strip_suffix("!!!")?.trim().to_string()));
@@ -333,12 +341,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_is_the_last_line_whatever_moodle_says_before() {
+    fn output_is_parsed_from_last_line() {
         let changed: Value =
-            answer("++ Notice: something ++\n\n{\"changed\":[\"endpoint\"]}\n").unwrap();
+            parse("++ Notice: something ++\n\n{\"changed\":[\"endpoint\"]}\n").unwrap();
         assert_eq!(changed["changed"][0], "endpoint");
         assert!(
-            answer::<Value>("Site is being upgraded")
+            parse::<Value>("Site is being upgraded")
                 .unwrap_err()
                 .to_string()
                 .contains("Site is being upgraded")
@@ -346,12 +354,12 @@ mod tests {
     }
 
     #[test]
-    fn moodles_own_sentence_is_what_is_said_of_a_failure() {
+    fn message_of_failure_is_sentence_of_moodle() {
         assert_eq!(
-            complaint("\n!!! <p>Error: Database connection failed</p> !!!\n").as_deref(),
+            message("\n!!! <p>Error: Database connection failed</p> !!!\n").as_deref(),
             Some("Error: Database connection failed")
         );
-        assert_eq!(complaint("PHP Fatal error: a\nthrown in b\n").as_deref(), Some("thrown in b"));
-        assert_eq!(complaint("\n"), None);
+        assert_eq!(message("PHP Fatal error: a\nthrown in b\n").as_deref(), Some("thrown in b"));
+        assert_eq!(message("\n"), None);
     }
 }

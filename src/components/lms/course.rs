@@ -1,4 +1,4 @@
-//! A course to try it with, made by Moodle's own generator, and a learner in it who can sign in.
+//! The test course, created by Moodle's own generator, with a learner who can sign in.
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use crate::stack::settings::TestCourse;
 
 use super::{COMPONENT, NAME, Size, client};
 
-/// The first of the learners that the generator makes.
+/// The user name of the first learner that the generator creates.
 pub const LEARNER: &str = "tool_generator_000001";
 
 pub struct Course;
@@ -24,7 +24,7 @@ fn size(stack: &Stack) -> Option<String> {
     name.filter(|_| course != TestCourse::None)
 }
 
-/// The short name of the test course. None when there is to be none.
+/// The short name of the test course. None when the settings request none.
 pub fn shortname(stack: &Stack) -> Option<String> {
     size(stack).map(|size| format!("lastack-{size}"))
 }
@@ -45,7 +45,7 @@ impl Resource<Stack> for Course {
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
         let Some(shortname) = shortname(stack) else {
-            return Ok(Observation::Equal("none is asked for".into()));
+            return Ok(Observation::Equal("no test course requested".into()));
         };
         let found = client(stack).await?.course(&shortname).await?;
         Ok(match found.course {
@@ -54,10 +54,10 @@ impl Resource<Stack> for Course {
                 Observation::Equal(format!("{shortname}, learner {LEARNER}"))
             }
             Some(_) if found.learner.is_none() => {
-                Observation::Equal(format!("{shortname}, without its learners"))
+                Observation::Equal(format!("{shortname}, without generated learners"))
             }
             Some(_) if found.has_password => {
-                Observation::Equal(format!("{shortname}, learner {LEARNER} is no longer in it"))
+                Observation::Equal(format!("{shortname}, learner {LEARNER} is no longer enrolled"))
             }
             Some(_) => Observation::drifted(
                 format!("learner {LEARNER}"),
@@ -69,9 +69,9 @@ impl Resource<Stack> for Course {
 
     async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
         let (Some(shortname), Some(size)) = (shortname(stack), size(stack)) else {
-            return Ok(Reconciled::Done("none is asked for".into()));
+            return Ok(Reconciled::Done("no test course requested".into()));
         };
-        progress.say(&format!("Moodle makes course {shortname}"));
+        progress.say(&format!("creating course {shortname} in Moodle"));
         let password: SecretString =
             secrets::value(&stack.cluster, NAME, "learner-password").await?;
         client(stack)

@@ -1,4 +1,4 @@
-//! Moodle's cron, which sends the events: whether it really ran.
+//! The check that Moodle's cron, which sends the events, runs.
 
 use std::time::Duration;
 
@@ -13,17 +13,18 @@ use crate::stack::Stack;
 use super::client;
 use super::client::State;
 
-/// The task that sends is due every minute; a busy cron comes a few minutes late.
+/// The allowed delay in seconds. The task that sends events is due every minute, and a busy cron delays it.
 const LATE: u64 = 300;
 
 pub struct Cron;
 
-/// How long ago the task that sends ran. None: never.
+/// The time since the last run of the task that sends events. None: it never ran.
 fn since(state: &State) -> Option<Duration> {
     let ran = state.emit.as_ref().map(|task| task.last_run).filter(|ran| *ran > 0)?;
     Some(Duration::from_secs(u64::try_from(state.now - ran).unwrap_or_default()))
 }
 
+/// Why the cron does not send events. None when it does.
 pub fn problem(state: &State) -> Option<String> {
     let emit = state.emit.as_ref()?;
     if emit.disabled {
@@ -33,7 +34,7 @@ pub fn problem(state: &State) -> Option<String> {
         None if state.last_cron == 0 => Some("Moodle's cron has never run".into()),
         None => Some("Moodle's cron has not sent anything yet".into()),
         Some(since) if since.as_secs() > LATE => Some(format!(
-            "Moodle's cron sent last {} ago, and is due every minute",
+            "Moodle's cron last sent events {} ago, and is due every minute",
             units::age(since)
         )),
         Some(_) => None,
@@ -60,7 +61,7 @@ impl Check<Stack> for Cron {
         Ok(match (problem(&state), since(&state)) {
             (Some(why), _) if is_disabled => Observation::Blocked(Diagnosis::new(
                 why,
-                "enable it in Site administration, Server, Scheduled tasks",
+                "enable it in Site administration > Server > Scheduled tasks",
             )),
             (None, Some(since)) => Observation::Equal(format!("ran {} ago", units::age(since))),
             (fault, _) => Observation::Unready(fault.unwrap_or_default()),

@@ -1,4 +1,4 @@
-//! The plugin inside Moodle, which installs at its start what it then finds, and only then.
+//! The installation of the plugin in Moodle. Moodle installs plugins only at its start.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,14 +17,14 @@ use super::{NAME, PODS, client, moodle};
 
 pub struct Installed;
 
-/// Why Moodle does not have it.
-async fn missing(stack: &Stack) -> Result<Option<&'static str>> {
+/// Why the plugin is not installed. None when it is.
+async fn why_missing(stack: &Stack) -> Result<Option<&'static str>> {
     let state = client(stack).await?.state().await?;
     Ok(match state.has_plugin_files {
         _ if state.queue.is_some() => None,
-        false => Some("its files are not there"),
-        true if state.upgrade_pending => Some("Moodle waits for an upgrade"),
-        true => Some("it is not installed"),
+        false => Some("not in the files of Moodle"),
+        true if state.upgrade_pending => Some("waiting for an upgrade of Moodle"),
+        true => Some("not installed"),
     })
 }
 
@@ -39,10 +39,10 @@ impl Resource<Stack> for Installed {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
-        let reason = match missing(stack).await {
+        let reason = match why_missing(stack).await {
             Ok(None) => return Ok(Observation::Equal(format!("{LOGSTORE} in Moodle"))),
             Ok(Some(reason)) => reason.to_string(),
-            // Moodle's own sentence, or that there is no Moodle; what the user may not ask is another matter
+            // a failure of Moodle is drift; a missing permission is an error
             Err(error) if error.is::<Failure>() => one_line(&error),
             Err(error) => return Err(error),
         };
@@ -53,7 +53,7 @@ impl Resource<Stack> for Installed {
         let restarted = AtomicBool::new(false);
         stack
             .until(&format!("deployment {NAME}"), progress, || async {
-                let missing = missing(stack).await;
+                let missing = why_missing(stack).await;
                 if matches!(missing, Ok(Some(_))) && !restarted.swap(true, Ordering::Relaxed) {
                     let (pods, selection) =
                         (stack.api::<Pod>(), ListParams::default().labels(PODS));
@@ -67,11 +67,11 @@ impl Resource<Stack> for Installed {
                 Ok(match moodle::rollout(stack).await? {
                     State::Ready(detail) => match missing {
                         Ok(None) => State::Ready(detail),
-                        // the pod that was deleted may answer once more
+                        // the script may still run in the deleted Pod
                         Ok(Some(reason)) => {
                             State::Waiting(format!("the plugin in Moodle: {reason}"))
                         }
-                        // a Service leads to a database a moment after its pod is ready
+                        // the Service of a database follows its Pod with a delay
                         Err(error) => State::Waiting(one_line(&error)),
                     },
                     other => other,

@@ -1,4 +1,4 @@
-//! Moodle, the LMS: its accounts, its plugin, its release, and the wire to the LRS.
+//! Moodle, the LMS: its accounts, its plugin, its release, and its connection to the LRS.
 
 mod accounts;
 pub mod client;
@@ -51,21 +51,21 @@ pub use moodle::{LOCAL_PORT, outside_url, site_url};
 
 pub const COMPONENT: ComponentName = ComponentName::new("lms");
 const RELEASE: &str = "lms";
-/// The Deployment, the Service and the Secret of the accounts.
+/// The name of the Deployment, the Service and the Secret with the accounts.
 pub const NAME: &str = "lms-moodle";
 const PODS: &str = "app.kubernetes.io/instance=lms,app.kubernetes.io/component=web";
 const POSTGRESQL: Database =
     Database { program: "Moodle", component: COMPONENT, name: "lms-postgresql" };
 /// The administrator.
 const USER: &str = "user";
-/// The cron sends every minute. An event that is older than this has been overlooked.
-const PATIENCE: Duration = Duration::from_secs(600);
-/// With less than this Moodle cannot even keep sessions.
-const LEAST_SPACE: u64 = 32 << 20;
-/// What is in its volumes.
+/// The maximum time that an event may wait. The cron sends every minute.
+const MAX_WAIT: Duration = Duration::from_secs(600);
+/// The minimum free space in bytes. Moodle cannot store sessions with less.
+const MIN_FREE_BYTES: u64 = 32 << 20;
+/// The data in its volumes.
 const STORES: &str = "courses and learners of Moodle";
 
-/// The kinds that its chart makes.
+/// The kinds of objects in its chart.
 const KINDS: Kinds = &[
     kind::<Deployment>,
     kind::<StatefulSet>,
@@ -90,7 +90,7 @@ static DECLARATION: Declaration = Declaration {
         Permission::new("create", "apps", "statefulsets"),
         Permission::new("patch", "apps", "statefulsets"),
     ],
-    // Moodle knows itself by this port, and sends visitors of every other address to it
+    // Moodle's site URL contains this port, and Moodle redirects other addresses to it
     exposure: Some(Exposure { service: NAME, page: "Moodle", local_port: Some(LOCAL_PORT) }),
     stores: Some(STORES),
 };
@@ -101,9 +101,9 @@ static DECLARATION: Declaration = Declaration {
 struct Size {
     web: ReplicaSize,
     postgresql: DatabaseSize,
-    /// Of the volume with the files of courses.
+    /// Size of the volume with the files of courses.
     storage: Quantity,
-    /// The test course that is made unless the settings say otherwise.
+    /// The test course, which the settings may override.
     #[serde(default)]
     course: TestCourse,
 }
@@ -176,7 +176,7 @@ impl Component for Lms {
                 health.figures = queue.map(figures).unwrap_or_default();
                 health.data = Some(hop(stack, &state).await);
             }
-            // why it does not answer is said once
+            // the aspect `answers` already shows the failure
             Err(_) if answers.is_fault() => {}
             Err(error) => health.data = Some(failed(&error)),
         }
@@ -212,12 +212,15 @@ impl Component for Lms {
     }
 }
 
-/// Why no event leaves Moodle, when the reason lies in its settings, its cron or its volume.
+/// Why Moodle sends no events, if its settings, its cron or its volume is the cause.
+///
+/// # Errors
+/// When the password of the LRS account cannot be read.
 pub async fn why_nothing_is_sent(stack: &Stack, state: &State) -> Result<Option<String>> {
-    Ok(miswired(stack, state).await?.or_else(|| full(state)))
+    Ok(setup_problem(stack, state).await?.or_else(|| full_volume(state)))
 }
 
-async fn miswired(stack: &Stack, state: &State) -> Result<Option<String>> {
+async fn setup_problem(stack: &Stack, state: &State) -> Result<Option<String>> {
     if state.queue.is_none() {
         return Ok(Some("the plugin that sends events is not installed".into()));
     }
@@ -227,21 +230,23 @@ async fn miswired(stack: &Stack, state: &State) -> Result<Option<String>> {
     Ok(if settings.is_fault() { Some(settings.text()) } else { cron::problem(state) })
 }
 
-/// The hop from Moodle to the LRS: what is logged, waits, failed; and whether the settings are still ours.
+/// The observation of the events on their way to the LRS, and of the settings that send them.
 async fn hop(stack: &Stack, state: &State) -> Observation {
-    let why = match miswired(stack, state).await {
+    let why = match setup_problem(stack, state).await {
         Ok(why) => why,
         Err(error) => return failed(&error),
     };
     let Some(queue) = &state.queue else { return unhealthy(why.unwrap_or_default()) };
-    let faults: Vec<String> =
-        [why, stuck(queue, state.now), lost(queue), full(state)].into_iter().flatten().collect();
+    let faults: Vec<String> = [why, stuck(queue, state.now), lost(queue), full_volume(state)]
+        .into_iter()
+        .flatten()
+        .collect();
     let (events, waiting) = (units::count(queue.logged), units::count(queue.waiting));
     let mut text = format!("{events} events, {waiting} waiting");
-    let refused: u64 =
+    let rejected: u64 =
         queue.failed.iter().filter(|failed| failed.alone).map(|failed| failed.events).sum();
-    if refused > 0 {
-        text.push_str(&format!(", {} rejected by the LRS", units::count(refused)));
+    if rejected > 0 {
+        text.push_str(&format!(", {} rejected by the LRS", units::count(rejected)));
     }
     match faults.is_empty() {
         true => Observation::Equal(text),
@@ -249,7 +254,7 @@ async fn hop(stack: &Stack, state: &State) -> Observation {
     }
 }
 
-/// What waits and what failed, by cause, for programs.
+/// The numbers of waiting and failed events for JSON output.
 fn figures(queue: &Queue) -> Map<String, Value> {
     let failed = |failed: &Failed| json!({"cause": failed.cause(), "events": failed.events, "oldest": rfc3339(failed.oldest), "sentAgain": failed.is_due()});
     let figures = json!({
@@ -268,31 +273,31 @@ fn rfc3339(seconds: i64) -> Option<String> {
 /// A queue that is not processed.
 fn stuck(queue: &Queue, now: i64) -> Option<String> {
     let waits = since(queue.oldest_waiting, now);
-    (queue.oldest_waiting > 0 && waits > PATIENCE)
-        .then(|| format!("the oldest waits since {}", units::age(waits)))
+    (queue.oldest_waiting > 0 && waits > MAX_WAIT)
+        .then(|| format!("the oldest event has waited for {}", units::age(waits)))
 }
 
-/// Between two of Moodle's own times.
+/// The duration between two times of Moodle.
 fn since(then: i64, now: i64) -> Duration {
     Duration::from_secs(u64::try_from(now - then).unwrap_or_default())
 }
 
-/// What the plugin gave up on, without what can never be sent.
+/// The failed events that can be sent again.
 fn lost(queue: &Queue) -> Option<String> {
     let mut due: Vec<_> = queue.failed.iter().filter(|failed| failed.is_due()).collect();
     due.sort_by_key(|failed| std::cmp::Reverse(failed.events));
     let first = due.first()?;
     let events: u64 = due.iter().map(|failed| failed.events).sum();
     Some(format!(
-        "{} not delivered: {}; they are sent again every few minutes, or now by `kubectl lastack replay`",
+        "{} not delivered: {}; Moodle retries every few minutes, and `kubectl lastack replay` retries now",
         units::count(events),
         first.cause()
     ))
 }
 
-fn full(state: &State) -> Option<String> {
-    let free = state.free_bytes.filter(|free| *free < LEAST_SPACE)?;
-    Some(format!("the volume with Moodle's files is full, {} are left", units::bytes(free)))
+fn full_volume(state: &State) -> Option<String> {
+    let free = state.free_bytes.filter(|free| *free < MIN_FREE_BYTES)?;
+    Some(format!("the volume with Moodle's files is full, {} left", units::bytes(free)))
 }
 
 fn time(seconds: i64) -> Option<jiff::Timestamp> {
@@ -304,7 +309,10 @@ pub fn address(stack: &Stack) -> String {
     release::address(stack, COMPONENT, NAME)
 }
 
-/// Moodle through one of its pods that runs, even if it is not ready.
+/// A client for Moodle in a running Pod, even if the Pod is not ready.
+///
+/// # Errors
+/// When no Pod of Moodle runs.
 pub async fn client(stack: &Stack) -> Result<Moodle> {
     let pods = pods::list(&stack.cluster, PODS).await?;
     let runs = |pod: &&Pod| {
@@ -316,7 +324,9 @@ pub async fn client(stack: &Stack) -> Result<Moodle> {
             "no pod of Moodle runs in namespace {}",
             stack.namespace()
         ))
-        .hint("`kubectl lastack status` says why, `kubectl lastack install` makes one")
+        .hint(
+            "run `kubectl lastack status` for the cause, or `kubectl lastack install` to repair it",
+        )
         .into());
     };
     Ok(Moodle::in_pod(stack, name))
@@ -341,14 +351,14 @@ mod tests {
     }
 
     #[test]
-    fn a_queue_is_stuck_when_its_oldest_event_is_not_when_it_is_long() {
+    fn queue_is_stuck_when_oldest_event_waits_too_long() {
         assert_eq!(stuck(&queue(9_900, vec![]), 10_000), None);
         assert_eq!(stuck(&queue(0, vec![]), 10_000), None);
         assert!(stuck(&queue(9_000, vec![]), 10_000).unwrap().contains("16m"));
     }
 
     #[test]
-    fn events_that_no_statement_can_be_made_of_are_no_fault_and_the_commonest_cause_is_said() {
+    fn lost_events_exclude_inconvertible_ones_and_name_main_cause() {
         assert_eq!(lost(&queue(0, vec![failed(10_000, false, 900), failed(422, true, 2)])), None);
         let text = lost(&queue(0, vec![failed(401, false, 3), failed(0, false, 40)])).unwrap();
         assert!(text.starts_with("43 not delivered: the LRS could not be reached"), "{text}");

@@ -58,19 +58,25 @@ struct Persistence {
     size: Quantity,
 }
 
-/// The port of the user's machine for a Moodle that can be reached by port-forward only: its own address names it.
+/// The local port for a Moodle that only a port-forward reaches. Moodle's site URL contains it.
 pub const LOCAL_PORT: u16 = 8080;
-/// How long a cloud may take to give an address. Moodle then goes on without one.
-const PATIENCE_FOR_ADDRESS: Duration = Duration::from_secs(180);
+/// How long to wait for the address of a load balancer. Moodle is then installed without one.
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(180);
 
 pub struct MoodleRelease;
 
 /// Moodle's site URL. Moodle redirects requests for other hosts.
+///
+/// # Errors
+/// When the address of the Service cannot be read.
 pub async fn site_url(stack: &Stack) -> Result<String> {
     Ok(outside_url(stack).await?.unwrap_or_else(|| format!("http://localhost:{LOCAL_PORT}")))
 }
 
-/// The same, unless it is that of a port-forward.
+/// The same. None for the URL of a port-forward.
+///
+/// # Errors
+/// When the address of the Service cannot be read.
 pub async fn outside_url(stack: &Stack) -> Result<Option<String>> {
     if let Some(url) = own_url(stack) {
         return Ok(Some(url));
@@ -91,14 +97,14 @@ pub async fn outside_url(stack: &Stack) -> Result<Option<String>> {
         Ok(None)
     } else if !stack.reads_cluster() {
         Err(Failure::usage("the address of Moodle: cannot be rendered: only the cluster knows it")
-            .hint("give `siteUrl` in the values of lms, or use `--expose ingress --domain DOMAIN`")
+            .hint("set `siteUrl` in the values of lms, or use `--expose ingress --domain DOMAIN`")
             .into())
     } else {
         endpoint::service_url(&stack.cluster, NAME).await
     }
 }
 
-/// Whether the Service of Moodle has the address that users type.
+/// Whether users reach Moodle at the address of its Service.
 fn is_address_of_service(stack: &Stack) -> bool {
     matches!(stack.settings.expose(), Expose::Loadbalancer | Expose::Nodeport)
         && own_url(stack).is_none()
@@ -134,10 +140,10 @@ impl MoodleRelease {
             persistence: Persistence { size: claimed.unwrap_or_else(|| size.storage.clone()) },
             resources: size.web.resources(),
         };
-        release::install_part(stack, COMPONENT, RELEASE, &values)
+        release::install_component(stack, COMPONENT, RELEASE, &values)
     }
 
-    /// Makes the Service before any pod, because a Moodle that has begun its first start must not be told another address.
+    /// Creates the Service before any Pod, because the address must not change after the first start of Moodle.
     async fn reserve_address(stack: &Stack, progress: &Progress<'_>) -> Result<()> {
         let mut install = Self::install(stack).await?;
         install.values["replicas"] = json!(0);
@@ -151,9 +157,7 @@ impl MoodleRelease {
             .until(&format!("service {NAME}"), progress, || async {
                 Ok(match endpoint::service_url(&stack.cluster, NAME).await? {
                     Some(url) => State::Ready(url),
-                    None if begun.elapsed() >= PATIENCE_FOR_ADDRESS => {
-                        State::Ready("no address".into())
-                    }
+                    None if begun.elapsed() >= ADDRESS_TIMEOUT => State::Ready("no address".into()),
                     None => State::Waiting(format!("service {NAME} has no address yet")),
                 })
             })
@@ -161,8 +165,8 @@ impl MoodleRelease {
             .map(drop)
     }
 
-    /// Whether the address will be the Service's, and there is no Service yet that could have it.
-    async fn needs_another_service(stack: &Stack) -> Result<bool> {
+    /// Whether users reach Moodle at the address of its Service, and no Service of the required type exists.
+    async fn needs_new_service(stack: &Stack) -> Result<bool> {
         if !is_address_of_service(stack) {
             return Ok(false);
         }
@@ -184,7 +188,10 @@ impl MoodleRelease {
     }
 }
 
-/// The pod of Moodle waits for that of its database: what keeps them is said by whichever it is.
+/// The rollout of Moodle and its database. A problem of the database comes first, because Moodle depends on it.
+///
+/// # Errors
+/// When a workload or its Pods cannot be read.
 pub async fn rollout(stack: &Stack) -> Result<State> {
     Ok(on_top(POSTGRESQL.look(stack).await?, rollout::deployment(&stack.cluster, NAME).await?))
 }
@@ -209,27 +216,25 @@ impl Resource<Stack> for MoodleRelease {
     }
 
     async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
-        let needs_address = Self::needs_another_service(stack).await?;
+        let needs_address = Self::needs_new_service(stack).await?;
         let is_new = stack.helm.status(RELEASE, stack.namespace()).await?.is_none();
         if is_new && needs_address {
             Self::reserve_address(stack, progress).await?;
         }
         let mut install = Self::install(stack).await?;
-        let mut converged = Self::upgrade(stack, &install, progress).await?;
-        if !is_new && needs_address && matches!(converged, Reconciled::Done(_)) {
-            // a Service that became another one has told its address only now
+        let mut reconciled = Self::upgrade(stack, &install, progress).await?;
+        if !is_new && needs_address && matches!(reconciled, Reconciled::Done(_)) {
+            // a Service with a new type has its address only now
             Self::wait_for_address(stack, progress).await?;
             install = Self::install(stack).await?;
-            converged = Self::upgrade(stack, &install, progress).await?;
+            reconciled = Self::upgrade(stack, &install, progress).await?;
         }
         let url = install.values["siteUrl"].as_str().unwrap_or_default();
         let address = match needs_address && outside_url(stack).await?.is_none() {
-            true => format!(
-                "no address came for service {NAME}: at {url} until the next install finds one"
-            ),
+            true => format!("service {NAME} has no address yet: at {url} until the next install"),
             false => format!("at {url}"),
         };
-        Ok(match converged {
+        Ok(match reconciled {
             Reconciled::Done(detail) => Reconciled::Done(format!("{detail}, {address}")),
             started => started,
         })

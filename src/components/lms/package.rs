@@ -1,4 +1,4 @@
-//! The plugin that sends Moodle's events: its release, checked, reduced to what runs, and packed for the cluster.
+//! The plugin that sends Moodle's events: downloads and verifies a release, and packs the required files for the cluster.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
@@ -15,15 +15,15 @@ use crate::cluster::download;
 use crate::error::Failure;
 use crate::stack::versions::PluginSource;
 
-/// What Moodle calls it.
+/// The plugin's name in Moodle.
 pub const LOGSTORE: &str = "logstore_xapi";
-/// A release with its tests has a thousand files and 2 MB.
+/// The limits of the zip archive. A release with its tests has a thousand files and 2 MB.
 const LIMITS: Limits = Limits { files: 10_000, file: 4 << 20, total: 64 << 20 };
-const LARGEST_ZIP: u64 = 32 << 20;
+const MAX_ZIP_BYTES: u64 = 32 << 20;
 /// A ConfigMap holds 1 MiB together with its metadata.
-const LARGEST_PACKED: usize = 900 << 10;
+const MAX_PACKED_BYTES: usize = 900 << 10;
 /// Folders and files of a release that Moodle never loads.
-const IDLE: [&str; 8] = [
+const UNUSED: [&str; 8] = [
     "tests",
     "docs",
     "scripts",
@@ -34,57 +34,65 @@ const IDLE: [&str; 8] = [
     "SECURITY.md",
 ];
 
-/// A plugin, ready to be put into the cluster.
+/// A plugin, packed for the cluster.
 #[derive(Debug)]
 pub struct Package {
     pub version: PluginVersion,
-    /// SHA-256 over names and contents of the files, so the same for every way to pack them.
+    /// SHA-256 of the names and contents of the files, independent of the archive format.
     pub digest: String,
-    /// A tar archive, compressed, with the folder `xapi`.
+    /// A tar archive, compressed with gzip, with the folder `xapi`.
     pub archive: Vec<u8>,
 }
 
-/// What the plugin says of itself in its version.php.
+/// The version of the plugin, from its version.php.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginVersion {
     pub release: String,
-    /// The first and last branch of Moodle it is made for: 403 is 4.3, 501 is 5.1. None when it does not say.
+    /// The first and last supported branch of Moodle: 403 is 4.3, 501 is 5.1. None when version.php has no range.
     pub supported: Option<(u32, u32)>,
 }
 
 impl Package {
-    /// From a file of this machine, or an address.
-    pub async fn from(place: &str, say: &(dyn Fn(&str) + Sync)) -> Result<Self> {
-        let zip = if place.starts_with("http://") || place.starts_with("https://") {
-            download::get(place, LARGEST_ZIP, say).await.map_err(|error| {
+    /// From a local file or a URL.
+    ///
+    /// # Errors
+    /// When the source cannot be read or contains no plugin.
+    pub async fn from(source: &str, say: &(dyn Fn(&str) + Sync)) -> Result<Self> {
+        let zip = if source.starts_with("http://") || source.starts_with("https://") {
+            download::get(source, MAX_ZIP_BYTES, say).await.map_err(|error| {
                 match error.downcast_ref::<Failure>() {
                     Some(_) => error,
                     None => error.context(
-                        Failure::failed("the plugin that sends Moodle's events did not come")
-                            .hint("download it elsewhere and name the file: `--plugin FILE`"),
+                        Failure::failed("cannot download the plugin that sends Moodle's events")
+                            .hint(
+                                "download it on another machine and pass the file: `--plugin FILE`",
+                            ),
                     ),
                 }
             })?
         } else {
-            let size = std::fs::metadata(place)
-                .map_err(|error| Failure::usage(format!("cannot read {place}: {error}")))?
+            let size = std::fs::metadata(source)
+                .map_err(|error| Failure::usage(format!("cannot read {source}: {error}")))?
                 .len();
-            if size > LARGEST_ZIP {
+            if size > MAX_ZIP_BYTES {
                 return Err(Failure::usage(format!(
-                    "{place} is larger than {} MB, which no release of {LOGSTORE} is",
-                    LARGEST_ZIP >> 20
+                    "{source} is larger than {} MB, the limit for a release of {LOGSTORE}",
+                    MAX_ZIP_BYTES >> 20
                 ))
                 .into());
             }
             Bytes::from(
-                std::fs::read(place)
-                    .map_err(|error| Failure::usage(format!("cannot read {place}: {error}")))?,
+                std::fs::read(source)
+                    .map_err(|error| Failure::usage(format!("cannot read {source}: {error}")))?,
             )
         };
-        Self::from_zip(zip, &download::without_credentials(place))
+        Self::from_zip(zip, &download::without_credentials(source))
     }
 
-    /// From the address that the versions file names, and nothing but the release it names.
+    /// The release in the versions file, verified by its checksum.
+    ///
+    /// # Errors
+    /// When the download fails or has another checksum.
     pub async fn released(source: &PluginSource, say: &(dyn Fn(&str) + Sync)) -> Result<Self> {
         Self::from(&source.url, say).await?.verified(source)
     }
@@ -92,30 +100,30 @@ impl Package {
     fn verified(self, source: &PluginSource) -> Result<Self> {
         if self.digest != source.sha256 {
             let why = format!(
-                "{} is not {LOGSTORE} {} as it was released: its checksum is {}, should be {}",
+                "{} is not the released {LOGSTORE} {}: its checksum is {}, expected {}",
                 source.url, source.version, self.digest, source.sha256
             );
             return Err(Failure::failed(why)
-                .hint("do not use it; a copy that you trust can be named with `--plugin FILE`")
+                .hint("do not use this file; pass a copy that you trust: `--plugin FILE`")
                 .into());
         }
         Ok(self)
     }
 
-    fn from_zip(zip: Bytes, place: &str) -> Result<Self> {
-        let files = archive::unzip(Cursor::new(zip), place, &LIMITS, |_| true)?;
+    fn from_zip(zip: Bytes, source: &str) -> Result<Self> {
+        let files = archive::unzip(Cursor::new(zip), source, &LIMITS, |_| true)?;
         let Some((root, version)) = find_root(&files) else {
-            return Err(Failure::usage(format!("{place} holds no plugin {LOGSTORE}"))
-                .hint("it is the zip of a release of https://github.com/xAPI-vle/moodle-logstore_xapi")
+            return Err(Failure::usage(format!("{source} contains no plugin {LOGSTORE}"))
+                .hint("download the zip of a release from https://github.com/xAPI-vle/moodle-logstore_xapi")
                 .into());
         };
-        let files = reduced(&files, &root);
+        let files = required(&files, &root);
         let archive = pack(&files)?;
-        if archive.len() > LARGEST_PACKED {
+        if archive.len() > MAX_PACKED_BYTES {
             return Err(Failure::usage(format!(
-                "{place} is too large for a ConfigMap: {} kB packed, at most {}",
+                "{source} is too large for a ConfigMap: {} kB packed, at most {}",
                 archive.len() >> 10,
-                LARGEST_PACKED >> 10
+                MAX_PACKED_BYTES >> 10
             ))
             .into());
         }
@@ -124,7 +132,7 @@ impl Package {
 }
 
 impl PluginVersion {
-    /// Reads `$plugin->release = '5.0.1';` and its like. None when the file is another plugin's, or no plugin's.
+    /// Parses lines such as `$plugin->release = '5.0.1';`. None when the file is not that of the plugin.
     fn parse(text: &str) -> Option<Self> {
         let value = |name: &str| {
             let assigned = text.lines().find_map(|line| {
@@ -147,14 +155,14 @@ impl PluginVersion {
         Some(Self { release: unquoted(value("release")?), supported })
     }
 
-    /// Whether it is made for this branch of Moodle.
+    /// Whether it supports a branch of Moodle.
     pub fn supports(&self, branch: u32) -> bool {
         self.supported.is_none_or(|(first, last)| (first..=last).contains(&branch))
     }
 
-    /// `Moodle 4.3 to 5.1`
-    pub fn made_for(&self) -> String {
-        // 39 is 3.9, and from 4.0 on 400 is
+    /// The supported versions, such as `Moodle 4.3 to 5.1`.
+    pub fn supported_text(&self) -> String {
+        // 39 is 3.9; since 4.0, 400 is 4.0
         let name = |branch: u32| {
             if branch < 100 {
                 format!("{}.{}", branch / 10, branch % 10)
@@ -175,7 +183,7 @@ pub fn branch(version: &str) -> Option<u32> {
     Some(numbers.next()?.ok()? * 100 + numbers.next()?.ok()?)
 }
 
-/// The folder of the plugin's version.php: archives wrap it in a folder of their own, named as they like.
+/// The folder of the plugin's version.php. Archives contain it in a folder with any name.
 fn find_root(files: &BTreeMap<String, Vec<u8>>) -> Option<(String, PluginVersion)> {
     let mut candidates: Vec<_> = files
         .iter()
@@ -188,14 +196,14 @@ fn find_root(files: &BTreeMap<String, Vec<u8>>) -> Option<(String, PluginVersion
     })
 }
 
-/// What Moodle loads, by its name below the plugin's folder.
-fn reduced<'a>(files: &'a BTreeMap<String, Vec<u8>>, root: &str) -> BTreeMap<&'a str, &'a [u8]> {
+/// The files that Moodle loads, by their names in the plugin's folder.
+fn required<'a>(files: &'a BTreeMap<String, Vec<u8>>, root: &str) -> BTreeMap<&'a str, &'a [u8]> {
     let below =
         files.iter().filter_map(|(name, bytes)| Some((name.strip_prefix(root)?, bytes.as_slice())));
     below
         .filter(|(name, _)| {
             let first = name.split('/').next().unwrap_or_default();
-            !IDLE.contains(&first) && !first.starts_with('.')
+            !UNUSED.contains(&first) && !first.starts_with('.')
         })
         .collect()
 }
@@ -210,7 +218,7 @@ fn digest(files: &BTreeMap<&str, &[u8]>) -> String {
     HEXLOWER.encode(&hash.finalize())
 }
 
-/// The same bytes for the same files, on every machine and day.
+/// Packs files reproducibly: the same files give the same bytes.
 fn pack(files: &BTreeMap<&str, &[u8]>) -> Result<Vec<u8>> {
     let mut tar =
         tar::Builder::new(GzBuilder::new().mtime(0).write(Vec::new(), Compression::best()));
@@ -253,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_runs_is_kept_wherever_the_archive_has_it() {
+    fn package_contains_only_required_files_of_any_folder() {
         let release = zip(&[
             ("moodle-logstore_xapi-5.0.1/version.php", VERSION),
             ("moodle-logstore_xapi-5.0.1/lib.php", "<?php"),
@@ -275,12 +283,12 @@ mod tests {
         assert_eq!(
             (plain.digest, plain.archive),
             (package.digest, package.archive),
-            "how it was packed must not matter"
+            "the folder of the archive must not matter"
         );
     }
 
     #[test]
-    fn a_release_with_another_checksum_is_not_used() {
+    fn release_with_other_checksum_is_rejected() {
         let package = || {
             Package::from_zip(
                 zip(&[("xapi/lib.php", "<?php"), ("xapi/version.php", VERSION)]),
@@ -296,7 +304,7 @@ mod tests {
         };
         assert!(package().verified(&source(package().digest)).is_ok());
         let rejected = package().verified(&source("0".repeat(64))).unwrap_err().to_string();
-        assert!(rejected.starts_with("https://example.org/p.zip is not logstore_xapi 5.0.1 as it was released: its checksum is "), "{rejected}");
+        assert!(rejected.starts_with("https://example.org/p.zip is not the released logstore_xapi 5.0.1: its checksum is "), "{rejected}");
     }
 
     #[test]
@@ -306,7 +314,7 @@ mod tests {
             "q.zip",
         )
         .unwrap_err();
-        assert_eq!(other.to_string(), "q.zip holds no plugin logstore_xapi");
+        assert_eq!(other.to_string(), "q.zip contains no plugin logstore_xapi");
         let slip = Package::from_zip(
             zip(&[("xapi/version.php", VERSION), ("../../etc/passwd", "x")]),
             "s.zip",
@@ -316,14 +324,14 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_says_which_moodle_it_is_made_for() {
+    fn plugin_version_names_supported_moodle_versions() {
         let version = PluginVersion::parse(VERSION).unwrap();
         assert!(
             version.supports(branch("4.5.12").unwrap())
                 && version.supports(branch("v5.1.3").unwrap())
         );
         assert!(!version.supports(branch("4.2.1").unwrap()) && !version.supports(502));
-        assert_eq!(version.made_for(), "Moodle 4.3 to 5.1");
+        assert_eq!(version.supported_text(), "Moodle 4.3 to 5.1");
         assert_eq!(PluginVersion::parse("<?php $plugin->version = 3;"), None);
     }
 }

@@ -20,9 +20,9 @@ use crate::stack::Stack;
 use super::COMPONENT;
 use super::package::{LOGSTORE, Package, PluginVersion, branch};
 
-/// The ConfigMap.
+/// The name of the ConfigMap.
 pub const PLUGIN: &str = "lms-plugin";
-/// Its key with the archive.
+/// The key of the archive in the ConfigMap.
 pub const ARCHIVE: &str = "xapi.tar.gz";
 const RELEASE: &str = "lastack/plugin-release";
 const SUPPORTED: &str = "lastack/plugin-supported";
@@ -31,18 +31,18 @@ const SOURCE: &str = "lastack/plugin-source";
 
 #[derive(Default)]
 pub struct Plugin {
-    /// What was asked for by name, read once.
-    asked: OnceCell<Package>,
+    /// The plugin that the settings name, read once.
+    custom: OnceCell<Package>,
 }
 
-/// What is kept in the cluster.
-struct There {
+/// The plugin in the cluster.
+struct StoredPlugin {
     version: PluginVersion,
     sha256: String,
     source: String,
 }
 
-async fn there(stack: &Stack) -> Result<Option<There>> {
+async fn stored(stack: &Stack) -> Result<Option<StoredPlugin>> {
     let Some(map) = stack.api::<ConfigMap>().get_opt(PLUGIN).await? else { return Ok(None) };
     if !map.binary_data.is_some_and(|data| data.contains_key(ARCHIVE)) {
         return Ok(None);
@@ -53,21 +53,21 @@ async fn there(stack: &Stack) -> Result<Option<There>> {
         release: text(RELEASE),
         supported: serde_json::from_str(&text(SUPPORTED)).ok(),
     };
-    Ok(Some(There { version, sha256: text(SHA256), source: text(SOURCE) }))
+    Ok(Some(StoredPlugin { version, sha256: text(SHA256), source: text(SOURCE) }))
 }
 
-/// The checksum of what is kept, by which pods learn of another.
+/// The checksum of the plugin in the cluster. A changed checksum replaces Moodle's Pods.
 ///
 /// # Errors
-/// When the ConfigMap, or without a cluster the plugin that was asked for, cannot be read.
+/// When the ConfigMap cannot be read, or, without a cluster, the plugin that the settings name.
 pub async fn checksum(stack: &Stack) -> Result<String> {
     if !stack.reads_cluster() {
         return Ok(match &stack.settings.plugin {
-            Some(place) => Package::from(place, &|_| {}).await?.digest,
+            Some(source) => Package::from(source, &|_| {}).await?.digest,
             None => stack.versions.of(COMPONENT).plugin().sha256.clone(),
         });
     }
-    Ok(there(stack).await?.map(|there| there.sha256).unwrap_or_default())
+    Ok(stored(stack).await?.map(|stored| stored.sha256).unwrap_or_default())
 }
 
 /// The Moodle version to install: from the versions file, or from an image in the chart values.
@@ -80,57 +80,57 @@ fn moodle_version(stack: &Stack) -> String {
 }
 
 impl Plugin {
-    /// The package that was asked for by name. None: any of the right release will do.
-    async fn asked(&self, stack: &Stack) -> Result<Option<&Package>> {
+    /// The plugin that the settings name. None: they name none.
+    async fn custom(&self, stack: &Stack) -> Result<Option<&Package>> {
         match &stack.settings.plugin {
-            Some(place) => {
-                self.asked.get_or_try_init(|| Package::from(place, &|_| {})).await.map(Some)
+            Some(source) => {
+                self.custom.get_or_try_init(|| Package::from(source, &|_| {})).await.map(Some)
             }
             None => Ok(None),
         }
     }
 }
 
-/// The release that is taken unless another plugin is named.
+/// The release in the versions file, which is the default.
 fn released(stack: &Stack) -> PluginVersion {
     let source = stack.versions.of(COMPONENT).plugin();
     PluginVersion { release: source.version.clone(), supported: Some(source.supported) }
 }
 
-/// Why this plugin does not go with the Moodle of the stack.
-fn misfit(stack: &Stack, plugin: &PluginVersion) -> Option<Observation> {
+/// A block when the plugin does not support the Moodle of the stack.
+fn unsupported(stack: &Stack, plugin: &PluginVersion) -> Option<Observation> {
     let moodle = moodle_version(stack);
-    let fits = branch(&moodle).is_none_or(|branch| plugin.supports(branch));
-    (!fits).then(|| {
+    let is_supported = branch(&moodle).is_none_or(|branch| plugin.supports(branch));
+    (!is_supported).then(|| {
         Observation::blocked(
             format!(
-                "{LOGSTORE} {} is made for {}, and this stack has Moodle {moodle}",
+                "{LOGSTORE} {} supports {}, and this stack has Moodle {moodle}",
                 plugin.release,
-                plugin.made_for()
+                plugin.supported_text()
             ),
-            "name a release that goes with it: `--plugin FILE`",
+            "pass a release that supports it: `--plugin FILE`",
         )
     })
 }
 
-/// The source of a user's own plugin: never a path, which reveals details of their machine, and of a URL
-/// neither scheme, which would make it one of ours, nor account and query, which may hold a password.
-fn brought_from(place: &str) -> String {
+/// The stored source of a custom plugin. A path reveals details of a machine, so only its file name is stored. A URL is
+/// stored without its scheme, which marks our own releases, and without credentials.
+fn custom_source(source: &str) -> String {
     let file = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or_default().to_string();
-    match download::without_credentials(place).split_once("://") {
+    match download::without_credentials(source).split_once("://") {
         Some((_, address)) => {
             format!("{}/{}", address.split('/').next().unwrap_or_default(), file(address))
         }
-        None => file(place),
+        None => file(source),
     }
 }
 
-fn manifest(stack: &Stack, package: &Package, place: &str) -> Value {
+fn manifest(stack: &Stack, package: &Package, source: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {
             "name": PLUGIN, "labels": stack.labels("moodle", super::RELEASE),
-            "annotations": {RELEASE: package.version.release, SUPPORTED: json!(package.version.supported).to_string(), SHA256: package.digest, SOURCE: place},
+            "annotations": {RELEASE: package.version.release, SUPPORTED: json!(package.version.supported).to_string(), SHA256: package.digest, SOURCE: source},
         },
         "binaryData": BTreeMap::from([(ARCHIVE, ByteString(package.archive.clone()))]),
     })
@@ -147,60 +147,61 @@ impl Resource<Stack> for Plugin {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
-        let there = there(stack).await?;
-        if let Some(package) = self.asked(stack).await? {
-            if let Some(misfit) = misfit(stack, &package.version) {
-                return Ok(misfit);
+        let stored = stored(stack).await?;
+        if let Some(package) = self.custom(stack).await? {
+            if let Some(blocked) = unsupported(stack, &package.version) {
+                return Ok(blocked);
             }
             let what = format!("{LOGSTORE} {}", package.version.release);
-            return Ok(match there {
+            return Ok(match stored {
                 None => Observation::Missing(what),
-                Some(there) if there.sha256 == package.digest => Observation::Equal(what),
-                Some(there) => Observation::drifted(
+                Some(stored) if stored.sha256 == package.digest => Observation::Equal(what),
+                Some(stored) => Observation::drifted(
                     format!("configmap {PLUGIN}"),
-                    format!("{LOGSTORE} {}", there.version.release),
+                    format!("{LOGSTORE} {}", stored.version.release),
                     what,
                 ),
             });
         }
         let wanted = released(stack);
-        // a user's own plugin stays until another is named
-        let is_another_release =
-            |there: &There| there.source.contains("://") && there.version.release != wanted.release;
-        let (then, found) = match &there {
+        // a custom plugin stays until the settings name another
+        let is_other_release = |stored: &StoredPlugin| {
+            stored.source.contains("://") && stored.version.release != wanted.release
+        };
+        let (after, found) = match &stored {
             None => (&wanted, Observation::Missing(format!("{LOGSTORE} {}", wanted.release))),
-            Some(there) if is_another_release(there) => {
-                let is = format!("{LOGSTORE} {}", there.version.release);
+            Some(stored) if is_other_release(stored) => {
+                let observed = format!("{LOGSTORE} {}", stored.version.release);
                 (
                     &wanted,
                     Observation::drifted(
                         format!("configmap {PLUGIN}"),
-                        is,
+                        observed,
                         wanted.release.as_str(),
                     ),
                 )
             }
-            Some(there) => (
-                &there.version,
-                Observation::Equal(format!("{LOGSTORE} {}", there.version.release)),
+            Some(stored) => (
+                &stored.version,
+                Observation::Equal(format!("{LOGSTORE} {}", stored.version.release)),
             ),
         };
-        Ok(misfit(stack, then).unwrap_or(found))
+        Ok(unsupported(stack, after).unwrap_or(found))
     }
 
     async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
         let source = stack.versions.of(COMPONENT).plugin();
         let released;
-        let (package, place) = match self.asked(stack).await? {
+        let (package, origin) = match self.custom(stack).await? {
             Some(package) => {
-                (package, brought_from(stack.settings.plugin.as_deref().unwrap_or_default()))
+                (package, custom_source(stack.settings.plugin.as_deref().unwrap_or_default()))
             }
             None => {
                 released = Package::released(source, &|detail: &str| progress.say(detail)).await?;
                 (&released, source.url.clone())
             }
         };
-        let map = manifest(stack, package, &place);
+        let map = manifest(stack, package, &origin);
         let params = PatchParams::apply(FIELD_MANAGER).force();
         stack
             .api::<ConfigMap>()
@@ -221,7 +222,7 @@ impl Resource<Stack> for Plugin {
     ) -> Result<Deletion<ObjectRef>> {
         let plugin = object::ours::<ConfigMap>(&stack.cluster, PLUGIN).await?;
         Ok(match options.keep_data {
-            true => Deletion::keeping(plugin, "the database of Moodle knows this plugin"),
+            true => Deletion::keeping(plugin, "Moodle's database refers to this plugin"),
             false => Deletion::of(plugin),
         })
     }
@@ -232,16 +233,16 @@ impl Resource<Stack> for Plugin {
 
     async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
         let namespace = stack.namespace();
-        if let Some(place) = stack.settings.plugin.as_deref().filter(|_| !stack.reads_cluster())
-            && let Some(package) = self.asked(stack).await?
+        if let Some(source) = stack.settings.plugin.as_deref().filter(|_| !stack.reads_cluster())
+            && let Some(package) = self.custom(stack).await?
         {
-            let manifest = manifest(stack, package, &brought_from(place));
+            let manifest = manifest(stack, package, &custom_source(source));
             return Ok(vec![Step::Apply { file: PLUGIN, manifest }]);
         }
-        let place = stack.settings.plugin.as_deref().map(download::without_credentials);
-        let place = place.unwrap_or_else(|| stack.versions.of(COMPONENT).plugin().url.clone());
+        let source = stack.settings.plugin.as_deref().map(download::without_credentials);
+        let source = source.unwrap_or_else(|| stack.versions.of(COMPONENT).plugin().url.clone());
         let object = format!("configmap/{PLUGIN}");
-        let option = format!("--plugin {}", quoted(&place));
+        let option = format!("--plugin {}", quoted(&source));
         let render = format!("kubectl lastack install --render {FOLDER} {option} -n {namespace}");
         let create = format!(
             "kubectl get {object} -n {namespace} >/dev/null 2>&1 || kubectl create -n {namespace} -f {FOLDER}/manifests/{PLUGIN}.yaml"

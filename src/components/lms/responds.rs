@@ -1,4 +1,4 @@
-//! Whether Moodle shows its login page, and not just a pod.
+//! The check that Moodle shows its login page.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use http::header::{HOST, HeaderValue};
 use http::{StatusCode, Uri};
 
 use crate::cluster::steps::Step;
-use crate::components::model::answered;
+use crate::components::model::responded;
 use crate::engine::{Check, Id, Observation};
 use crate::error::Failure;
 use crate::output::text;
@@ -17,14 +17,17 @@ use crate::stack::Stack;
 use super::{COMPONENT, LOCAL_PORT, NAME, POSTGRESQL, RELEASE, address, site_url};
 
 const LOGIN: &str = "/login/index.php";
-/// Is on the login page of every Moodle, whatever its language and theme.
-const MARK: &str = "page-login-index";
+/// The HTML id of the login page in all languages and themes.
+const LOGIN_PAGE_ID: &str = "page-login-index";
 
 pub struct LmsResponds;
 
-/// What the login page is like. A database that is down is the reason for whatever Moodle says.
+/// Requests the login page. When the database is down, the error names it as the cause.
+///
+/// # Errors
+/// When Moodle does not respond with its login page.
 pub async fn probe(stack: &Stack) -> Result<String> {
-    match ask(stack).await {
+    match request(stack).await {
         Ok(detail) => Ok(detail),
         Err(error) => Err(POSTGRESQL
             .problem(stack)
@@ -34,7 +37,7 @@ pub async fn probe(stack: &Stack) -> Result<String> {
 }
 
 /// Requests Moodle by its site URL, because it redirects requests for other hosts.
-async fn ask(stack: &Stack) -> Result<String> {
+async fn request(stack: &Stack) -> Result<String> {
     let site: Uri = site_url(stack).await?.parse().context("Moodle's address")?;
     let authority = site.authority().context("Moodle's address has no host")?;
     let is_behind_proxy =
@@ -45,30 +48,30 @@ async fn ask(stack: &Stack) -> Result<String> {
     let host = if rejects_own_host { NAME } else { authority.as_str() };
     let http = stack.service(&address(stack))?.with_header(HOST, HeaderValue::from_str(host)?);
     let begun = Instant::now();
-    let answer = http.get(LOGIN).await?;
-    let text = String::from_utf8_lossy(&answer.body);
-    match answer.status {
-        StatusCode::OK if text.contains(MARK) => {
+    let response = http.get(LOGIN).await?;
+    let text = String::from_utf8_lossy(&response.body);
+    match response.status {
+        StatusCode::OK if text.contains(LOGIN_PAGE_ID) => {
             Ok(format!("200 in {} ms", begun.elapsed().as_millis()))
         }
         StatusCode::OK => {
-            Err(Failure::failed("Moodle answers with another page than the login").into())
+            Err(Failure::failed("Moodle did not respond with its login page").into())
         }
         StatusCode::SERVICE_UNAVAILABLE => Err(Failure::failed("Moodle is in maintenance mode")
-            .hint("an upgrade ends it, or `php admin/cli/maintenance.php --disable` in the pod")
+            .hint("wait for the end of the upgrade, or run `php admin/cli/maintenance.php --disable` in the Pod")
             .into()),
         status if status.is_redirection() => {
-            let place = answer
+            let location = response
                 .headers
                 .get("location")
-                .and_then(|place| place.to_str().ok())
-                .unwrap_or("somewhere else");
-            Err(Failure::failed(format!("Moodle sends visitors of {site} to {place}"))
-                .hint("`kubectl lastack install` gives it its address again")
+                .and_then(|location| location.to_str().ok())
+                .unwrap_or("another address");
+            Err(Failure::failed(format!("Moodle redirects {site} to {location}"))
+                .hint("run `kubectl lastack install` to restore its address")
                 .into())
         }
         status => Err(Failure::failed(format!(
-            "Moodle answered {} to its login page: {}",
+            "Moodle responded with {} to a request for its login page: {}",
             status.as_u16(),
             reason(&text)
         ))
@@ -76,7 +79,7 @@ async fn ask(stack: &Stack) -> Result<String> {
     }
 }
 
-/// The sentence on an error page, without its markup.
+/// The text of an error page, without its markup.
 fn reason(page: &str) -> String {
     let body = page.find("<body").map_or(page, |start| &page[start..]);
     let mut text = String::new();
@@ -110,7 +113,7 @@ impl Check<Stack> for LmsResponds {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
-        answered(probe(stack).await.map(|detail| format!("login page, {detail}")))
+        responded(probe(stack).await.map(|detail| format!("login page, {detail}")))
     }
 
     async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
@@ -123,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sentence_of_an_error_page_is_read_from_its_markup() {
+    fn reason_is_text_of_error_page_without_markup() {
         let page = "<html><head><title>x</title></head><body class=\"a\"><div>Site is being upgraded,\n <b>please</b> retry later.</div></body></html>";
         assert_eq!(reason(page), "Site is being upgraded, please retry later.");
         assert_eq!(

@@ -19,34 +19,34 @@ use super::client;
 use super::client::State;
 use super::package::LOGSTORE;
 
-/// Events of one run of the cron, so of a minute. The plugin's own 30 are fewer than a class of 20 makes; these are five
-/// a minute of each in a class of 200, and the LRS stores them in half a second.
+/// Events per run of the cron, which runs every minute. A class of 20 learners creates more than the plugin's default of 30.
+/// This value suffices for 200 learners with five events a minute each. The LRS stores it in half a second.
 const BATCH: u32 = 1000;
 
 pub struct Settings;
 
-/// What the plugin must be set to, without the password.
+/// The desired settings of the plugin, without the password.
 fn wanted(stack: &Stack) -> BTreeMap<&'static str, String> {
-    let asked = &stack.settings.lms;
+    let settings = &stack.settings.lms;
     let switch = |on: bool| String::from(if on { "1" } else { "0" });
     let batch = || BATCH.to_string();
     BTreeMap::from([
         ("endpoint", lrs::endpoint(stack)),
         ("username", lrs::MOODLE.to_string()),
-        ("backgroundmode", switch(asked.sending.unwrap_or_default() == Sending::Background)),
+        ("backgroundmode", switch(settings.sending.unwrap_or_default() == Sending::Background)),
         ("maxbatchsize", batch()),
         ("maxbatchsizeforfailed", batch()),
         ("maxbatchsizeforhistorical", batch()),
-        // halves a batch that the LRS calls a bad request until the bad event is found
+        // splits a batch that the LRS rejects until the invalid event is isolated
         ("resendfailedbatches", switch(true)),
-        ("send_name", switch(asked.send_names.unwrap_or_default())),
-        ("send_username", switch(asked.send_usernames.unwrap_or_default())),
-        ("mbox", switch(asked.send_emails.unwrap_or_default())),
-        ("logguests", switch(asked.send_guests.unwrap_or_default())),
+        ("send_name", switch(settings.send_names.unwrap_or_default())),
+        ("send_username", switch(settings.send_usernames.unwrap_or_default())),
+        ("mbox", switch(settings.send_emails.unwrap_or_default())),
+        ("logguests", switch(settings.send_guests.unwrap_or_default())),
     ])
 }
 
-/// The settings that are not as they should be.
+/// The settings that differ from their desired values.
 ///
 /// # Errors
 /// When the password of the LRS account cannot be read.
@@ -56,14 +56,14 @@ pub async fn differences(stack: &Stack, state: &State) -> Result<Vec<Difference>
         found.push(Difference::new(format!("{LOGSTORE}/{name}"), observed, desired));
     };
     for (name, wanted) in wanted(stack) {
-        let is = state.settings.get(name).map_or("", String::as_str);
-        if is != wanted {
-            differs(name, if is.is_empty() { "empty" } else { is }, &wanted);
+        let observed = state.settings.get(name).map_or("", String::as_str);
+        if observed != wanted {
+            differs(name, if observed.is_empty() { "empty" } else { observed }, &wanted);
         }
     }
     let password = lrs::moodle_account(stack).await?.password;
     if state.password_sha256 != HEXLOWER.encode(&Sha256::digest(password.expose_secret())) {
-        differs("password", "another", "that of the LRS account");
+        differs("password", "different", "that of the LRS account");
     }
     let routes = state.settings.get("routes");
     if routes.is_none_or(|routes| routes.trim_matches([',', ' ']).is_empty()) {
@@ -91,7 +91,7 @@ impl Resource<Stack> for Settings {
         if state.queue.is_none() {
             return Ok(Observation::blocked(
                 format!("the plugin {LOGSTORE} is not installed in Moodle {}", state.release),
-                "`kubectl lastack install` puts it there and restarts Moodle",
+                "run `kubectl lastack install` to install it and restart Moodle",
             ));
         }
         let differences = differences(stack, &state).await?;
@@ -100,8 +100,8 @@ impl Resource<Stack> for Settings {
         };
         Ok(match differences.iter().find(is_forced) {
             Some(forced) => Observation::blocked(
-                format!("{forced}, but config.php of this Moodle holds it fast"),
-                "take it out of `forced_plugin_settings`, or ask for the same in lastack.yaml",
+                format!("{forced}, but config.php of this Moodle forces its value"),
+                "remove it from `forced_plugin_settings`, or set the same value in lastack.yaml",
             ),
             None => Observation::compared(differences, || format!("to {}", lrs::endpoint(stack))),
         })
@@ -116,8 +116,8 @@ impl Resource<Stack> for Settings {
     async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
         Ok(vec![Step::Verb {
             verb: format!("configure {COMPONENT}{}", stack.cluster.flags),
-            reason: "No command sets the password of the plugin without showing it in a list of processes. \
-                     The verb also makes the test course and turns the plugin on.",
+            reason: "No other command sets the password of the plugin without exposing it in the process list. \
+                     The verb also creates the test course and enables the plugin.",
         }])
     }
 }

@@ -1,4 +1,4 @@
-//! The plugin's log store, enabled beside those that are.
+//! The plugin's log store, enabled in addition to the other stores.
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -10,24 +10,21 @@ use super::client;
 use super::client::State;
 use super::package::LOGSTORE;
 
-/// Moodle's own store. It must come first: the plugin finds the number of each event there.
+/// Moodle's own store. It must come first, because the plugin reads the id of each event from it.
 const STANDARD: &str = "logstore_standard";
 
 pub struct Store;
 
+/// The difference of the enabled stores from the desired ones. None when they are equal.
 pub fn difference(state: &State) -> Option<Difference> {
     let at = |name: &str| state.stores.iter().position(|store| store == name);
-    let is_good = matches!(
+    let is_equal = matches!(
         (at(STANDARD), at(LOGSTORE)),
         (Some(standard), Some(plugin)) if standard < plugin
     );
     let enabled = if state.stores.is_empty() { "empty".into() } else { state.stores.join(",") };
-    (!is_good).then(|| {
-        Difference::new(
-            "tool_log/enabled_stores",
-            enabled,
-            format!("{STANDARD} first, and {LOGSTORE}"),
-        )
+    (!is_equal).then(|| {
+        Difference::new("tool_log/enabled_stores", enabled, format!("{STANDARD}, then {LOGSTORE}"))
     })
 }
 
@@ -38,7 +35,7 @@ impl Resource<Stack> for Store {
     }
 
     fn needs(&self) -> &'static [Id] {
-        // events need a configured LRS, and those of the course generator are not learning
+        // events need a configured LRS; the events of the course generator must not be sent
         &[Id("lms.settings"), Id("lms.course")]
     }
 

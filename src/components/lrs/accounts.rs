@@ -1,4 +1,4 @@
-//! Ralph's accounts: their passwords in a Secret, and the file with their hashes that Ralph reads.
+//! Ralph's accounts: a Secret with their passwords and with the accounts file, which contains their hashes.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::cluster::http::Account;
 use crate::cluster::secrets::{self, Data};
 use crate::cluster::steps::{with_input, yaml};
-use crate::components::accounts::{Accounts, Kept};
-use crate::components::secrets::{Keep, Key};
+use crate::components::accounts::{Accounts, RetainedObjects};
+use crate::components::secrets::{Key, SecretSpec};
 use crate::engine::Id;
 use crate::stack::Stack;
 
@@ -15,24 +15,24 @@ use super::{COMPONENT, NAME, RELEASE};
 
 /// The administrator.
 pub(super) const USER: &str = "admin";
-/// The account that Moodle sends with.
+/// The account of Moodle.
 pub const MOODLE: &str = "moodle";
 const MOODLE_KEY: &str = "moodle-password";
 
-/// The passwords are random and long: guessing is hopeless at any cost, and Ralph pays this one per request.
+/// A low cost suffices, because the passwords are random and long. Ralph computes a hash for each request.
 const BCRYPT_COST: u32 = 10;
 
-pub const ACCOUNTS: Accounts = Accounts { id: Id("lrs.credentials"), kept };
+pub const ACCOUNTS: Accounts = Accounts { id: Id("lrs.credentials"), retained };
 
-fn kept(stack: &Stack) -> Kept {
+fn retained(stack: &Stack) -> RetainedObjects {
     let keys = vec![
         ("username", Key::Fixed(USER.into())),
         ("password", Key::Password),
         (MOODLE_KEY, Key::Password),
         ("auth.json", Key::Derived { fits: accounts_fit, make: make_accounts, by_hand }),
     ];
-    Kept {
-        secrets: vec![Keep {
+    RetainedObjects {
+        secrets: vec![SecretSpec {
             name: NAME,
             kind: "Opaque",
             labels: stack.labels("ralph", RELEASE),
@@ -45,10 +45,10 @@ fn kept(stack: &Stack) -> Kept {
     }
 }
 
-/// The Pod in which a user makes the accounts file.
+/// The Pod in which a user creates the accounts file.
 const POD: &str = "lrs-accounts";
 
-/// Makes the Secret. It needs bcrypt, which the image of Ralph has.
+/// A Python script that creates the Secret. It requires bcrypt, which the image of Ralph contains.
 const SCRIPT: &str = r#"import json, secrets, string
 import bcrypt
 
@@ -65,7 +65,7 @@ data["auth.json"] = json.dumps(accounts)
 print(json.dumps({**known["secret"], "stringData": data}))
 "#;
 
-fn by_hand(secret: &Keep, stack: &Stack) -> Result<String> {
+fn by_hand(secret: &SecretSpec, stack: &Stack) -> Result<String> {
     let accounts = KNOWN.iter().map(|account| {
         json!({"username": account.user, "key": account.key, "scopes": account.scopes, "agent": agent(account)})
     });
@@ -83,7 +83,7 @@ fn by_hand(secret: &Keep, stack: &Stack) -> Result<String> {
         &format!("kubectl exec -i {POD} -n {namespace} -- python -"),
         &SCRIPT.replace("KNOWN", &known.to_string()),
     );
-    // the pipe belongs to the line of the command, before its input
+    // the pipe follows the command on the line before its input
     let run =
         run.replacen("<<'EOF'\n", &format!("<<'EOF' | kubectl create -n {namespace} -f -\n"), 1);
     let wait = format!("kubectl wait pod/{POD} -n {namespace} --for=condition=Ready --timeout=10m");
@@ -118,7 +118,10 @@ fn pod(stack: &Stack) -> Value {
     pod
 }
 
-/// The account that Moodle sends with, and its password.
+/// The account of Moodle, with its password.
+///
+/// # Errors
+/// When the Secret with the password is absent or cannot be read.
 pub async fn moodle_account(stack: &Stack) -> Result<Account> {
     Ok(Account {
         user: MOODLE.into(),
@@ -126,29 +129,29 @@ pub async fn moodle_account(stack: &Stack) -> Result<Account> {
     })
 }
 
-/// An account of Ralph, as its accounts file has it.
-struct AccountOf {
+/// An entry of Ralph's accounts file.
+struct RalphAccount {
     user: &'static str,
-    /// The key of the Secret with its password.
+    /// The key of the password in the Secret.
     key: &'static str,
     scopes: &'static [&'static str],
 }
 
-/// The accounts of users and of this tool, and Moodle's account, which can read only its own statements.
-const KNOWN: [AccountOf; 2] = [
-    AccountOf { user: USER, key: "password", scopes: &["all"] },
-    AccountOf {
+/// The administrator, which this tool also uses, and Moodle, which can read only its own statements.
+const KNOWN: [RalphAccount; 2] = [
+    RalphAccount { user: USER, key: "password", scopes: &["all"] },
+    RalphAccount {
         user: MOODLE,
         key: MOODLE_KEY,
         scopes: &["statements/write", "statements/read/mine"],
     },
 ];
 
-fn agent(account: &AccountOf) -> Value {
+fn agent(account: &RalphAccount) -> Value {
     json!({"mbox": format!("mailto:{}@lrs.example.org", account.user)})
 }
 
-/// Whether Ralph's accounts file has our accounts, and opens with the passwords of the same Secret.
+/// Whether Ralph's accounts file contains our accounts with the passwords of the same Secret.
 fn accounts_fit(data: &Data, file: &[u8]) -> bool {
     let accounts: Vec<Value> = serde_json::from_slice(file).unwrap_or_default();
     KNOWN.iter().all(|ours| {
@@ -159,7 +162,7 @@ fn accounts_fit(data: &Data, file: &[u8]) -> bool {
     })
 }
 
-/// Accounts that others added stay.
+/// Creates the accounts file. Accounts that users added remain in it.
 fn make_accounts(data: &Data) -> Result<Vec<u8>> {
     let mut accounts = Vec::new();
     for ours in &KNOWN {
@@ -167,12 +170,12 @@ fn make_accounts(data: &Data) -> Result<Vec<u8>> {
         let hash = bcrypt::hash(std::str::from_utf8(password)?, BCRYPT_COST)?;
         accounts.push(json!({"username": ours.user, "hash": hash, "scopes": ours.scopes, "agent": agent(ours)}));
     }
-    let there = data
+    let existing = data
         .get("auth.json")
         .and_then(|file| serde_json::from_slice::<Vec<Value>>(file).ok())
         .unwrap_or_default();
     accounts.extend(
-        there
+        existing
             .into_iter()
             .filter(|account| KNOWN.iter().all(|ours| account["username"] != ours.user)),
     );
@@ -184,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_accounts_file_follows_the_password_and_keeps_other_accounts() {
+    fn accounts_file_follows_password_and_keeps_other_accounts() {
         let mut data = Data::from([
             ("password".to_string(), b"one".to_vec()),
             (MOODLE_KEY.to_string(), b"three".to_vec()),
@@ -195,7 +198,7 @@ mod tests {
         assert_eq!(
             accounts[1]["scopes"],
             json!(["statements/write", "statements/read/mine"]),
-            "Moodle must not read what others sent"
+            "Moodle must not read statements of other accounts"
         );
         accounts.push(
             json!({"username": "h5p", "hash": "x", "scopes": ["statements/write"], "agent": {}}),
@@ -204,14 +207,14 @@ mod tests {
         data.insert("password".into(), b"two".to_vec());
         assert!(
             !accounts_fit(&data, &data["auth.json"]),
-            "the file still opens with the old password"
+            "the file still contains the old password"
         );
         let second = make_accounts(&data).unwrap();
         assert!(accounts_fit(&data, &second));
         assert!(String::from_utf8_lossy(&second).contains("h5p"));
         assert!(
             !String::from_utf8_lossy(&second).contains("two"),
-            "the file holds a hash, never the password"
+            "the file must contain a hash and no password"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The LRS: storing statements and asking whether it is well.
+//! A client for the LRS: stores and reads statements, and checks the LRS's health.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::cluster::http::{Account, HttpClient, Response as Answer};
+use crate::cluster::http::{Account, HttpClient, Response};
 use crate::error::Failure;
 use crate::output::text;
 
@@ -25,38 +25,38 @@ pub struct Ralph {
     statements: &'static str,
 }
 
-/// What the LRS made of a batch.
+/// The result of storing a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Accepted. The number of statements that were new to it.
+    /// Accepted, with the number of statements that were new to the LRS.
     Stored { new: usize },
     /// Rejected as a whole. The same request gets the same response.
     Rejected {
         status: u16,
         reason: String,
-        /// The reason for each statement at fault, by its index in the batch. Empty when the LRS names none.
+        /// The reason for each invalid statement, by its index in the batch. Empty when the LRS names none.
         statements: BTreeMap<usize, String>,
     },
-    /// Not decided: some of it may be stored. Sending the same again is safe.
+    /// Neither accepted nor rejected. Some statements may be stored. Sending the batch again is safe.
     Unclear { status: u16, reason: String },
 }
 
-/// Where a page of statements is.
+/// Selects a page of statements.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// The parameters of an xAPI query, encoded.
+pub enum Cursor {
+    /// The first page of an xAPI query: its encoded parameters.
     Query(String),
-    /// What the page before it said.
+    /// A later page: the path that `more` of the previous page gave.
     More(String),
 }
 
 impl Ralph {
-    /// The LRS of the stack, by the address of its Service.
+    /// A client for the LRS of the stack, by the address of its Service.
     pub fn new(http: HttpClient, account: &Account) -> Result<Self> {
         Self::with_path(http, account, "/xAPI/statements")
     }
 
-    /// Any LRS, by its xAPI endpoint.
+    /// A client for any LRS, by its xAPI endpoint.
     pub fn at(endpoint: HttpClient, account: &Account) -> Result<Self> {
         Self::with_path(endpoint, account, "/statements")
     }
@@ -72,22 +72,22 @@ impl Ralph {
         self.http.base()
     }
 
-    /// The name of the account as the LRS knows it; an error names the answer.
-    pub async fn whoami(&self) -> Result<Answer> {
+    /// Requests the account as the LRS knows it.
+    pub async fn whoami(&self) -> Result<Response> {
         self.http.get("/whoami").await
     }
 
-    /// Asks the LRS whether it and its backend are well.
-    pub async fn heartbeat(&self) -> Result<Answer> {
+    /// Requests the health of the LRS and its backend.
+    pub async fn heartbeat(&self) -> Result<Response> {
         self.http.get("/__heartbeat__").await
     }
 
-    /// Whether the LRS is well, so that a server error is due to the request. Where there is no heartbeat, a query
-    /// decides.
+    /// Whether the LRS is healthy, so that a server error is due to the request. An LRS without a heartbeat is healthy
+    /// when it answers a query.
     ///
     /// # Errors
     /// When there is no response.
-    pub async fn is_well(&self) -> Result<bool> {
+    pub async fn is_healthy(&self) -> Result<bool> {
         let heartbeat = self.heartbeat().await?;
         if heartbeat.status != StatusCode::NOT_FOUND {
             return Ok(heartbeat.status.is_success());
@@ -95,43 +95,47 @@ impl Ralph {
         Ok(self.http.get(&format!("{}?limit=1", self.statements)).await?.status.is_success())
     }
 
-    /// A page of the statements that a query selects, and where the next one is.
-    pub async fn page(&self, place: &Place) -> Result<(Vec<Box<RawValue>>, Option<Place>)> {
+    /// Reads a page of statements. Returns it with the cursor of the next page.
+    ///
+    /// # Errors
+    /// When the LRS does not respond with a page.
+    pub async fn page(&self, cursor: &Cursor) -> Result<(Vec<Box<RawValue>>, Option<Cursor>)> {
         #[derive(Deserialize)]
         struct Page {
             statements: Vec<Box<RawValue>>,
             more: Option<String>,
         }
-        let path = match place {
-            Place::Query(query) => format!("{}?{query}", self.statements),
-            Place::More(path) => path.clone(),
+        let path = match cursor {
+            Cursor::Query(query) => format!("{}?{query}", self.statements),
+            Cursor::More(path) => path.clone(),
         };
-        let answer = self.http.get(&path).await?;
-        if !answer.status.is_success() {
-            let status = answer.status;
-            let reason = reason(&answer);
+        let response = self.http.get(&path).await?;
+        if !response.status.is_success() {
+            let status = response.status;
+            let reason = reason(&response);
             let failure = Failure::failed(format!(
-                "the LRS answered {} to a query: {reason}",
+                "the LRS responded with {} to a query: {reason}",
                 status.as_u16()
             ));
             return Err(match status.is_server_error() {
                 true => failure
-                    .hint("`kubectl lastack status` names statements that the LRS cannot return"),
+                    .hint("run `kubectl lastack status`, which names statements that the LRS cannot return"),
                 false => failure,
             }
             .into());
         }
-        let page: Page = answer.json()?;
-        Ok((page.statements, page.more.filter(|more| !more.is_empty()).map(Place::More)))
+        let page: Page = response.json()?;
+        Ok((page.statements, page.more.filter(|more| !more.is_empty()).map(Cursor::More)))
     }
 
-    /// The statement of this id, which Ralph gives as a page and others as it is.
+    /// Reads a statement by its id. Ralph returns it in a page, other LRSs return it alone. None: the LRS returned no
+    /// statement.
     pub async fn statement(&self, id: Uuid) -> Result<Option<Value>> {
-        let answer = self.http.get(&format!("{}?statementId={id}", self.statements)).await?;
-        if !answer.status.is_success() {
+        let response = self.http.get(&format!("{}?statementId={id}", self.statements)).await?;
+        if !response.status.is_success() {
             return Ok(None);
         }
-        let found: Value = answer.json()?;
+        let found: Value = response.json()?;
         Ok(match &found["statements"] {
             Value::Array(page) => page.first().cloned(),
             _ => Some(found),
@@ -139,50 +143,54 @@ impl Ralph {
     }
 
     /// Stores a JSON array of statements.
+    ///
+    /// # Errors
+    /// When there is no response.
     pub async fn store(&self, batch: Bytes) -> Result<Verdict> {
         Ok(judge(&self.http.send(Method::POST, self.statements, batch).await?))
     }
 }
 
-fn judge(answer: &Answer) -> Verdict {
-    let status = answer.status.as_u16();
-    match answer.status {
+fn judge(response: &Response) -> Verdict {
+    let status = response.status.as_u16();
+    match response.status {
         StatusCode::NO_CONTENT => Verdict::Stored { new: 0 },
-        StatusCode::OK => match answer.json::<Vec<serde::de::IgnoredAny>>() {
+        StatusCode::OK => match response.json::<Vec<serde::de::IgnoredAny>>() {
             Ok(ids) => Verdict::Stored { new: ids.len() },
             Err(error) => Verdict::Unclear { status, reason: format!("{error:#}") },
         },
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-            Verdict::Unclear { status, reason: reason(answer) }
+            Verdict::Unclear { status, reason: reason(response) }
         }
         code if code.is_client_error() => {
-            let (reason, statements) = reasons(answer);
+            let (reason, statements) = reasons(response);
             Verdict::Rejected { status, reason, statements }
         }
         code if code.is_redirection() => {
-            let place = answer.headers.get(http::header::LOCATION);
-            let place = place.and_then(|place| place.to_str().ok()).unwrap_or("another address");
-            let reason = format!("redirected to {}", text::one_line(place));
+            let location = response.headers.get(http::header::LOCATION);
+            let location =
+                location.and_then(|value| value.to_str().ok()).unwrap_or("another address");
+            let reason = format!("redirected to {}", text::one_line(location));
             Verdict::Rejected { status, reason, statements: BTreeMap::new() }
         }
-        _ => Verdict::Unclear { status, reason: reason(answer) },
+        _ => Verdict::Unclear { status, reason: reason(response) },
     }
 }
 
-/// The LRS's reason in one line. A validation error echoes the whole input, which is left out.
-fn reason(answer: &Answer) -> String {
-    reasons(answer).0
+/// The LRS's reason in one line, without the input that a validation error echoes.
+fn reason(response: &Response) -> String {
+    reasons(response).0
 }
 
 /// The reason for the whole request, and for each statement that the LRS names.
-fn reasons(answer: &Answer) -> (String, BTreeMap<usize, String>) {
+fn reasons(response: &Response) -> (String, BTreeMap<usize, String>) {
     #[derive(Deserialize)]
     struct Body<'a> {
         #[serde(borrow)]
         detail: &'a RawValue,
     }
-    let Ok(Body { detail }) = serde_json::from_slice(&answer.body) else {
-        return (answer.excerpt(), BTreeMap::new());
+    let Ok(Body { detail }) = serde_json::from_slice(&response.body) else {
+        return (response.excerpt(), BTreeMap::new());
     };
     if let Ok(detail) = serde_json::from_str::<String>(detail.get()) {
         return (text::one_line(&detail), BTreeMap::new());
@@ -190,7 +198,7 @@ fn reasons(answer: &Answer) -> (String, BTreeMap<usize, String>) {
     let statements = validation::reasons(detail.get());
     let reason = match statements.first_key_value() {
         Some((_, reason)) => reason.clone(),
-        None => validation::whole(detail.get()).unwrap_or_else(|| answer.excerpt()),
+        None => validation::whole(detail.get()).unwrap_or_else(|| response.excerpt()),
     };
     (reason, statements)
 }
@@ -199,8 +207,8 @@ fn reasons(answer: &Answer) -> (String, BTreeMap<usize, String>) {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &'static str) -> Answer {
-        Answer {
+    fn response(status: u16, body: &'static str) -> Response {
+        Response {
             status: StatusCode::from_u16(status).unwrap(),
             headers: Default::default(),
             body: Bytes::from_static(body.as_bytes()),
@@ -208,23 +216,23 @@ mod tests {
     }
 
     #[test]
-    fn each_answer_of_the_lrs_is_read_for_what_it_means() {
-        assert_eq!(judge(&answer(200, r#"["a","b"]"#)), Verdict::Stored { new: 2 });
-        assert_eq!(judge(&answer(204, "")), Verdict::Stored { new: 0 });
+    fn response_of_each_kind_is_a_verdict() {
+        assert_eq!(judge(&response(200, r#"["a","b"]"#)), Verdict::Stored { new: 2 });
+        assert_eq!(judge(&response(204, "")), Verdict::Stored { new: 0 });
         assert!(matches!(
-            judge(&answer(409, r#"{"detail":"Differing statements already exist"}"#)),
+            judge(&response(409, r#"{"detail":"Differing statements already exist"}"#)),
             Verdict::Rejected { status: 409, .. }
         ));
-        assert!(matches!(judge(&answer(500, "oops")), Verdict::Unclear { status: 500, .. }));
-        assert!(matches!(judge(&answer(429, "")), Verdict::Unclear { .. }));
-        assert!(matches!(judge(&answer(200, "<html>a proxy's page")), Verdict::Unclear { .. }));
+        assert!(matches!(judge(&response(500, "oops")), Verdict::Unclear { status: 500, .. }));
+        assert!(matches!(judge(&response(429, "")), Verdict::Unclear { .. }));
+        assert!(matches!(judge(&response(200, "<html>a proxy's page")), Verdict::Unclear { .. }));
     }
 
     #[test]
-    fn validation_error_names_each_statement_without_the_echo_of_the_batch() {
+    fn validation_error_names_each_statement_without_echo_of_batch() {
         let body = r#"{"detail":[{"type":"missing","loc":["body","list[LaxStatement]",3,"verb"],"msg":"Field required","input":{"secret":"x"}}]}"#;
         assert_eq!(
-            judge(&answer(422, body)),
+            judge(&response(422, body)),
             Verdict::Rejected {
                 status: 422,
                 reason: "verb: Field required".into(),

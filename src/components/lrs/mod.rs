@@ -1,4 +1,4 @@
-//! Ralph, the LRS: its accounts, its release, and whether it answers.
+//! Ralph, the LRS: its accounts, its release and its health.
 
 mod accounts;
 pub mod client;
@@ -31,22 +31,22 @@ use super::model::{Component, Credential, Declaration, Exposure, Health, failed,
 use super::remains::{Kinds, kind};
 
 use accounts::USER;
-use client::{Place, Ralph};
+use client::{Cursor, Ralph};
 
 pub use accounts::{MOODLE, moodle_account};
 pub use responds::probe;
 
 pub const COMPONENT: ComponentName = ComponentName::new("lrs");
 const RELEASE: &str = "lrs";
-/// The Deployment, the Service and the Secret.
+/// The name of the Deployment, the Service and the Secret.
 pub const NAME: &str = "lrs-ralph";
-/// Of the xAPI endpoint, below the address.
+/// The path of the xAPI endpoint.
 const PATH: &str = "/xAPI";
 
 /// Its size in `manifests/profiles.yaml`.
 type Size = ReplicaSize;
 
-/// The kinds that its chart makes.
+/// The kinds of objects in its chart.
 const KINDS: Kinds = &[
     kind::<Deployment>,
     kind::<Pod>,
@@ -103,11 +103,11 @@ impl Component for Lrs {
         if matches!(runs, Observation::Missing(_)) {
             return Health::not_installed();
         }
-        // neither of the two that were asked looks at what the index takes; why it takes nothing is in the row of the data lake
+        // the heartbeat does not test writes; the row of the data lake gives the reason
         let data = match (&answers, data) {
-            (Ok(_), (Ok(Some(_)), _)) => Some(unhealthy("can store no statements")),
+            (Ok(_), (Ok(Some(_)), _)) => Some(unhealthy("cannot store statements")),
             (Ok(_), (_, Some(why))) => Some(unhealthy(why)),
-            (Ok(_), (Ok(None), None)) => Some(Observation::Equal("takes statements".into())),
+            (Ok(_), (Ok(None), None)) => Some(Observation::Equal("accepts statements".into())),
             _ => None,
         };
         Health {
@@ -122,7 +122,7 @@ impl Component for Lrs {
     }
 
     async fn credentials(&self, stack: &Stack) -> Result<Vec<Credential>> {
-        // Moodle's account is not for signing in
+        // Moodle's account is not for users
         let Some(password) = secrets::optional(&stack.cluster, NAME, "password").await? else {
             return Ok(Vec::new());
         };
@@ -141,11 +141,11 @@ impl Component for Lrs {
     }
 }
 
-/// Why the newest statements cannot be read. None when they can, or when the LRS does not answer at all.
+/// Why the LRS cannot return the newest statements. None when it can, or when it is not healthy.
 async fn unreadable(stack: &Stack) -> Option<String> {
     let ralph = client(stack).await.ok()?;
-    let error = ralph.page(&Place::Query("limit=100".into())).await.err()?;
-    if !ralph.is_well().await.ok()? {
+    let error = ralph.page(&Cursor::Query("limit=100".into())).await.err()?;
+    if !ralph.is_healthy().await.ok()? {
         return None;
     }
     let found = match datalake::client(stack).await {
@@ -155,10 +155,10 @@ async fn unreadable(stack: &Stack) -> Option<String> {
     Some(match found.first() {
         Some(id) => {
             format!(
-                "cannot read statement {id}: `kubectl lastack statements delete {id}` deletes it"
+                "cannot return statement {id}; delete it with `kubectl lastack statements delete {id}`"
             )
         }
-        None => format!("cannot read the newest statements: {}", error::one_line(&error)),
+        None => format!("cannot return the newest statements: {}", error::one_line(&error)),
     })
 }
 
@@ -167,15 +167,15 @@ fn address(stack: &Stack) -> String {
     super::release::address(stack, COMPONENT, NAME)
 }
 
-/// Where clients inside the cluster send statements to.
+/// The xAPI endpoint inside the cluster.
 pub fn endpoint(stack: &Stack) -> String {
     format!("{}{PATH}", address(stack))
 }
 
-/// A client as the administrator of the LRS.
+/// A client with the account of the administrator.
 ///
 /// # Errors
-/// When the Secret with the password is absent or may not be read.
+/// When the Secret with the password is absent or cannot be read.
 pub async fn client(stack: &Stack) -> Result<Ralph> {
     let password: SecretString = secrets::value(&stack.cluster, NAME, "password").await?;
     Ralph::new(stack.service(&address(stack))?, &Account { user: USER.into(), password })

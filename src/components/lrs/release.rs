@@ -56,7 +56,7 @@ impl RalphRelease {
             },
             resources: size.resources(),
         };
-        release::install_part(stack, COMPONENT, RELEASE, &values)
+        release::install_component(stack, COMPONENT, RELEASE, &values)
     }
 }
 

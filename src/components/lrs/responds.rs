@@ -1,10 +1,10 @@
-//! Whether Ralph answers, knows its administrator and reaches the data lake.
+//! The check that Ralph responds, accepts its administrator and reaches the data lake.
 
 use anyhow::Result;
 use async_trait::async_trait;
 
 use crate::cluster::steps::Step;
-use crate::components::model::answered;
+use crate::components::model::responded;
 use crate::engine::{Check, Id, Observation};
 use crate::error::Failure;
 use crate::stack::Stack;
@@ -12,20 +12,27 @@ use crate::stack::Stack;
 use super::accounts::USER;
 use super::{RELEASE, client};
 
-/// Asks the LRS who we are and whether it is well.
+/// Requests `/whoami` and the heartbeat of the LRS.
+///
+/// # Errors
+/// When the LRS does not respond to both with success.
 pub async fn probe(stack: &Stack) -> Result<String> {
     let ralph = client(stack).await?;
-    let (who, heart) = tokio::try_join!(ralph.whoami(), ralph.heartbeat())?;
-    if !who.status.is_success() {
-        let why = format!("Ralph answered {} to /whoami as {USER}", who.status.as_u16());
+    let (whoami, heartbeat) = tokio::try_join!(ralph.whoami(), ralph.heartbeat())?;
+    if !whoami.status.is_success() {
+        let why = format!("Ralph responded with {} to /whoami as {USER}", whoami.status.as_u16());
         return Err(Failure::failed(why)
             .hint("run `kubectl lastack install` to reconcile the Secret, the accounts file and the Pods")
             .into());
     }
-    if !heart.status.is_success() {
-        let why = format!("Ralph's heartbeat says {}: {}", heart.status.as_u16(), heart.excerpt());
+    if !heartbeat.status.is_success() {
+        let why = format!(
+            "Ralph's heartbeat responded with {}: {}",
+            heartbeat.status.as_u16(),
+            heartbeat.excerpt()
+        );
         return Err(Failure::failed(why)
-            .hint("it asks Elasticsearch: look at the data lake first")
+            .hint("check the data lake, on which the heartbeat depends")
             .into());
     }
     Ok("heartbeat ok".into())
@@ -48,7 +55,7 @@ impl Check<Stack> for LrsResponds {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
-        answered(probe(stack).await.map(|detail| format!("whoami and {detail}")))
+        responded(probe(stack).await.map(|detail| format!("whoami and {detail}")))
     }
 
     async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {

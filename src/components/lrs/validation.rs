@@ -1,6 +1,6 @@
-//! Ralph's validation errors. Each is a path with the branches of unions in it, such as
-//! `body, list[LaxStatement], 0, actor, BaseXapiAgentWithAccount, account, extra`. All branches that were tried are
-//! listed; the one that was meant is the one with the fewest errors.
+//! Ralph's validation errors, in the format of pydantic 2. The path of an error contains the branches of unions, such as
+//! `body, list[LaxStatement], 0, actor, BaseXapiAgentWithAccount, account, extra`. Ralph lists the errors of all branches.
+//! The branch with the fewest errors is the intended one.
 
 use std::collections::BTreeMap;
 
@@ -9,12 +9,12 @@ use serde_json::value::RawValue;
 
 use crate::output::text;
 
-/// So much of a value is shown.
+/// The maximum number of characters of a value.
 const VALUE: usize = 60;
 
 #[derive(Deserialize)]
 struct Error<'a> {
-    loc: Vec<Step>,
+    loc: Vec<Segment>,
     #[serde(default)]
     msg: String,
     #[serde(rename = "type", default)]
@@ -25,13 +25,13 @@ struct Error<'a> {
 
 #[derive(Deserialize, Clone, PartialEq)]
 #[serde(untagged)]
-enum Step {
+enum Segment {
     Index(usize),
     Name(String),
 }
 
-impl Step {
-    /// A branch of a union is named after a class, and no field of a statement is.
+impl Segment {
+    /// Whether it is a branch of a union, which is named after a class. No field of a statement is.
     fn is_branch(&self) -> bool {
         matches!(self, Self::Name(name) if name.starts_with("BaseXapi") || name.starts_with("Lax") || name.starts_with("list["))
     }
@@ -44,12 +44,12 @@ impl Step {
     }
 }
 
-/// The reason for each statement of an array, by its index. `detail` is the JSON array of errors.
+/// The reason for each invalid statement of an array, by its index. `detail` is the JSON array of errors.
 pub fn reasons(detail: &str) -> BTreeMap<usize, String> {
     let errors: Vec<Error<'_>> = serde_json::from_str(detail).unwrap_or_default();
     let mut by_index: BTreeMap<usize, Vec<&Error<'_>>> = BTreeMap::new();
     for error in &errors {
-        if let [_, Step::Name(branch), Step::Index(index), ..] = error.loc.as_slice()
+        if let [_, Segment::Name(branch), Segment::Index(index), ..] = error.loc.as_slice()
             && branch.starts_with("list[")
         {
             by_index.entry(*index).or_default().push(error);
@@ -65,61 +65,61 @@ pub fn whole(detail: &str) -> Option<String> {
     (!errors.is_empty()).then(|| sentence(&errors, 1))
 }
 
-/// Path, message and value of the error that was meant. The first `from` steps of the paths are known.
+/// Path, message and value of the intended error, without the first `from` segments of the path.
 fn sentence(errors: &[&Error<'_>], from: usize) -> String {
-    let meant = meant(errors, from);
-    let Some(first) = meant.first() else { return "invalid".into() };
-    // an agent without any identifier fits all branches as badly
+    let intended = intended(errors, from);
+    let Some(first) = intended.first() else { return "invalid".into() };
+    // an agent without an identifier has one error in every branch
     let missing: Vec<&str> = match first.loc.last() {
-        Some(Step::Name(_)) if first.kind == "missing" => alternatives(errors, from, first),
+        Some(Segment::Name(_)) if first.kind == "missing" => alternatives(errors, from, first),
         _ => Vec::new(),
     };
     if missing.len() > 1 {
         let above = path(&first.loc[from..first.loc.len() - 1]);
         return format!("{above}: one of {} required", missing.join(", "));
     }
-    let place = path(&first.loc[from.min(first.loc.len())..]);
+    let field = path(&first.loc[from.min(first.loc.len())..]);
     let message = text::one_line(&first.msg);
     let message = message.strip_prefix("Value error, ").unwrap_or(&message);
-    let message = match place.is_empty() {
+    let message = match field.is_empty() {
         true => message.to_string(),
-        false => format!("{place}: {message}"),
+        false => format!("{field}: {message}"),
     };
     match first.input.map(RawValue::get).filter(|value| !value.starts_with(['{', '['])) {
-        // the message has it
+        // the message contains the value
         Some(value) if message.contains(&format!("'{}'", value.trim_matches('"'))) => message,
         Some(value) => format!("{message}: {}", text::excerpt(value, VALUE)),
         None => message,
     }
 }
 
-fn path(steps: &[Step]) -> String {
-    let fields = steps.iter().filter(|step| !step.is_branch());
-    fields.map(Step::text).collect::<Vec<_>>().join(".")
+fn path(segments: &[Segment]) -> String {
+    let fields = segments.iter().filter(|segment| !segment.is_branch());
+    fields.map(Segment::text).collect::<Vec<_>>().join(".")
 }
 
-/// The errors outside of unions and, of each union, those of the branch with the fewest.
-fn meant<'e, 'a>(errors: &[&'e Error<'a>], from: usize) -> Vec<&'e Error<'a>> {
+/// The errors outside unions, and the errors of the intended branch of each union.
+fn intended<'e, 'a>(errors: &[&'e Error<'a>], from: usize) -> Vec<&'e Error<'a>> {
     let mut plain = Vec::new();
-    let mut unions: BTreeMap<String, Vec<(&Step, Vec<&'e Error<'a>>)>> = BTreeMap::new();
+    let mut unions: BTreeMap<String, Vec<(&Segment, Vec<&'e Error<'a>>)>> = BTreeMap::new();
     for error in errors {
-        let steps = error.loc.get(from..).unwrap_or_default();
-        let Some(at) = steps.iter().position(Step::is_branch) else {
+        let segments = error.loc.get(from..).unwrap_or_default();
+        let Some(at) = segments.iter().position(Segment::is_branch) else {
             plain.push(*error);
             continue;
         };
-        let branches = unions.entry(path(&steps[..at])).or_default();
-        match branches.iter_mut().find(|(branch, _)| **branch == steps[at]) {
+        let branches = unions.entry(path(&segments[..at])).or_default();
+        match branches.iter_mut().find(|(branch, _)| **branch == segments[at]) {
             Some((_, errors)) => errors.push(error),
-            None => branches.push((&steps[at], vec![error])),
+            None => branches.push((&segments[at], vec![error])),
         }
     }
     for branches in unions.into_values() {
         let best = branches
             .iter()
             .map(|(branch, errors)| {
-                let at = errors[0].loc.iter().skip(from).position(|step| step == *branch);
-                meant(errors, from + at.unwrap_or_default() + 1)
+                let at = errors[0].loc.iter().skip(from).position(|segment| segment == *branch);
+                intended(errors, from + at.unwrap_or_default() + 1)
             })
             .min_by_key(Vec::len);
         plain.extend(best.unwrap_or_default());
@@ -127,10 +127,12 @@ fn meant<'e, 'a>(errors: &[&'e Error<'a>], from: usize) -> Vec<&'e Error<'a>> {
     plain
 }
 
-/// The fields of which each alone would make a branch fit: those of the branches with one error, a missing field.
+/// The missing fields of the branches whose only error is that field. Any one of them would make the statement valid.
 fn alternatives<'e>(errors: &[&'e Error<'_>], from: usize, first: &Error<'_>) -> Vec<&'e str> {
     let depth = first.loc.len();
-    let Some(at) = first.loc.iter().skip(from).position(Step::is_branch) else { return Vec::new() };
+    let Some(at) = first.loc.iter().skip(from).position(Segment::is_branch) else {
+        return Vec::new();
+    };
     let at = from + at;
     let branch_of = |error: &Error<'_>| error.loc.get(at).cloned();
     errors
@@ -141,7 +143,7 @@ fn alternatives<'e>(errors: &[&'e Error<'_>], from: usize, first: &Error<'_>) ->
                 && errors.iter().filter(|other| branch_of(other) == branch_of(error)).count() == 1
         })
         .filter_map(|error| match error.loc.last() {
-            Some(Step::Name(name)) => Some(name.as_str()),
+            Some(Segment::Name(name)) => Some(name.as_str()),
             _ => None,
         })
         .collect()
@@ -151,14 +153,14 @@ fn alternatives<'e>(errors: &[&'e Error<'_>], from: usize, first: &Error<'_>) ->
 mod tests {
     use super::*;
 
-    /// Answers of Ralph 5.0.1 to statements with one fault.
-    fn reason(answer: &str) -> String {
-        let body: serde_json::Value = serde_json::from_str(answer).expect("JSON");
+    /// The reason in a response of Ralph 5.0.1 to a statement with one fault.
+    fn reason(response: &str) -> String {
+        let body: serde_json::Value = serde_json::from_str(response).expect("JSON");
         reasons(&body["detail"].to_string()).into_values().next().expect("a reason")
     }
 
     #[test]
-    fn rejection_by_ralph_names_field_and_value_of_the_branch_that_was_meant() {
+    fn rejection_names_field_and_value_of_intended_branch() {
         let cases = [
             (
                 include_str!("../../../tests/fixtures/ralph/account-extra.json"),
@@ -202,8 +204,8 @@ mod tests {
                 "actor: one of mbox, mbox_sha1sum, openid, account required",
             ),
         ];
-        for (answer, expected) in cases {
-            assert_eq!(reason(answer), expected);
+        for (response, expected) in cases {
+            assert_eq!(reason(response), expected);
         }
     }
 

@@ -1,5 +1,5 @@
-//! The ECK operator, which runs Elasticsearch. One serves the whole cluster: it is installed only where there
-//! is none, and never a second time.
+//! The ECK operator, which manages Elasticsearch. One operator serves the whole cluster, so this tool installs it only
+//! into a cluster without one.
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -33,14 +33,14 @@ pub const COMPONENT: ComponentName = ComponentName::new("operator");
 const RELEASE: &str = "elastic-operator";
 const NAMESPACE: &str = "elastic-system";
 const API_GROUP: &str = "elasticsearch.k8s.elastic.co";
-/// How the names of all groups end whose kinds come and go with the operator's chart: Kibana, Logstash, Beat and more.
+/// The suffix of all API groups that the operator's chart defines: Kibana, Logstash, Beat and more.
 const API_GROUPS: &str = ".k8s.elastic.co";
 
-/// How installations of the operator label it: its chart, and Elastic's plain manifests.
+/// The labels of the operator: from its chart, and from Elastic's plain manifests.
 const SELECTORS: [&str; 2] =
     ["app.kubernetes.io/name=elastic-operator", "control-plane=elastic-operator"];
 
-/// What installing it needs in the whole cluster.
+/// The permission in the whole cluster that an install requires.
 const DEFINE_KINDS: Permission =
     Permission::new("create", "apiextensions.k8s.io", "customresourcedefinitions");
 
@@ -59,7 +59,7 @@ impl Component for Operator {
         vec![Node::resource(OperatorRelease)]
     }
 
-    /// It serves the whole cluster and is no part of any profile.
+    /// None, because it serves the whole cluster and belongs to no profile.
     fn pods(&self, _: Profile) -> Vec<(Resources, u32)> {
         Vec::new()
     }
@@ -96,7 +96,7 @@ struct RunningOperator {
 }
 
 impl RunningOperator {
-    /// As Elastic's chart and manifests install it.
+    /// An operator that Elastic's chart or manifests installed.
     fn from_set(set: StatefulSet) -> Self {
         let labelled = set
             .metadata
@@ -116,7 +116,7 @@ impl RunningOperator {
         }
     }
 
-    /// As others install it, such as the Operator Lifecycle Manager, which makes a Deployment of it.
+    /// An operator that another tool installed, such as the Operator Lifecycle Manager, which creates a Deployment.
     fn from_pods(pods: &[Pod]) -> Option<Self> {
         let first = pods.first()?;
         Some(Self {
@@ -164,14 +164,14 @@ async fn find(stack: &Stack) -> Result<Option<RunningOperator>> {
     ))
 }
 
-/// Whether the API server knows the kind Elasticsearch. Everybody may ask this.
+/// Whether the API server serves the kind Elasticsearch. Every user may request this.
 async fn served(stack: &Stack) -> Result<bool> {
     let groups = stack.cluster.client.list_api_groups().await?;
     Ok(groups.groups.iter().any(|group| group.name == API_GROUP))
 }
 
-/// Something that the operator looks after and that is not the data lake of this stack. With the release the definitions of
-/// all these kinds go, and with them every object.
+/// The name of an object that the operator manages, other than the data lake of this stack. Deleting the release deletes the
+/// definitions of these kinds, and so all their objects.
 async fn foreign_object(stack: &Stack) -> Result<Option<String>> {
     let client = &stack.cluster.client;
     let groups = client.list_api_groups().await.context("the API groups of the cluster")?.groups;
@@ -198,13 +198,13 @@ async fn foreign_object(stack: &Stack) -> Result<Option<String>> {
         });
         if let Some(object) = foreign {
             let metadata = &object.metadata;
-            let place = metadata
+            let namespace = metadata
                 .namespace
                 .as_ref()
                 .map(|namespace| format!(" in namespace {namespace}"))
                 .unwrap_or_default();
             return Ok(Some(format!(
-                "{} {}{place}",
+                "{} {}{namespace}",
                 kind.kind,
                 metadata.name.as_deref().unwrap_or_default()
             )));
@@ -214,8 +214,8 @@ async fn foreign_object(stack: &Stack) -> Result<Option<String>> {
 }
 
 fn is_our_data_lake(stack: &Stack, metadata: &ObjectMeta) -> bool {
-    let place = (metadata.namespace.as_deref(), metadata.name.as_deref());
-    place == (Some(stack.namespace()), Some(datalake::RESOURCE)) && object::is_ours(metadata)
+    let names = (metadata.namespace.as_deref(), metadata.name.as_deref());
+    names == (Some(stack.namespace()), Some(datalake::RESOURCE)) && object::is_ours(metadata)
 }
 
 struct OperatorRelease;
@@ -240,7 +240,7 @@ impl Resource<Stack> for OperatorRelease {
             Ok(found) => found,
             // a user of one namespace cannot see the operator, but sees that its kinds are served
             Err(_) if served => {
-                return Ok(Observation::Equal("ECK, in a namespace that you may not see".into()));
+                return Ok(Observation::Equal("ECK, in a namespace that you cannot read".into()));
             }
             Err(error) => return Err(error),
         };
@@ -257,7 +257,7 @@ impl Resource<Stack> for OperatorRelease {
         if !may(&stack.cluster, None, DEFINE_KINDS).await? {
             return Ok(Observation::not_permitted(
                 format!(
-                    "the ECK operator is not in this cluster, and you may not install it: it needs {DEFINE_KINDS}"
+                    "the ECK operator is not installed in this cluster, and you lack a permission to install it: {DEFINE_KINDS}"
                 ),
                 format!(
                     "ask your cluster administrator for: {}",
@@ -265,11 +265,11 @@ impl Resource<Stack> for OperatorRelease {
                 ),
             ));
         }
-        // what is there of it may hold the definitions of kinds that others have objects of
+        // a broken release may still contain the definitions of kinds with foreign objects
         if stack.helm.is_others(RELEASE, NAMESPACE).await? {
             return Ok(Observation::blocked(
                 format!(
-                    "release {RELEASE} in namespace {NAMESPACE} was not made by this tool, and no operator of it works"
+                    "release {RELEASE} in namespace {NAMESPACE} was not created by this tool, and its operator does not run"
                 ),
                 format!(
                     "ask the owner of the release to repair it: helm status {RELEASE} -n {NAMESPACE}"
@@ -295,7 +295,8 @@ impl Resource<Stack> for OperatorRelease {
                 let api = stack.cluster.api_in::<Pod>(&found.namespace);
                 let pods = api.list(&ListParams::default().labels(SELECTORS[0])).await?.items;
                 let problem = pod_problem::of(&stack.cluster, &pods).await;
-                let not_served = || State::Waiting("its kinds are not served yet".into());
+                let not_served =
+                    || State::Waiting("the API server does not serve its kinds yet".into());
                 Ok(problem.map_or_else(not_served, State::from))
             })
             .await
@@ -310,7 +311,7 @@ impl Resource<Stack> for OperatorRelease {
         let planned = release::plan_deletion(stack, RELEASE, NAMESPACE, &[]).await;
         let is_ours = |deletion: &Deletion<_>| !deletion.delete.is_empty();
         if !options.shared && planned.as_ref().map_or(true, is_ours) {
-            // it stays: who may not look into its namespace needs not to
+            // without permission to read its namespace, it is left in place as well
             let reason = "it serves the whole cluster (`--operator` deletes it)";
             return Ok(Deletion::keeping(reference(), reason));
         }
@@ -320,7 +321,7 @@ impl Resource<Stack> for OperatorRelease {
         }
         Ok(match foreign_object(stack).await? {
             None => planned,
-            Some(object) => Deletion::keeping(reference(), &format!("it looks after {object}")),
+            Some(object) => Deletion::keeping(reference(), &format!("it manages {object}")),
         })
     }
 

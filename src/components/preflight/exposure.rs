@@ -1,4 +1,4 @@
-//! Whether what leads into the cluster can lead to the stack.
+//! The check that the cluster supports the requested exposure.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Secret;
@@ -14,33 +14,33 @@ use crate::stack::settings::Expose;
 use super::is_default;
 
 pub async fn check(stack: &Stack) -> Result<Observation> {
-    let by = match stack.settings.expose() {
+    let exposure = match stack.settings.expose() {
         Expose::None => "by port-forward",
-        Expose::Loadbalancer => "by load balancers of the cluster",
-        Expose::Nodeport => "by ports of the nodes",
+        Expose::Loadbalancer => "by load balancers",
+        Expose::Nodeport => "by node ports",
         Expose::Ingress => return by_ingress(stack).await,
     };
-    Ok(Observation::Equal(by.into()))
+    Ok(Observation::Equal(exposure.into()))
 }
 
 async fn by_ingress(stack: &Stack) -> Result<Observation> {
-    let asked = &stack.settings.ingress;
+    let requested = &stack.settings.ingress;
     let classes = Api::<IngressClass>::all(stack.cluster.client.clone())
         .list(&ListParams::default())
         .await?
         .items;
     let class =
-        match class_of(&classes, asked.class_name.as_deref().filter(|name| !name.is_empty())) {
+        match class_of(&classes, requested.class_name.as_deref().filter(|name| !name.is_empty())) {
             Ok(class) => class,
             Err(diagnosis) => return Ok(Observation::Blocked(diagnosis)),
         };
     let missing = missing_certificate(stack)
         .await?
-        .map(|secret| format!("; secret {secret} is not there yet"))
+        .map(|secret| format!("; secret {secret} does not exist yet"))
         .unwrap_or_default();
     Ok(Observation::Equal(format!(
         "by Ingresses of class {class} under {}{missing}",
-        asked.domain.as_deref().unwrap_or_default()
+        requested.domain.as_deref().unwrap_or_default()
     )))
 }
 
@@ -55,17 +55,20 @@ fn class_of<'a>(classes: &'a [IngressClass], named: Option<&str>) -> Result<&'a 
     };
     found.map(name).ok_or_else(|| {
         let names: Vec<_> = classes.iter().map(name).collect();
-        Diagnosis::new(match named {
+        Diagnosis::new(
+            match named {
                 Some(named) => format!("the cluster has no IngressClass `{named}`"),
                 None => "the cluster has no default IngressClass".into(),
-            }, match names.as_slice() {
-                [] => "it has none at all: install an Ingress controller first, or choose another `--expose`".into(),
-                names => format!("it has {}: name one with `--ingress-class`", names.join(", ")),
-            })
+            },
+            match names.as_slice() {
+                [] => "install an Ingress controller, or choose another `--expose`".into(),
+                names => format!("choose one of {} with `--ingress-class`", names.join(", ")),
+            },
+        )
     })
 }
 
-/// A controller that has no certificate yet serves one of its own, which no browser trusts.
+/// The name of the absent TLS Secret. Without it, a controller serves its own certificate, which browsers do not trust.
 async fn missing_certificate(stack: &Stack) -> Result<Option<&str>> {
     let Some(secret) = stack.settings.ingress.tls_secret.as_deref().filter(|name| !name.is_empty())
     else {

@@ -1,4 +1,4 @@
-//! What must be so before anything is changed. These nodes only look.
+//! The checks that must pass before any change.
 
 mod exposure;
 mod room;
@@ -89,7 +89,7 @@ async fn cluster(stack: &Stack) -> Result<Observation> {
     if found < wanted {
         return Ok(Observation::blocked(
             format!(
-                "this cluster runs Kubernetes {}, the stack needs {minimum} or newer",
+                "the cluster runs Kubernetes {}; the stack requires {minimum} or newer",
                 info.git_version
             ),
             "upgrade the cluster or choose another with `--context`",
@@ -104,7 +104,7 @@ async fn helm(stack: &Stack) -> Result<Observation> {
     if *version < range.minimum || *version >= range.below {
         return Ok(Observation::blocked(
             format!(
-                "helm {version} is on PATH, the stack needs {} or newer and below {}",
+                "`helm` on PATH is version {version}; the stack requires {} or newer, below {}",
                 range.minimum, range.below
             ),
             "install helm 3 or 4: https://helm.sh/docs/intro/install",
@@ -113,7 +113,7 @@ async fn helm(stack: &Stack) -> Result<Observation> {
     Ok(Observation::Equal(format!("helm {version}")))
 }
 
-/// What every install does in its namespace. What only some components need, these declare.
+/// The permissions that every install needs in its namespace. Components declare additional ones.
 pub const NEEDED: &[Permission] = &[
     Permission::new("get", "", "secrets"),
     Permission::new("list", "", "secrets"),
@@ -134,13 +134,13 @@ pub const NEEDED: &[Permission] = &[
     Permission::new("create", "networking.k8s.io", "networkpolicies"),
 ];
 
-/// What only some settings need.
+/// The permissions that depend on the settings.
 fn needed_by(settings: &Settings, components: Components) -> Vec<Permission> {
     let mut needed = Vec::new();
     if settings.expose() == Expose::Ingress {
         needed.push(Permission::new("create", "networking.k8s.io", "ingresses"));
     }
-    // charts protect what has several pods
+    // charts create disruption budgets for several replicas
     if settings.profile() != Profile::Laptop {
         needed.push(Permission::new("create", "policy", "poddisruptionbudgets"));
     }
@@ -155,12 +155,14 @@ async fn permissions(stack: &Stack, components: Components) -> Result<Observatio
     let mut seen = BTreeSet::new();
     needed.retain(|permission| seen.insert(*permission));
     let namespace = stack.namespace();
-    let asked = needed.iter().map(|permission| may(&stack.cluster, Some(namespace), *permission));
-    let allowed = try_join_all(asked).await?;
+    let reviews = needed.iter().map(|permission| may(&stack.cluster, Some(namespace), *permission));
+    let allowed = try_join_all(reviews).await?;
     let lacking = needed.iter().zip(allowed).filter(|(_, is_allowed)| !is_allowed);
     let lacking: Vec<String> = lacking.map(|(permission, _)| permission.to_string()).collect();
     if lacking.is_empty() {
-        return Ok(Observation::Equal(format!("all that install needs in namespace {namespace}")));
+        return Ok(Observation::Equal(format!(
+            "all permissions for install in namespace {namespace}"
+        )));
     }
     Ok(Observation::not_permitted(
         format!("you may not {} in namespace {namespace}", lacking.join(", ")),
@@ -183,7 +185,7 @@ async fn storage(stack: &Stack, components: Components) -> Result<Observation> {
             class.metadata.name.as_deref().unwrap_or_default()
         )),
         None if has_volumes(stack, components).await? => {
-            Observation::Equal("no default storage class, and all volumes are there".into())
+            Observation::Equal("no default storage class; all volumes exist".into())
         }
         None => {
             let names: Vec<_> =
@@ -192,21 +194,21 @@ async fn storage(stack: &Stack, components: Components) -> Result<Observation> {
                 Some(name) => {
                     let value = r#"{"metadata":{"annotations":{"storageclass.kubernetes.io/is-default-class":"true"}}}"#;
                     format!(
-                        "it has {}; make one the default: kubectl patch storageclass {name} -p '{value}'",
+                        "make one of {} the default: kubectl patch storageclass {name} -p '{value}'",
                         names.join(", ")
                     )
                 }
-                None => "it has none at all: install a volume provisioner first".into(),
+                None => "install a volume provisioner".into(),
             };
             Observation::blocked(
-                "the cluster has no default storage class, so nothing can be stored",
+                "the cluster has no default storage class, which the volumes require",
                 hint,
             )
         }
     })
 }
 
-/// Whether every volume of the stack is there, so that none is to be made.
+/// Whether every volume of the stack exists.
 async fn has_volumes(stack: &Stack, components: Components) -> Result<bool> {
     let is_bound = |claim: &PersistentVolumeClaim| {
         claim.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound")
@@ -227,7 +229,7 @@ async fn has_volumes(stack: &Stack, components: Components) -> Result<bool> {
     Ok(true)
 }
 
-/// The default class, which an annotation marks.
+/// Whether an annotation marks the class as the default.
 fn is_default(metadata: &ObjectMeta, annotation: &str) -> bool {
     metadata
         .annotations
@@ -238,28 +240,28 @@ fn is_default(metadata: &ObjectMeta, annotation: &str) -> bool {
 
 /// Validates the chart values before anything is installed, so that an invalid value fails early.
 async fn values(stack: &Stack, components: Components) -> Result<Observation> {
-    let mut fit = Vec::new();
+    let mut valid = Vec::new();
     for component in components
         .iter()
         .filter(|component| stack.settings.values.contains_key(&component.declaration().name))
     {
         let Some(install) = component.release(stack).await? else { continue };
         let name = component.declaration().name.as_str();
-        if let Err(error) = stack.helm.try_values(&install).await {
+        if let Err(error) = stack.helm.validate_values(&install).await {
             return Ok(Observation::blocked(
                 format!(
-                    "the values for {name} do not fit {}: {}",
+                    "the values for {name} are not valid for {}: {}",
                     install.chart.shown(),
                     one_line(&error)
                 ),
-                format!("correct them, and give them again: --values {name}=FILE"),
+                format!("correct the values and pass them again: --values {name}=FILE"),
             ));
         }
-        fit.push(name);
+        valid.push(name);
     }
-    Ok(Observation::Equal(if fit.is_empty() {
-        "none of your own".into()
+    Ok(Observation::Equal(if valid.is_empty() {
+        "no custom values".into()
     } else {
-        format!("those for {} fit", fit.join(", "))
+        format!("valid for {}", valid.join(", "))
     }))
 }

@@ -1,4 +1,4 @@
-//! Whether the nodes have left what the profile asks for.
+//! The check that the nodes have the resources that the profile requests.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::{Container, Node, Pod, Taint};
@@ -22,18 +22,18 @@ pub async fn check(stack: &Stack, components: Components) -> Result<Observation>
         .list(&ListParams::default().fields("status.phase!=Succeeded,status.phase!=Failed"))
         .await?;
     let others: Vec<&Pod> = pods.items.iter().filter(|pod| !is_ours(stack, pod)).collect();
-    let left: Vec<Resources> = nodes
+    let free: Vec<Resources> = nodes
         .items
         .iter()
-        .filter(|node| takes_pods(node))
-        .map(|node| allocatable(node) - taken(&others, node))
+        .filter(|node| accepts_pods(node))
+        .map(|node| allocatable(node) - requested_on(node, &others))
         .collect();
     let profile = stack.settings.profile().name();
-    Ok(match shortage(&wanted, &left) {
+    Ok(match shortage(&wanted, &free) {
         None => Observation::Equal(format!("room for {}", sum(&wanted))),
         Some(why) => Observation::blocked(
             format!("profile {profile} {why}"),
-            "choose a smaller `--profile`, add a node, or `--skip preflight.room` where nodes are added on demand",
+            "choose a smaller `--profile`, add a node, or pass `--skip preflight.room` if the cluster adds nodes on demand",
         ),
     })
 }
@@ -42,23 +42,23 @@ fn sum(pods: &[(Resources, u32)]) -> Resources {
     pods.iter().map(|(requests, count)| *requests * *count).sum()
 }
 
-/// What of these pods does not fit into what the nodes have left: all together, or one of them on any node.
-fn shortage(wanted: &[(Resources, u32)], left: &[Resources]) -> Option<String> {
-    let (all, free): (Resources, Resources) = (sum(wanted), left.iter().copied().sum());
-    if !all.fits_into(free) {
-        return Some(format!("needs {all}, the cluster has {free} left"));
+/// Why Pods do not fit on the nodes: all Pods together, or one Pod on every node. `free` has an entry for each node.
+fn shortage(wanted: &[(Resources, u32)], free: &[Resources]) -> Option<String> {
+    let (all, total): (Resources, Resources) = (sum(wanted), free.iter().copied().sum());
+    if !all.fits_into(total) {
+        return Some(format!("needs {all}; the cluster has {total} left"));
     }
-    let homeless = wanted
+    let largest = wanted
         .iter()
         .map(|(requests, _)| *requests)
-        .find(|requests| !left.iter().any(|node| requests.fits_into(*node)));
-    homeless.map(|requests| format!("has a pod that needs {requests}, and no node has that left"))
+        .find(|requests| !free.iter().any(|node| requests.fits_into(*node)));
+    largest.map(|requests| format!("has a Pod that needs {requests}, and no node has that left"))
 }
 
-/// Whether a pod without tolerations, as all of the stack are, can be put there.
-fn takes_pods(node: &Node) -> bool {
+/// Whether a node accepts Pods without tolerations, such as all Pods of the stack.
+fn accepts_pods(node: &Node) -> bool {
     let Some(spec) = &node.spec else { return true };
-    // Kubernetes' own taints are of the moment, such as of a node that has just come up
+    // Kubernetes' own taints are temporary, such as that of a starting node
     let repels = |taint: &Taint| {
         ["NoSchedule", "NoExecute"].contains(&taint.effect.as_str())
             && !taint.key.starts_with("node.kubernetes.io/")
@@ -73,11 +73,12 @@ fn allocatable(node: &Node) -> Resources {
         .unwrap_or_default()
 }
 
-fn taken(pods: &[&Pod], node: &Node) -> Resources {
-    let is_there = |pod: &&&Pod| {
+/// The sum of the requests of the Pods on a node.
+fn requested_on(node: &Node, pods: &[&Pod]) -> Resources {
+    let is_on_node = |pod: &&&Pod| {
         pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()) == node.metadata.name.as_ref()
     };
-    pods.iter().filter(is_there).map(|pod| requests(pod)).sum()
+    pods.iter().filter(is_on_node).map(|pod| requests(pod)).sum()
 }
 
 fn is_ours(stack: &Stack, pod: &Pod) -> bool {
@@ -85,7 +86,7 @@ fn is_ours(stack: &Stack, pod: &Pod) -> bool {
         && label(&pod.metadata, PART_OF.0) == Some(PART_OF.1)
 }
 
-/// What the scheduler reserves for a pod: its containers together, or its hungriest init container.
+/// The resources that the scheduler reserves for a Pod: the sum of its containers, or the largest init container.
 fn requests(pod: &Pod) -> Resources {
     let Some(spec) = &pod.spec else { return Resources::default() };
     let of = |container: &Container| {
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn all_pods_together_must_fit_and_each_on_one_node() {
+    fn shortage_covers_sum_of_pods_and_each_pod() {
         let wanted = [(gigabytes(3), 1), (gigabytes(1), 2)];
         assert_eq!(shortage(&wanted, &[gigabytes(4), gigabytes(1)]), None);
         assert!(
@@ -121,14 +122,14 @@ mod tests {
         let scattered = shortage(&wanted, &[gigabytes(2), gigabytes(2), gigabytes(2)]);
         assert_eq!(
             scattered.unwrap(),
-            "has a pod that needs 3.0 cores and 3.0 Gi, and no node has that left"
+            "has a Pod that needs 3.0 cores and 3.0 Gi, and no node has that left"
         );
     }
 
     #[test]
-    fn a_node_that_takes_no_pods_of_ours_does_not_count() {
+    fn node_with_foreign_taint_accepts_no_pods() {
         let node = |spec: serde_json::Value| {
-            takes_pods(
+            accepts_pods(
                 &serde_json::from_value(json!({"metadata": {"name": "n"}, "spec": spec})).unwrap(),
             )
         };
@@ -138,7 +139,7 @@ mod tests {
             node(
                 json!({"taints": [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]})
             ),
-            "it will be in a moment"
+            "the taint is temporary"
         );
         assert!(!node(json!({"unschedulable": true})));
         assert!(!node(

@@ -1,4 +1,4 @@
-//! Works out what each chart must return again: groups the statements themselves, as SQL would.
+//! Computes the expected results of charts independently: groups the statements as SQL does.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ const DAYS: [&str; 7] =
 
 type Metric = fn(&[&Row]) -> Value;
 
-/// `SELECT keys, metrics GROUP BY keys`; rows without keys are filtered out.
+/// `SELECT keys, metrics GROUP BY keys`, without rows that have no keys.
 fn group(
     rows: &[Row],
     keys: impl Fn(&Row) -> Option<Vec<Value>>,
@@ -35,7 +35,7 @@ fn group(
         .collect()
 }
 
-/// Turns the values of the second column into columns.
+/// Converts the values of the second column to columns.
 fn pivot(rows: Vec<Vec<Value>>, series: &[&str]) -> Vec<Vec<Value>> {
     let mut lines: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for row in rows {
@@ -110,7 +110,7 @@ fn name(row: &Row) -> Value {
     json!(row.get("/object/definition/name/en"))
 }
 
-fn last_part(iri: &str) -> Value {
+fn last_segment(iri: &str) -> Value {
     json!(iri.rsplit('/').next())
 }
 
@@ -129,7 +129,7 @@ fn platform(row: &Row) -> Value {
     row.statement["context"]["platform"].clone()
 }
 
-/// The minute at which a viewer pauses, seeks or leaves before nine tenths were seen.
+/// The minute at which a viewer pauses, seeks, or leaves before nine tenths of the video.
 fn stop(row: &Row) -> Option<Value> {
     let extension = |name: &str| {
         row.statement["result"]["extensions"]
@@ -188,7 +188,7 @@ fn expected(rows: &[Row]) -> BTreeMap<&'static str, Vec<Vec<Value>>> {
         ])
     };
     let kind = |row: &Row| {
-        Some(vec![last_part(&row.activity_type())])
+        Some(vec![last_segment(&row.activity_type())])
             .filter(|_| !row.activity_type().ends_with("/lms"))
     };
     let course = |row: &Row| row.activity_type().ends_with("/course").then(|| vec![name(row)]);
@@ -254,14 +254,14 @@ fn sorted(mut rows: Vec<Vec<Value>>) -> Vec<Vec<Value>> {
 }
 
 #[test]
-fn the_charts_show_what_the_statements_say() {
+fn expected_results_of_charts_match_statements() {
     let (rows, results) = observed(SEED);
     let charts = serde_json::to_value(results.charts).unwrap();
-    let mut of_the_stack = vec![];
+    let mut with_sums = vec![];
     let expected = expected(&rows);
     for (slug, chart) in charts.as_object().unwrap() {
         let Some(lines) = chart.get("rows") else {
-            of_the_stack.push(slug.as_str());
+            with_sums.push(slug.as_str());
             assert!(
                 chart["sums"].get("events").is_none_or(|events| *events == json!(rows.len())),
                 "{slug}"
@@ -276,14 +276,14 @@ fn the_charts_show_what_the_statements_say() {
         assert_eq!(sorted(lines), sorted(expected[slug.as_str()].clone()), "{slug}");
     }
     assert_eq!(
-        of_the_stack,
+        with_sums,
         ["arrivals-per-minute", "delay-of-arrivals", "index-size", "newest-arrival", "room-left"]
     );
-    assert_eq!(charts.as_object().unwrap().len(), expected.len() + of_the_stack.len());
+    assert_eq!(charts.as_object().unwrap().len(), expected.len() + with_sums.len());
 }
 
 #[test]
-fn every_chart_of_the_dashboards_has_an_answer() {
+fn every_chart_has_expected_results() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards/charts");
     let mut slugs: Vec<String> = folder
         .read_dir()
@@ -297,9 +297,9 @@ fn every_chart_of_the_dashboards_has_an_answer() {
     );
 }
 
-/// Superset orders by one column only: which activities are shown must not depend on the order of equal ones.
+/// Superset orders by one column only, so equal counts at the limit would make the charts ambiguous.
 #[test]
-fn the_most_and_least_used_activities_of_the_data_set_are_no_matter_of_taste() {
+fn most_and_least_used_activities_are_unambiguous() {
     let (rows, _) = observed(DEFAULT_SEED);
     assert_eq!(rows.len() as u64, DEFAULT_COUNT);
     let lines = group(

@@ -1,4 +1,4 @@
-//! What the query of each chart in `dashboards/charts` must return, counted event by event.
+//! The expected results of the chart queries in `dashboards/charts`, counted event by event.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,12 +14,12 @@ use crate::simulator::term::{DAY, START};
 use crate::simulator::{render, shapes, vocabulary};
 use crate::xapi::iri::moodle;
 
-/// Activities in the charts of the most and least used ones.
+/// The number of activities in the charts of the most and least used.
 const LISTED: usize = 8;
-/// Statements in the chart of the newest ones.
+/// The number of statements in the chart of the newest.
 const NEWEST: usize = 20;
-/// Thousandths of a video: who leaves before has left early.
-const SEEN: u32 = 900;
+/// The share of a video in thousandths. A viewer who leaves before it leaves early.
+const WATCHED: u32 = 900;
 const WEEKDAYS: [&str; 7] =
     ["1 Monday", "2 Tuesday", "3 Wednesday", "4 Thursday", "5 Friday", "6 Saturday", "7 Sunday"];
 const STOPS: [&str; 3] = ["paused", "seeked", "terminated"];
@@ -29,7 +29,7 @@ type Rows = Vec<Vec<Value>>;
 
 #[derive(Debug, Serialize)]
 pub struct Chart {
-    /// Labels as the query returns them.
+    /// The labels of the query's columns.
     pub columns: Vec<&'static str>,
     #[serde(flatten)]
     pub content: Content,
@@ -38,32 +38,33 @@ pub struct Chart {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Content {
-    /// In any order. Whole days are written `2026-02-23`.
+    /// Rows in any order. A day has the form `2026-02-23`.
     Rows(Rows),
-    /// Of a chart by the time of storing or by what the data lake's disks hold, which is not known here: what its columns add up to.
+    /// Sums of the columns, for a chart whose rows depend on the time of storage or on the disks of the data lake.
     Sums(BTreeMap<&'static str, u64>),
 }
 
-/// What charts need beyond the other figures. Grows with the learners, not with the statements.
+/// The counts of charts beyond the other figures. Memory grows with the number of learners, not of statements.
 #[derive(Default)]
 pub struct Observed {
-    people: BTreeMap<LearnerNumber, Person>,
+    learners: BTreeMap<LearnerNumber, Activity>,
     course_visitors: BTreeSet<(usize, LearnerNumber)>,
-    /// Moodle's statements, and the video player's.
+    /// The statements of Moodle, and of the video player.
     sources: [Source; 2],
     videos: BTreeMap<VideoIndex, Watched>,
     cohorts: BTreeMap<usize, Watched>,
-    /// By the day that the week begins on.
+    /// By the first day of the week.
     viewings: BTreeMap<i64, u64>,
-    /// The week that is being counted, and its viewings.
-    open: (i64, BTreeSet<(u32, u32)>),
+    /// The current week and its viewings.
+    current_week: (i64, BTreeSet<(u32, u32)>),
     /// By video and minute, in the order of [`STOPS`].
     stops: BTreeMap<(VideoIndex, u32), [u64; 3]>,
     newest: BTreeMap<(i64, u64), Vec<Value>>,
-    seen: u64,
+    events: u64,
 }
 
-struct Person {
+/// The activity of one learner.
+struct Activity {
     name: String,
     events: u64,
     oldest: i64,
@@ -80,7 +81,7 @@ struct Source {
 #[derive(Default)]
 struct Watched {
     learners: BTreeSet<LearnerNumber>,
-    /// Each begins with one initialized statement.
+    /// The number of viewings. Each begins with one `initialized` statement.
     viewings: u64,
     completions: u64,
 }
@@ -88,16 +89,16 @@ struct Watched {
 impl Observed {
     pub fn observe(&mut self, event: &Event, learner: &Learner) {
         let course = usize::from(event.course);
-        self.seen += 1;
-        let new = || Person {
+        self.events += 1;
+        let new = || Activity {
             name: learner.name.clone(),
             events: 0,
             oldest: event.time,
             newest: event.time,
         };
-        let person = self.people.entry(learner.number).or_insert_with(new);
-        person.events += 1;
-        person.newest = event.time;
+        let activity = self.learners.entry(learner.number).or_insert_with(new);
+        activity.events += 1;
+        activity.newest = event.time;
         if event.action == Action::CourseViewed {
             self.course_visitors.insert((course, learner.number));
         }
@@ -119,26 +120,26 @@ impl Observed {
             let stop = match verb {
                 VideoVerb::Paused => Some(0),
                 VideoVerb::Seeked => Some(1),
-                VideoVerb::Terminated if view.progress < SEEN => Some(2),
+                VideoVerb::Terminated if view.progress < WATCHED => Some(2),
                 _ => None,
             };
             if let Some(stop) = stop {
                 self.stops.entry((video, view.position / 60_000)).or_default()[stop] += 1;
             }
         }
-        self.newest.insert((event.time, self.seen), newest_row(event, learner));
+        self.newest.insert((event.time, self.events), newest_row(event, learner));
         if self.newest.len() > NEWEST {
             self.newest.pop_first();
         }
     }
 
-    /// Counts a viewing once in each week that it has statements in; weeks come one after the other.
+    /// Counts a viewing once in each week with a statement of it. Events arrive in chronological order.
     fn count_viewing(&mut self, event: &Event, number: u32) {
         let week = (event.time - START) / (7 * DAY) * 7;
-        if self.open.0 != week {
-            self.open = (week, BTreeSet::new());
+        if self.current_week.0 != week {
+            self.current_week = (week, BTreeSet::new());
         }
-        if self.open.1.insert((event.group, number)) {
+        if self.current_week.1.insert((event.group, number)) {
             *self.viewings.entry(week).or_default() += 1;
         }
     }
@@ -155,7 +156,7 @@ fn newest_row(event: &Event, learner: &Learner) -> Vec<Value> {
     vec![
         json!(timestamp(event.time)),
         json!(learner.number.to_string()),
-        json!(last_part(vocabulary::verb(event.action).0)),
+        json!(last_segment(vocabulary::verb(event.action).0)),
         json!(render::numbered(&object.name, event)),
         json!(shapes::platform(event.action)),
     ]
@@ -294,7 +295,7 @@ fn counts<Key: Serialize>(counts: impl IntoIterator<Item = (Key, u64)>) -> Rows 
     counts.into_iter().map(|(key, count)| vec![json!(key), json!(count)]).collect()
 }
 
-/// Learners by a day that others stand for.
+/// The number of learners, grouped by a key of the day.
 fn learners_by(counted: &Counts, key: impl Fn(i64) -> i64) -> Rows {
     let mut learners: BTreeMap<i64, BTreeSet<LearnerNumber>> = BTreeMap::new();
     for &(day, learner) in &counted.active {
@@ -308,13 +309,14 @@ fn learners_by(counted: &Counts, key: impl Fn(i64) -> i64) -> Rows {
 fn events_by_kind(counted: &Counts) -> Rows {
     counts(counted.statements_by(|course, action| {
         let kind = shapes::object(course, action).kind;
-        (kind != moodle::SITE).then(|| last_part(kind).to_owned())
+        (kind != moodle::SITE).then(|| last_segment(kind).to_owned())
     }))
 }
 
 fn events_by_verb(counted: &Counts) -> Rows {
     counts(
-        counted.statements_by(|_, action| Some(last_part(vocabulary::verb(action).0).to_owned())),
+        counted
+            .statements_by(|_, action| Some(last_segment(vocabulary::verb(action).0).to_owned())),
     )
 }
 
@@ -335,7 +337,7 @@ fn courses(observed: &Observed) -> Rows {
     counts(visitors)
 }
 
-/// The first by use, then by name.
+/// The first activities by use, then by name.
 fn activities<Order: Ord>(counted: &Counts, order: impl Fn(u64) -> Order) -> Rows {
     let by_name = counted.statements_by(|course, action| {
         action.is_about_activity().then(|| shapes::object(course, action).name)
@@ -363,13 +365,13 @@ fn sources(observed: &Observed) -> Rows {
 }
 
 fn returning(observed: &Observed) -> Rows {
-    let row = |(number, person): (&LearnerNumber, &Person)| {
-        let [first, last] = [person.oldest, person.newest].map(|time| json!(&minute(time)[..10]));
+    let row = |(number, learner): (&LearnerNumber, &Activity)| {
+        let [first, last] = [learner.oldest, learner.newest].map(|time| json!(&minute(time)[..10]));
         (first != last).then(|| {
-            vec![json!(number.to_string()), json!(person.name), json!(person.events), first, last]
+            vec![json!(number.to_string()), json!(learner.name), json!(learner.events), first, last]
         })
     };
-    observed.people.iter().filter_map(row).collect()
+    observed.learners.iter().filter_map(row).collect()
 }
 
 fn cohorts(observed: &Observed) -> Rows {
@@ -434,25 +436,25 @@ fn stops_by_minute(observed: &Observed) -> Rows {
         .collect()
 }
 
-/// A series has no value where it counted nothing.
+/// A series has no value for a count of 0.
 fn count_or_null(count: u64) -> Value {
     if count > 0 { json!(count) } else { Value::Null }
 }
 
-fn share(part: u64, whole: u64) -> Value {
-    if whole > 0 { json!(part as f64 / whole as f64) } else { Value::Null }
+fn share(number: u64, whole: u64) -> Value {
+    if whole > 0 { json!(number as f64 / whole as f64) } else { Value::Null }
 }
 
 fn title((course, unit): VideoIndex) -> &'static str {
     COURSES[course].units[unit].title
 }
 
-/// What the charts show of an IRI.
-fn last_part(iri: &str) -> &str {
+/// The last segment of an IRI, which charts show.
+fn last_segment(iri: &str) -> &str {
     iri.rsplit('/').next().unwrap_or(iri)
 }
 
-/// `2026-02-23T09:22`
+/// A minute, such as `2026-02-23T09:22`.
 fn minute(time: i64) -> String {
     moment(time).strftime("%Y-%m-%dT%H:%M").to_string()
 }

@@ -1,4 +1,4 @@
-//! Counts what the generator makes, event by event, and sums them up as expected results.
+//! Collects expected results from generated events.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,10 +14,10 @@ use crate::simulator::learner::{COHORTS, Learner};
 use crate::simulator::shapes::{self, Object};
 use crate::simulator::vocabulary;
 
-/// How many activities the lists of the most and least used name.
+/// The number of activities in the lists of the most and least used.
 const LISTED: usize = 10;
 
-/// Its memory grows with the learners, not with the statements.
+/// Collects events. Memory grows with the number of learners, not of statements.
 #[derive(Default)]
 pub struct Collector {
     counts: Counts,
@@ -129,7 +129,7 @@ impl Collector {
 
     fn quizzes_by_course(&self) -> BTreeMap<String, Quizzes> {
         let quizzes = |&(attempts, passed, sum): &(u64, u64, u64)| {
-            // A half point is a twentieth of the scaled score: 500 ten-thousandths.
+            // a half point is a twentieth of the scaled score: 500 ten-thousandths
             let mean = (sum * 1000 / attempts).div_ceil(2);
             Quizzes { attempts, mean_scaled_score: mean as f64 / 10_000.0, passed }
         };
@@ -186,7 +186,7 @@ fn returning_per_week(weeks: &BTreeMap<String, BTreeSet<LearnerNumber>>) -> BTre
     returning
 }
 
-/// `2026-W09`
+/// The ISO week of a date, such as `2026-W09`.
 fn week(date: Date) -> String {
     let week = date.iso_week_date();
     format!("{}-W{:02}", week.year(), week.week())

@@ -1,4 +1,4 @@
-//! Counts of what the generator makes, event by event. Their memory grows with the learners, not with the statements.
+//! Counts generated events. Memory grows with the number of learners, not of statements.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,9 +12,9 @@ use crate::simulator::learner::Learner;
 use crate::simulator::shapes;
 use crate::simulator::term::{DAY, HOUR, START};
 
-/// A learner's number in Moodle.
+/// The number of a learner in Moodle.
 pub(super) type LearnerNumber = u32;
-/// Index of a course and of a unit in it.
+/// The index of a course, and of a unit in it.
 pub(super) type VideoIndex = (usize, usize);
 
 #[derive(Default)]
@@ -41,7 +41,7 @@ impl Counts {
         self.count += 1;
         *self.actions.entry((course, event.action.number())).or_default() += 1;
         *self.days.entry(day).or_default() += 1;
-        // The term begins on a Monday.
+        // the term begins on a Monday
         self.hours[(day % 7) as usize][((event.time - START) / HOUR % 24) as usize] += 1;
         self.active.insert((day, learner.number));
         self.cohorts.insert(learner.number, learner.cohort);
@@ -79,7 +79,7 @@ impl Counts {
         self.actions.get(&(course, action.number())).copied().unwrap_or(0)
     }
 
-    /// Statements summed up by a text that course and action give.
+    /// The numbers of statements, grouped by a key of course and action.
     pub fn statements_by(
         &self,
         key: impl Fn(usize, Action) -> Option<String>,

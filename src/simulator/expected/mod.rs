@@ -1,4 +1,4 @@
-//! The figures that dashboards must show for a generated data set, found while it is made.
+//! The expected results of dashboards for a generated data set, counted during its generation.
 
 #[cfg(test)]
 mod chart_tests;
@@ -15,10 +15,10 @@ use serde::Serialize;
 pub use charts::Charts;
 pub use collector::Collector;
 
-/// Raised when a figure changes its meaning or goes away.
+/// The version of the format. It increases when a figure changes its meaning or is removed.
 const VERSION: u32 = 1;
 
-/// What each figure counts, in words. They stand in the file beside the figures.
+/// The definitions of the figures, which the file contains as well.
 pub const DEFINITIONS: [(&str, &str); 17] = [
     (
         "activities",
@@ -69,7 +69,7 @@ pub const DEFINITIONS: [(&str, &str); 17] = [
     ),
 ];
 
-/// The content of `answers.json`. Fields are in the order of their names, as all its keys are.
+/// The content of `answers.json`. All keys are in alphabetical order.
 #[derive(Debug, Serialize)]
 pub struct ExpectedResults {
     pub active_learners_per_day: BTreeMap<String, u64>,

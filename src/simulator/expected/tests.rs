@@ -1,4 +1,4 @@
-//! Counts the figures again, in another way: from the text of the statements and the definitions alone.
+//! Computes the figures independently: from the statements and the definitions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ pub(super) const ACTIVITY_TYPES: [&str; 7] = [
     "https://w3id.org/xapi/video/activity-type/video",
 ];
 
-/// What a chart sees of a statement.
+/// A statement as a row for charts.
 pub(super) struct Row {
     pub statement: Value,
     pub date: String,
@@ -197,10 +197,10 @@ fn recount(rows: &[Row]) -> Value {
         .iter()
         .filter(|learner| active_days.values().filter(|day| day.contains(**learner)).count() > 1);
     let returning_in = |week: &String| {
-        let back = |learner: &&String| {
+        let is_returning = |learner: &&String| {
             active_weeks.range(..week.clone()).any(|(_, earlier)| earlier.contains(*learner))
         };
-        active_weeks[week].iter().filter(back).count()
+        active_weeks[week].iter().filter(is_returning).count()
     };
     let mut hours = vec![vec![0; 24]; 7];
     for row in rows {
@@ -244,7 +244,7 @@ fn recount(rows: &[Row]) -> Value {
     })
 }
 
-/// The statements of a term and its results.
+/// The statements of a term, and their expected results.
 pub(super) fn observed(seed: u64) -> (Vec<Row>, ExpectedResults) {
     let (mut batch, mut collector) = (Batch::new(), Collector::default());
     Generator::new(seed).fill_and_observe(
@@ -259,11 +259,11 @@ pub(super) fn observed(seed: u64) -> (Vec<Row>, ExpectedResults) {
 }
 
 #[test]
-fn the_answers_are_what_the_statements_say() {
+fn expected_results_match_statements() {
     let (rows, results) = observed(SEED);
     let expected = recount(&rows);
     let mut results = serde_json::to_value(results).unwrap();
-    // The other test is about the charts.
+    // the tests of charts cover these
     results.as_object_mut().unwrap().remove("charts");
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&results[name], value, "{name}");
@@ -272,7 +272,7 @@ fn the_answers_are_what_the_statements_say() {
 }
 
 #[test]
-fn the_keys_are_sorted_and_every_definition_has_its_figure() {
+fn keys_are_sorted_and_every_definition_has_a_figure() {
     let text = serde_json::to_string_pretty(&Collector::default().expected_results(SEED)).unwrap();
     let keys: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("  \"")?.split('"').next()).collect();

@@ -1,21 +1,21 @@
-//! What can be wrong with an input, with the place of each fault.
+//! The faults of an input, with their positions.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::xapi::batch::Position;
 
-/// A fault of an input. Reading can go on after it: behind the statement, or, when the fault leaves no
-/// way to tell where the next statement begins, with the next input.
+/// A fault of an input. Reading continues with the next statement. When its beginning is unknown, reading continues with the
+/// next input.
 #[derive(Debug, thiserror::Error)]
 pub struct ReadError {
     /// The file's path, or `standard input`.
     pub source_name: Arc<str>,
-    /// The statement at fault; faults of a whole input have none.
+    /// The invalid statement. None for a fault of the whole input.
     pub position: Option<Position>,
     #[source]
     pub problem: Problem,
-    /// Bytes of the input that were passed over because of it. 0: nothing beside the statement.
+    /// The bytes of the input that were skipped. 0: only the statement.
     pub unread: u64,
 }
 
@@ -40,27 +40,27 @@ pub enum Problem {
     Open(std::io::Error),
     #[error("cannot be read: {0}")]
     Read(std::io::Error),
-    #[error("the gzip data is cut short")]
-    GzipCutShort,
+    #[error("the gzip data is truncated")]
+    GzipTruncated,
     #[error("the gzip data is damaged: {0}")]
     GzipDamaged(std::io::Error),
     #[error("neither JSON nor gzip: it begins with {0}")]
     NotStatements(String),
-    #[error("there are no statements in it")]
+    #[error("contains no statements")]
     Empty,
-    #[error("there are no statement files in it (looked for names ending in {0})")]
+    #[error("contains no statement files (searched for names that end in {0})")]
     EmptyDirectory(String),
     #[error("not JSON at byte {byte}: {reason}")]
     NotJson { byte: u64, reason: String },
-    #[error("the input ends in the middle of it")]
-    CutShort,
+    #[error("the input ends inside the statement")]
+    Truncated,
     #[error("the input ends before the array's closing bracket")]
-    ArrayCutShort,
+    ArrayTruncated,
     #[error("larger than {0} MiB")]
     TooLarge(usize),
     #[error("the text is not UTF-8 at byte {0}")]
     NotUtf8(u64),
-    #[error("the text has half a surrogate pair at byte {0}")]
+    #[error("the text has an unpaired surrogate at byte {0}")]
     LoneSurrogate(u64),
     #[error("not a statement: {0}")]
     NotAStatement(String),

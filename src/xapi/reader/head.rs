@@ -1,4 +1,4 @@
-//! The few things to know of a statement before it is sent, found in the same pass that finds its end.
+//! The top-level keys that are examined before a statement is sent. One pass finds them and the end of the statement.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, Visitor};
 use uuid::Uuid;
 
-/// The top-level keys that every statement must have, and the two that may be missing.
+/// The mandatory top-level keys, and the two that may be missing.
 #[derive(Debug, Deserialize)]
 pub struct Head {
     #[serde(default)]
@@ -22,7 +22,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// The first mandatory key that is not there.
+    /// The first missing mandatory key.
     pub fn missing(&self) -> Option<&'static str> {
         [("actor", self.actor), ("verb", self.verb), ("object", self.object)]
             .into_iter()
@@ -30,7 +30,7 @@ impl Head {
     }
 }
 
-/// Whether a key is there, whatever its value.
+/// Whether a key is present, with any value.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Present(pub bool);
 
@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for Present {
     }
 }
 
-/// The statement's id, when it has one.
+/// The id of the statement, if any.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Id(pub Option<Uuid>);
 

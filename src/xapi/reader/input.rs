@@ -1,4 +1,4 @@
-//! Where statements are read from: opening files, directories and standard input, and unpacking gzip.
+//! The inputs of statements: opens files, directories and standard input, and decompresses gzip.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
@@ -9,22 +9,22 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::error::{Problem, ReadError};
 
-/// The file beside the statements of a written data set that holds the figures of them.
-pub const ANSWERS_FILE: &str = "answers.json";
-/// Endings of the files that are read from a directory, in any case. Each may be followed by `.gz`.
+/// The name of the file with the expected results of a generated data set.
+pub const EXPECTED_RESULTS_FILE: &str = "answers.json";
+/// The endings of files that are read from a directory, in any case. `.gz` may follow each.
 const ENDINGS: [&str; 3] = [".json", ".jsonl", ".ndjson"];
 
-/// The first key of that file.
-const EXPECTED_RESULTS: &[u8] = b"\"active_learners_per_day\"";
+/// The first key of the file with expected results.
+const EXPECTED_RESULTS_KEY: &[u8] = b"\"active_learners_per_day\"";
 
 const READ_AHEAD: usize = 64 << 10;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// One thing to read.
+/// One input.
 pub enum Input {
     File(PathBuf),
     Stdin,
-    /// Anything else that gives bytes, with the name that errors show.
+    /// Another stream of bytes, with its name in errors.
     Stream(Arc<str>, Box<dyn Read + Send>),
 }
 
@@ -35,11 +35,11 @@ pub struct Opened {
     pub compressed: bool,
 }
 
-/// What a path stands for.
+/// The inputs of a path.
 #[derive(Default)]
 pub struct Inputs {
     pub inputs: Vec<Input>,
-    /// What is in a directory and is not read.
+    /// Entries of directories that are not read.
     pub skipped: Vec<Skipped>,
 }
 
@@ -51,11 +51,11 @@ pub struct Skipped {
 }
 
 impl Input {
-    /// The inputs that a path stands for: standard input for `-`, the file, or all statement files of a directory and
-    /// its subdirectories in the order of their paths.
+    /// The inputs of a path: standard input for `-`, a file, or all statement files of a directory. A directory includes its
+    /// subdirectories, and files are in the order of their paths.
     ///
     /// # Errors
-    /// When the path or a directory below it cannot be read, or has no statement file.
+    /// When the path or a subdirectory cannot be read, or contains no statement file.
     pub fn from_path(path: &Path) -> Result<Inputs, ReadError> {
         let one = |input| Ok(Inputs { inputs: vec![input], skipped: Vec::new() });
         if path.as_os_str() == "-" {
@@ -65,8 +65,8 @@ impl Input {
             return one(Self::File(path.to_owned()));
         }
         let mut found = Inputs::default();
-        let mut above = Vec::new();
-        walk(path, &mut above, &mut found)?;
+        let mut parents = Vec::new();
+        walk(path, &mut parents, &mut found)?;
         if found.inputs.is_empty() {
             let endings = ENDINGS.map(|ending| format!("{ending}, {ending}.gz")).join(", ");
             return Err(fault(path, Problem::EmptyDirectory(endings)));
@@ -74,7 +74,7 @@ impl Input {
         Ok(found)
     }
 
-    /// The name that errors show.
+    /// The name in errors.
     pub fn name(&self) -> Arc<str> {
         match self {
             Self::File(path) => path.display().to_string().into(),
@@ -120,27 +120,27 @@ fn fault(path: &Path, problem: Problem) -> ReadError {
     ReadError { source_name, position: None, problem, unread: 0 }
 }
 
-/// Adds the files of a directory and those below it. `above` are the directories that lead to it, links resolved.
-fn walk(directory: &Path, above: &mut Vec<PathBuf>, found: &mut Inputs) -> Result<(), ReadError> {
+/// Adds the files of a directory and its subdirectories. `parents` contains the resolved paths of its parents.
+fn walk(directory: &Path, parents: &mut Vec<PathBuf>, found: &mut Inputs) -> Result<(), ReadError> {
     let fault = |error| fault(directory, Problem::Open(error));
     let real = fs::canonicalize(directory).map_err(fault)?;
-    if above.contains(&real) {
-        found.skipped.push(skipped(directory, "the link leads to a directory above it"));
+    if parents.contains(&real) {
+        found.skipped.push(skipped(directory, "the link leads to one of its parent directories"));
         return Ok(());
     }
-    above.push(real);
+    parents.push(real);
     let entries: Result<Vec<_>, _> = fs::read_dir(directory).map_err(fault)?.collect();
     let mut paths: Vec<PathBuf> =
         entries.map_err(fault)?.into_iter().map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
-        match why_not(&path) {
+        match skip_reason(&path) {
             Some(reason) => found.skipped.push(skipped(&path, reason)),
-            None if path.is_dir() => walk(&path, above, found)?,
+            None if path.is_dir() => walk(&path, parents, found)?,
             None => found.inputs.push(Input::File(path)),
         }
     }
-    above.pop();
+    parents.pop();
     Ok(())
 }
 
@@ -148,8 +148,8 @@ fn skipped(path: &Path, reason: &'static str) -> Skipped {
     Skipped { path: path.to_owned(), reason }
 }
 
-/// Why something in a directory is not read.
-fn why_not(path: &Path) -> Option<&'static str> {
+/// Why an entry of a directory is not read. None: it is read.
+fn skip_reason(path: &Path) -> Option<&'static str> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     if name == "__macosx" || name.starts_with("._") {
         return Some("metadata of macOS");
@@ -167,17 +167,17 @@ fn why_not(path: &Path) -> Option<&'static str> {
     if !path.is_file() {
         return Some("not a file");
     }
-    if name == ANSWERS_FILE && holds_expected_results(path) {
+    if name == EXPECTED_RESULTS_FILE && holds_expected_results(path) {
         return Some("the expected results of generated statements");
     }
     None
 }
 
-/// Whether the file is what `seed --write` makes beside the statements.
+/// Whether the file contains expected results that `seed --write` wrote.
 fn holds_expected_results(path: &Path) -> bool {
     let mut begin = Vec::new();
     let read = File::open(path).and_then(|file| file.take(256).read_to_end(&mut begin));
-    read.is_ok() && memchr::memmem::find(&begin, EXPECTED_RESULTS).is_some()
+    read.is_ok() && memchr::memmem::find(&begin, EXPECTED_RESULTS_KEY).is_some()
 }
 
 #[cfg(test)]
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn directory_is_read_with_its_subdirectories_and_what_is_skipped_is_named() {
+    fn directory_is_read_with_subdirectories_and_skipped_files_are_named() {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir_all(directory.path().join("2026/d.json")).unwrap();
         fs::create_dir_all(directory.path().join("__MACOSX")).unwrap();
@@ -230,9 +230,9 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_without_statement_files_is_an_error() {
+    fn directory_without_statement_files_is_an_error() {
         let directory = tempfile::tempdir().unwrap();
         let error = Input::from_path(directory.path()).err().unwrap().to_string();
-        assert!(error.ends_with("looked for names ending in .json, .json.gz, .jsonl, .jsonl.gz, .ndjson, .ndjson.gz)"), "{error}");
+        assert!(error.ends_with("searched for names that end in .json, .json.gz, .jsonl, .jsonl.gz, .ndjson, .ndjson.gz)"), "{error}");
     }
 }

@@ -1,9 +1,9 @@
 //! Reads statements from files, directories and standard input into batches.
 //!
-//! JSON arrays, single objects, one object a line, and any row of these, each plain or gzip, are read in
-//! constant memory. A statement without `id` gets one made from its bytes, so a second run sends the same id;
-//! a statement without `timestamp` gets the time of the run. Of the statements of a run with one id, the first is in
-//! a batch. Others with the same content are left out, and others with other content are conflicts.
+//! An input contains JSON arrays, objects, or one object per line, in any sequence, plain or compressed with gzip. Memory
+//! is constant. A statement without `id` gets an id derived from its bytes, so that a second run sends the same id. A
+//! statement without `timestamp` gets the time of the run. Only the first statement with an id is in a batch. Repetitions
+//! with the same content are omitted, and repetitions with different content are conflicts.
 
 mod error;
 mod head;
@@ -22,18 +22,18 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use error::{Problem, ReadError};
-pub use input::{ANSWERS_FILE, Input, Inputs, Skipped};
+pub use input::{EXPECTED_RESULTS_FILE, Input, Inputs, Skipped};
 
 use super::batch::{Added, Batch, Entry, Source};
 use super::content::Content;
-use seen::{Seen, Sight};
-use splitter::{Found, Splitter};
+use seen::{Occurrence, SeenIds};
+use splitter::{Splitter, Statement};
 
-/// How much a batch may hold.
+/// The limits of a batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     pub statements: usize,
-    /// A larger statement is sent in a batch of its own.
+    /// The size of the body in bytes. A larger statement is sent in its own batch.
     pub bytes: usize,
 }
 
@@ -45,21 +45,20 @@ impl Default for Limits {
 
 /// Fills batches from a list of inputs.
 pub struct Reader {
-    waiting: vec::IntoIter<Input>,
+    inputs: vec::IntoIter<Input>,
     current: Option<Splitter>,
     found_in_current: bool,
     limits: Limits,
     run_time: String,
-    /// The ids of the run and what each says.
-    seen: Seen,
+    seen: SeenIds,
     held: Option<Held>,
-    /// The bytes of `held`, kept for their memory.
+    /// The bytes of `held`, in a reused buffer.
     held_bytes: Vec<u8>,
-    /// The fault to report once the statements before it are handed out.
+    /// A fault to report after the statements before it.
     fault: Option<ReadError>,
 }
 
-/// The statement that could not go into the batch before.
+/// A statement for the next batch, because it exceeds the limit of the previous one.
 struct Held {
     entry: Entry,
     source_name: Arc<str>,
@@ -69,29 +68,29 @@ impl Reader {
     /// `run_time` is the timestamp of statements that have none.
     pub fn new(inputs: Vec<Input>, limits: Limits, run_time: Timestamp) -> Self {
         Self {
-            waiting: inputs.into_iter(),
+            inputs: inputs.into_iter(),
             current: None,
             found_in_current: false,
             limits,
             run_time: format!("{run_time:.3}"),
-            seen: Seen::default(),
+            seen: SeenIds::default(),
             held: None,
             held_bytes: Vec::new(),
             fault: None,
         }
     }
 
-    /// Opens the next input unless one is open. False when there is none left.
+    /// Opens the next input unless one is open. False: there are no more inputs.
     fn open(&mut self) -> Result<bool, ReadError> {
         if self.current.is_none() {
-            let Some(input) = self.waiting.next() else { return Ok(false) };
+            let Some(input) = self.inputs.next() else { return Ok(false) };
             self.current = Some(Splitter::new(input.open()?));
             self.found_in_current = false;
         }
         Ok(true)
     }
 
-    /// Puts the next statement into the batch. False when the batch has to end before it, or there is none.
+    /// Adds the next statement to the batch. False: the batch is full, or there are no more statements.
     fn add(&mut self, batch: &mut Batch) -> Result<bool, ReadError> {
         while self.open()? {
             let Some(splitter) = &mut self.current else { break };
@@ -115,23 +114,23 @@ impl Reader {
         Ok(false)
     }
 
-    /// Looks at the statement just added. A repetition and a conflict leave the batch, and one that makes it too large
-    /// waits for the next. True when the batch can go on.
+    /// Examines the last statement. Removes a repetition or a conflict, and holds a statement that exceeds the limit for the
+    /// next batch. False: the batch is full.
     fn keep_or_hold(&mut self, batch: &mut Batch, source_name: Arc<str>) -> bool {
         let last = batch.len() - 1;
         let Entry { id, added, .. } = batch.entries()[last];
         let content = Content::of(batch.statement(last));
         let content = if added.timestamp { content.without_time() } else { content };
         batch.set_content(content);
-        match self.seen.look(id, content.number()) {
-            Sight::Same => batch.pop(),
-            Sight::Other => batch.pop_conflict(),
-            Sight::New if last > 0 && batch.body().len() > self.limits.bytes => {
+        match self.seen.record(id, content.number()) {
+            Occurrence::Repeated => batch.pop(),
+            Occurrence::Conflicting => batch.pop_conflict(),
+            Occurrence::New if last > 0 && batch.body().len() > self.limits.bytes => {
                 self.held =
                     batch.pop_into(&mut self.held_bytes).map(|entry| Held { entry, source_name });
                 return false;
             }
-            Sight::New => {}
+            Occurrence::New => {}
         }
         true
     }
@@ -176,9 +175,9 @@ impl Source for Reader {
     }
 }
 
-/// Appends a statement, with what it lacks put behind its opening brace.
-fn push(batch: &mut Batch, source_name: &Arc<str>, found: &Found<'_>, run_time: &str) {
-    let Found { bytes, head, position } = found;
+/// Appends a statement, and inserts a missing id and timestamp after its opening brace.
+fn push(batch: &mut Batch, source_name: &Arc<str>, statement: &Statement<'_>, run_time: &str) {
+    let Statement { bytes, head, position } = statement;
     let id = head.id.0.unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, bytes));
     let added = Added { id: head.id.0.is_none(), timestamp: !head.timestamp.0 };
     batch.begin_source(source_name);

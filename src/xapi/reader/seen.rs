@@ -1,36 +1,38 @@
-//! The ids of a run and what each says, in bounded memory.
+//! The ids of a run with the contents of their statements, in bounded memory.
 //!
-//! At least the last 100,000 ids are known. By the time an older one comes again, an LRS finds its first statement
-//! and compares it itself.
+//! At least the last 100,000 ids are known. The LRS detects repetitions of older ids, because it has stored their first
+//! statement.
 
 use std::collections::HashMap;
 
 use uuid::Uuid;
 
-/// An id and a number take about 7 MB in two such tables.
+/// The size of a generation. Two generations take about 7 MB.
 const GENERATION: usize = 100_000;
 
-/// Two generations of ids: when the younger one is full, the older one is forgotten.
+/// Two generations of ids. When the younger is full, the older is discarded.
 #[derive(Default)]
-pub struct Seen {
+pub struct SeenIds {
     young: HashMap<Uuid, u64>,
     old: HashMap<Uuid, u64>,
 }
 
-/// What is known of an id.
+/// An occurrence of an id.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Sight {
+pub enum Occurrence {
     New,
-    Same,
-    Other,
+    /// With the content of the first occurrence.
+    Repeated,
+    /// With different content.
+    Conflicting,
 }
 
-impl Seen {
-    /// Compares with what the id said first, and remembers a new one.
-    pub fn look(&mut self, id: Uuid, content: u64) -> Sight {
+impl SeenIds {
+    /// Compares the content with that of the first occurrence of the id. Records a new id.
+    pub fn record(&mut self, id: Uuid, content: u64) -> Occurrence {
         match self.young.get(&id).or_else(|| self.old.get(&id)) {
-            Some(&first) if first == content => return Sight::Same,
-            Some(_) => return Sight::Other,
+            Some(&first) if first == content => return Occurrence::Repeated,
+            Some(_) => return Occurrence::Conflicting,
             None => {}
         }
         if self.young.len() >= GENERATION {
@@ -38,7 +40,7 @@ impl Seen {
             self.young.clear();
         }
         self.young.insert(id, content);
-        Sight::New
+        Occurrence::New
     }
 }
 
@@ -48,21 +50,21 @@ mod tests {
 
     #[test]
     fn seen_id_is_compared_with_its_first_content() {
-        let mut seen = Seen::default();
+        let mut seen = SeenIds::default();
         let id = Uuid::from_u128(7);
-        assert_eq!(seen.look(id, 1), Sight::New);
-        assert_eq!(seen.look(id, 2), Sight::Other);
-        assert_eq!(seen.look(id, 1), Sight::Same);
+        assert_eq!(seen.record(id, 1), Occurrence::New);
+        assert_eq!(seen.record(id, 2), Occurrence::Conflicting);
+        assert_eq!(seen.record(id, 1), Occurrence::Repeated);
     }
 
     #[test]
-    fn seen_ids_keep_their_bound_and_the_newest() {
-        let mut seen = Seen::default();
+    fn seen_ids_are_bounded_and_retain_the_newest() {
+        let mut seen = SeenIds::default();
         for id in 0..5 * GENERATION as u128 / 2 {
-            seen.look(Uuid::from_u128(id), 1);
+            seen.record(Uuid::from_u128(id), 1);
         }
         assert!(seen.young.len() + seen.old.len() <= 2 * GENERATION);
         let hundred_thousand_ago = Uuid::from_u128(3 * GENERATION as u128 / 2);
-        assert_eq!(seen.look(hundred_thousand_ago, 2), Sight::Other);
+        assert_eq!(seen.record(hundred_thousand_ago, 2), Occurrence::Conflicting);
     }
 }

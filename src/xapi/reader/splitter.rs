@@ -1,4 +1,4 @@
-//! Finds the statements in the bytes of one input, however they are put together.
+//! Splits the bytes of one input into statements.
 
 use std::io;
 use std::sync::Arc;
@@ -15,33 +15,33 @@ use crate::xapi::batch::Position;
 use crate::xapi::surrogates;
 
 const MIB: usize = 1 << 20;
-/// Bytes looked at together, unless a statement is larger.
+/// The size of the window in bytes, unless a statement is larger.
 const WINDOW: usize = 256 << 10;
-/// The largest statement that is read.
-const LARGEST: usize = 16 * MIB;
+/// The maximum size of a statement in bytes.
+const MAX_STATEMENT: usize = 16 * MIB;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Walks through an input from statement to statement.
+/// Iterates over the statements of an input.
 pub struct Splitter {
     opened: Opened,
     window: Window,
     expected: Expected,
-    /// Statements begun so far.
+    /// The number of statements so far.
     statements: u64,
-    /// Length of the statement handed out last: it stays in the window until the next one is asked for.
-    handed_out: usize,
-    /// After this fault no statement can be told from the next.
-    given_up: bool,
+    /// The length of the last returned statement, which stays in the window until the next call.
+    returned: usize,
+    /// Whether a fault prevents finding the next statement.
+    is_abandoned: bool,
 }
 
 /// A statement in the splitter's window.
-pub struct Found<'a> {
+pub struct Statement<'a> {
     pub bytes: &'a [u8],
     pub head: Head,
     pub position: Position,
 }
 
-/// What may come next, outside of statements.
+/// The token that may follow, outside of statements.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Expected {
     /// A statement, an array, or the end of the input.
@@ -65,8 +65,8 @@ impl Splitter {
             window: Window::new(size),
             expected: Expected::Value,
             statements: 0,
-            handed_out: 0,
-            given_up: false,
+            returned: 0,
+            is_abandoned: false,
         }
     }
 
@@ -74,16 +74,17 @@ impl Splitter {
         &self.opened.name
     }
 
-    /// The next statement, or nothing at the end of the input.
+    /// The next statement. None at the end of the input.
     ///
-    /// After a fault the next call goes on behind the statement. When the end of the statement is unknown, it goes on
-    /// with the next line that begins with a statement, but not inside of an array.
-    pub fn next(&mut self) -> Result<Option<Found<'_>>, ReadError> {
-        self.window.consume(std::mem::take(&mut self.handed_out));
-        if self.given_up {
+    /// # Errors
+    /// A fault of the input. The next call continues after the invalid statement. When its end is unknown, the next call
+    /// continues with the next line that begins with a statement, except inside an array.
+    pub fn next(&mut self) -> Result<Option<Statement<'_>>, ReadError> {
+        self.window.consume(std::mem::take(&mut self.returned));
+        if self.is_abandoned {
             return Ok(None);
         }
-        match self.go_to_statement() {
+        match self.seek_statement() {
             Ok(true) => self.statements += 1,
             Ok(false) => return Ok(None),
             Err(problem) => return Err(self.recover(problem)),
@@ -98,24 +99,26 @@ impl Splitter {
                 Parsed::Other(reason) => return Err(self.recover(Problem::NotAStatement(reason))),
             },
         };
-        self.handed_out = length;
+        self.returned = length;
         if self.expected != Expected::Value {
             self.expected = Expected::Separator;
         }
         let position = self.position();
         match head.and_then(|head| self.check(head, length)) {
-            Ok(head) => Ok(Some(Found { bytes: &self.window.bytes()[..length], head, position })),
+            Ok(head) => {
+                Ok(Some(Statement { bytes: &self.window.bytes()[..length], head, position }))
+            }
             Err(problem) => Err(self.fault(problem)),
         }
     }
 
-    /// What the parser leaves unlooked at: the text's encoding and the keys a statement must have.
+    /// Checks the encoding of the text and the mandatory keys, which the parser does not.
     fn check(&self, head: Head, length: usize) -> Result<Head, Problem> {
         if let Err(error) = std::str::from_utf8(&self.window.bytes()[..length]) {
             return Err(Problem::NotUtf8(self.window.offset() + error.valid_up_to() as u64));
         }
-        if let Some(place) = surrogates::lone(&self.window.bytes()[..length]) {
-            return Err(Problem::LoneSurrogate(self.window.offset() + place as u64));
+        if let Some(offset) = surrogates::unpaired(&self.window.bytes()[..length]) {
+            return Err(Problem::LoneSurrogate(self.window.offset() + offset as u64));
         }
         match head.missing() {
             Some(key) => Err(Problem::NotAStatement(format!("it has no `{key}`"))),
@@ -123,13 +126,13 @@ impl Splitter {
         }
     }
 
-    /// Walks over what stands between statements. False at the end of the input.
-    fn go_to_statement(&mut self) -> Result<bool, Problem> {
+    /// Consumes the tokens before the next statement. False at the end of the input.
+    fn seek_statement(&mut self) -> Result<bool, Problem> {
         loop {
             let Some(byte) = self.next_byte()? else {
                 return match self.expected {
                     Expected::Value => Ok(false),
-                    _ => Err(Problem::ArrayCutShort),
+                    _ => Err(Problem::ArrayTruncated),
                 };
             };
             self.expected = match (self.expected, byte) {
@@ -145,7 +148,7 @@ impl Splitter {
         }
     }
 
-    /// The next byte that is no white space, not yet consumed.
+    /// The next byte other than white space. It is not consumed.
     fn next_byte(&mut self) -> Result<Option<u8>, Problem> {
         loop {
             let bytes = self.window.bytes();
@@ -154,25 +157,25 @@ impl Splitter {
                 self.window.consume(blank);
                 return Ok(Some(byte));
             }
-            let at_the_beginning = self.window.offset() == 0 && bytes.is_empty();
+            let is_at_start = self.window.offset() == 0 && bytes.is_empty();
             self.window.consume(blank);
             if !self.read_more()? {
                 return Ok(None);
             }
-            if at_the_beginning && self.window.bytes().starts_with(BYTE_ORDER_MARK) {
+            if is_at_start && self.window.bytes().starts_with(BYTE_ORDER_MARK) {
                 self.window.consume(BYTE_ORDER_MARK.len());
             }
         }
     }
 
-    /// Parses the object at the window's start, reading on until it is whole.
+    /// Parses the object at the start of the window. Reads more input until the object is complete.
     fn parse<T: for<'de> Deserialize<'de>>(&mut self) -> Result<Parsed<T>, Problem> {
         loop {
             let bytes = self.window.bytes();
             let mut values = serde_json::Deserializer::from_slice(bytes).into_iter::<T>();
             let problem = match values.next() {
-                Some(Ok(_)) if values.byte_offset() > LARGEST => {
-                    return Err(Problem::TooLarge(LARGEST / MIB));
+                Some(Ok(_)) if values.byte_offset() > MAX_STATEMENT => {
+                    return Err(Problem::TooLarge(MAX_STATEMENT / MIB));
                 }
                 Some(Ok(value)) => return Ok(Parsed::Fits(value, values.byte_offset())),
                 Some(Err(error)) if error.classify() == Category::Data => {
@@ -184,16 +187,16 @@ impl Splitter {
                         byte: self.window.offset() + offset as u64,
                         reason: reason(&error),
                     };
-                    // A number that the window's end cuts is taken for a wrong one.
+                    // the parser rejects a number that the end of the window truncates
                     if offset + 1 < bytes.len() {
                         return Err(problem);
                     }
                     problem
                 }
-                Some(Err(_)) | None => Problem::CutShort,
+                Some(Err(_)) | None => Problem::Truncated,
             };
-            if bytes.len() > LARGEST {
-                return Err(Problem::TooLarge(LARGEST / MIB));
+            if bytes.len() > MAX_STATEMENT {
+                return Err(Problem::TooLarge(MAX_STATEMENT / MIB));
             }
             if !self.read_more()? {
                 return Err(problem);
@@ -203,7 +206,7 @@ impl Splitter {
 
     fn read_more(&mut self) -> Result<bool, Problem> {
         self.window.read_more(&mut self.opened.bytes).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof if self.opened.compressed => Problem::GzipCutShort,
+            io::ErrorKind::UnexpectedEof if self.opened.compressed => Problem::GzipTruncated,
             io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData if self.opened.compressed => {
                 Problem::GzipDamaged(error)
             }
@@ -237,15 +240,15 @@ impl Splitter {
         ReadError { source_name: Arc::clone(self.name()), position, problem, unread: 0 }
     }
 
-    /// Passes over what cannot be read, as little as possible.
+    /// Skips as little as possible after a fault.
     fn recover(&mut self, problem: Problem) -> ReadError {
         let mut fault = self.fault(problem);
         let begin = self.window.offset();
         match &fault.problem {
-            // an input that does not begin with a statement may still be lines, and its first one torn
+            // an input of lines may begin with a truncated line
             Problem::NotStatements(_) => {
-                self.given_up = !self.has_line_in_window();
-                if self.given_up {
+                self.is_abandoned = !self.has_statement_line();
+                if self.is_abandoned {
                     return fault;
                 }
                 self.statements += 1;
@@ -253,19 +256,19 @@ impl Splitter {
                     byte: begin,
                     reason: "expected a statement or an array of statements".into(),
                 });
-                self.given_up = !self.go_to_line();
+                self.is_abandoned = !self.seek_line();
             }
             Problem::NotJson { .. }
             | Problem::TooLarge(_)
-            | Problem::CutShort
+            | Problem::Truncated
             | Problem::NotAStatement(_) => {
-                self.given_up = self.expected != Expected::Value || !self.go_to_line();
+                self.is_abandoned = self.expected != Expected::Value || !self.seek_line();
             }
-            _ => self.given_up = true,
+            _ => self.is_abandoned = true,
         }
-        if self.given_up {
+        if self.is_abandoned {
             self.window.consume(self.window.bytes().len());
-            // a failure of the input ends what can be counted
+            // after a failure of the input, the remaining bytes are not counted
             while self.read_more().is_ok_and(|more| more) {
                 self.window.consume(self.window.bytes().len());
             }
@@ -276,12 +279,12 @@ impl Splitter {
         fault
     }
 
-    fn has_line_in_window(&self) -> bool {
+    fn has_statement_line(&self) -> bool {
         memchr::memmem::find(self.window.bytes(), b"\n{").is_some()
     }
 
-    /// Goes to the next line that begins with a statement or an array. False when there is none.
-    fn go_to_line(&mut self) -> bool {
+    /// Consumes bytes until a line that begins with a statement or an array. False: there is none.
+    fn seek_line(&mut self) -> bool {
         self.window.consume(1);
         loop {
             let bytes = self.window.bytes();
@@ -293,10 +296,10 @@ impl Splitter {
                         return true;
                     }
                 }
-                // what follows the newline is not read yet
+                // the byte after the newline is not read yet
                 found => {
                     self.window.consume(found.unwrap_or(bytes.len()));
-                    // the failure is named by whoever reads next
+                    // the next read reports the failure
                     match self.read_more() {
                         Ok(true) => {}
                         Ok(false) | Err(_) => return false,
@@ -310,11 +313,11 @@ impl Splitter {
 enum Parsed<T> {
     /// The value and its length in bytes.
     Fits(T, usize),
-    /// JSON, but not of this type; says why.
+    /// JSON of another type, with the reason.
     Other(String),
 }
 
-/// The parser's message without its line and column, which count from the statement's beginning.
+/// The parser's message without line and column, which are relative to the statement.
 fn reason(error: &serde_json::Error) -> String {
     let message = error.to_string();
     match message.rsplit_once(" at line ") {
@@ -323,7 +326,7 @@ fn reason(error: &serde_json::Error) -> String {
     }
 }
 
-/// Offset in `bytes` of what the parser stumbled over.
+/// The offset of a parse error in `bytes`.
 fn error_offset(bytes: &[u8], error: &serde_json::Error) -> usize {
     let line_start = match error.line() {
         0 | 1 => 0,
@@ -367,7 +370,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn where_the_window_ends_makes_no_difference(
+        fn statements_do_not_depend_on_window_size(
             statements in prop::collection::vec(statement(), 1..6),
             window in 1_usize..400,
             blank in "[ \n]{0,3}",

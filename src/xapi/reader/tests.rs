@@ -1,4 +1,4 @@
-//! The reader as its user meets it: bytes in, batches or a message out.
+//! Tests of the reader through its public interface: bytes in, batches or messages out.
 
 use std::io::{self, Read, Write};
 
@@ -27,7 +27,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Gives the bytes in pieces of the given sizes, one after the other and again from the first.
+/// Returns the bytes in pieces, whose sizes repeat.
 struct Pieces {
     bytes: io::Cursor<Vec<u8>>,
     sizes: std::iter::Cycle<vec::IntoIter<usize>>,
@@ -73,7 +73,7 @@ fn messages(bytes: impl Into<Vec<u8>>) -> Vec<String> {
 }
 
 #[test]
-fn all_ways_to_put_statements_together_give_the_same_batch() {
+fn batch_is_same_for_all_input_formats() {
     let (a, b) = (statement(ID_A, "a"), statement(ID_B, "b"));
     let expected = format!("[{a},{b}]");
     let pretty = format!("[\r\n  {a} ,\r\n\t{b}\r\n]\r\n");
@@ -96,7 +96,7 @@ fn all_ways_to_put_statements_together_give_the_same_batch() {
 }
 
 #[test]
-fn nothing_of_a_statement_is_changed() {
+fn statement_is_not_changed() {
     let odd = format!(
         r#"{{ "object":{{"id":"o\u0022}}{{"}},"verb":{{}}, "x" : [ 1e400 , -0.0, 12345678901234567890123, null ], "actor":{{"name":"日本 \ud83d\ude00 😀"}} , "timestamp":null,"id":"{}" }}"#,
         ID_A.to_uppercase()
@@ -105,14 +105,14 @@ fn nothing_of_a_statement_is_changed() {
 }
 
 #[test]
-fn a_deep_statement_is_read() {
+fn deep_statement_is_read() {
     let deep = format!("{}{}", "[".repeat(50_000), "]".repeat(50_000));
     let text = statement(ID_A, "a").replace(r#""verb""#, &format!(r#""x":{deep},"verb""#));
     assert_eq!(one_body(text.clone()), format!("[{text}]"));
 }
 
 #[test]
-fn a_missing_id_is_the_same_in_every_run() {
+fn missing_id_is_derived_from_bytes() {
     let text = r#"{"timestamp":"2026-03-02T10:00:00Z","actor":{},"verb":{},"object":{}}"#;
     let id = Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes());
     assert_eq!(one_body(text), format!(r#"[{{"id":"{id}",{}]"#, &text[1..]));
@@ -125,7 +125,7 @@ fn a_missing_id_is_the_same_in_every_run() {
 }
 
 #[test]
-fn a_missing_timestamp_is_the_time_of_the_run() {
+fn missing_timestamp_is_time_of_run() {
     let text = format!(r#"{{"id":"{ID_A}","actor":{{}},"verb":{{}},"object":{{"timestamp":1}}}}"#);
     assert_eq!(
         one_body(text.clone()),
@@ -137,7 +137,7 @@ fn a_missing_timestamp_is_the_time_of_the_run() {
 }
 
 #[test]
-fn the_same_statement_twice_is_sent_once() {
+fn repeated_statement_is_sent_once() {
     let a = statement(ID_A, "a");
     let mut reader = reader(format!("[{a},{a}]"));
     let mut batch = Batch::new();
@@ -147,7 +147,7 @@ fn the_same_statement_twice_is_sent_once() {
 }
 
 #[test]
-fn another_statement_with_an_id_of_the_run_is_a_conflict() {
+fn different_statement_with_known_id_is_a_conflict() {
     let (a, other, b) = (statement(ID_A, "a"), statement(ID_A, "other"), statement(ID_B, "b"));
     let same = a.replace("{\"id\"", "{ \"id\"");
     let inputs =
@@ -156,14 +156,14 @@ fn another_statement_with_an_id_of_the_run_is_a_conflict() {
             .into();
     let mut reader =
         Reader::new(inputs, Limits { statements: 2, ..Limits::default() }, Timestamp::UNIX_EPOCH);
-    let (mut batch, mut bodies, mut places) = (Batch::new(), Vec::new(), Vec::new());
+    let (mut batch, mut bodies, mut origins) = (Batch::new(), Vec::new(), Vec::new());
     while reader.fill(&mut batch).unwrap() {
         bodies.push(String::from_utf8(batch.body().to_vec()).unwrap());
-        places.extend(batch.conflicts().iter().map(|conflict| conflict.place.clone()));
+        origins.extend(batch.conflicts().iter().map(|conflict| conflict.origin.clone()));
     }
     assert_eq!(bodies, [format!("[{a},{b}]"), "[]".to_string()]);
     assert_eq!(
-        places,
+        origins,
         [
             format!("first: statement 3 (byte {})", a.len() + b.len() + 3),
             format!("second: statement 2 (byte {})", same.len()),
@@ -172,7 +172,7 @@ fn another_statement_with_an_id_of_the_run_is_a_conflict() {
 }
 
 #[test]
-fn a_line_that_is_not_json_costs_itself_only() {
+fn invalid_line_does_not_affect_other_lines() {
     let (a, b) = (statement(ID_A, "a"), statement(ID_B, "b"));
     for wrong in [
         r#"{"id": NaN}"#,
@@ -193,7 +193,7 @@ fn a_line_that_is_not_json_costs_itself_only() {
 }
 
 #[test]
-fn an_array_that_is_not_json_names_the_bytes_that_were_not_read() {
+fn invalid_array_reports_number_of_unread_bytes() {
     let (a, b) = (statement(ID_A, "a"), statement(ID_B, "b"));
     let text = format!("[{a},{{\"x\":NaN}},{b}]");
     let expected = format!("expected value; {} bytes were not read", b.len() + 11);
@@ -203,21 +203,21 @@ fn an_array_that_is_not_json_names_the_bytes_that_were_not_read() {
 }
 
 #[test]
-fn a_statement_with_half_a_surrogate_pair_is_a_fault() {
+fn statement_with_unpaired_surrogate_is_a_fault() {
     let (a, b) = (statement(ID_A, "a"), statement(ID_B, "x\\ud83dx"));
     let (bodies, messages) = read_all(reader(format!("{b}\n{a}\n")));
     assert_eq!(bodies, [format!("[{a}]")]);
-    let place = b.find("\\ud83d").unwrap();
+    let offset = b.find("\\ud83d").unwrap();
     assert_eq!(
         messages,
         [format!(
-            "input: statement 1 (byte 0): the text has half a surrogate pair at byte {place}"
+            "input: statement 1 (byte 0): the text has an unpaired surrogate at byte {offset}"
         )]
     );
 }
 
 #[test]
-fn a_batch_keeps_its_limits() {
+fn batch_respects_limits() {
     let text: String = (0..10).map(numbered).collect();
     let sizes = |limits| {
         let mut reader = reader_of_pieces(text.clone(), vec![7], limits);
@@ -234,7 +234,7 @@ fn a_batch_keeps_its_limits() {
 }
 
 #[test]
-fn a_statement_larger_than_the_window_is_read_and_one_beyond_the_limit_is_not() {
+fn statement_beyond_window_is_read_and_beyond_limit_is_rejected() {
     let large = statement(ID_A, &"x".repeat(3 << 20));
     assert_eq!(one_body(large.clone()), format!("[{large}]"));
     let (bodies, messages) = read_all(reader(format!(
@@ -251,12 +251,12 @@ fn a_statement_larger_than_the_window_is_read_and_one_beyond_the_limit_is_not() 
 }
 
 #[test]
-fn faults_say_where_and_what() {
+fn fault_names_position_and_reason() {
     let (a, b) = (statement(ID_A, "a"), statement(ID_B, "b"));
     let second = a.len() + 2;
     for (text, message) in [
-        (String::new(), "input: there are no statements in it".to_owned()),
-        ("[ ]\n".to_owned(), "input: there are no statements in it".to_owned()),
+        (String::new(), "input: contains no statements".to_owned()),
+        ("[ ]\n".to_owned(), "input: contains no statements".to_owned()),
         ("hello".to_owned(), "input: neither JSON nor gzip: it begins with `hello`".to_owned()),
         (
             "PK\u{3}\u{4}".to_owned(),
@@ -271,7 +271,7 @@ fn faults_say_where_and_what() {
         ),
         (
             format!("[{a},{}", &b[..40]),
-            format!("input: statement 2 (byte {second}): the input ends in the middle of it"),
+            format!("input: statement 2 (byte {second}): the input ends inside the statement"),
         ),
         (
             format!("[{a},]"),
@@ -307,7 +307,7 @@ fn faults_say_where_and_what() {
 }
 
 #[test]
-fn a_fault_of_one_statement_does_not_keep_the_others_back() {
+fn invalid_statement_does_not_affect_others() {
     let (a, b) = (statement(ID_A, "a"), statement(ID_B, "b"));
     for (wrong, reason) in [
         (statement("no-uuid", "x"), r#"not a statement: the id "no-uuid" is not a UUID"#),
@@ -329,35 +329,35 @@ fn a_fault_of_one_statement_does_not_keep_the_others_back() {
 }
 
 #[test]
-fn text_that_is_not_utf8_is_a_fault_of_its_statement() {
+fn invalid_utf8_is_a_fault_of_its_statement() {
     let a = statement(ID_A, "a");
     let mut bytes = format!("{a}\n{}\n", statement(ID_B, "?")).into_bytes();
-    let place = bytes.iter().rposition(|&byte| byte == b'?').unwrap();
-    bytes[place] = 0xff;
+    let offset = bytes.iter().rposition(|&byte| byte == b'?').unwrap();
+    bytes[offset] = 0xff;
     let (bodies, messages) = read_all(reader(bytes));
     assert_eq!(bodies, [format!("[{a}]")]);
     assert_eq!(
         messages,
         [format!(
-            "input: statement 2 (byte {}): the text is not UTF-8 at byte {place}",
+            "input: statement 2 (byte {}): the text is not UTF-8 at byte {offset}",
             a.len() + 1
         )]
     );
 }
 
 #[test]
-fn what_comes_before_the_break_of_a_gzip_file_is_read() {
+fn truncated_gzip_is_read_up_to_its_end() {
     let text: String = (0..3000).map(numbered).collect();
     let mut bytes = gzip(text.as_bytes());
     bytes.truncate(bytes.len() / 2);
     let (bodies, messages) = read_all(reader(bytes));
     assert!(bodies[0].contains(&numbered(999)));
     assert_eq!(messages.len(), 1);
-    assert!(messages[0].ends_with("): the gzip data is cut short"), "{messages:?}");
+    assert!(messages[0].ends_with("): the gzip data is truncated"), "{messages:?}");
 }
 
 #[test]
-fn a_gzip_file_with_a_wrong_checksum_is_damaged() {
+fn gzip_with_wrong_checksum_is_damaged() {
     let mut bytes = gzip(statement(ID_A, "a").as_bytes());
     let checksum = bytes.len() - 8;
     bytes[checksum] ^= 1;
@@ -367,7 +367,7 @@ fn a_gzip_file_with_a_wrong_checksum_is_damaged() {
 }
 
 #[test]
-fn one_bad_input_does_not_keep_the_others_back() {
+fn unreadable_input_does_not_affect_others() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     std::fs::write(path("b.json"), statement(ID_B, "b")).unwrap();
@@ -378,11 +378,11 @@ fn one_bad_input_does_not_keep_the_others_back() {
     let (bodies, messages) = read_all(reader);
     assert_eq!(bodies, [format!("[{}]", statement(ID_B, "b"))]);
     assert!(messages[0].contains("missing.json: cannot be opened: "), "{messages:?}");
-    assert!(messages[1].ends_with("empty.json: there are no statements in it"), "{messages:?}");
+    assert!(messages[1].ends_with("empty.json: contains no statements"), "{messages:?}");
 }
 
 #[test]
-fn a_batch_may_hold_statements_of_several_inputs() {
+fn batch_contains_statements_of_several_inputs() {
     let inputs = [("first", ID_A), ("second", ID_B)]
         .map(|(name, id)| Input::Stream(name.into(), Box::new(io::Cursor::new(statement(id, "x")))))
         .into();
@@ -390,14 +390,14 @@ fn a_batch_may_hold_statements_of_several_inputs() {
     let mut batch = Batch::new();
     assert!(reader.fill(&mut batch).unwrap());
     assert_eq!(
-        [batch.place(0), batch.place(1)],
+        [batch.origin(0), batch.origin(1)],
         ["first: statement 1 (byte 0)", "second: statement 1 (byte 0)"]
     );
 }
 
 proptest! {
     #[test]
-    fn the_way_the_bytes_arrive_makes_no_difference(
+    fn statements_do_not_depend_on_sizes_of_reads(
         sizes in prop::collection::vec(1_usize..300, 1..20),
         separators in prop::collection::vec("[ \r\n\t]{0,4}", 12),
         compressed: bool,
@@ -409,9 +409,9 @@ proptest! {
         prop_assert_eq!((bodies, messages), (vec![format!("[{}]", expected.join(","))], vec![]));
     }
 
-    /// What is random has no actor, verb and object. An object without them is a fault of its own, so there may be several.
+    /// Random bytes contain no valid statement. Each object without the mandatory keys is a fault.
     #[test]
-    fn no_input_makes_the_reader_fail_otherwise_than_with_messages(
+    fn random_bytes_give_messages_and_no_panic(
         bytes in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"{}[],:\"\n ".as_slice())], 0..200),
     ) {
         let (bodies, messages) = read_all(reader(bytes));
@@ -419,10 +419,10 @@ proptest! {
     }
 
     #[test]
-    fn a_statement_cut_anywhere_is_a_fault(cut in 1_usize..100) {
+    fn truncated_statement_is_a_fault(cut in 1_usize..100) {
         let text = numbered(1);
         let (bodies, messages) = read_all(reader(&text.as_bytes()[..cut]));
         prop_assert!(bodies.is_empty());
-        prop_assert_eq!(messages, ["input: statement 1 (byte 0): the input ends in the middle of it"]);
+        prop_assert_eq!(messages, ["input: statement 1 (byte 0): the input ends inside the statement"]);
     }
 }

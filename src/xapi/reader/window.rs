@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-/// The bytes read but not yet used. It grows only when a single statement does not fit.
+/// The bytes that are read and not consumed. It grows only for a statement that does not fit.
 pub struct Window {
     buffer: Vec<u8>,
     start: usize,
@@ -13,7 +13,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// A window of a size in bytes, which must not be 0.
+    /// Creates a window of a size in bytes, which must not be 0.
     pub fn new(size: usize) -> Self {
         Self { buffer: vec![0; size], start: 0, end: 0, offset: 0, ended: false, failed: None }
     }
@@ -22,7 +22,7 @@ impl Window {
         &self.buffer[self.start..self.end]
     }
 
-    /// Offset of the first of [`Window::bytes`] in the input.
+    /// The offset of [`Window::bytes`] in the input.
     pub fn offset(&self) -> u64 {
         self.offset
     }
@@ -32,9 +32,10 @@ impl Window {
         self.offset += count as u64;
     }
 
-    /// Puts more of the input behind the bytes there are, as much as fits. False when the input has ended.
+    /// Reads more input into the free space. False at the end of the input.
     ///
-    /// What was read before a failure is given first, the failure with the next call.
+    /// # Errors
+    /// A failure of the input. Bytes before the failure are returned first, and the next call returns the failure.
     pub fn read_more(&mut self, input: &mut impl Read) -> io::Result<bool> {
         if let Some(error) = self.failed.take() {
             return Err(error);

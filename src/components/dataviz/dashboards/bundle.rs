@@ -137,11 +137,11 @@ impl Bundle {
         let metadata = json!({"version": FORMAT, "type": "assets", "timestamp": jiff::Timestamp::now().to_string()});
         archive.start_file("bundle/metadata.yaml", options)?;
         archive.write_all(metadata.to_string().as_bytes())?;
-        let mut taken = BTreeSet::new();
+        let mut used = BTreeSet::new();
         for asset in &self.assets {
             let mut path = asset.path();
             // two directories may have files with the same name, and Superset skips names with these prefixes
-            if !taken.insert(path.clone()) || asset.name.starts_with(['.', '_']) {
+            if !used.insert(path.clone()) || asset.name.starts_with(['.', '_']) {
                 path = format!(
                     "{}/{}-{}.yaml",
                     asset.kind.folder(),

@@ -26,12 +26,12 @@ pub fn retain(content: &mut Map<String, Value>, exists: impl Fn(Uuid) -> bool) {
                 .flatten()
                 .all(|target| uuid_at(&target["datasetUuid"]).is_none_or(&exists))
         });
-        let kept: Vec<Value> = filters.iter().map(|filter| filter["id"].clone()).collect();
+        let retained: Vec<Value> = filters.iter().map(|filter| filter["id"].clone()).collect();
         for parents in filters
             .iter_mut()
             .filter_map(|filter| filter.get_mut("cascadeParentIds")?.as_array_mut())
         {
-            parents.retain(|parent| kept.contains(parent));
+            parents.retain(|parent| retained.contains(parent));
         }
     }
     renumber(content);

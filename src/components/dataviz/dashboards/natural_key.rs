@@ -92,7 +92,7 @@ pub fn occupant<'a>(
     let key = NaturalKey::of(asset)?;
     listed.into_iter().find(|other| {
         other.uuid != asset.uuid
-            && NaturalKey::held_by(other).is_some_and(|taken| key.matches(&taken))
+            && NaturalKey::held_by(other).is_some_and(|held| key.matches(&held))
     })
 }
 

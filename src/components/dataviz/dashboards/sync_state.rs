@@ -85,14 +85,14 @@ pub(super) struct Live {
     pub listed: BTreeMap<Uuid, Listed>,
     us: String,
     /// The datasets that differ from their files, with their columns and metrics.
-    kept: BTreeMap<Uuid, Value>,
+    datasets_in_superset: BTreeMap<Uuid, Value>,
 }
 
 impl Live {
     pub async fn look(superset: &Superset) -> Result<Self> {
         let listed = try_join_all(Kind::ALL.map(|kind| superset.list(kind))).await?;
         let listed = listed.into_iter().flatten().map(|asset| (asset.uuid, asset)).collect();
-        Ok(Self { listed, us: superset.me().await?, kept: BTreeMap::new() })
+        Ok(Self { listed, us: superset.me().await?, datasets_in_superset: BTreeMap::new() })
     }
 
     /// The same, with the content of datasets that users changed and an import keeps.
@@ -110,7 +110,7 @@ impl Live {
         {
             if let Some(listed) = live.get(asset.uuid) {
                 let dataset = superset.get(Kind::Dataset, listed.id).await?;
-                live.kept.insert(asset.uuid, dataset);
+                live.datasets_in_superset.insert(asset.uuid, dataset);
             }
         }
         Ok(live)
@@ -239,12 +239,16 @@ impl<'a> Plan<'a> {
 /// The columns and metrics of a chart that its dataset has in the file but not in Superset, after a user's change.
 fn lacking(chart: &Asset, bundle: &Bundle, live: &Live) -> Option<String> {
     let (_, parent) = chart.parent().ok()?.filter(|_| chart.kind == Kind::Chart)?;
-    let (dataset, kept) =
-        (bundle.find(Kind::Dataset, |asset| asset.uuid == parent)?, live.kept.get(&parent)?);
+    let (dataset, live_dataset) = (
+        bundle.find(Kind::Dataset, |asset| asset.uuid == parent)?,
+        live.datasets_in_superset.get(&parent)?,
+    );
     let params = chart.content.get("params")?;
     let never_had = chart::lacks(params, &Value::Object(dataset.content.clone()));
-    let lacking: Vec<String> =
-        chart::lacks(params, kept).into_iter().filter(|what| !never_had.contains(what)).collect();
+    let lacking: Vec<String> = chart::lacks(params, live_dataset)
+        .into_iter()
+        .filter(|what| !never_had.contains(what))
+        .collect();
     let title = dataset.title();
     (!lacking.is_empty()).then(|| {
         format!(
@@ -284,7 +288,7 @@ mod tests {
             uuid: asset.uuid,
             title: asset.title().into(),
             database,
-            ..there("monday", "us").unwrap()
+            ..existing("monday", "us").unwrap()
         }
     }
 
@@ -302,7 +306,7 @@ mod tests {
         let listed = stayed.map(listed).map(|listed| (listed.uuid, listed)).collect();
         (
             Record { applied: record, ..Record::default() },
-            Live { listed, us: "us".into(), kept: BTreeMap::new() },
+            Live { listed, us: "us".into(), datasets_in_superset: BTreeMap::new() },
         )
     }
 
@@ -410,7 +414,7 @@ mod tests {
             .unwrap()
     }
 
-    fn there(changed_on: &str, changed_by: &str) -> Option<Listed> {
+    fn existing(changed_on: &str, changed_by: &str) -> Option<Listed> {
         let (database, catalog, schema) = (None, None, None);
         let (changed_on, changed_by) = (changed_on.into(), changed_by.into());
         Some(Listed {
@@ -448,16 +452,19 @@ mod tests {
         };
         let digest = asset().digest();
         assert_eq!(state(None, None), SyncState::Missing);
-        assert_eq!(state(there("monday", "us"), applied(&digest)), SyncState::Same);
-        assert_eq!(state(there("monday", "us"), applied("of an older file")), SyncState::Outdated);
+        assert_eq!(state(existing("monday", "us"), applied(&digest)), SyncState::Same);
         assert_eq!(
-            state(there("tuesday", "Ada"), applied(&digest)),
+            state(existing("monday", "us"), applied("of an older file")),
+            SyncState::Outdated
+        );
+        assert_eq!(
+            state(existing("tuesday", "Ada"), applied(&digest)),
             SyncState::Changed { by: "Ada".into() }
         );
         assert_eq!(state(None, applied(&digest)), SyncState::Deleted);
         // interrupted between the import and its record
-        assert_eq!(state(there("monday", "us"), None), SyncState::Outdated);
-        assert_eq!(state(there("monday", "Ada"), None), SyncState::Changed { by: "Ada".into() });
+        assert_eq!(state(existing("monday", "us"), None), SyncState::Outdated);
+        assert_eq!(state(existing("monday", "Ada"), None), SyncState::Changed { by: "Ada".into() });
     }
 
     #[test]
@@ -467,7 +474,7 @@ mod tests {
             SyncState::of(
                 &[asset().digest()],
                 origin,
-                there("monday", "us").as_ref(),
+                existing("monday", "us").as_ref(),
                 Some(&applied),
                 "us",
             )
