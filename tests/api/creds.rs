@@ -9,9 +9,10 @@ use super::install::secret;
 
 #[test]
 fn creds_hides_passwords_until_a_component_is_named() {
-    let lab = MockedStack::installed();
-    let password = &secret(&lab, "lrs-ralph")["password"];
-    lab.machine
+    let stack = MockedStack::installed();
+    let password = &secret(&stack, "lrs-ralph")["password"];
+    stack
+        .machine
         .run("creds")
         .exits(0)
         .prints("admin")
@@ -19,7 +20,8 @@ fn creds_hides_passwords_until_a_component_is_named() {
         .prints("********")
         .says("creds lrs")
         .never_shows(password);
-    lab.machine
+    stack
+        .machine
         .run("creds lrs")
         .exits(0)
         .says_nothing()
@@ -30,15 +32,16 @@ fn creds_hides_passwords_until_a_component_is_named() {
 
 #[test]
 fn creds_output_formats_print_variables_or_a_document() {
-    let lab = MockedStack::installed();
-    let password = &secret(&lab, "lrs-ralph")["password"];
-    lab.machine
+    let stack = MockedStack::installed();
+    let password = &secret(&stack, "lrs-ralph")["password"];
+    stack
+        .machine
         .run("creds lrs -o env")
         .exits(0)
         .says_nothing()
         .prints(&format!("LASTACK_LRS_PASSWORD='{password}'\n"))
         .prints("LASTACK_LRS_USER='admin'\n");
-    let document = lab.machine.run("creds -o json").exits(0).json();
+    let document = stack.machine.run("creds -o json").exits(0).json();
     assert_eq!(document["kind"], "Credentials");
     let accounts: Vec<String> = document["items"]
         .as_array()
@@ -62,33 +65,35 @@ fn creds_output_formats_print_variables_or_a_document() {
 
 #[test]
 fn creds_prints_the_external_address_when_the_service_has_one() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     for (service, address) in [("lrs-ralph", "192.0.2.7"), ("dataviz-superset", "192.0.2.8")] {
-        let mut object = lab
+        let mut object = stack
             .kubernetes
             .object(&format!("/api/v1/namespaces/alice/services/{service}"))
             .expect("the service");
         object["status"] = json!({"loadBalancer": {"ingress": [{"ip": address}]}});
-        lab.kubernetes.put([object]);
+        stack.kubernetes.put([object]);
     }
-    lab.machine.run("creds lrs").exits(0).prints("http://192.0.2.7/xAPI").never_shows("svc");
-    lab.machine
+    stack.machine.run("creds lrs").exits(0).prints("http://192.0.2.7/xAPI").never_shows("svc");
+    stack
+        .machine
         .run("creds dataviz -o env")
         .exits(0)
         .prints("LASTACK_DATAVIZ_ADMIN_URL='http://192.0.2.8'\n");
-    lab.machine.run("creds datalake").exits(0).prints("https://data-lake-es-http.alice.svc:9200");
+    stack.machine.run("creds datalake").exits(0).prints("https://data-lake-es-http.alice.svc:9200");
 }
 
 #[test]
 fn component_names_accept_the_names_that_status_shows() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     for (shown, name) in [("moodle", "lms"), ("ralph", "lrs"), ("superset", "dataviz")] {
         assert_eq!(
-            lab.machine.run(&format!("creds {shown}")).exits(0).stdout,
-            lab.machine.run(&format!("creds {name}")).stdout
+            stack.machine.run(&format!("creds {shown}")).exits(0).stdout,
+            stack.machine.run(&format!("creds {name}")).stdout
         );
     }
-    lab.machine
+    stack
+        .machine
         .run("install --only ralph,superset --dry-run")
         .exits(0)
         .prints("lrs.release")
@@ -98,23 +103,24 @@ fn component_names_accept_the_names_that_status_shows() {
 
 #[test]
 fn creds_without_a_stack_fails_with_a_hint() {
-    let lab = MockedStack::empty();
-    lab.machine
+    let stack = MockedStack::empty();
+    stack
+        .machine
         .run("creds")
         .exits(1)
         .prints_nothing()
         .says("error: namespace alice: no accounts\n")
         .says("to create them");
-    lab.machine.run("creds lrs").exits(1).says("namespace alice: no accounts of lrs");
+    stack.machine.run("creds lrs").exits(1).says("namespace alice: no accounts of lrs");
 }
 
 #[test]
 fn creds_with_a_forbidden_secret_names_the_permission_and_prints_other_rows() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     let sentence = "secrets \"lrs-ralph\" is forbidden: User \"alice\" cannot get resource \"secrets\" in API group \"\" in the namespace \"alice\"";
-    lab.kubernetes.forbids(Method::GET, "/api/v1/namespaces/alice/secrets/lrs-ralph", sentence);
-    lab.machine.run("creds lrs").exits(4).prints_nothing().says(sentence);
-    let ended = lab.machine.run("creds");
+    stack.kubernetes.forbids(Method::GET, "/api/v1/namespaces/alice/secrets/lrs-ralph", sentence);
+    stack.machine.run("creds lrs").exits(4).prints_nothing().says(sentence);
+    let ended = stack.machine.run("creds");
     ended
         .exits(4)
         .prints("elastic")
@@ -122,7 +128,8 @@ fn creds_with_a_forbidden_secret_names_the_permission_and_prints_other_rows() {
         .prints("lrs         unknown")
         .says(&format!("warning: lrs: secret lrs-ralph: {sentence}"));
     ended.says("error: cannot read all accounts");
-    lab.machine
+    stack
+        .machine
         .run("creds -o env")
         .exits(4)
         .prints("LASTACK_DATALAKE_USER='elastic'\n")

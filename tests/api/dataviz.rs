@@ -12,10 +12,10 @@ const THEIRS: &str = "6f3a3b5e-0000-4000-8000-0000000000d0";
 
 #[test]
 fn install_imports_the_connection_and_the_dashboards() {
-    let lab = MockedStack::installed();
-    assert_eq!(lab.superset.titles("databases"), ["Data lake"]);
-    assert_eq!(lab.superset.titles("dashboards").len(), 3);
-    let values = lab
+    let stack = MockedStack::installed();
+    assert_eq!(stack.superset.titles("databases"), ["Data lake"]);
+    assert_eq!(stack.superset.titles("dashboards").len(), 3);
+    let values = stack
         .helm
         .calls_of("upgrade")
         .into_iter()
@@ -23,47 +23,55 @@ fn install_imports_the_connection_and_the_dashboards() {
         .expect("the release")
         .values();
     assert_eq!(values["existingSecret"], "dataviz-superset");
-    lab.machine.run("dashboards list").exits(0).prints("is-the-course-alive").prints("up to date");
+    stack
+        .machine
+        .run("dashboards list")
+        .exits(0)
+        .prints("is-the-course-alive")
+        .prints("up to date");
 }
 
 #[test]
 fn install_with_a_foreign_connection_of_the_same_name_fails_and_keeps_it() {
-    let lab = MockedStack::empty();
-    lab.superset.user_creates("databases", json!({"database_name": "Data lake", "uuid": THEIRS}));
-    lab.machine
+    let stack = MockedStack::empty();
+    stack.superset.user_creates("databases", json!({"database_name": "Data lake", "uuid": THEIRS}));
+    stack
+        .machine
         .run("install")
         .exits(1)
         .says("Superset has another connection with the name `Data lake`")
         .says("rename it in Superset");
-    assert_eq!(lab.superset.imports(), 0);
-    lab.superset.user_renames("Data lake", "My lake");
-    lab.machine.run("install").exits(0);
-    assert_eq!(lab.superset.titles("databases"), ["Data lake", "My lake"]);
+    assert_eq!(stack.superset.imports(), 0);
+    stack.superset.user_renames("Data lake", "My lake");
+    stack.machine.run("install").exits(0);
+    assert_eq!(stack.superset.titles("databases"), ["Data lake", "My lake"]);
 }
 
 #[test]
 fn import_that_superset_rejects_fails_with_the_file_name() {
-    let lab = MockedStack::empty();
-    lab.machine.run("install --only lrs").exits(0);
+    let stack = MockedStack::empty();
+    stack.machine.run("install --only lrs").exits(0);
     let rejection = json!({"errors": [{"message": "Error importing assets", "extra": {"charts/videos.yaml": {"viz_type": ["Missing"]}}}]});
     for _ in 0..3 {
-        lab.superset.fails_import(Answer::Json(422, rejection.clone()));
+        stack.superset.fails_import(Answer::Json(422, rejection.clone()));
     }
-    lab.machine
+    stack
+        .machine
         .run("install --all")
         .exits(1)
         .says("dataviz.database: Superset responded with 422 to the import of assets")
         .says("charts/videos.yaml");
-    lab.machine.run("install --all").exits(1);
-    lab.machine.run("install --all").exits(1);
-    lab.machine.run("install --all").exits(0);
+    stack.machine.run("install --all").exits(1);
+    stack.machine.run("install --all").exits(1);
+    stack.machine.run("install --all").exits(0);
 }
 
 #[test]
 fn install_without_a_usable_driver_fails_and_names_the_log() {
-    let lab = MockedStack::empty();
-    lab.superset.has_no_driver();
-    lab.machine
+    let stack = MockedStack::empty();
+    stack.superset.has_no_driver();
+    stack
+        .machine
         .run("install")
         .exits(1)
         .says("dataviz.database: Superset cannot import the driver for Elasticsearch")
@@ -72,35 +80,35 @@ fn install_without_a_usable_driver_fails_and_names_the_log() {
 
 #[test]
 fn configure_with_a_changed_data_lake_password_imports_the_connection_again() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     let secret = "/api/v1/namespaces/alice/secrets/data-lake-user-dashboards";
-    let mut changed = lab.kubernetes.object(secret).expect("the account");
+    let mut changed = stack.kubernetes.object(secret).expect("the account");
     changed["data"]["password"] = json!("Y2hhbmdlZA==");
-    lab.kubernetes.put([changed]);
-    lab.machine.run("configure dataviz").exits(0).says("ok        dataviz.database");
-    assert_eq!(lab.superset.imports(), 3);
-    lab.machine.run("configure dataviz").exits(0).says("Nothing to change");
+    stack.kubernetes.put([changed]);
+    stack.machine.run("configure dataviz").exits(0).says("ok        dataviz.database");
+    assert_eq!(stack.superset.imports(), 3);
+    stack.machine.run("configure dataviz").exits(0).says("Nothing to change");
 }
 
 #[test]
 fn install_keeps_user_options_of_the_connection_and_restores_its_address() {
-    let lab = MockedStack::installed();
-    let imports = lab.superset.imports();
-    lab.superset.user_edits("Data lake", |lake| {
+    let stack = MockedStack::installed();
+    let imports = stack.superset.imports();
+    stack.superset.user_edits("Data lake", |lake| {
         (lake["cache_timeout"], lake["database_name"]) = (json!(60), json!("Our lake"))
     });
-    lab.machine.run("install").exits(0).says("Ready, nothing to change");
-    assert_eq!(lab.superset.imports(), imports);
+    stack.machine.run("install").exits(0).says("Ready, nothing to change");
+    assert_eq!(stack.superset.imports(), imports);
 
-    lab.superset.user_edits("Our lake", |lake| {
+    stack.superset.user_edits("Our lake", |lake| {
         let uri = lake["sqlalchemy_uri"]
             .as_str()
             .expect("an address")
             .replace("verify_certs=True", "verify_certs=False");
         lake["sqlalchemy_uri"] = json!(uri);
     });
-    lab.machine.run("install").exits(0).says("ok        dataviz.database");
-    let lake = lab.superset.content("Our lake");
+    stack.machine.run("install").exits(0).says("ok        dataviz.database");
+    let lake = stack.superset.content("Our lake");
     assert!(
         lake["sqlalchemy_uri"].as_str().expect("an address").contains("verify_certs=True"),
         "{lake}"
@@ -109,20 +117,22 @@ fn install_keeps_user_options_of_the_connection_and_restores_its_address() {
         (&lake["cache_timeout"], &lake["extra"]["allows_virtual_table_explore"]),
         (&json!(60), &json!(true))
     );
-    lab.machine.run("install").exits(0).says("Ready, nothing to change");
+    stack.machine.run("install").exits(0).says("Ready, nothing to change");
 }
 
 #[test]
 fn status_fails_for_a_wrong_password_of_the_tool_and_not_of_the_admin() {
-    let lab = MockedStack::installed();
-    lab.superset.rejects_login("admin");
-    lab.machine.run("status").exits(0).prints("login ok, admin's password was changed");
-    lab.superset.rejects_login("lastack");
-    lab.machine
+    let stack = MockedStack::installed();
+    stack.superset.rejects_login("admin");
+    stack.machine.run("status").exits(0).prints("login ok, admin's password was changed");
+    stack.superset.rejects_login("lastack");
+    stack
+        .machine
         .run("status")
         .exits(3)
         .prints("login of the tool's own account lastack: wrong password");
-    lab.machine
+    stack
+        .machine
         .run("dashboards list")
         .exits(1)
         .says("login of the tool's own account lastack: wrong password")
@@ -131,13 +141,13 @@ fn status_fails_for_a_wrong_password_of_the_tool_and_not_of_the_admin() {
 
 #[test]
 fn status_with_a_failed_superset_database_names_the_pod_and_the_cause() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     let path = "/apis/apps/v1/namespaces/alice/statefulsets/dataviz-postgresql";
-    let well = lab.kubernetes.object(path).expect("the database");
+    let well = stack.kubernetes.object(path).expect("the database");
     let mut down = well.clone();
     down["status"]["readyReplicas"] = json!(0);
     let waiting = json!({"reason": "ImagePullBackOff", "message": "not found"});
-    lab.kubernetes.put([
+    stack.kubernetes.put([
         down.clone(),
         stuck_pod(
             "dataviz-postgresql-0",
@@ -148,33 +158,38 @@ fn status_with_a_failed_superset_database_names_the_pod_and_the_cause() {
             0,
         ),
     ]);
-    lab.superset.loses_its_database(true);
+    stack.superset.loses_its_database(true);
     let why = "Superset's PostgreSQL is down: pod dataviz-postgresql-0 cannot pull postgres:99: not found in the registry";
-    lab.machine.run("status").exits(3).prints(&format!("dataviz answers: {why}"));
-    lab.machine
+    stack.machine.run("status").exits(3).prints(&format!("dataviz answers: {why}"));
+    stack
+        .machine
         .run("dashboards check")
         .exits(1)
         .says(why)
         .says("hint: run `kubectl lastack install`");
-    lab.machine
+    stack
+        .machine
         .run("install")
         .exits(1)
         .says("dataviz.release: ")
         .says("pod dataviz-postgresql-0 cannot pull postgres:99");
 
     down["spec"]["replicas"] = json!(0);
-    lab.kubernetes.put([down]);
-    lab.machine
+    stack.kubernetes.put([down]);
+    stack
+        .machine
         .run("status")
         .exits(3)
         .prints("PostgreSQL is down: statefulset dataviz-postgresql is scaled to 0 pods");
-    lab.kubernetes.remove(path);
-    lab.machine
+    stack.kubernetes.remove(path);
+    stack
+        .machine
         .run("status")
         .exits(3)
         .prints("PostgreSQL is down: statefulset dataviz-postgresql is missing");
-    lab.kubernetes.put([well]);
-    lab.machine
+    stack.kubernetes.put([well]);
+    stack
+        .machine
         .run("status")
         .exits(3)
         .prints("Superset responded with 500 to the login: Fatal error");
@@ -182,14 +197,15 @@ fn status_with_a_failed_superset_database_names_the_pod_and_the_cause() {
 
 #[test]
 fn status_with_an_external_database_does_not_look_for_its_pods() {
-    let lab = MockedStack::installed();
-    let file = lab.machine.path("values.yaml");
+    let stack = MockedStack::installed();
+    let file = stack.machine.path("values.yaml");
     fs::write(&file, "postgresql: {enabled: false}\nexternalDatabase: {host: db.example.org, existingSecret: db}\n").unwrap();
-    lab.kubernetes.remove("/apis/apps/v1/namespaces/alice/statefulsets/dataviz-postgresql");
-    lab.machine.run(&format!("install --values dataviz={}", file.display())).exits(0);
+    stack.kubernetes.remove("/apis/apps/v1/namespaces/alice/statefulsets/dataviz-postgresql");
+    stack.machine.run(&format!("install --values dataviz={}", file.display())).exits(0);
     // its owner can change its password, and pods read the password only at their start
     let checksum = || {
-        lab.helm
+        stack
+            .helm
             .calls_of("upgrade")
             .into_iter()
             .rfind(|call| call.is("dataviz"))
@@ -198,44 +214,48 @@ fn status_with_an_external_database_does_not_look_for_its_pods() {
             .clone()
     };
     let before = checksum();
-    lab.kubernetes
+    stack.kubernetes
         .put([json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "namespace": NAMESPACE}, "data": {"password": "bmV3"}})]);
-    lab.machine.run("install").exits(0);
+    stack.machine.run("install").exits(0);
     assert_ne!(checksum(), before, "the pods should restart with the new password");
 
-    lab.superset.loses_its_database(true);
-    lab.machine.run("status").exits(3).prints("Superset's PostgreSQL is not part of this stack, and may be the cause: Superset responded with 500");
+    stack.superset.loses_its_database(true);
+    stack.machine.run("status").exits(3).prints("Superset's PostgreSQL is not part of this stack, and may be the cause: Superset responded with 500");
 }
 
 #[test]
 fn status_without_the_dataviz_component_is_healthy() {
-    let lab = MockedStack::empty();
-    lab.machine.run("install --only lrs").exits(0);
-    lab.helm.lists(json!([{"name": "lrs", "status": "deployed", "chart": "ralph-0.1.0", "app_version": "5.0.1"}]));
-    lab.machine.run("status").exits(0).prints("heartbeat ok").never_shows("dataviz");
+    let stack = MockedStack::empty();
+    stack.machine.run("install --only lrs").exits(0);
+    stack.helm.lists(json!([{"name": "lrs", "status": "deployed", "chart": "ralph-0.1.0", "app_version": "5.0.1"}]));
+    stack.machine.run("status").exits(0).prints("heartbeat ok").never_shows("dataviz");
 }
 
 #[test]
 fn status_and_explain_name_a_data_lake_that_superset_cannot_reach() {
-    let lab = MockedStack::installed();
-    lab.superset.cannot_reach_the_data_lake("unable to authenticate user [dashboards]");
+    let stack = MockedStack::installed();
+    stack.superset.cannot_reach_the_data_lake("unable to authenticate user [dashboards]");
     let why = "unable to authenticate user [dashboards]";
-    lab.machine
+    stack
+        .machine
         .run("status")
         .exits(3)
         .prints(&format!("dataviz data: Superset cannot reach the data lake: {why}"));
-    lab.machine
+    stack
+        .machine
         .run("dashboards explain learners")
         .exits(3)
         .prints("broken  database")
         .prints(why)
         .prints("configure dataviz");
-    lab.superset.has_no_driver();
-    lab.machine
+    stack.superset.has_no_driver();
+    stack
+        .machine
         .run("status")
         .exits(3)
         .prints("dataviz data: Superset cannot import the driver for Elasticsearch");
-    lab.machine
+    stack
+        .machine
         .run("dashboards explain learners")
         .exits(3)
         .prints("broken  driver")
@@ -244,11 +264,12 @@ fn status_and_explain_name_a_data_lake_that_superset_cannot_reach() {
 
 #[test]
 fn explain_distinguishes_a_rejected_query_from_one_that_needs_too_much_memory() {
-    let lab = MockedStack::installed();
-    lab.machine.run("seed --count 10").exits(0);
+    let stack = MockedStack::installed();
+    stack.machine.run("seed --count 10").exits(0);
     let explain = |error: &str| {
-        lab.superset.gives_rows(json!({"colnames": [], "data": [], "error": error}));
-        lab.machine
+        stack.superset.gives_rows(json!({"colnames": [], "data": [], "error": error}));
+        stack
+            .machine
             .run("dashboards explain learners")
             .exits(3)
             .prints("broken  query")
@@ -265,9 +286,9 @@ fn explain_distinguishes_a_rejected_query_from_one_that_needs_too_much_memory() 
 
 #[test]
 fn check_compares_a_chart_with_its_expected_result() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     let rows = |learners: u64| json!({"colnames": ["learners"], "coltypes": [0], "data": [{"learners": learners}]});
-    let expected = lab.machine.path("answers.json");
+    let expected = stack.machine.path("answers.json");
     fs::write(
         &expected,
         json!({"charts": {"learners": {"columns": ["learners"], "rows": [[283]]}}}).to_string(),
@@ -276,37 +297,46 @@ fn check_compares_a_chart_with_its_expected_result() {
     let check =
         format!("dashboards check learners --fail-on-error --answers {}", expected.display());
 
-    lab.superset.gives_rows(rows(283));
-    lab.machine.run(&check).exits(0).prints("learners").prints("good").says("1 of 1 charts passed");
-    let checked = lab.machine.run(&format!("{check} --slow 0 -o json")).exits(3).json();
+    stack.superset.gives_rows(rows(283));
+    stack
+        .machine
+        .run(&check)
+        .exits(0)
+        .prints("learners")
+        .prints("good")
+        .says("1 of 1 charts passed");
+    let checked = stack.machine.run(&format!("{check} --slow 0 -o json")).exits(3).json();
     assert_eq!(
         (&checked["items"][0]["name"], &checked["items"][0]["result"]),
         (&json!("learners"), &json!("slow"))
     );
-    lab.superset.gives_rows(rows(284));
-    lab.machine.run(&check).exits(3).prints("wrong: learners shows (284), expected (283)");
-    lab.machine.run(&check.replace("--fail-on-error", "")).exits(0).prints("wrong");
-    lab.superset.gives_rows(json!({"error": "Unknown column [x]"}));
-    let junit = lab.machine.path("junit.xml");
-    lab.machine
+    stack.superset.gives_rows(rows(284));
+    stack.machine.run(&check).exits(3).prints("wrong: learners shows (284), expected (283)");
+    stack.machine.run(&check.replace("--fail-on-error", "")).exits(0).prints("wrong");
+    stack.superset.gives_rows(json!({"error": "Unknown column [x]"}));
+    let junit = stack.machine.path("junit.xml");
+    stack
+        .machine
         .run(&format!("{check} --junit {}", junit.display()))
         .exits(3)
         .prints("error: learners Unknown column [x]");
     assert!(fs::read_to_string(junit).unwrap().contains("Unknown column [x]"));
-    lab.machine.run("dashboards check nobody").exits(1).says("chart `nobody`: not in Superset");
+    stack.machine.run("dashboards check nobody").exits(1).says("chart `nobody`: not in Superset");
 }
 
 #[test]
 fn check_with_one_failed_query_reports_one_failed_chart() {
-    let lab = MockedStack::installed();
-    lab.superset.fails_query(Answer::Json(403, json!({"message": "Forbidden"})));
-    lab.machine
+    let stack = MockedStack::installed();
+    stack.superset.fails_query(Answer::Json(403, json!({"message": "Forbidden"})));
+    stack
+        .machine
         .run("dashboards check --fail-on-error")
         .exits(3)
         .prints("Superset responded with 403")
         .says("30 of 31 charts passed");
-    lab.superset.fails_query(Answer::Cut);
-    lab.machine
+    stack.superset.fails_query(Answer::Cut);
+    stack
+        .machine
         .run("dashboards check --fail-on-error")
         .exits(3)
         .prints("error: ")
@@ -315,19 +345,21 @@ fn check_with_one_failed_query_reports_one_failed_chart() {
 
 #[test]
 fn check_of_an_uncheckable_chart_fails_only_with_an_expected_result() {
-    let lab = MockedStack::installed();
-    lab.superset.user_edits("Learners", |chart| chart["viz_type"] = json!("sunburst"));
+    let stack = MockedStack::installed();
+    stack.superset.user_edits("Learners", |chart| chart["viz_type"] = json!("sunburst"));
     let cause = "learners is a sunburst without a saved query";
-    lab.machine
+    stack
+        .machine
         .run("dashboards check --fail-on-error")
         .exits(0)
         .prints(cause)
         .says("30 of 31 charts passed, 1 cannot be checked");
-    let expected = lab.machine.write(
+    let expected = stack.machine.write(
         "answers.json",
         json!({"charts": {"learners": {"columns": ["learners"], "rows": [[283]]}}}).to_string(),
     );
-    lab.machine
+    stack
+        .machine
         .run(&format!("dashboards check learners --fail-on-error --answers {}", expected.display()))
         .exits(3)
         .prints("wrong: learners cannot be checked: the chart is a sunburst without a saved query")
@@ -336,13 +368,13 @@ fn check_of_an_uncheckable_chart_fails_only_with_an_expected_result() {
 
 #[test]
 fn apply_overwrite_replaces_the_saved_query_of_a_chart() {
-    let lab = MockedStack::installed();
-    lab.superset.user_edits("Learners", |chart| {
+    let stack = MockedStack::installed();
+    stack.superset.user_edits("Learners", |chart| {
         chart["query_context"] = json!(r#"{"queries": [{"metrics": ["saved"]}]}"#)
     });
     let asked = || {
-        lab.machine.run("dashboards check learners").exits(0);
-        let request = lab
+        stack.machine.run("dashboards check learners").exits(0);
+        let request = stack
             .superset
             .server
             .requests()
@@ -351,28 +383,30 @@ fn apply_overwrite_replaces_the_saved_query_of_a_chart() {
         request.expect("a query").json()["queries"][0]["metrics"].clone()
     };
     assert_eq!(asked(), json!(["saved"]));
-    lab.machine.run("dashboards apply --overwrite").exits(0).says("1 applied");
+    stack.machine.run("dashboards apply --overwrite").exits(0).says("1 applied");
     assert_eq!(asked(), json!(["learners"]));
 }
 
 #[test]
 fn explain_of_a_chart_on_another_database_ignores_the_data_lake() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     let [database, dataset, grades] = ["d0", "d1", "d2"].map(|end| THEIRS.replace("d0", end));
-    lab.superset.user_creates("databases", json!({"database_name": "Theirs", "uuid": database}));
+    stack.superset.user_creates("databases", json!({"database_name": "Theirs", "uuid": database}));
     let columns = json!([{"column_name": "grade"}]);
-    lab.superset.user_creates("datasets", json!({"table_name": "grades", "uuid": dataset, "database_uuid": database, "columns": columns}));
+    stack.superset.user_creates("datasets", json!({"table_name": "grades", "uuid": dataset, "database_uuid": database, "columns": columns}));
     let chart = |title: &str, uuid: &str, params: Value| json!({"slice_name": title, "uuid": uuid, "dataset_uuid": dataset, "viz_type": "table", "params": params});
-    lab.superset.user_creates("charts", chart("Grades", &grades, json!({"groupby": ["grade"]})));
-    lab.superset.gives_rows(json!({"colnames": ["grade"], "data": [{"grade": 3}]}));
-    lab.machine
+    stack.superset.user_creates("charts", chart("Grades", &grades, json!({"groupby": ["grade"]})));
+    stack.superset.gives_rows(json!({"colnames": ["grade"], "data": [{"grade": 3}]}));
+    stack
+        .machine
         .run("dashboards explain Grades")
         .exits(0)
         .prints("not the data lake")
         .prints("the chart is not empty")
         .never_shows("index");
-    lab.superset.cannot_reach_the_data_lake("no route").has_no_driver();
-    lab.machine
+    stack.superset.cannot_reach_the_data_lake("no route").has_no_driver();
+    stack
+        .machine
         .run("dashboards explain Grades")
         .exits(3)
         .prints("broken  database  no route")
@@ -381,19 +415,21 @@ fn explain_of_a_chart_on_another_database_ignores_the_data_lake() {
 
 #[test]
 fn check_of_a_deleted_chart_with_an_expected_result_fails() {
-    let lab = MockedStack::installed();
-    let expected = lab.machine.path("answers.json");
+    let stack = MockedStack::installed();
+    let expected = stack.machine.path("answers.json");
     fs::write(
         &expected,
         json!({"charts": {"learners": {"columns": ["learners"], "rows": []}}}).to_string(),
     )
     .unwrap();
-    lab.superset.user_deletes("Learners");
-    lab.machine
+    stack.superset.user_deletes("Learners");
+    stack
+        .machine
         .run(&format!("dashboards check --fail-on-error --answers {}", expected.display()))
         .exits(3)
         .prints("wrong: learners is not in Superset");
-    lab.machine
+    stack
+        .machine
         .run("dashboards explain learners")
         .exits(3)
         .prints("deleted in Superset")
@@ -402,14 +438,15 @@ fn check_of_a_deleted_chart_with_an_expected_result_fails() {
 
 #[test]
 fn open_prints_the_address_of_the_first_dashboard() {
-    let lab = MockedStack::installed();
-    let mut service = lab
+    let stack = MockedStack::installed();
+    let mut service = stack
         .kubernetes
         .object("/api/v1/namespaces/alice/services/dataviz-superset")
         .expect("the service");
     service["status"] = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}});
-    lab.kubernetes.put([service]);
-    lab.machine
+    stack.kubernetes.put([service]);
+    stack
+        .machine
         .run("open dataviz --print")
         .exits(0)
         .prints("http://192.0.2.7/superset/dashboard/is-the-course-alive/\n");
@@ -417,34 +454,39 @@ fn open_prints_the_address_of_the_first_dashboard() {
 
 #[test]
 fn open_prints_an_ipv6_address_in_brackets() {
-    let lab = MockedStack::installed();
-    let mut service = lab
+    let stack = MockedStack::installed();
+    let mut service = stack
         .kubernetes
         .object("/api/v1/namespaces/alice/services/dataviz-superset")
         .expect("the service");
     service["status"] = json!({"loadBalancer": {"ingress": [{"ip": "2001:db8::7"}]}});
-    lab.kubernetes.put([service.clone()]);
-    lab.machine.run("open dataviz --print").exits(0).prints("http://[2001:db8::7]/superset/");
+    stack.kubernetes.put([service.clone()]);
+    stack.machine.run("open dataviz --print").exits(0).prints("http://[2001:db8::7]/superset/");
 
     let mut machine = node("8", "16Gi");
     machine["status"]["addresses"] = json!([{"type": "InternalIP", "address": "2001:db8::1"}]);
     service["status"] = json!({});
     service["spec"]["type"] = json!("NodePort");
     service["spec"]["ports"][0]["nodePort"] = json!(30088);
-    lab.kubernetes.put([machine, service]);
-    lab.machine.run("open dataviz --print").exits(0).prints("http://[2001:db8::1]:30088/superset/");
+    stack.kubernetes.put([machine, service]);
+    stack
+        .machine
+        .run("open dataviz --print")
+        .exits(0)
+        .prints("http://[2001:db8::1]:30088/superset/");
 }
 
 #[test]
 fn creds_of_dataviz_prints_the_admin_and_the_teacher_account() {
-    let lab = MockedStack::installed();
-    lab.machine
+    let stack = MockedStack::installed();
+    stack
+        .machine
         .run("creds dataviz")
         .exits(0)
         .prints("admin")
         .prints("teacher")
         .prints(&format!("http://dataviz-superset.{NAMESPACE}.svc"));
-    let lines = lab.machine.run("creds dataviz -o env").exits(0).stdout.clone();
+    let lines = stack.machine.run("creds dataviz -o env").exits(0).stdout.clone();
     for name in ["LASTACK_DATAVIZ_ADMIN_PASSWORD", "LASTACK_DATAVIZ_TEACHER_PASSWORD"] {
         assert!(lines.contains(name), "{name} should be in\n{lines}");
     }

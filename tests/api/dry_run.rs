@@ -7,8 +7,8 @@ use crate::support::stack::MockedStack;
 
 #[test]
 fn dry_run_in_an_empty_cluster_lists_new_resources_and_creates_none() {
-    let lab = MockedStack::empty();
-    let ended = lab.machine.run("install --dry-run");
+    let stack = MockedStack::empty();
+    let ended = stack.machine.run("install --dry-run");
     ended
         .exits(0)
         .prints("unchanged preflight.cluster")
@@ -16,25 +16,26 @@ fn dry_run_in_an_empty_cluster_lists_new_resources_and_creates_none() {
         .prints("create    lrs.credentials")
         .prints("later     datalake.index          after datalake.cluster")
         .says("nothing was changed");
-    assert_eq!(lab.kubernetes.changes(), Vec::<String>::new());
+    assert_eq!(stack.kubernetes.changes(), Vec::<String>::new());
     assert!(
-        lab.helm.calls().iter().all(|call| call.is("version") || call.is("status")),
+        stack.helm.calls().iter().all(|call| call.is("version") || call.is("status")),
         "{:?}",
-        lab.helm.calls()
+        stack.helm.calls()
     );
 }
 
 #[test]
 fn dry_run_over_an_installed_stack_reports_no_changes() {
-    let lab = MockedStack::installed();
-    let changes = lab.kubernetes.changes();
-    lab.machine
+    let stack = MockedStack::installed();
+    let changes = stack.kubernetes.changes();
+    stack
+        .machine
         .run("install --dry-run")
         .exits(0)
         .says("No changes")
         .never_shows("create ")
         .never_shows("change ");
-    assert_eq!(lab.kubernetes.changes(), changes);
+    assert_eq!(stack.kubernetes.changes(), changes);
 }
 
 const SERVICE: &str =
@@ -42,11 +43,11 @@ const SERVICE: &str =
 
 #[test]
 fn dry_run_names_changed_and_deleted_objects() {
-    let lab = MockedStack::empty();
-    lab.helm.applies("lrs", SERVICE);
-    lab.machine.run("install").exits(0);
+    let stack = MockedStack::empty();
+    stack.helm.applies("lrs", SERVICE);
+    stack.machine.run("install").exits(0);
     let path = "/api/v1/namespaces/alice/services/lrs-ralph";
-    let mut service = lab.kubernetes.object(path).unwrap();
+    let mut service = stack.kubernetes.object(path).unwrap();
     for (kind, finding) in [
         ("ClusterIP", "unchanged lrs.release"),
         (
@@ -55,15 +56,16 @@ fn dry_run_names_changed_and_deleted_objects() {
         ),
     ] {
         service["spec"]["type"] = kind.into();
-        lab.kubernetes.put([service.clone()]);
-        lab.machine.run("install --dry-run").exits(0).prints(finding);
+        stack.kubernetes.put([service.clone()]);
+        stack.machine.run("install --dry-run").exits(0).prints(finding);
     }
-    lab.kubernetes.answers(
+    stack.kubernetes.answers(
         Method::GET,
         path,
         failure(404, "NotFound", "services \"lrs-ralph\" not found"),
     );
-    lab.machine
+    stack
+        .machine
         .run("install --dry-run")
         .exits(0)
         .prints("service/lrs-ralph is absent, should be present");
@@ -71,9 +73,10 @@ fn dry_run_names_changed_and_deleted_objects() {
 
 #[test]
 fn dry_run_with_a_blocking_check_fails_and_names_the_check() {
-    let lab = MockedStack::empty();
-    lab.kubernetes.runs("v1.20.0");
-    lab.machine
+    let stack = MockedStack::empty();
+    stack.kubernetes.runs("v1.20.0");
+    stack
+        .machine
         .run("install --dry-run")
         .exits(3)
         .prints("blocked   preflight.cluster")
@@ -82,39 +85,42 @@ fn dry_run_with_a_blocking_check_fails_and_names_the_check() {
 
 #[test]
 fn dry_run_of_uninstall_lists_resources_and_deletes_none() {
-    let lab = MockedStack::installed();
-    let changes = lab.kubernetes.changes();
-    lab.machine
+    let stack = MockedStack::installed();
+    let changes = stack.kubernetes.changes();
+    stack
+        .machine
         .run("uninstall --dry-run")
         .exits(0)
         .prints_nothing()
         .says("release/lrs")
         .says("secret/lrs-ralph")
         .says("elasticsearch/data-lake");
-    assert_eq!(lab.kubernetes.changes(), changes);
-    assert_eq!(lab.helm.calls_of("uninstall").len(), 0);
+    assert_eq!(stack.kubernetes.changes(), changes);
+    assert_eq!(stack.helm.calls_of("uninstall").len(), 0);
 }
 
 #[test]
 fn dry_run_with_a_forbidden_read_still_checks_other_resources() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     let sentence = "storageclasses.storage.k8s.io is forbidden: User \"alice\" cannot list resource \"storageclasses\"";
-    lab.kubernetes.forbids(Method::GET, "/apis/storage.k8s.io/v1/storageclasses", sentence);
-    lab.machine
+    stack.kubernetes.forbids(Method::GET, "/apis/storage.k8s.io/v1/storageclasses", sentence);
+    stack
+        .machine
         .run("install --dry-run")
         .exits(0)
         .prints("unknown   preflight.storage")
         .prints("unchanged lrs.answers")
         .says("No changes");
-    lab.machine.run("install").exits(0).says("nothing to change");
+    stack.machine.run("install").exits(0).says("nothing to change");
 }
 
 #[test]
 fn dry_run_without_access_to_pods_reports_the_plugin_as_unknown() {
-    let lab = MockedStack::installed();
-    let sentence = lab.hides_pods();
-    lab.machine.run("install --dry-run").exits(0).prints("unknown   lms.installed");
-    lab.machine
+    let stack = MockedStack::installed();
+    let sentence = stack.hides_pods();
+    stack.machine.run("install --dry-run").exits(0).prints("unknown   lms.installed");
+    stack
+        .machine
         .run("configure lms")
         .exits(4)
         .says("failed    lms.settings")

@@ -97,9 +97,14 @@ fn every_verb_with_a_hanging_server_ends_at_the_request_timeout() {
 
 #[test]
 fn creds_with_a_hanging_secret_request_names_the_secret() {
-    let lab = MockedStack::installed();
-    lab.kubernetes.answers(Method::GET, "/api/v1/namespaces/alice/secrets/lrs-ralph", Answer::Hang);
-    lab.machine
+    let stack = MockedStack::installed();
+    stack.kubernetes.answers(
+        Method::GET,
+        "/api/v1/namespaces/alice/secrets/lrs-ralph",
+        Answer::Hang,
+    );
+    stack
+        .machine
         .run("creds lrs --request-timeout 1s")
         .exits(4)
         .says("secret lrs-ralph: cannot reach the API server: ");
@@ -107,8 +112,8 @@ fn creds_with_a_hanging_secret_request_names_the_secret() {
 
 #[test]
 fn install_with_a_forbidden_write_names_the_permission() {
-    let lab = MockedStack::empty();
+    let stack = MockedStack::empty();
     let sentence = "secrets is forbidden: User \"alice\" cannot create resource \"secrets\" in API group \"\" in the namespace \"alice\"";
-    lab.kubernetes.forbids(Method::POST, "/api/v1/namespaces/alice/secrets", sentence);
-    lab.machine.run("install").exits(4).says(sentence);
+    stack.kubernetes.forbids(Method::POST, "/api/v1/namespaces/alice/secrets", sentence);
+    stack.machine.run("install").exits(4).says(sentence);
 }

@@ -22,8 +22,8 @@ fn upgrade_of<'a>(calls: &'a [Call], release: &str) -> &'a Call {
 
 #[test]
 fn install_passes_context_namespace_and_chart_to_helm() {
-    let lab = MockedStack::installed();
-    let calls = lab.helm.calls();
+    let stack = MockedStack::installed();
+    let calls = stack.helm.calls();
     let line = upgrade_of(&calls, OF_LRS).line();
     assert!(line.starts_with("--kube-context lab upgrade --install lrs "), "{line}");
     assert!(line.contains("/ralph -n alice ") && line.contains(" -f -"), "{line}");
@@ -44,10 +44,10 @@ fn install_passes_context_namespace_and_chart_to_helm() {
 #[test]
 fn install_forces_conflicts_with_helm_4_and_not_with_helm_3() {
     for (version, forces) in [("v4.2.4", true), ("v3.21.4", false)] {
-        let mut lab = MockedStack::empty();
-        lab.helm = lab.helm.version(version);
-        lab.machine.run("install --only lrs").exits(0);
-        let calls = lab.helm.calls();
+        let mut stack = MockedStack::empty();
+        stack.helm = stack.helm.version(version);
+        stack.machine.run("install --only lrs").exits(0);
+        let calls = stack.helm.calls();
         let line = upgrade_of(&calls, OF_LRS).line();
         assert_eq!(
             line.contains("--server-side=true --force-conflicts"),
@@ -59,11 +59,11 @@ fn install_forces_conflicts_with_helm_4_and_not_with_helm_3() {
 
 #[test]
 fn install_ignores_local_folders_with_the_name_of_a_chart() {
-    let lab = MockedStack::empty();
-    lab.machine.write("eck-operator/Chart.yaml", "name: something-else\n");
-    lab.machine.run("install").exits(0);
-    let elsewhere = format!("PWD={}", lab.machine.path("tmp").display());
-    for call in lab.helm.calls() {
+    let stack = MockedStack::empty();
+    stack.machine.write("eck-operator/Chart.yaml", "name: something-else\n");
+    stack.machine.run("install").exits(0);
+    let elsewhere = format!("PWD={}", stack.machine.path("tmp").display());
+    for call in stack.helm.calls() {
         assert!(
             call.environment.lines().any(|line| line == elsewhere),
             "helm should run in a folder without local charts: {call:?}"
@@ -73,8 +73,8 @@ fn install_ignores_local_folders_with_the_name_of_a_chart() {
 
 #[test]
 fn install_passes_values_through_stdin_with_secret_names_only() {
-    let lab = MockedStack::installed();
-    let calls = lab.helm.calls();
+    let stack = MockedStack::installed();
+    let calls = stack.helm.calls();
     let values = upgrade_of(&calls, OF_LRS).values();
     assert_eq!(values["existingSecret"], "lrs-ralph");
     assert_eq!(values["elasticsearch"]["existingSecret"], "data-lake-user-lrs");
@@ -83,9 +83,9 @@ fn install_passes_values_through_stdin_with_secret_names_only() {
 
 #[test]
 fn install_passes_no_secret_to_helm() {
-    let lab = MockedStack::installed();
-    let secrets: Vec<String> = passwords(&lab).into_iter().chain([TOKEN.to_owned()]).collect();
-    for call in lab.helm.calls() {
+    let stack = MockedStack::installed();
+    let secrets: Vec<String> = passwords(&stack).into_iter().chain([TOKEN.to_owned()]).collect();
+    for call in stack.helm.calls() {
         for secret in &secrets {
             let places = [
                 ("arguments", call.line()),
@@ -105,8 +105,8 @@ fn install_passes_no_secret_to_helm() {
 
 #[test]
 fn install_passes_image_registry_and_user_values_to_the_chart() {
-    let lab = MockedStack::empty();
-    lab.machine.write("values.yaml", "replicas: 2\nresources: {limits: {memory: 1Gi}}\n");
+    let stack = MockedStack::empty();
+    stack.machine.write("values.yaml", "replicas: 2\nresources: {limits: {memory: 1Gi}}\n");
     let mut machine = node("8", "16Gi");
     machine["status"]["addresses"] = json!([{"type": "InternalIP", "address": "192.0.2.7"}]);
     let mut objects = lms_objects();
@@ -114,10 +114,10 @@ fn install_passes_image_registry_and_user_values_to_the_chart() {
         objects.iter_mut().find(|object| object["kind"] == "Service").expect("Moodle's Service");
     service["spec"]["type"] = json!("NodePort");
     service["spec"]["ports"][0]["nodePort"] = json!(30080);
-    lab.kubernetes.put([machine]).put_after_file(lab.helm.state_file("lms"), objects);
-    lab.moodle.world().site = "http://192.0.2.7:30080".into();
-    lab.machine.run("install --image-registry registry.example.org/mirror/ --values lrs=values.yaml --expose nodeport").exits(0);
-    let calls = lab.helm.calls();
+    stack.kubernetes.put([machine]).put_after_file(stack.helm.state_file("lms"), objects);
+    stack.moodle.world().site = "http://192.0.2.7:30080".into();
+    stack.machine.run("install --image-registry registry.example.org/mirror/ --values lrs=values.yaml --expose nodeport").exits(0);
+    let calls = stack.helm.calls();
     let values = upgrade_of(&calls, OF_LRS).values();
     assert_eq!(values["image"]["repository"], "registry.example.org/mirror/fundocker/ralph");
     assert_eq!(values["service"]["type"], "NodePort");
@@ -140,17 +140,22 @@ fn install_passes_image_registry_and_user_values_to_the_chart() {
 
 #[test]
 fn install_with_an_ingress_names_each_component_under_the_domain() {
-    let lab = MockedStack::empty();
-    lab.machine
+    let stack = MockedStack::empty();
+    stack
+        .machine
         .run("install --expose ingress")
         .exits(2)
         .says("requires `--domain`")
         .says("--domain example.org");
-    lab.machine.run("install --domain la.example.org").exits(2).says("require `--expose ingress`");
-    lab.kubernetes.put([json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"}})]);
-    lab.moodle.world().site = "https://lms.la.example.org".into();
-    lab.machine.run("install --expose ingress --domain la.example.org --ingress-class nginx --tls-secret wild").exits(0);
-    let calls = lab.helm.calls();
+    stack
+        .machine
+        .run("install --domain la.example.org")
+        .exits(2)
+        .says("require `--expose ingress`");
+    stack.kubernetes.put([json!({"apiVersion": "networking.k8s.io/v1", "kind": "IngressClass", "metadata": {"name": "nginx"}})]);
+    stack.moodle.world().site = "https://lms.la.example.org".into();
+    stack.machine.run("install --expose ingress --domain la.example.org --ingress-class nginx --tls-secret wild").exits(0);
+    let calls = stack.helm.calls();
     let values = upgrade_of(&calls, OF_LRS).values();
     assert_eq!(values["service"]["type"], "ClusterIP");
     assert_eq!(
@@ -159,29 +164,34 @@ fn install_with_an_ingress_names_each_component_under_the_domain() {
     );
     assert_eq!(upgrade_of(&calls, "lms").values()["siteUrl"], "https://lms.la.example.org");
     assert_eq!(upgrade_of(&calls, "dataviz").values()["ingress"]["host"], "dataviz.la.example.org");
-    lab.kubernetes.put([json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "lrs-ralph", "namespace": "alice"},
+    stack.kubernetes.put([json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "lrs-ralph", "namespace": "alice"},
         "spec": {"tls": [{"hosts": ["lrs.la.example.org"]}], "rules": [{"host": "lrs.la.example.org"}]}})]);
-    lab.machine.run("open lrs --print").exits(0).prints("https://lrs.la.example.org/__heartbeat__");
-    lab.machine.run("open lms --print").exits(0).prints("https://lms.la.example.org/");
-    lab.machine.run("install").exits(0).says("nothing to change");
+    stack
+        .machine
+        .run("open lrs --print")
+        .exits(0)
+        .prints("https://lrs.la.example.org/__heartbeat__");
+    stack.machine.run("open lms --print").exits(0).prints("https://lms.la.example.org/");
+    stack.machine.run("install").exits(0).says("nothing to change");
 }
 
 #[test]
 fn install_passes_the_kubeconfig_flag_to_helm() {
-    let lab = MockedStack::empty();
-    std::fs::rename(lab.machine.path("home/.kube/config"), lab.machine.path("my-config")).unwrap();
-    lab.machine.run("install --kubeconfig my-config").exits(0);
-    for call in lab.helm.calls() {
-        let path = format!("KUBECONFIG={}", lab.machine.path("my-config").display());
+    let stack = MockedStack::empty();
+    std::fs::rename(stack.machine.path("home/.kube/config"), stack.machine.path("my-config"))
+        .unwrap();
+    stack.machine.run("install --kubeconfig my-config").exits(0);
+    for call in stack.helm.calls() {
+        let path = format!("KUBECONFIG={}", stack.machine.path("my-config").display());
         assert!(call.environment.lines().any(|line| line == path), "{call:?}");
     }
 }
 
 #[test]
 fn connection_flags_reach_helm_in_a_temporary_kubeconfig() {
-    let lab = MockedStack::empty();
-    lab.machine.run("install --token typed-token --as bob").exits(0).never_shows("typed-token");
-    for call in lab.helm.calls() {
+    let stack = MockedStack::empty();
+    stack.machine.run("install --token typed-token --as bob").exits(0).never_shows("typed-token");
+    for call in stack.helm.calls() {
         assert!(
             !call.line().contains("typed-token") && !call.environment.contains("typed-token"),
             "{}",
@@ -231,29 +241,30 @@ fn has_no_helm_variables(call: &Call) {
 
 #[test]
 fn helm_variables_of_the_environment_do_not_redirect_helm() {
-    let mut lab = MockedStack::empty();
+    let mut stack = MockedStack::empty();
     for (name, value) in ELSEWHERE {
-        lab.machine = lab.machine.env(name, value);
+        stack.machine = stack.machine.env(name, value);
     }
-    lab.machine
+    stack
+        .machine
         .run("install --only lrs")
         .exits(0)
         .says("Installing into namespace alice of context lab");
-    let calls = lab.helm.calls();
+    let calls = stack.helm.calls();
     calls.iter().for_each(has_no_helm_variables);
     assert!(calls.iter().all(|call| call.line().starts_with("--kube-context lab ")), "{calls:?}");
 }
 
 #[test]
 fn connection_flags_override_helm_variables_under_helm() {
-    let mut lab = MockedStack::empty();
-    let url = lab.kubernetes.url();
+    let mut stack = MockedStack::empty();
+    let url = stack.kubernetes.url();
     for (name, value) in ELSEWHERE.into_iter().chain([("HELM_PLUGIN_NAME", "lastack")]) {
-        lab.machine = lab.machine.env(name, value);
+        stack.machine = stack.machine.env(name, value);
     }
     let typed = "-n alice --context lab --token typed-token --as bob --as-group teachers --insecure-skip-tls-verify";
-    lab.machine.run(&format!("install --only lrs {typed} --server {url}")).exits(0);
-    for call in lab.helm.calls() {
+    stack.machine.run(&format!("install --only lrs {typed} --server {url}")).exits(0);
+    for call in stack.helm.calls() {
         has_no_helm_variables(&call);
         for word in ["typed-token", "bob", "teachers", &url] {
             assert!(
@@ -273,26 +284,26 @@ fn connection_flags_override_helm_variables_under_helm() {
 #[test]
 fn helm_debug_prints_helm_commands_under_helm_only() {
     let line = "\nhelm --kube-context lab status lrs -n alice -o json\n";
-    let mut lab = MockedStack::installed();
-    lab.machine = lab.machine.env("HELM_DEBUG", "true");
-    lab.machine.run("install").exits(0).never_shows(line);
-    lab.machine = lab.machine.env("HELM_PLUGIN_NAME", "lastack").env("HELM_NAMESPACE", "alice");
-    lab.machine.run("install").exits(0).says(line);
+    let mut stack = MockedStack::installed();
+    stack.machine = stack.machine.env("HELM_DEBUG", "true");
+    stack.machine.run("install").exits(0).never_shows(line);
+    stack.machine = stack.machine.env("HELM_PLUGIN_NAME", "lastack").env("HELM_NAMESPACE", "alice");
+    stack.machine.run("install").exits(0).says(line);
 }
 
 #[test]
 fn impersonation_of_helm_reaches_the_helm_child_under_helm() {
-    let mut lab = MockedStack::empty();
+    let mut stack = MockedStack::empty();
     for (name, value) in [
         ("HELM_PLUGIN_NAME", "lastack"),
         ("HELM_NAMESPACE", "alice"),
         ("HELM_KUBEASUSER", "carol"),
         ("HELM_KUBEASGROUPS", "staff"),
     ] {
-        lab.machine = lab.machine.env(name, value);
+        stack.machine = stack.machine.env(name, value);
     }
-    lab.machine.run("install --only lrs").exits(0);
-    for call in lab.helm.calls() {
+    stack.machine.run("install --only lrs").exits(0);
+    for call in stack.helm.calls() {
         has_no_helm_variables(&call);
         assert!(call.kubeconfig.contains("carol") && call.kubeconfig.contains("staff"), "{call:?}");
     }
@@ -300,13 +311,14 @@ fn impersonation_of_helm_reaches_the_helm_child_under_helm() {
 
 #[test]
 fn connection_flags_without_a_kubeconfig_reach_helm() {
-    let lab = MockedStack::empty();
-    std::fs::remove_file(lab.machine.path("home/.kube/config")).unwrap();
-    let url = lab.kubernetes.url();
-    lab.machine
+    let stack = MockedStack::empty();
+    std::fs::remove_file(stack.machine.path("home/.kube/config")).unwrap();
+    let url = stack.kubernetes.url();
+    stack
+        .machine
         .run(&format!("install --only lrs -n alice --token typed-token --server {url}"))
         .exits(0);
-    for call in lab.helm.calls() {
+    for call in stack.helm.calls() {
         assert!(
             call.kubeconfig.contains(&url) && call.kubeconfig.contains("typed-token"),
             "{call:?}"
@@ -316,56 +328,58 @@ fn connection_flags_without_a_kubeconfig_reach_helm() {
 
 #[test]
 fn certificate_authority_flag_reaches_helm_as_an_absolute_path() {
-    let lab = MockedStack::empty();
-    let path = lab.machine.write("authority.crt", &lab.elasticsearch.authority);
-    lab.machine.run("install --only lrs --certificate-authority authority.crt").exits(0);
+    let stack = MockedStack::empty();
+    let path = stack.machine.write("authority.crt", &stack.elasticsearch.authority);
+    stack.machine.run("install --only lrs --certificate-authority authority.crt").exits(0);
     let path = path.to_string_lossy();
     assert!(
-        lab.helm.calls().iter().all(|call| call.kubeconfig.contains(&*path)),
+        stack.helm.calls().iter().all(|call| call.kubeconfig.contains(&*path)),
         "{:?}",
-        lab.helm.calls()
+        stack.helm.calls()
     );
 }
 
 #[test]
 fn install_without_helm_on_path_fails_before_any_change() {
-    let lab = MockedStack::empty();
-    std::fs::remove_file(lab.machine.path("bin/helm")).unwrap();
-    lab.machine
+    let stack = MockedStack::empty();
+    std::fs::remove_file(stack.machine.path("bin/helm")).unwrap();
+    stack
+        .machine
         .run("install")
         .exits(1)
         .says("preflight.helm: `helm` is not on PATH")
         .says("hint: install helm 3 or 4");
-    assert_eq!(lab.kubernetes.changes(), Vec::<String>::new());
+    assert_eq!(stack.kubernetes.changes(), Vec::<String>::new());
 }
 
 #[test]
 fn install_with_an_unsupported_helm_version_fails_before_any_change() {
     for version in ["v3.13.9", "v2.17.0", "v5.0.0"] {
-        let mut lab = MockedStack::empty();
-        lab.helm = lab.helm.version(version);
-        lab.machine.run("install").exits(1).says(&format!(
+        let mut stack = MockedStack::empty();
+        stack.helm = stack.helm.version(version);
+        stack.machine.run("install").exits(1).says(&format!(
             "`helm` on PATH is version {}; the stack requires 3.14.0 or newer, below 5.0.0",
             &version[1..]
         ));
-        assert_eq!(lab.kubernetes.changes(), Vec::<String>::new(), "with helm {version}");
+        assert_eq!(stack.kubernetes.changes(), Vec::<String>::new(), "with helm {version}");
     }
 }
 
 #[test]
 fn install_accepts_helm_3_and_helm_4() {
     for version in ["v3.14.0", "v3.21.4", "v4.2.4", "v4.2.4+g9a1b2c3"] {
-        let mut lab = MockedStack::empty();
-        lab.helm = lab.helm.version(version);
-        lab.machine.run("install --dry-run").exits(0).prints(&version[1..]);
+        let mut stack = MockedStack::empty();
+        stack.helm = stack.helm.version(version);
+        stack.machine.run("install --dry-run").exits(0).prints(&version[1..]);
     }
 }
 
 #[test]
 fn install_with_unreadable_helm_version_quotes_the_output() {
-    let mut lab = MockedStack::empty();
-    lab.helm = lab.helm.version("I am no helm");
-    lab.machine
+    let mut stack = MockedStack::empty();
+    stack.helm = stack.helm.version("I am no helm");
+    stack
+        .machine
         .run("install")
         .exits(1)
         .says("preflight.helm: `helm version` printed `I am no helm`");
@@ -373,18 +387,18 @@ fn install_with_unreadable_helm_version_quotes_the_output() {
 
 #[test]
 fn helm_output_before_a_document_is_ignored() {
-    let lab = MockedStack::installed();
-    lab.helm.chatters("Pulled: registry.example.org/charts/ralph:0.1.0\nDigest: sha256:0123\n");
-    lab.machine.run("install").exits(0).says("nothing to change");
-    lab.machine.run("status").exits(0).prints("chart 0.1.0");
+    let stack = MockedStack::installed();
+    stack.helm.chatters("Pulled: registry.example.org/charts/ralph:0.1.0\nDigest: sha256:0123\n");
+    stack.machine.run("install").exits(0).says("nothing to change");
+    stack.machine.run("status").exits(0).prints("chart 0.1.0");
 }
 
 #[test]
 fn install_reports_the_error_of_helm() {
-    let lab = MockedStack::empty();
-    lab.kubernetes.put(crate::support::stack::operator());
-    lab.helm.fails("upgrade", "WARNING: Kubernetes configuration file is group-readable.\nError: INSTALLATION FAILED: quota exceeded: pods\n");
-    lab.machine
+    let stack = MockedStack::empty();
+    stack.kubernetes.put(crate::support::stack::operator());
+    stack.helm.fails("upgrade", "WARNING: Kubernetes configuration file is group-readable.\nError: INSTALLATION FAILED: quota exceeded: pods\n");
+    stack.machine
         .run("install --only lrs")
         .exits(1)
         .says("lrs.release: release lrs: `helm upgrade` failed: INSTALLATION FAILED: quota exceeded: pods\n")
@@ -392,9 +406,9 @@ fn install_reports_the_error_of_helm() {
 }
 
 /// The helm verbs that changed a release, in order.
-fn changes_of(lab: &MockedStack, release: &str) -> Vec<String> {
+fn changes_of(stack: &MockedStack, release: &str) -> Vec<String> {
     let verbs = ["upgrade", "rollback", "uninstall"];
-    let calls = lab.helm.calls();
+    let calls = stack.helm.calls();
     let of_release = calls.iter().filter(|call| call.is(release));
     of_release
         .filter_map(|call| verbs.iter().find(|verb| call.is(verb)))
@@ -404,20 +418,20 @@ fn changes_of(lab: &MockedStack, release: &str) -> Vec<String> {
 
 #[test]
 fn interrupted_helm_install_is_uninstalled_and_installed_again() {
-    let lab = MockedStack::empty();
-    lab.helm.has_release_of_ours(OF_LRS, "pending-install", "Initial install underway");
-    lab.kubernetes.put(crate::support::stack::lrs_objects());
-    lab.machine.run("install").exits(0);
-    assert_eq!(changes_of(&lab, OF_LRS), ["uninstall", "upgrade"]);
+    let stack = MockedStack::empty();
+    stack.helm.has_release_of_ours(OF_LRS, "pending-install", "Initial install underway");
+    stack.kubernetes.put(crate::support::stack::lrs_objects());
+    stack.machine.run("install").exits(0);
+    assert_eq!(changes_of(&stack, OF_LRS), ["uninstall", "upgrade"]);
 }
 
 #[test]
 fn interrupted_helm_upgrade_is_rolled_back_and_upgraded_again() {
-    let lab = MockedStack::installed();
-    lab.helm.has_release_of_ours(OF_LRS, "pending-upgrade", "Preparing upgrade");
-    lab.machine.run("install").exits(0);
+    let stack = MockedStack::installed();
+    stack.helm.has_release_of_ours(OF_LRS, "pending-upgrade", "Preparing upgrade");
+    stack.machine.run("install").exits(0);
     assert_eq!(
-        changes_of(&lab, OF_LRS),
+        changes_of(&stack, OF_LRS),
         ["upgrade", "rollback", "upgrade"],
         "the install, then the repair"
     );
@@ -425,15 +439,15 @@ fn interrupted_helm_upgrade_is_rolled_back_and_upgraded_again() {
 
 #[test]
 fn interrupted_helm_uninstall_is_completed_before_the_next_install() {
-    let lab = MockedStack::installed();
-    lab.helm.has_release_of_ours(
+    let stack = MockedStack::installed();
+    stack.helm.has_release_of_ours(
         OF_LRS,
         "uninstalling",
         "Deletion in progress (or silently failed)",
     );
-    lab.machine.run("install").exits(0);
+    stack.machine.run("install").exits(0);
     assert_eq!(
-        changes_of(&lab, OF_LRS),
+        changes_of(&stack, OF_LRS),
         ["upgrade", "uninstall", "upgrade"],
         "the install, then the repair"
     );
@@ -441,19 +455,20 @@ fn interrupted_helm_uninstall_is_completed_before_the_next_install() {
 
 #[test]
 fn upgrade_that_helm_rejects_is_not_rolled_back() {
-    let lab = MockedStack::installed();
-    lab.machine.write("values.yaml", "replicas: 2\n");
-    lab.helm.fails(
+    let stack = MockedStack::installed();
+    stack.machine.write("values.yaml", "replicas: 2\n");
+    stack.helm.fails(
         "upgrade",
         "Error: UPGRADE FAILED: another operation (install/upgrade/rollback) is in progress\n",
     );
-    lab.machine
+    stack
+        .machine
         .run("install --values lrs=values.yaml")
         .exits(1)
         .says("another operation")
         .never_shows("rolled back");
     assert_eq!(
-        changes_of(&lab, OF_LRS),
+        changes_of(&stack, OF_LRS),
         ["upgrade", "upgrade"],
         "the install, then the rejected upgrade"
     );
@@ -461,19 +476,19 @@ fn upgrade_that_helm_rejects_is_not_rolled_back() {
 
 #[test]
 fn install_with_a_larger_profile_keeps_the_volume_sizes() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     for name in ["lms-postgresql", "dataviz-postgresql"] {
         let path = format!("/apis/apps/v1/namespaces/alice/statefulsets/{name}");
-        let mut set = lab.kubernetes.object(&path).expect("the database");
+        let mut set = stack.kubernetes.object(&path).expect("the database");
         let claim = json!({"metadata": {"name": "data"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}}});
         set["spec"]["volumeClaimTemplates"] = json!([claim]);
-        lab.kubernetes.put([set]);
+        stack.kubernetes.put([set]);
     }
     let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "lms-moodle", "namespace": "alice"},
         "spec": {"resources": {"requests": {"storage": "1Gi"}}}});
-    lab.kubernetes.put([claim]);
-    lab.machine.run("install --profile classroom --no-wait").exits(0);
-    let node = &lab.kubernetes.object(DATA_LAKE).expect("the data lake")["spec"]["nodeSets"][0];
+    stack.kubernetes.put([claim]);
+    stack.machine.run("install --profile classroom --no-wait").exits(0);
+    let node = &stack.kubernetes.object(DATA_LAKE).expect("the data lake")["spec"]["nodeSets"][0];
     assert_eq!(
         node["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"], "2Gi",
         "the operator rejects another size"
@@ -482,7 +497,7 @@ fn install_with_a_larger_profile_keeps_the_volume_sizes() {
         node["podTemplate"]["spec"]["containers"][0]["resources"]["requests"]["memory"], "4Gi",
         "the memory request should grow"
     );
-    let calls = lab.helm.calls();
+    let calls = stack.helm.calls();
     for (release, size) in [
         ("lms", "/persistence/size"),
         ("lms", "/postgresql/storage"),
@@ -500,19 +515,21 @@ fn install_with_a_larger_profile_keeps_the_volume_sizes() {
 
 #[test]
 fn install_waits_for_a_release_that_another_helm_changes() {
-    let lab = MockedStack::installed();
-    lab.helm.works_on_release(OF_LRS, "pending-upgrade", "Preparing upgrade");
-    lab.machine
+    let stack = MockedStack::installed();
+    stack.helm.works_on_release(OF_LRS, "pending-upgrade", "Preparing upgrade");
+    stack
+        .machine
         .run("install --timeout 1s")
         .exits(124)
         .says("release lrs is not ready after ")
         .says("another helm process is changing release lrs (pending-upgrade)");
-    lab.machine
+    stack
+        .machine
         .run("install --no-wait")
         .exits(1)
         .says("another helm process is changing release lrs (pending-upgrade)");
     assert_eq!(
-        changes_of(&lab, OF_LRS),
+        changes_of(&stack, OF_LRS),
         ["upgrade"],
         "the release should stay unchanged meanwhile"
     );
@@ -520,25 +537,29 @@ fn install_waits_for_a_release_that_another_helm_changes() {
 
 #[test]
 fn failed_helm_install_is_installed_again() {
-    let lab = MockedStack::empty();
-    lab.helm.has_release_of_ours(OF_LRS, "failed", "Release \"lrs\" failed: quota exceeded: pods");
-    lab.kubernetes.put(crate::support::stack::lrs_objects());
-    lab.machine.run("install").exits(0);
-    assert_eq!(changes_of(&lab, OF_LRS), ["upgrade"]);
+    let stack = MockedStack::empty();
+    stack.helm.has_release_of_ours(
+        OF_LRS,
+        "failed",
+        "Release \"lrs\" failed: quota exceeded: pods",
+    );
+    stack.kubernetes.put(crate::support::stack::lrs_objects());
+    stack.machine.run("install").exits(0);
+    assert_eq!(changes_of(&stack, OF_LRS), ["upgrade"]);
 }
 
 #[test]
 fn release_that_was_rolled_back_manually_is_upgraded_again() {
-    let lab = MockedStack::installed();
-    lab.helm.has_release_of_ours(OF_LRS, "deployed", "Rollback to 1");
-    lab.machine.run("install").exits(0).says("rolled back");
-    assert_eq!(changes_of(&lab, OF_LRS), ["upgrade", "upgrade"]);
+    let stack = MockedStack::installed();
+    stack.helm.has_release_of_ours(OF_LRS, "deployed", "Rollback to 1");
+    stack.machine.run("install").exits(0).says("rolled back");
+    assert_eq!(changes_of(&stack, OF_LRS), ["upgrade", "upgrade"]);
 }
 
 #[test]
 fn install_runs_nodes_in_dependency_order() {
-    let lab = MockedStack::installed();
-    let calls = lab.helm.calls();
+    let stack = MockedStack::installed();
+    let calls = stack.helm.calls();
     let at = |release: &str| {
         calls.iter().position(|call| call.is("upgrade") && call.is(release)).unwrap()
     };
@@ -548,10 +569,10 @@ fn install_runs_nodes_in_dependency_order() {
 
 #[test]
 fn null_value_of_the_user_reaches_helm() {
-    let lab = MockedStack::empty();
-    lab.machine.write("values.yaml", "resources: {limits: null}\n");
-    lab.machine.run("install --only lrs --values lrs=values.yaml").exits(0);
-    let values = lab
+    let stack = MockedStack::empty();
+    stack.machine.write("values.yaml", "resources: {limits: null}\n");
+    stack.machine.run("install --only lrs --values lrs=values.yaml").exits(0);
+    let values = stack
         .helm
         .calls_of("upgrade")
         .into_iter()
@@ -563,10 +584,10 @@ fn null_value_of_the_user_reaches_helm() {
 
 #[test]
 fn preflight_renders_user_values_together_with_profile_values() {
-    let lab = MockedStack::empty();
-    lab.machine.write("values.yaml", "worker: {replicas: 4}\n");
-    lab.machine.run("install --dry-run --profile production --skip preflight.room --values dataviz=values.yaml").exits(0);
-    let tried = lab.helm.calls_of("template").pop().expect("a render of the chart").values();
+    let stack = MockedStack::empty();
+    stack.machine.write("values.yaml", "worker: {replicas: 4}\n");
+    stack.machine.run("install --dry-run --profile production --skip preflight.room --values dataviz=values.yaml").exits(0);
+    let tried = stack.helm.calls_of("template").pop().expect("a render of the chart").values();
     assert_eq!(
         (&tried["worker"]["replicas"], &tried["cache"]["enabled"]),
         (&json!(4), &json!(true)),
@@ -576,9 +597,9 @@ fn preflight_renders_user_values_together_with_profile_values() {
 
 #[test]
 fn component_address_uses_the_port_of_its_service() {
-    let lab = MockedStack::installed();
-    lab.machine.write("values.yaml", "service: {port: 8081}\n");
-    lab.kubernetes.reacts(
+    let stack = MockedStack::installed();
+    stack.machine.write("values.yaml", "service: {port: 8081}\n");
+    stack.kubernetes.reacts(
         Method::GET,
         "/api/v1/namespaces/alice/services/lrs-ralph",
         |world, _| {
@@ -589,9 +610,10 @@ fn component_address_uses_the_port_of_its_service() {
             None
         },
     );
-    lab.machine
+    stack
+        .machine
         .run("install --values lrs=values.yaml")
         .exits(0)
         .says("to http://lrs-ralph.alice.svc:8081/xAPI");
-    lab.machine.run("status").exits(0).prints("http://192.0.2.9:8081");
+    stack.machine.run("status").exits(0).prints("http://192.0.2.9:8081");
 }

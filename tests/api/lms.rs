@@ -13,8 +13,9 @@ use crate::support::stack::MockedStack;
 
 use super::install::secret;
 
-fn values(lab: &MockedStack) -> Value {
-    lab.helm
+fn values(stack: &MockedStack) -> Value {
+    stack
+        .helm
         .calls_of("upgrade")
         .into_iter()
         .rfind(|call| call.line().contains(" lms "))
@@ -22,8 +23,9 @@ fn values(lab: &MockedStack) -> Value {
         .values()
 }
 
-pub fn called(lab: &MockedStack, script: &str) -> Vec<Value> {
-    lab.moodle
+pub fn called(stack: &MockedStack, script: &str) -> Vec<Value> {
+    stack
+        .moodle
         .world()
         .called
         .iter()
@@ -34,15 +36,15 @@ pub fn called(lab: &MockedStack, script: &str) -> Vec<Value> {
 
 #[test]
 fn install_connects_moodle_to_the_lrs_and_shows_no_password() {
-    let lab = MockedStack::empty();
-    let ended = lab.machine.run("install");
+    let stack = MockedStack::empty();
+    let ended = stack.machine.run("install");
     ended
         .exits(0)
         .says("at http://localhost:8080")
         .says("to http://lrs-ralph.alice.svc/xAPI")
         .says("lastack-S, learner tool_generator_000001");
-    let world = lab.moodle.world();
-    let password = secret(&lab, "lrs-ralph")["moodle-password"].clone();
+    let world = stack.moodle.world();
+    let password = secret(&stack, "lrs-ralph")["moodle-password"].clone();
     assert_eq!(
         (world.settings["username"].as_str(), &world.settings["password"]),
         ("moodle", &password)
@@ -60,8 +62,8 @@ fn install_connects_moodle_to_the_lrs_and_shows_no_password() {
     }
     drop(world);
     ended.never_shows(&password);
-    assert!(!values(&lab).to_string().contains(&password));
-    let plugin = lab
+    assert!(!values(&stack).to_string().contains(&password));
+    let plugin = stack
         .kubernetes
         .object("/api/v1/namespaces/alice/configmaps/lms-plugin")
         .expect("the plugin in the cluster");
@@ -70,15 +72,15 @@ fn install_connects_moodle_to_the_lrs_and_shows_no_password() {
         "the annotation should not hold the local path"
     );
     assert_eq!(
-        values(&lab)["plugin"]["checksum"],
+        values(&stack)["plugin"]["checksum"],
         plugin["metadata"]["annotations"]["lastack/plugin-sha256"]
     );
 }
 
 #[test]
 fn install_starts_moodle_after_its_load_balancer_address_is_known() {
-    let lab = MockedStack::empty();
-    lab.kubernetes.reacts(
+    let stack = MockedStack::empty();
+    stack.kubernetes.reacts(
         Method::GET,
         "/api/v1/namespaces/alice/services/lms-moodle",
         |world, _| {
@@ -88,9 +90,9 @@ fn install_starts_moodle_after_its_load_balancer_address_is_known() {
             None
         },
     );
-    lab.moodle.world().site = "http://192.0.2.9".into();
-    lab.machine.run("install --expose loadbalancer").exits(0).says("at http://192.0.2.9");
-    let calls: Vec<Value> = lab
+    stack.moodle.world().site = "http://192.0.2.9".into();
+    stack.machine.run("install --expose loadbalancer").exits(0).says("at http://192.0.2.9");
+    let calls: Vec<Value> = stack
         .helm
         .calls_of("upgrade")
         .into_iter()
@@ -101,13 +103,13 @@ fn install_starts_moodle_after_its_load_balancer_address_is_known() {
         (&calls[0]["replicas"], &calls[1]["replicas"], &calls[1]["siteUrl"]),
         (&json!(0), &json!(1), &json!("http://192.0.2.9"))
     );
-    lab.machine.run("install").exits(0).says("nothing to change");
+    stack.machine.run("install").exits(0).says("nothing to change");
 }
 
 #[test]
 fn changed_moodle_setting_is_named_by_status_and_restored_by_configure() {
-    let lab = MockedStack::installed();
-    lab.machine.run("status").exits(0).prints("312 events, 0 waiting");
+    let stack = MockedStack::installed();
+    stack.machine.run("status").exits(0).prints("312 events, 0 waiting");
     for (name, value, says) in [
         (
             "endpoint",
@@ -123,19 +125,20 @@ fn changed_moodle_setting_is_named_by_status_and_restored_by_configure() {
         ("send_name", "1", "logstore_xapi/send_name is 1, should be 0"),
         ("maxbatchsize", "30", "logstore_xapi/maxbatchsize is 30, should be 1000"),
     ] {
-        lab.moodle.world().settings.insert(name.into(), value.into());
-        lab.machine.run("status").exits(3).prints(says);
-        lab.machine.run("configure lms").exits(0).says("ok        lms.settings");
-        lab.machine.run("configure lms").exits(0).says("Nothing to change");
+        stack.moodle.world().settings.insert(name.into(), value.into());
+        stack.machine.run("status").exits(3).prints(says);
+        stack.machine.run("configure lms").exits(0).says("ok        lms.settings");
+        stack.machine.run("configure lms").exits(0).says("Nothing to change");
     }
-    lab.moodle.world().stores = vec!["logstore_legacy".into(), "logstore_xapi".into()];
-    lab.machine
+    stack.moodle.world().stores = vec!["logstore_legacy".into(), "logstore_xapi".into()];
+    stack
+        .machine
         .run("status")
         .exits(3)
         .prints("tool_log/enabled_stores is logstore_legacy,logstore_xapi");
-    lab.machine.run("configure moodle").exits(0);
+    stack.machine.run("configure moodle").exits(0);
     assert_eq!(
-        lab.moodle.world().stores,
+        stack.moodle.world().stores,
         ["logstore_standard", "logstore_legacy", "logstore_xapi"],
         "the other log store should stay enabled"
     );
@@ -143,55 +146,59 @@ fn changed_moodle_setting_is_named_by_status_and_restored_by_configure() {
 
 #[test]
 fn configure_with_a_setting_forced_by_config_php_fails() {
-    let lab = MockedStack::installed();
-    lab.moodle.world().settings.insert("endpoint".into(), "http://elsewhere".into());
-    lab.moodle.world().forced = vec!["endpoint".into()];
-    lab.machine.run("configure lms").exits(1).says("config.php of this Moodle forces its value");
+    let stack = MockedStack::installed();
+    stack.moodle.world().settings.insert("endpoint".into(), "http://elsewhere".into());
+    stack.moodle.world().forced = vec!["endpoint".into()];
+    stack.machine.run("configure lms").exits(1).says("config.php of this Moodle forces its value");
 }
 
 #[test]
 fn configure_stores_its_options_for_later_runs() {
-    let lab = MockedStack::installed();
-    lab.machine
+    let stack = MockedStack::installed();
+    stack
+        .machine
         .run("configure moodle --course M --immediate --send-names")
         .exits(0)
         .says("lastack-M");
-    let world = |name: &str| lab.moodle.world().settings[name].clone();
+    let world = |name: &str| stack.moodle.world().settings[name].clone();
     assert_eq!((world("backgroundmode").as_str(), world("send_name").as_str()), ("0", "1"));
-    lab.machine.run("install").exits(0).says("nothing to change");
-    lab.machine.run("configure --send-names=false").exits(0);
+    stack.machine.run("install").exits(0).says("nothing to change");
+    stack.machine.run("configure --send-names=false").exits(0);
     assert_eq!((world("backgroundmode").as_str(), world("send_name").as_str()), ("0", "0"));
-    let password = secret(&lab, "lms-moodle")["learner-password"].clone();
+    let password = secret(&stack, "lms-moodle")["learner-password"].clone();
     assert!(
-        called(&lab, "course").iter().any(|input| input["password"] == password),
+        called(&stack, "course").iter().any(|input| input["password"] == password),
         "the learner should have the password of the Secret"
     );
 }
 
 #[test]
 fn status_with_a_broken_hop_fails_with_its_cause() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     let row = |code: u32, events: u64, alone: bool| json!({"errortype": code, "alone": alone, "events": events, "oldest": EVENT, "response": "no"});
-    lab.moodle.world().cron = Some(900);
-    lab.machine
+    stack.moodle.world().cron = Some(900);
+    stack
+        .machine
         .run("status")
         .exits(3)
         .prints("Moodle's cron last sent events 15m ago, and is due every minute");
-    lab.moodle.world().cron = None;
-    lab.machine.run("status").exits(3).prints("Moodle's cron has never run");
-    lab.moodle.world().cron = Some(20);
-    (lab.moodle.world().waiting, lab.moodle.world().waiting_since) = (40, 1200);
-    lab.machine
+    stack.moodle.world().cron = None;
+    stack.machine.run("status").exits(3).prints("Moodle's cron has never run");
+    stack.moodle.world().cron = Some(20);
+    (stack.moodle.world().waiting, stack.moodle.world().waiting_since) = (40, 1200);
+    stack
+        .machine
         .run("status")
         .exits(3)
         .prints("312 events, 40 waiting; the oldest event has waited for 20m");
-    lab.moodle.world().waiting = 0;
-    lab.moodle.world().failed = vec![row(401, 12, false), row(10_000, 5, false)];
-    lab.machine
+    stack.moodle.world().waiting = 0;
+    stack.moodle.world().failed = vec![row(401, 12, false), row(10_000, 5, false)];
+    stack
+        .machine
         .run("status")
         .exits(3)
         .prints("12 not delivered: the LRS responded with 401: it rejects the account");
-    let status = lab.machine.run("status -o json").exits(3).json();
+    let status = stack.machine.run("status -o json").exits(3).json();
     let failed = status["components"][0]["figures"]["failed"].clone();
     assert_eq!(
         (&failed[0]["events"], &failed[0]["sentAgain"]),
@@ -203,18 +210,19 @@ fn status_with_a_broken_hop_fails_with_its_cause() {
         (&json!(5), &json!(false)),
         "{failed}"
     );
-    lab.moodle.world().failed = vec![row(404, 3, false), row(422, 2, true)];
-    lab.machine.run("status").exits(3).prints(
+    stack.moodle.world().failed = vec![row(404, 3, false), row(422, 2, true)];
+    stack.machine.run("status").exits(3).prints(
         "2 rejected by the LRS; 3 not delivered: the LRS responded with 404: the endpoint is wrong",
     );
-    lab.moodle.world().failed = vec![row(10_000, 5, false), row(422, 2, true)];
-    lab.machine.run("status").exits(0).prints("312 events, 0 waiting, 2 rejected by the LRS");
-    lab.moodle.world().free_bytes = 1 << 20;
-    lab.machine.run("status").exits(3).prints("the volume with Moodle's files is full");
-    lab.moodle.world().free_bytes = 1 << 30;
-    lab.moodle.world().installed = false;
-    lab.machine.run("status").exits(3).prints("the plugin that sends events is not installed");
-    lab.machine
+    stack.moodle.world().failed = vec![row(10_000, 5, false), row(422, 2, true)];
+    stack.machine.run("status").exits(0).prints("312 events, 0 waiting, 2 rejected by the LRS");
+    stack.moodle.world().free_bytes = 1 << 20;
+    stack.machine.run("status").exits(3).prints("the volume with Moodle's files is full");
+    stack.moodle.world().free_bytes = 1 << 30;
+    stack.moodle.world().installed = false;
+    stack.machine.run("status").exits(3).prints("the plugin that sends events is not installed");
+    stack
+        .machine
         .run("configure lms")
         .exits(1)
         .says("run `kubectl lastack install` to install it and restart Moodle");
@@ -222,18 +230,18 @@ fn status_with_a_broken_hop_fails_with_its_cause() {
 
 #[test]
 fn status_of_moodle_with_an_error_page_quotes_the_page() {
-    let lab = MockedStack::installed();
-    lab.moodle.world().login = 500;
-    lab.moodle.world().complains = ("<p>Error: Database connection failed</p>".into(), u32::MAX);
-    lab.machine
+    let stack = MockedStack::installed();
+    stack.moodle.world().login = 500;
+    stack.moodle.world().complains = ("<p>Error: Database connection failed</p>".into(), u32::MAX);
+    stack.machine
         .run("status")
         .exits(3)
         .prints("Moodle responded with 500 to a request for its login page: Error: Database connection failed");
-    lab.machine.run("trace").exits(3).prints(
+    stack.machine.run("trace").exits(3).prints(
         "stopped: moodle.event: script event.php of Moodle failed: Error: Database connection failed",
     );
-    lab.kubernetes.remove("/api/v1/namespaces/alice/pods/lms-moodle-0");
-    let ended = lab.machine.run("trace");
+    stack.kubernetes.remove("/api/v1/namespaces/alice/pods/lms-moodle-0");
+    let ended = stack.machine.run("trace");
     ended
         .exits(3)
         .prints("stopped: moodle.event: no pod of Moodle runs in namespace alice")
@@ -242,25 +250,26 @@ fn status_of_moodle_with_an_error_page_quotes_the_page() {
 
 #[test]
 fn moodle_behind_a_proxy_is_checked_at_its_service_name() {
-    let lab = MockedStack::empty();
-    lab.machine.write("values.yaml", "siteUrl: https://moodle.example.org\nreverseProxy: true\n");
-    lab.moodle.world().site = "http://lms-moodle".into();
-    lab.machine.run("install --only lms --values lms=values.yaml").exits(0).says("login page");
+    let stack = MockedStack::empty();
+    stack.machine.write("values.yaml", "siteUrl: https://moodle.example.org\nreverseProxy: true\n");
+    stack.moodle.world().site = "http://lms-moodle".into();
+    stack.machine.run("install --only lms --values lms=values.yaml").exits(0).says("login page");
 }
 
 #[test]
 fn install_waits_for_moodle_without_a_database_and_does_not_restart_it() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     // each of the five nodes that query Moodle checks at the start of the run; the first one checks again
-    lab.moodle.world().complains = ("Error: Database connection failed".into(), 6);
-    let ended = lab.machine.run("install");
+    stack.moodle.world().complains = ("Error: Database connection failed".into(), 6);
+    let ended = stack.machine.run("install");
     ended
         .exits(0)
         .says("script state.php of Moodle failed: Error: Database connection failed")
         .says("ok        lms.installed");
     assert!(!ended.stderr.contains("restarting Moodle"), "{}", ended.stderr);
-    lab.moodle.world().complains.1 = u32::MAX;
-    lab.machine
+    stack.moodle.world().complains.1 = u32::MAX;
+    stack
+        .machine
         .run("install --timeout 1s")
         .exits(124)
         .says("deployment lms-moodle is not ready after");
@@ -268,38 +277,40 @@ fn install_waits_for_moodle_without_a_database_and_does_not_restart_it() {
 
 #[test]
 fn install_rejects_a_plugin_for_another_moodle_version_before_any_change() {
-    let lab = MockedStack::empty();
-    let old = lab.machine.path("old.zip");
+    let stack = MockedStack::empty();
+    let old = stack.machine.path("old.zip");
     fs::write(&old, moodle::plugin("4.4.0", "[39, 404]")).unwrap();
-    lab.machine
+    stack
+        .machine
         .run(&format!("install --plugin {}", old.display()))
         .exits(1)
         .says("logstore_xapi 4.4.0 supports Moodle 3.9 to 4.4, and this stack has Moodle 4.5.12")
         .says("hint: pass a release that supports it");
-    assert!(lab.helm.calls_of("upgrade").iter().all(|call| !call.line().contains(" lms ")));
-    let other = lab.machine.path("other.zip");
+    assert!(stack.helm.calls_of("upgrade").iter().all(|call| !call.line().contains(" lms ")));
+    let other = stack.machine.path("other.zip");
     fs::write(
         &other,
         moodle::plugin("5.0.1", "[403, 501]").iter().rev().copied().collect::<Vec<u8>>(),
     )
     .unwrap();
-    lab.machine
+    stack
+        .machine
         .run(&format!("install --plugin {}", other.display()))
         .exits(2)
         .says("not a readable zip archive");
-    lab.machine.run("install --plugin /nowhere.zip").exits(2).says("cannot read /nowhere.zip");
+    stack.machine.run("install --plugin /nowhere.zip").exits(2).says("cannot read /nowhere.zip");
     // without `--plugin` the check covers the released plugin, without a download, and then the stored plugin
-    lab.machine.write("newer.yaml", "image: {tag: v5.2.0}\n");
+    stack.machine.write("newer.yaml", "image: {tag: v5.2.0}\n");
     let misfit = "logstore_xapi 5.0.1 supports Moodle 4.3 to 5.1, and this stack has Moodle v5.2.0";
-    lab.machine.run("install --plugin= --values lms=newer.yaml").exits(1).says(misfit);
-    let lab = MockedStack::installed();
-    lab.machine.write("newer.yaml", "image: {tag: v5.2.0}\n");
-    lab.machine.run("install --plugin= --values lms=newer.yaml").exits(1).says(misfit);
+    stack.machine.run("install --plugin= --values lms=newer.yaml").exits(1).says(misfit);
+    let stack = MockedStack::installed();
+    stack.machine.write("newer.yaml", "image: {tag: v5.2.0}\n");
+    stack.machine.run("install --plugin= --values lms=newer.yaml").exits(1).says(misfit);
 }
 
 #[test]
 fn plugin_download_follows_redirects_and_retries_transient_errors_only() {
-    let lab = MockedStack::empty();
+    let stack = MockedStack::empty();
     let responses = Mutex::new(vec![
         Answer::Bytes(moodle::plugin("5.0.3", "[403, 501]").into()),
         Answer::Cut,
@@ -316,15 +327,15 @@ fn plugin_download_follows_redirects_and_retries_transient_errors_only() {
             _ => Answer::text(404, ""),
         });
     let install = |path: &str| {
-        lab.machine.run(&format!("install --only lms --plugin {}{path}", server.url()))
+        stack.machine.run(&format!("install --only lms --plugin {}{path}", server.url()))
     };
     install("/nowhere").exits(1).says("responded with 404");
     install("/large").exits(1).says("larger than 32 MB");
-    let plugin = || lab.kubernetes.object("/api/v1/namespaces/alice/configmaps/lms-plugin");
+    let plugin = || stack.kubernetes.object("/api/v1/namespaces/alice/configmaps/lms-plugin");
     assert!(plugin().is_none());
     let place = server.url().replace("//", "//user:pass%40word@");
     let private =
-        lab.machine.run(&format!("install --only lms --plugin {place}/private?token=hidden"));
+        stack.machine.run(&format!("install --only lms --plugin {place}/private?token=hidden"));
     private
         .exits(2)
         .says("/private: not a readable zip archive")
@@ -345,25 +356,27 @@ fn plugin_download_follows_redirects_and_retries_transient_errors_only() {
         "the object should not hold the query of the address: {}",
         kept["metadata"]
     );
-    lab.machine.run("install --only lms --plugin=").exits(0);
+    stack.machine.run("install --only lms --plugin=").exits(0);
     assert_eq!(plugin().unwrap(), kept, "the plugin should stay until the user names another one");
 }
 
 #[test]
 fn install_restarts_moodle_for_a_new_plugin_release_only() {
-    let lab = MockedStack::installed();
-    let upgrades = |lab: &MockedStack| {
-        lab.helm.calls_of("upgrade").iter().filter(|call| call.line().contains(" lms ")).count()
+    let stack = MockedStack::installed();
+    let upgrades = |stack: &MockedStack| {
+        stack.helm.calls_of("upgrade").iter().filter(|call| call.line().contains(" lms ")).count()
     };
-    let before = upgrades(&lab);
-    let next = lab.machine.path("next.zip");
+    let before = upgrades(&stack);
+    let next = stack.machine.path("next.zip");
     fs::write(&next, moodle::plugin("5.0.2", "[403, 501]")).unwrap();
-    lab.machine
+    stack
+        .machine
         .run(&format!("install --plugin {}", next.display()))
         .exits(0)
         .says("logstore_xapi 5.0.2");
-    assert_eq!(upgrades(&lab), before + 1);
-    lab.machine
+    assert_eq!(upgrades(&stack), before + 1);
+    stack
+        .machine
         .run(&format!("install --plugin {}", next.display()))
         .exits(0)
         .says("nothing to change");
@@ -371,9 +384,10 @@ fn install_restarts_moodle_for_a_new_plugin_release_only() {
 
 #[test]
 fn install_rejects_a_foreign_moodle_release() {
-    let lab = MockedStack::empty();
-    lab.helm.has_release("lms", "deployed", "Upgrade complete");
-    lab.machine
+    let stack = MockedStack::empty();
+    stack.helm.has_release("lms", "deployed", "Upgrade complete");
+    stack
+        .machine
         .run("install")
         .exits(1)
         .says("release lms in namespace alice was not created by this tool");
@@ -381,10 +395,10 @@ fn install_rejects_a_foreign_moodle_release() {
 
 #[test]
 fn trace_names_the_hop_at_which_the_event_stopped() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     let trace = |fate: &str| {
-        lab.moodle.world().fate = fate.into();
-        lab.machine.run("trace --timeout 1s")
+        stack.moodle.world().fate = fate.into();
+        stack.machine.run("trace --timeout 1s")
     };
     trace("401")
         .exits(3)
@@ -392,10 +406,10 @@ fn trace_names_the_hop_at_which_the_event_stopped() {
         .prints("stopped: moodle.sent: the LRS responded with 401: it rejects the account: {\"detail\":\"no\"}")
         .prints("kubectl lastack configure lms");
     trace("0").exits(3).prints("the LRS could not be reached");
-    lab.moodle.world().cron = Some(900);
+    stack.moodle.world().cron = Some(900);
     trace("waiting").exits(3).prints("Moodle's cron last sent events 15m ago");
-    lab.moodle.world().cron = Some(20);
-    lab.moodle.world().settings.insert("routes".into(), String::new());
+    stack.moodle.world().cron = Some(20);
+    stack.moodle.world().settings.insert("routes".into(), String::new());
     trace("lost").exits(3).prints("stopped: moodle.queue: logstore_xapi/routes is empty");
     trace("sent")
         .exits(3)
@@ -407,65 +421,67 @@ fn trace_names_the_hop_at_which_the_event_stopped() {
 
 #[test]
 fn trace_follows_the_event_to_the_data_lake_and_deletes_it() {
-    let lab = MockedStack::installed();
-    lab.lrs.has(&[moodle::statement_of_the_event()]);
-    let junit = lab.machine.path("junit.xml");
-    let ended = lab.machine.run(&format!("trace --keep -o json --junit {}", junit.display()));
+    let stack = MockedStack::installed();
+    stack.lrs.has(&[moodle::statement_of_the_event()]);
+    let junit = stack.machine.path("junit.xml");
+    let ended = stack.machine.run(&format!("trace --keep -o json --junit {}", junit.display()));
     ended.exits(0);
     assert_eq!(
         (&ended.json()["arrived"], &ended.json()["hops"][4]["result"]),
         (&json!(true), &json!("passed"))
     );
     assert!(fs::read_to_string(&junit).unwrap().contains("datalake.document"));
-    let events = called(&lab, "event");
+    let events = called(&stack, "event");
     assert!(events.iter().any(|input| input["do"] == "follow"), "{events:?}");
     assert!(events.iter().all(|input| input["do"] != "forget"), "{events:?}");
-    lab.machine.run("trace").exits(0).prints("found by its id");
-    assert!(called(&lab, "event").iter().any(|input| input["do"] == "forget"));
-    lab.machine.run("statements").exits(0).says("The LRS has no matching statement");
+    stack.machine.run("trace").exits(0).prints("found by its id");
+    assert!(called(&stack, "event").iter().any(|input| input["do"] == "forget"));
+    stack.machine.run("statements").exits(0).says("The LRS has no matching statement");
 }
 
 #[test]
 fn replay_lists_failed_events_by_cause_and_resends_after_confirmation() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     let row = |code: u32, events: u64, alone: bool, response: &str| json!({"errortype": code, "alone": alone, "events": events, "oldest": EVENT, "response": response});
-    lab.machine.run("replay").exits(0).says("No events to resend");
-    lab.moodle.world().failed = vec![
+    stack.machine.run("replay").exits(0).says("No events to resend");
+    stack.moodle.world().failed = vec![
         row(0, 40, false, ""),
         row(422, 1, true, "sent by itself and refused: bad verb"),
         row(10_000, 7, false, "{}"),
     ];
-    lab.machine
+    stack
+        .machine
         .run("replay --dry-run")
         .exits(0)
         .prints("the LRS could not be reached")
         .prints("never")
         .prints("with --refused")
         .says("40 events would be resent");
-    lab.machine.run("replay").exits(2).says("pass `--yes`");
-    assert!(called(&lab, "replay").is_empty());
-    lab.moodle.world().replayed =
+    stack.machine.run("replay").exits(2).says("pass `--yes`");
+    assert!(called(&stack, "replay").is_empty());
+    stack.moodle.world().replayed =
         json!({"due": 40, "sent": 38, "already": 2, "refused": 0, "never": 0, "stopped": null});
-    lab.machine.run("replay --yes").exits(0).says("38 of 40 events resent, 2 already stored");
-    lab.moodle.world().replayed = json!({"due": 41, "sent": 3, "already": 0, "refused": 0, "never": 0, "stopped": "the LRS cannot be reached"});
-    lab.machine
+    stack.machine.run("replay --yes").exits(0).says("38 of 40 events resent, 2 already stored");
+    stack.moodle.world().replayed = json!({"due": 41, "sent": 3, "already": 0, "refused": 0, "never": 0, "stopped": "the LRS cannot be reached"});
+    stack
+        .machine
         .run("replay --yes --refused")
         .exits(3)
         .says("stopped early: the LRS cannot be reached");
-    assert_eq!(called(&lab, "replay").last().unwrap()["refused"], true);
+    assert_eq!(called(&stack, "replay").last().unwrap()["refused"], true);
 }
 
 #[test]
 fn statements_reads_all_pages_and_applies_filters() {
-    let lab = MockedStack::installed();
-    lab.machine.run("seed --count 250").exits(0);
-    let lines = lab.machine.run("statements --all -o ndjson").exits(0).stdout.clone();
+    let stack = MockedStack::installed();
+    stack.machine.run("seed --count 250").exits(0);
+    let lines = stack.machine.run("statements --all -o ndjson").exits(0).stdout.clone();
     assert_eq!(lines.lines().count(), 250, "the command should read every page");
-    let newest = lab.machine.run("statements --limit 3 -o json").exits(0).json();
+    let newest = stack.machine.run("statements --limit 3 -o json").exits(0).json();
     assert_eq!(newest["items"].as_array().unwrap().len(), 3);
-    lab.machine.run("statements --limit 2").exits(0).prints("TIME").prints("VERB");
-    lab.machine.run("statements --agent somebody").exits(2).says("expected an e-mail address");
-    let asked = lab
+    stack.machine.run("statements --limit 2").exits(0).prints("TIME").prints("VERB");
+    stack.machine.run("statements --agent somebody").exits(2).says("expected an e-mail address");
+    let asked = stack
         .lrs
         .server
         .requests()
@@ -476,8 +492,8 @@ fn statements_reads_all_pages_and_applies_filters() {
         asked.query.contains("limit=2") && !asked.query.contains("ascending"),
         "{asked}: Ralph reads ascending=false as true"
     );
-    lab.machine.run("statements --agent 3,https://moodle.example.org --until 2026-03-01T08:00:00Z --ascending").exits(0);
-    let asked = lab
+    stack.machine.run("statements --agent 3,https://moodle.example.org --until 2026-03-01T08:00:00Z --ascending").exits(0);
+    let asked = stack
         .lrs
         .server
         .requests()
@@ -497,10 +513,11 @@ fn statements_reads_all_pages_and_applies_filters() {
 
 #[test]
 fn statements_stops_reading_when_the_output_is_closed() {
-    let lab = MockedStack::installed();
-    lab.machine.run("seed --count 250").exits(0);
+    let stack = MockedStack::installed();
+    stack.machine.run("seed --count 250").exits(0);
     let asked = || {
-        lab.lrs
+        stack
+            .lrs
             .server
             .requests()
             .iter()
@@ -510,24 +527,24 @@ fn statements_stops_reading_when_the_output_is_closed() {
     let before = asked();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
-    let output = lab
+    let output = stack
         .machine
         .command(&["statements", "--all", "-o", "ndjson"])
         .stdout(writer)
         .output()
         .unwrap();
-    lab.machine.ended("statements --all -o ndjson", output).exits(0).says_nothing();
+    stack.machine.ended("statements --all -o ndjson", output).exits(0).says_nothing();
     assert_eq!(asked() - before, 1, "the command should request the first page only");
 }
 
 #[test]
 fn open_of_moodle_rejects_another_port_and_prints_the_site_address() {
-    let lab = MockedStack::installed();
-    lab.machine.run("open lms --port 9999 --print").exits(2).says("http://localhost:8080");
+    let stack = MockedStack::installed();
+    stack.machine.run("open lms --port 9999 --print").exits(2).says("http://localhost:8080");
     // behind the user's own proxy, the address is that of the proxy
-    lab.machine.write("values.yaml", "siteUrl: https://moodle.example.org\n");
-    lab.moodle.world().site = "https://moodle.example.org".into();
-    lab.machine.run("install --values lms=values.yaml").exits(0);
-    lab.machine.run("open lms --print").exits(0).prints("https://moodle.example.org/");
-    lab.machine.run("status").prints("https://moodle.example.org");
+    stack.machine.write("values.yaml", "siteUrl: https://moodle.example.org\n");
+    stack.moodle.world().site = "https://moodle.example.org".into();
+    stack.machine.run("install --values lms=values.yaml").exits(0);
+    stack.machine.run("open lms --print").exits(0).prints("https://moodle.example.org/");
+    stack.machine.run("status").prints("https://moodle.example.org");
 }

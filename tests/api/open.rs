@@ -19,9 +19,9 @@ fn fetch(address: &str) -> String {
 }
 
 /// Starts `open lrs` and returns the address that it prints first.
-fn opened(lab: &MockedStack) -> (Child, String) {
+fn opened(stack: &MockedStack) -> (Child, String) {
     let mut child =
-        lab.machine.command(&["open", "lrs", "--print"]).spawn().expect("the program runs");
+        stack.machine.command(&["open", "lrs", "--print"]).spawn().expect("the program runs");
     let mut address = String::new();
     BufReader::new(child.stdout.as_mut().expect("a pipe"))
         .read_line(&mut address)
@@ -31,8 +31,8 @@ fn opened(lab: &MockedStack) -> (Child, String) {
 
 #[test]
 fn open_without_an_external_address_keeps_a_port_forward_open() {
-    let lab = MockedStack::installed();
-    let (mut child, address) = opened(&lab);
+    let stack = MockedStack::installed();
+    let (mut child, address) = opened(&stack);
     assert!(
         address.starts_with("http://127.0.0.1:") && address.ends_with("/__heartbeat__\n"),
         "{address}"
@@ -50,24 +50,27 @@ fn open_without_an_external_address_keeps_a_port_forward_open() {
 
 #[test]
 fn open_forwards_to_a_custom_service_port() {
-    let lab = MockedStack::installed();
-    let mut service =
-        lab.kubernetes.object("/api/v1/namespaces/alice/services/lrs-ralph").expect("the Service");
+    let stack = MockedStack::installed();
+    let mut service = stack
+        .kubernetes
+        .object("/api/v1/namespaces/alice/services/lrs-ralph")
+        .expect("the Service");
     service["spec"]["ports"][0]["port"] = 8081.into();
-    lab.kubernetes.put([service]);
-    let values = lab.machine.path("values.yaml");
+    stack.kubernetes.put([service]);
+    let values = stack.machine.path("values.yaml");
     std::fs::write(&values, "service: {port: 8081}\n").expect("a file");
-    lab.machine.run(&format!("install --values lrs={}", values.display())).exits(0);
-    let (mut child, address) = opened(&lab);
+    stack.machine.run(&format!("install --values lrs={}", values.display())).exits(0);
+    let (mut child, address) = opened(&stack);
     assert!(fetch(address.trim()).starts_with("HTTP/1.1 200 "), "{address} should reach the pod");
     child.kill().and_then(|()| child.wait()).expect("the program runs until the test ends it");
 }
 
 #[test]
 fn open_of_a_service_without_ready_pods_fails() {
-    let lab = MockedStack::installed();
-    lab.kubernetes.remove("/api/v1/namespaces/alice/pods/lrs-ralph-0");
-    lab.machine
+    let stack = MockedStack::installed();
+    stack.kubernetes.remove("/api/v1/namespaces/alice/pods/lrs-ralph-0");
+    stack
+        .machine
         .run("open lrs --print")
         .exits(1)
         .prints_nothing()

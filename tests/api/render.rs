@@ -75,18 +75,18 @@ fn assert_is_bash(name: &str, script: &str) {
 
 #[test]
 fn explain_in_an_empty_cluster_prints_all_commands_in_graph_order() {
-    let lab = MockedStack::empty();
-    let ended = lab.machine.run("install --explain");
+    let stack = MockedStack::empty();
+    let ended = stack.machine.run("install --explain");
     ended.exits(0).says_nothing();
-    assert_eq!(lab.kubernetes.changes(), Vec::<String>::new());
+    assert_eq!(stack.kubernetes.changes(), Vec::<String>::new());
     assert_data_eq!(&ended.stdout, file!["explain.txt"].raw());
 }
 
 #[test]
 fn explained_commands_of_every_node_parse_as_bash() {
     for profile in ["laptop", "production"] {
-        let lab = MockedStack::empty();
-        let ended = lab.machine.run(&format!("install --explain --profile {profile}"));
+        let stack = MockedStack::empty();
+        let ended = stack.machine.run(&format!("install --explain --profile {profile}"));
         ended.exits(0);
         let blocks = blocks(&ended.stdout);
         assert!(blocks.len() > 15, "each node should have a heading\n{ended}");
@@ -107,29 +107,30 @@ fn explained_commands_of_every_node_parse_as_bash() {
 
 #[test]
 fn explain_of_an_installed_stack_neither_reads_nor_prints_secrets() {
-    let lab = MockedStack::installed();
-    let changes = lab.kubernetes.changes();
-    let asked = lab.kubernetes.server.requests().len();
-    let ended = lab.machine.run("install --explain");
+    let stack = MockedStack::installed();
+    let changes = stack.kubernetes.changes();
+    let asked = stack.kubernetes.server.requests().len();
+    let ended = stack.machine.run("install --explain");
     ended.exits(0).never_shows(TOKEN);
-    for password in passwords(&lab) {
+    for password in passwords(&stack) {
         ended.never_shows(&password);
     }
-    let requests = &lab.kubernetes.server.requests()[asked..];
+    let requests = &stack.kubernetes.server.requests()[asked..];
     let secrets: Vec<_> =
         requests.iter().filter(|request| request.path.contains("/secrets")).collect();
     assert!(secrets.is_empty(), "{} requests read Secrets", secrets.len());
-    assert_eq!(lab.kubernetes.changes(), changes);
+    assert_eq!(stack.kubernetes.changes(), changes);
 }
 
 #[test]
 fn explain_prints_the_chart_and_registry_of_the_settings() {
-    let lab = MockedStack::empty();
-    lab.machine.write(
+    let stack = MockedStack::empty();
+    stack.machine.write(
         "lastack.yaml",
         "charts: {lrs: 'oci://registry.example.org/ralph'}\nimageRegistry: registry.example.org\n",
     );
-    lab.machine
+    stack
+        .machine
         .run("install --explain -f lastack.yaml")
         .exits(0)
         .prints("helm upgrade --install lrs oci://registry.example.org/ralph -n alice -f - <<'EOF'")
@@ -139,12 +140,12 @@ fn explain_prints_the_chart_and_registry_of_the_settings() {
 
 #[test]
 fn render_of_the_same_settings_twice_gives_the_same_bytes() {
-    let lab = MockedStack::empty();
+    let stack = MockedStack::empty();
     for folder in ["one", "two", "one"] {
         let line = format!("install --render {folder} -n alice --profile production");
-        lab.machine.run(&line).exits(0);
+        stack.machine.run(&line).exits(0);
     }
-    let (one, two) = (tree(&lab.machine.path("one")), tree(&lab.machine.path("two")));
+    let (one, two) = (tree(&stack.machine.path("one")), tree(&stack.machine.path("two")));
     assert!(one.contains_key(Path::new("manifests/lms-plugin.yaml")), "{:?}", one.keys());
     assert_eq!(one, two);
 }
@@ -166,14 +167,14 @@ fn render_without_a_cluster_writes_the_whole_stack() {
 
 #[test]
 fn render_sends_no_request_and_writes_no_password() {
-    let lab = MockedStack::installed();
-    let asked = lab.kubernetes.server.requests().len();
-    lab.machine.run("install --render stack").exits(0).prints_nothing();
-    assert_eq!(lab.kubernetes.server.requests().len(), asked, "render should send no request");
-    let files = tree(&lab.machine.path("stack"));
+    let stack = MockedStack::installed();
+    let asked = stack.kubernetes.server.requests().len();
+    stack.machine.run("install --render stack").exits(0).prints_nothing();
+    assert_eq!(stack.kubernetes.server.requests().len(), asked, "render should send no request");
+    let files = tree(&stack.machine.path("stack"));
     for (name, bytes) in &files {
         let content = String::from_utf8_lossy(bytes);
-        for password in passwords(&lab).iter().map(String::as_str).chain([TOKEN]) {
+        for password in passwords(&stack).iter().map(String::as_str).chain([TOKEN]) {
             assert!(!content.contains(password), "{} holds a password", name.display());
         }
     }
@@ -190,19 +191,19 @@ fn render_sends_no_request_and_writes_no_password() {
 
 #[test]
 fn rendered_manifests_and_values_equal_those_that_install_applies() {
-    let lab = MockedStack::installed();
-    lab.machine.run("install --render stack").exits(0);
-    let files = tree(&lab.machine.path("stack"));
+    let stack = MockedStack::installed();
+    stack.machine.run("install --render stack").exits(0);
+    let files = tree(&stack.machine.path("stack"));
     for (path, file) in [(DATA_LAKE, "data-lake"), (SIZE, "data-lake-size")] {
         let manifest = yaml(&files, &format!("manifests/{file}.yaml"));
-        let applied = lab.kubernetes.server.requests();
+        let applied = stack.kubernetes.server.requests();
         let applied =
             applied.iter().rfind(|request| request.path == path && request.method == "PATCH");
         let applied = applied.unwrap_or_else(|| panic!("install should apply {file}")).json();
         assert_eq!(manifest, applied, "{file}");
     }
     for release in ["lrs", "lms", "dataviz"] {
-        let calls = lab.helm.calls_of("upgrade");
+        let calls = stack.helm.calls_of("upgrade");
         let call = calls.iter().rfind(|call| call.is(release));
         let mut values =
             call.unwrap_or_else(|| panic!("install should install {release}")).values();
@@ -358,8 +359,8 @@ fn render_of_an_address_that_only_the_cluster_knows_is_a_usage_error() {
 
 #[test]
 fn render_without_a_namespace_uses_the_namespace_of_the_kubeconfig() {
-    let lab = MockedStack::empty();
-    lab.machine.run("install --render stack").exits(0);
-    let script = fs::read_to_string(lab.machine.path("stack/apply.sh")).expect("apply.sh");
+    let stack = MockedStack::empty();
+    stack.machine.run("install --render stack").exits(0);
+    let script = fs::read_to_string(stack.machine.path("stack/apply.sh")).expect("apply.sh");
     assert!(script.contains(&format!("kubectl create namespace {NAMESPACE}\n")), "{script}");
 }

@@ -195,27 +195,28 @@ fn seed_report_as_json_has_the_same_counts() {
 
 #[test]
 fn seed_into_a_stack_verifies_every_statement_in_the_data_lake() {
-    let lab = MockedStack::installed();
-    lab.machine
+    let stack = MockedStack::installed();
+    stack.machine
         .run("seed --count 1200")
         .exits(0)
         .says_nothing()
         .prints("1,200 of 1,200 statements stored: 1,200 sent, 0 already stored, 0 rejected, each found in Elasticsearch by its id");
-    lab.machine
+    stack
+        .machine
         .run("seed --count 1200")
         .exits(0)
         .prints("1,200 sent, 1,200 already stored, 0 rejected, each found");
-    assert_eq!(lab.lrs.stored().len(), 1200);
+    assert_eq!(stack.lrs.stored().len(), 1200);
 }
 
 #[test]
 fn seed_names_a_statement_that_the_data_lake_does_not_have() {
-    let lab = MockedStack::installed();
-    lab.machine.write("a.json", array(&statements(5)));
+    let stack = MockedStack::installed();
+    stack.machine.write("a.json", array(&statements(5)));
     // the LRS acknowledges the statements without storing them
-    lab.lrs.next([crate::support::server::Answer::ok(json!(ids(5)))]);
-    lab.lrs.has(&statements(4));
-    let ended = lab.machine.run("seed a.json");
+    stack.lrs.next([crate::support::server::Answer::ok(json!(ids(5)))]);
+    stack.lrs.has(&statements(4));
+    let ended = stack.machine.run("seed a.json");
     ended
         .exits(1)
         .prints("4 of 5 statements stored")
@@ -226,9 +227,9 @@ fn seed_names_a_statement_that_the_data_lake_does_not_have() {
 
 #[test]
 fn seed_of_a_file_into_a_stack_verifies_the_content() {
-    let lab = MockedStack::installed();
-    lab.machine.write("a.json", array(&statements(2500)));
-    lab.machine
+    let stack = MockedStack::installed();
+    stack.machine.write("a.json", array(&statements(2500)));
+    stack.machine
         .run("seed a.json")
         .exits(0)
         .prints("2,500 of 2,500 statements stored: 2,500 sent, 0 already stored, 0 rejected, each found in Elasticsearch with its content");
@@ -236,14 +237,15 @@ fn seed_of_a_file_into_a_stack_verifies_the_content() {
 
 #[test]
 fn seed_names_a_statement_that_was_overwritten() {
-    let lab = MockedStack::installed();
-    lab.machine.write("a.json", array(&statements(5)));
+    let stack = MockedStack::installed();
+    stack.machine.write("a.json", array(&statements(5)));
     // the LRS acknowledges the statements before another sender overwrites one
-    lab.lrs.next([crate::support::server::Answer::ok(json!(ids(5)))]);
+    stack.lrs.next([crate::support::server::Answer::ok(json!(ids(5)))]);
     let mut stored = statements(5);
     stored[2]["verb"]["id"] = json!("http://example.org/other");
-    lab.lrs.has(&stored);
-    lab.machine
+    stack.lrs.has(&stored);
+    stack
+        .machine
         .run("seed a.json")
         .exits(1)
         .prints("4 of 5 statements stored")

@@ -146,33 +146,35 @@ fn seed_does_not_retry_a_wrong_account_or_address() {
 
 #[test]
 fn seed_does_not_retry_a_forbidden_port_forward() {
-    let lab = MockedStack::installed();
-    let sentence = lab.hides_pods();
-    let ended = lab.machine.run("seed --count 10");
+    let stack = MockedStack::installed();
+    let sentence = stack.hides_pods();
+    let ended = stack.machine.run("seed --count 10");
     ended.exits(4).says(sentence).says("after 0 statements were stored");
     assert!(!ended.stderr.contains("retrying"), "{ended}");
 }
 
 #[test]
 fn seed_into_a_read_only_index_names_the_index() {
-    let lab = MockedStack::installed();
-    let mut index = lab.elasticsearch.index().expect("the index");
+    let stack = MockedStack::installed();
+    let mut index = stack.elasticsearch.index().expect("the index");
     index["settings"]["index.blocks.read_only_allow_delete"] = json!("true");
-    lab.elasticsearch.has_index(index);
+    stack.elasticsearch.has_index(index);
     // Ralph itself answers 500, which `seed` retries for a minute
-    lab.lrs.always(Answer::Json(405, json!({"detail": "no"})));
+    stack.lrs.always(Answer::Json(405, json!({"detail": "no"})));
     let full =
         "warning: index statements accepts no statements, because a disk of the data lake is full";
-    lab.machine.run("seed --count 10").exits(1).says(full).says("after 0 statements were stored");
+    stack.machine.run("seed --count 10").exits(1).says(full).says("after 0 statements were stored");
 }
 
 #[test]
 fn seed_retries_an_interrupted_verification() {
-    let lab = MockedStack::installed();
-    lab.elasticsearch
+    let stack = MockedStack::installed();
+    stack
+        .elasticsearch
         .next("/statements/_refresh", [Answer::Cut])
         .next("/statements/_count", [Answer::text(503, "busy"), Answer::text(429, "busy")]);
-    lab.machine
+    stack
+        .machine
         .run("seed --count 10")
         .exits(0)
         .prints("10 of 10 statements stored: 10 sent")
@@ -182,9 +184,10 @@ fn seed_retries_an_interrupted_verification() {
 
 #[test]
 fn seed_without_verification_still_reports_the_sent_statements() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     let asked = || {
-        lab.elasticsearch
+        stack
+            .elasticsearch
             .server
             .requests()
             .iter()
@@ -192,12 +195,12 @@ fn seed_without_verification_still_reports_the_sent_statements() {
             .count()
     };
     for status in [400, 401, 403] {
-        lab.elasticsearch.next(
+        stack.elasticsearch.next(
             "/statements/_count",
             [Answer::Json(status, json!({"error": {"reason": "not like this"}}))],
         );
         let before = asked();
-        lab.machine
+        stack.machine
             .run("seed --count 10")
             .exits(1)
             .prints("10 of 10 statements accepted: 10 sent")
@@ -206,8 +209,8 @@ fn seed_without_verification_still_reports_the_sent_statements() {
             .says("hint: repeat the command to verify them");
         assert_eq!(asked() - before, 1, "{status} should not be retried");
     }
-    lab.elasticsearch.next("/statements/_count", [Answer::text(400, "")]);
-    let report = lab.machine.run("seed --count 10 -o json").exits(1).json();
+    stack.elasticsearch.next("/statements/_count", [Answer::text(400, "")]);
+    let report = stack.machine.run("seed --count 10 -o json").exits(1).json();
     assert_eq!(
         (&report["sent"], &report["found"], &report["complete"]),
         (&json!(10), &json!(null), &json!(false))
@@ -394,15 +397,15 @@ fn seed_ends_when_many_statements_crash_the_lrs() {
 
 #[test]
 fn seed_into_a_write_blocked_index_rejects_no_statement() {
-    let lab = MockedStack::installed();
-    let mut index = lab.elasticsearch.index().expect("the index");
+    let stack = MockedStack::installed();
+    let mut index = stack.elasticsearch.index().expect("the index");
     index["settings"]["index.blocks.write"] = json!("true");
-    lab.elasticsearch.has_index(index);
-    lab.machine.write("a.json", array(&statements(3)));
+    stack.elasticsearch.has_index(index);
+    stack.machine.write("a.json", array(&statements(3)));
     let failure = Answer::Json(500, json!({"detail": "Statements bulk indexation failed"}));
-    lab.lrs.next(vec![failure; 4]);
-    lab.machine.run("seed a.json").exits(0).prints("3 of 3 statements stored");
-    let batches = lab.lrs.batches();
+    stack.lrs.next(vec![failure; 4]);
+    stack.machine.run("seed a.json").exits(0).prints("3 of 3 statements stored");
+    let batches = stack.lrs.batches();
     assert!(
         batches.iter().all(|batch| batch.len() == 3),
         "seed should split no batch: {batches:?}"
@@ -426,19 +429,20 @@ fn seed_of_three_thousand_invalid_statements_sends_few_requests() {
 
 #[test]
 fn seed_of_conflicting_statements_queries_the_data_lake_once() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     let mut stored = statements(900);
     for statement in &mut stored[..800] {
         statement["verb"]["id"] = json!("http://example.org/other");
     }
-    lab.lrs.has(&stored);
-    lab.machine.write("a.json", array(&statements(1000)));
-    lab.machine
+    stack.lrs.has(&stored);
+    stack.machine.write("a.json", array(&statements(1000)));
+    stack
+        .machine
         .run("seed a.json")
         .exits(1)
         .prints("200 of 1,000 statements stored: 1,000 sent, 100 already stored, 800 rejected")
         .says("409 a statement with the same id and different content is stored");
-    assert_eq!(lab.lrs.batches().len(), 2, "seed should send the batch, then its new statements");
+    assert_eq!(stack.lrs.batches().len(), 2, "seed should send the batch, then its new statements");
 }
 
 #[test]

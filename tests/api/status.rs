@@ -10,8 +10,8 @@ use crate::support::server::Answer;
 use crate::support::stack::{DATA_LAKE, MockedStack, lrs_labels, stuck_pod};
 
 /// A `status` that keeps running, and the lines that it prints.
-fn watch(lab: &MockedStack, line: &str) -> (Child, impl Iterator<Item = String>) {
-    let mut child = lab
+fn watch(stack: &MockedStack, line: &str) -> (Child, impl Iterator<Item = String>) {
+    let mut child = stack
         .machine
         .command(&line.split(' ').collect::<Vec<_>>())
         .spawn()
@@ -22,8 +22,8 @@ fn watch(lab: &MockedStack, line: &str) -> (Child, impl Iterator<Item = String>)
 
 #[test]
 fn status_of_a_healthy_stack_prints_a_table_and_exits_with_0() {
-    let lab = MockedStack::installed();
-    let ended = lab.machine.run("status");
+    let stack = MockedStack::installed();
+    let ended = stack.machine.run("status");
     ended.exits(0).says_nothing().never_shows(TOKEN);
     let header = ["COMPONENT", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "URL"];
     assert_eq!(ended.stdout.lines().next().unwrap().split_whitespace().collect::<Vec<_>>(), header);
@@ -40,8 +40,9 @@ fn status_of_a_healthy_stack_prints_a_table_and_exits_with_0() {
 
 #[test]
 fn program_without_arguments_prints_help_and_the_status() {
-    let lab = MockedStack::installed();
-    lab.machine
+    let stack = MockedStack::installed();
+    stack
+        .machine
         .run("")
         .exits(0)
         .prints("kubectl lastack install")
@@ -70,23 +71,23 @@ fn status_as_json_has_stable_fields() {
 
 #[test]
 fn status_as_yaml_equals_json_and_wide_adds_internal_addresses() {
-    let lab = MockedStack::installed();
-    let yaml = lab.machine.run("status -o yaml");
+    let stack = MockedStack::installed();
+    let yaml = stack.machine.run("status -o yaml");
     let document: serde_json::Value = serde_saphyr::from_str(&yaml.exits(0).stdout).expect("YAML");
     assert_eq!((&document["kind"], &document["healthy"]), (&"Status".into(), &true.into()));
-    let wide = lab.machine.run("status -o wide");
+    let wide = stack.machine.run("status -o wide");
     wide.exits(0)
         .prints("SENT")
         .prints("http://lrs-ralph.alice.svc/xAPI")
         .prints("https://data-lake-es-http.alice.svc:9200");
-    lab.machine.run("status").never_shows("INSIDE");
+    stack.machine.run("status").never_shows("INSIDE");
 }
 
 #[test]
 fn watch_without_a_terminal_prints_json_per_check_and_a_table_per_change() {
-    let lab = MockedStack::installed();
-    let (mut documents_child, mut documents) = watch(&lab, "status -w -o json");
-    let (mut tables_child, mut tables) = watch(&lab, "status -w");
+    let stack = MockedStack::installed();
+    let (mut documents_child, mut documents) = watch(&stack, "status -w -o json");
+    let (mut tables_child, mut tables) = watch(&stack, "status -w");
     let healthy = |line: &str| {
         serde_json::from_str::<serde_json::Value>(line).expect("a document a line")["healthy"]
             .clone()
@@ -94,7 +95,7 @@ fn watch_without_a_terminal_prints_json_per_check_and_a_table_per_change() {
     for _ in 0..3 {
         assert_eq!(healthy(&documents.next().expect("a look")), true);
     }
-    lab.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
+    stack.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
     assert!(
         documents.by_ref().take(20).any(|line| healthy(&line) == false),
         "the watch should report the fault"
@@ -114,8 +115,8 @@ fn watch_without_a_terminal_prints_json_per_check_and_a_table_per_change() {
 
 #[test]
 fn watch_detects_a_release_that_disappears() {
-    let lab = MockedStack::installed();
-    let (mut child, mut documents) = watch(&lab, "status -w -o json");
+    let stack = MockedStack::installed();
+    let (mut child, mut documents) = watch(&stack, "status -w -o json");
     let mut looks = documents.by_ref().map(|line| {
         let document: serde_json::Value = serde_json::from_str(&line).expect("a document a line");
         let parts = document["components"].as_array().expect("components").clone();
@@ -124,28 +125,29 @@ fn watch_detects_a_release_that_disappears() {
             .clone()
     });
     assert_eq!(looks.next(), Some("good".into()));
-    lab.helm.lists(serde_json::json!([]));
+    stack.helm.lists(serde_json::json!([]));
     assert!(looks.take(5).any(|state| state == "bad"), "each check should query helm again");
     child.kill().and_then(|()| child.wait()).expect("the program runs until the test ends it");
 }
 
 #[test]
 fn watch_continues_after_a_failed_check() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     let mut looks = 0;
-    lab.kubernetes.reacts(Method::GET, "/version", move |_, _| {
+    stack.kubernetes.reacts(Method::GET, "/version", move |_, _| {
         looks += 1;
         (2..=3).contains(&looks).then(|| Answer::text(503, "the server restarts"))
     });
-    let (mut child, documents) = watch(&lab, "status -w -o json");
+    let (mut child, documents) = watch(&stack, "status -w -o json");
     assert_eq!(
         documents.take(2).count(),
         2,
         "the watch should print a document before and after the failure"
     );
     child.kill().expect("the program runs until the test ends it");
-    let ended =
-        lab.machine.ended("status -w -o json", child.wait_with_output().expect("the program ends"));
+    let ended = stack
+        .machine
+        .ended("status -w -o json", child.wait_with_output().expect("the program ends"));
     ended.says("warning: the API server responded with 503: the server restarts; retrying\n");
     assert_eq!(
         ended.stderr.lines().count(),
@@ -156,50 +158,51 @@ fn watch_continues_after_a_failed_check() {
 
 #[test]
 fn status_without_a_stack_fails() {
-    let lab = MockedStack::empty();
-    lab.machine
+    let stack = MockedStack::empty();
+    stack
+        .machine
         .run("status")
         .exits(3)
         .prints_nothing()
         .says("No stack in namespace alice of context lab")
         .says("kubectl lastack install");
-    let document = lab.machine.run("status -o json").exits(3).json();
+    let document = stack.machine.run("status -o json").exits(3).json();
     assert_eq!((&document["installed"], &document["healthy"]), (&false.into(), &false.into()));
 }
 
 #[test]
 fn status_without_one_permission_reports_one_unknown_cell() {
-    let lab = MockedStack::installed();
-    let sentence = lab.hides_pods();
-    let ended = lab.machine.run("status");
+    let stack = MockedStack::installed();
+    let sentence = stack.hides_pods();
+    let ended = stack.machine.run("status");
     ended.prints("unknown").prints(sentence).prints("5.0.1, chart 0.1.0").prints("ECK 3.5.0");
 }
 
 #[test]
 fn status_of_a_forbidden_resource_is_unknown_and_no_fault() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     let sentence = "elasticsearches.elasticsearch.k8s.elastic.co \"data-lake\" is forbidden: User \"alice\" cannot get resource";
-    lab.kubernetes.forbids(Method::GET, DATA_LAKE, sentence);
-    lab.machine.run("status").exits(0).prints("unknown").prints(sentence);
+    stack.kubernetes.forbids(Method::GET, DATA_LAKE, sentence);
+    stack.machine.run("status").exits(0).prints("unknown").prints(sentence);
 }
 
 #[test]
 fn status_with_a_failed_lrs_backend_quotes_the_lrs() {
-    let lab = MockedStack::installed();
-    lab.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
-    lab.machine.run("status").exits(3).prints("fault: lrs answers").prints("responded with 500");
+    let stack = MockedStack::installed();
+    stack.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
+    stack.machine.run("status").exits(3).prints("fault: lrs answers").prints("responded with 500");
 }
 
 #[test]
 fn status_with_a_read_only_index_fails_although_components_are_healthy() {
-    let lab = MockedStack::installed();
-    let mut index = lab.elasticsearch.index().expect("the index");
+    let stack = MockedStack::installed();
+    let mut index = stack.elasticsearch.index().expect("the index");
     let mut block = |name: &str, set: &str| {
         index["settings"][name] = set.into();
-        lab.elasticsearch.has_index(index.clone());
+        stack.elasticsearch.has_index(index.clone());
     };
     block("index.blocks.read_only_allow_delete", "true");
-    lab.machine
+    stack.machine
         .run("status")
         .exits(3)
         .prints("heartbeat ok")
@@ -207,15 +210,15 @@ fn status_with_a_read_only_index_fails_although_components_are_healthy() {
         .never_shows("accepts statements")
         .prints("fault: datalake data: 0 statements, 31 MB: index statements accepts no statements, because a disk of the data lake is full")
         .prints("Elasticsearch removes the block");
-    lab.machine
+    stack.machine
         .run("install")
         .exits(1)
         .says("datalake.index: index statements accepts no statements, because a disk of the data lake is full")
         .says("hint: free disk space");
     block("index.blocks.read_only_allow_delete", "false");
-    lab.machine.run("status").exits(0).prints("accepts statements");
+    stack.machine.run("status").exits(0).prints("accepts statements");
     block("index.blocks.write", "true");
-    lab.machine
+    stack.machine
         .run("status")
         .exits(3)
         .prints("because index.blocks.write")
@@ -224,13 +227,14 @@ fn status_with_a_read_only_index_fails_although_components_are_healthy() {
 
 #[test]
 fn status_with_a_hanging_moodle_reports_one_failed_cell() {
-    let lab = MockedStack::installed();
-    lab.kubernetes.answers(
+    let stack = MockedStack::installed();
+    stack.kubernetes.answers(
         Method::GET,
         "/api/v1/namespaces/alice/pods/lms-moodle-0/exec",
         Answer::Hang,
     );
-    lab.machine
+    stack
+        .machine
         .run("status --request-timeout 5s")
         .exits(3)
         .prints("fault: lms data: script state.php of Moodle did not end within 5")
@@ -239,22 +243,22 @@ fn status_with_a_hanging_moodle_reports_one_failed_cell() {
 
 #[test]
 fn status_of_a_component_without_a_ready_pod_fails() {
-    let lab = MockedStack::installed();
-    lab.kubernetes.answers(
+    let stack = MockedStack::installed();
+    stack.kubernetes.answers(
         Method::GET,
         "/api/v1/namespaces/alice/pods",
         Answer::ok(serde_json::json!({"metadata": {}, "items": []})),
     );
-    lab.machine.run("status").exits(3).prints("0/1").prints("service lrs-ralph has no ready pod");
+    stack.machine.run("status").exits(3).prints("0/1").prints("service lrs-ralph has no ready pod");
 }
 
 #[test]
 fn status_counts_data_lake_nodes_without_a_pod() {
-    let lab = MockedStack::installed();
-    let mut lake = lab.kubernetes.object(DATA_LAKE).expect("the data lake");
+    let stack = MockedStack::installed();
+    let mut lake = stack.kubernetes.object(DATA_LAKE).expect("the data lake");
     lake["spec"]["nodeSets"][0]["count"] = serde_json::json!(3);
-    lab.kubernetes.put([lake]);
-    let status = lab.machine.run("status -o json").exits(3).json();
+    stack.kubernetes.put([lake]);
+    let status = stack.machine.run("status -o json").exits(3).json();
     assert_eq!(
         status["components"][2]["pods"],
         serde_json::json!({"state": "bad", "detail": "1/3"}),
@@ -264,23 +268,24 @@ fn status_counts_data_lake_nodes_without_a_pod() {
 
 #[test]
 fn status_prints_why_a_pod_is_not_ready() {
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     let waiting =
         serde_json::json!({"reason": "ImagePullBackOff", "message": "ralph:5.0.1: not found"});
     let pod = stuck_pod("lrs-ralph-1", "alice", lrs_labels(), "fundocker/ralph:5.0.1", waiting, 0);
-    lab.kubernetes.answers(
+    stack.kubernetes.answers(
         Method::GET,
         "/api/v1/namespaces/alice/pods",
         Answer::ok(serde_json::json!({"metadata": {}, "items": [pod]})),
     );
-    lab.machine.run("status").exits(3).prints("fault: lrs pods: 0/1: pod lrs-ralph-1 cannot pull fundocker/ralph:5.0.1: not found in the registry");
+    stack.machine.run("status").exits(3).prints("fault: lrs pods: 0/1: pod lrs-ralph-1 cannot pull fundocker/ralph:5.0.1: not found in the registry");
 }
 
 #[test]
 fn status_without_helm_prints_the_other_cells() {
-    let lab = MockedStack::installed();
-    std::fs::remove_file(lab.machine.path("bin/helm")).unwrap();
-    lab.machine
+    let stack = MockedStack::installed();
+    std::fs::remove_file(stack.machine.path("bin/helm")).unwrap();
+    stack
+        .machine
         .run("status")
         .exits(3)
         .prints("`helm` is not on PATH")

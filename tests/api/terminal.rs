@@ -13,16 +13,16 @@ use crate::support::terminal::Terminal;
 
 use super::uninstall::LRS;
 
-fn typed(lab: &MockedStack, line: &str, environment: &[(&str, &str)]) -> Terminal {
-    let mut command = lab.machine.command(&line.split(' ').collect::<Vec<_>>());
+fn typed(stack: &MockedStack, line: &str, environment: &[(&str, &str)]) -> Terminal {
+    let mut command = stack.machine.command(&line.split(' ').collect::<Vec<_>>());
     command.env("TERM", "xterm-256color").envs(environment.iter().copied());
     Terminal::start(command)
 }
 
 #[test]
 fn install_in_a_terminal_leaves_one_row_for_each_node() {
-    let lab = MockedStack::empty();
-    let mut terminal = typed(&lab, "install --only lrs", &[]);
+    let stack = MockedStack::empty();
+    let mut terminal = typed(&stack, "install --only lrs", &[]);
     assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.screen());
     let screen = terminal.screen();
     for step in ["preflight.permissions", "datalake.index", "lrs.release", "lrs.answers"] {
@@ -49,34 +49,34 @@ fn install_in_a_terminal_leaves_one_row_for_each_node() {
 
 #[test]
 fn install_in_a_dumb_or_colourless_terminal_prints_no_escapes() {
-    let lab = MockedStack::empty();
-    let mut dumb = typed(&lab, "install --only lrs", &[("TERM", "dumb")]);
+    let stack = MockedStack::empty();
+    let mut dumb = typed(&stack, "install --only lrs", &[("TERM", "dumb")]);
     assert_eq!(dumb.ends().code(), Some(0), "{}", dumb.screen());
     assert!(
         !dumb.drawn.contains('\u{1b}'),
         "a dumb terminal should receive no escape sequences:\n{}",
         dumb.drawn
     );
-    let mut plain = typed(&lab, "install --only lrs", &[("NO_COLOR", "1")]);
+    let mut plain = typed(&stack, "install --only lrs", &[("NO_COLOR", "1")]);
     assert_eq!(plain.ends().code(), Some(0), "{}", plain.screen());
     assert!(!plain.has_colour(), "{}", plain.screen());
 }
 
 #[test]
 fn uninstall_deletes_nothing_when_the_user_declines() {
-    let lab = MockedStack::installed();
-    let mut terminal = typed(&lab, "uninstall", &[]);
+    let stack = MockedStack::installed();
+    let mut terminal = typed(&stack, "uninstall", &[]);
     terminal.until("[y/N]").types("n\n");
     assert_eq!(terminal.ends().code(), Some(1), "{}", terminal.screen());
     assert!(terminal.screen().contains("nothing was deleted"), "{}", terminal.screen());
-    assert!(lab.helm.calls_of("uninstall").is_empty());
+    assert!(stack.helm.calls_of("uninstall").is_empty());
 }
 
 #[test]
 fn ctrl_c_at_the_uninstall_prompt_deletes_nothing() {
-    let lab = MockedStack::installed();
-    let changes = lab.kubernetes.changes();
-    let mut terminal = typed(&lab, "uninstall", &[]);
+    let stack = MockedStack::installed();
+    let changes = stack.kubernetes.changes();
+    let mut terminal = typed(&stack, "uninstall", &[]);
     terminal.until("[y/N]").interrupts();
     assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
     assert!(
@@ -84,32 +84,32 @@ fn ctrl_c_at_the_uninstall_prompt_deletes_nothing() {
         "the prompt should have its own line:\n{}",
         terminal.screen()
     );
-    assert_eq!(lab.kubernetes.changes(), changes);
-    assert!(lab.helm.calls_of("uninstall").is_empty());
+    assert_eq!(stack.kubernetes.changes(), changes);
+    assert!(stack.helm.calls_of("uninstall").is_empty());
 }
 
 #[test]
 fn ctrl_c_at_the_replay_prompt_sends_nothing() {
-    let lab = MockedStack::installed();
-    lab.moodle.world().failed = vec![
+    let stack = MockedStack::installed();
+    stack.moodle.world().failed = vec![
         json!({"errortype": 0, "alone": false, "events": 40, "oldest": 1_767_225_600, "response": ""}),
     ];
-    let mut terminal = typed(&lab, "replay", &[]);
+    let mut terminal = typed(&stack, "replay", &[]);
     terminal.until("[y/N]").interrupts();
     assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
-    assert!(super::lms::called(&lab, "replay").is_empty());
+    assert!(super::lms::called(&stack, "replay").is_empty());
 }
 
 #[test]
 fn prompt_time_does_not_count_towards_the_timeout() {
     const TIMEOUT: Duration = Duration::from_secs(1);
-    let lab = MockedStack::installed();
+    let stack = MockedStack::installed();
     // the pods of the Deployment stay
-    lab.kubernetes.reacts(Method::DELETE, LRS, |world, _| {
+    stack.kubernetes.reacts(Method::DELETE, LRS, |world, _| {
         world.remove(LRS);
         Some(Answer::ok(json!({})))
     });
-    let mut terminal = typed(&lab, "uninstall --keep-data --timeout 1s", &[]);
+    let mut terminal = typed(&stack, "uninstall --keep-data --timeout 1s", &[]);
     terminal.until("[y/N]");
     sleep(TIMEOUT);
     let answered = Instant::now();
@@ -124,10 +124,10 @@ fn prompt_time_does_not_count_towards_the_timeout() {
 
 #[test]
 fn watch_in_a_terminal_redraws_one_table_until_ctrl_c() {
-    let lab = MockedStack::installed();
-    let mut terminal = typed(&lab, "status --watch", &[]);
+    let stack = MockedStack::installed();
+    let mut terminal = typed(&stack, "status --watch", &[]);
     terminal.until("heartbeat ok");
-    lab.lrs.always(Answer::Json(500, json!({"database": "error"})));
+    stack.lrs.always(Answer::Json(500, json!({"database": "error"})));
     terminal.until("fault: lrs answers");
     assert_eq!(
         terminal.screen().matches("COMPONENT").count(),
@@ -141,21 +141,22 @@ fn watch_in_a_terminal_redraws_one_table_until_ctrl_c() {
 
 #[test]
 fn interrupted_trace_deletes_its_event_and_statement() {
-    let lab = MockedStack::installed();
-    lab.moodle.world().fate = "waiting".into();
-    let mut terminal = typed(&lab, "trace", &[]);
+    let stack = MockedStack::installed();
+    stack.moodle.world().fate = "waiting".into();
+    let mut terminal = typed(&stack, "trace", &[]);
     terminal.until("waiting for cron, which sends once per minute");
     // Moodle sends the event at this moment
-    lab.lrs.has(&[statement_of_the_event()]);
+    stack.lrs.has(&[statement_of_the_event()]);
     terminal.interrupts();
     assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
     assert!(terminal.screen().contains("hint: the event was deleted"), "{}", terminal.screen());
     assert!(
-        lab.moodle
+        stack
+            .moodle
             .world()
             .called
             .iter()
             .any(|(script, input)| script == "event" && input["do"] == "forget")
     );
-    assert!(lab.lrs.stored().is_empty(), "the trace should delete the statement");
+    assert!(stack.lrs.stored().is_empty(), "the trace should delete the statement");
 }

@@ -27,22 +27,22 @@ fn stack_with_pod(waiting: Value, restarts: u32) -> MockedStack {
 
 /// A cluster in which the operator creates the certificates and this object, and nothing else.
 fn stack_with(object: Value) -> MockedStack {
-    let lab = stack_without_certificates(object);
-    lab.kubernetes.put([json!({"apiVersion": "v1", "kind": "Secret", "data": {"ca.crt": ""},
+    let stack = stack_without_certificates(object);
+    stack.kubernetes.put([json!({"apiVersion": "v1", "kind": "Secret", "data": {"ca.crt": ""},
                              "metadata": {"name": "data-lake-es-http-certs-public", "namespace": "alice"}})]);
-    lab
+    stack
 }
 
 /// A cluster in which the operator creates this object, and nothing else.
 fn stack_without_certificates(object: Value) -> MockedStack {
-    let lab = MockedStack::empty();
-    lab.kubernetes.put(operator()).then(Method::PATCH, DATA_LAKE, move |world| {
+    let stack = MockedStack::empty();
+    stack.kubernetes.put(operator()).then(Method::PATCH, DATA_LAKE, move |world| {
         let mut data_lake = world.object(DATA_LAKE).expect("the applied object");
         data_lake["status"] = json!({"phase": "ApplyingChanges", "availableNodes": 0});
         world.put(data_lake);
         world.put(object.clone());
     });
-    lab
+    stack
 }
 
 #[test]
@@ -59,12 +59,12 @@ fn install_ends_at_once_when_an_image_cannot_be_pulled() {
 
 #[test]
 fn install_ends_with_the_last_log_line_of_a_crash_loop() {
-    let lab = stack_with_pod(json!({"reason": "CrashLoopBackOff", "message": "back-off 10s"}), 3);
-    lab.kubernetes.logs(
+    let stack = stack_with_pod(json!({"reason": "CrashLoopBackOff", "message": "back-off 10s"}), 3);
+    stack.kubernetes.logs(
         "data-lake-es-default-0",
         "starting\nmax virtual memory areas vm.max_map_count [65530] is too low\n\n",
     );
-    lab.machine
+    stack.machine
         .run("install")
         .exits(1)
         .says(
@@ -79,9 +79,9 @@ fn image_pull_error_does_not_quote_the_log_of_another_container() {
     let crashing = json!({"name": "sidecar", "image": "b", "imageID": "", "ready": false, "restartCount": 5,
                           "state": {"waiting": {"reason": "CrashLoopBackOff"}}});
     pod["status"]["containerStatuses"].as_array_mut().expect("containers").push(crashing);
-    let lab = stack_with(pod);
-    lab.kubernetes.logs("data-lake-es-default-0", "of the sidecar");
-    let ended = lab.machine.run("install");
+    let stack = stack_with(pod);
+    stack.kubernetes.logs("data-lake-es-default-0", "of the sidecar");
+    let ended = stack.machine.run("install");
     ended.exits(1).says("not found in the registry");
     assert!(!ended.stderr.contains("of the sidecar"), "{}", ended.stderr);
 }
@@ -102,29 +102,29 @@ fn install_names_the_probe_that_causes_a_crash_loop() {
     let began = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(60);
     pod["status"]["containerStatuses"][0]["lastState"] =
         json!({"terminated": {"exitCode": 0, "startedAt": began.to_string()}});
-    let lab = stack_with(pod);
+    let stack = stack_with(pod);
     let name = "data-lake-es-default-0";
-    lab.kubernetes.put(event_of_pod(
+    stack.kubernetes.put(event_of_pod(
         name,
         90,
         "Unhealthy",
         "Startup probe failed: connection refused",
     ));
-    lab.kubernetes.put(event_of_pod(name, 50, "Unhealthy", "Readiness probe failed: no"));
-    lab.kubernetes.put(event_of_pod(
+    stack.kubernetes.put(event_of_pod(name, 50, "Unhealthy", "Readiness probe failed: no"));
+    stack.kubernetes.put(event_of_pod(
         name,
         11,
         "Unhealthy",
         "Startup probe failed: Get \"http://10.0.0.1/\": context deadline exceeded",
     ));
-    lab.kubernetes.put(event_of_pod(
+    stack.kubernetes.put(event_of_pod(
         name,
         10,
         "Killing",
         "Container main failed startup probe, will be restarted",
     ));
-    lab.kubernetes.logs(name, "Finished server process");
-    lab.machine.run("install").exits(1).says(
+    stack.kubernetes.logs(name, "Finished server process");
+    stack.machine.run("install").exits(1).says(
         "container main of pod data-lake-es-default-0 keeps crashing (3 restarts): the kubelet kills it because its startup probe failed: \
          Get \"http://10.0.0.1/\": context deadline exceeded",
     );
@@ -133,28 +133,28 @@ fn install_names_the_probe_that_causes_a_crash_loop() {
 #[test]
 fn install_names_the_latest_failed_probe_of_a_running_container() {
     let name = "data-lake-es-default-0";
-    let lab = || {
+    let stack = || {
         let mut pod = data_lake_pod(json!(null), 0);
         let began = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(60);
         pod["status"]["containerStatuses"][0]["state"] =
             json!({"running": {"startedAt": began.to_string()}});
-        let lab = stack_with(pod);
-        lab.kubernetes.put(event_of_pod(
+        let stack = stack_with(pod);
+        stack.kubernetes.put(event_of_pod(
             name,
             90,
             "Unhealthy",
             "Readiness probe failed: of the run before",
         ));
-        lab.kubernetes.put(event_of_pod(
+        stack.kubernetes.put(event_of_pod(
             name,
             20,
             "Unhealthy",
             "Startup probe failed: of the start",
         ));
-        lab
+        stack
     };
     let why = format!("container main of pod {name} is running and not ready yet");
-    let started = lab().machine.run("install --timeout 1s");
+    let started = stack().machine.run("install --timeout 1s");
     started.exits(124).says(&why);
     assert!(
         !started.stderr.contains("probe failed"),
@@ -162,7 +162,7 @@ fn install_names_the_latest_failed_probe_of_a_running_container() {
         started.stderr
     );
 
-    let hangs = lab();
+    let hangs = stack();
     hangs.kubernetes.put(event_of_pod(
         name,
         5,
@@ -175,11 +175,12 @@ fn install_names_the_latest_failed_probe_of_a_running_container() {
 
 #[test]
 fn install_ends_when_a_container_needs_a_missing_secret() {
-    let lab = stack_with_pod(
+    let stack = stack_with_pod(
         json!({"reason": "CreateContainerConfigError", "message": "secret \"data-lake-roles\" not found"}),
         0,
     );
-    lab.machine
+    stack
+        .machine
         .run("install")
         .exits(1)
         .says("cannot start container main: secret \"data-lake-roles\" not found");
@@ -240,8 +241,8 @@ fn install_ends_for_a_current_quota_error_and_not_for_an_old_one() {
 
 #[test]
 fn timeout_names_the_object_and_its_last_cause() {
-    let lab = stack_with_pod(json!({"reason": "ContainerCreating"}), 0);
-    lab.machine
+    let stack = stack_with_pod(json!({"reason": "ContainerCreating"}), 0);
+    stack.machine
         .run("install --timeout 1s")
         .exits(124)
         .prints_nothing()
@@ -252,8 +253,9 @@ fn timeout_names_the_object_and_its_last_cause() {
 
 #[test]
 fn install_skips_dependents_of_a_failed_node_and_finishes_the_others() {
-    let lab = stack_with_pod(json!({"reason": "ErrImagePull", "message": "not found"}), 0);
-    lab.machine
+    let stack = stack_with_pod(json!({"reason": "ErrImagePull", "message": "not found"}), 0);
+    stack
+        .machine
         .run("install")
         .exits(1)
         .says("skipped   datalake.index         needs datalake.cluster")
@@ -262,8 +264,9 @@ fn install_skips_dependents_of_a_failed_node_and_finishes_the_others() {
 
 #[test]
 fn install_starts_superset_without_waiting_for_the_data_lake() {
-    let lab = stack_with_pod(json!({"reason": "ErrImagePull", "message": "not found"}), 0);
-    lab.machine
+    let stack = stack_with_pod(json!({"reason": "ErrImagePull", "message": "not found"}), 0);
+    stack
+        .machine
         .run("install")
         .exits(1)
         .says("ok        dataviz.release")
@@ -274,12 +277,12 @@ fn install_starts_superset_without_waiting_for_the_data_lake() {
 #[test]
 fn install_waits_for_a_certificate_of_the_new_authority() {
     const POD: &str = "data-lake-es-default-0";
-    let lab = MockedStack::installed();
-    let before = Elasticsearch::start("before", lab.lrs.store());
-    let now = lab.elasticsearch.server.address();
+    let stack = MockedStack::installed();
+    let before = Elasticsearch::start("before", stack.lrs.store());
+    let now = stack.elasticsearch.server.address();
     let mut connections = 0;
     let path = format!("/api/v1/namespaces/alice/pods/{POD}/portforward");
-    lab.kubernetes.forwards(POD, before.server.address()).reacts(
+    stack.kubernetes.forwards(POD, before.server.address()).reacts(
         Method::GET,
         &path,
         move |world, _| {
@@ -290,7 +293,7 @@ fn install_waits_for_a_certificate_of_the_new_authority() {
             None
         },
     );
-    lab.machine
+    stack.machine
         .run("install")
         .exits(0)
         .says("working   datalake.cluster       Elasticsearch has no certificate of the new authority yet")
@@ -302,20 +305,21 @@ fn install_waits_for_a_certificate_of_the_new_authority() {
 #[test]
 fn install_waits_for_a_data_lake_that_restarts() {
     const POD: &str = "/api/v1/namespaces/alice/pods/data-lake-es-default-0";
-    let lab = MockedStack::installed();
-    let ready = lab.kubernetes.object(POD).expect("the pod");
+    let stack = MockedStack::installed();
+    let ready = stack.kubernetes.object(POD).expect("the pod");
     let mut starts = ready.clone();
     starts["status"]["conditions"][0]["status"] = json!("False");
-    lab.kubernetes.put([starts]);
+    stack.kubernetes.put([starts]);
     let mut looks = 0;
-    lab.kubernetes.reacts(Method::GET, DATA_LAKE, move |world, _| {
+    stack.kubernetes.reacts(Method::GET, DATA_LAKE, move |world, _| {
         looks += 1;
         if looks > 5 {
             world.put(ready.clone());
         }
         None
     });
-    lab.machine
+    stack
+        .machine
         .run("install")
         .exits(0)
         .says("working   datalake.cluster")
@@ -326,8 +330,9 @@ fn install_waits_for_a_data_lake_that_restarts() {
 
 #[test]
 fn install_names_missing_certificates_at_the_deadline() {
-    let lab = stack_without_certificates(data_lake_pod(json!({"reason": "ContainerCreating"}), 0));
-    lab.machine
+    let stack =
+        stack_without_certificates(data_lake_pod(json!({"reason": "ContainerCreating"}), 0));
+    stack.machine
         .run("install --timeout 1s")
         .exits(124)
         .says("error: datalake.resource: the certificate authority of elasticsearch data-lake is not ready after ")
@@ -337,8 +342,9 @@ fn install_names_missing_certificates_at_the_deadline() {
 
 #[test]
 fn install_without_waiting_applies_all_that_is_possible() {
-    let lab = stack_with_pod(json!({"reason": "ContainerCreating"}), 0);
-    lab.machine
+    let stack = stack_with_pod(json!({"reason": "ContainerCreating"}), 0);
+    stack
+        .machine
         .run("install --no-wait")
         .exits(0)
         .says("ok        datalake.resource")
@@ -346,19 +352,20 @@ fn install_without_waiting_applies_all_that_is_possible() {
         .says("later     datalake.index")
         .says("Started; not ready yet: ")
         .says("kubectl lastack install -n alice   complete the install");
-    assert!(lab.kubernetes.changes().contains(&format!("PATCH {DATA_LAKE}")));
+    assert!(stack.kubernetes.changes().contains(&format!("PATCH {DATA_LAKE}")));
 }
 
 #[test]
 fn install_names_a_missing_operator_at_the_deadline() {
-    let lab = MockedStack::empty();
+    let stack = MockedStack::empty();
     // helm installs the operator, and no object appears
-    lab.kubernetes.answers(
+    stack.kubernetes.answers(
         Method::GET,
         "/apis/apps/v1/statefulsets",
         Answer::ok(json!({"metadata": {}, "items": []})),
     );
-    lab.machine
+    stack
+        .machine
         .run("install --timeout 1s")
         .exits(124)
         .says("error: operator.release: the ECK operator is not ready after ")
@@ -367,8 +374,8 @@ fn install_names_a_missing_operator_at_the_deadline() {
 
 #[test]
 fn upgrade_rolls_back_when_its_pod_cannot_start() {
-    let lab = MockedStack::installed();
-    lab.kubernetes.reacts(Method::GET, "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph", |_, _| {
+    let stack = MockedStack::installed();
+    stack.kubernetes.reacts(Method::GET, "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph", |_, _| {
         let labels = json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs"});
         Some(Answer::ok(json!({
             "metadata": {"name": "lrs-ralph", "namespace": "alice", "generation": 2},
@@ -378,7 +385,7 @@ fn upgrade_rolls_back_when_its_pod_cannot_start() {
     });
     let labels = json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs"});
     let waiting = json!({"reason": "ImagePullBackOff", "message": "not found"});
-    lab.kubernetes.put([stuck_pod(
+    stack.kubernetes.put([stuck_pod(
         "lrs-ralph-1",
         "alice",
         labels,
@@ -386,12 +393,12 @@ fn upgrade_rolls_back_when_its_pod_cannot_start() {
         waiting,
         0,
     )]);
-    lab.machine
+    stack.machine
         .run("install --only lrs --image-registry nowhere.example.org")
         .exits(1)
         .says("pod lrs-ralph-1 cannot pull nowhere.example.org/fundocker/ralph:5.0.1: not found in the registry")
         .says("release lrs was rolled back to revision 1");
-    assert_eq!(lab.helm.calls_of("rollback").len(), 1);
+    assert_eq!(stack.helm.calls_of("rollback").len(), 1);
 }
 
 const LRS: &str = "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph";
@@ -401,22 +408,23 @@ fn install_continues_after_a_transient_server_error() {
     for (code, reason) in
         [(429, "TooManyRequests"), (500, "InternalError"), (503, "ServiceUnavailable")]
     {
-        let lab = MockedStack::installed();
+        let stack = MockedStack::installed();
         let mut is_first = true;
-        lab.kubernetes.reacts(Method::GET, LRS, move |_, _| {
+        stack.kubernetes.reacts(Method::GET, LRS, move |_, _| {
             std::mem::take(&mut is_first).then(|| failure(code, reason, "try again later"))
         });
-        let ended = lab.machine.run("install --only lrs --image-registry registry.example.org");
+        let ended = stack.machine.run("install --only lrs --image-registry registry.example.org");
         ended.exits(0).says("try again later").says("ok        lrs.release");
-        assert_eq!(lab.helm.calls_of("rollback").len(), 0, "{ended}");
+        assert_eq!(stack.helm.calls_of("rollback").len(), 0, "{ended}");
     }
 }
 
 #[test]
 fn install_with_a_hanging_server_ends_at_the_deadline() {
-    let lab = MockedStack::installed();
-    lab.kubernetes.answers(Method::GET, LRS, Answer::Hang);
-    lab.machine
+    let stack = MockedStack::installed();
+    stack.kubernetes.answers(Method::GET, LRS, Answer::Hang);
+    stack
+        .machine
         .run("install --only lrs --image-registry registry.example.org --timeout 1s")
         .exits(124)
         .says("lrs.release: deployment lrs-ralph is not ready after ")
@@ -426,34 +434,34 @@ fn install_with_a_hanging_server_ends_at_the_deadline() {
 
 #[test]
 fn upgrade_is_not_rolled_back_when_its_state_cannot_be_read() {
-    let lab = MockedStack::installed();
-    lab.kubernetes.answers(Method::GET, LRS, failure(401, "Unauthorized", "Unauthorized"));
-    lab.machine
+    let stack = MockedStack::installed();
+    stack.kubernetes.answers(Method::GET, LRS, failure(401, "Unauthorized", "Unauthorized"));
+    stack.machine
         .run("install --only lrs --image-registry registry.example.org")
         .exits(4)
         .says("lrs.release: release lrs was upgraded and not rolled back, because its state is unknown: deployment lrs-ralph")
         .says("rejected the credentials");
-    assert_eq!(lab.helm.calls_of("rollback").len(), 0);
+    assert_eq!(stack.helm.calls_of("rollback").len(), 0);
 }
 
 #[test]
 fn database_with_only_an_outdated_pod_is_not_ready() {
-    let lab = MockedStack::installed();
-    let mut set = lab
+    let stack = MockedStack::installed();
+    let mut set = stack
         .kubernetes
         .object("/apis/apps/v1/namespaces/alice/statefulsets/lms-postgresql")
         .expect("the database");
     set["status"].as_object_mut().expect("a status").remove("updatedReplicas");
-    lab.kubernetes.put([set]);
+    stack.kubernetes.put([set]);
     let why = "statefulset lms-postgresql has 1 of 1 pods ready, 0 of the newest template";
-    lab.machine.run("install --dry-run").exits(0).prints("change    lms.release").prints(why);
-    lab.machine.run("install --timeout 1s").exits(124).says(why);
+    stack.machine.run("install --dry-run").exits(0).prints("change    lms.release").prints(why);
+    stack.machine.run("install --timeout 1s").exits(124).says(why);
 }
 
 #[test]
 fn operator_volumes_are_checked_in_the_namespace_of_the_operator() {
-    let lab = || {
-        let lab = MockedStack::empty();
+    let stack = || {
+        let stack = MockedStack::empty();
         let mut operator = operator();
         operator[1]["status"] = json!({"replicas": 1, "readyReplicas": 0});
         let labels = operator[1]["metadata"]["labels"].clone();
@@ -468,17 +476,17 @@ fn operator_volumes_are_checked_in_the_namespace_of_the_operator() {
         );
         pod["spec"]["volumes"] =
             json!([{"name": "conf", "configMap": {"name": "elastic-operator"}}]);
-        lab.kubernetes.put(operator).put([pod]);
-        lab
+        stack.kubernetes.put(operator).put([pod]);
+        stack
     };
-    let pulls = lab();
+    let pulls = stack();
     pulls.kubernetes.put([json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "elastic-operator", "namespace": "elastic-system"}})]);
     pulls
         .machine
         .run("install --timeout 1s")
         .exits(124)
         .says("pod elastic-operator-0 is starting, image eck-operator:3.5.0");
-    lab()
+    stack()
         .machine
         .run("install --timeout 1s")
         .exits(1)
@@ -488,20 +496,21 @@ fn operator_volumes_are_checked_in_the_namespace_of_the_operator() {
 
 #[test]
 fn upgrade_at_the_deadline_continues_and_is_not_rolled_back() {
-    let lab = MockedStack::installed();
-    lab.kubernetes.reacts(Method::GET, "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph", |_, _| {
+    let stack = MockedStack::installed();
+    stack.kubernetes.reacts(Method::GET, "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph", |_, _| {
         Some(Answer::ok(json!({
             "metadata": {"name": "lrs-ralph", "namespace": "alice", "generation": 2},
             "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "none"}}, "template": {}},
             "status": {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 1},
         })))
     });
-    lab.machine
+    stack
+        .machine
         .run("install --only lrs --image-registry slow.example.org --timeout 2s")
         .exits(124)
         .says("then repeat the command to continue");
     assert_eq!(
-        lab.helm.calls_of("rollback").len(),
+        stack.helm.calls_of("rollback").len(),
         0,
         "a rollback could interrupt a database migration"
     );
@@ -509,8 +518,9 @@ fn upgrade_at_the_deadline_continues_and_is_not_rolled_back() {
 
 #[test]
 fn install_accepts_the_longest_possible_timeout() {
-    let lab = MockedStack::installed();
-    lab.machine
+    let stack = MockedStack::installed();
+    stack
+        .machine
         .run("install --timeout 18446744073709551615 --request-timeout 9223372036854775807s")
         .exits(0)
         .says("nothing to change");

@@ -222,20 +222,20 @@ impl MockedStack {
     /// A cluster after `install`, which runs once for all tests of a program.
     pub fn installed() -> Self {
         static INSTALLED: LazyLock<Memory> = LazyLock::new(|| Memory::of(&MockedStack::install()));
-        let lab = Self::empty();
-        INSTALLED.restore(&lab);
-        lab
+        let stack = Self::empty();
+        INSTALLED.restore(&stack);
+        stack
     }
 
     fn install() -> Self {
-        let lab = Self::empty();
-        lab.machine.run("install").exits(0);
-        lab.helm.lists(json!([
+        let stack = Self::empty();
+        stack.machine.run("install").exits(0);
+        stack.helm.lists(json!([
             {"name": "lrs", "status": "deployed", "chart": "ralph-0.1.0", "app_version": "5.0.1"},
             {"name": "lms", "status": "deployed", "chart": "moodle-0.1.0", "app_version": "4.5.12"},
             {"name": "dataviz", "status": "deployed", "chart": "superset-0.1.0", "app_version": "6.1.0"},
         ]));
-        lab
+        stack
     }
 
     fn servers(&self) -> [&Server; 5] {
@@ -267,24 +267,25 @@ struct Memory {
 }
 
 impl Memory {
-    fn of(lab: &MockedStack) -> Self {
+    fn of(stack: &MockedStack) -> Self {
         Self {
-            objects: lab.kubernetes.objects(),
-            helm: lab.helm.memory(),
-            indices: lab.elasticsearch.indices().clone(),
-            superset: lab.superset.world().clone(),
-            moodle: lab.moodle.world().clone(),
-            requests: lab.servers().map(Server::requests),
+            objects: stack.kubernetes.objects(),
+            helm: stack.helm.memory(),
+            indices: stack.elasticsearch.indices().clone(),
+            superset: stack.superset.world().clone(),
+            moodle: stack.moodle.world().clone(),
+            requests: stack.servers().map(Server::requests),
         }
     }
 
-    fn restore(&self, lab: &MockedStack) {
-        lab.kubernetes.restore(self.objects.clone());
-        lab.helm.restore(&self.helm);
-        lab.elasticsearch.has_indices(self.indices.clone());
-        *lab.superset.world() = self.superset.clone();
-        *lab.moodle.world() = self.moodle.clone();
-        lab.servers()
+    fn restore(&self, stack: &MockedStack) {
+        stack.kubernetes.restore(self.objects.clone());
+        stack.helm.restore(&self.helm);
+        stack.elasticsearch.has_indices(self.indices.clone());
+        *stack.superset.world() = self.superset.clone();
+        *stack.moodle.world() = self.moodle.clone();
+        stack
+            .servers()
             .into_iter()
             .zip(&self.requests)
             .for_each(|(server, requests)| server.set_requests(requests.clone()));

@@ -29,7 +29,11 @@ impl Folder {
 
     fn create_in(place: &Path) -> io::Result<Self> {
         delete_abandoned(place);
-        let folder = TempDir::with_prefix_in(PREFIX, place)?;
+        let mut folder = tempfile::Builder::new();
+        folder.prefix(PREFIX);
+        #[cfg(unix)]
+        folder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+        let folder = folder.tempdir_in(place)?;
         let lock = File::create(folder.path().join(LOCK))?;
         lock.lock()?;
         Ok(Self { folder, _lock: lock })

@@ -219,7 +219,7 @@ impl crate::engine::Resource<Stack> for ElasticsearchResource {
     }
 
     fn needs(&self) -> &'static [Id] {
-        &[Id("operator.release"), Id("datalake.accounts")]
+        &[Id("operator.release"), Id("datalake.accounts"), Id("datalake.network")]
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
