@@ -22,7 +22,7 @@ use super::{Outcome, TableOrJson, open};
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack replay --dry-run
   kubectl lastack replay --yes
-  kubectl lastack replay --yes --refused", fault: "some events could not be sent, or the LRS rejected them"))]
+  kubectl lastack replay --yes --rejected", fault: "some events could not be sent, or the LRS rejected them"))]
 pub struct ReplayArgs {
     /// Do not ask for confirmation
     #[arg(short, long)]
@@ -32,7 +32,7 @@ pub struct ReplayArgs {
     dry_run: bool,
     /// Also resend events that the LRS rejected when they were sent alone
     #[arg(long)]
-    refused: bool,
+    rejected: bool,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
     output: TableOrJson,
@@ -50,14 +50,14 @@ pub async fn run(flags: &KubeFlags, args: ReplayArgs) -> Result<Outcome> {
         .hint(format!("run `kubectl lastack install{}` to install it", stack.cluster.flags))
         .into());
     };
-    let is_wanted = |failed: &Failed| failed.is_due() || (args.refused && failed.alone);
+    let is_wanted = |failed: &Failed| failed.is_due() || (args.rejected && failed.alone);
     let due: u64 =
         queue.failed.iter().filter(|failed| is_wanted(failed)).map(|failed| failed.events).sum();
     let replayed = if due == 0 || args.dry_run {
         None
     } else {
         if args.output == TableOrJson::Table {
-            printer::data(&render(&queue.failed, state.now, args.refused))?;
+            printer::data(&render(&queue.failed, state.now, args.rejected))?;
         }
         let confirmed = args.yes
             || printer::confirm(&format!("Resend {} events?", count(due))).await.ok_or_else(
@@ -69,14 +69,14 @@ pub async fn run(flags: &KubeFlags, args: ReplayArgs) -> Result<Outcome> {
         if !confirmed {
             return Err(Failure::failed("not confirmed; nothing was sent").into());
         }
-        Some(moodle.replay(args.refused).await?)
+        Some(moodle.replay(args.rejected).await?)
     };
     match args.output {
         TableOrJson::Json => printer::json(&json!({
             "apiVersion": "lastack/v1", "kind": "Replay", "failed": queue.failed.iter().map(item).collect::<Vec<_>>(), "replayed": replayed,
         }))?,
         TableOrJson::Table if replayed.is_none() && !queue.failed.is_empty() => {
-            printer::data(&render(&queue.failed, state.now, args.refused))?
+            printer::data(&render(&queue.failed, state.now, args.rejected))?
         }
         TableOrJson::Table => {}
     }
@@ -89,7 +89,7 @@ pub async fn run(flags: &KubeFlags, args: ReplayArgs) -> Result<Outcome> {
         return Ok(Outcome::Good);
     };
     printer::note(&summary(due, &replayed));
-    Ok(if replayed.stopped.is_some() || replayed.refused > 0 {
+    Ok(if replayed.stopped.is_some() || replayed.rejected > 0 {
         Outcome::Fault
     } else {
         Outcome::Good
@@ -97,21 +97,21 @@ pub async fn run(flags: &KubeFlags, args: ReplayArgs) -> Result<Outcome> {
 }
 
 /// Whether `replay` sends the events of this cause.
-fn fate(failed: &Failed, refused_too: bool) -> &'static str {
+fn fate(failed: &Failed, rejected_too: bool) -> &'static str {
     match failed {
         failed if failed.is_not_convertible() => "never",
-        failed if failed.alone && !refused_too => "with --refused",
+        failed if failed.alone && !rejected_too => "with --rejected",
         _ => "yes",
     }
 }
 
-fn render(failed: &[Failed], now: i64, refused_too: bool) -> String {
+fn render(failed: &[Failed], now: i64, rejected_too: bool) -> String {
     let rows = failed.iter().map(|one| {
         let oldest = Duration::from_secs(u64::try_from(now - one.oldest).unwrap_or_default());
         [
             count(one.events),
             age(oldest),
-            fate(one, refused_too).to_string(),
+            fate(one, rejected_too).to_string(),
             one.cause(),
             text::excerpt(&one.rejection.response, 80),
         ]
@@ -131,7 +131,7 @@ fn summary(due: u64, replayed: &Replayed) -> String {
         count(replayed.already)
     );
     for (events, what) in [
-        (replayed.refused, "rejected by the LRS even when sent alone"),
+        (replayed.rejected, "rejected by the LRS even when sent alone"),
         (replayed.never, "cannot be converted to statements"),
     ] {
         if events > 0 {

@@ -446,7 +446,7 @@ fn replay_lists_failed_events_by_cause_and_resends_after_confirmation() {
     stack.machine.run("replay").exits(0).says("No events to resend");
     stack.moodle.world().failed = vec![
         row(0, 40, false, ""),
-        row(422, 1, true, "sent by itself and refused: bad verb"),
+        row(422, 1, true, "sent alone and rejected: bad verb"),
         row(10_000, 7, false, "{}"),
     ];
     stack
@@ -455,20 +455,20 @@ fn replay_lists_failed_events_by_cause_and_resends_after_confirmation() {
         .exits(0)
         .prints("the LRS could not be reached")
         .prints("never")
-        .prints("with --refused")
+        .prints("with --rejected")
         .says("40 events would be resent");
     stack.machine.run("replay").exits(2).says("pass `--yes`");
     assert!(called(&stack, "replay").is_empty());
     stack.moodle.world().replayed =
-        json!({"due": 40, "sent": 38, "already": 2, "refused": 0, "never": 0, "stopped": null});
+        json!({"due": 40, "sent": 38, "already": 2, "rejected": 0, "never": 0, "stopped": null});
     stack.machine.run("replay --yes").exits(0).says("38 of 40 events resent, 2 already stored");
-    stack.moodle.world().replayed = json!({"due": 41, "sent": 3, "already": 0, "refused": 0, "never": 0, "stopped": "the LRS cannot be reached"});
+    stack.moodle.world().replayed = json!({"due": 41, "sent": 3, "already": 0, "rejected": 0, "never": 0, "stopped": "the LRS cannot be reached"});
     stack
         .machine
-        .run("replay --yes --refused")
+        .run("replay --yes --rejected")
         .exits(3)
         .says("stopped early: the LRS cannot be reached");
-    assert_eq!(called(&stack, "replay").last().unwrap()["refused"], true);
+    assert_eq!(called(&stack, "replay").last().unwrap()["rejected"], true);
 }
 
 #[test]

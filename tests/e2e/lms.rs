@@ -319,9 +319,9 @@ fn rejected_statement_does_not_block_the_others() {
         .shows("1 rejected by the LRS even when sent alone");
     assert_each_once("lastack-S", began, 3);
     stack().lastack("status").good().shows("1 rejected by the LRS");
-    stack().lastack("replay").good().shows("with --refused").shows("No events to resend");
+    stack().lastack("replay").good().shows("with --rejected").shows("No events to resend");
     rename("'Accepted now'");
-    stack().lastack("replay --yes --refused").good().shows("1 of 1 events resent");
+    stack().lastack("replay --yes --rejected").good().shows("1 of 1 events resent");
     assert_each_once(&course, began, 1);
 }
 
@@ -415,7 +415,7 @@ fn replay_sends_others_when_healthy_lrs_fails_at_one_statement() {
     stack().lastack("replay").good().shows("the LRS rejected them (500)");
     stack().lastack("configure lms").good();
     in_pod("sv up /etc/service/cron").good();
-    stack().lastack("replay --yes --refused").good().shows("1 of 1 events resent");
+    stack().lastack("replay --yes --rejected").good().shows("1 of 1 events resent");
     in_pod("sh -c 'kill $(cat /tmp/lrs.pid); rm /tmp/lrs.php /tmp/lrs.log /tmp/lrs.pid'").good();
     assert_healthy();
 }

@@ -12,7 +12,7 @@ require('/var/www/html/config.php');
 const LASTACK_PLUGIN = 'logstore_xapi';
 
 /** Prefix of the stored response when the LRS rejected an event that was sent alone. */
-const LASTACK_MARK = 'sent by itself and refused: ';
+const LASTACK_MARK = 'sent alone and rejected: ';
 
 function lastack_input(): stdClass {
     global $lastack_text;

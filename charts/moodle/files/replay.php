@@ -3,7 +3,7 @@
 // moves each one back in its report. Without this script, the events of every outage of the LRS would be lost.
 //
 // With `--auto`, every few minutes: all events that can be sent. By hand, with JSON on standard input:
-// {"refused": true} also sends events that the LRS rejected when they were sent alone.
+// {"rejected": true} also sends events that the LRS rejected when they were sent alone.
 //
 // - The script uses the plugin's own code: `moveback`, then the work of its failed_task, under the lock of that task.
 // - After a broken connection or an error of the LRS it is unknown whether the LRS stored the events. The plugin's statements
@@ -36,7 +36,7 @@ function lastack_store(int $batch): object {
 }
 
 /** The content of the event caused the failure, not the connection, the account or the health of the LRS. */
-function lastack_is_refusal(int $errortype): bool {
+function lastack_is_rejection(int $errortype): bool {
     return $errortype >= 400 && $errortype < 500 && !in_array($errortype, [401, 403, 404, 407, 408, 425, 429], true);
 }
 
@@ -62,7 +62,7 @@ function lastack_is_server_error(int $errortype): bool {
 }
 
 function lastack_why(int $errortype): string {
-    return $errortype === 0 ? 'the LRS cannot be reached' : "the LRS answered $errortype to events that were sent again";
+    return $errortype === 0 ? 'the LRS cannot be reached' : "the LRS responded with $errortype to events that were sent again";
 }
 
 /** Sends a GET request with the account of the LRS. Returns the status (0 without a response), the body and the error. */
@@ -96,7 +96,7 @@ function lastack_count_stored(array $lrs, array $statement): int {
         'limit' => 100,
     ]);
     [$code, $body, $error] = lastack_get($lrs, \src\loader\utils\correct_endpoint($lrs['lrs_endpoint']) . '/statements?' . $query);
-    if (lastack_is_refusal($code) || lastack_is_server_error($code)) {
+    if (lastack_is_rejection($code) || lastack_is_server_error($code)) {
         return 0;
     }
     if ($code !== 200) {
@@ -164,18 +164,18 @@ function lastack_settle(array $rows, stdClass $report): void {
     $failed = lastack_send($rows, LASTACK_BATCH);
     $report->sent += count($rows) - count($failed);
     $codes = array_unique(array_map(fn($event) => (int)$event->errortype, $failed));
-    $codes = array_filter($codes, fn($code) => lastack_is_refusal($code) || lastack_is_server_error($code));
-    $refused = array_filter($failed, fn($event) => in_array((int)$event->errortype, $codes, true));
+    $codes = array_filter($codes, fn($code) => lastack_is_rejection($code) || lastack_is_server_error($code));
+    $rejected = array_filter($failed, fn($event) => in_array((int)$event->errortype, $codes, true));
     $broken = array_filter($failed, fn($event) => !in_array((int)$event->errortype, [XAPI_REPORT_ERRORTYPE_TRANSFORM, ...$codes], true));
-    $report->never += count($failed) - count($refused) - count($broken);
+    $report->never += count($failed) - count($rejected) - count($broken);
     if ($broken) {
         throw new Exception(lastack_why((int)reset($broken)->errortype));
     }
-    if (!$refused) {
+    if (!$rejected) {
         return;
     }
     // one by one; cron can add other failed rows meanwhile
-    $events = array_flip(array_map(fn($event) => (int)$event->logstorestandardlogid, $refused));
+    $events = array_flip(array_map(fn($event) => (int)$event->logstorestandardlogid, $rejected));
     foreach ($DB->get_records_select('logstore_xapi_failed_log', 'id > ?', [$before], 'id') as $row) {
         if (!in_array((int)$row->errortype, $codes, true) || !isset($events[(int)$row->logstorestandardlogid])) {
             continue;
@@ -191,12 +191,12 @@ function lastack_settle(array $rows, stdClass $report): void {
             continue;
         }
         $code = (int)$failed[0]->errortype;
-        if (!lastack_is_refusal($code) && !lastack_is_server_error($code)) {
+        if (!lastack_is_rejection($code) && !lastack_is_server_error($code)) {
             throw new Exception(lastack_why($code));
         }
         $marked = $DB->get_field_sql('SELECT MAX(id) FROM {logstore_xapi_failed_log} WHERE logstorestandardlogid = ?', [$row->logstorestandardlogid]);
         $DB->set_field('logstore_xapi_failed_log', 'response', LASTACK_MARK . $failed[0]->response, ['id' => $marked]);
-        $report->refused++;
+        $report->rejected++;
     }
 }
 
@@ -208,11 +208,11 @@ if ($auto && (!lastack_has_plugin() || moodle_needs_upgrading())) {
 lastack_require_plugin();
 require_once("$CFG->dirroot/admin/tool/log/store/xapi/src/autoload.php");
 
-$where = 'errortype <> :never' . (empty($asked->refused) ? ' AND (response IS NULL OR NOT ' . $DB->sql_like('response', ':mark') . ')' : '');
-$params = ['never' => XAPI_REPORT_ERRORTYPE_TRANSFORM] + (empty($asked->refused) ? ['mark' => LASTACK_MARK . '%'] : []);
+$where = 'errortype <> :never' . (empty($asked->rejected) ? ' AND (response IS NULL OR NOT ' . $DB->sql_like('response', ':mark') . ')' : '');
+$params = ['never' => XAPI_REPORT_ERRORTYPE_TRANSFORM] + (empty($asked->rejected) ? ['mark' => LASTACK_MARK . '%'] : []);
 $report = (object)[
     'due' => $DB->count_records_select('logstore_xapi_failed_log', $where, $params),
-    'sent' => 0, 'already' => 0, 'refused' => 0, 'never' => 0, 'stopped' => null,
+    'sent' => 0, 'already' => 0, 'rejected' => 0, 'never' => 0, 'stopped' => null,
 ];
 $left_over = lastack_rows_to_send_again();
 if ($report->due === 0 && !$left_over) {

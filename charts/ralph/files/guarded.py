@@ -46,16 +46,16 @@ async def rejection(headers):
             # bcrypt takes long for a wrong password, and Ralph remembers a right one
             user = account and await run_in_threadpool(get_basic_auth_user, account)
         except HTTPException as error:
-            return refuse(error.status_code, error.detail)
+            return reject(error.status_code, error.detail)
         if not user:
-            return refuse(401, "Invalid authentication credentials")
+            return reject(401, "Invalid authentication credentials")
     length = headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > MAX_BODY:
-        return refuse(413, f"The body is larger than {MAX_BODY} bytes")
+        return reject(413, f"The body is larger than {MAX_BODY} bytes")
     return None
 
 
-def refuse(status, detail):
+def reject(status, detail):
     # the connection ends, because nothing reads the rest of the request
     headers = {"connection": "close"}
     if status == 401:

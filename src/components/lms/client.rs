@@ -182,7 +182,7 @@ pub struct Replayed {
     pub due: u64,
     pub sent: u64,
     pub already: u64,
-    pub refused: u64,
+    pub rejected: u64,
     pub never: u64,
     /// Why the replay stopped early. None: it is complete.
     pub stopped: Option<String>,
@@ -257,9 +257,9 @@ impl Moodle {
         self.call::<Value>("event", &json!({"do": "forget", "log": log})).await.map(drop)
     }
 
-    /// Resends failed events; with `refused`, also those that the LRS rejected when they were sent alone.
-    pub async fn replay(&self, refused: bool) -> Result<Replayed> {
-        self.change("replay", &json!({"refused": refused})).await
+    /// Resends failed events; with `rejected`, also those that the LRS rejected when they were sent alone.
+    pub async fn replay(&self, rejected: bool) -> Result<Replayed> {
+        self.change("replay", &json!({"rejected": rejected})).await
     }
 
     /// Runs a script that only reads or makes a small change.
