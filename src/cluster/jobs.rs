@@ -29,7 +29,7 @@ pub async fn failed(cluster: &Cluster, job: Option<&Job>) -> Result<Option<(Stri
         return Ok(None);
     };
     let pods = pods_of(cluster, &name).await?;
-    let line = pods::last_log_line_of(cluster, &pods).await;
+    let line = pods::log_cause_of(cluster, &pods).await;
     Ok(Some((name, line.unwrap_or_else(|| "it has no log".into()))))
 }
 

@@ -12,7 +12,7 @@ use kube::{Api, Resource};
 use crate::error::Diagnosis;
 
 use super::Cluster;
-use super::pods::{is_ready, last_line, short_image, statuses};
+use super::pods::{is_ready, log_cause, short_image, statuses};
 use super::wait::State;
 
 /// The age at which the Secrets and ConfigMaps of a new Pod must exist.
@@ -86,7 +86,7 @@ pub async fn of(cluster: &Cluster, pods: &[Pod]) -> Option<PodProblem> {
     waiting
 }
 
-/// Why a container keeps crashing: the failed probe after which the kubelet kills it, or its last log line.
+/// Why a container keeps crashing: the failed probe after which the kubelet kills it, or the message in its log.
 async fn crash_cause(cluster: &Cluster, pod: &Pod, crashed: &ContainerStatus) -> Option<String> {
     let began = crashed
         .last_state
@@ -103,7 +103,7 @@ async fn crash_cause(cluster: &Cluster, pod: &Pod, crashed: &ContainerStatus) ->
     }
     let params =
         LogParams { container: Some(crashed.name.clone()), previous: true, ..Default::default() };
-    last_line(&api_beside(cluster, pod), pod, params).await
+    log_cause(&api_beside(cluster, pod), pod, params).await
 }
 
 /// The failing probe of a container that is not ready although it has run for [`SETTLED`].

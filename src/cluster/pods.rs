@@ -51,8 +51,8 @@ pub async fn list(cluster: &Cluster, selector: &str) -> kube::Result<Vec<Pod>> {
         .collect())
 }
 
-/// The last log line of the failed container in the newest of these Pods.
-pub async fn last_log_line_of(cluster: &Cluster, pods: &[Pod]) -> Option<String> {
+/// Why the failed container in the newest of these Pods ended, from its log.
+pub async fn log_cause_of(cluster: &Cluster, pods: &[Pod]) -> Option<String> {
     let pod = pods
         .iter()
         .max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0))?;
@@ -61,19 +61,16 @@ pub async fn last_log_line_of(cluster: &Cluster, pods: &[Pod]) -> Option<String>
         ended.is_some_and(|ended| ended.exit_code != 0)
     };
     let container = statuses(pod).find(failed).map(|status| status.name.clone());
-    last_line(&cluster.api::<Pod>(), pod, LogParams { container, ..Default::default() }).await
+    log_cause(&cluster.api::<Pod>(), pod, LogParams { container, ..Default::default() }).await
 }
 
-pub(super) async fn last_line(api: &Api<Pod>, pod: &Pod, params: LogParams) -> Option<String> {
+/// The message in the last lines of a log that says why a container ended.
+pub(super) async fn log_cause(api: &Api<Pod>, pod: &Pod, params: LogParams) -> Option<String> {
     let log = api
-        .logs(pod.metadata.name.as_deref()?, &LogParams { tail_lines: Some(5), ..params })
+        .logs(pod.metadata.name.as_deref()?, &LogParams { tail_lines: Some(40), ..params })
         .await
         .ok()?;
-    log.lines()
-        .rev()
-        .map(str::trim)
-        .find(|line| !line.is_empty())
-        .map(|line| line.chars().take(300).collect())
+    super::log::cause(&log)
 }
 
 pub(super) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {

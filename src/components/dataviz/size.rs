@@ -104,7 +104,7 @@ pub async fn measurement_problem(stack: &Stack) -> Result<Option<Diagnosis>> {
         )));
     };
     let Some(since) = fails_for(&cron) else { return Ok(None) };
-    let cause = pods::last_log_line_of(&stack.cluster, &pods::list(&stack.cluster, PODS).await?)
+    let cause = pods::log_cause_of(&stack.cluster, &pods::list(&stack.cluster, PODS).await?)
         .await
         .map(|line| format!(": {line}"))
         .unwrap_or_default();

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::cluster::exec;
+use crate::cluster::{exec, log};
 use crate::error::{Failure, Kind};
 use crate::output::units::took;
 use crate::stack::Stack;
@@ -302,8 +302,8 @@ impl Moodle {
         };
         let output = output?;
         if output.code != 0 {
-            let why = message(&output.stdout)
-                .or_else(|| message(&output.stderr))
+            let why = log::cause(&output.stdout)
+                .or_else(|| log::cause(&output.stderr))
                 .unwrap_or_else(|| format!("exit code {}", output.code));
             return Err(
                 Failure::failed(format!("script {script}.php of Moodle failed: {why}")).into()
@@ -327,15 +327,6 @@ fn parse<T: DeserializeOwned>(stdout: &str) -> Result<T> {
     })
 }
 
-/// Moodle's error message, which it prints between exclamation marks, or else the last line.
-fn message(text: &str) -> Option<String> {
-    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let marked = lines()
-        .find_map(|line| Some(line.strip_prefix("!!!")?.strip_suffix("!!!")?.trim().to_string()));
-    let sentence = marked.or_else(|| lines().next_back().map(str::to_string))?;
-    Some(sentence.replace("<p>", "").replace("</p>", "").chars().take(300).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -351,15 +342,5 @@ mod tests {
                 .to_string()
                 .contains("Site is being upgraded")
         );
-    }
-
-    #[test]
-    fn message_of_failure_is_sentence_of_moodle() {
-        assert_eq!(
-            message("\n!!! <p>Error: Database connection failed</p> !!!\n").as_deref(),
-            Some("Error: Database connection failed")
-        );
-        assert_eq!(message("PHP Fatal error: a\nthrown in b\n").as_deref(), Some("thrown in b"));
-        assert_eq!(message("\n"), None);
     }
 }
