@@ -383,6 +383,27 @@ fn install_restarts_moodle_for_a_new_plugin_release_only() {
 }
 
 #[test]
+fn install_rejects_an_older_plugin_than_moodle_has() {
+    let stack = MockedStack::empty();
+    let zip = |release: &str| {
+        let path = stack.machine.path(&format!("{release}.zip"));
+        fs::write(&path, moodle::plugin(release, "[403, 501]")).unwrap();
+        path
+    };
+    let install = |zip: &std::path::Path| {
+        stack.machine.run(&format!("install --only lms --plugin {}", zip.display()))
+    };
+    install(&zip("5.0.1")).exits(0);
+    let upgrades = stack.helm.calls_of("upgrade").len();
+    install(&zip("5.0.0"))
+        .exits(1)
+        .says("logstore_xapi 5.0.0 is older than 5.0.1, which this Moodle has; Moodle cannot downgrade a plugin")
+        .says("hint: pass the same or a newer release with `--plugin FILE`");
+    assert_eq!(stack.helm.calls_of("upgrade").len(), upgrades, "Moodle should stay unchanged");
+    install(&zip("5.0.2")).exits(0).says("logstore_xapi 5.0.2");
+}
+
+#[test]
 fn install_rejects_a_foreign_moodle_release() {
     let stack = MockedStack::empty();
     stack.helm.has_release("lms", "deployed", "Upgrade complete");

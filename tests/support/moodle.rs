@@ -222,8 +222,9 @@ fn now() -> i64 {
 
 /// A release of the plugin, as a zip archive.
 pub fn plugin(release: &str, supported: &str) -> Vec<u8> {
+    let number = release.replace('.', "");
     let version = format!(
-        "<?php\n$plugin->component = 'logstore_xapi';\n$plugin->supported = {supported};\n$plugin->release = '{release}';\n"
+        "<?php\n$plugin->component = 'logstore_xapi';\n$plugin->version = 2026010{number};\n$plugin->supported = {supported};\n$plugin->release = '{release}';\n"
     );
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, text) in

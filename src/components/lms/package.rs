@@ -48,6 +48,8 @@ pub struct Package {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginVersion {
     pub release: String,
+    /// The number by which Moodle decides whether a plugin is newer. None when it is unknown.
+    pub number: Option<u64>,
     /// The first and last supported branch of Moodle: 403 is 4.3, 501 is 5.1. None when version.php has no range.
     pub supported: Option<(u32, u32)>,
 }
@@ -152,7 +154,8 @@ impl PluginVersion {
             let (first, last) = list.trim_matches(['[', ']']).split_once(',')?;
             Some((first.trim().parse().ok()?, last.trim().parse().ok()?))
         });
-        Some(Self { release: unquoted(value("release")?), supported })
+        let number = value("version").and_then(|number| number.split('.').next()?.parse().ok());
+        Some(Self { release: unquoted(value("release")?), number, supported })
     }
 
     /// Whether it supports a branch of Moodle.
@@ -273,7 +276,11 @@ mod tests {
         assert_eq!(names(&package), ["xapi/lib.php", "xapi/version.php"]);
         assert_eq!(
             package.version,
-            PluginVersion { release: "5.0.1".into(), supported: Some((403, 501)) }
+            PluginVersion {
+                release: "5.0.1".into(),
+                number: Some(2026022300),
+                supported: Some((403, 501))
+            }
         );
         let plain = Package::from_zip(
             zip(&[("xapi/lib.php", "<?php"), ("xapi/version.php", VERSION)]),

@@ -25,6 +25,7 @@ pub const PLUGIN: &str = "lms-plugin";
 /// The key of the archive in the ConfigMap.
 pub const ARCHIVE: &str = "xapi.tar.gz";
 const RELEASE: &str = "lastack/plugin-release";
+const NUMBER: &str = "lastack/plugin-version";
 const SUPPORTED: &str = "lastack/plugin-supported";
 const SHA256: &str = "lastack/plugin-sha256";
 const SOURCE: &str = "lastack/plugin-source";
@@ -51,6 +52,7 @@ async fn stored(stack: &Stack) -> Result<Option<StoredPlugin>> {
     let text = |key: &str| annotations.get(key).cloned().unwrap_or_default();
     let version = PluginVersion {
         release: text(RELEASE),
+        number: text(NUMBER).parse().ok(),
         supported: serde_json::from_str(&text(SUPPORTED)).ok(),
     };
     Ok(Some(StoredPlugin { version, sha256: text(SHA256), source: text(SOURCE) }))
@@ -94,7 +96,11 @@ impl Plugin {
 /// The release in the versions file, which is the default.
 fn released(stack: &Stack) -> PluginVersion {
     let source = stack.versions.of(COMPONENT).plugin();
-    PluginVersion { release: source.version.clone(), supported: Some(source.supported) }
+    PluginVersion {
+        release: source.version.clone(),
+        number: None,
+        supported: Some(source.supported),
+    }
 }
 
 /// A block when the plugin does not support the Moodle of the stack.
@@ -125,12 +131,34 @@ fn custom_source(source: &str) -> String {
     }
 }
 
+/// Why this plugin must not replace the stored one: Moodle does not start with an older plugin than its database knows.
+fn older(package: &Package, stored: &StoredPlugin) -> Option<Observation> {
+    let (new, old) = (package.version.number?, stored.version.number?);
+    (new < old).then(|| {
+        Observation::blocked(
+            format!(
+                "{LOGSTORE} {} is older than {}, which this Moodle has; Moodle cannot downgrade a plugin",
+                package.version.release, stored.version.release
+            ),
+            "pass the same or a newer release with `--plugin FILE`",
+        )
+    })
+}
+
 fn manifest(stack: &Stack, package: &Package, source: &str) -> Value {
+    let PluginVersion { release, number, supported } = &package.version;
+    let mut annotations = BTreeMap::from([
+        (RELEASE, release.clone()),
+        (SUPPORTED, json!(supported).to_string()),
+        (SHA256, package.digest.clone()),
+        (SOURCE, source.to_string()),
+    ]);
+    annotations.extend(number.map(|number| (NUMBER, number.to_string())));
     json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {
             "name": PLUGIN, "labels": stack.labels("moodle", super::RELEASE),
-            "annotations": {RELEASE: package.version.release, SUPPORTED: json!(package.version.supported).to_string(), SHA256: package.digest, SOURCE: source},
+            "annotations": annotations,
         },
         "binaryData": BTreeMap::from([(ARCHIVE, ByteString(package.archive.clone()))]),
     })
@@ -150,6 +178,9 @@ impl Resource<Stack> for Plugin {
         let stored = stored(stack).await?;
         if let Some(package) = self.custom(stack).await? {
             if let Some(blocked) = unsupported(stack, &package.version) {
+                return Ok(blocked);
+            }
+            if let Some(blocked) = stored.as_ref().and_then(|stored| older(package, stored)) {
                 return Ok(blocked);
             }
             let what = format!("{LOGSTORE} {}", package.version.release);
