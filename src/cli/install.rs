@@ -305,6 +305,11 @@ fn conclude(stack: &Stack, summary: &Summary) {
     let chain = format!("(longest chain {})", took(summary.longest_chain));
     let done = if summary.changed.is_empty() { "Ready, nothing to change," } else { "Ready" };
     printer::styled(&format!("{done} in {} {}", took(summary.took), paint(FAINT, &chain)));
+    if let Expose::Loadbalancer | Expose::Nodeport = stack.settings.expose() {
+        printer::warning(
+            "passwords and statements travel unencrypted over HTTP; use `--expose ingress` with `--tls-secret` for real users",
+        );
+    }
     let left_out = ComponentName::all().filter(|component| !stack.settings.has(*component));
     let left_out: Vec<&str> = left_out.map(ComponentName::as_str).collect();
     if !left_out.is_empty() {

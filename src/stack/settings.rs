@@ -309,6 +309,12 @@ impl Settings {
         self.expose.unwrap_or_default()
     }
 
+    /// Whether an Ingress with a certificate is the way to the components.
+    pub fn has_tls(&self) -> bool {
+        let secret = self.ingress.tls_secret.as_deref().unwrap_or_default();
+        self.expose() == Expose::Ingress && !secret.is_empty()
+    }
+
     /// The chart values for `expose`, the same in all charts of this program.
     pub fn exposure(&self, component: ComponentName) -> Value {
         let ingress = match &self.ingress.domain {

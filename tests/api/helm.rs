@@ -164,6 +164,7 @@ fn install_with_an_ingress_names_each_component_under_the_domain() {
     );
     assert_eq!(upgrade_of(&calls, "lms").values()["siteUrl"], "https://lms.la.example.org");
     assert_eq!(upgrade_of(&calls, "dataviz").values()["ingress"]["host"], "dataviz.la.example.org");
+    assert_eq!(upgrade_of(&calls, "dataviz").values()["config"]["secureCookies"], true);
     stack.kubernetes.put([json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "lrs-ralph", "namespace": "alice"},
         "spec": {"tls": [{"hosts": ["lrs.la.example.org"]}], "rules": [{"host": "lrs.la.example.org"}]}})]);
     stack

@@ -91,7 +91,12 @@ fn install_starts_moodle_after_its_load_balancer_address_is_known() {
         },
     );
     stack.moodle.world().site = "http://192.0.2.9".into();
-    stack.machine.run("install --expose loadbalancer").exits(0).says("at http://192.0.2.9");
+    stack
+        .machine
+        .run("install --expose loadbalancer")
+        .exits(0)
+        .says("at http://192.0.2.9")
+        .says("warning: passwords and statements travel unencrypted over HTTP");
     let calls: Vec<Value> = stack
         .helm
         .calls_of("upgrade")

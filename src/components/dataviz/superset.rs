@@ -31,6 +31,7 @@ struct Values {
     image: release::Image,
     replicas: u32,
     existing_secret: &'static str,
+    config: Config,
     /// Changes with the Secrets that the Pods read, which restarts them.
     secret_checksum: String,
     elasticsearch: ElasticsearchValues,
@@ -39,6 +40,12 @@ struct Values {
     worker: Worker,
     beat: Beat,
     resources: Value,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Config {
+    secure_cookies: bool,
 }
 
 #[derive(Serialize)]
@@ -82,6 +89,7 @@ impl SupersetRelease {
             image: release::image(stack, COMPONENT, "superset")?,
             replicas: size.web.replicas,
             existing_secret: NAME,
+            config: Config { secure_cookies: stack.settings.has_tls() },
             secret_checksum: release::secret_checksum(stack, &given).await?,
             elasticsearch: ElasticsearchValues { ca_secret: datalake::AUTHORITY_SECRET },
             postgresql: POSTGRESQL.values(stack, &size.postgresql).await?,
