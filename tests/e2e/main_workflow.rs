@@ -95,7 +95,7 @@ fn install_rejects_an_oversized_profile_and_an_unknown_value_before_any_change()
     rejected
         .exits(1)
         .shows("preflight.values")
-        .shows("the values for lms do not fit charts/moodle")
+        .shows("the values for lms are not valid for charts/moodle")
         .shows("replica");
     assert_eq!(
         stack().versions(),

@@ -218,7 +218,7 @@ fn apply_of_a_broken_or_hostile_archive_changes_nothing() {
             "half.zip",
             "z.writestr('b/charts/a.yaml', chart)",
             2,
-            "charts/a.yaml has no dataset_uuid",
+            "charts/a.yaml: has no dataset_uuid",
         ),
         (
             "orphan.zip",
