@@ -18,6 +18,11 @@ pub fn in_moodle(cluster: &Cluster, command: &str) -> Ended {
     exec(cluster, &command.split(' ').collect::<Vec<_>>(), "")
 }
 
+/// Runs a script of the shell in Moodle's container.
+pub fn shell_in_moodle(cluster: &Cluster, script: &str) -> Ended {
+    exec(cluster, &["sh", "-c", script], "")
+}
+
 /// Runs PHP code in Moodle, as an administrator does on the command line.
 pub fn php_in_moodle(cluster: &Cluster, code: &str) -> String {
     let script =

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use serde_json::{Value, json};
 
 use crate::cluster::{Ended, Need, eventually};
-use crate::components::{data_lake, in_moodle, php_in_moodle};
+use crate::components::{data_lake, in_moodle, php_in_moodle, shell_in_moodle};
 use crate::stack;
 
 fn php(code: &str) -> String {
@@ -383,10 +383,10 @@ if ($_SERVER['REQUEST_METHOD'] === 'GET') {{
 }}
 END);"
     ));
-    in_pod(&format!(
-        "sh -c 'nohup php -S 127.0.0.1:{PORT} /tmp/lrs.php >/tmp/lrs.log 2>&1 & echo $! >/tmp/lrs.pid'"
-    ))
-    .good();
+    let server = format!(
+        "nohup php -S 127.0.0.1:{PORT} /tmp/lrs.php >/tmp/lrs.log 2>&1 & echo $! >/tmp/lrs.pid"
+    );
+    shell_in_moodle(stack(), &server).good();
     eventually("the LRS in the pod listens", || {
         php(&format!("echo @fsockopen('127.0.0.1', {PORT}) ? 'yes' : 'no';")) == "yes"
     });
@@ -416,6 +416,7 @@ fn replay_sends_others_when_healthy_lrs_fails_at_one_statement() {
     stack().lastack("configure lms").good();
     in_pod("sv up /etc/service/cron").good();
     stack().lastack("replay --yes --rejected").good().shows("1 of 1 events resent");
-    in_pod("sh -c 'kill $(cat /tmp/lrs.pid); rm /tmp/lrs.php /tmp/lrs.log /tmp/lrs.pid'").good();
+    let end = "kill $(cat /tmp/lrs.pid); rm /tmp/lrs.php /tmp/lrs.log /tmp/lrs.pid";
+    shell_in_moodle(stack(), end).good();
     assert_healthy();
 }
