@@ -21,7 +21,7 @@ pub fn cause(log: &str) -> Option<String> {
 fn marked(log: &str) -> Option<String> {
     let parts: Vec<&str> = log.split(MARK).collect();
     // a text before the first mark and one after the last are outside
-    let inside = parts.iter().skip(1).step_by(2).take(parts.len() / 2);
+    let inside = parts.iter().skip(1).step_by(2).take((parts.len() - 1) / 2);
     let text = inside.rev().find(|text| !text.trim().is_empty())?;
     let text = text.replace("<p>", " ").replace("</p>", " ");
     Some(text.split_whitespace().collect::<Vec<_>>().join(" "))

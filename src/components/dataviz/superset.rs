@@ -271,6 +271,7 @@ mod tests {
             image: release::Image::example(),
             replicas: size.web.replicas,
             existing_secret: NAME,
+            config: Config { secure_cookies: true },
             secret_checksum: "0a1b".into(),
             elasticsearch: ElasticsearchValues { ca_secret: datalake::AUTHORITY_SECRET },
             postgresql: POSTGRESQL.example(&size.postgresql),

@@ -265,3 +265,15 @@ async fn values(stack: &Stack, components: Components) -> Result<Observation> {
         format!("valid for {}", valid.join(", "))
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::components::model::PREFLIGHT;
+
+    #[test]
+    fn install_waits_for_every_preflight_check() {
+        let ids: Vec<Id> = nodes(&[]).iter().map(Node::id).collect();
+        assert_eq!(ids, PREFLIGHT, "PREFLIGHT should list the nodes of this module");
+    }
+}
