@@ -1,6 +1,7 @@
 """Runs a command in a terminal and draws what appears as an animated SVG: record.py PICTURE COMMAND...
 
-Each change of the screen is a frame. A frame is shown as long as it was in the terminal, but not longer than LONGEST.
+Each change of the screen is a frame, once the terminal is quiet for QUIET, so that no frame shows half a redraw. A
+frame is shown as long as it was in the terminal, but not longer than LONGEST.
 """
 
 import fcntl
@@ -17,7 +18,7 @@ import pyte
 
 COLUMNS, ROWS = 110, 30
 # seconds
-INTERVAL, LONGEST, LAST = 0.2, 1.2, 8.0
+INTERVAL, QUIET, LONGEST, LAST = 0.2, 0.03, 0.6, 8.0
 WIDTH, HEIGHT = 8.0, 18.0
 BACKGROUND, FOREGROUND = "#1e2127", "#d8dee9"
 COLOURS = {
@@ -57,7 +58,7 @@ def record(command):
     sampled_at = 0.0
     ended = False
     while not ended:
-        ready, _, _ = select.select([terminal], [], [], INTERVAL)
+        ready, _, _ = select.select([terminal], [], [], QUIET)
         if ready:
             try:
                 data = os.read(terminal, 65536)
@@ -66,7 +67,7 @@ def record(command):
             ended = not data
             stream.feed(data)
         now = time.monotonic()
-        if not ended and now - sampled_at < INTERVAL:
+        if not ended and (ready or now - sampled_at < INTERVAL):
             continue
         sampled_at = now
         lines = screen_lines(screen)
