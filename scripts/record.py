@@ -121,6 +121,7 @@ def picture(frames):
         spans = ""
         for text, colour, bold in line:
             weight = ' font-weight="bold"' if bold else ""
+            text = text.replace(f"{os.getcwd()}/", "")
             spans += f'<tspan fill="{colour}"{weight}>{escape(text)}</tspan>'
         definitions.append(f'<text id="{name}">{spans}</text>')
     return (
