@@ -9,40 +9,28 @@ macro_rules! after_help {
             "\n\nExit codes:\n  0  success\n  1  failure\n  2  invalid argument or file"
         )
     };
-    (@online $examples:literal, $fault:literal, $timeout:literal) => {
+    (@online $examples:literal, ($($fault:tt)*), $timeout:literal) => {
         concat!(
             "Examples:\n",
             $examples,
             "\n\nExit codes:\n  0    success\n  1    failure\n  2    invalid argument or file\n",
-            $fault,
+            $($fault,)*
             "  4    cluster unreachable, or permission denied\n",
             $timeout,
             "  130  interrupted"
         )
     };
     ($examples:literal) => {
-        after_help!(@online $examples, "", "")
+        after_help!(@online $examples, (), "")
     };
     ($examples:literal, timeout) => {
-        after_help!(@online $examples, "", "  124  timeout\n")
+        after_help!(@online $examples, (), "  124  timeout\n")
     };
     ($examples:literal, fault: $fault:literal) => {
-        concat!(
-            "Examples:\n",
-            $examples,
-            "\n\nExit codes:\n  0    success\n  1    failure\n  2    invalid argument or file\n  3    ",
-            $fault,
-            "\n  4    cluster unreachable, or permission denied\n  130  interrupted"
-        )
+        after_help!(@online $examples, ("  3    " $fault "\n"), "")
     };
     ($examples:literal, fault: $fault:literal, timeout) => {
-        concat!(
-            "Examples:\n",
-            $examples,
-            "\n\nExit codes:\n  0    success\n  1    failure\n  2    invalid argument or file\n  3    ",
-            $fault,
-            "\n  4    cluster unreachable, or permission denied\n  124  timeout\n  130  interrupted"
-        )
+        after_help!(@online $examples, ("  3    " $fault "\n"), "  124  timeout\n")
     };
 }
 

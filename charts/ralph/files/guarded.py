@@ -38,7 +38,7 @@ def credentials(authorization):
 async def rejection(headers):
     """The response to a request that Ralph must not read. None: Ralph may read it."""
     authorization = headers.get("authorization", "")
-    # only Ralph can check a token, and it does so only when it is told to
+    # Ralph checks tokens, and accepts them only with the OIDC backend
     is_token = AuthBackend.OIDC in settings.RUNSERVER_AUTH_BACKENDS and authorization.lower().startswith("bearer ")
     if not is_token:
         account = credentials(authorization)

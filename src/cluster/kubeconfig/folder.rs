@@ -34,8 +34,11 @@ impl Folder {
         #[cfg(unix)]
         folder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
         let folder = folder.tempdir_in(place)?;
-        let lock = File::create(folder.path().join(LOCK))?;
+        // another command deletes a folder whose lock is free, so the lock gets its name when it is held
+        let unnamed = folder.path().join("new-lock");
+        let lock = File::create(&unnamed)?;
         lock.lock()?;
+        fs::rename(unnamed, folder.path().join(LOCK))?;
         Ok(Self { folder, _lock: lock })
     }
 

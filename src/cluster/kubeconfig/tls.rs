@@ -1,4 +1,4 @@
-//! TLS to the API server, with the certificates that Go accepts and rustls by itself does not: a client certificate of
+//! TLS to the API server, with certificates that Go accepts and rustls rejects: a client certificate of
 //! X.509 version 1, and a server certificate that the kubeconfig names as its own authority.
 
 use std::fs;
@@ -32,25 +32,26 @@ const SUPPORTED: &str = "supported are RSA, P-256, P-384 and Ed25519";
 /// The message names the certificate or the key that cannot be used.
 pub fn client_config(config: &Config) -> Result<ClientConfig, String> {
     let provider = Arc::new(ring::default_provider());
-    let mut plain = config.clone();
-    let user = std::mem::take(&mut plain.auth_info);
-    // kube reads the certificates of the machine where the kubeconfig names none
-    let mut tls = match &config.root_cert {
-        Some(_) => ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth(),
-        None => plain.rustls_client_config().map_err(|error| error.to_string())?,
+    let kube_decides = config.accept_invalid_certs || config.root_cert_file.is_some();
+    let mut tls = match config.root_cert.as_ref().filter(|_| !kube_decides) {
+        Some(roots) => {
+            let verifier = Verifier::new(roots, Arc::clone(&provider))?;
+            ClientConfig::builder_with_provider(Arc::clone(&provider))
+                .with_safe_default_protocol_versions()
+                .map_err(|error| error.to_string())?
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(verifier))
+                .with_no_client_auth()
+        }
+        // kube reads the certificates of the machine where the kubeconfig names none
+        None => {
+            let mut plain = config.clone();
+            plain.root_cert = None;
+            plain.auth_info = AuthInfo::default();
+            plain.rustls_client_config().map_err(|error| error.to_string())?
+        }
     };
-    if config.accept_invalid_certs || config.root_cert_file.is_some() {
-        plain.root_cert = None;
-        tls = plain.rustls_client_config().map_err(|error| error.to_string())?;
-    } else if let Some(roots) = &config.root_cert {
-        let verifier = Verifier::new(roots, Arc::clone(&provider))?;
-        tls.dangerous().set_certificate_verifier(Arc::new(verifier));
-    }
-    if let Some(identity) = identity(&user, &provider)? {
+    if let Some(identity) = identity(&config.auth_info, &provider)? {
         tls.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(identity));
     }
     Ok(tls)
@@ -200,7 +201,7 @@ fn is_authority_as_server(fault: &CertificateError) -> bool {
 
 fn concerns_the_chain(fault: &Error) -> bool {
     match fault {
-        // the second where the issuer has the same name, so that the certificate seems to be signed by itself
+        // a certificate whose issuer has the same name has a bad signature for rustls
         Error::InvalidCertificate(
             CertificateError::UnknownIssuer | CertificateError::BadSignature,
         ) => true,

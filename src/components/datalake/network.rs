@@ -17,6 +17,8 @@ use crate::stack::Stack;
 const MANIFEST: &str = include_str!("../../../manifests/network-policies.yaml");
 /// The NetworkPolicies of the manifest.
 const NAMES: [&str; 2] = ["data-lake", "data-lake-size"];
+/// Their files in a rendered folder, in the same order.
+const FILES: [&str; 2] = ["network-policy", "network-policy-size"];
 
 pub struct NetworkPolicies;
 
@@ -24,6 +26,7 @@ pub struct NetworkPolicies;
 fn bodies(stack: &Stack) -> Result<Vec<Value>> {
     let mut bodies: Vec<Value> =
         serde_saphyr::from_multiple(MANIFEST).context("manifests/network-policies.yaml")?;
+    ensure!(bodies.len() == NAMES.len(), "manifests/network-policies.yaml has other policies");
     for (body, name) in bodies.iter_mut().zip(NAMES) {
         ensure!(body["metadata"]["name"] == name, "manifests/network-policies.yaml lacks {name}");
         body["metadata"]["labels"] = stack.labels("elasticsearch", super::RESOURCE);
@@ -104,11 +107,7 @@ impl Resource<Stack> for NetworkPolicies {
     }
 
     async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
-        let [first, second] = <[Value; 2]>::try_from(bodies(stack)?)
-            .map_err(|_| anyhow::anyhow!("manifests/network-policies.yaml"))?;
-        Ok(vec![
-            Step::Apply { file: "network-policy", manifest: first },
-            Step::Apply { file: "network-policy-size", manifest: second },
-        ])
+        let files = bodies(stack)?.into_iter().zip(FILES);
+        Ok(files.map(|(manifest, file)| Step::Apply { file, manifest }).collect())
     }
 }
