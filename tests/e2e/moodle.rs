@@ -18,7 +18,7 @@ static INSTALLATION_LOG: Mutex<Option<String>> = Mutex::new(None);
 
 fn begin() -> String {
     remove(NAMESPACE);
-    let values = slow(&MOODLE, "INSTALL");
+    let values = held(&MOODLE, "tables rolesactive");
     let mut install =
         MOODLE.start(&format!("install --only lms --values lms={}", values.display()));
     kill_when(&MOODLE, &mut install, "Moodle installs itself", || {
@@ -36,12 +36,12 @@ fn has_roles() -> bool {
     MOODLE.run("kubectl", &line, "").stdout.trim() == "1"
 }
 
-/// Values that delay a phase of Moodle by some seconds, so that a test can kill the pod in it.
-fn slow(cluster: &Cluster, what: &str) -> PathBuf {
+/// Values with which Moodle waits in each of the phases until a test kills its pod.
+fn held(cluster: &Cluster, phases: &str) -> PathBuf {
     let values = format!(
-        "extraEnv: [{{name: CONTRACT_{what}_SECONDS, value: \"10\"}}]\npersistence: {{size: 64Mi, storageClass: sized}}\n"
+        "extraEnv: [{{name: CONTRACT_HOLD, value: \"{phases}\"}}]\npersistence: {{size: 64Mi, storageClass: sized}}\n"
     );
-    cluster.file("slow.yaml", &values)
+    cluster.file("held.yaml", &values)
 }
 
 /// The Moodle, for the exclusive use of this test.
@@ -158,7 +158,7 @@ fn moodle_upgrade_that_was_killed_continues() {
     }
     php_in_moodle(moodle(), "set_config('allversionshash', '');");
     let install =
-        moodle().start(&format!("install --values lms={}", slow(moodle(), "UPGRADE").display()));
+        moodle().start(&format!("install --values lms={}", held(moodle(), "upgrade").display()));
     killed_when(moodle(), install, "Moodle upgrades the plugin", || {
         in_moodle(moodle(), "php admin/cli/cfg.php --name=version")
             .stdout

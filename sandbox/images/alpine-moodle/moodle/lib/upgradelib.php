@@ -11,6 +11,20 @@ function contract_pause($variable, $share) {
     if (is_numeric($seconds) && $seconds > 0) usleep((int)($seconds * $share * 1e6));
 }
 
+// A test that kills the Pod in a phase names the phase in CONTRACT_HOLD. The first process that reaches it waits there to be
+// killed, and the next one passes.
+function contract_hold($phase) {
+    global $CFG;
+    if (!in_array($phase, explode(' ', (string)getenv('CONTRACT_HOLD')), true)) return;
+    $mark = "{$CFG->dataroot}/contract-held-$phase";
+    if (file_exists($mark)) {
+        unlink($mark);
+        return;
+    }
+    touch($mark);
+    sleep(150);
+}
+
 function upgrade_set_timeout($seconds = UPGRADE_TIMEOUT) { set_config('upgraderunning', time() + $seconds); }
 
 function check_php_settings() {
@@ -30,6 +44,7 @@ function install_core($options) {
     foreach ($tables as $table => $lines) {
         $DB->get_manager()->create_core_table($table, $lines);
         contract_pause('CONTRACT_INSTALL_SECONDS', 0.2 / count($tables));
+        if ($table === 'course') contract_hold('tables');
     }
     set_config('upgraderunning', time() + UPGRADE_TIMEOUT);
     install_core_rows($options);
@@ -49,6 +64,7 @@ function install_core($options) {
     set_config('allversionshash', core_component::get_all_versions_hash());
     set_config('rolesactive', 1);
     unset_config('upgraderunning');
+    contract_hold('rolesactive');
     contract_pause('CONTRACT_INSTALL_SECONDS', 0.4);
     $DB->set_field('course', 'fullname', $options['fullname'], ['id' => SITEID]);
     // Moodle keeps caches of its database here, and fails with those of another one.

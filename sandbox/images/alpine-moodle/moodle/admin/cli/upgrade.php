@@ -47,6 +47,7 @@ if ($version > $CFG->version) {
     foreach (['version' => $version, 'release' => $release, 'branch' => $branch] as $name => $value) set_config($name, $value);
     echo "++ Success (0.10 seconds) ++\n";
 }
+contract_hold('upgrade');
 contract_pause('CONTRACT_UPGRADE_SECONDS', 0.5);
 foreach (core_component::get_all_plugins() as $component => $folder) upgrade_plugin($component, $folder);
 contract_pause('CONTRACT_UPGRADE_SECONDS', 0.5);

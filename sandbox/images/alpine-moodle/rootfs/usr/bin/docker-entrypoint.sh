@@ -20,7 +20,7 @@ shut_down() {
 
 mkdir -p /etc/nginx/conf.d
 fill_in /etc/nginx/nginx.conf /etc/nginx/nginx.conf
-fill_in /etc/php/8.2/fpm/php-fpm.conf /etc/php/8.2/fpm/php-fpm.conf
+fill_in /etc/php83/php-fpm.d/www.conf /etc/php83/php-fpm.d/www.conf
 for kind in cli fpm; do fill_in /usr/share/contract/php.ini /etc/php/8.2/$kind/conf.d/99-custom.ini; done
 
 echo "Starting startup scripts in /docker-entrypoint-init.d ..."
