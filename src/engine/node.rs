@@ -53,7 +53,7 @@ pub enum Scope {
     Shared,
     /// Belongs to the stack.
     Stack,
-    /// A setting inside a running component, which `configure` reconciles without touching releases.
+    /// A setting inside a running component, or a check of its effect: `configure` walks these without touching releases.
     Setting,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use async_trait::async_trait;
 
-use crate::engine::{Check, Id, Observation};
+use crate::engine::{Check, Id, Observation, Scope};
 use crate::error::Diagnosis;
 use crate::output::units;
 use crate::stack::Stack;
@@ -49,6 +49,11 @@ impl Check<Stack> for Cron {
 
     fn needs(&self) -> &'static [Id] {
         &[Id("lms.store")]
+    }
+
+    /// So `configure` ends when its settings take effect.
+    fn scope(&self) -> Scope {
+        Scope::Setting
     }
 
     fn subject(&self) -> &'static str {
