@@ -25,6 +25,8 @@ use verify::Verifier;
 
 /// The number of faults, rejections and ids that a report lists. The others are only counted.
 const LISTED: usize = 20;
+/// The number of variants to collect before they are compared with the stored statements.
+const VARIANTS: usize = 10_000;
 
 /// How to send, and the receivers of progress.
 pub struct Plan {
@@ -107,9 +109,19 @@ impl Report {
         self.sent += sent.statements;
         self.accepted += sent.accepted;
         self.already_stored += sent.already_stored;
-        self.rejected += sent.rejections.len() as u64;
+        self.add_rejections(sent.rejections);
+    }
+
+    /// Adds variants that differ from the stored statements.
+    fn reject(&mut self, rejections: Vec<Rejection>) {
+        self.sent += rejections.len() as u64;
+        self.add_rejections(rejections);
+    }
+
+    fn add_rejections(&mut self, rejections: Vec<Rejection>) {
+        self.rejected += rejections.len() as u64;
         let room = LISTED.saturating_sub(self.rejections.len());
-        self.rejections.extend(sent.rejections.into_iter().take(room));
+        self.rejections.extend(rejections.into_iter().take(room));
     }
 }
 
@@ -166,11 +178,16 @@ pub async fn run(
     let mut report = Report::default();
     let mut verifier = elasticsearch.map(|elasticsearch| Verifier::new(elasticsearch, retry));
     let mut failure = None;
+    let mut variants = Vec::new();
     while let Some(outcome) = settled.recv().await {
         match outcome {
             Ok(mut sent) => {
                 if let Some(verifier) = &mut verifier {
                     verifier.expect(std::mem::take(&mut sent.stored)).await;
+                }
+                variants.append(&mut sent.variants);
+                if variants.len() >= VARIANTS {
+                    report.reject(sender.settle_variants(std::mem::take(&mut variants)).await);
                 }
                 report.add(sent);
                 (plan.progress)(report.sent);
@@ -185,6 +202,7 @@ pub async fn run(
             crate::output::units::count(report.accepted + report.already_stored)
         )));
     }
+    report.reject(sender.settle_variants(variants).await);
     (report.unreadable, report.faults) = reading.await.context("reading the statements failed")?;
     report.verification = match verifier {
         Some(verifier) => Some(verifier.finish().await),

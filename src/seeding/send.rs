@@ -15,10 +15,10 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::components::datalake::client::Elasticsearch;
+use crate::components::datalake::client::{Elasticsearch, is_rejection};
 use crate::components::lrs::client::{Ralph, Verdict};
 use crate::error::Failure;
-use crate::xapi::batch::Batch;
+use crate::xapi::batch::{Batch, Entry, Variant};
 use crate::xapi::content::Content;
 
 use super::Rejection;
@@ -33,6 +33,8 @@ const PARTS: usize = 4;
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// After this many backend failures without a stored statement, the backend is at fault.
 const BACKEND_FAILURES: usize = 20;
+/// The number of variants that are compared at once.
+const VARIANTS: usize = 100;
 /// The body of Ralph's response to an exception in its own code. Its other server errors come from the backend.
 const UNHANDLED: &str = "Internal Server Error";
 
@@ -55,6 +57,8 @@ pub struct Sent {
     pub rejections: Vec<Rejection>,
     /// The statements that the LRS must have stored.
     pub stored: Vec<Stored>,
+    /// Statements that are not counted before [`Sender::settle_variants`].
+    pub variants: Vec<Variant>,
 }
 
 /// The body of a batch, shared with requests without a copy.
@@ -107,8 +111,8 @@ impl Sender {
     }
 
     async fn settle_shared(&self, batch: &Arc<Batch>) -> Result<Sent> {
-        let statements = (batch.len() + batch.conflicts().len()) as u64;
-        let mut sent = Sent { statements, ..Default::default() };
+        let variants = batch.variants().to_vec();
+        let mut sent = Sent { statements: batch.len() as u64, variants, ..Default::default() };
         let mut progress = Progress {
             parts: Vec::new(),
             rejected: BTreeMap::new(),
@@ -147,7 +151,9 @@ impl Sender {
             .filter(|index| !progress.rejected.contains_key(index))
             .map(|index| {
                 let entry = &batch.entries()[index];
-                Stored { id: entry.id, content: entry.content, bytes: entry.range.len() as u32 }
+                let is_compared = self.elasticsearch.is_some() && entry.is_from_input();
+                let content = is_compared.then(|| batch.content(index));
+                Stored { id: entry.id, content, bytes: entry.range.len() as u32 }
             })
             .collect();
         sent.rejections = progress
@@ -160,12 +166,6 @@ impl Sender {
                 reason,
             })
             .collect();
-        sent.rejections.extend(batch.conflicts().iter().map(|conflict| Rejection {
-            origin: conflict.origin.clone(),
-            id: conflict.id,
-            status: 409,
-            reason: "an earlier statement of this run has the same id and different content".into(),
-        }));
         Ok(sent)
     }
 
@@ -252,14 +252,13 @@ impl Sender {
             true => Bytes::from_owner(Body(Arc::clone(batch))),
             false => batch.array(part).into(),
         };
-        // generated statements are valid
-        let is_foreign = batch.entries().iter().any(|entry| entry.content.is_some());
+        let is_from_input = batch.entries().iter().any(Entry::is_from_input);
         let errors = AtomicUsize::new(0);
         let most = if is_whole { SERVER_ERRORS } else { 1 };
         let attempt = || async {
             match self.ralph.store(body.clone()).await? {
                 Verdict::Unclear { status: status @ 500.., reason }
-                    if is_foreign && self.is_healthy(HEARTBEAT).await =>
+                    if is_from_input && self.is_healthy(HEARTBEAT).await =>
                 {
                     errors.fetch_add(1, Ordering::Relaxed);
                     Err(ServerError { status, reason }.into())
@@ -316,7 +315,7 @@ impl Sender {
         for &index in part {
             match found.get(&batch.entries()[index].id) {
                 None => rest.push(index),
-                Some(stored) if content(batch, index).matches_stored(*stored) => {
+                Some(stored) if batch.content(index).matches_stored(*stored) => {
                     sent.already_stored += 1
                 }
                 Some(_) => {
@@ -328,6 +327,50 @@ impl Sender {
         rest
     }
 
+    /// Compares variants with the stored statements. Returns a rejection for each that differs.
+    pub async fn settle_variants(&self, variants: Vec<Variant>) -> Vec<Rejection> {
+        let mut rejections = Vec::new();
+        for variants in variants.chunks(VARIANTS) {
+            let ids: Vec<Uuid> = variants.iter().map(|variant| variant.id).collect();
+            let read = || self.contents_of(&ids);
+            let found = self.retry.until_decided("no response", is_rejection, read).await;
+            rejections.extend(variants.iter().filter_map(|variant| {
+                let difference = match &found {
+                    Ok(found) => match found.get(&variant.id) {
+                        Some(stored) if variant.content.matches_stored(*stored) => return None,
+                        Some(_) => "has different content".to_string(),
+                        None => "is not stored".to_string(),
+                    },
+                    Err(error) => format!("cannot be read: {error:#}"),
+                };
+                Some(Rejection {
+                    origin: variant.origin.clone(),
+                    id: variant.id,
+                    status: 409,
+                    reason: format!(
+                        "an earlier statement of this run has the same id and {difference}"
+                    ),
+                })
+            }));
+        }
+        rejections
+    }
+
+    /// The contents of stored statements, from the data lake if there is one.
+    async fn contents_of(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Content>> {
+        if let Some(elasticsearch) = &self.elasticsearch {
+            elasticsearch.refresh().await?;
+            return Ok(elasticsearch.contents_of(ids).await?.into_iter().collect());
+        }
+        let mut contents = HashMap::new();
+        for &id in ids {
+            if let Some(stored) = self.ralph.statement(id).await? {
+                contents.insert(id, Content::of(stored.to_string().as_bytes()));
+            }
+        }
+        Ok(contents)
+    }
+
     /// Whether the LRS stores a statement with this id and the same content. Normalised values and a timestamp from
     /// an earlier run count as the same.
     async fn is_stored(&self, batch: &Batch, index: usize) -> bool {
@@ -337,7 +380,7 @@ impl Sender {
         }
         match self.ralph.statement(entry.id).await {
             Ok(Some(stored)) => {
-                content(batch, index).matches_stored(Content::of(stored.to_string().as_bytes()))
+                batch.content(index).matches_stored(Content::of(stored.to_string().as_bytes()))
             }
             Ok(None) | Err(_) => false,
         }
@@ -352,11 +395,6 @@ impl Sender {
         }
         .into()
     }
-}
-
-fn content(batch: &Batch, index: usize) -> Content {
-    let entry = &batch.entries()[index];
-    entry.content.unwrap_or_else(|| Content::of(batch.statement(index)))
 }
 
 fn halves(mut part: Vec<usize>) -> [Vec<usize>; 2] {

@@ -28,13 +28,15 @@ pub struct Batch {
     body: Vec<u8>,
     entries: Vec<Entry>,
     sources: Vec<Arc<str>>,
-    conflicts: Vec<Conflict>,
+    variants: Vec<Variant>,
 }
 
-/// A statement with the id of an earlier statement of the run and different content. The batch does not contain it.
+/// A statement with the id of an earlier statement of the run and different bytes. The batch does not contain it. It is
+/// compared with the stored statement after the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conflict {
+pub struct Variant {
     pub id: Uuid,
+    pub content: Content,
     /// Its origin, such as `data/x.json.gz: statement 17 (byte 20113)`.
     pub origin: String,
 }
@@ -46,8 +48,6 @@ pub struct Entry {
     /// The bytes of the statement in [`Batch::body`], without the comma after it.
     pub range: Range<u32>,
     pub added: Added,
-    /// Its content, to compare with the stored statement. Generated statements have none, because their ids suffice.
-    pub content: Option<Content>,
     source: u32,
     position: Position,
 }
@@ -84,6 +84,11 @@ impl Entry {
     pub fn position(&self) -> Position {
         self.position
     }
+
+    /// Whether the statement is from an input. The content of a generated statement is known from its id, and valid.
+    pub fn is_from_input(&self) -> bool {
+        self.position.byte.is_some()
+    }
 }
 
 impl Default for Batch {
@@ -92,7 +97,7 @@ impl Default for Batch {
             body: b"[]".to_vec(),
             entries: Vec::new(),
             sources: Vec::new(),
-            conflicts: Vec::new(),
+            variants: Vec::new(),
         }
     }
 }
@@ -108,7 +113,7 @@ impl Batch {
         self.body.extend_from_slice(b"[]");
         self.entries.clear();
         self.sources.clear();
-        self.conflicts.clear();
+        self.variants.clear();
     }
 
     pub fn len(&self) -> usize {
@@ -147,9 +152,15 @@ impl Batch {
         array
     }
 
-    /// The statements that were omitted because an earlier statement of the run has the same id and different content.
-    pub fn conflicts(&self) -> &[Conflict] {
-        &self.conflicts
+    /// The content of one statement. A timestamp that was added is not part of it.
+    pub fn content(&self, index: usize) -> Content {
+        let content = Content::of(self.statement(index));
+        if self.entries[index].added.timestamp { content.without_time() } else { content }
+    }
+
+    /// The statements that were omitted because an earlier statement of the run has the same id and different bytes.
+    pub fn variants(&self) -> &[Variant] {
+        &self.variants
     }
 
     /// The origin of a statement, such as `data/x.json.gz: statement 17 (byte 20113)`.
@@ -182,14 +193,7 @@ impl Batch {
         let range = start..self.offset();
         self.body.push(b']');
         let source = self.sources.len() as u32 - 1;
-        self.entries.push(Entry { id, range, added, content: None, source, position });
-    }
-
-    /// Sets the content of the last statement.
-    pub(super) fn set_content(&mut self, content: Content) {
-        if let Some(entry) = self.entries.last_mut() {
-            entry.content = Some(content);
-        }
+        self.entries.push(Entry { id, range, added, source, position });
     }
 
     /// Removes the last statement.
@@ -197,12 +201,12 @@ impl Batch {
         self.pop_into(&mut Vec::new());
     }
 
-    /// Removes the last statement and records it as a conflict.
-    pub(super) fn pop_conflict(&mut self) {
-        let Some(last) = self.entries.last() else { return };
-        let conflict = Conflict { id: last.id, origin: self.origin(self.entries.len() - 1) };
+    /// Removes the last statement and records it as a variant.
+    pub(super) fn pop_variant(&mut self) {
+        let Some(index) = self.entries.len().checked_sub(1) else { return };
+        let (id, content) = (self.entries[index].id, self.content(index));
+        self.variants.push(Variant { id, content, origin: self.origin(index) });
         self.pop();
-        self.conflicts.push(conflict);
     }
 
     /// Removes the last statement and copies its bytes to `bytes`.

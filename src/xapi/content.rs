@@ -33,7 +33,7 @@ impl Content {
             .ok()
             // the parser rejects deep nesting and long numbers
             .or_else(|| top_of(serde_json::from_slice(statement).ok()?))
-            .unwrap_or_else(|| Self { hash: text(statement), time: 0 })
+            .unwrap_or_else(|| Self { hash: hash_of_bytes(statement), time: 0 })
     }
 
     /// The content without its timestamp, for a statement to which the time of the run was added.
@@ -45,11 +45,6 @@ impl Content {
     pub fn matches_stored(self, stored: Self) -> bool {
         self.hash == stored.hash && (self.time == 0 || self.time == stored.time)
     }
-
-    /// Both hashes in one number.
-    pub fn number(self) -> u64 {
-        self.hash ^ self.time.rotate_left(32)
-    }
 }
 
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -60,7 +55,8 @@ fn mix(a: u64, b: u64) -> u64 {
     (product as u64) ^ ((product >> 64) as u64)
 }
 
-fn text(bytes: &[u8]) -> u64 {
+/// A hash of 64 bits, which is not stable between versions of this program.
+pub fn hash_of_bytes(bytes: &[u8]) -> u64 {
     let mut hash = bytes.len() as u64;
     let mut words = bytes.chunks_exact(8);
     for word in &mut words {
@@ -75,18 +71,20 @@ fn text(bytes: &[u8]) -> u64 {
 /// The hash of an mbox. Ralph lower-cases the domain of an address. It normalises an international domain further, which is
 /// therefore not compared.
 fn mbox(address: &str) -> u64 {
-    let Some((local, domain)) = address.rsplit_once('@') else { return text(address.as_bytes()) };
+    let Some((local, domain)) = address.rsplit_once('@') else {
+        return hash_of_bytes(address.as_bytes());
+    };
     let domain = domain.to_ascii_lowercase();
     if !address.is_ascii() || domain.contains("xn--") {
         return 1;
     }
-    mix(text(local.as_bytes()), text(domain.as_bytes()))
+    mix(hash_of_bytes(local.as_bytes()), hash_of_bytes(domain.as_bytes()))
 }
 
 fn time(value: &str) -> u64 {
     let hash = match value.parse::<jiff::Timestamp>() {
-        Ok(time) => text(&time.as_nanosecond().to_le_bytes()),
-        Err(_) => text(value.as_bytes()),
+        Ok(time) => hash_of_bytes(&time.as_nanosecond().to_le_bytes()),
+        Err(_) => hash_of_bytes(value.as_bytes()),
     };
     hash | 1
 }
@@ -121,7 +119,7 @@ impl Value {
 
     fn number(self, number: impl fmt::Display, value: f64) -> u64 {
         match self {
-            Self::Id => text(number.to_string().as_bytes()),
+            Self::Id => hash_of_bytes(number.to_string().as_bytes()),
             // 0.0 and -0.0 are equal
             _ => mix((value + 0.0).to_bits(), 2),
         }
@@ -131,7 +129,7 @@ impl Value {
         match self {
             Self::Mbox => mbox(value),
             Self::Time => time(value),
-            Self::Any | Self::Id => text(value.as_bytes()),
+            Self::Any | Self::Id => hash_of_bytes(value.as_bytes()),
         }
     }
 
@@ -233,7 +231,7 @@ impl Visitor<'_> for Key {
 
     fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
         let value = if self.top { Value::at_top(key) } else { Some(Value::of(key)) };
-        Ok((value, text(key.as_bytes())))
+        Ok((value, hash_of_bytes(key.as_bytes())))
     }
 }
 
@@ -342,7 +340,7 @@ fn top_of(Fields(fields): Fields<'_>) -> Option<Content> {
         match Value::at_top(&key) {
             None => {}
             Some(value @ Value::Time) => time = hash_of(raw, value, 1)?,
-            Some(value) => hashes.push((text(key.as_bytes()), hash_of(raw, value, 1)?)),
+            Some(value) => hashes.push((hash_of_bytes(key.as_bytes()), hash_of(raw, value, 1)?)),
         }
     }
     Some(Content { hash: sum(&mut hashes), time })
@@ -357,7 +355,7 @@ fn hash_of(raw: &RawValue, value: Value, depth: usize) -> Option<u64> {
             let mut hashes = Vec::with_capacity(fields.len());
             for (key, raw) in fields {
                 let hash = hash_of(raw, Value::of(&key), depth + 1)?;
-                hashes.push((text(key.as_bytes()), hash));
+                hashes.push((hash_of_bytes(key.as_bytes()), hash));
             }
             object(&mut hashes)
         }
@@ -373,7 +371,7 @@ fn hash_of(raw: &RawValue, value: Value, depth: usize) -> Option<u64> {
         b'n' => value.null(),
         _ => match written.parse::<f64>().ok()? {
             // beyond the range of a float, so compared digit by digit
-            number if number.is_infinite() => text(written.as_bytes()),
+            number if number.is_infinite() => hash_of_bytes(written.as_bytes()),
             number => value.number(written, number),
         },
     })

@@ -79,13 +79,13 @@ fn seed_of_a_directory_reads_all_files_and_names_skipped_ones() {
     machine.write("data/a.json", array(&all[..10]));
     machine.write("data/B.NDJSON.GZ", gzip(&lines(&all[10..20])));
     machine.write("data/2026/c.jsonl", lines(&all[20..30]));
-    machine.write("data/answers.json", array(&all[30..]));
-    machine.write("data/2026/answers.json", "{\n  \"active_learners_per_day\": {}}");
+    machine.write("data/expected-results.json", array(&all[30..]));
+    machine.write("data/2026/expected-results.json", "{\n  \"active_learners_per_day\": {}}");
     machine.write("data/notes.txt", "nothing");
     seed(&machine, &lrs, "data")
         .exits(0)
         .prints("40 of 40 statements accepted")
-        .says("skipped: data/2026/answers.json: the expected results of generated statements\n")
+        .says("skipped: data/2026/expected-results.json: the expected results of generated statements\n")
         .says("skipped: data/notes.txt: its name does not end in .json, .jsonl or .ndjson");
     assert_eq!(sent(&lrs), ids(40));
 }
@@ -267,10 +267,27 @@ fn seed_of_two_statements_with_one_id_rejects_the_second() {
             .exits(1)
             .prints("2,000 of 2,001 statements accepted: 2,001 sent, 0 already stored, 1 rejected")
             .says("rejected: b.ndjson: statement 2 (byte ")
-            .says(&format!("(id {}): 409 an earlier statement of this run has the same id", id(3)));
+            .says(&format!(
+                "(id {}): 409 an earlier statement of this run has the same id and has different content",
+                id(3)
+            ));
         assert_eq!(sent(&lrs), ids(2000), "seed should send each id once");
         assert_eq!(lrs.stored()[&id(3)], statement(3), "the first statement should stay");
     }
+}
+
+#[test]
+fn seed_of_one_statement_in_two_forms_stores_it_once() {
+    let mut stored_form = statement(3);
+    stored_form["stored"] = json!("2026-03-02T10:00:01Z");
+    let (machine, lrs) = (machine(), Lrs::start());
+    machine.write("a.ndjson", lines(&[statement(3), stored_form.clone()]));
+    seed(&machine, &lrs, "a.ndjson")
+        .exits(0)
+        .prints("1 of 1 statements accepted: 1 sent, 0 already stored, 0 rejected");
+    let stack = MockedStack::installed();
+    stack.machine.write("a.ndjson", lines(&[statement(3), stored_form]));
+    stack.machine.run("seed a.ndjson").exits(0).prints("1 of 1 statements stored");
 }
 
 #[test]

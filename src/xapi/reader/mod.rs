@@ -3,7 +3,7 @@
 //! An input contains JSON arrays, objects, or one object per line, in any sequence, plain or compressed with gzip. Memory
 //! is constant. A statement without `id` gets an id derived from its bytes, so that a second run sends the same id. A
 //! statement without `timestamp` gets the time of the run. Only the first statement with an id is in a batch. Repetitions
-//! with the same content are omitted, and repetitions with different content are conflicts.
+//! with the same bytes are omitted, and repetitions with different bytes are variants.
 
 mod error;
 mod head;
@@ -25,7 +25,7 @@ pub use error::{Problem, ReadError};
 pub use input::{EXPECTED_RESULTS_FILE, Input, Inputs, Skipped};
 
 use super::batch::{Added, Batch, Entry, Source};
-use super::content::Content;
+use super::content::hash_of_bytes;
 use seen::{Occurrence, SeenIds};
 use splitter::{Splitter, Statement};
 
@@ -114,17 +114,13 @@ impl Reader {
         Ok(false)
     }
 
-    /// Examines the last statement. Removes a repetition or a conflict, and holds a statement that exceeds the limit for the
+    /// Examines the last statement. Removes a repetition or a variant, and holds a statement that exceeds the limit for the
     /// next batch. False: the batch is full.
     fn keep_or_hold(&mut self, batch: &mut Batch, source_name: Arc<str>) -> bool {
         let last = batch.len() - 1;
-        let Entry { id, added, .. } = batch.entries()[last];
-        let content = Content::of(batch.statement(last));
-        let content = if added.timestamp { content.without_time() } else { content };
-        batch.set_content(content);
-        match self.seen.record(id, content.number()) {
+        match self.seen.record(batch.entries()[last].id, hash_of_bytes(batch.statement(last))) {
             Occurrence::Repeated => batch.pop(),
-            Occurrence::Conflicting => batch.pop_conflict(),
+            Occurrence::Variant => batch.pop_variant(),
             Occurrence::New if last > 0 && batch.body().len() > self.limits.bytes => {
                 self.held =
                     batch.pop_into(&mut self.held_bytes).map(|entry| Held { entry, source_name });
@@ -141,9 +137,6 @@ impl Reader {
             batch.push(entry.id, entry.position(), entry.added, |body| {
                 body.extend_from_slice(&self.held_bytes)
             });
-            if let Some(content) = entry.content {
-                batch.set_content(content);
-            }
         }
     }
 }
@@ -158,12 +151,12 @@ impl Source for Reader {
         }
         self.release_held(batch);
         let most = self.limits.statements.max(1);
-        while batch.len() < most && batch.conflicts().len() < most {
+        while batch.len() < most && batch.variants().len() < most {
             match self.add(batch) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(fault) => {
-                    if batch.is_empty() && batch.conflicts().is_empty() {
+                    if batch.is_empty() && batch.variants().is_empty() {
                         return Err(fault);
                     }
                     self.fault = Some(fault);
@@ -171,7 +164,7 @@ impl Source for Reader {
                 }
             }
         }
-        Ok(!batch.is_empty() || !batch.conflicts().is_empty())
+        Ok(!batch.is_empty() || !batch.variants().is_empty())
     }
 }
 

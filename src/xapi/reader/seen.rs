@@ -1,4 +1,4 @@
-//! The ids of a run with the contents of their statements, in bounded memory.
+//! The ids of a run with the hashes of their statements, in bounded memory.
 //!
 //! At least the last 100,000 ids are known. The LRS detects repetitions of older ids, because it has stored their first
 //! statement.
@@ -21,25 +21,25 @@ pub struct SeenIds {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Occurrence {
     New,
-    /// With the content of the first occurrence.
+    /// With the bytes of the first occurrence.
     Repeated,
-    /// With different content.
-    Conflicting,
+    /// With different bytes.
+    Variant,
 }
 
 impl SeenIds {
-    /// Compares the content with that of the first occurrence of the id. Records a new id.
-    pub fn record(&mut self, id: Uuid, content: u64) -> Occurrence {
+    /// Compares the hash with that of the first occurrence of the id. Records a new id.
+    pub fn record(&mut self, id: Uuid, hash: u64) -> Occurrence {
         match self.young.get(&id).or_else(|| self.old.get(&id)) {
-            Some(&first) if first == content => return Occurrence::Repeated,
-            Some(_) => return Occurrence::Conflicting,
+            Some(&first) if first == hash => return Occurrence::Repeated,
+            Some(_) => return Occurrence::Variant,
             None => {}
         }
         if self.young.len() >= GENERATION {
             std::mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
         }
-        self.young.insert(id, content);
+        self.young.insert(id, hash);
         Occurrence::New
     }
 }
@@ -49,11 +49,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seen_id_is_compared_with_its_first_content() {
+    fn seen_id_is_compared_with_its_first_hash() {
         let mut seen = SeenIds::default();
         let id = Uuid::from_u128(7);
         assert_eq!(seen.record(id, 1), Occurrence::New);
-        assert_eq!(seen.record(id, 2), Occurrence::Conflicting);
+        assert_eq!(seen.record(id, 2), Occurrence::Variant);
         assert_eq!(seen.record(id, 1), Occurrence::Repeated);
     }
 
@@ -65,6 +65,6 @@ mod tests {
         }
         assert!(seen.young.len() + seen.old.len() <= 2 * GENERATION);
         let hundred_thousand_ago = Uuid::from_u128(3 * GENERATION as u128 / 2);
-        assert_eq!(seen.record(hundred_thousand_ago, 2), Occurrence::Conflicting);
+        assert_eq!(seen.record(hundred_thousand_ago, 2), Occurrence::Variant);
     }
 }
