@@ -1,20 +1,23 @@
 //! kube's client over our own TLS. The layers are those of kube's own builder, which takes no TLS configuration.
 
-use std::error::Error as StdError;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use anyhow::{Context as _, Result, anyhow};
 use http::{HeaderValue, Uri};
-use hyper::rt::{Read, Write};
+use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
-use hyper_util::client::legacy::connect::{Connection, HttpConnector};
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use kube::Config;
 use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use rustls::ClientConfig;
-use tower::{BoxError, ServiceBuilder};
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, ServiceBuilder, ServiceExt as _};
 use tower_http::decompression::DecompressionLayer;
 use tower_service::Service;
 
@@ -32,13 +35,35 @@ pub fn client(
 ) -> Result<kube::Client> {
     let mut http = HttpConnector::new();
     http.enforce_http(false);
-    let Some(proxy) = &config.proxy_url else { return over(http, config, tls, bearer) };
-    match proxy.scheme_str() {
-        Some("socks5") => over(SocksV5::new(proxy.clone(), http), config, tls, bearer),
-        Some("http") => over(tunnel(proxy, http)?, config, tls, bearer),
-        Some("https") => over(tunnel(proxy, secured(http, config, tls)?)?, config, tls, bearer),
-        _ => Err(anyhow!("`{proxy}` is not the address of an HTTP or SOCKS5 proxy")),
-    }
+    let connector = match &config.proxy_url {
+        None => boxed(http),
+        Some(proxy) => match proxy.scheme_str() {
+            Some("socks5") => boxed(SocksV5::new(proxy.clone(), http)),
+            Some("http") => boxed(tunnel(proxy, http)?),
+            Some("https") => boxed(tunnel(proxy, secured(http, config, tls)?)?),
+            _ => return Err(anyhow!("`{proxy}` is not the address of an HTTP or SOCKS5 proxy")),
+        },
+    };
+    let mut connector = TimeoutConnector::new(secured(connector, config, tls)?);
+    connector.set_connect_timeout(config.connect_timeout);
+    connector.set_read_timeout(config.read_timeout);
+    connector.set_write_timeout(config.write_timeout);
+    let client = legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(connector);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(bearer.map(Bearer::layer))
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .layer(
+            DecompressionLayer::new()
+                .no_br()
+                .no_deflate()
+                .no_zstd()
+                .gzip(!config.disable_compression),
+        )
+        .map_err(BoxError::from)
+        .service(client);
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
 }
 
 fn tunnel<C>(proxy: &Uri, connector: C) -> Result<Tunnel<C>> {
@@ -61,36 +86,75 @@ fn secured<C>(connector: C, config: &Config, tls: &ClientConfig) -> Result<Https
     Ok(builder.enable_http1().wrap_connector(connector))
 }
 
-fn over<C>(
-    connector: C,
-    config: &Config,
-    tls: &ClientConfig,
-    bearer: Option<&Bearer>,
-) -> Result<kube::Client>
+/// Connects to the server, directly or through a proxy.
+type Connector = BoxCloneSyncService<Uri, Stream, BoxError>;
+
+/// One type for all connectors, so that the HTTP client is compiled once.
+fn boxed<C>(connector: C) -> Connector
 where
     C: Service<Uri> + Clone + Send + Sync + 'static,
-    C::Response: Connection + Read + Write + Send + Unpin + 'static,
+    C::Response: Io + 'static,
     C::Future: Send + 'static,
-    C::Error: Into<BoxError> + StdError + Send + Sync + 'static,
+    C::Error: Into<BoxError> + 'static,
 {
-    let mut connector = TimeoutConnector::new(secured(connector, config, tls)?);
-    connector.set_connect_timeout(config.connect_timeout);
-    connector.set_read_timeout(config.read_timeout);
-    connector.set_write_timeout(config.write_timeout);
-    let client = legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(connector);
-    let service = ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .option_layer(bearer.map(Bearer::layer))
-        .option_layer(config.auth_layer()?)
-        .layer(config.extra_headers_layer()?)
-        .layer(
-            DecompressionLayer::new()
-                .no_br()
-                .no_deflate()
-                .no_zstd()
-                .gzip(!config.disable_compression),
-        )
-        .map_err(BoxError::from)
-        .service(client);
-    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+    let connector = connector.map_response(|stream| Stream(Box::new(stream)));
+    BoxCloneSyncService::new(connector.map_err(Into::into))
+}
+
+trait Io: Connection + Read + Write + Send + Unpin {}
+
+impl<T: Connection + Read + Write + Send + Unpin> Io for T {}
+
+struct Stream(Box<dyn Io>);
+
+impl Stream {
+    fn inner(self: Pin<&mut Self>) -> Pin<&mut dyn Io> {
+        Pin::new(&mut *self.get_mut().0)
+    }
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        self.0.connected()
+    }
+}
+
+impl Read for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.inner().poll_read(context, buffer)
+    }
+}
+
+impl Write for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.inner().poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner().poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inner().poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.inner().poll_write_vectored(context, slices)
+    }
 }
