@@ -62,6 +62,9 @@ e2e: ## tests on the sandbox, with helm 3 and helm 4, and in a browser (CONTEXT=
 	# all at once: one test works on the shared stack and one beside it, and the others wait for their turn
 	cargo test --locked --test e2e -- --test-threads=64
 
+outdated: ## compare the pinned versions with the newest releases in scripts/releases.txt
+	@scripts/outdated
+
 docs: ## build the documentation as a site in target/book
 	scripts/build-docs
 

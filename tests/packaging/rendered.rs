@@ -335,3 +335,32 @@ fn ingress_body_limit_equals_the_limit_of_the_component() {
         assert_eq!(found["example.org/own"], "kept", "{chart}");
     }
 }
+
+#[test]
+fn image_with_a_digest_is_used_as_it_is_named() {
+    let digest = format!("@sha256:{}", "0b".repeat(32));
+    let (whole, tagged) = (format!("example.org/image{digest}"), format!("17.12{digest}"));
+    let images = |chart: &str, values: &Value| -> BTreeSet<String> {
+        let objects = objects(chart, values);
+        let names = pods(&objects).flat_map(|(_, pod)| containers(pod));
+        names.map(|container| container["image"].as_str().expect("an image").to_string()).collect()
+    };
+    for chart in ["moodle", "ralph", "superset"] {
+        let by_repository = json!({"repository": whole});
+        let by_tag = json!({"repository": "example.org/image", "tag": tagged});
+        let expected =
+            [(by_repository, whole.clone()), (by_tag, format!("example.org/image:{tagged}"))];
+        for (image, expected) in expected {
+            let mut values = json!({"image": image});
+            let others: &[&str] = match chart {
+                "moodle" => &["postgresql"],
+                "superset" => &["postgresql", "cache"],
+                _ => &[],
+            };
+            for other in others {
+                values[*other] = json!({"image": image});
+            }
+            assert_eq!(images(chart, &values), BTreeSet::from([expected]), "{chart}");
+        }
+    }
+}

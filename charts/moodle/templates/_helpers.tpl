@@ -15,7 +15,7 @@
 {{- $ := index . 0 -}}
 helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" }}
 {{ include "moodle.selector" . }}
-app.kubernetes.io/version: {{ eq (index . 1) "moodle" | ternary $.Chart.AppVersion $.Values.postgresql.image.tag | quote }}
+app.kubernetes.io/version: {{ eq (index . 1) "moodle" | ternary $.Chart.AppVersion (splitList "@" $.Values.postgresql.image.tag | first) | quote }}
 app.kubernetes.io/part-of: lastack
 app.kubernetes.io/managed-by: {{ $.Release.Service }}
 {{- end -}}
@@ -27,10 +27,11 @@ app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
 app.kubernetes.io/component: {{ index . 2 }}
 {{- end -}}
 
-{{/* The name of an image: (list . values-of-the-image). */}}
+{{/* The name of an image: (list . values-of-the-image). A repository with a digest needs no tag. */}}
 {{- define "moodle.image" -}}
 {{- $image := index . 1 -}}
-{{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ $image.repository }}:{{ $image.tag | default (printf "v%s" (index . 0).Chart.AppVersion) }}
+{{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ $image.repository -}}
+{{- if not (contains "@" $image.repository) }}:{{ $image.tag | default (printf "v%s" (index . 0).Chart.AppVersion) }}{{ end -}}
 {{- end -}}
 
 {{- define "moodle.secret" -}}

@@ -22,9 +22,11 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: server
 {{- end -}}
 
+{{/* The name of the image. A repository with a digest needs no tag. */}}
 {{- define "ralph.image" -}}
-{{- $name := printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
-{{- with .Values.image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ $name -}}
+{{- $repository := .Values.image.repository -}}
+{{- with .Values.image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ $repository -}}
+{{- if not (contains "@" $repository) }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end -}}
 {{- end -}}
 
 {{- define "ralph.secret" -}}

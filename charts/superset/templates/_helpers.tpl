@@ -26,7 +26,8 @@ app.kubernetes.io/managed-by: {{ $.Release.Service }}
 
 {{- define "superset.version" -}}
 {{- $ := index . 0 -}}
-{{- eq (index . 1) "postgresql" | ternary $.Values.postgresql.image.tag $.Values.cache.image.tag -}}
+{{- $tag := eq (index . 1) "postgresql" | ternary $.Values.postgresql.image.tag $.Values.cache.image.tag -}}
+{{- splitList "@" $tag | first -}}
 {{- end -}}
 
 {{/* Selector labels of a component. They never change. */}}
@@ -36,10 +37,11 @@ app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
 app.kubernetes.io/component: {{ index . 2 }}
 {{- end -}}
 
-{{/* The name of an image: (list . values-of-the-image). */}}
+{{/* The name of an image: (list . values-of-the-image). A repository with a digest needs no tag. */}}
 {{- define "superset.image" -}}
 {{- $image := index . 1 -}}
-{{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ $image.repository }}:{{ $image.tag | default (index . 0).Chart.AppVersion }}
+{{- with $image.registry }}{{ trimSuffix "/" . }}/{{ end }}{{ $image.repository -}}
+{{- if not (contains "@" $image.repository) }}:{{ $image.tag | default (index . 0).Chart.AppVersion }}{{ end -}}
 {{- end -}}
 
 {{- define "superset.secret" -}}
