@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cluster::Cluster;
 use crate::cluster::flags::KubeFlags;
 use crate::components::namespace::STORED_SETTINGS;
-use crate::components::{self, dataviz, lrs, operator};
+use crate::components::{self, dataviz, lms, lrs, operator};
 use crate::engine::graph::{Finding, Graph};
 use crate::engine::{Id, Node, Observation, Summary};
 use crate::error::Failure;
@@ -317,6 +317,11 @@ fn conclude(stack: &Stack, summary: &Summary) {
             "Not part of this stack: {}; run `kubectl lastack install{flags} --all` to install all",
             left_out.join(", ")
         ));
+    }
+    if stack.settings.has(lms::COMPONENT) && !stack.settings.has(lrs::COMPONENT) {
+        printer::warning(
+            "this stack has no LRS; Moodle keeps its events and sends them when the LRS is installed",
+        );
     }
     let steps = [
         (Some(lrs::COMPONENT), "seed", "send 22,000 example statements"),

@@ -17,16 +17,41 @@ use crate::stack::settings::Sending;
 use super::COMPONENT;
 use super::client;
 use super::client::State;
+use super::moodle::site_url;
 use super::package::LOGSTORE;
 
 /// Events per run of the cron, which runs every minute. A class of 20 learners creates more than the plugin's default of 30.
 /// This value suffices for 200 learners with five events a minute each. The LRS stores it in half a second.
 const BATCH: u32 = 1000;
 
+/// The home page in the accounts of learners. The plugin stores the address of Moodle at its first start.
+const HOMEPAGE: &str = "account_homepage";
+/// The home page that this program wrote last. Another home page is the choice of an administrator.
+const OUR_HOMEPAGE: &str = "lastack_homepage";
+
 pub struct Settings;
 
+/// Whether the home page follows the address of Moodle.
+fn manages_homepage(settings: &BTreeMap<String, String>, site_url: &str) -> bool {
+    let value = |name| settings.get(name).map_or("", String::as_str);
+    match value(OUR_HOMEPAGE) {
+        "" => ["", site_url].contains(&value(HOMEPAGE)),
+        ours => value(HOMEPAGE) == ours,
+    }
+}
+
 /// The desired settings of the plugin, without the password.
-fn wanted(stack: &Stack) -> BTreeMap<&'static str, String> {
+async fn wanted(stack: &Stack, state: &State) -> Result<BTreeMap<&'static str, String>> {
+    let mut wanted = chosen(stack);
+    let site_url = site_url(stack).await?;
+    if manages_homepage(&state.settings, &site_url) {
+        wanted.extend([(HOMEPAGE, site_url.clone()), (OUR_HOMEPAGE, site_url)]);
+    }
+    Ok(wanted)
+}
+
+/// The settings that follow from those of the stack.
+fn chosen(stack: &Stack) -> BTreeMap<&'static str, String> {
     let settings = &stack.settings.lms;
     let switch = |on: bool| String::from(if on { "1" } else { "0" });
     let batch = || BATCH.to_string();
@@ -49,13 +74,13 @@ fn wanted(stack: &Stack) -> BTreeMap<&'static str, String> {
 /// The settings that differ from their desired values.
 ///
 /// # Errors
-/// When the password of the LRS account cannot be read.
+/// When the password of the LRS account or the address of Moodle cannot be read.
 pub async fn differences(stack: &Stack, state: &State) -> Result<Vec<Difference>> {
     let mut found = Vec::new();
     let mut differs = |name: &str, observed: &str, desired: &str| {
         found.push(Difference::new(format!("{LOGSTORE}/{name}"), observed, desired));
     };
-    for (name, wanted) in wanted(stack) {
+    for (name, wanted) in wanted(stack, state).await? {
         let observed = state.settings.get(name).map_or("", String::as_str);
         if observed != wanted {
             differs(name, if observed.is_empty() { "empty" } else { observed }, &wanted);
@@ -79,7 +104,7 @@ impl Resource<Stack> for Settings {
     }
 
     fn needs(&self) -> &'static [Id] {
-        &[Id("lms.answers"), Id("lrs.credentials")]
+        &[Id("lms.responds"), Id("lrs.credentials")]
     }
 
     fn scope(&self) -> Scope {
@@ -109,7 +134,9 @@ impl Resource<Stack> for Settings {
 
     async fn reconcile(&self, stack: &Stack, _: &Progress<'_>) -> Result<Reconciled> {
         let account = lrs::moodle_account(stack).await?;
-        let changed = client(stack).await?.configure(&wanted(stack), &account.password).await?;
+        let moodle = client(stack).await?;
+        let wanted = wanted(stack, &moodle.state().await?).await?;
+        let changed = moodle.configure(&wanted, &account.password).await?;
         Ok(Reconciled::Done(format!("to {}, changed {}", lrs::endpoint(stack), changed.join(", "))))
     }
 
@@ -119,5 +146,24 @@ impl Resource<Stack> for Settings {
             reason: "No other command sets the password of the plugin without exposing it in the process list. \
                      The verb also creates the test course and enables the plugin.",
         }])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn homepage_follows_the_address_unless_an_administrator_chose_another() {
+        let manages = |homepage: &str, ours: Option<&str>| {
+            let ours = ours.map(|ours| (OUR_HOMEPAGE.to_string(), ours.to_string()));
+            let settings = ours.into_iter().chain([(HOMEPAGE.to_string(), homepage.to_string())]);
+            manages_homepage(&settings.collect(), "https://lms.example.org")
+        };
+        assert!(manages("https://lms.example.org", None), "the address of the first start");
+        assert!(manages("", None));
+        assert!(manages("http://localhost:8080", Some("http://localhost:8080")), "moved");
+        assert!(!manages("https://id.example.org", None));
+        assert!(!manages("https://id.example.org", Some("http://localhost:8080")));
     }
 }
