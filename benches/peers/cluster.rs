@@ -160,7 +160,7 @@ fn seeds(args: &Args, stack: &Stack, table: &mut Table) -> Result<()> {
             "--count",
             &STATEMENTS.to_string(),
         ]))?;
-        fs::remove_file(data.join("answers.json"))?;
+        fs::remove_file(data.join("expected-results.json"))?;
         Ok(data)
     };
     let ours = || measure::run(stack.lastack(&["seed"]).arg(next()?));

@@ -89,7 +89,7 @@ impl Report for Rows {
             NodeEvent::Done(detail) => ("ok", GOOD, detail.to_string(), true),
             NodeEvent::Started(detail) => ("started", WARN, detail.to_string(), true),
             NodeEvent::Deleted(detail) => ("deleted", GOOD, detail.to_string(), true),
-            NodeEvent::Kept(detail) => ("kept", FAINT, detail.to_string(), true),
+            NodeEvent::Retained(detail) => ("retained", FAINT, detail.to_string(), true),
             NodeEvent::Unknown(permission) => ("unknown", WARN, permission.to_string(), true),
             NodeEvent::Failed(why) => ("failed", BAD, why.to_string(), true),
             NodeEvent::Skipped { need, pending: true } => {

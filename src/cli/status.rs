@@ -117,7 +117,7 @@ async fn watch(mut stack: Stack, output: Format) -> Result<Outcome> {
 /// The content of the rows that does not change with time alone. A healthy response counts without its text.
 fn gist(rows: &[Row]) -> Vec<(ComponentName, Vec<Option<Observation>>)> {
     let lasting = |(aspect, seen): (&str, Option<&Observation>)| {
-        let is_fleeting = aspect == "answers" && seen.is_some_and(Observation::is_equal);
+        let is_fleeting = aspect == "response" && seen.is_some_and(Observation::is_equal);
         seen.filter(|_| !is_fleeting).cloned()
     };
     rows.iter()
@@ -169,13 +169,13 @@ fn age_of(time: Option<jiff::Timestamp>) -> String {
 }
 
 pub fn render(rows: &[Row]) -> String {
-    let header = ["COMPONENT", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "URL"];
+    let header = ["COMPONENT", "RUNS", "PODS", "RESPONSE", "DATA", "NEWEST", "URL"];
     lay_out(rows, header, |health| [age_of(health.newest), address(&health.url)])
 }
 
 fn render_wide(rows: &[Row]) -> String {
     let header =
-        ["COMPONENT", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "SENT", "URL", "INSIDE"];
+        ["COMPONENT", "RUNS", "PODS", "RESPONSE", "DATA", "NEWEST", "SENT", "URL", "INSIDE"];
     lay_out(rows, header, |health| {
         let (newest, sent) = (age_of(health.newest), age_of(health.sent));
         [newest, sent, address(&health.url), address(&health.inside)]

@@ -73,7 +73,7 @@ fn interrupted(trace: &Trace, keep: bool) -> anyhow::Error {
     warn_of_what_is_left(trace);
     let failure = Failure::new(Kind::Interrupted, "interrupted");
     match trace.left.is_empty() {
-        _ if keep => failure.hint("the event and the statement were kept"),
+        _ if keep => failure.hint("the event and the statement were not deleted"),
         true => failure.hint("the event was deleted"),
         false => failure,
     }

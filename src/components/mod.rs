@@ -54,6 +54,7 @@ mod tests {
 
     use crate::stack::profiles::Profile;
     use crate::stack::resources::Resources;
+    use crate::stack::settings::Settings;
 
     use super::*;
 
@@ -77,7 +78,8 @@ mod tests {
         use clap::ValueEnum;
         for profile in Profile::value_variants() {
             for component in all() {
-                let pods = component.pods(*profile);
+                let pods =
+                    component.pods(&Settings { profile: Some(*profile), ..Settings::default() });
                 let asks = |(requests, count): &(Resources, u32)| {
                     *requests > Resources::default() && *count > 0
                 };

@@ -14,8 +14,8 @@ use crate::engine::{Id, Node, Observation};
 use crate::error;
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
-use crate::stack::profiles::Profile;
 use crate::stack::resources::Resources;
+use crate::stack::settings::Settings;
 
 /// The components of this program.
 pub type Components = &'static [&'static dyn Component];
@@ -62,7 +62,7 @@ pub trait Component: Send + Sync {
     fn nodes(&self) -> Vec<Node<Stack>>;
 
     /// The resource requests and the number of Pods, for each kind of Pod.
-    fn pods(&self, profile: Profile) -> Vec<(Resources, u32)>;
+    fn pods(&self, settings: &Settings) -> Vec<(Resources, u32)>;
 
     /// The label selector and the desired number of its volume claims. None: it stores nothing.
     fn volumes(&self, _: &Stack) -> Option<(String, usize)> {
@@ -115,7 +115,7 @@ pub struct Health {
     pub runs: Option<Observation>,
     pub pods: Option<Observation>,
     /// The response of the service.
-    pub answers: Option<Observation>,
+    pub response: Option<Observation>,
     pub data: Option<Observation>,
     /// The numbers in `data` for JSON output, such as `statements` and `waiting`.
     pub figures: Map<String, Value>,
@@ -144,7 +144,7 @@ impl Health {
         [
             ("runs", self.runs.as_ref()),
             ("pods", self.pods.as_ref()),
-            ("answers", self.answers.as_ref()),
+            ("response", self.response.as_ref()),
             ("data", self.data.as_ref()),
         ]
     }

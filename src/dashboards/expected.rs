@@ -41,7 +41,7 @@ impl ExpectedResults {
             .map_err(|error| invalid(format!("cannot read the file: {error}")))?;
         serde_json::from_str(&text).map_err(|error| {
             invalid(format!("not a file of expected results: {error}"))
-                .hint("run `kubectl lastack seed --write DIR` to create DIR/answers.json")
+                .hint("run `kubectl lastack seed --write DIR` to create DIR/expected-results.json")
                 .into()
         })
     }
@@ -170,18 +170,18 @@ mod tests {
         .unwrap()
     }
 
-    fn answer(rows: Value) -> ExpectedChart {
+    fn expected(rows: Value) -> ExpectedChart {
         serde_json::from_value(json!({"columns": ["Day", "Learners"], "rows": rows})).unwrap()
     }
 
     #[test]
     fn rows_match_in_any_order_and_with_any_number_type() {
-        assert_eq!(answer(json!([["2026-02-24", 28], ["2026-02-23", 24]])).judge(&rows()), None);
+        assert_eq!(expected(json!([["2026-02-24", 28], ["2026-02-23", 24]])).judge(&rows()), None);
     }
 
     #[test]
     fn wrong_number_missing_row_extra_row_and_extra_column_are_named() {
-        let difference = |wanted| answer(wanted).judge(&rows()).unwrap();
+        let difference = |wanted| expected(wanted).judge(&rows()).unwrap();
         assert_eq!(
             difference(json!([["2026-02-24", 29], ["2026-02-23", 24]])),
             "shows (2026-02-24, 28), expected (2026-02-24, 29)"

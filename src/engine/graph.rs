@@ -327,7 +327,7 @@ async fn delete_one<C: Context>(
     let kept: Vec<String> = kept.chain(unknown).collect();
     if delete.is_empty() {
         if !kept.is_empty() {
-            progress.report(NodeEvent::Kept(&kept.join(", ")));
+            progress.report(NodeEvent::Retained(&kept.join(", ")));
         }
         return Ok(End::Reached { changed: false });
     }

@@ -20,7 +20,7 @@ pub enum NodeEvent<'a> {
     Started(&'a str),
     Deleted(&'a str),
     /// Left in place on purpose.
-    Kept(&'a str),
+    Retained(&'a str),
     Unknown(&'a str),
     Failed(&'a str),
     Skipped {

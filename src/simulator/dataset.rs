@@ -176,7 +176,7 @@ mod tests {
         let written = write(directory.path(), 7, 1500).unwrap();
         assert_eq!(
             names(directory.path()),
-            ["answers.json", "statements-00.json.gz", "statements-01.json.gz"]
+            ["expected-results.json", "statements-00.json.gz", "statements-01.json.gz"]
         );
         assert_eq!(written.len(), 3);
         let inputs = Input::from_path(directory.path()).unwrap().inputs;

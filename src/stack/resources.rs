@@ -4,6 +4,7 @@ use std::ops::{Add, Mul, Sub};
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube_quantity::ParsedQuantity;
+use serde_json::Value;
 
 /// CPU in thousandths of a core, memory in bytes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd)]
@@ -24,6 +25,19 @@ impl Resources {
             memory_bytes: parse(memory)
                 .and_then(|memory| memory.to_bytes_i64())
                 .unwrap_or_default(),
+        }
+    }
+
+    /// With the requests of a Pod's `resources` in chart values. An absent quantity stays.
+    pub fn overridden_by(self, resources: Option<&Value>) -> Self {
+        let quantity = |name: &str| -> Option<Quantity> {
+            serde_json::from_value(resources?.get("requests")?.get(name)?.clone()).ok()
+        };
+        let (cpu, memory) = (quantity("cpu"), quantity("memory"));
+        let own = Self::of(cpu.as_ref(), memory.as_ref());
+        Self {
+            millicores: cpu.map_or(self.millicores, |_| own.millicores),
+            memory_bytes: memory.map_or(self.memory_bytes, |_| own.memory_bytes),
         }
     }
 
@@ -92,5 +106,16 @@ mod tests {
         assert_eq!((of("500m", "512Mi") * 3).to_string(), "1.5 cores and 1.5 Gi");
         assert!(!of("1", "3Gi").fits_into(of("2", "2Gi")));
         assert_eq!(Resources::of(None, Some(&quantity("1Ki"))).memory_bytes, 1024);
+    }
+
+    #[test]
+    fn requests_in_chart_values_override_those_of_the_profile() {
+        let profile = Resources { millicores: 500, memory_bytes: 1 << 30 };
+        let own = serde_json::json!({"requests": {"memory": "2Gi"}, "limits": {"cpu": 4}});
+        let with_memory = Resources { memory_bytes: 2 << 30, ..profile };
+        assert_eq!(profile.overridden_by(Some(&own)), with_memory);
+        let cpu = serde_json::json!({"requests": {"cpu": "20m"}});
+        assert_eq!(profile.overridden_by(Some(&cpu)), Resources { millicores: 20, ..profile });
+        assert_eq!(profile.overridden_by(None), profile);
     }
 }

@@ -14,6 +14,7 @@ use crate::error::Failure;
 
 use super::component::ComponentName;
 use super::profiles::Profile;
+use super::resources::Resources;
 
 const KEY: &str = "lastack.yaml";
 
@@ -299,6 +300,22 @@ impl Settings {
     /// The chart values that the user gave for a component.
     pub fn values_of(&self, component: ComponentName) -> Option<&Value> {
         self.values.get(&component)
+    }
+
+    /// The resource requests and the number of the Pods at a path of chart values, such as `/worker`. The given size
+    /// applies where the user gave no value.
+    pub fn pods(
+        &self,
+        component: ComponentName,
+        path: &str,
+        (requests, count): (Resources, u32),
+    ) -> (Resources, u32) {
+        let values = self.values_of(component).and_then(|values| values.pointer(path));
+        let value = |name: &str| values.and_then(|values| values.get(name));
+        let is_absent = value("enabled").and_then(Value::as_bool) == Some(false);
+        let own = value("replicas").and_then(Value::as_u64).and_then(|own| u32::try_from(own).ok());
+        let count = if is_absent { 0 } else { own.unwrap_or(count) };
+        (requests.overridden_by(value("resources")), count)
     }
 
     pub fn profile(&self) -> Profile {

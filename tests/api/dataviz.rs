@@ -160,7 +160,7 @@ fn status_with_a_failed_superset_database_names_the_pod_and_the_cause() {
     ]);
     stack.superset.loses_its_database(true);
     let why = "Superset's PostgreSQL is down: pod dataviz-postgresql-0 cannot pull postgres:99: not found in the registry";
-    stack.machine.run("status").exits(3).prints(&format!("dataviz answers: {why}"));
+    stack.machine.run("status").exits(3).prints(&format!("dataviz response: {why}"));
     stack
         .machine
         .run("dashboards check")
@@ -288,14 +288,14 @@ fn explain_distinguishes_a_rejected_query_from_one_that_needs_too_much_memory() 
 fn check_compares_a_chart_with_its_expected_result() {
     let stack = MockedStack::installed();
     let rows = |learners: u64| json!({"colnames": ["learners"], "coltypes": [0], "data": [{"learners": learners}]});
-    let expected = stack.machine.path("answers.json");
+    let expected = stack.machine.path("expected-results.json");
     fs::write(
         &expected,
         json!({"charts": {"learners": {"columns": ["learners"], "rows": [[283]]}}}).to_string(),
     )
     .unwrap();
     let check =
-        format!("dashboards check learners --fail-on-error --answers {}", expected.display());
+        format!("dashboards check learners --fail-on-error --expected {}", expected.display());
 
     stack.superset.gives_rows(rows(283));
     stack
@@ -355,12 +355,15 @@ fn check_of_an_uncheckable_chart_fails_only_with_an_expected_result() {
         .prints(cause)
         .says("30 of 31 charts passed, 1 cannot be checked");
     let expected = stack.machine.write(
-        "answers.json",
+        "expected-results.json",
         json!({"charts": {"learners": {"columns": ["learners"], "rows": [[283]]}}}).to_string(),
     );
     stack
         .machine
-        .run(&format!("dashboards check learners --fail-on-error --answers {}", expected.display()))
+        .run(&format!(
+            "dashboards check learners --fail-on-error --expected {}",
+            expected.display()
+        ))
         .exits(3)
         .prints("wrong: learners cannot be checked: the chart is a sunburst without a saved query")
         .says("0 of 1 charts passed");
@@ -416,7 +419,7 @@ fn explain_of_a_chart_on_another_database_ignores_the_data_lake() {
 #[test]
 fn check_of_a_deleted_chart_with_an_expected_result_fails() {
     let stack = MockedStack::installed();
-    let expected = stack.machine.path("answers.json");
+    let expected = stack.machine.path("expected-results.json");
     fs::write(
         &expected,
         json!({"charts": {"learners": {"columns": ["learners"], "rows": []}}}).to_string(),
@@ -425,7 +428,7 @@ fn check_of_a_deleted_chart_with_an_expected_result_fails() {
     stack.superset.user_deletes("Learners");
     stack
         .machine
-        .run(&format!("dashboards check --fail-on-error --answers {}", expected.display()))
+        .run(&format!("dashboards check --fail-on-error --expected {}", expected.display()))
         .exits(3)
         .prints("wrong: learners is not in Superset");
     stack

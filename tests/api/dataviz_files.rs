@@ -28,7 +28,7 @@ fn user_changes_and_deletions_in_superset_stay_until_overwrite() {
     let stack = MockedStack::installed();
     stack.superset.user_renames(ALIVE, "Ours").user_deletes("Is the data flowing?");
     stack.machine.run("install").exits(0).says("Ready, nothing to change");
-    stack.machine.run("configure").exits(0).says("2 kept as users changed them");
+    stack.machine.run("configure").exits(0).says("2 left in place because users changed them");
     assert!(stack.superset.titles("dashboards").contains(&"Ours".to_string()));
     stack
         .machine
@@ -42,9 +42,9 @@ fn user_changes_and_deletions_in_superset_stay_until_overwrite() {
         .machine
         .run("dashboards apply")
         .exits(0)
-        .says("kept: dashboard `Is the course alive?` was changed by Ada")
+        .says("left in place: dashboard `Is the course alive?` was changed by Ada")
         .says("was deleted in Superset")
-        .says("0 applied, 34 unchanged, 2 kept or blocked");
+        .says("0 applied, 34 unchanged, 2 left in place or blocked");
     stack
         .machine
         .run("dashboards apply --overwrite")
@@ -56,7 +56,7 @@ fn user_changes_and_deletions_in_superset_stay_until_overwrite() {
         .machine
         .run("dashboards apply")
         .exits(0)
-        .says("0 applied, 36 unchanged, 0 kept or blocked");
+        .says("0 applied, 36 unchanged, 0 left in place or blocked");
 }
 
 /// Writes a copy of a shipped file, with these replacements, and returns the folder.
@@ -83,14 +83,14 @@ fn dashboard_applied_from_a_file_stays_until_overwrite() {
         .prints("dashboards/is-the-course-alive.yaml applied")
         .says("1 applied, 1 unchanged");
     stack.machine.run("install").exits(0).says("Ready, nothing to change");
-    stack.machine.run("configure").exits(0).says("1 kept as users changed them");
+    stack.machine.run("configure").exits(0).says("1 left in place because users changed them");
     stack.machine.run("status").exits(0).prints("1 changed by users");
     stack.machine.run("dashboards list").exits(0).prints("applied from a file");
     stack
         .machine
         .run("dashboards apply")
         .exits(0)
-        .says("kept: dashboard `Is the course alive?` was applied from a file");
+        .says("left in place: dashboard `Is the course alive?` was applied from a file");
     assert!(stack.superset.titles("dashboards").contains(&"Theirs".to_string()));
 
     // the user changes the file again
@@ -118,7 +118,7 @@ fn exported_files_apply_again_and_only_changed_files_count_as_user_changes() {
         .run("dashboards apply theirs")
         .exits(0)
         .says("skipped: tags.yaml: tags")
-        .says("1 applied, 35 unchanged, 0 kept or blocked");
+        .says("1 applied, 35 unchanged, 0 left in place or blocked");
     stack.machine.run("status").exits(0).prints("1 changed by users");
     assert!(stack.superset.titles("dashboards").contains(&"Theirs".to_string()));
 }
@@ -148,7 +148,7 @@ fn user_changes_stay_when_an_upgrade_ships_newer_files() {
         .exits(0)
         .prints("changed in Superset")
         .prints("deleted in Superset");
-    stack.machine.run("install").exits(0).says("2 kept as users changed them");
+    stack.machine.run("install").exits(0).says("2 left in place because users changed them");
     let titles = stack.superset.titles("dashboards");
     assert!(
         titles.contains(&"Ours".to_string())
@@ -185,7 +185,7 @@ fn upgrade_after_a_deleted_dataset_blocks_the_charts_that_need_it() {
     stack.machine
         .run("install")
         .exits(0)
-        .says("1 kept as users changed them; blocked: chart `Learners` needs dataset `statements`, which is not in Superset");
+        .says("1 left in place because users changed them; blocked: chart `Learners` needs dataset `statements`, which is not in Superset");
     stack.machine.run("install").exits(0).says("Ready, nothing to change");
     stack
         .machine
@@ -197,7 +197,7 @@ fn upgrade_after_a_deleted_dataset_blocks_the_charts_that_need_it() {
         .run("dashboards apply")
         .exits(0)
         .says("blocked: chart `Learners` needs dataset `statements`")
-        .says("0 applied, 34 unchanged, 2 kept or blocked");
+        .says("0 applied, 34 unchanged, 2 left in place or blocked");
     // all assets that refer to the dataset are imported again, because its number is new
     stack.machine.run("dashboards apply --overwrite").exits(0).says("33 applied");
 }
@@ -243,7 +243,7 @@ fn upgrade_blocks_a_chart_whose_metric_a_changed_dataset_lacks() {
         .machine
         .run("install")
         .exits(0)
-        .says(&format!("1 kept as users changed them; blocked: {why}"));
+        .says(&format!("1 left in place because users changed them; blocked: {why}"));
     stack.machine.run("install").exits(0).says("Ready, nothing to change");
     stack.machine.run("status").exits(0).prints("31 charts, 1 changed by users, 1 blocked");
     stack.machine.run("dashboards apply").exits(0).says(&format!("blocked: {why}"));
@@ -261,7 +261,7 @@ fn upgrade_blocks_a_chart_whose_metric_a_changed_dataset_lacks() {
         .run("dashboards apply --overwrite")
         .exits(0)
         .prints("charts/learners.yaml applied")
-        .says("2 applied, 34 unchanged, 0 kept or blocked");
+        .says("2 applied, 34 unchanged, 0 left in place or blocked");
 }
 
 /// Records these assets as imports of another version of this program, from other files.

@@ -109,7 +109,7 @@ fn dry_run_with_a_forbidden_read_still_checks_other_resources() {
         .run("install --dry-run")
         .exits(0)
         .prints("unknown   preflight.storage")
-        .prints("unchanged lrs.answers")
+        .prints("unchanged lrs.responds")
         .says("No changes");
     stack.machine.run("install").exits(0).says("nothing to change");
 }

@@ -195,9 +195,9 @@ fn install_without_either_verb_for_pod_connections_fails() {
 #[test]
 fn install_with_a_forbidden_port_forward_fails_without_waiting() {
     for (pod, step) in [
-        ("lrs-ralph-0", "lrs.answers"),
-        ("lms-moodle-0", "lms.answers"),
-        ("dataviz-superset-0", "dataviz.answers"),
+        ("lrs-ralph-0", "lrs.responds"),
+        ("lms-moodle-0", "lms.responds"),
+        ("dataviz-superset-0", "dataviz.responds"),
     ] {
         let sentence = format!(
             "pods \"{pod}\" is forbidden: User \"alice\" cannot get resource \"pods/portforward\" in API group \"\""

@@ -25,7 +25,7 @@ fn status_of_a_healthy_stack_prints_a_table_and_exits_with_0() {
     let stack = MockedStack::installed();
     let ended = stack.machine.run("status");
     ended.exits(0).says_nothing().never_shows(TOKEN);
-    let header = ["COMPONENT", "RUNS", "PODS", "ANSWERS", "DATA", "NEWEST", "URL"];
+    let header = ["COMPONENT", "RUNS", "PODS", "RESPONSE", "DATA", "NEWEST", "URL"];
     assert_eq!(ended.stdout.lines().next().unwrap().split_whitespace().collect::<Vec<_>>(), header);
     ended
         .prints("lrs")
@@ -64,7 +64,7 @@ fn status_as_json_has_stable_fields() {
         .map(|part| part["component"].as_str().unwrap())
         .collect();
     assert_eq!(parts, ["lms", "lrs", "datalake", "dataviz", "operator"]);
-    assert_eq!(document["components"][0]["answers"]["state"], "good");
+    assert_eq!(document["components"][0]["response"]["state"], "good");
     assert_eq!(document["components"][0]["figures"]["waiting"], 0, "{document:#}");
     assert_eq!(document["components"][2]["figures"]["statements"], 0);
 }
@@ -101,7 +101,7 @@ fn watch_without_a_terminal_prints_json_per_check_and_a_table_per_change() {
         "the watch should report the fault"
     );
     let seen: Vec<String> =
-        tables.by_ref().take_while(|line| !line.starts_with("fault: lrs answers")).collect();
+        tables.by_ref().take_while(|line| !line.starts_with("fault: lrs response")).collect();
     assert_eq!(
         seen.iter().filter(|line| line.starts_with("COMPONENT")).count(),
         2,
@@ -190,7 +190,7 @@ fn status_of_a_forbidden_resource_is_unknown_and_no_fault() {
 fn status_with_a_failed_lrs_backend_quotes_the_lrs() {
     let stack = MockedStack::installed();
     stack.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
-    stack.machine.run("status").exits(3).prints("fault: lrs answers").prints("responded with 500");
+    stack.machine.run("status").exits(3).prints("fault: lrs response").prints("responded with 500");
 }
 
 #[test]

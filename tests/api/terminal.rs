@@ -25,7 +25,7 @@ fn install_in_a_terminal_leaves_one_row_for_each_node() {
     let mut terminal = typed(&stack, "install --only lrs", &[]);
     assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.screen());
     let screen = terminal.screen();
-    for step in ["preflight.permissions", "datalake.index", "lrs.release", "lrs.answers"] {
+    for step in ["preflight.permissions", "datalake.index", "lrs.release", "lrs.responds"] {
         assert_eq!(
             screen.matches(step).count(),
             1,
@@ -128,7 +128,7 @@ fn watch_in_a_terminal_redraws_one_table_until_ctrl_c() {
     let mut terminal = typed(&stack, "status --watch", &[]);
     terminal.until("heartbeat ok");
     stack.lrs.always(Answer::Json(500, json!({"database": "error"})));
-    terminal.until("fault: lrs answers");
+    terminal.until("fault: lrs response");
     assert_eq!(
         terminal.screen().matches("COMPONENT").count(),
         1,

@@ -25,7 +25,7 @@ fn seed_write_without_a_cluster_writes_statements_and_expected_results() {
         .says("out");
     assert_eq!(
         names(&machine.path("out")),
-        ["answers.json", "statements-00.json.gz", "statements-01.json.gz"]
+        ["expected-results.json", "statements-00.json.gz", "statements-01.json.gz"]
     );
 }
 

@@ -40,7 +40,7 @@ fn seed_of_stdin_stores_valid_statements_and_rejects_an_invalid_one() {
 fn install_restores_a_deleted_service_and_a_scaled_deployment() {
     lrs().kubectl("delete service lrs-ralph");
     lrs().kubectl("scale deployment lrs-ralph --replicas=0");
-    lrs().lastack("status").exits(3).shows("lrs answers");
+    lrs().lastack("status").exits(3).shows("lrs response");
     lrs().lastack("install").good();
     lrs().lastack("status").good();
 }

@@ -31,7 +31,7 @@ fn status_reports_components_addresses_and_stored_statements() {
             .unwrap()
             .clone()
     };
-    assert_eq!(part("lrs")["answers"]["detail"], "heartbeat ok");
+    assert_eq!(part("lrs")["response"]["detail"], "heartbeat ok");
     assert!(
         part("lrs")["url"].as_str().unwrap().starts_with("http://10.213.1."),
         "status should show the address of the load balancer"

@@ -6,7 +6,7 @@ use crate::cluster::Need;
 use crate::components::{data_lake, metadata, password_of, superset, superset_as_admin};
 use crate::{lms, stack};
 
-pub const CHECK: &str = "dashboards check --answers data/answers.json --fail-on-error";
+pub const CHECK: &str = "dashboards check --expected data/expected-results.json --fail-on-error";
 
 /// Makes the data lake hold exactly the 22,000 statements of the expected results.
 pub fn known_statements() {
@@ -27,7 +27,7 @@ pub fn known_statements() {
 
 pub fn assert_one_chart_passes() {
     stack()
-        .lastack("dashboards check learners --answers data/answers.json --fail-on-error")
+        .lastack("dashboards check learners --expected data/expected-results.json --fail-on-error")
         .good()
         .shows("1 of 1 charts passed");
 }
@@ -48,13 +48,13 @@ fn check_passes_for_known_statements_and_names_a_wrong_chart() {
     );
     stack().lastack("dashboards explain learners").good().shows("the chart is not empty");
 
-    let text = std::fs::read_to_string("data/answers.json").expect("the expected results");
-    let mut answers: Value = serde_json::from_str(&text).expect("JSON");
-    answers["charts"]["learners"]["rows"] = json!([[282]]);
-    answers["charts"]["events-by-verb"]["columns"][0] = json!("verb");
-    let changed = stack().file("answers.json", &answers.to_string());
-    let ended =
-        stack().lastack(&CHECK.replace("data/answers.json", &changed.display().to_string()));
+    let text = std::fs::read_to_string("data/expected-results.json").expect("the expected results");
+    let mut expected: Value = serde_json::from_str(&text).expect("JSON");
+    expected["charts"]["learners"]["rows"] = json!([[282]]);
+    expected["charts"]["events-by-verb"]["columns"][0] = json!("verb");
+    let changed = stack().file("expected-results.json", &expected.to_string());
+    let ended = stack()
+        .lastack(&CHECK.replace("data/expected-results.json", &changed.display().to_string()));
     ended
         .exits(3)
         .shows("learners shows (283), expected (282)")
@@ -103,14 +103,14 @@ fn arrival_charts_equal_the_aggregations_of_elasticsearch() {
             minute(&hour["newest"])
         ])
     });
-    let answers = json!({"charts": {
+    let expected = json!({"charts": {
         "newest-arrival": {"columns": ["newest_arrival"], "rows": [[found["newest"]["value_as_string"]]]},
         "arrivals-per-minute": {"columns": ["stored", "events"], "rows": rows("minutes", &|minute| json!([time(&minute["key_as_string"]), minute["doc_count"]]))},
         "delay-of-arrivals": {"columns": ["stored", "events", "mean_delay", "oldest_minute", "newest_minute"], "rows": hours},
     }});
-    let file = stack().file("arrivals.json", &answers.to_string());
+    let file = stack().file("arrivals.json", &expected.to_string());
     let check = format!(
-        "dashboards check newest-arrival arrivals-per-minute delay-of-arrivals --answers {} --fail-on-error",
+        "dashboards check newest-arrival arrivals-per-minute delay-of-arrivals --expected {} --fail-on-error",
         file.display()
     );
     stack().lastack(&check).good().shows("3 of 3 charts passed");
@@ -148,14 +148,14 @@ fn size_charts_show_the_measured_values() {
             .map(|hour| json!([time(&hour["key_as_string"]), hour[figure]["value"]]))
             .collect()
     };
-    let answers = json!({"charts": {
+    let expected = json!({"charts": {
         "index-size": {"columns": ["timestamp", "size"], "rows": rows("taken")},
         "room-left": {"columns": ["timestamp", "room_left"], "rows": rows("left")},
     }});
-    let file = stack().file("room.json", &answers.to_string());
+    let file = stack().file("room.json", &expected.to_string());
     stack()
         .lastack(&format!(
-            "dashboards check index-size room-left --answers {} --fail-on-error",
+            "dashboards check index-size room-left --expected {} --fail-on-error",
             file.display()
         ))
         .good();

@@ -81,7 +81,7 @@ fn stack_of_helm_3_keeps_its_data_until_uninstall_deletes_it() {
     cluster.lastack("seed --count 2000").good().shows("2,000 of 2,000 statements stored");
     cluster.lastack("status").good();
 
-    cluster.lastack("uninstall --keep-data --yes").good().shows("kept");
+    cluster.lastack("uninstall --keep-data --yes").good().shows("retained");
     eventually("no pods are left", || cluster.kubectl("get pods -o name").is_empty());
     let office = Office::open(cluster);
     assert_background_workers(cluster, &office);

@@ -19,15 +19,20 @@ function lastack_input(): stdClass {
     return $lastack_text === '' ? new stdClass() : json_decode($lastack_text, false, 64, JSON_THROW_ON_ERROR);
 }
 
-function lastack_answer(array $answer): void {
-    echo "\n", json_encode($answer, JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_INVALID_UTF8_SUBSTITUTE | JSON_THROW_ON_ERROR), "\n";
+function lastack_respond(array $response): void {
+    echo "\n", json_encode($response, JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_INVALID_UTF8_SUBSTITUTE | JSON_THROW_ON_ERROR), "\n";
+}
+
+/** Whether the code of the plugin exists. Moodle also lists a plugin that only the database has. */
+function lastack_has_plugin_files(): bool {
+    global $CFG;
+    return is_readable("$CFG->dirroot/admin/tool/log/store/xapi/lib.php");
 }
 
 /** Whether the plugin is installed in the database and its code exists. */
 function lastack_has_plugin(): bool {
-    global $DB, $CFG;
-    return is_readable("$CFG->dirroot/admin/tool/log/store/xapi/lib.php")
-        && get_config(LASTACK_PLUGIN, 'version') && $DB->get_manager()->table_exists('logstore_xapi_log');
+    global $DB;
+    return lastack_has_plugin_files() && get_config(LASTACK_PLUGIN, 'version') && $DB->get_manager()->table_exists('logstore_xapi_log');
 }
 
 function lastack_require_plugin(): void {

@@ -37,4 +37,4 @@ if ($changed) {
     // a running cron keeps the settings that it has read for up to three minutes; this ends it, and its service restarts it
     \core\task\manager::clear_static_caches();
 }
-lastack_answer(['changed' => $changed]);
+lastack_respond(['changed' => $changed]);

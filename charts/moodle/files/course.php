@@ -30,7 +30,7 @@ if (empty($asked->look)) {
     }
 }
 
-lastack_answer([
+lastack_respond([
     'course' => $course ? (int)$course->id : null,
     'learner' => $learner ? $learner->username : null,
     'enrolled' => $course && $learner && is_enrolled(context_course::instance($course->id), $learner),

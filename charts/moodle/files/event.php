@@ -55,10 +55,10 @@ $asked = lastack_input();
 lastack_require_plugin();
 switch ($asked->do) {
     case 'make':
-        lastack_answer(lastack_make($asked->course));
+        lastack_respond(lastack_make($asked->course));
         break;
     case 'follow':
-        lastack_answer(lastack_follow($asked->log));
+        lastack_respond(lastack_follow($asked->log));
         break;
     case 'forget':
         foreach (['logstore_xapi_log', 'logstore_xapi_failed_log', 'logstore_xapi_sent_log'] as $table) {
@@ -68,6 +68,6 @@ switch ($asked->do) {
             }
         }
         $DB->delete_records('logstore_standard_log', ['id' => $asked->log]);
-        lastack_answer([]);
+        lastack_respond([]);
         break;
 }

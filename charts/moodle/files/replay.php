@@ -217,7 +217,7 @@ $report = (object)[
 $left_over = lastack_rows_to_send_again();
 if ($report->due === 0 && !$left_over) {
     if (!$auto) {
-        lastack_answer((array)$report);
+        lastack_respond((array)$report);
     }
     exit(0);
 }
@@ -263,4 +263,4 @@ try {
 } finally {
     $lock->release();
 }
-lastack_answer((array)$report);
+lastack_respond((array)$report);

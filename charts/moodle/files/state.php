@@ -33,14 +33,13 @@ function lastack_task(string $class): ?array {
 $settings = (array)get_config(LASTACK_PLUGIN);
 $password = (string)($settings['password'] ?? '');
 unset($settings['password'], $settings['version']);
-$info = core_plugin_manager::instance()->get_plugin_info(LASTACK_PLUGIN);
 $installed = lastack_has_plugin();
 $free = @disk_free_space($CFG->dataroot);
 
-lastack_answer([
+lastack_respond([
     'release' => $CFG->release,
     'upgrade_pending' => moodle_needs_upgrading(),
-    'has_plugin_files' => $info !== null,
+    'has_plugin_files' => lastack_has_plugin_files(),
     'settings' => (object)array_map('strval', $settings),
     'password_sha256' => hash('sha256', $password),
     'forced' => array_keys($CFG->forced_plugin_settings[LASTACK_PLUGIN] ?? []),

@@ -79,7 +79,7 @@ def make():
 
 
 class Given:
-    """Hashes of the passwords of the Secret in the last run. A password that was changed in Superset since then is kept."""
+    """Hashes of the passwords of the Secret in the last run. A password that was changed in Superset since then stays."""
 
     def __init__(self, session):
         self.session = session

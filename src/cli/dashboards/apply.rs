@@ -15,7 +15,7 @@ use crate::output::printer;
 /// Apply dashboards, charts and datasets from files to Superset
 ///
 /// Without a path, applies the dashboards of this program. Assets are identified by UUID, so applying a file again is
-/// safe. Changes and deletions that users made in Superset are kept unless you pass `--overwrite`. The import is one
+/// safe. Changes and deletions that users made in Superset stay unless you pass `--overwrite`. The import is one
 /// transaction.
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack dashboards apply
@@ -68,7 +68,7 @@ pub async fn run(flags: &KubeFlags, args: ApplyArgs) -> Result<Outcome> {
         printer::data(&format!("{path} applied\n"))?;
     }
     for left in &applied.left {
-        printer::note(&format!("kept: {left}"));
+        printer::note(&format!("left in place: {left}"));
     }
     for held in &applied.held {
         printer::note(&format!("blocked: {held}"));
@@ -77,7 +77,7 @@ pub async fn run(flags: &KubeFlags, args: ApplyArgs) -> Result<Outcome> {
     let left = applied.left.len() + applied.held.len();
     let unchanged = bundle.assets.len() - applied.imported.len() - left;
     printer::note(&format!(
-        "{} applied, {unchanged} unchanged, {left} kept or blocked",
+        "{} applied, {unchanged} unchanged, {left} left in place or blocked",
         applied.imported.len()
     ));
     if !applied.left.is_empty() {

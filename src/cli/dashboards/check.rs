@@ -19,18 +19,18 @@ use crate::output::units::took;
 
 /// Run the query of every chart and report rows, time and errors
 ///
-/// With `--answers`, compares each chart with its expected results. `data/answers.json` has the expected results for the
+/// With `--expected`, compares each chart with its expected results. `data/expected-results.json` has the expected results for the
 /// 22,000 statements that `seed` sends. They are valid only while the data lake contains nothing else.
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack dashboards check
   kubectl lastack dashboards check --slow 2000 --fail-on-error
-  kubectl lastack dashboards check --answers data/answers.json --junit report.xml", fault: "with `--fail-on-error`, a chart has an error, a wrong result, or is slow"))]
+  kubectl lastack dashboards check --expected data/expected-results.json --junit report.xml", fault: "with `--fail-on-error`, a chart has an error, a wrong result, or is slow"))]
 pub struct CheckArgs {
     /// Names or titles of charts [default: all]
     charts: Vec<String>,
     /// File with the expected results of each chart
     #[arg(long, value_name = "FILE")]
-    answers: Option<PathBuf>,
+    expected: Option<PathBuf>,
     /// Exit with code 3 when a chart has an error, a wrong result, or is slow
     #[arg(long)]
     fail_on_error: bool,
@@ -46,7 +46,7 @@ pub struct CheckArgs {
 }
 
 pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {
-    let expected = args.answers.as_deref().map(ExpectedResults::read).transpose()?;
+    let expected = args.expected.as_deref().map(ExpectedResults::read).transpose()?;
     let stack = open(flags).await?;
     let superset = dataviz::client(&stack).await?;
     let charts = live::charts(&superset, &args.charts).await?;

@@ -25,8 +25,8 @@ use crate::error::{Diagnosis, Failure};
 use crate::output::units;
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
-use crate::stack::profiles::Profile;
 use crate::stack::resources::Resources;
+use crate::stack::settings::Settings;
 
 use super::model::{Component, Credential, Declaration, Health, failed, readiness, unhealthy};
 use super::remains;
@@ -95,9 +95,11 @@ impl Component for Datalake {
         ]
     }
 
-    fn pods(&self, profile: Profile) -> Vec<(Resources, u32)> {
-        let size: Size = profile.size_of(COMPONENT);
-        vec![(Resources::of(Some(&size.cpu), Some(&size.memory)), size.nodes)]
+    fn pods(&self, settings: &Settings) -> Vec<(Resources, u32)> {
+        let size: Size = settings.profile().size_of(COMPONENT);
+        let own = settings.values_of(COMPONENT).and_then(resource::pods_of);
+        let profile = || vec![(Resources::of(Some(&size.cpu), Some(&size.memory)), size.nodes)];
+        own.unwrap_or_else(profile)
     }
 
     fn volumes(&self, stack: &Stack) -> Option<(String, usize)> {
@@ -131,7 +133,7 @@ impl Component for Datalake {
         };
         match responses {
             Ok(responses) => responses.describe(&mut health),
-            Err(error) => health.answers = Some(failed(&error)),
+            Err(error) => health.response = Some(failed(&error)),
         }
         health
     }
@@ -170,7 +172,7 @@ async fn request(stack: &Stack) -> Result<Responses> {
 impl Responses {
     fn describe(self, health: &mut Health) {
         let Self { health: ClusterHealth { status, number_of_nodes }, contents, fault } = self;
-        health.answers = Some(match resource::is_healthy(&status, number_of_nodes) {
+        health.response = Some(match resource::is_healthy(&status, number_of_nodes) {
             true => Observation::Equal(status),
             false => super::model::unhealthy(status),
         });

@@ -15,11 +15,15 @@ use crate::cluster::wait::State;
 use crate::engine::{DeleteOptions, Deletion, Difference, Id, Observation, Progress, Reconciled};
 use crate::error::Diagnosis;
 use crate::stack::Stack;
+use crate::stack::resources::Resources;
 use crate::stack::settings::{merge_values, without_nulls};
 
 use super::{AUTHORITY_SECRET, COMPONENT, PODS, RESOURCE, Size, authority};
 
 const TEMPLATE: &str = include_str!("../../../manifests/data-lake.yaml");
+
+/// The requests that the operator sets for a node without any, according to its documentation of compute resources.
+const OPERATORS_REQUESTS: Resources = Resources { millicores: 0, memory_bytes: 2 << 30 };
 
 /// The number of nodes: from node sets in the chart values, or else from the profile.
 pub fn nodes(stack: &Stack) -> u32 {
@@ -32,14 +36,20 @@ fn size(stack: &Stack) -> Size {
 }
 
 fn nodes_of(spec: &Value) -> Option<u32> {
+    Some(pods_of(spec)?.into_iter().map(|(_, nodes)| nodes).sum())
+}
+
+/// The resource requests and the number of Pods of each node set. None: the spec has no node sets.
+pub fn pods_of(spec: &Value) -> Option<Vec<(Resources, u32)>> {
     let sets = spec.get("nodeSets")?.as_array()?;
-    let count = |set: &Value| {
-        set.get("count")
-            .and_then(Value::as_u64)
-            .and_then(|count| u32::try_from(count).ok())
-            .unwrap_or(1)
+    let pods = |set: &Value| {
+        let count = set.get("count").and_then(Value::as_u64);
+        let containers = set.pointer("/podTemplate/spec/containers").and_then(Value::as_array);
+        let container = containers.into_iter().flatten().find(|one| one["name"] == "elasticsearch");
+        let requests = OPERATORS_REQUESTS.overridden_by(container.map(|one| &one["resources"]));
+        (requests, count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1))
     };
-    Some(sets.iter().map(count).sum())
+    Some(sets.iter().map(pods).collect())
 }
 
 pub fn counted(nodes: u32) -> String {

@@ -24,8 +24,11 @@ fn summary(states: &[(&Asset, SyncState)]) -> String {
     let live =
         |kind| states.iter().filter(|(asset, state)| asset.kind == kind && state.is_live()).count();
     let users = states.iter().filter(|(_, state)| state.is_users()).count();
-    let kept =
-        if users > 0 { format!(", {users} kept as users changed them") } else { String::new() };
+    let kept = if users > 0 {
+        format!(", {users} left in place because users changed them")
+    } else {
+        String::new()
+    };
     let mut held = states.iter().filter_map(|(asset, state)| match state {
         SyncState::Blocked { why, .. } => {
             Some(format!("; blocked: {} `{}` {why}", asset.kind.word(), asset.title()))

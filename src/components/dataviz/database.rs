@@ -120,7 +120,7 @@ impl Resource<Stack> for DatabaseConnection {
     }
 
     fn needs(&self) -> &'static [Id] {
-        &[Id("dataviz.answers"), Id("datalake.index")]
+        &[Id("dataviz.responds"), Id("datalake.index")]
     }
 
     fn scope(&self) -> Scope {

@@ -32,8 +32,9 @@ use crate::engine::{Node, Observation};
 use crate::error::{Diagnosis, Failure};
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
-use crate::stack::profiles::{DatabaseSize, Profile, ReplicaSize};
+use crate::stack::profiles::{DatabaseSize, ReplicaSize};
 use crate::stack::resources::Resources;
+use crate::stack::settings::Settings;
 
 use super::model::{Component, Credential, Declaration, Exposure, Health, failed, unhealthy};
 use super::postgresql::Database;
@@ -121,12 +122,17 @@ impl Component for Dataviz {
         ]
     }
 
-    fn pods(&self, profile: Profile) -> Vec<(Resources, u32)> {
-        let size: Size = profile.size_of(COMPONENT);
-        vec![
-            (size.web.requests(), size.web.replicas + size.workers),
-            (size.postgresql.requests(), 1),
-        ]
+    fn pods(&self, settings: &Settings) -> Vec<(Resources, u32)> {
+        let size: Size = settings.profile().size_of(COMPONENT);
+        let (web, postgresql) = (size.web.requests(), size.postgresql.requests());
+        let mut pods = vec![
+            settings.pods(COMPONENT, "", (web, size.web.replicas)),
+            settings.pods(COMPONENT, "/postgresql", (postgresql, 1)),
+        ];
+        if size.workers > 0 {
+            pods.push(settings.pods(COMPONENT, "/worker", (web, size.workers)));
+        }
+        pods
     }
 
     fn volumes(&self, stack: &Stack) -> Option<(String, usize)> {
@@ -143,14 +149,14 @@ impl Component for Dataviz {
         if matches!(runs, Observation::Missing(_)) {
             return Health::not_installed();
         }
-        let (answers, data) = match asked {
-            Ok((answers, data)) => (answers, Some(data)),
+        let (response, data) = match asked {
+            Ok((response, data)) => (response, Some(data)),
             Err(error) => (failed(&error), None),
         };
         Health {
             runs: Some(runs),
             pods: Some(pods),
-            answers: Some(answers),
+            response: Some(response),
             data,
             url: endpoint::url(&stack.cluster, NAME).await.ok().flatten(),
             inside: Some(address(stack)),
@@ -216,7 +222,7 @@ async fn ask(stack: &Stack) -> Result<(Observation, Observation)> {
     } else {
         ", admin's password was changed"
     };
-    let answers = Observation::Equal(format!("login ok{own}"));
+    let response = Observation::Equal(format!("login ok{own}"));
     let bundle = Bundle::ours()?;
     let (mut states, of_the_connection, of_the_size) = try_join3(
         compare(stack, &superset, &bundle),
@@ -247,7 +253,7 @@ async fn ask(stack: &Stack) -> Result<(Observation, Observation)> {
         old => data.push_str(&format!(", {old} outdated")),
     }
     Ok((
-        answers,
+        response,
         match (broken, count(SyncState::Missing)) {
             (Some(broken), _) => unhealthy(broken),
             (None, 0) => Observation::Equal(data),

@@ -22,7 +22,7 @@ async fn probe(stack: &Stack) -> Result<String> {
 #[async_trait]
 impl Check<Stack> for SupersetResponds {
     fn id(&self) -> Id {
-        Id("dataviz.answers")
+        Id("dataviz.responds")
     }
 
     fn needs(&self) -> &'static [Id] {

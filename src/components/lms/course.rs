@@ -36,7 +36,7 @@ impl Resource<Stack> for Course {
     }
 
     fn needs(&self) -> &'static [Id] {
-        &[Id("lms.answers")]
+        &[Id("lms.responds")]
     }
 
     fn scope(&self) -> Scope {

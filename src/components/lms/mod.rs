@@ -35,9 +35,9 @@ use crate::error::Failure;
 use crate::output::units;
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
-use crate::stack::profiles::{DatabaseSize, Profile, ReplicaSize};
+use crate::stack::profiles::{DatabaseSize, ReplicaSize};
 use crate::stack::resources::Resources;
-use crate::stack::settings::TestCourse;
+use crate::stack::settings::{Settings, TestCourse};
 
 use super::model::{Component, Credential, Declaration, Exposure, Health, failed, unhealthy};
 use super::postgresql::Database;
@@ -130,9 +130,12 @@ impl Component for Lms {
         ]
     }
 
-    fn pods(&self, profile: Profile) -> Vec<(Resources, u32)> {
-        let size: Size = profile.size_of(COMPONENT);
-        vec![(size.web.requests(), size.web.replicas), (size.postgresql.requests(), 1)]
+    fn pods(&self, settings: &Settings) -> Vec<(Resources, u32)> {
+        let size: Size = settings.profile().size_of(COMPONENT);
+        vec![
+            settings.pods(COMPONENT, "", (size.web.requests(), size.web.replicas)),
+            settings.pods(COMPONENT, "/postgresql", (size.postgresql.requests(), 1)),
+        ]
     }
 
     fn volumes(&self, stack: &Stack) -> Option<(String, usize)> {
@@ -150,7 +153,7 @@ impl Component for Lms {
     }
 
     async fn health(&self, stack: &Stack) -> Health {
-        let (runs, pods, answers, state) = join4(
+        let (runs, pods, response, state) = join4(
             release::runs(stack, RELEASE),
             release::pods(stack, NAME),
             responds::probe(stack),
@@ -160,7 +163,7 @@ impl Component for Lms {
         if matches!(runs, Observation::Missing(_)) {
             return Health::not_installed();
         }
-        let answers = answers.map_or_else(|error| failed(&error), Observation::Equal);
+        let response = response.map_or_else(|error| failed(&error), Observation::Equal);
         let mut health = Health {
             runs: Some(runs),
             pods: Some(pods),
@@ -176,11 +179,11 @@ impl Component for Lms {
                 health.figures = queue.map(figures).unwrap_or_default();
                 health.data = Some(hop(stack, &state).await);
             }
-            // the aspect `answers` already shows the failure
-            Err(_) if answers.is_fault() => {}
+            // the aspect `response` already shows the failure
+            Err(_) if response.is_fault() => {}
             Err(error) => health.data = Some(failed(&error)),
         }
-        health.answers = Some(answers);
+        health.response = Some(response);
         health
     }
 

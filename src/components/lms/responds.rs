@@ -101,7 +101,7 @@ fn reason(page: &str) -> String {
 #[async_trait]
 impl Check<Stack> for LmsResponds {
     fn id(&self) -> Id {
-        Id("lms.answers")
+        Id("lms.responds")
     }
 
     fn needs(&self) -> &'static [Id] {

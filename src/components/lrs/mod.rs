@@ -23,8 +23,9 @@ use crate::engine::{Node, Observation};
 use crate::error;
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
-use crate::stack::profiles::{Profile, ReplicaSize};
+use crate::stack::profiles::ReplicaSize;
 use crate::stack::resources::Resources;
+use crate::stack::settings::Settings;
 
 use super::datalake;
 use super::model::{Component, Credential, Declaration, Exposure, Health, failed, unhealthy};
@@ -83,9 +84,9 @@ impl Component for Lrs {
         ]
     }
 
-    fn pods(&self, profile: Profile) -> Vec<(Resources, u32)> {
-        let size: Size = profile.size_of(COMPONENT);
-        vec![(size.requests(), size.replicas)]
+    fn pods(&self, settings: &Settings) -> Vec<(Resources, u32)> {
+        let size: Size = settings.profile().size_of(COMPONENT);
+        vec![settings.pods(COMPONENT, "", (size.requests(), size.replicas))]
     }
 
     async fn release(&self, stack: &Stack) -> Result<Option<Install>> {
@@ -93,7 +94,7 @@ impl Component for Lrs {
     }
 
     async fn health(&self, stack: &Stack) -> Health {
-        let (runs, pods, answers, data) = join4(
+        let (runs, pods, response, data) = join4(
             super::release::runs(stack, RELEASE),
             super::release::pods(stack, NAME),
             probe(stack),
@@ -104,7 +105,7 @@ impl Component for Lrs {
             return Health::not_installed();
         }
         // the heartbeat does not test writes; the row of the data lake gives the reason
-        let data = match (&answers, data) {
+        let data = match (&response, data) {
             (Ok(_), (Ok(Some(_)), _)) => Some(unhealthy("cannot store statements")),
             (Ok(_), (_, Some(why))) => Some(unhealthy(why)),
             (Ok(_), (Ok(None), None)) => Some(Observation::Equal("accepts statements".into())),
@@ -113,7 +114,7 @@ impl Component for Lrs {
         Health {
             runs: Some(runs),
             pods: Some(pods),
-            answers: Some(answers.map_or_else(|error| failed(&error), Observation::Equal)),
+            response: Some(response.map_or_else(|error| failed(&error), Observation::Equal)),
             data,
             url: endpoint::url(&stack.cluster, NAME).await.ok().flatten(),
             inside: Some(endpoint(stack)),

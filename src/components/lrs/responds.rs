@@ -43,7 +43,7 @@ pub struct LrsResponds;
 #[async_trait]
 impl Check<Stack> for LrsResponds {
     fn id(&self) -> Id {
-        Id("lrs.answers")
+        Id("lrs.responds")
     }
 
     fn needs(&self) -> &'static [Id] {

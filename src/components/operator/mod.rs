@@ -22,8 +22,8 @@ use crate::engine::{
 };
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
-use crate::stack::profiles::Profile;
 use crate::stack::resources::Resources;
+use crate::stack::settings::Settings;
 use crate::stack::versions::without_registry;
 
 use super::model::{Component, Declaration, Health, PREFLIGHT, failed, not_installed, unhealthy};
@@ -60,7 +60,7 @@ impl Component for Operator {
     }
 
     /// None, because it serves the whole cluster and belongs to no profile.
-    fn pods(&self, _: Profile) -> Vec<(Resources, u32)> {
+    fn pods(&self, _: &Settings) -> Vec<(Resources, u32)> {
         Vec::new()
     }
 
@@ -78,7 +78,7 @@ impl Component for Operator {
             Ok(None) => health.runs = Some(not_installed()),
             Err(error) => health.runs = Some(failed(&error)),
         }
-        health.answers = Some(match served(stack).await {
+        health.response = Some(match served(stack).await {
             Ok(true) => Observation::Equal("its API is served".into()),
             Ok(false) => unhealthy("its API is not served"),
             Err(error) => failed(&error),

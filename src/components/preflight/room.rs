@@ -15,7 +15,7 @@ pub async fn check(stack: &Stack, components: Components) -> Result<Observation>
     let wanted: Vec<(Resources, u32)> = components
         .iter()
         .filter(|component| stack.settings.has(component.declaration().name))
-        .flat_map(|component| component.pods(stack.settings.profile()))
+        .flat_map(|component| component.pods(&stack.settings))
         .collect();
     let nodes = Api::<Node>::all(stack.cluster.client.clone()).list(&ListParams::default()).await?;
     let pods = Api::<Pod>::all(stack.cluster.client.clone())

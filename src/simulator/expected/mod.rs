@@ -69,7 +69,7 @@ pub const DEFINITIONS: [(&str, &str); 17] = [
     ),
 ];
 
-/// The content of `answers.json`. All keys are in alphabetical order.
+/// The content of `expected-results.json`. All keys are in alphabetical order.
 #[derive(Debug, Serialize)]
 pub struct ExpectedResults {
     pub active_learners_per_day: BTreeMap<String, u64>,

@@ -10,7 +10,7 @@ use flate2::bufread::MultiGzDecoder;
 use super::error::{Problem, ReadError};
 
 /// The name of the file with the expected results of a generated data set.
-pub const EXPECTED_RESULTS_FILE: &str = "answers.json";
+pub const EXPECTED_RESULTS_FILE: &str = "expected-results.json";
 /// The endings of files that are read from a directory, in any case. `.gz` may follow each.
 const ENDINGS: [&str; 3] = [".json", ".jsonl", ".ndjson"];
 
@@ -189,21 +189,24 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir_all(directory.path().join("2026/d.json")).unwrap();
         fs::create_dir_all(directory.path().join("__MACOSX")).unwrap();
-        for name in ["b.json.gz", "a.NDJSON", "c.jsonl", "2026/x.Json", "answers.json"] {
+        for name in ["b.json.gz", "a.NDJSON", "c.jsonl", "2026/x.Json", "expected-results.json"] {
             fs::write(directory.path().join(name), "").unwrap();
         }
         for name in ["README.md", "._a.json", ".hidden.json", "__MACOSX/c.json"] {
             fs::write(directory.path().join(name), "").unwrap();
         }
         let results = "{\n  \"active_learners_per_day\": {}}";
-        fs::write(directory.path().join("2026/answers.json"), results).unwrap();
+        fs::write(directory.path().join("2026/expected-results.json"), results).unwrap();
         let found = Input::from_path(directory.path()).unwrap();
         let relative = |path: &Path| {
             path.strip_prefix(directory.path()).unwrap().to_string_lossy().replace('\\', "/")
         };
         let read: Vec<_> =
             found.inputs.iter().map(|input| relative(Path::new(&*input.name()))).collect();
-        assert_eq!(read, ["2026/x.Json", "a.NDJSON", "answers.json", "b.json.gz", "c.jsonl"]);
+        assert_eq!(
+            read,
+            ["2026/x.Json", "a.NDJSON", "b.json.gz", "c.jsonl", "expected-results.json"]
+        );
         let skipped: Vec<_> =
             found.skipped.iter().map(|one| (relative(&one.path), one.reason)).collect();
         let name = "its name does not end in .json, .jsonl or .ndjson, with or without .gz";
@@ -212,7 +215,10 @@ mod tests {
             [
                 ("._a.json".into(), "metadata of macOS"),
                 (".hidden.json".into(), "hidden"),
-                ("2026/answers.json".into(), "the expected results of generated statements"),
+                (
+                    "2026/expected-results.json".into(),
+                    "the expected results of generated statements"
+                ),
                 ("README.md".into(), name),
                 ("__MACOSX".into(), "metadata of macOS"),
             ]

@@ -29,7 +29,7 @@ pub async fn forget_lost_assets(stack: &Stack, superset: &Superset) -> Result<()
 pub struct Applying {
     /// The paths of the imported assets.
     pub imported: Vec<String>,
-    /// Kept as users changed them.
+    /// Left in place because users changed them.
     pub left: Vec<String>,
     /// Not imported, because another asset is missing or in conflict.
     pub held: Vec<String>,
