@@ -65,6 +65,9 @@ e2e: ## tests on the sandbox, with helm 3 and helm 4, and in a browser (CONTEXT=
 outdated: ## compare the pinned versions with the newest releases in scripts/releases.txt
 	@scripts/outdated
 
+torture: ## 200 kills at random moments, on the sandbox (LASTACK_TORTURE_SEED=... repeats the moments of a run)
+	LASTACK_TORTURE_KILLS=200 cargo test --locked --test e2e -- torture:: --nocapture
+
 docs: ## build the documentation as a site in target/book
 	scripts/build-docs
 

@@ -13,7 +13,7 @@ const NAMESPACE: &str = "e2e-lrs";
 static LRS: LazyLock<Cluster> = LazyLock::new(|| Cluster::new(NAMESPACE, "4"));
 
 /// An LRS and its data lake for the exclusive use of this test. `install` repairs the state of an earlier test.
-fn lrs() -> &'static Cluster {
+pub fn lrs() -> &'static Cluster {
     if beside(NAMESPACE) == Turn::Began {
         LRS.lastack("install --only lrs --timeout 5m").good();
     }
@@ -118,7 +118,7 @@ fn install_killed_during_helm_is_completed_by_the_next_install() {
 }
 
 /// The number of stored statements.
-fn stored() -> Value {
+pub fn stored() -> Value {
     let status = lrs().lastack("status -o json").json();
     let datalake = status["components"]
         .as_array()

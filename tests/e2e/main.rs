@@ -26,6 +26,7 @@ mod office;
 mod permissions;
 mod repairs;
 mod superset;
+mod torture;
 mod turns;
 mod whole_life;
 
