@@ -38,6 +38,7 @@ pub enum Command {
     Configure(super::configure::ConfigureArgs),
     Dashboards(super::dashboards::DashboardsArgs),
     Uninstall(super::uninstall::UninstallArgs),
+    Rbac(super::rbac::RbacArgs),
     Version(super::version::VersionArgs),
     Completion(super::completion::CompletionArgs),
 }

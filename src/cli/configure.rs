@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::progress::Rows;
+use crate::cluster::access::{Rule, Rules};
 use crate::cluster::flags::KubeFlags;
 use crate::components;
 use crate::components::namespace::STORED_SETTINGS;
@@ -11,9 +12,9 @@ use crate::engine::{Node, Scope};
 use crate::output::printer;
 use crate::output::units::duration;
 use crate::output::units::took;
-use crate::stack::Stack;
 use crate::stack::component::{ComponentName, ComponentParser};
 use crate::stack::settings::{LmsSettings, Sending, Settings};
+use crate::stack::{SETTINGS, Stack};
 
 use super::Outcome;
 
@@ -41,6 +42,17 @@ pub struct ConfigureArgs {
     /// Time limit for the whole command
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     timeout: Duration,
+}
+
+/// The permissions to store changed settings.
+const SETTINGS_OF_STACK: Rules = &[
+    Rule::new("", "configmaps", &["get", "patch"], "the settings of the stack").named(&[SETTINGS]),
+    Rule::new("", "configmaps", &["create"], "ConfigMaps that do not exist yet"),
+];
+
+pub fn needs() -> Vec<Rules> {
+    let settings = components::all().iter().flat_map(|one| one.declaration().access.configure);
+    settings.copied().chain([SETTINGS_OF_STACK]).collect()
 }
 
 pub async fn run(flags: &KubeFlags, args: ConfigureArgs) -> Result<Outcome> {

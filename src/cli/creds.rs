@@ -3,6 +3,7 @@ use clap::{Args, ValueEnum};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
+use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
 use crate::components;
 use crate::components::model::Credential;
@@ -34,6 +35,10 @@ enum Format {
     Json,
     /// Variable assignments for `eval` in a shell
     Env,
+}
+
+pub fn needs() -> Vec<Rules> {
+    components::all().iter().flat_map(|one| one.declaration().access.credentials).copied().collect()
 }
 
 pub async fn run(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {

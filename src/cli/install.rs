@@ -6,7 +6,10 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::cluster::Cluster;
+use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
+use crate::cluster::{pod_problem, tunnel};
+use crate::components::access::{AUTOSCALERS, Access, DISRUPTION_BUDGETS, INGRESSES, INSTALL};
 use crate::components::namespace::STORED_SETTINGS;
 use crate::components::{self, dataviz, lms, lrs, operator};
 use crate::engine::graph::{Finding, Graph};
@@ -88,6 +91,18 @@ fn component_file(text: &str) -> Result<(ComponentName, PathBuf), String> {
     let (component, file) = text.split_once('=').ok_or("expected COMPONENT=FILE")?;
     let known = ComponentParser::find(component);
     Ok((known.ok_or_else(|| format!("`{component}` is not a component"))?, file.into()))
+}
+
+/// `install` also configures the components and observes their health.
+pub fn needs() -> Vec<Rules> {
+    let of_component =
+        |access: &'static Access| [access.install, access.configure, access.health].concat();
+    let components =
+        components::all().iter().flat_map(|one| of_component(&one.declaration().access));
+    components
+        .chain([INSTALL, INGRESSES, DISRUPTION_BUDGETS, AUTOSCALERS])
+        .chain([tunnel::RULES, pod_problem::RULES])
+        .collect()
 }
 
 pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {

@@ -43,6 +43,7 @@ mod home;
 mod install;
 mod open;
 mod progress;
+mod rbac;
 mod replay;
 mod seed;
 mod statements;
@@ -61,6 +62,7 @@ use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
 use quick_junit::Report;
 
+use crate::cluster::access::{Rule, Rules};
 use crate::cluster::flags::KubeFlags;
 use crate::engine::Id;
 use crate::error::{self, Failure, Kind};
@@ -118,6 +120,7 @@ fn run(cli: Cli) -> Result<Outcome> {
     match cli.command {
         Some(Command::Version(args)) => version::run(&args),
         Some(Command::Completion(args)) => completion::run(&args, Cli::command()),
+        Some(Command::Rbac(args)) => rbac::run(&flags, &args),
         Some(Command::Install(args)) => block_on(install::run(&flags, args)),
         Some(Command::Status(args)) => block_on(status::run(&flags, args)),
         Some(Command::Creds(args)) => block_on(creds::run(&flags, args)),
@@ -174,6 +177,10 @@ fn write_junit(file: &Path, report: &Report) -> Result<()> {
     let text = report.to_string().context("the JUnit report")?;
     std::fs::write(file, text).with_context(|| format!("file {}", file.display()))
 }
+
+/// The permission to read the settings of the last install. Without it, verbs assume the default settings.
+const STORED_SETTINGS: Rules =
+    &[Rule::new("", "configmaps", &["get"], "the settings of the stack").named(&[SETTINGS])];
 
 /// The stack as last installed, for verbs that do not change its settings.
 async fn open(flags: &KubeFlags) -> Result<Stack> {

@@ -6,8 +6,9 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use tokio::net::TcpListener;
 
+use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
-use crate::cluster::tunnel::{Connection, Connector};
+use crate::cluster::tunnel::{self, Connection, Connector};
 use crate::components;
 use crate::components::model::Component;
 use crate::error::{Failure, one_line};
@@ -33,6 +34,11 @@ pub struct OpenArgs {
     /// Local port of the port-forward [default: a free port]
     #[arg(long, value_name = "PORT", default_value = "0", hide_default_value = true)]
     port: u16,
+}
+
+pub fn needs() -> Vec<Rules> {
+    let pages = components::all().iter().flat_map(|one| one.declaration().access.page);
+    pages.copied().chain([tunnel::RULES]).collect()
 }
 
 pub async fn run(flags: &KubeFlags, args: OpenArgs) -> Result<Outcome> {

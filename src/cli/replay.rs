@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::json;
 
+use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
 use crate::components::lms;
 use crate::components::lms::client::{Failed, Replayed};
@@ -37,6 +38,8 @@ pub struct ReplayArgs {
     #[arg(short, long, value_enum, default_value = "table")]
     output: TableOrJson,
 }
+
+pub const NEEDS: &[Rules] = &[lms::CLIENT];
 
 pub async fn run(flags: &KubeFlags, args: ReplayArgs) -> Result<Outcome> {
     let stack = open(flags).await?;

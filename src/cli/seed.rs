@@ -8,8 +8,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::http::{Account, HttpClient};
+use crate::cluster::tunnel;
 use crate::components::lrs::client::Ralph;
 use crate::components::{datalake, lrs};
 use crate::error::{self, Failure, Kind, one_line};
@@ -145,6 +147,9 @@ fn note_skipped(skipped: &[Skipped]) {
         ));
     }
 }
+
+pub const NEEDS: &[Rules] =
+    &[tunnel::RULES, lrs::CLIENT, datalake::CLIENT, datalake::ACCOUNT_OF_DASHBOARDS];
 
 pub async fn run(flags: &KubeFlags, args: SeedArgs) -> Result<Outcome> {
     if let Some(dir) = &args.write {

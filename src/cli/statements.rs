@@ -5,7 +5,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
+use crate::cluster::tunnel;
 use crate::components::lrs::client::{Cursor, Ralph};
 use crate::components::{datalake, lrs};
 use crate::error::Failure;
@@ -119,6 +121,9 @@ fn time(text: &str) -> Result<jiff::Timestamp, String> {
         .map_err(|_| "expected a time such as 2026-03-01T08:00:00Z, or a duration such as 2h")?;
     jiff::Timestamp::now().checked_sub(ago).map_err(|error| error.to_string())
 }
+
+pub const NEEDS: &[Rules] = &[tunnel::RULES, lrs::CLIENT];
+pub const DELETE_NEEDS: &[Rules] = &[tunnel::RULES, datalake::CLIENT];
 
 pub async fn run(flags: &KubeFlags, args: StatementsArgs) -> Result<Outcome> {
     if let Some(Action::Delete(args)) = args.action {

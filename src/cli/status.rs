@@ -5,7 +5,9 @@ use clap::Args;
 use futures::future::join_all;
 use serde_json::{Value, json};
 
+use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
+use crate::cluster::{pod_problem, tunnel};
 use crate::components;
 use crate::components::model::Health;
 use crate::components::operator;
@@ -50,6 +52,12 @@ const PAUSE: Duration = Duration::from_secs(2);
 
 /// A component and its health.
 pub type Row = (ComponentName, Health);
+
+/// Without the permission to run scripts in Moodle's Pod, so the events of Moodle are unknown.
+pub fn needs() -> Vec<Rules> {
+    let healths = components::all().iter().flat_map(|one| one.declaration().access.health);
+    healths.copied().chain([tunnel::RULES, pod_problem::RULES]).collect()
+}
 
 pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
     let stack = open(flags).await?;

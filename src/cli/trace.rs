@@ -7,8 +7,10 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::{Value, json};
 
 use super::progress::Rows;
+use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
-use crate::components::lms;
+use crate::cluster::tunnel;
+use crate::components::{datalake, lms, lrs};
 use crate::diagnosis::trace::{self, HOPS, Hop, Outcome as Passing, Trace};
 use crate::error::{Failure, Kind};
 use crate::output::printer::{self, BAD, labelled};
@@ -43,6 +45,8 @@ pub struct TraceArgs {
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     timeout: Duration,
 }
+
+pub const NEEDS: &[Rules] = &[tunnel::RULES, lms::CLIENT, lrs::CLIENT, datalake::CLIENT];
 
 pub async fn run(flags: &KubeFlags, args: TraceArgs) -> Result<Outcome> {
     let stack = open_to_wait(flags, Some(args.timeout)).await?;

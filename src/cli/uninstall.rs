@@ -3,9 +3,10 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 
+use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::object::{self, ObjectRef};
-use crate::components;
+use crate::components::{self, access, datalake};
 use crate::engine::graph::Graph;
 use crate::engine::{DeleteOptions, Deletion, Id};
 use crate::error::Failure;
@@ -40,6 +41,8 @@ pub struct UninstallArgs {
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     timeout: Duration,
 }
+
+pub const NEEDS: &[Rules] = &[access::UNINSTALL, datalake::UNINSTALL];
 
 pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
     let mut stack = open(flags).await?;

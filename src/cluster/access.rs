@@ -11,17 +11,20 @@ use kube::api::PostParams;
 
 use super::Cluster;
 
-/// A verb, an API group and a resource in the terms of RBAC.
+/// A verb, an API group, a resource and the name of an object in the terms of RBAC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Permission {
-    pub verb: &'static str,
     pub group: &'static str,
     pub resource: &'static str,
+    /// None: all objects of the resource.
+    pub name: Option<&'static str>,
+    pub verb: &'static str,
 }
 
 impl Permission {
+    /// For all objects of a resource.
     pub const fn new(verb: &'static str, group: &'static str, resource: &'static str) -> Self {
-        Self { verb, group, resource }
+        Self { group, resource, name: None, verb }
     }
 }
 
@@ -30,7 +33,53 @@ impl fmt::Display for Permission {
         match self.group {
             "" => write!(f, "{} {}", self.verb, self.resource),
             group => write!(f, "{} {}.{group}", self.verb, self.resource),
-        }
+        }?;
+        self.name.map_or(Ok(()), |name| write!(f, " {name}"))
+    }
+}
+
+/// Permissions for objects of one resource, and the reason for them.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    group: &'static str,
+    /// The plural name, which may contain a subresource: `pods/exec`.
+    resource: &'static str,
+    /// The names of the objects. Empty: all objects.
+    names: &'static [&'static str],
+    verbs: &'static [&'static str],
+    /// In a few words, for the comment in a Role.
+    pub why: &'static str,
+}
+
+/// Rules that are used together.
+pub type Rules = &'static [Rule];
+
+impl Rule {
+    pub const fn new(
+        group: &'static str,
+        resource: &'static str,
+        verbs: &'static [&'static str],
+        why: &'static str,
+    ) -> Self {
+        Self { group, resource, names: &[], verbs, why }
+    }
+
+    /// The same for the objects with these names. Kubernetes cannot restrict `create` and `list` to names.
+    pub const fn named(self, names: &'static [&'static str]) -> Self {
+        Self { names, ..self }
+    }
+
+    /// Each single permission.
+    pub fn permissions(&self) -> Vec<Permission> {
+        let names: Vec<_> = match self.names {
+            [] => vec![None],
+            names => names.iter().copied().map(Some).collect(),
+        };
+        let Self { group, resource, .. } = *self;
+        let of = |verb: &'static str| {
+            names.iter().map(move |name| Permission { group, resource, name: *name, verb })
+        };
+        self.verbs.iter().copied().flat_map(of).collect()
     }
 }
 
@@ -43,7 +92,7 @@ pub async fn may(
     namespace: Option<&str>,
     permission: Permission,
 ) -> Result<bool> {
-    let Permission { verb, group, resource } = permission;
+    let Permission { group, resource, name, verb } = permission;
     let (resource, subresource) = match resource.split_once('/') {
         Some((resource, sub)) => (resource, Some(sub.to_string())),
         None => (resource, None),
@@ -54,6 +103,7 @@ pub async fn may(
         group: Some(group.into()),
         resource: Some(resource.into()),
         subresource,
+        name: name.map(Into::into),
         ..Default::default()
     };
     let review = SelfSubjectAccessReview {

@@ -15,6 +15,7 @@ pub mod log;
 pub mod object;
 pub mod pod_problem;
 pub mod pods;
+pub mod role;
 pub mod rollout;
 pub mod secrets;
 pub mod steps;
@@ -28,7 +29,7 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 
-pub use kubeconfig::HelmAccess;
+pub use kubeconfig::{HelmAccess, check_namespace};
 
 /// One namespace of one cluster, as one user.
 pub struct Cluster {
@@ -51,7 +52,7 @@ impl Cluster {
     /// # Errors
     /// When the name is not valid for a namespace.
     pub fn offline(namespace: &str) -> Result<Self> {
-        kubeconfig::check_namespace(namespace)?;
+        check_namespace(namespace)?;
         let config = || kube::Config::new(::http::Uri::from_static("http://cluster.invalid"));
         let client =
             || kube::Client::try_from(config()).context("cannot create a client without a cluster");

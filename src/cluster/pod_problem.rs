@@ -12,8 +12,15 @@ use kube::{Api, Resource};
 use crate::error::Diagnosis;
 
 use super::Cluster;
+use super::access::{Rule, Rules};
 use super::pods::{is_ready, log_cause, short_image, statuses};
 use super::wait::State;
+
+/// The permissions to find the cause of a problem. Without them, the diagnosis names no cause.
+pub const RULES: Rules = &[
+    Rule::new("", "events", &["list"], "why a Pod is not ready"),
+    Rule::new("", "pods/log", &["get"], "why a container ended"),
+];
 
 /// The age at which the Secrets and ConfigMaps of a new Pod must exist.
 const SETTLED: Duration = Duration::from_secs(10);
@@ -191,7 +198,8 @@ async fn missing_mount(cluster: &Cluster, pod: &Pod) -> Option<PodProblem> {
         return None;
     }
     for mount in pod.spec.as_ref()?.volumes.iter().flatten().flat_map(Mount::of) {
-        if let Some(lack) = mount.lack(cluster, pod).await.ok()? {
+        // a user may not read every object that a Pod mounts
+        if let Ok(Some(lack)) = mount.lack(cluster, pod).await {
             let (name, namespace) =
                 (pod.metadata.name.as_deref().unwrap_or("?"), namespace_of(cluster, pod));
             return Some(PodProblem::fatal(

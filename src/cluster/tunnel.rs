@@ -19,7 +19,15 @@ use tokio::net::TcpStream;
 
 use crate::error::Failure;
 
+use super::access::{Rule, Rules};
 use super::{forward, pods};
+
+/// The permissions to reach a Service, besides `get` on the Service itself.
+pub const RULES: Rules = &[
+    Rule::new("", "pods", &["list"], "the Pods behind a Service, and their state"),
+    // over WebSockets, Kubernetes 1.35 and later also require `create`
+    Rule::new("", "pods/portforward", &["get", "create"], "requests through a port-forward"),
+];
 
 /// Opens connections. Cheap to clone: hyper clones it for each connection.
 #[derive(Clone)]

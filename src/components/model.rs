@@ -7,7 +7,6 @@ use kube::core::ApiResource;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use crate::cluster::access::Permission;
 use crate::cluster::helm::Install;
 use crate::cluster::{Cluster, endpoint, pod_problem, pods};
 use crate::engine::{Id, Node, Observation};
@@ -16,6 +15,8 @@ use crate::stack::Stack;
 use crate::stack::component::ComponentName;
 use crate::stack::resources::Resources;
 use crate::stack::settings::Settings;
+
+use super::access::Access;
 
 /// The components of this program.
 pub type Components = &'static [&'static dyn Component];
@@ -36,8 +37,7 @@ pub struct Declaration {
     pub name: ComponentName,
     /// The kinds of objects in its release. `uninstall` searches all of them.
     pub kinds: &'static [fn() -> ApiResource],
-    /// The permissions that its install needs in the namespace, in addition to those of every component.
-    pub permissions: &'static [Permission],
+    pub access: Access,
     pub exposure: Option<Exposure>,
     /// The data in its volumes, in a few words. None: it stores nothing.
     pub stores: Option<&'static str>,

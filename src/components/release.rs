@@ -298,18 +298,38 @@ pub fn observed(found: Observation, deployment: &str, rollout: State) -> Observa
     }
 }
 
-/// The version and the status that helm reports for a release.
-pub async fn runs(stack: &Stack, release: &str) -> Observation {
+/// The version and the status that helm reports for a release. For a user who may not read the releases, the version in
+/// the labels of the release's Deployment.
+pub async fn runs(stack: &Stack, release: &str, deployment: &str) -> Observation {
     let rows = match stack.releases().await {
-        Ok(rows) => rows,
+        Ok(Some(rows)) => rows,
+        Ok(None) => return labelled(stack, deployment).await,
         Err(error) => return failed(&error),
     };
     let Some(row) = rows.iter().find(|row| row.name == release) else { return not_installed() };
-    let text = format!("{}, chart {}", row.app_version, chart_version(&row.chart));
+    let text = version_text(&row.app_version, &row.chart);
     match &row.status {
         Status::Deployed => Observation::Equal(text),
         status => unhealthy(format!("{text}, {status}")),
     }
+}
+
+/// The version in the labels that our charts give to a Deployment.
+async fn labelled(stack: &Stack, deployment: &str) -> Observation {
+    let found = stack.api::<Deployment>().get_metadata_opt(deployment).await;
+    match found.with_context(|| format!("deployment {deployment}")) {
+        Ok(None) => not_installed(),
+        Ok(Some(found)) => {
+            let label = |key| object::label(&found.metadata, key).unwrap_or("unknown");
+            let (version, chart) = (label("app.kubernetes.io/version"), label("helm.sh/chart"));
+            Observation::Equal(version_text(version, chart))
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn version_text(version: &str, chart: &str) -> String {
+    format!("{version}, chart {}", chart_version(chart))
 }
 
 /// The number of ready Pods of a Deployment.

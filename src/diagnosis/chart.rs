@@ -12,7 +12,7 @@ use crate::components::dataviz::dashboards::record::Record;
 use crate::components::dataviz::{database, size};
 use crate::components::{lms, lrs};
 use crate::dashboards::live::Live;
-use crate::error::{Diagnosis, one_line};
+use crate::error::{self, Diagnosis, one_line};
 use crate::output::units;
 use crate::stack::Stack;
 
@@ -183,7 +183,7 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
 /// Whether the index has the fields and statements of a chart.
 async fn index(stack: &Stack, chart: &Live, dataset: &Value) -> Result<Link> {
     let broken = |found: String, cure: String| Link { name: "index", found, cure: Some(cure) };
-    let elasticsearch = datalake::client(stack).await?;
+    let elasticsearch = datalake::reader(stack).await?;
     let Some(index) = elasticsearch.index(INDEX).await? else {
         return Ok(broken(
             "the index of statements is missing".into(),
@@ -256,6 +256,8 @@ async fn hop_before(stack: &Stack) -> Option<String> {
         lms::why_nothing_is_sent(stack, &state).await
     };
     match asked.await {
+        // a user who may not run scripts in Moodle's Pod gets no reason
+        Err(error) if error::forbidden(&error).is_some() => None,
         Ok(why) => why.map(|why| format!("Moodle sends none: {why}")),
         Err(error) => Some(format!("Moodle does not respond: {}", one_line(&error))),
     }

@@ -16,6 +16,7 @@ use kube::Api;
 use tokio::sync::OnceCell;
 
 use crate::cluster::Cluster;
+use crate::cluster::access::{Permission, may};
 use crate::cluster::apply::FieldDifference;
 use crate::cluster::helm::{ChartRef, Helm, Listed};
 use crate::cluster::http::HttpClient;
@@ -41,7 +42,7 @@ pub struct Stack {
     pub deadline: Option<Instant>,
     /// Whether the cluster stores no settings of an earlier install.
     pub is_new: bool,
-    releases: OnceCell<Vec<Listed>>,
+    releases: OnceCell<Option<Vec<Listed>>>,
     /// The objects on which the values of charts may depend.
     pub reads: Reads,
 }
@@ -125,12 +126,20 @@ impl Stack {
         &self.cluster.namespace
     }
 
-    /// The releases in the namespace. Cached, for `status`, which changes nothing.
+    /// The releases in the namespace. None when the user may not list Secrets, in which helm stores them. Cached, for
+    /// `status`, which changes nothing.
     ///
     /// # Errors
     /// When helm cannot list releases.
-    pub async fn releases(&self) -> Result<&[Listed]> {
-        self.releases.get_or_try_init(|| self.helm.list(self.namespace())).await.map(Vec::as_slice)
+    pub async fn releases(&self) -> Result<Option<&[Listed]>> {
+        const LIST: Permission = Permission::new("list", "", "secrets");
+        let list = || async {
+            match may(&self.cluster, Some(self.namespace()), LIST).await? {
+                true => self.helm.list(self.namespace()).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        self.releases.get_or_try_init(list).await.map(Option::as_deref)
     }
 
     /// Drops the cached releases.

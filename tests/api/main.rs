@@ -13,6 +13,7 @@ mod helm;
 mod install;
 mod lms;
 mod open;
+mod rbac;
 mod rejected;
 mod render;
 mod seed;

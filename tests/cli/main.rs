@@ -9,6 +9,7 @@ mod completion;
 mod connection;
 mod credential_plugin;
 mod kubeconfig;
+mod rbac;
 mod reference;
 mod seed_input;
 mod seed_write;

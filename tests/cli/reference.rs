@@ -4,7 +4,7 @@ use snapbox::{assert_data_eq, file};
 
 use crate::support::machine::{Ended, Machine};
 
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
     "install",
     "status",
     "creds",
@@ -16,6 +16,7 @@ const VERBS: [&str; 13] = [
     "configure",
     "dashboards",
     "uninstall",
+    "rbac",
     "version",
     "completion",
 ];

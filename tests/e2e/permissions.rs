@@ -1,65 +1,125 @@
-//! The roles in docs/reference/permissions.md are sufficient: a ServiceAccount with only one of them can run its verbs.
+//! The Roles that `rbac` prints: a ServiceAccount with only one of them can run its verbs, and nothing beyond.
 
 use crate::cluster::{Cluster, Own};
 use crate::{beside, lms, remove, stack};
 
-/// Binds a role of `manifests/rbac/` to a new ServiceAccount, and returns the flags to impersonate it.
-fn account_with(role: &str, cluster: &Cluster) -> String {
-    let name = format!("only-{role}");
+/// Binds a Role to a new ServiceAccount, and returns the flags to impersonate it.
+fn account_with(name: &str, role: &str, cluster: &Cluster) -> String {
     let namespace = cluster.namespace;
-    cluster
-        .run(
-            "kubectl",
-            &["apply", "-n", namespace, "-f", &format!("manifests/rbac/{role}.yaml")],
-            "",
-        )
-        .good();
+    cluster.run("kubectl", &["apply", "-n", namespace, "-f", "-"], role).good();
+    let account = format!("only-{name}");
     cluster.shell(&format!(
-        "kubectl create serviceaccount {name} -n {namespace} --dry-run=client -o yaml | kubectl apply -f - &&
-         kubectl create rolebinding {name} -n {namespace} --role=lastack-{role} --serviceaccount={namespace}:{name} --dry-run=client -o yaml | kubectl apply -f -"
+        "kubectl create serviceaccount {account} -n {namespace} --dry-run=client -o yaml | kubectl apply -f - &&
+         kubectl create rolebinding {account} -n {namespace} --role=lastack-{name} --serviceaccount={namespace}:{account} --dry-run=client -o yaml | kubectl apply -f -"
     ))
     .good();
-    format!("--as system:serviceaccount:{namespace}:{name}")
+    format!("--as system:serviceaccount:{namespace}:{account}")
+}
+
+/// The same with the Role for a verb.
+fn account_for(verb: &str, cluster: &Cluster) -> String {
+    let role = cluster.lastack(&format!("rbac {verb}")).good().stdout;
+    account_with(verb, &role, cluster)
+}
+
+/// The same with `manifests/rbac/install.yaml`.
+fn account_for_install(cluster: &Cluster) -> String {
+    account_with("install", include_str!("../../manifests/rbac/install.yaml"), cluster)
+}
+
+/// Fails unless the API server denies each of these requests of kubectl.
+#[track_caller]
+fn assert_denied(user: &str, requests: &[&str]) {
+    for request in requests {
+        let namespace = stack().namespace;
+        let line = format!("kubectl -n {namespace} {user} {request}");
+        let ended = stack().shell(&line);
+        assert!(!ended.status.success(), "the API server should deny `{line}`:\n{ended}");
+        ended.shows("forbidden");
+    }
+}
+
+/// The objects that give access to everything in the stack.
+const MOST_SENSITIVE: [&str; 4] = [
+    "get secret data-lake-es-elastic-user",
+    "get secret data-lake-es-http-certs-internal",
+    "get secret data-lake-es-http-ca-internal",
+    "get secrets",
+];
+
+#[test]
+fn status_role_shows_the_status_and_reaches_no_administrator_of_the_data_lake() {
+    let user = account_for("status", stack());
+    let status = stack().lastack(&format!("status -o json {user}")).good().json();
+    let aspect = |component: &str, name: &str| {
+        let rows = status["components"].as_array().expect("components");
+        let row = rows.iter().find(|row| row["component"] == component).expect("a row");
+        (row[name]["state"].clone(), row[name]["detail"].as_str().unwrap_or_default().to_string())
+    };
+    for component in ["lrs", "datalake", "dataviz"] {
+        for name in ["runs", "pods", "answers", "data"] {
+            assert_eq!(aspect(component, name).0, "good", "{component} {name}: {status:#}");
+        }
+    }
+    for (component, name, permission) in
+        [("operator", "runs", "statefulsets"), ("lms", "data", "pods/exec")]
+    {
+        let (state, detail) = aspect(component, name);
+        assert_eq!(state, "unknown", "{component} {name}: {status:#}");
+        assert!(detail.contains(permission), "the row should name {permission}: {detail}");
+    }
+    let chart = stack().lastack("status -o json").good().json();
+    assert_eq!(
+        aspect("lrs", "runs").1,
+        chart["components"][1]["runs"]["detail"].as_str().unwrap_or_default(),
+        "the labels should give the version that helm reports"
+    );
+    assert_denied(&user, &MOST_SENSITIVE);
+    assert_denied(
+        &user,
+        &[
+            "get secret lms-moodle",
+            "get secret data-lake-user-lastack",
+            "exec deployment/lms-moodle -- true",
+            "exec deployment/lrs-ralph -- true",
+            "delete deployment lrs-ralph",
+            "create configmap beyond",
+        ],
+    );
 }
 
 #[test]
-fn status_role_allows_the_reading_verbs() {
-    let user = account_with("status", stack());
-    let status = stack().lastack(&format!("status -o json {user}")).good().json();
-    let operator = status["components"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|part| part["component"] == "operator")
-        .unwrap();
-    assert_eq!(
-        operator["runs"]["state"], "unknown",
-        "the role should not allow the namespace of the operator: {status}"
-    );
-    assert!(
-        operator["runs"]["detail"].as_str().unwrap().contains("statefulsets"),
-        "status should name the missing permission: {status}"
-    );
+fn role_of_each_verb_allows_the_verb_and_nothing_beyond() {
     let exported = stack().folder("exported-with-the-role");
-    for verb in [
-        &format!("dashboards export --to {}", exported.display()),
-        "creds",
-        "seed --count 10",
-        "statements --limit 1",
-        "replay",
-        "open lrs --print",
-        "dashboards list",
-        "dashboards explain events",
-        "dashboards check events",
+    let export = format!("dashboards export --to {}", exported.display());
+    for (verb, line) in [
+        ("creds", "creds"),
+        ("seed", "seed --count 10"),
+        ("statements", "statements --limit 1"),
+        ("open", "open lrs --print"),
+        ("replay", "replay"),
+        ("dashboards-list", "dashboards list"),
+        ("dashboards-apply", "dashboards apply"),
+        ("dashboards-export", export.as_str()),
+        ("dashboards-check", "dashboards check events"),
+        ("dashboards-explain", "dashboards explain events"),
+        ("configure", "configure"),
     ] {
-        stack().lastack(&format!("{verb} {user}")).good();
+        let user = account_for(verb, stack());
+        stack().lastack(&format!("{line} {user}")).good();
+        // `creds` shows the administrator of the data lake on purpose
+        let sensitive = if verb == "creds" { &MOST_SENSITIVE[1..] } else { &MOST_SENSITIVE };
+        assert_denied(&user, sensitive);
+        if !["replay", "configure"].contains(&verb) {
+            assert_denied(&user, &["exec deployment/lms-moodle -- true"]);
+        }
     }
-    lms::trace(&user).good();
+    lms::trace(&account_for("trace", stack())).good();
 }
 
 #[test]
 fn install_role_allows_repair_and_seed_in_its_namespace() {
-    let user = account_with("install", stack());
+    let user = account_for_install(stack());
     stack().kubectl("delete service/lrs-ralph cronjob/data-lake-size");
     stack().lastack(&format!("install {user}")).good().shows("ok        dataviz.size");
     stack().lastack(&format!("seed --count 1000 {user}")).good();
@@ -78,7 +138,7 @@ fn install_role_allows_the_first_install_and_uninstall_in_its_namespace() {
     remove("e2e-own");
     let cluster = Own(Cluster::new("e2e-own", "4"));
     cluster.run("kubectl", &["create", "namespace", cluster.namespace], "").good();
-    let user = account_with("install", &cluster);
+    let user = account_for_install(&cluster);
     cluster
         .lastack(&format!("install --only lms --no-wait {user}"))
         .good()

@@ -8,6 +8,7 @@ mod ownership;
 mod rejections;
 mod requests;
 mod resource_path;
+mod roles;
 mod selectors;
 
 use std::net::SocketAddr;
@@ -39,6 +40,10 @@ pub struct World {
     pending: Vec<(PathBuf, Vec<Value>)>,
     /// Denied permissions, as `VERB RESOURCE`.
     denied: Vec<String>,
+    /// The only Role of the user. None: the user may do everything.
+    role: Option<Value>,
+    /// The rejections for requests that the Role does not allow.
+    rejections: Vec<String>,
     /// The target of port-forwards into each pod.
     pods: Vec<(String, SocketAddr)>,
     commands: Vec<(String, Commands)>,
@@ -125,6 +130,17 @@ impl Kubernetes {
     pub fn denies(&self, what: &str) -> &Self {
         self.world().denied.push(what.into());
         self
+    }
+
+    /// Allows the user only what this Role contains.
+    pub fn restricts_to(&self, role: Value) -> &Self {
+        self.world().role = Some(role);
+        self
+    }
+
+    /// The rejections since the user is restricted to a Role.
+    pub fn rejections(&self) -> Vec<String> {
+        self.world().rejections.clone()
     }
 
     pub fn put(&self, objects: impl IntoIterator<Item = Value>) -> &Self {
@@ -247,6 +263,14 @@ impl World {
 
     fn answer(&mut self, request: &Request) -> Answer {
         self.add_pending();
+        if let Some(role) = &self.role {
+            let target = ResourcePath::parse(&request.path);
+            let exists = target.is_some_and(|target| self.find(&target).is_some());
+            if let Some(rejection) = roles::rejection(role, request, exists) {
+                self.rejections.push(rejection.clone());
+                return failure(403, "Forbidden", &rejection);
+            }
+        }
         // a rule can read and change the state that it belongs to
         let mut rules = std::mem::take(&mut self.rules);
         let mut matching = rules.iter_mut().rev().filter(|rule| {
@@ -345,7 +369,13 @@ impl World {
         let subresource =
             asked["subresource"].as_str().map(|sub| format!("/{sub}")).unwrap_or_default();
         let what = format!("{} {}{subresource}", text("verb"), text("resource"));
-        review["status"] = json!({"allowed": !self.denied.contains(&what)});
+        let resource = format!("{}{subresource}", text("resource"));
+        let (verb, group, name) = (text("verb"), text("group"), asked["name"].as_str());
+        let allows = |role| {
+            asked["namespace"].is_string() && roles::allows(role, verb, group, &resource, name)
+        };
+        let is_allowed = self.role.as_ref().is_none_or(allows) && !self.denied.contains(&what);
+        review["status"] = json!({"allowed": is_allowed});
         Answer::Json(201, review)
     }
 }

@@ -85,14 +85,22 @@ pub fn lrs_labels() -> Value {
     json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs", "app.kubernetes.io/part-of": "lastack"})
 }
 
+/// A ready Deployment with the labels of a chart.
+fn deployment(name: &str, labels: &Value, chart: &str, version: &str) -> Value {
+    let mut of_chart = labels.clone();
+    of_chart["helm.sh/chart"] = json!(chart);
+    of_chart["app.kubernetes.io/version"] = json!(version);
+    json!({"apiVersion": "apps/v1", "kind": "Deployment",
+           "metadata": {"name": name, "namespace": NAMESPACE, "generation": 1, "labels": of_chart},
+           "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {}},
+           "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}})
+}
+
 /// The objects of the chart of Ralph.
 pub fn lrs_objects() -> Vec<Value> {
     let labels = lrs_labels();
     vec![
-        json!({"apiVersion": "apps/v1", "kind": "Deployment",
-               "metadata": {"name": "lrs-ralph", "namespace": NAMESPACE, "generation": 1, "labels": labels},
-               "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {}},
-               "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}}),
+        deployment("lrs-ralph", &labels, "ralph-0.1.0", "5.0.1"),
         service("lrs-ralph", &labels, 80, "http"),
         pod("lrs-ralph-0", labels, ("http", 8080)),
     ]
@@ -109,10 +117,7 @@ pub fn dataviz_objects() -> Vec<Value> {
                         "app.kubernetes.io/part-of": "lastack"});
     let job = json!({"app.kubernetes.io/instance": "dataviz", "app.kubernetes.io/component": "init", "app.kubernetes.io/part-of": "lastack"});
     vec![
-        json!({"apiVersion": "apps/v1", "kind": "Deployment",
-               "metadata": {"name": "dataviz-superset", "namespace": NAMESPACE, "generation": 1, "labels": labels},
-               "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {}},
-               "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}}),
+        deployment("dataviz-superset", &labels, "superset-0.1.0", "6.1.0"),
         json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "dataviz-superset-init-1", "namespace": NAMESPACE, "labels": job},
                "status": {"conditions": [{"type": "Complete", "status": "True"}]}}),
         database("dataviz-postgresql", &dataviz_database_labels()),
@@ -136,10 +141,7 @@ pub fn lms_objects() -> Vec<Value> {
     let mut web = pod("lms-moodle-0", labels.clone(), ("http", 8080));
     web["status"]["phase"] = json!("Running");
     vec![
-        json!({"apiVersion": "apps/v1", "kind": "Deployment",
-               "metadata": {"name": "lms-moodle", "namespace": NAMESPACE, "generation": 1, "labels": labels},
-               "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {}},
-               "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1}}),
+        deployment("lms-moodle", &labels, "moodle-0.1.0", "4.5.12"),
         database(
             "lms-postgresql",
             &json!({"app.kubernetes.io/name": "postgresql", "app.kubernetes.io/instance": "lms", "app.kubernetes.io/part-of": "lastack"}),

@@ -4,10 +4,13 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::cli::{Outcome, open};
+use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
+use crate::cluster::tunnel;
 use crate::components::dataviz;
 use crate::components::dataviz::client::Kind;
 use crate::components::dataviz::dashboards::bundle::Bundle;
+use crate::components::dataviz::dashboards::record;
 use crate::components::dataviz::dashboards::sync;
 use crate::error::Failure;
 use crate::output::printer;
@@ -28,6 +31,8 @@ pub struct ApplyArgs {
     #[arg(long)]
     overwrite: bool,
 }
+
+pub const NEEDS: &[Rules] = &[tunnel::RULES, dataviz::CLIENT, record::READ, record::WRITE];
 
 pub async fn run(flags: &KubeFlags, args: ApplyArgs) -> Result<Outcome> {
     let bundle = match &args.path {

@@ -7,7 +7,9 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
 
 use crate::cli::{Outcome, TableOrJson, open};
+use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
+use crate::cluster::tunnel;
 use crate::components::dataviz;
 use crate::dashboards::check::{self, Checked, Verdict};
 use crate::dashboards::expected::ExpectedResults;
@@ -44,6 +46,8 @@ pub struct CheckArgs {
     #[arg(short, long, value_enum, default_value = "table")]
     output: TableOrJson,
 }
+
+pub const NEEDS: &[Rules] = &[tunnel::RULES, dataviz::CLIENT];
 
 pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {
     let expected = args.expected.as_deref().map(ExpectedResults::read).transpose()?;

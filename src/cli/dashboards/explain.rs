@@ -3,8 +3,12 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::cli::{Outcome, open};
+use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
-use crate::components::dataviz;
+use crate::cluster::{pod_problem, tunnel};
+use crate::components::dataviz::dashboards::record;
+use crate::components::dataviz::size;
+use crate::components::{datalake, dataviz, lrs};
 use crate::dashboards::live;
 use crate::diagnosis::chart::{Explanation, absent, walk};
 use crate::error::Failure;
@@ -30,6 +34,17 @@ enum Format {
     Text,
     Json,
 }
+
+/// Without the permission to run scripts in Moodle's Pod, the explanation ends before Moodle.
+pub const NEEDS: &[Rules] = &[
+    tunnel::RULES,
+    pod_problem::RULES,
+    dataviz::CLIENT,
+    record::READ,
+    size::READ,
+    datalake::READER,
+    lrs::CLIENT,
+];
 
 pub async fn run(flags: &KubeFlags, args: ExplainArgs) -> Result<Outcome> {
     let stack = open(flags).await?;

@@ -5,10 +5,13 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::cli::{Outcome, open};
+use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
+use crate::cluster::tunnel;
 use crate::components::dataviz;
 use crate::components::dataviz::client::Kind;
 use crate::components::dataviz::dashboards::bundle::Bundle;
+use crate::components::dataviz::dashboards::record;
 use crate::components::dataviz::dashboards::sync_state::{SyncState, compare};
 use crate::dashboards::export::export;
 use crate::error::Failure;
@@ -28,6 +31,8 @@ pub struct ExportArgs {
     #[arg(long, value_name = "DIR", default_value = "dashboards")]
     to: PathBuf,
 }
+
+pub const NEEDS: &[Rules] = &[tunnel::RULES, dataviz::CLIENT, record::READ];
 
 pub async fn run(flags: &KubeFlags, args: ExportArgs) -> Result<Outcome> {
     let stack = open(flags).await?;

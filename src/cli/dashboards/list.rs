@@ -3,10 +3,13 @@ use clap::Args;
 use serde_json::json;
 
 use crate::cli::{Outcome, TableOrJson, open};
+use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
+use crate::cluster::tunnel;
 use crate::components::dataviz;
 use crate::components::dataviz::client::Kind;
 use crate::components::dataviz::dashboards::bundle::Bundle;
+use crate::components::dataviz::dashboards::record;
 use crate::components::dataviz::dashboards::sync_state::{SyncState, compare};
 use crate::output::{printer, table::table};
 
@@ -26,6 +29,8 @@ struct Row {
     state: String,
     by: String,
 }
+
+pub const NEEDS: &[Rules] = &[tunnel::RULES, dataviz::CLIENT, record::READ];
 
 pub async fn run(flags: &KubeFlags, args: ListArgs) -> Result<Outcome> {
     let stack = open(flags).await?;

@@ -1,10 +1,10 @@
 //! `dashboards`: one file per verb.
 
-mod apply;
-mod check;
-mod explain;
-mod export;
-mod list;
+pub mod apply;
+pub mod check;
+pub mod explain;
+pub mod export;
+pub mod list;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};

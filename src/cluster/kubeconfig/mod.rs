@@ -235,7 +235,11 @@ fn no_kubeconfig(rest: &str) -> Failure {
         .hint("name a kubeconfig with `--kubeconfig FILE` or the KUBECONFIG variable")
 }
 
-pub(super) fn check_namespace(name: &str) -> Result<()> {
+/// Whether Kubernetes accepts the name for a namespace.
+///
+/// # Errors
+/// When it does not.
+pub fn check_namespace(name: &str) -> Result<()> {
     let valid = !name.is_empty()
         && name.len() <= 63
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')

@@ -8,12 +8,17 @@ use crate::stack::Stack;
 const ROLES_SECRET: &str = "data-lake-roles";
 const ROLES: &str = include_str!("../../../manifests/roles.yml");
 
+/// The Secret of the account of this tool.
+pub const TOOL_SECRET: &str = "data-lake-user-lastack";
+/// The Secret of the account that only reads.
+pub const READER_SECRET: &str = "data-lake-user-dashboards";
+
 /// Each user with its Secret. The user has the role of the same name in `manifests/roles.yml`.
 const USERS: [(&str, &str); 4] = [
     ("lrs", "data-lake-user-lrs"),
-    ("dashboards", "data-lake-user-dashboards"),
+    ("dashboards", READER_SECRET),
     ("size", "data-lake-user-size"),
-    ("lastack", "data-lake-user-lastack"),
+    ("lastack", TOOL_SECRET),
 ];
 
 /// The name of the Secret with the keys `username` and `password` of an account.

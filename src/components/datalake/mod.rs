@@ -17,7 +17,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::cluster::access::Permission;
+use crate::cluster::access::{Rule, Rules};
 use crate::cluster::http::{Account, HttpClient};
 use crate::cluster::{pods, secrets};
 use crate::engine::{Node, Observation};
@@ -28,6 +28,7 @@ use crate::stack::component::ComponentName;
 use crate::stack::resources::Resources;
 use crate::stack::settings::Settings;
 
+use super::access::{Access, NONE};
 use super::model::{Component, Credential, Declaration, Health, failed, readiness, unhealthy};
 use super::remains;
 
@@ -52,14 +53,52 @@ const ELASTIC_SECRET: &str = "data-lake-es-elastic-user";
 const PODS: &str = "elasticsearch.k8s.elastic.co/cluster-name=data-lake";
 const GROUP: &str = "elasticsearch.k8s.elastic.co";
 
+/// The plural of [`kind`].
+const KINDS: &str = "elasticsearches";
+const RESOURCES: &str = "the data lake";
+
+const SERVICE_OF_API: Rule =
+    Rule::new("", "services", &["get"], "the addresses of the components").named(&[SERVICE]);
+const AUTHORITY: Rule =
+    Rule::new("", "secrets", &["get"], "the public certificate of the data lake's authority")
+        .named(&[AUTHORITY_SECRET]);
+
+/// What [`client`] needs, with a port-forward.
+pub const CLIENT: Rules = &[
+    SERVICE_OF_API,
+    AUTHORITY,
+    Rule::new("", "secrets", &["get"], "the account that manages the indices of the stack")
+        .named(&[accounts::TOOL_SECRET]),
+];
+
+const READER_ACCOUNT: Rule =
+    Rule::new("", "secrets", &["get"], "the account that reads the indices of the stack")
+        .named(&[accounts::READER_SECRET]);
+
+/// What [`reader`] needs, with a port-forward.
+pub const READER: Rules = &[SERVICE_OF_API, AUTHORITY, READER_ACCOUNT];
+
+/// What Superset's connection needs.
+pub const ACCOUNT_OF_DASHBOARDS: Rules = &[READER_ACCOUNT];
+
+/// What `uninstall` needs, in addition to the permissions for all objects.
+pub const UNINSTALL: Rules =
+    &[Rule::new(GROUP, KINDS, &["delete", "get", "patch"], RESOURCES).named(&[RESOURCE])];
+
 static DECLARATION: Declaration = Declaration {
     name: COMPONENT,
     // the operator deletes the resource's objects with it
     kinds: &[remains::kind::<NetworkPolicy>],
-    permissions: &[
-        Permission::new("create", GROUP, "elasticsearches"),
-        Permission::new("patch", GROUP, "elasticsearches"),
-    ],
+    access: Access {
+        install: &[&[
+            Rule::new(GROUP, KINDS, &["create"], RESOURCES),
+            Rule::new(GROUP, KINDS, &["get", "patch"], RESOURCES).named(&[RESOURCE]),
+        ]],
+        health: &[READER, &[Rule::new(GROUP, KINDS, &["get"], RESOURCES).named(&[RESOURCE])]],
+        credentials: &[&[Rule::new("", "secrets", &["get"], "the administrator of Elasticsearch")
+            .named(&[ELASTIC_SECRET])]],
+        ..NONE
+    },
     exposure: None,
     stores: Some("all statements"),
 };
@@ -159,7 +198,7 @@ struct Responses {
 }
 
 async fn request(stack: &Stack) -> Result<Responses> {
-    let elasticsearch = client(stack).await?;
+    let elasticsearch = reader(stack).await?;
     let (health, contents, fault) = join3(
         elasticsearch.health(),
         elasticsearch.contents(),
@@ -202,15 +241,12 @@ impl Responses {
 /// # Errors
 /// When the index cannot be read.
 pub async fn why_nothing_is_stored(stack: &Stack) -> Result<Option<Diagnosis>> {
-    index::why_closed(stack, &client(stack).await?).await
+    index::why_closed(stack, &reader(stack).await?).await
 }
 
 /// The API resource of the kind Elasticsearch.
 pub fn kind() -> ApiResource {
-    ApiResource::from_gvk_with_plural(
-        &GroupVersionKind::gvk(GROUP, "v1", "Elasticsearch"),
-        "elasticsearches",
-    )
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, "v1", "Elasticsearch"), KINDS)
 }
 
 /// The address inside the cluster. The certificate is valid for its host.
@@ -224,12 +260,23 @@ async fn authority(stack: &Stack) -> Result<Option<Vec<u8>>> {
     Ok(data.and_then(|mut data| data.remove("ca.crt").or_else(|| data.remove("tls.crt"))))
 }
 
-/// A client over verified TLS, with the account of this tool.
+/// A client over verified TLS, with the account of this tool, which manages the indices of the stack.
 ///
 /// # Errors
 /// When a Secret with the authority or the password is absent or cannot be read.
 pub async fn client(stack: &Stack) -> Result<Elasticsearch> {
-    let secret = user_secret("lastack");
+    client_as(stack, "lastack").await
+}
+
+/// The same with the account of the dashboards, which only reads.
+///
+/// # Errors
+/// When a Secret with the authority or the password is absent or cannot be read.
+pub async fn reader(stack: &Stack) -> Result<Elasticsearch> {
+    client_as(stack, "dashboards").await
+}
+
+async fn client_as(stack: &Stack, user: &str) -> Result<Elasticsearch> {
     let Some(authority) = authority(stack).await? else {
         return Err(Failure::failed(format!(
             "namespace {} has no data lake (secret {AUTHORITY_SECRET} is missing)",
@@ -238,8 +285,9 @@ pub async fn client(stack: &Stack) -> Result<Elasticsearch> {
         .hint("run `kubectl lastack install` to create it")
         .into());
     };
-    let password: SecretString = secrets::value(&stack.cluster, &secret, "password").await?;
-    let account = Account { user: "lastack".into(), password };
+    let password: SecretString =
+        secrets::value(&stack.cluster, &user_secret(user), "password").await?;
+    let account = Account { user: user.into(), password };
     let http =
         HttpClient::in_cluster_tls(stack.cluster.streams.clone(), &address(stack), &authority)?
             .with_account(&account);

@@ -24,10 +24,10 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::cluster::access::Permission;
+use crate::cluster::access::{Rule, Rules};
 use crate::cluster::helm::Install;
 use crate::cluster::http::{Account, HttpClient};
-use crate::cluster::{endpoint, object, secrets};
+use crate::cluster::{endpoint, object, secrets, tunnel};
 use crate::engine::{Node, Observation};
 use crate::error::{Diagnosis, Failure};
 use crate::stack::Stack;
@@ -36,6 +36,8 @@ use crate::stack::profiles::{DatabaseSize, ReplicaSize};
 use crate::stack::resources::Resources;
 use crate::stack::settings::Settings;
 
+use super::access::{Access, MANAGE};
+use super::datalake;
 use super::model::{Component, Credential, Declaration, Exposure, Health, failed, unhealthy};
 use super::postgresql::Database;
 use super::release;
@@ -43,6 +45,7 @@ use super::remains::{Kinds, kind};
 
 use client::{Kind, Superset};
 use dashboards::bundle::{Bundle, FIRST};
+use dashboards::record;
 use dashboards::sync_state::{SyncState, compare};
 
 pub const COMPONENT: ComponentName = ComponentName::new("dataviz");
@@ -72,18 +75,53 @@ const KINDS: Kinds = &[
     kind::<PodDisruptionBudget>,
 ];
 
+const PREPARATION: &str = "the Job that prepares Superset's database";
+const ACCOUNTS: Rule =
+    Rule::new("", "secrets", &["get"], "the accounts of Superset").named(&[NAME]);
+const SERVICE: Rule =
+    Rule::new("", "services", &["get"], "the addresses of the components").named(&[NAME]);
+const DATABASE: Rule =
+    Rule::new("apps", "statefulsets", &["get"], "the databases").named(&[POSTGRESQL.name]);
+const ADDRESSES: Rules = &[
+    SERVICE,
+    Rule::new("networking.k8s.io", "ingresses", &["get"], "the addresses from outside the cluster")
+        .named(&[NAME]),
+];
+
+/// What [`client`] needs, with a port-forward.
+pub const CLIENT: Rules = &[ACCOUNTS, SERVICE, DATABASE];
+
 static DECLARATION: Declaration = Declaration {
     name: COMPONENT,
     kinds: KINDS,
-    permissions: &[
-        Permission::new("create", "", "persistentvolumeclaims"),
-        Permission::new("create", "apps", "statefulsets"),
-        Permission::new("patch", "apps", "statefulsets"),
-        Permission::new("create", "batch", "jobs"),
-        Permission::new("list", "batch", "jobs"),
-        Permission::new("create", "batch", "cronjobs"),
-        Permission::new("patch", "batch", "cronjobs"),
-    ],
+    access: Access {
+        install: &[
+            &[
+                Rule::new("", "pods", &["delete"], "Pods that must start again"),
+                Rule::new("apps", "statefulsets", MANAGE, "the databases"),
+                Rule::new("batch", "jobs", MANAGE, PREPARATION),
+                Rule::new("batch", "jobs", &["deletecollection"], PREPARATION),
+            ],
+            size::MANAGE,
+        ],
+        configure: &[
+            CLIENT,
+            tunnel::RULES,
+            datalake::ACCOUNT_OF_DASHBOARDS,
+            record::READ,
+            record::WRITE,
+        ],
+        health: &[
+            CLIENT,
+            ADDRESSES,
+            // the web server, and the other workloads of the release
+            &[Rule::new("apps", "deployments", &["get", "list"], "the workloads")],
+            record::READ,
+            size::READ,
+        ],
+        credentials: &[&[ACCOUNTS], ADDRESSES],
+        page: &[CLIENT, ADDRESSES],
+    },
     exposure: Some(Exposure {
         service: NAME,
         page: "Superset, at the first dashboard",
@@ -145,7 +183,7 @@ impl Component for Dataviz {
 
     async fn health(&self, stack: &Stack) -> Health {
         let (runs, pods, asked) =
-            join3(release::runs(stack, RELEASE), pods(stack), ask(stack)).await;
+            join3(release::runs(stack, RELEASE, NAME), pods(stack), ask(stack)).await;
         if matches!(runs, Observation::Missing(_)) {
             return Health::not_installed();
         }

@@ -11,6 +11,7 @@ use kube::Resource as _;
 use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 
+use crate::cluster::access::{Rule, Rules};
 use crate::cluster::apply::{Comparison, Desired};
 use crate::cluster::object::{self, ObjectRef};
 use crate::cluster::steps::Step;
@@ -30,6 +31,16 @@ const MANIFEST: &str = include_str!("../../../manifests/data-lake-size.yaml");
 const DEFINITION: &str = include_str!("../../../manifests/data-lake-size.json");
 /// The CronJob. Its index has the same name.
 const NAME: &str = SIZES;
+const PURPOSE: &str = "the measurement of the data lake's size";
+
+/// The permission to read the CronJob.
+pub const READ: Rules = &[Rule::new("batch", "cronjobs", &["get"], PURPOSE).named(&[NAME])];
+/// The permissions to create the CronJob and to reconcile it.
+pub const MANAGE: Rules = &[
+    Rule::new("batch", "cronjobs", &["create"], PURPOSE),
+    Rule::new("batch", "cronjobs", &["get", "patch"], PURPOSE).named(&[NAME]),
+];
+
 const PODS: &str = "app.kubernetes.io/instance=data-lake-size";
 /// The age of the last measurement at which three runs have failed.
 const STALE_AFTER: Duration = Duration::from_secs(35 * 60);

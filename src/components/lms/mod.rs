@@ -26,7 +26,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::cluster::access::Permission;
+use crate::cluster::access::{Rule, Rules};
 use crate::cluster::helm::Install;
 use crate::cluster::object;
 use crate::cluster::{pods, secrets};
@@ -39,6 +39,8 @@ use crate::stack::profiles::{DatabaseSize, ReplicaSize};
 use crate::stack::resources::Resources;
 use crate::stack::settings::{Settings, TestCourse};
 
+use super::access::{Access, MANAGE};
+use super::lrs;
 use super::model::{Component, Credential, Declaration, Exposure, Health, failed, unhealthy};
 use super::postgresql::Database;
 use super::release;
@@ -79,17 +81,46 @@ const KINDS: Kinds = &[
     kind::<PodDisruptionBudget>,
 ];
 
+const EXEC: Rule = Rule::new("", "pods/exec", &["get", "create"], "scripts in Moodle's Pod");
+const PODS_OF_MOODLE: Rule = Rule::new("", "pods", &["list"], "the Pods of Moodle");
+const ACCOUNTS: Rule = Rule::new("", "secrets", &["get"], "the accounts of Moodle").named(&[NAME]);
+const SERVICE: Rule =
+    Rule::new("", "services", &["get"], "the addresses of the components").named(&[NAME]);
+
+/// What [`why_nothing_is_sent`] needs.
+pub const ACCOUNT_OF_LRS: Rules =
+    &[Rule::new("", "secrets", &["get"], "the accounts of the LRS").named(&[lrs::NAME])];
+
+/// What [`client`] needs. An account with these permissions can read everything that Moodle can read.
+pub const CLIENT: Rules = &[EXEC, PODS_OF_MOODLE];
+
 static DECLARATION: Declaration = Declaration {
     name: COMPONENT,
     kinds: KINDS,
-    permissions: &[
-        Permission::new("get", "", "pods/exec"),
-        Permission::new("create", "", "pods/exec"),
-        Permission::new("deletecollection", "", "pods"),
-        Permission::new("create", "", "persistentvolumeclaims"),
-        Permission::new("create", "apps", "statefulsets"),
-        Permission::new("patch", "apps", "statefulsets"),
-    ],
+    access: Access {
+        install: &[
+            CLIENT,
+            &[
+                Rule::new(
+                    "",
+                    "pods",
+                    &["delete", "deletecollection"],
+                    "Pods that must start again",
+                ),
+                Rule::new("", "persistentvolumeclaims", MANAGE, "the volumes of Moodle"),
+                Rule::new("apps", "statefulsets", MANAGE, "the databases"),
+            ],
+        ],
+        configure: &[CLIENT, ACCOUNT_OF_LRS, &[ACCOUNTS]],
+        // without CLIENT, which reaches everything in Moodle: the events of Moodle are unknown
+        health: &[&[
+            SERVICE,
+            Rule::new("apps", "deployments", &["get"], "the workloads").named(&[NAME]),
+            Rule::new("apps", "statefulsets", &["get"], "the databases").named(&[POSTGRESQL.name]),
+        ]],
+        credentials: &[&[ACCOUNTS, SERVICE]],
+        page: &[&[SERVICE]],
+    },
     // Moodle's site URL contains this port, and Moodle redirects other addresses to it
     exposure: Some(Exposure { service: NAME, page: "Moodle", local_port: Some(LOCAL_PORT) }),
     stores: Some(STORES),
@@ -154,7 +185,7 @@ impl Component for Lms {
 
     async fn health(&self, stack: &Stack) -> Health {
         let (runs, pods, response, state) = join4(
-            release::runs(stack, RELEASE),
+            release::runs(stack, RELEASE, NAME),
             release::pods(stack, NAME),
             responds::probe(stack),
             async { client(stack).await?.state().await },

@@ -16,6 +16,7 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use secrecy::SecretString;
 
+use crate::cluster::access::{Rule, Rules};
 use crate::cluster::helm::Install;
 use crate::cluster::http::Account;
 use crate::cluster::{endpoint, secrets};
@@ -27,6 +28,7 @@ use crate::stack::profiles::ReplicaSize;
 use crate::stack::resources::Resources;
 use crate::stack::settings::Settings;
 
+use super::access::{Access, NONE};
 use super::datalake;
 use super::model::{Component, Credential, Declaration, Exposure, Health, failed, unhealthy};
 use super::remains::{Kinds, kind};
@@ -60,10 +62,32 @@ const KINDS: Kinds = &[
     kind::<PodDisruptionBudget>,
 ];
 
+const ACCOUNTS: Rule = Rule::new("", "secrets", &["get"], "the accounts of the LRS").named(&[NAME]);
+const SERVICE: Rule =
+    Rule::new("", "services", &["get"], "the addresses of the components").named(&[NAME]);
+const ADDRESSES: Rules = &[
+    SERVICE,
+    Rule::new("networking.k8s.io", "ingresses", &["get"], "the addresses from outside the cluster")
+        .named(&[NAME]),
+];
+
+/// What [`client`] needs, with a port-forward.
+pub const CLIENT: Rules = &[ACCOUNTS, SERVICE];
+
 static DECLARATION: Declaration = Declaration {
     name: COMPONENT,
     kinds: KINDS,
-    permissions: &[],
+    access: Access {
+        health: &[
+            CLIENT,
+            ADDRESSES,
+            &[Rule::new("apps", "deployments", &["get"], "the workloads").named(&[NAME])],
+            datalake::READER,
+        ],
+        credentials: &[&[ACCOUNTS], ADDRESSES],
+        page: &[ADDRESSES],
+        ..NONE
+    },
     exposure: Some(Exposure { service: NAME, page: "Ralph", local_port: None }),
     stores: None,
 };
@@ -95,7 +119,7 @@ impl Component for Lrs {
 
     async fn health(&self, stack: &Stack) -> Health {
         let (runs, pods, response, data) = join4(
-            super::release::runs(stack, RELEASE),
+            super::release::runs(stack, RELEASE, NAME),
             super::release::pods(stack, NAME),
             probe(stack),
             join(datalake::why_nothing_is_stored(stack), unreadable(stack)),
@@ -149,7 +173,7 @@ async fn unreadable(stack: &Stack) -> Option<String> {
     if !ralph.is_healthy().await.ok()? {
         return None;
     }
-    let found = match datalake::client(stack).await {
+    let found = match datalake::reader(stack).await {
         Ok(elasticsearch) => elasticsearch.unreadable().await.unwrap_or_default(),
         Err(_) => Vec::new(),
     };

@@ -26,6 +26,7 @@ use crate::stack::resources::Resources;
 use crate::stack::settings::Settings;
 use crate::stack::versions::without_registry;
 
+use super::access::NONE;
 use super::model::{Component, Declaration, Health, PREFLIGHT, failed, not_installed, unhealthy};
 use super::{datalake, release};
 
@@ -47,7 +48,7 @@ const DEFINE_KINDS: Permission =
 pub struct Operator;
 
 static DECLARATION: Declaration =
-    Declaration { name: COMPONENT, kinds: &[], permissions: &[], exposure: None, stores: None };
+    Declaration { name: COMPONENT, kinds: &[], access: NONE, exposure: None, stores: None };
 
 #[async_trait]
 impl Component for Operator {

@@ -1,13 +1,11 @@
 //! The checks that must pass before any change.
 
 mod exposure;
+mod permissions;
 mod room;
-
-use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -17,10 +15,6 @@ use kube::api::ListParams;
 use crate::engine::{Check, Id, Node, Observation, Scope};
 use crate::error::one_line;
 use crate::stack::Stack;
-use crate::stack::profiles::Profile;
-use crate::stack::settings::{Expose, Settings};
-
-use crate::cluster::access::{Permission, may};
 
 use super::model::Components;
 
@@ -65,7 +59,7 @@ struct Values(Components);
 
 check!(Cluster, "preflight.cluster", |self, stack| cluster(stack));
 check!(HelmPresent, "preflight.helm", |self, stack| helm(stack));
-check!(Permissions, "preflight.permissions", |self, stack| permissions(stack, self.0));
+check!(Permissions, "preflight.permissions", |self, stack| permissions::check(stack, self.0));
 check!(Storage, "preflight.storage", |self, stack| storage(stack, self.0));
 check!(Room, "preflight.room", |self, stack| room::check(stack, self.0));
 check!(Exposure, "preflight.exposure", |self, stack| exposure::check(stack));
@@ -111,65 +105,6 @@ async fn helm(stack: &Stack) -> Result<Observation> {
         ));
     }
     Ok(Observation::Equal(format!("helm {version}")))
-}
-
-/// The permissions that every install needs in its namespace. Components declare additional ones.
-pub const NEEDED: &[Permission] = &[
-    Permission::new("get", "", "secrets"),
-    Permission::new("list", "", "secrets"),
-    Permission::new("create", "", "secrets"),
-    Permission::new("patch", "", "secrets"),
-    Permission::new("delete", "", "secrets"),
-    Permission::new("get", "", "configmaps"),
-    Permission::new("create", "", "configmaps"),
-    Permission::new("patch", "", "configmaps"),
-    Permission::new("list", "", "pods"),
-    Permission::new("get", "", "pods/portforward"),
-    Permission::new("create", "", "pods/portforward"),
-    Permission::new("create", "", "services"),
-    Permission::new("patch", "", "services"),
-    Permission::new("create", "", "serviceaccounts"),
-    Permission::new("create", "apps", "deployments"),
-    Permission::new("patch", "apps", "deployments"),
-    Permission::new("create", "networking.k8s.io", "networkpolicies"),
-];
-
-/// The permissions that depend on the settings.
-fn needed_by(settings: &Settings, components: Components) -> Vec<Permission> {
-    let mut needed = Vec::new();
-    if settings.expose() == Expose::Ingress {
-        needed.push(Permission::new("create", "networking.k8s.io", "ingresses"));
-    }
-    // charts create disruption budgets for several replicas
-    if settings.profile() != Profile::Laptop {
-        needed.push(Permission::new("create", "policy", "poddisruptionbudgets"));
-    }
-    let declarations = components.iter().map(|component| component.declaration());
-    let of_the_stack = declarations.filter(|declared| settings.has(declared.name));
-    needed.extend(of_the_stack.flat_map(|declared| declared.permissions));
-    needed
-}
-
-async fn permissions(stack: &Stack, components: Components) -> Result<Observation> {
-    let mut needed = [NEEDED, &needed_by(&stack.settings, components)].concat();
-    let mut seen = BTreeSet::new();
-    needed.retain(|permission| seen.insert(*permission));
-    let namespace = stack.namespace();
-    let reviews = needed.iter().map(|permission| may(&stack.cluster, Some(namespace), *permission));
-    let allowed = try_join_all(reviews).await?;
-    let lacking = needed.iter().zip(allowed).filter(|(_, is_allowed)| !is_allowed);
-    let lacking: Vec<String> = lacking.map(|(permission, _)| permission.to_string()).collect();
-    if lacking.is_empty() {
-        return Ok(Observation::Equal(format!(
-            "all permissions for install in namespace {namespace}"
-        )));
-    }
-    Ok(Observation::not_permitted(
-        format!("you may not {} in namespace {namespace}", lacking.join(", ")),
-        format!(
-            "ask your cluster administrator for the role `edit` and the ECK roles in namespace {namespace}"
-        ),
-    ))
 }
 
 async fn storage(stack: &Stack, components: Components) -> Result<Observation> {

@@ -10,10 +10,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::cluster::access::{Rule, Rules};
 use crate::cluster::object::{self, FIELD_MANAGER};
 use crate::stack::Stack;
 
 pub const NAME: &str = "dataviz-applied";
+
+/// The permission to read the record.
+pub const READ: Rules =
+    &[Rule::new("", "configmaps", &["get"], "the record of applied dashboards").named(&[NAME])];
+/// The permissions to write the record.
+pub const WRITE: Rules = &[
+    Rule::new("", "configmaps", &["delete", "patch"], "the record of applied dashboards")
+        .named(&[NAME]),
+    Rule::new("", "configmaps", &["create"], "ConfigMaps that do not exist yet"),
+];
 
 /// The origin of imported files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
