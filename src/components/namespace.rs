@@ -15,7 +15,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::cluster::object::{self, FIELD_MANAGER, ObjectRef, PART_OF, label};
-use crate::cluster::steps::Step;
+use crate::cluster::steps::{Step, with_input, yaml};
 use crate::engine::{
     DeleteOptions, Deletion, Id, Node, Observation, Progress, Reconciled, Resource, Scope,
 };
@@ -36,9 +36,24 @@ pub fn nodes(components: Components) -> Vec<Node<Stack>> {
     vec![Node::resource(OwnNamespace(components)), Node::resource(StoredSettings)]
 }
 
+/// The label with the Pod Security level that Kubernetes enforces. All Pods of the stack fulfil it. A namespace that exists
+/// already keeps its level, because other Pods may run there.
+const POD_SECURITY: (&str, &str) = ("pod-security.kubernetes.io/enforce", "restricted");
+
 struct OwnNamespace(Components);
 
 impl OwnNamespace {
+    /// The manifest of a new namespace.
+    fn manifest(stack: &Stack) -> Value {
+        let name = stack.namespace();
+        let mut labels = stack.labels("namespace", name);
+        labels[POD_SECURITY.0] = json!(POD_SECURITY.1);
+        json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": name, "labels": labels},
+        })
+    }
+
     fn api(stack: &Stack) -> Api<Namespace> {
         stack.cluster.api_all()
     }
@@ -74,13 +89,9 @@ impl Resource<Stack> for OwnNamespace {
 
     async fn reconcile(&self, stack: &Stack, _: &Progress<'_>) -> Result<Reconciled> {
         let name = stack.namespace();
-        let namespace = json!({
-            "apiVersion": "v1", "kind": "Namespace",
-            "metadata": {"name": name, "labels": stack.labels("namespace", name)},
-        });
         let params = PatchParams::apply(FIELD_MANAGER).force();
         Self::api(stack)
-            .patch(name, &params, &Patch::Apply(&namespace))
+            .patch(name, &params, &Patch::Apply(&Self::manifest(stack)))
             .await
             .with_context(|| format!("namespace {name}"))?;
         Ok(Reconciled::Done(format!("{name}, new")))
@@ -135,8 +146,9 @@ impl Resource<Stack> for OwnNamespace {
 
     async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
         let name = stack.namespace();
-        Ok(vec![Step::command(format!(
-            "kubectl get namespace {name} >/dev/null 2>&1 || kubectl create namespace {name}"
+        Ok(vec![Step::Command(with_input(
+            &format!("kubectl get namespace {name} >/dev/null 2>&1 || kubectl create -f -"),
+            &yaml(&Self::manifest(stack))?,
         ))])
     }
 }

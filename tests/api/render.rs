@@ -362,5 +362,5 @@ fn render_without_a_namespace_uses_the_namespace_of_the_kubeconfig() {
     let stack = MockedStack::empty();
     stack.machine.run("install --render stack").exits(0);
     let script = fs::read_to_string(stack.machine.path("stack/apply.sh")).expect("apply.sh");
-    assert!(script.contains(&format!("kubectl create namespace {NAMESPACE}\n")), "{script}");
+    assert!(script.contains(&format!("kubectl get namespace {NAMESPACE} ")), "{script}");
 }
