@@ -19,6 +19,7 @@ const LAYERS: &[&str] = &[
     "xapi",
     "simulator",
     "stack",
+    "components::access",
     "components::model",
     "components::remains",
     "components::secrets",
