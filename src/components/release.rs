@@ -298,34 +298,48 @@ pub fn observed(found: Observation, deployment: &str, rollout: State) -> Observa
     }
 }
 
-/// The version and the status that helm reports for a release. For a user who may not read the releases, the version in
-/// the labels of the release's Deployment.
+/// The version of a release, from the image of its Deployment, and the status that helm reports. Without permission to
+/// read releases, the status is not known, and the chart's version is from the labels of the Deployment.
 pub async fn runs(stack: &Stack, release: &str, deployment: &str) -> Observation {
-    let rows = match stack.releases().await {
-        Ok(Some(rows)) => rows,
-        Ok(None) => return labelled(stack, deployment).await,
+    let found = stack.api::<Deployment>().get_opt(deployment).await;
+    let found = match found.with_context(|| format!("deployment {deployment}")) {
+        Ok(found) => found,
         Err(error) => return failed(&error),
     };
-    let Some(row) = rows.iter().find(|row| row.name == release) else { return not_installed() };
-    let text = version_text(&row.app_version, &row.chart);
-    match &row.status {
-        Status::Deployed => Observation::Equal(text),
-        status => unhealthy(format!("{text}, {status}")),
-    }
-}
-
-/// The version in the labels that our charts give to a Deployment.
-async fn labelled(stack: &Stack, deployment: &str) -> Observation {
-    let found = stack.api::<Deployment>().get_metadata_opt(deployment).await;
-    match found.with_context(|| format!("deployment {deployment}")) {
-        Ok(None) => not_installed(),
-        Ok(Some(found)) => {
+    let image_version = found.as_ref().and_then(image_version);
+    match stack.releases().await {
+        Ok(Some(rows)) => {
+            let Some(row) = rows.iter().find(|row| row.name == release) else {
+                return not_installed();
+            };
+            let version = image_version.unwrap_or(&row.app_version);
+            let text = version_text(version, &row.chart);
+            match &row.status {
+                Status::Deployed => Observation::Equal(text),
+                status => unhealthy(format!("{text}, {status}")),
+            }
+        }
+        Ok(None) => {
+            let Some(found) = &found else { return not_installed() };
             let label = |key| object::label(&found.metadata, key).unwrap_or("unknown");
-            let (version, chart) = (label("app.kubernetes.io/version"), label("helm.sh/chart"));
-            Observation::Equal(version_text(version, chart))
+            let version = image_version.unwrap_or_else(|| label("app.kubernetes.io/version"));
+            Observation::Equal(version_text(version, label("helm.sh/chart")))
         }
         Err(error) => failed(&error),
     }
+}
+
+/// The version in the tag of the first container's image. None: the image has no tag.
+fn image_version(deployment: &Deployment) -> Option<&str> {
+    let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
+    tag(pod.containers.first()?.image.as_deref()?)
+}
+
+/// The tag of an image without the `v` before a version.
+fn tag(image: &str) -> Option<&str> {
+    let name = image.rsplit('/').next()?.split('@').next()?;
+    let (_, tag) = name.split_once(':')?;
+    Some(tag.strip_prefix('v').unwrap_or(tag))
 }
 
 fn version_text(version: &str, chart: &str) -> String {
@@ -487,6 +501,14 @@ impl Image {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn version_of_an_image_is_its_tag_without_a_digest() {
+        assert_eq!(tag("erseco/alpine-moodle:v4.5.12"), Some("4.5.12"));
+        assert_eq!(tag("registry.example.org:5000/mirror/postgres:17.12"), Some("17.12"));
+        assert_eq!(tag("example.org/ralph:5.0.1@sha256:0b"), Some("5.0.1"));
+        assert_eq!(tag("registry.example.org:5000/ralph@sha256:0b"), None);
+    }
 
     #[test]
     fn chart_version_is_separated_from_chart_name() {

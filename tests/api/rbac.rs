@@ -75,7 +75,7 @@ fn role_for_status_shows_all_but_the_events_of_moodle_and_the_operator() {
     assert_eq!(aspect(1, "runs"), ("good".into(), "5.0.1, chart 0.1.0".into()));
     assert!(stack.helm.calls_of("list").is_empty(), "helm cannot list releases without Secrets");
     for component in [1, 2, 3] {
-        for name in ["runs", "pods", "answers", "data"] {
+        for name in ["runs", "pods", "response", "data"] {
             assert_eq!(aspect(component, name).0, "good", "{name} of {status:#}");
         }
     }
