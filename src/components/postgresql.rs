@@ -29,6 +29,8 @@ pub struct Database {
 pub struct Values {
     image: release::Image,
     existing_secret: &'static str,
+    /// Changes with the Secret, which restarts the Pod. The Pod then sets the new password.
+    secret_checksum: String,
     storage: Quantity,
     resources: Value,
 }
@@ -42,6 +44,7 @@ impl Database {
         Ok(Values {
             image: release::image(stack, self.component, "postgresql")?,
             existing_secret: self.name,
+            secret_checksum: release::secret_checksum(stack, &[self.secret(stack)]).await?,
             storage: self.storage(stack, &size.storage).await?,
             resources: size.resources(),
         })
@@ -53,6 +56,7 @@ impl Database {
         Values {
             image: release::Image::example(),
             existing_secret: self.name,
+            secret_checksum: "0a1b".into(),
             storage: size.storage.clone(),
             resources: size.resources(),
         }

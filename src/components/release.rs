@@ -80,8 +80,11 @@ pub async fn secret_checksum(stack: &Stack, names: &[&str]) -> Result<String> {
 
 /// The step by which a user installs a release. It contains no checksum of Secrets, because no text may depend on them.
 pub fn step(mut install: Install, waits: Vec<String>) -> Step {
-    if let Some(values) = install.values.as_object_mut() {
-        values.remove("secretChecksum");
+    for part in ["", "/postgresql"] {
+        let values = install.values.pointer_mut(part).and_then(Value::as_object_mut);
+        if let Some(values) = values {
+            values.remove("secretChecksum");
+        }
     }
     Step::Release { install, unless: None, waits }
 }

@@ -248,8 +248,8 @@ fn readme(plan: &Plan, stack: &Stack) -> String {
         }
     }
     text.push_str(
-        "\nThe values hold no `secretChecksum`, so a changed Secret restarts no Pod. Restart the Deployments that use it:\n\
-         `kubectl rollout restart deployment/NAME`.\n\n\
+        "\nThe values hold no `secretChecksum`, so a changed Secret restarts no Pod. Restart the workloads that use it:\n\
+         `kubectl rollout restart deployment/NAME`, or `statefulset/NAME` for PostgreSQL.\n\n\
          ## What the cluster decides\n\n\
          The program contacted no cluster. Sizes of volumes come from the profile. Kubernetes rejects another size for an existing \
          StatefulSet, so keep the sizes of an existing stack in your settings.\n",

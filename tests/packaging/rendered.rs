@@ -293,6 +293,19 @@ fn pods_mount_exactly_their_volumes() {
     });
 }
 
+/// Its Pod sets a new password at its start. A new password of another account must not stop the database.
+#[test]
+fn postgresql_restarts_for_a_new_password_of_its_own_only() {
+    for chart in ["moodle", "superset"] {
+        let checksum = |values: &Value| {
+            let objects = objects(chart, values);
+            object(&objects, "StatefulSet", "lms-postgresql")["spec"]["template"]["metadata"]["annotations"]["lastack/secret-checksum"].clone()
+        };
+        assert_eq!(checksum(&json!({"secretChecksum": "0a"})), Value::Null, "{chart}");
+        assert_eq!(checksum(&json!({"postgresql": {"secretChecksum": "0b"}})), "0b", "{chart}");
+    }
+}
+
 #[test]
 fn postgresql_templates_of_both_charts_are_equal() {
     let of = |chart: &str| {
