@@ -112,6 +112,15 @@ fn install_starts_moodle_after_its_load_balancer_address_is_known() {
 }
 
 #[test]
+fn status_with_a_changed_administrator_password_is_healthy_and_mentions_it() {
+    let stack = MockedStack::installed();
+    let said = "0 waiting, the administrator's password was changed";
+    stack.machine.run("status").exits(0).never_shows(said);
+    stack.moodle.world().admin_password_changed = true;
+    stack.machine.run("status").exits(0).prints(said);
+}
+
+#[test]
 fn changed_moodle_setting_is_named_by_status_and_restored_by_configure() {
     let stack = MockedStack::installed();
     stack.machine.run("status").exits(0).prints("312 events, 0 waiting");

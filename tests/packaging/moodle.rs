@@ -294,10 +294,12 @@ fn moodle_start_keeps_a_quoted_site_name_and_stops_when_a_script_fails() {
     let commands = environment(container(&objects, "moodle"))["PRE_CONFIGURE_COMMANDS"]
         .as_str()
         .unwrap()
+        .replace("php /opt/lastack", "sh FILES")
         .replace("/opt/lastack", "FILES");
     let start = |put: &str| {
         write(&scratch.path().join("FILES/services.sh"), "");
         write(&scratch.path().join("FILES/put-plugins.sh"), put);
+        write(&scratch.path().join("FILES/administrator.php"), "");
         let image =
             r#"set -e; eval "$COMMANDS"; set -- --fullname=$SITE --lang=en; printf '%s\n' "$@""#;
         let mut shell = Command::new("sh");
@@ -364,12 +366,13 @@ fn moodle_chart_mounts_its_files_and_the_plugin() {
         json!({"name": "replay", "mountPath": "/etc/service/replay"}),
         "runit needs a writable mount"
     );
+    // the image sets the administrator's password between the two
+    let commands = |when: &str| environment(moodle)[when].as_str().unwrap().to_string();
     assert!(
-        environment(moodle)["PRE_CONFIGURE_COMMANDS"]
-            .as_str()
-            .unwrap()
-            .ends_with("sh /opt/lastack/put-plugins.sh")
+        commands("PRE_CONFIGURE_COMMANDS")
+            .ends_with("sh /opt/lastack/put-plugins.sh; php /opt/lastack/administrator.php before")
     );
+    assert_eq!(commands("POST_CONFIGURE_COMMANDS"), "php /opt/lastack/administrator.php after");
 }
 
 #[test]

@@ -41,6 +41,10 @@ pub struct World {
     /// Result of a replay.
     pub replayed: Value,
     pub free_bytes: u64,
+    /// Whether the administrator chose another password in Moodle.
+    pub admin_password_changed: bool,
+    /// The password of the learner in the test course.
+    pub learner_password: Value,
     /// An error message of Moodle, and the number of next scripts that end with it.
     pub complains: (String, u32),
     /// HTTP status of the login page.
@@ -69,6 +73,8 @@ impl Default for World {
             fate: "sent".into(),
             replayed: Value::Null,
             free_bytes: 1 << 30,
+            admin_password_changed: false,
+            learner_password: Value::Null,
             complains: (String::new(), 0),
             login: 200,
             site: SITE.into(),
@@ -145,7 +151,7 @@ impl World {
         let digest = HEXLOWER.encode(&Sha256::digest(password));
         let now = now();
         json!({
-            "release": "4.5.12 (Build: 20260720)", "upgrade_pending": false,
+            "release": "4.5.12 (Build: 20260720)", "admin_password_changed": self.admin_password_changed, "upgrade_pending": false,
             "has_plugin_files": self.installed,
             "settings": settings, "password_sha256": digest, "forced": self.forced, "stores": self.stores,
             "queue": self.installed.then(|| json!({
@@ -178,11 +184,15 @@ impl World {
 
     fn course(&mut self, input: &Value) -> Value {
         let name = input["shortname"].as_str().expect("a short name").to_string();
-        if input["look"] != true && !self.courses.contains(&name) {
-            self.courses.push(name.clone());
+        if input["look"] != true {
+            if !self.courses.contains(&name) {
+                self.courses.push(name.clone());
+            }
+            self.learner_password = input["password"].clone();
         }
         let there = self.courses.contains(&name);
-        json!({"course": there.then_some(2), "learner": there.then_some("tool_generator_000001"), "enrolled": there, "has_password": there})
+        let has_password = there && self.learner_password == input["password"];
+        json!({"course": there.then_some(2), "learner": there.then_some("tool_generator_000001"), "enrolled": there, "has_password": has_password})
     }
 
     fn event(&self, input: &Value) -> Value {

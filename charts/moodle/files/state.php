@@ -34,10 +34,13 @@ $settings = (array)get_config(LASTACK_PLUGIN);
 $password = (string)($settings['password'] ?? '');
 unset($settings['password'], $settings['version']);
 $installed = lastack_has_plugin();
+$admin = get_admin();
 $free = @disk_free_space($CFG->dataroot);
 
 lastack_respond([
     'release' => $CFG->release,
+    // the password of the Secret at the start of this Pod
+    'admin_password_changed' => $admin && !validate_internal_user_password($admin, (string)getenv('MOODLE_PASSWORD')),
     'upgrade_pending' => moodle_needs_upgrading(),
     'has_plugin_files' => lastack_has_plugin_files(),
     'settings' => (object)array_map('strval', $settings),

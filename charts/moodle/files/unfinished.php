@@ -8,18 +8,8 @@
 // - An upgrade: its lock blocks all users, and also the next upgrade, until it expires. Moodle's upgrades continue where
 //   they stopped, so the script deletes the lock.
 
-if ((getenv('DB_TYPE') ?: 'pgsql') !== 'pgsql') {
-    exit(0);
-}
-$quote = fn($value) => "'" . addcslashes((string)$value, "'\\") . "'";
-$parts = ['host' => getenv('DB_HOST'), 'port' => getenv('DB_PORT') ?: 5432, 'dbname' => getenv('DB_NAME'), 'user' => getenv('DB_USER'), 'password' => getenv('DB_PASS')];
-$connection = pg_connect(implode(' ', array_map(fn($key, $value) => "$key={$quote($value)}", array_keys($parts), $parts)) . ' connect_timeout=10');
-if (!$connection) {
-    // the image waits for the database itself and reports errors
-    exit(0);
-}
-$prefix = getenv('DB_PREFIX') ?: 'mdl_';
-$ask = fn($sql, ...$values) => pg_fetch_all(pg_query_params($connection, $sql, $values));
+require(__DIR__ . '/database.php');
+
 $list = fn() => array_column($ask('SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND left(tablename, length($1)) = $1', $prefix), 'tablename');
 $delete_caches = function () {
     foreach (['cache', 'localcache', 'muc', 'temp'] as $folder) {

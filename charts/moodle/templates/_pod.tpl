@@ -74,7 +74,7 @@ httpGet:
 # The image runs this in the shell that then starts Moodle with the name of the site unquoted. IFS and -f preserve spaces
 # and asterisks in the name.
 - name: PRE_CONFIGURE_COMMANDS
-  value: IFS=; set -f; sh /opt/lastack/services.sh; sh /opt/lastack/put-plugins.sh
+  value: IFS=; set -f; sh /opt/lastack/services.sh; sh /opt/lastack/put-plugins.sh; php /opt/lastack/administrator.php before
 - name: max_input_vars
   value: {{ .Values.php.maxInputVars | quote }}
 - name: memory_limit
@@ -85,6 +85,10 @@ httpGet:
 {{- end }}
 {{- $given := list }}
 {{- range .Values.extraEnv }}{{ $given = append $given .name }}{{ end }}
+{{- if not (has "POST_CONFIGURE_COMMANDS" $given) }}
+- name: POST_CONFIGURE_COMMANDS
+  value: php /opt/lastack/administrator.php after
+{{- end }}
 {{- if not (has "SMTP_HOST" $given) }}
 # no mail server: the default of the image is a server outside the cluster, and every mail would wait for a timeout
 - name: SMTP_HOST

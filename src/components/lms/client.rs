@@ -35,6 +35,8 @@ pub struct Moodle {
 pub struct State {
     /// `4.5.12 (Build: 20260720)`
     pub release: String,
+    /// Whether the administrator's password differs from the one in the Secret.
+    pub admin_password_changed: bool,
     pub upgrade_pending: bool,
     /// Whether the files of the plugin exist.
     pub has_plugin_files: bool,
@@ -173,6 +175,7 @@ pub struct Course {
     pub course: Option<u64>,
     pub learner: Option<String>,
     pub enrolled: bool,
+    /// Whether the learner has the given password, or one that was changed in Moodle since.
     pub has_password: bool,
 }
 
@@ -228,8 +231,10 @@ impl Moodle {
         self.call::<Changed>("configure", &json!({"stores": true})).await.map(drop)
     }
 
-    pub async fn course(&self, shortname: &str) -> Result<Course> {
-        self.call("course", &json!({"look": true, "shortname": shortname})).await
+    pub async fn course(&self, shortname: &str, password: &SecretString) -> Result<Course> {
+        let input =
+            json!({"look": true, "shortname": shortname, "password": password.expose_secret()});
+        self.call("course", &input).await
     }
 
     pub async fn make_course(

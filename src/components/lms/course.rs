@@ -29,6 +29,11 @@ pub fn shortname(stack: &Stack) -> Option<String> {
     size(stack).map(|size| format!("lastack-{size}"))
 }
 
+/// The learner's password.
+async fn password(stack: &Stack) -> Result<SecretString> {
+    secrets::value(&stack.cluster, NAME, "learner-password").await
+}
+
 #[async_trait]
 impl Resource<Stack> for Course {
     fn id(&self) -> Id {
@@ -47,7 +52,7 @@ impl Resource<Stack> for Course {
         let Some(shortname) = shortname(stack) else {
             return Ok(Observation::Equal("no test course requested".into()));
         };
-        let found = client(stack).await?.course(&shortname).await?;
+        let found = client(stack).await?.course(&shortname, &password(stack).await?).await?;
         Ok(match found.course {
             None => Observation::Missing(format!("course {shortname}")),
             Some(_) if found.enrolled && found.has_password => {
@@ -61,7 +66,7 @@ impl Resource<Stack> for Course {
             }
             Some(_) => Observation::drifted(
                 format!("learner {LEARNER}"),
-                "without a password",
+                "without the password of the Secret",
                 "able to sign in",
             ),
         })
@@ -72,8 +77,7 @@ impl Resource<Stack> for Course {
             return Ok(Reconciled::Done("no test course requested".into()));
         };
         progress.say(&format!("creating course {shortname} in Moodle"));
-        let password: SecretString =
-            secrets::value(&stack.cluster, NAME, "learner-password").await?;
+        let password = password(stack).await?;
         client(stack)
             .await?
             .make_course(&shortname, &format!("Test course {size}"), &size, &password)

@@ -282,6 +282,10 @@ async fn hop(stack: &Stack, state: &State) -> Observation {
     if rejected > 0 {
         text.push_str(&format!(", {} rejected by the LRS", units::count(rejected)));
     }
+    // a password that a user chose is reported, and is not a fault
+    if state.admin_password_changed {
+        text.push_str(", the administrator's password was changed");
+    }
     match faults.is_empty() {
         true => Observation::Equal(text),
         false => unhealthy(format!("{text}; {}", faults.join("; "))),
