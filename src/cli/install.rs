@@ -10,8 +10,7 @@ use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::{pod_problem, tunnel};
 use crate::components::access::{AUTOSCALERS, Access, DISRUPTION_BUDGETS, INGRESSES, INSTALL};
-use crate::components::namespace::STORED_SETTINGS;
-use crate::components::{self, dataviz, lms, lrs, operator};
+use crate::components::{self, dataviz, lms, lrs};
 use crate::engine::graph::{Finding, Graph};
 use crate::engine::{Id, Node, Observation, Summary};
 use crate::error::Failure;
@@ -200,15 +199,7 @@ fn of_components(graph: Graph<Stack>, args: &InstallArgs, stack: &Stack) -> Grap
         Some(components) if !args.all => components.clone(),
         _ => return graph,
     };
-    let is_wanted = |node: &Node<Stack>| {
-        ComponentName::of(node.id()).is_some_and(|component| wanted.contains(&component))
-    };
-    graph.only(|node| is_wanted(node) || is_of_a_stack(&wanted) && node.id() == STORED_SETTINGS)
-}
-
-/// Whether any of these belongs to a stack, whose settings must be stored. The operator serves the whole cluster.
-fn is_of_a_stack(components: &BTreeSet<ComponentName>) -> bool {
-    components.iter().any(|component| *component != operator::COMPONENT)
+    components::of_components(graph, &wanted)
 }
 
 /// The components of the stack after this install. None: all. A component counts only when all its nodes are installed.

@@ -16,10 +16,13 @@ mod postgresql;
 mod preflight;
 mod release;
 mod remains;
-mod secrets;
+pub mod secrets;
+
+use std::collections::BTreeSet;
 
 use anyhow::Result;
 
+use crate::engine::Node;
 use crate::engine::graph::Graph;
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
@@ -49,10 +52,18 @@ pub fn graph() -> Result<Graph<Stack>> {
     Graph::new(nodes)
 }
 
+/// The nodes of these components, and all their dependencies.
+pub fn of_components(graph: Graph<Stack>, wanted: &BTreeSet<ComponentName>) -> Graph<Stack> {
+    let is_wanted = |node: &Node<Stack>| {
+        ComponentName::of(node.id()).is_some_and(|name| wanted.contains(&name))
+    };
+    // the operator serves the whole cluster; the settings are those of a stack
+    let has_settings = wanted.iter().any(|component| *component != operator::COMPONENT);
+    graph.only(|node| is_wanted(node) || has_settings && node.id() == namespace::STORED_SETTINGS)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use crate::stack::profiles::Profile;
     use crate::stack::resources::Resources;
     use crate::stack::settings::Settings;

@@ -18,6 +18,8 @@ use crate::stack::settings::Settings;
 
 use super::access::Access;
 
+use super::secrets::SecretSpec;
+
 /// The components of this program.
 pub type Components = &'static [&'static dyn Component];
 
@@ -86,6 +88,11 @@ pub trait Component: Send + Sync {
     /// When a Secret cannot be read.
     async fn credentials(&self, _: &Stack) -> Result<Vec<Credential>> {
         Ok(Vec::new())
+    }
+
+    /// The Secrets whose passwords `creds rotate` replaces.
+    fn rotated(&self, _: &Stack) -> Vec<SecretSpec> {
+        Vec::new()
     }
 
     /// The URL from outside the cluster. None: only a port-forward reaches it.

@@ -1,4 +1,4 @@
-//! Secrets of a component. Passwords are created once and never overwritten; derived values follow them.
+//! Secrets of a component. Passwords are created once, and only `creds rotate` replaces them; derived values follow them.
 
 use std::collections::BTreeMap;
 
@@ -40,8 +40,10 @@ pub struct SecretSpec {
 
 pub enum Key {
     Fixed(String),
-    /// Created once and never changed.
+    /// Created once. Only a rotation replaces it.
     Password,
+    /// Created once and never replaced, because stored data depends on it.
+    Permanent,
     /// Derived from the other keys. `fits` checks a value against them, and `make` creates a new value. `by_hand` returns
     /// the commands that create the whole Secret.
     Derived {
@@ -91,8 +93,10 @@ impl SecretSpec {
         for (key, rule) in &self.keys {
             let value = data.get(*key).filter(|value| !value.is_empty());
             let wanted = match (rule, value) {
-                (Key::Password, Some(_)) => None,
-                (Key::Password, None) => Some(password().expose_secret().as_bytes().to_vec()),
+                (Key::Password | Key::Permanent, Some(_)) => None,
+                (Key::Password | Key::Permanent, None) => {
+                    Some(password().expose_secret().as_bytes().to_vec())
+                }
                 (Key::Fixed(text), Some(value)) if text.as_bytes() == value.as_slice() => None,
                 (Key::Fixed(text), _) => Some(text.clone().into_bytes()),
                 (Key::Derived { fits, .. }, Some(value)) if fits(data, value) => None,
@@ -128,17 +132,7 @@ impl SecretSpec {
                 LiveSecret::Foreign(diagnosis) => {
                     return Err(diagnosis.into_failure(Kind::Failed).into());
                 }
-                LiveSecret::Drifted(repairs) => {
-                    let patch = serde_json::json!({"data": bytes(repairs)});
-                    let params = PatchParams {
-                        field_manager: Some(FIELD_MANAGER.into()),
-                        ..Default::default()
-                    };
-                    api.patch(self.name, &params, &Patch::Merge(&patch))
-                        .await
-                        .with_context(|| format!("secret {}", self.name))?;
-                    return Ok(());
-                }
+                LiveSecret::Drifted(repairs) => return self.write(&api, repairs).await,
                 LiveSecret::Absent => self.fresh()?,
             };
             let params =
@@ -150,6 +144,44 @@ impl SecretSpec {
                 Err(error) => return Err(error).with_context(|| format!("secret {}", self.name)),
             }
         }
+    }
+
+    async fn write(&self, api: &Api<Secret>, changed: Data) -> Result<()> {
+        let patch = serde_json::json!({"data": bytes(changed)});
+        let params =
+            PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
+        api.patch(self.name, &params, &Patch::Merge(&patch))
+            .await
+            .with_context(|| format!("secret {}", self.name))?;
+        Ok(())
+    }
+
+    /// The keys that a rotation replaces.
+    pub fn passwords(&self) -> Vec<&'static str> {
+        let is_password = |(_, rule): &&(&'static str, Key)| matches!(rule, Key::Password);
+        self.keys.iter().filter(is_password).map(|(key, _)| *key).collect()
+    }
+
+    /// Whether this tool created the Secret, and may replace its passwords. None when it is absent.
+    ///
+    /// # Errors
+    /// When the Secret cannot be read.
+    pub async fn is_ours(&self, stack: &Stack) -> Result<Option<bool>> {
+        let secret = get(&stack.cluster.api(), self.name).await?;
+        Ok(secret.map(|secret| object::is_ours(&secret.metadata)))
+    }
+
+    /// Replaces the passwords, and the values that derive from them.
+    ///
+    /// # Errors
+    /// When the Secret cannot be read or changed.
+    pub async fn rotate(&self, stack: &Stack) -> Result<()> {
+        let api: Api<Secret> = stack.cluster.api();
+        let Some(secret) = get(&api, self.name).await? else { return Ok(()) };
+        let mut data = data_of(secret);
+        data.retain(|key, _| !self.passwords().contains(&key.as_str()));
+        let changed = self.fill(&mut data)?;
+        self.write(&api, changed).await
     }
 
     /// The step by which a user creates the Secret. Random values come from the shell, so that no file and no argument
@@ -164,7 +196,7 @@ impl SecretSpec {
         });
         let create = match derived {
             Some(by_hand) => by_hand(self, stack)?,
-            None if !self.keys.iter().any(|(_, rule)| matches!(rule, Key::Password)) => {
+            None if self.keys.iter().all(|(_, rule)| matches!(rule, Key::Fixed(_))) => {
                 return Ok(Step::Apply { file: self.name, manifest: self.manifest() });
             }
             None => {
@@ -298,6 +330,18 @@ mod tests {
             "a user's password must not change"
         );
         assert_eq!(data["copy"], b"chosen by a user");
+    }
+
+    #[test]
+    fn rotation_replaces_passwords_and_keeps_permanent_keys() {
+        let mut spec = spec();
+        spec.keys.push(("key", Key::Permanent));
+        let mut data = Data::new();
+        spec.fill(&mut data).unwrap();
+        assert_eq!(spec.passwords(), ["password"]);
+        data.retain(|key, _| !spec.passwords().contains(&key.as_str()));
+        let changed = spec.fill(&mut data).unwrap();
+        assert_eq!(changed.keys().collect::<Vec<_>>(), ["copy", "password"]);
     }
 
     #[test]

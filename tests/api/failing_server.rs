@@ -7,10 +7,11 @@ use crate::support::machine::{Ended, Machine, TOKEN};
 use crate::support::server::Answer;
 use crate::support::stack::{MockedStack, empty_cluster};
 
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 12] = [
     "install",
     "status",
     "creds",
+    "creds rotate --yes",
     "seed --count 1",
     "open lms --print",
     "configure",

@@ -3,10 +3,11 @@
 use crate::support::machine::{Machine, TOKEN};
 use crate::support::server::{Answer, Server, unreachable_url};
 
-const VERBS: [&str; 10] = [
+const VERBS: [&str; 11] = [
     "install",
     "status",
     "creds",
+    "creds rotate --yes",
     "seed",
     "open lms",
     "configure",

@@ -32,7 +32,8 @@ fn reference_page_equals_the_help_of_every_verb() {
     );
     page.push_str(&section("kubectl lastack", &machine.run("--help")));
     let of_dashboards = OF_DASHBOARDS.map(|verb| format!("dashboards {verb}"));
-    let others = of_dashboards.into_iter().chain(["completion install".into()]);
+    let others =
+        of_dashboards.into_iter().chain(["creds rotate", "completion install"].map(String::from));
     for verb in VERBS.map(String::from).into_iter().chain(others) {
         let help = machine.run(&format!("{verb} --help"));
         page.push_str(&section(&format!("kubectl lastack {verb}"), &help));

@@ -35,6 +35,8 @@ const LINES: &[&str] = &[
     "install -f broken.yaml",
     "creds lsm",
     "creds lrs -o yaml",
+    "creds rotate lsm",
+    "creds rotate --timeout soon",
     "seed absent.json",
     "seed empty-directory",
     "seed --count many",

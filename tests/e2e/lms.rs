@@ -40,7 +40,7 @@ pub fn emit() {
 }
 
 /// Runs a command, and calls a function for each line of stderr with this text.
-fn when_it_says(line: &str, what: &str, then: impl Fn()) -> Ended {
+pub fn when_it_says(line: &str, what: &str, then: impl Fn()) -> Ended {
     let mut command = stack().start(line);
     let mut stderr = String::new();
     for line in BufReader::new(command.stderr.take().expect("a pipe"))
@@ -68,12 +68,12 @@ fn is_due() {
 }
 
 /// Stops the replay service of the pod, so that only the test resends events.
-fn stop_replay_service() {
+pub fn stop_replay_service() {
     in_pod("sv down /etc/service/replay").good();
 }
 
 /// Makes the last `learners` of a course view it; `trace` uses the first one. Returns the Unix time of the first view.
-fn views(course: &str, learners: usize) -> i64 {
+pub fn views(course: &str, learners: usize) -> i64 {
     let began = php(&format!(
         "$course = $DB->get_record('course', ['shortname' => '{course}'], '*', MUST_EXIST);
          $users = $DB->get_records_sql('SELECT u.* FROM {{user}} u JOIN {{user_enrolments}} ue ON ue.userid = u.id JOIN {{enrol}} e ON e.id = ue.enrolid WHERE e.courseid = ? ORDER BY u.id DESC', [$course->id], 0, {learners});
@@ -115,7 +115,7 @@ fn viewers(course: &str, since: i64) -> Vec<String> {
 }
 
 #[track_caller]
-fn assert_each_once(course: &str, since: i64, learners: usize) {
+pub fn assert_each_once(course: &str, since: i64, learners: usize) {
     // Elasticsearch finds new statements after a refresh
     data_lake("lastack", "statements/_refresh -X POST", "").good();
     let viewers = viewers(course, since);

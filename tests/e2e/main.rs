@@ -25,6 +25,7 @@ mod moodle;
 mod office;
 mod permissions;
 mod repairs;
+mod rotation;
 mod superset;
 mod torture;
 mod turns;

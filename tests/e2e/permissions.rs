@@ -124,7 +124,7 @@ fn install_role_allows_repair_and_seed_in_its_namespace() {
     stack().lastack(&format!("install {user}")).good().shows("ok        dataviz.size");
     stack().lastack(&format!("seed --count 1000 {user}")).good();
     stack().lastack(&format!("status {user}")).good();
-    for verb in ["configure", "dashboards apply"] {
+    for verb in ["configure", "dashboards apply", "creds rotate lrs --yes"] {
         stack().lastack(&format!("{verb} {user}")).good();
     }
     let planned = stack().lastack(&format!("install --dry-run {user}")).good();

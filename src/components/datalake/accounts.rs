@@ -38,7 +38,8 @@ fn retained(stack: &Stack) -> RetainedObjects {
     }
 }
 
-fn secrets(stack: &Stack) -> Vec<SecretSpec> {
+/// The Secrets of the accounts, and of their roles.
+pub fn secrets(stack: &Stack) -> Vec<SecretSpec> {
     let labels = stack.labels("elasticsearch", super::RESOURCE);
     let users = USERS.map(|(user, name)| SecretSpec {
         name,

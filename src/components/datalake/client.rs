@@ -254,9 +254,17 @@ struct ElasticsearchError {
 
 /// Whether Elasticsearch rejected the request for good. A busy Elasticsearch may accept it later.
 pub fn is_rejection(error: &anyhow::Error) -> bool {
-    let rejection = error.chain().find_map(|cause| cause.downcast_ref::<ElasticsearchError>());
     let is_busy =
         |status| matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
-    rejection
-        .is_some_and(|rejection| rejection.status.is_client_error() && !is_busy(rejection.status))
+    status(error).is_some_and(|status| status.is_client_error() && !is_busy(status))
+}
+
+/// Whether Elasticsearch rejected the password. The operator applies a new one with a delay.
+pub fn is_unauthorized(error: &anyhow::Error) -> bool {
+    status(error) == Some(StatusCode::UNAUTHORIZED)
+}
+
+fn status(error: &anyhow::Error) -> Option<StatusCode> {
+    let rejection = error.chain().find_map(|cause| cause.downcast_ref::<ElasticsearchError>());
+    rejection.map(|rejection| rejection.status)
 }

@@ -10,7 +10,7 @@ use crate::engine::{Check, Id, Observation};
 use crate::error;
 use crate::stack::Stack;
 
-use super::client::is_rejection;
+use super::client::{is_rejection, is_unauthorized};
 use super::resource::{Live, counted, live, nodes};
 use super::{PODS, RESOURCE, STATEFUL_SET, client};
 
@@ -24,13 +24,17 @@ async fn why_red(stack: &Stack, live: &Live) -> String {
 }
 
 /// Why Elasticsearch does not respond although the operator reports it as ready. The report of the operator is out of date
-/// after a restart. A node reads a new certificate minutes after its authority is in the Secret. None when
+/// after a restart. A node reads a new certificate minutes after its authority is in the Secret, and the operator applies a
+/// new password within a minute. None when
 /// Elasticsearch responds, or when the user may not connect to it.
 async fn why_silent(stack: &Stack) -> Option<String> {
     let health = async { client(stack).await?.health().await };
     match health.await {
         Err(error) if http::is_untrusted(&error) => {
             Some("Elasticsearch has no certificate of the new authority yet".into())
+        }
+        Err(error) if is_unauthorized(&error) => {
+            Some("the operator has not applied the password of account lastack yet".into())
         }
         Err(error) if error::forbidden(&error).is_none() && !is_rejection(&error) => {
             Some(error::one_line(&error))

@@ -31,6 +31,7 @@ use crate::stack::settings::Settings;
 use super::access::{Access, NONE};
 use super::model::{Component, Credential, Declaration, Health, failed, readiness, unhealthy};
 use super::remains;
+use super::secrets::SecretSpec;
 
 use client::{ClusterHealth, Contents, Elasticsearch};
 
@@ -187,6 +188,10 @@ impl Component for Datalake {
             secret: format!("{ELASTIC_SECRET}/elastic"),
             url: address(stack),
         }])
+    }
+
+    fn rotated(&self, stack: &Stack) -> Vec<SecretSpec> {
+        accounts::secrets(stack)
     }
 }
 

@@ -13,31 +13,44 @@ pub const CACHE: &str = "dataviz-valkey";
 
 pub const ACCOUNTS: Accounts = Accounts { id: Id("dataviz.accounts"), retained };
 
-fn retained(stack: &Stack) -> RetainedObjects {
+/// The Secrets of the accounts and of the services that only this component uses.
+fn secrets(stack: &Stack) -> Vec<SecretSpec> {
     let secret = |name, app, keys| SecretSpec {
         name,
         kind: "Opaque",
         labels: stack.labels(app, super::RELEASE),
         keys,
     };
+    vec![
+        secret(
+            NAME,
+            "superset",
+            vec![
+                ("admin-password", Key::Password),
+                ("teacher-password", Key::Password),
+                ("lastack-password", Key::Password),
+                ("secret-key", Key::Permanent),
+            ],
+        ),
+        secret(POSTGRESQL.name, "postgresql", vec![("password", Key::Password)]),
+        secret(CACHE, "valkey", vec![("password", Key::Password)]),
+    ]
+}
+
+fn retained(stack: &Stack) -> RetainedObjects {
     RetainedObjects {
-        secrets: vec![
-            secret(
-                NAME,
-                "superset",
-                vec![
-                    ("admin-password", Key::Password),
-                    ("teacher-password", Key::Password),
-                    ("lastack-password", Key::Password),
-                    ("secret-key", Key::Password),
-                ],
-            ),
-            secret(POSTGRESQL.name, "postgresql", vec![("password", Key::Password)]),
-            secret(CACHE, "valkey", vec![("password", Key::Password)]),
-        ],
+        secrets: secrets(stack),
         users: "admin, teacher",
         configmaps: &[record::NAME],
         release: Some(RELEASE),
         reason: super::STORES,
     }
+}
+
+/// The Secrets whose passwords a rotation replaces. The password of a database of the user's own is not among them.
+pub fn rotated(stack: &Stack) -> Vec<SecretSpec> {
+    let mut secrets = secrets(stack);
+    secrets
+        .retain(|secret| secret.name != POSTGRESQL.name || POSTGRESQL.secret(stack) == secret.name);
+    secrets
 }

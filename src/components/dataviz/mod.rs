@@ -42,6 +42,7 @@ use super::model::{Component, Credential, Declaration, Exposure, Health, failed,
 use super::postgresql::Database;
 use super::release;
 use super::remains::{Kinds, kind};
+use super::secrets::SecretSpec;
 
 use client::{Kind, Superset};
 use dashboards::bundle::{Bundle, FIRST};
@@ -222,6 +223,10 @@ impl Component for Dataviz {
             });
         }
         Ok(found)
+    }
+
+    fn rotated(&self, stack: &Stack) -> Vec<SecretSpec> {
+        accounts::rotated(stack)
     }
 
     /// The first dashboard, or the list of dashboards when a user deleted it.

@@ -10,25 +10,38 @@ use super::{NAME, POSTGRESQL, RELEASE};
 
 pub const ACCOUNTS: Accounts = Accounts { id: Id("lms.accounts"), retained };
 
-fn retained(stack: &Stack) -> RetainedObjects {
+/// The Secrets of the accounts and of the services that only this component uses.
+fn secrets(stack: &Stack) -> Vec<SecretSpec> {
     let secret = |name, app, keys| SecretSpec {
         name,
         kind: "Opaque",
         labels: stack.labels(app, super::RELEASE),
         keys,
     };
+    vec![
+        secret(
+            NAME,
+            "moodle",
+            vec![("moodle-password", Key::Password), ("learner-password", Key::Password)],
+        ),
+        secret(POSTGRESQL.name, "postgresql", vec![("password", Key::Password)]),
+    ]
+}
+
+fn retained(stack: &Stack) -> RetainedObjects {
     RetainedObjects {
-        secrets: vec![
-            secret(
-                NAME,
-                "moodle",
-                vec![("moodle-password", Key::Password), ("learner-password", Key::Password)],
-            ),
-            secret(POSTGRESQL.name, "postgresql", vec![("password", Key::Password)]),
-        ],
+        secrets: secrets(stack),
         users: "user, learner",
         configmaps: &[],
         release: Some(RELEASE),
         reason: super::STORES,
     }
+}
+
+/// The Secrets whose passwords a rotation replaces. The password of a database of the user's own is not among them.
+pub fn rotated(stack: &Stack) -> Vec<SecretSpec> {
+    let mut secrets = secrets(stack);
+    secrets
+        .retain(|secret| secret.name != POSTGRESQL.name || POSTGRESQL.secret(stack) == secret.name);
+    secrets
 }

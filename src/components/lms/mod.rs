@@ -45,6 +45,7 @@ use super::model::{Component, Credential, Declaration, Exposure, Health, failed,
 use super::postgresql::Database;
 use super::release;
 use super::remains::{Kinds, kind};
+use super::secrets::SecretSpec;
 
 use client::{Failed, Moodle, Queue, State};
 
@@ -239,6 +240,10 @@ impl Component for Lms {
             });
         }
         Ok(found)
+    }
+
+    fn rotated(&self, stack: &Stack) -> Vec<SecretSpec> {
+        accounts::rotated(stack)
     }
 
     async fn outside_url(&self, stack: &Stack) -> Result<Option<String>> {

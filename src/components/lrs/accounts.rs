@@ -25,24 +25,24 @@ const BCRYPT_COST: u32 = 10;
 pub const ACCOUNTS: Accounts = Accounts { id: Id("lrs.credentials"), retained };
 
 fn retained(stack: &Stack) -> RetainedObjects {
+    RetainedObjects {
+        secrets: vec![secret(stack)],
+        users: "admin, moodle",
+        configmaps: &[],
+        release: None,
+        reason: "clients of the LRS know its password",
+    }
+}
+
+/// The Secret of all accounts.
+pub fn secret(stack: &Stack) -> SecretSpec {
     let keys = vec![
         ("username", Key::Fixed(USER.into())),
         ("password", Key::Password),
         (MOODLE_KEY, Key::Password),
         ("auth.json", Key::Derived { fits: accounts_fit, make: make_accounts, by_hand }),
     ];
-    RetainedObjects {
-        secrets: vec![SecretSpec {
-            name: NAME,
-            kind: "Opaque",
-            labels: stack.labels("ralph", RELEASE),
-            keys,
-        }],
-        users: "admin, moodle",
-        configmaps: &[],
-        release: None,
-        reason: "clients of the LRS know its password",
-    }
+    SecretSpec { name: NAME, kind: "Opaque", labels: stack.labels("ralph", RELEASE), keys }
 }
 
 /// The Pod in which a user creates the accounts file.

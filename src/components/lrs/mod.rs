@@ -32,6 +32,7 @@ use super::access::{Access, NONE};
 use super::datalake;
 use super::model::{Component, Credential, Declaration, Exposure, Health, failed, unhealthy};
 use super::remains::{Kinds, kind};
+use super::secrets::SecretSpec;
 
 use accounts::USER;
 use client::{Cursor, Ralph};
@@ -159,6 +160,10 @@ impl Component for Lrs {
             secret: format!("{NAME}/password"),
             url: outside.map_or_else(|| endpoint(stack), |url| format!("{url}{PATH}")),
         }])
+    }
+
+    fn rotated(&self, stack: &Stack) -> Vec<SecretSpec> {
+        vec![accounts::secret(stack)]
     }
 
     async fn page(&self, _: &Stack) -> Result<String> {

@@ -1,5 +1,7 @@
+pub mod rotate;
+
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -17,16 +19,23 @@ use super::{Outcome, open};
 ///
 /// The table hides passwords unless you name a component. The formats `json` and `env` always contain them.
 #[derive(Debug, Args)]
-#[command(after_long_help = after_help!("  kubectl lastack creds
+#[command(args_conflicts_with_subcommands = true, after_long_help = after_help!("  kubectl lastack creds
   kubectl lastack creds lrs
   eval \"$(kubectl lastack creds lrs -o env)\""))]
 pub struct CredsArgs {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// Component whose accounts to show, with their passwords
     #[arg(value_parser = ComponentParser)]
     component: Option<ComponentName>,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
     output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Rotate(rotate::RotateArgs),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -42,6 +51,13 @@ pub fn needs() -> Vec<Rules> {
 }
 
 pub async fn run(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {
+    match args.action {
+        Some(Action::Rotate(rotate)) => rotate::run(flags, rotate).await,
+        None => show(flags, args).await,
+    }
+}
+
+async fn show(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {
     let stack = open(flags).await?;
     let mut found: Vec<(ComponentName, Credential)> = Vec::new();
     let mut hidden: Vec<(ComponentName, anyhow::Error)> = Vec::new();
