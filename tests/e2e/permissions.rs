@@ -57,7 +57,7 @@ fn status_role_shows_the_status_and_reaches_no_administrator_of_the_data_lake() 
         (row[name]["state"].clone(), row[name]["detail"].as_str().unwrap_or_default().to_string())
     };
     for component in ["lrs", "datalake", "dataviz"] {
-        for name in ["runs", "pods", "answers", "data"] {
+        for name in ["runs", "pods", "response", "data"] {
             assert_eq!(aspect(component, name).0, "good", "{component} {name}: {status:#}");
         }
     }
