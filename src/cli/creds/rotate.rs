@@ -22,9 +22,9 @@ use super::super::{Outcome, install};
 
 /// Replace the passwords of the stack and reconcile all components with them
 ///
-/// Writes new random passwords into the Secrets that this tool created, then reconciles the stack as `install` does: servers
-/// and clients agree again. Restarts the components that read a replaced password. Run `install` to complete an interrupted
-/// rotation.
+/// Writes new random passwords into the Secrets that this tool created, then reconciles the stack as `install` does. Restarts
+/// the components that read a replaced password, and resends the events that the LRS rejected meanwhile. Run `install` to
+/// complete an interrupted rotation.
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack creds rotate
   kubectl lastack creds rotate lrs --yes", timeout))]
