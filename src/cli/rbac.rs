@@ -155,7 +155,7 @@ mod tests {
         let verbs: Vec<Verb> = Verb::value_variants().iter().filter(may_exec).copied().collect();
         assert_eq!(
             verbs,
-            [Verb::Install, Verb::Trace, Verb::Replay, Verb::Configure],
+            [Verb::Install, Verb::CredsRotate, Verb::Trace, Verb::Replay, Verb::Configure],
             "`pods/exec` reaches everything that Moodle can read"
         );
     }
@@ -167,7 +167,22 @@ mod tests {
             permissions(**verb).iter().any(is_any)
         };
         let verbs: Vec<Verb> = Verb::value_variants().iter().filter(reads_all).copied().collect();
-        assert_eq!(verbs, [Verb::Install, Verb::Uninstall]);
+        assert_eq!(verbs, [Verb::Install, Verb::CredsRotate, Verb::Uninstall]);
+    }
+
+    /// `manifests/rbac/install.yaml` consists of these verbs.
+    #[test]
+    fn role_of_the_changing_verbs_is_sufficient_for_every_verb() {
+        let changing =
+            [Verb::Install, Verb::Status, Verb::Configure, Verb::DashboardsApply, Verb::Uninstall];
+        let allowed: BTreeSet<Permission> = changing.into_iter().flat_map(permissions).collect();
+        for verb in Verb::value_variants() {
+            let lacks = |one: &Permission| {
+                !allowed.contains(one) && !allowed.contains(&Permission { name: None, ..*one })
+            };
+            let lacking: Vec<Permission> = permissions(*verb).into_iter().filter(lacks).collect();
+            assert!(lacking.is_empty(), "{verb:?}: {lacking:?}");
+        }
     }
 
     #[test]

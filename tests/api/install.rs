@@ -200,7 +200,9 @@ fn install_creates_a_missing_namespace() {
     stack.machine.run("install -n bob --only lrs --timeout 0").says("bob, new");
     let namespace =
         stack.kubernetes.object("/api/v1/namespaces/bob").expect("the namespace should exist");
-    assert_eq!(namespace["metadata"]["labels"]["app.kubernetes.io/managed-by"], "kubectl-lastack");
+    let labels = &namespace["metadata"]["labels"];
+    assert_eq!(labels["app.kubernetes.io/managed-by"], "kubectl-lastack");
+    assert_eq!(labels["pod-security.kubernetes.io/enforce"], "restricted");
 }
 
 #[test]

@@ -39,6 +39,9 @@ fn assert_denied(user: &str, requests: &[&str]) {
     }
 }
 
+/// A command in a Pod. The API server checks the permission before it looks for the Pod.
+const EXEC: &str = "get --raw /api/v1/namespaces/e2e/pods/any/exec";
+
 /// The objects that give access to everything in the stack.
 const MOST_SENSITIVE: [&str; 4] = [
     "get secret data-lake-es-elastic-user",
@@ -80,8 +83,8 @@ fn status_role_shows_the_status_and_reaches_no_administrator_of_the_data_lake() 
         &[
             "get secret lms-moodle",
             "get secret data-lake-user-lastack",
-            "exec deployment/lms-moodle -- true",
             "exec deployment/lrs-ralph -- true",
+            EXEC,
             "delete deployment lrs-ralph",
             "create configmap beyond",
         ],
@@ -111,7 +114,7 @@ fn role_of_each_verb_allows_the_verb_and_nothing_beyond() {
         let sensitive = if verb == "creds" { &MOST_SENSITIVE[1..] } else { &MOST_SENSITIVE };
         assert_denied(&user, sensitive);
         if !["replay", "configure"].contains(&verb) {
-            assert_denied(&user, &["exec deployment/lms-moodle -- true"]);
+            assert_denied(&user, &[EXEC]);
         }
     }
     lms::trace(&account_for("trace", stack())).good();
@@ -155,4 +158,16 @@ fn install_role_allows_the_first_install_and_uninstall_in_its_namespace() {
 #[test]
 fn install_without_any_permission_names_the_missing_ones() {
     stack().lastack("install --as nobody").exits(4).shows("you may not").shows("secrets");
+}
+
+#[test]
+fn namespace_that_install_created_rejects_privileged_pods() {
+    let namespace = stack().namespace;
+    let found = stack().kubectl_json(&format!("get namespace {namespace}"));
+    assert_eq!(found["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted");
+    let pod = stack().shell(&format!(
+        "kubectl -n {namespace} run privileged --image=none --privileged --dry-run=server"
+    ));
+    assert!(!pod.status.success(), "Kubernetes should reject the Pod:\n{pod}");
+    pod.shows("violates PodSecurity \"restricted");
 }
