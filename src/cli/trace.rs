@@ -46,7 +46,8 @@ pub struct TraceArgs {
     timeout: Duration,
 }
 
-pub const NEEDS: &[Rules] = &[tunnel::RULES, lms::CLIENT, lrs::CLIENT, datalake::CLIENT];
+pub const NEEDS: &[Rules] =
+    &[tunnel::RULES, lms::CLIENT, lms::WHY_NOTHING_IS_SENT, lrs::CLIENT, datalake::CLIENT];
 
 pub async fn run(flags: &KubeFlags, args: TraceArgs) -> Result<Outcome> {
     let stack = open_to_wait(flags, Some(args.timeout)).await?;

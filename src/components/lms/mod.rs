@@ -89,8 +89,8 @@ const SERVICE: Rule =
     Rule::new("", "services", &["get"], "the addresses of the components").named(&[NAME]);
 
 /// What [`why_nothing_is_sent`] needs.
-pub const ACCOUNT_OF_LRS: Rules =
-    &[Rule::new("", "secrets", &["get"], "the accounts of the LRS").named(&[lrs::NAME])];
+pub const WHY_NOTHING_IS_SENT: Rules =
+    &[Rule::new("", "secrets", &["get"], "the accounts of the LRS").named(&[lrs::NAME]), SERVICE];
 
 /// What [`client`] needs. An account with these permissions can read everything that Moodle can read.
 pub const CLIENT: Rules = &[EXEC, PODS_OF_MOODLE];
@@ -112,7 +112,7 @@ static DECLARATION: Declaration = Declaration {
                 Rule::new("apps", "statefulsets", MANAGE, "the databases"),
             ],
         ],
-        configure: &[CLIENT, ACCOUNT_OF_LRS, &[ACCOUNTS]],
+        configure: &[CLIENT, WHY_NOTHING_IS_SENT, &[ACCOUNTS]],
         // without CLIENT, which reaches everything in Moodle: the events of Moodle are unknown
         health: &[&[
             SERVICE,
