@@ -416,8 +416,12 @@ pub async fn delete(
     progress: &Progress<'_>,
 ) -> Result<()> {
     delete_pods(stack, release, options, progress).await?;
-    if stack.helm.status(release, stack.namespace()).await?.is_some() {
-        stack.helm.uninstall(release, stack.namespace()).await?;
+    if stack.helm.status(release, stack.namespace()).await?.is_some()
+        && let Err(error) = stack.helm.uninstall(release, stack.namespace()).await
+        // the helm of a killed command may have deleted the release meanwhile
+        && stack.helm.status(release, stack.namespace()).await?.is_some()
+    {
+        return Err(error);
     }
     for object in remains::of_release(stack, release, kinds).await? {
         object.delete(&stack.cluster).await?;

@@ -42,16 +42,13 @@ fn killed_commands_lose_and_double_nothing_when_repeated() {
                 );
                 (format!("install --only lrs --values lrs={}", values.display()), 20.0)
             }
-            _ => (format!("uninstall --keep-data --yes -n {}", lrs.namespace), 10.0),
+            _ => ("uninstall --keep-data --yes".to_string(), 10.0),
         };
         let seconds = format!("{:.2}", random.random_range(0.01..longest));
-        let killed = ["--signal=KILL", &seconds, "kubectl-lastack"];
+        let mut killed = vec!["--signal=KILL", &seconds, env!("CARGO_BIN_EXE_kubectl-lastack")];
+        killed.extend(line.split_whitespace().chain(["-n", lrs.namespace]));
         // a command that is faster has ended well
-        lrs.run(
-            "timeout",
-            &killed.into_iter().chain(line.split_whitespace()).collect::<Vec<_>>(),
-            "",
-        );
+        lrs.run("timeout", &killed, "");
         let repeated = lrs.lastack(&line);
         match kill % 3 {
             0 => {
