@@ -58,7 +58,7 @@ pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
     printer::note(&format!("To be deleted from {place}:{}", deleted(&plan)));
     let kept = kept(&plan);
     if !kept.is_empty() {
-        printer::note(&format!("Kept:{kept}"));
+        printer::note(&format!("Left in place:{kept}"));
     }
     if args.dry_run {
         return Ok(Outcome::Good);

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::support::server::Answer;
+use crate::support::server::Reply;
 use crate::support::stack::MockedStack;
 
 use super::install::{passwords, secret};
@@ -292,7 +292,7 @@ fn creds_rotate_warns_when_moodle_keeps_no_rejected_events() {
 fn creds_rotate_waits_until_the_operator_applies_the_new_password() {
     let stack = MockedStack::installed();
     let rejection = json!({"error": {"reason": "unable to authenticate user [lastack]"}});
-    stack.elasticsearch.next("/_cluster/health", [Answer::Json(401, rejection)]);
+    stack.elasticsearch.next("/_cluster/health", [Reply::Json(401, rejection)]);
     stack
         .machine
         .run("install")

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::server::Answer;
+use crate::support::server::Reply;
 use crate::support::stack::{MockedStack, NAMESPACE, dataviz_database_labels, node, stuck_pod};
 
 /// The uuid of an asset that a user created.
@@ -53,7 +53,7 @@ fn import_that_superset_rejects_fails_with_the_file_name() {
     stack.machine.run("install --only lrs").exits(0);
     let rejection = json!({"errors": [{"message": "Error importing assets", "extra": {"charts/videos.yaml": {"viz_type": ["Missing"]}}}]});
     for _ in 0..3 {
-        stack.superset.fails_import(Answer::Json(422, rejection.clone()));
+        stack.superset.fails_import(Reply::Json(422, rejection.clone()));
     }
     stack
         .machine
@@ -327,14 +327,14 @@ fn check_compares_a_chart_with_its_expected_result() {
 #[test]
 fn check_with_one_failed_query_reports_one_failed_chart() {
     let stack = MockedStack::installed();
-    stack.superset.fails_query(Answer::Json(403, json!({"message": "Forbidden"})));
+    stack.superset.fails_query(Reply::Json(403, json!({"message": "Forbidden"})));
     stack
         .machine
         .run("dashboards check --fail-on-error")
         .exits(3)
         .prints("Superset responded with 403")
         .says("30 of 31 charts passed");
-    stack.superset.fails_query(Answer::Cut);
+    stack.superset.fails_query(Reply::Cut);
     stack
         .machine
         .run("dashboards check --fail-on-error")

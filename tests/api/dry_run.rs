@@ -59,7 +59,7 @@ fn dry_run_names_changed_and_deleted_objects() {
         stack.kubernetes.put([service.clone()]);
         stack.machine.run("install --dry-run").exits(0).prints(finding);
     }
-    stack.kubernetes.answers(
+    stack.kubernetes.replies(
         Method::GET,
         path,
         failure(404, "NotFound", "services \"lrs-ralph\" not found"),

@@ -4,7 +4,7 @@ use http::Method;
 
 use crate::support::kubernetes::{Kubernetes, failure};
 use crate::support::machine::{Ended, Machine, TOKEN};
-use crate::support::server::Answer;
+use crate::support::server::Reply;
 use crate::support::stack::{MockedStack, empty_cluster};
 
 const VERBS: [&str; 12] = [
@@ -23,10 +23,10 @@ const VERBS: [&str; 12] = [
 ];
 
 /// Runs each verb against a server that gives this response to every request.
-fn each_verb(answer: &Answer, flags: &str, check: impl Fn(&Ended)) {
+fn each_verb(reply: &Reply, flags: &str, check: impl Fn(&Ended)) {
     for verb in VERBS {
         let kubernetes = Kubernetes::with(empty_cluster());
-        kubernetes.answers_all(answer.clone());
+        kubernetes.replies_to_all(reply.clone());
         let machine = Machine::with_cluster(&kubernetes.url());
         let ended = machine.run(&format!("{verb} {flags}"));
         ended.prints_nothing().never_shows("panicked").never_shows(TOKEN);
@@ -64,22 +64,22 @@ fn every_verb_with_an_overloaded_server_stops_after_few_requests() {
 
 #[test]
 fn every_verb_quotes_the_response_of_a_proxy() {
-    each_verb(&Answer::text(502, "<html>Bad Gateway</html>"), "", |ended| {
+    each_verb(&Reply::text(502, "<html>Bad Gateway</html>"), "", |ended| {
         ended.exits(1).says("error: the API server responded with 502: <html>Bad Gateway</html>\n");
     });
 }
 
 #[test]
 fn every_verb_with_a_response_that_is_not_json_fails() {
-    each_verb(&Answer::text(200, "this is not Kubernetes"), "", |ended| {
+    each_verb(&Reply::text(200, "this is not Kubernetes"), "", |ended| {
         ended.exits(1).says("error: cannot parse a response of the API server: ");
     });
 }
 
 #[test]
 fn every_verb_with_a_closed_connection_exits_with_4() {
-    for answer in [Answer::Cut, Answer::CutShort("{\"kind\": \"Conf")] {
-        each_verb(&answer, "", |ended| {
+    for reply in [Reply::Cut, Reply::CutShort("{\"kind\": \"Conf")] {
+        each_verb(&reply, "", |ended| {
             ended
                 .exits(4)
                 .says("error: ")
@@ -91,7 +91,7 @@ fn every_verb_with_a_closed_connection_exits_with_4() {
 
 #[test]
 fn every_verb_with_a_hanging_server_ends_at_the_request_timeout() {
-    each_verb(&Answer::Hang, "--request-timeout 1s", |ended| {
+    each_verb(&Reply::Hang, "--request-timeout 1s", |ended| {
         ended.exits(4).says("cannot reach the API server: ");
     });
 }
@@ -99,10 +99,10 @@ fn every_verb_with_a_hanging_server_ends_at_the_request_timeout() {
 #[test]
 fn creds_with_a_hanging_secret_request_names_the_secret() {
     let stack = MockedStack::installed();
-    stack.kubernetes.answers(
+    stack.kubernetes.replies(
         Method::GET,
         "/api/v1/namespaces/alice/secrets/lrs-ralph",
-        Answer::Hang,
+        Reply::Hang,
     );
     stack
         .machine

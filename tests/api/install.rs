@@ -53,7 +53,7 @@ pub fn passwords(stack: &MockedStack) -> Vec<String> {
 }
 
 #[test]
-fn install_in_an_empty_cluster_builds_a_stack_that_answers() {
+fn install_in_an_empty_cluster_builds_a_stack_that_responds() {
     let stack = MockedStack::empty();
     let ended = stack.machine.run("install");
     ended

@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::moodle::{self, EVENT};
-use crate::support::server::{Answer, Server};
+use crate::support::server::{Reply, Server};
 use crate::support::stack::MockedStack;
 
 use super::install::secret;
@@ -326,19 +326,19 @@ fn install_rejects_a_plugin_for_another_moodle_version_before_any_change() {
 fn plugin_download_follows_redirects_and_retries_transient_errors_only() {
     let stack = MockedStack::empty();
     let responses = Mutex::new(vec![
-        Answer::Bytes(moodle::plugin("5.0.3", "[403, 501]").into()),
-        Answer::Cut,
-        Answer::text(503, ""),
+        Reply::Bytes(moodle::plugin("5.0.3", "[403, 501]").into()),
+        Reply::Cut,
+        Reply::text(503, ""),
     ]);
     let server =
         Server::start(move |request| match request.path.split('?').next().unwrap_or_default() {
-            "/latest" => Answer::Redirect("/x.zip".into()),
+            "/latest" => Reply::Redirect("/x.zip".into()),
             "/private" if request.headers.contains_key("authorization") => {
-                Answer::text(200, "<html>Sign in</html>")
+                Reply::text(200, "<html>Sign in</html>")
             }
-            "/large" => Answer::Bytes(vec![0; 33 << 20].into()),
+            "/large" => Reply::Bytes(vec![0; 33 << 20].into()),
             "/x.zip" => responses.lock().unwrap().pop().expect("no further retry"),
-            _ => Answer::text(404, ""),
+            _ => Reply::text(404, ""),
         });
     let install = |path: &str| {
         stack.machine.run(&format!("install --only lms --plugin {}{path}", server.url()))

@@ -13,9 +13,9 @@ fn fetch(address: &str) -> String {
     let mut stream = TcpStream::connect(host).expect("the port of the forward");
     write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
         .expect("a request");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    answer
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).expect("a reply");
+    reply
 }
 
 /// Starts `open lrs` and returns the address that it prints first.
@@ -38,8 +38,8 @@ fn open_without_an_external_address_keeps_a_port_forward_open() {
         "{address}"
     );
     for _ in 0..2 {
-        let answer = fetch(address.trim());
-        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let reply = fetch(address.trim());
+        assert!(reply.starts_with("HTTP/1.1 200 "), "{reply}");
     }
     assert!(
         child.try_wait().expect("a child").is_none(),

@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::json;
 
 use crate::support::kubernetes::failure;
-use crate::support::server::Answer;
+use crate::support::server::Reply;
 use crate::support::stack::{MockedStack, NAMESPACE, data_lake_labels, node, operator};
 
 #[track_caller]
@@ -246,10 +246,10 @@ fn install_leaves_a_foreign_operator_release_that_is_down_in_place() {
         let stack = MockedStack::empty();
         stack.helm.has_release("elastic-operator", status, "Install complete");
         // the API server serves the kinds of the operator, and no pod of it runs
-        stack.kubernetes.answers(
+        stack.kubernetes.replies(
             Method::GET,
             "/apis/apps/v1/statefulsets",
-            Answer::ok(json!({"metadata": {}, "items": []})),
+            Reply::ok(json!({"metadata": {}, "items": []})),
         );
         let ended = stack.machine.run("install");
         ended

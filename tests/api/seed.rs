@@ -214,7 +214,7 @@ fn seed_names_a_statement_that_the_data_lake_does_not_have() {
     let stack = MockedStack::installed();
     stack.machine.write("a.json", array(&statements(5)));
     // the LRS acknowledges the statements without storing them
-    stack.lrs.next([crate::support::server::Answer::ok(json!(ids(5)))]);
+    stack.lrs.next([crate::support::server::Reply::ok(json!(ids(5)))]);
     stack.lrs.has(&statements(4));
     let ended = stack.machine.run("seed a.json");
     ended
@@ -240,7 +240,7 @@ fn seed_names_a_statement_that_was_overwritten() {
     let stack = MockedStack::installed();
     stack.machine.write("a.json", array(&statements(5)));
     // the LRS acknowledges the statements before another sender overwrites one
-    stack.lrs.next([crate::support::server::Answer::ok(json!(ids(5)))]);
+    stack.lrs.next([crate::support::server::Reply::ok(json!(ids(5)))]);
     let mut stored = statements(5);
     stored[2]["verb"]["id"] = json!("http://example.org/other");
     stack.lrs.has(&stored);

@@ -9,7 +9,7 @@ use lastack::simulator::Generated;
 use serde_json::json;
 
 use crate::support::lrs::{Lrs, PASSWORD, USER};
-use crate::support::server::{Answer, unreachable_url};
+use crate::support::server::{Reply, unreachable_url};
 use crate::support::stack::MockedStack;
 use crate::support::statements::{array, id, statement, statements};
 
@@ -18,10 +18,10 @@ use super::seed::{machine, seed};
 #[test]
 fn seed_retries_after_a_server_error_and_loses_nothing() {
     for fault in [
-        Answer::text(500, "oops"),
-        Answer::text(502, "bad gateway"),
-        Answer::text(503, ""),
-        Answer::text(429, "slow down"),
+        Reply::text(500, "oops"),
+        Reply::text(502, "bad gateway"),
+        Reply::text(503, ""),
+        Reply::text(429, "slow down"),
     ] {
         let (machine, lrs) = (machine(), Lrs::start());
         machine.write("a.json", array(&statements(10)));
@@ -36,7 +36,7 @@ fn seed_retries_after_a_server_error_and_loses_nothing() {
 
 #[test]
 fn seed_retries_after_a_closed_connection() {
-    for fault in [Answer::Cut, Answer::CutShort("[\"")] {
+    for fault in [Reply::Cut, Reply::CutShort("[\"")] {
         let (machine, lrs) = (machine(), Lrs::start());
         machine.write("a.json", array(&statements(10)));
         lrs.next([fault]);
@@ -49,7 +49,7 @@ fn seed_retries_after_a_closed_connection() {
 fn seed_retries_after_a_response_that_is_not_from_an_lrs() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(10)));
-    lrs.next([Answer::text(200, "<html>a proxy's page</html>")]);
+    lrs.next([Reply::text(200, "<html>a proxy's page</html>")]);
     seed(&machine, &lrs, "a.json").exits(0).prints("10 of 10 statements accepted");
     assert_eq!(lrs.batches().len(), 2, "seed should send the batch again");
 }
@@ -84,7 +84,7 @@ fn give_up_soon(statements: usize, ralph: impl FnOnce(&Account) -> Ralph) -> any
 #[test]
 fn seed_ends_with_the_stored_count_when_the_lrs_stays_down() {
     let lrs = Lrs::start();
-    lrs.next([Answer::ok((0..10).map(id).collect())]).always(Answer::text(503, "no backend"));
+    lrs.next([Reply::ok((0..10).map(id).collect())]).always(Reply::text(503, "no backend"));
     let text = error::render(&give_up_soon(30, at(&lrs.endpoint())));
     assert_eq!(
         text,
@@ -100,7 +100,7 @@ fn seed_ends_with_the_stored_count_when_the_lrs_stays_down() {
 }
 
 #[test]
-fn seed_names_an_endpoint_that_does_not_answer() {
+fn seed_names_an_endpoint_that_does_not_respond() {
     let address = unreachable_url();
     let text = error::render(&give_up_soon(1, at(&address)));
     assert!(
@@ -133,7 +133,7 @@ fn seed_does_not_retry_a_wrong_account_or_address() {
     for (status, hint) in cases {
         let (machine, lrs) = (machine(), Lrs::start());
         machine.write("a.json", array(&statements(100)));
-        lrs.always(Answer::Json(status, json!({"detail": "no"})));
+        lrs.always(Reply::Json(status, json!({"detail": "no"})));
         let ended = seed(&machine, &lrs, "a.json --batch 10 --concurrency 2");
         ended.exits(1).prints_nothing().says(&format!("responded with {status}: no")).says(hint);
         let requests = lrs.server.requests().len();
@@ -159,8 +159,8 @@ fn seed_into_a_read_only_index_names_the_index() {
     let mut index = stack.elasticsearch.index().expect("the index");
     index["settings"]["index.blocks.read_only_allow_delete"] = json!("true");
     stack.elasticsearch.has_index(index);
-    // Ralph itself answers 500, which `seed` retries for a minute
-    stack.lrs.always(Answer::Json(405, json!({"detail": "no"})));
+    // Ralph itself responds with 500, which `seed` retries for a minute
+    stack.lrs.always(Reply::Json(405, json!({"detail": "no"})));
     let full =
         "warning: index statements accepts no statements, because a disk of the data lake is full";
     stack.machine.run("seed --count 10").exits(1).says(full).says("after 0 statements were stored");
@@ -171,8 +171,8 @@ fn seed_retries_an_interrupted_verification() {
     let stack = MockedStack::installed();
     stack
         .elasticsearch
-        .next("/statements/_refresh", [Answer::Cut])
-        .next("/statements/_count", [Answer::text(503, "busy"), Answer::text(429, "busy")]);
+        .next("/statements/_refresh", [Reply::Cut])
+        .next("/statements/_count", [Reply::text(503, "busy"), Reply::text(429, "busy")]);
     stack
         .machine
         .run("seed --count 10")
@@ -197,7 +197,7 @@ fn seed_without_verification_still_reports_the_sent_statements() {
     for status in [400, 401, 403] {
         stack.elasticsearch.next(
             "/statements/_count",
-            [Answer::Json(status, json!({"error": {"reason": "not like this"}}))],
+            [Reply::Json(status, json!({"error": {"reason": "not like this"}}))],
         );
         let before = asked();
         stack.machine
@@ -209,7 +209,7 @@ fn seed_without_verification_still_reports_the_sent_statements() {
             .says("hint: repeat the command to verify them");
         assert_eq!(asked() - before, 1, "{status} should not be retried");
     }
-    stack.elasticsearch.next("/statements/_count", [Answer::text(400, "")]);
+    stack.elasticsearch.next("/statements/_count", [Reply::text(400, "")]);
     let report = stack.machine.run("seed --count 10 -o json").exits(1).json();
     assert_eq!(
         (&report["sent"], &report["found"], &report["complete"]),
@@ -333,7 +333,7 @@ fn seed_never_repeats_a_rejected_request_unchanged() {
     for status in [400, 409, 413, 422] {
         let (machine, lrs) = (machine(), Lrs::start());
         machine.write("a.json", array(&statements(4)));
-        lrs.always(Answer::Json(status, json!({"detail": "no"})));
+        lrs.always(Reply::Json(status, json!({"detail": "no"})));
         seed(&machine, &lrs, "a.json")
             .exits(1)
             .prints("0 of 4 statements accepted: 4 sent, 0 already stored, 4 rejected");
@@ -350,7 +350,7 @@ fn seed_never_repeats_a_rejected_request_unchanged() {
 fn seed_does_not_print_the_echo_of_a_rejected_batch() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(1)));
-    lrs.always(Answer::Json(400, json!({"input": "x".repeat(1_000_000)})));
+    lrs.always(Reply::Json(400, json!({"input": "x".repeat(1_000_000)})));
     let ended = seed(&machine, &lrs, "a.json");
     ended.exits(1).says("400");
     assert!(
@@ -402,7 +402,7 @@ fn seed_into_a_write_blocked_index_rejects_no_statement() {
     index["settings"]["index.blocks.write"] = json!("true");
     stack.elasticsearch.has_index(index);
     stack.machine.write("a.json", array(&statements(3)));
-    let failure = Answer::Json(500, json!({"detail": "Statements bulk indexation failed"}));
+    let failure = Reply::Json(500, json!({"detail": "Statements bulk indexation failed"}));
     stack.lrs.next(vec![failure; 4]);
     stack.machine.run("seed a.json").exits(0).prints("3 of 3 statements stored");
     let batches = stack.lrs.batches();
@@ -449,7 +449,7 @@ fn seed_of_conflicting_statements_queries_the_data_lake_once() {
 fn seed_that_is_redirected_names_the_target_at_once() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(10)));
-    lrs.always(Answer::Redirect("https://lrs.example.org/xAPI/statements".into()));
+    lrs.always(Reply::Redirect("https://lrs.example.org/xAPI/statements".into()));
     seed(&machine, &lrs, "a.json")
         .exits(1)
         .says("responded with 302: redirected to https://lrs.example.org/xAPI/statements")

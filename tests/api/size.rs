@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::kubernetes::failure;
-use crate::support::server::Answer;
+use crate::support::server::Reply;
 use crate::support::stack::{MockedStack, SIZE, stuck_pod};
 
 const JOBS: &str = "/apis/batch/v1/namespaces/alice/jobs";
@@ -78,7 +78,7 @@ fn failed_size_jobs_are_a_fault_and_the_next_install_runs_one() {
         job["metadata"]["namespace"] = json!("alice");
         job["status"] = json!({"conditions": [{"type": "Failed", "status": "True"}]});
         world.put(job.clone());
-        Some(Answer::Json(201, job))
+        Some(Reply::Json(201, job))
     });
     stack.machine
         .run("install")
@@ -106,7 +106,7 @@ fn install_waits_until_elasticsearch_knows_the_role() {
     let stack = MockedStack::installed();
     stack.kubernetes.remove(SIZE);
     let rejected = || {
-        Answer::Json(
+        Reply::Json(
             403,
             json!({"error": {"reason": "action [indices:admin/get] is unauthorized for user [lastack]"}}),
         )
@@ -128,7 +128,7 @@ fn install_waits_until_elasticsearch_knows_the_role() {
 #[test]
 fn hidden_size_cronjob_is_no_fault_and_a_foreign_one_stays() {
     let stack = MockedStack::installed();
-    stack.kubernetes.answers(
+    stack.kubernetes.replies(
         Method::GET,
         SIZE,
         failure(403, "Forbidden", "cronjobs.batch \"data-lake-size\" is forbidden"),

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::lrs::HALF_PAIR;
-use crate::support::server::Answer;
+use crate::support::server::Reply;
 use crate::support::stack::MockedStack;
 use crate::support::statements::{id, statement, statements};
 
@@ -15,7 +15,7 @@ fn statements_as_json_prints_deep_and_long_values_unchanged() {
     let text = format!(
         r#"{{"id":"a","deep":{deep},"long":{long},"float":0.30000000000000000001,"text":"x{delete}"}}"#
     );
-    stack.lrs.always(Answer::text(200, format!(r#"{{"statements":[{text}]}}"#)));
+    stack.lrs.always(Reply::text(200, format!(r#"{{"statements":[{text}]}}"#)));
     stack.machine.run("statements -o json").exits(0).says_nothing().prints(&text);
     let lines = stack.machine.run("statements -o ndjson").exits(0).stdout.clone();
     assert_eq!(lines, format!("{text}\n"), "the data should be printed byte for byte");

@@ -6,7 +6,7 @@ use std::process::Child;
 use http::Method;
 
 use crate::support::machine::TOKEN;
-use crate::support::server::Answer;
+use crate::support::server::Reply;
 use crate::support::stack::{DATA_LAKE, MockedStack, lrs_labels, stuck_pod};
 
 /// A `status` that keeps running, and the lines that it prints.
@@ -95,7 +95,7 @@ fn watch_without_a_terminal_prints_json_per_check_and_a_table_per_change() {
     for _ in 0..3 {
         assert_eq!(healthy(&documents.next().expect("a look")), true);
     }
-    stack.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
+    stack.lrs.always(Reply::Json(500, serde_json::json!({"database": "error"})));
     assert!(
         documents.by_ref().take(20).any(|line| healthy(&line) == false),
         "the watch should report the fault"
@@ -136,7 +136,7 @@ fn watch_continues_after_a_failed_check() {
     let mut looks = 0;
     stack.kubernetes.reacts(Method::GET, "/version", move |_, _| {
         looks += 1;
-        (2..=3).contains(&looks).then(|| Answer::text(503, "the server restarts"))
+        (2..=3).contains(&looks).then(|| Reply::text(503, "the server restarts"))
     });
     let (mut child, documents) = watch(&stack, "status -w -o json");
     assert_eq!(
@@ -189,7 +189,7 @@ fn status_of_a_forbidden_resource_is_unknown_and_no_fault() {
 #[test]
 fn status_with_a_failed_lrs_backend_quotes_the_lrs() {
     let stack = MockedStack::installed();
-    stack.lrs.always(Answer::Json(500, serde_json::json!({"database": "error"})));
+    stack.lrs.always(Reply::Json(500, serde_json::json!({"database": "error"})));
     stack.machine.run("status").exits(3).prints("fault: lrs response").prints("responded with 500");
 }
 
@@ -228,10 +228,10 @@ fn status_with_a_read_only_index_fails_although_components_are_healthy() {
 #[test]
 fn status_with_a_hanging_moodle_reports_one_failed_cell() {
     let stack = MockedStack::installed();
-    stack.kubernetes.answers(
+    stack.kubernetes.replies(
         Method::GET,
         "/api/v1/namespaces/alice/pods/lms-moodle-0/exec",
-        Answer::Hang,
+        Reply::Hang,
     );
     stack
         .machine
@@ -244,10 +244,10 @@ fn status_with_a_hanging_moodle_reports_one_failed_cell() {
 #[test]
 fn status_of_a_component_without_a_ready_pod_fails() {
     let stack = MockedStack::installed();
-    stack.kubernetes.answers(
+    stack.kubernetes.replies(
         Method::GET,
         "/api/v1/namespaces/alice/pods",
-        Answer::ok(serde_json::json!({"metadata": {}, "items": []})),
+        Reply::ok(serde_json::json!({"metadata": {}, "items": []})),
     );
     stack.machine.run("status").exits(3).prints("0/1").prints("service lrs-ralph has no ready pod");
 }
@@ -272,10 +272,10 @@ fn status_prints_why_a_pod_is_not_ready() {
     let waiting =
         serde_json::json!({"reason": "ImagePullBackOff", "message": "ralph:5.0.1: not found"});
     let pod = stuck_pod("lrs-ralph-1", "alice", lrs_labels(), "fundocker/ralph:5.0.1", waiting, 0);
-    stack.kubernetes.answers(
+    stack.kubernetes.replies(
         Method::GET,
         "/api/v1/namespaces/alice/pods",
-        Answer::ok(serde_json::json!({"metadata": {}, "items": [pod]})),
+        Reply::ok(serde_json::json!({"metadata": {}, "items": [pod]})),
     );
     stack.machine.run("status").exits(3).prints("fault: lrs pods: 0/1: pod lrs-ralph-1 cannot pull fundocker/ralph:5.0.1: not found in the registry");
 }

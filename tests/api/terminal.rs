@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::json;
 
 use crate::support::moodle::statement_of_the_event;
-use crate::support::server::Answer;
+use crate::support::server::Reply;
 use crate::support::stack::MockedStack;
 use crate::support::terminal::Terminal;
 
@@ -107,16 +107,16 @@ fn prompt_time_does_not_count_towards_the_timeout() {
     // the pods of the Deployment stay
     stack.kubernetes.reacts(Method::DELETE, LRS, |world, _| {
         world.remove(LRS);
-        Some(Answer::ok(json!({})))
+        Some(Reply::ok(json!({})))
     });
     let mut terminal = typed(&stack, "uninstall --keep-data --timeout 1s", &[]);
     terminal.until("[y/N]");
     sleep(TIMEOUT);
-    let answered = Instant::now();
+    let responded = Instant::now();
     terminal.types("y\n");
     assert_eq!(terminal.ends().code(), Some(124), "{}", terminal.screen());
     assert!(
-        answered.elapsed() >= TIMEOUT,
+        responded.elapsed() >= TIMEOUT,
         "the program should wait the full timeout for the pods:\n{}",
         terminal.screen()
     );
@@ -127,7 +127,7 @@ fn watch_in_a_terminal_redraws_one_table_until_ctrl_c() {
     let stack = MockedStack::installed();
     let mut terminal = typed(&stack, "status --watch", &[]);
     terminal.until("heartbeat ok");
-    stack.lrs.always(Answer::Json(500, json!({"database": "error"})));
+    stack.lrs.always(Reply::Json(500, json!({"database": "error"})));
     terminal.until("fault: lrs response");
     assert_eq!(
         terminal.screen().matches("COMPONENT").count(),

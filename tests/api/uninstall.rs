@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::kubernetes::World;
-use crate::support::server::Answer;
+use crate::support::server::Reply;
 use crate::support::stack::{DATA_LAKE, MockedStack, SIZE};
 
 pub const LRS: &str = "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph";
@@ -59,7 +59,7 @@ fn uninstall_keeps_mounted_configmaps_until_the_pod_is_gone() {
     // the node is slow to stop the pod
     stack.kubernetes.reacts(Method::DELETE, LRS, |world, _| {
         world.remove(LRS);
-        Some(Answer::ok(json!({})))
+        Some(Reply::ok(json!({})))
     });
     let ended = stack.machine.run("uninstall --keep-data --yes --timeout 2s");
     ended
@@ -187,10 +187,10 @@ fn uninstall_with_keep_data_keeps_the_account_secrets() {
 fn uninstall_with_a_remaining_resource_fails() {
     let stack = MockedStack::installed();
     // another controller, such as GitOps, creates the Secret again
-    stack.kubernetes.answers(
+    stack.kubernetes.replies(
         Method::DELETE,
         "/api/v1/namespaces/alice/secrets/lrs-ralph",
-        Answer::ok(json!({"kind": "Status", "metadata": {}})),
+        Reply::ok(json!({"kind": "Status", "metadata": {}})),
     );
     stack
         .machine

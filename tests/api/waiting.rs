@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::elasticsearch::Elasticsearch;
 use crate::support::kubernetes::failure;
-use crate::support::server::Answer;
+use crate::support::server::Reply;
 use crate::support::stack::{DATA_LAKE, MockedStack, data_lake_labels, operator, stuck_pod};
 
 /// The only pod of the data lake.
@@ -359,10 +359,10 @@ fn install_without_waiting_applies_all_that_is_possible() {
 fn install_names_a_missing_operator_at_the_deadline() {
     let stack = MockedStack::empty();
     // helm installs the operator, and no object appears
-    stack.kubernetes.answers(
+    stack.kubernetes.replies(
         Method::GET,
         "/apis/apps/v1/statefulsets",
-        Answer::ok(json!({"metadata": {}, "items": []})),
+        Reply::ok(json!({"metadata": {}, "items": []})),
     );
     stack
         .machine
@@ -377,7 +377,7 @@ fn upgrade_rolls_back_when_its_pod_cannot_start() {
     let stack = MockedStack::installed();
     stack.kubernetes.reacts(Method::GET, "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph", |_, _| {
         let labels = json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs"});
-        Some(Answer::ok(json!({
+        Some(Reply::ok(json!({
             "metadata": {"name": "lrs-ralph", "namespace": "alice", "generation": 2},
             "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {}},
             "status": {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 1},
@@ -422,7 +422,7 @@ fn install_continues_after_a_transient_server_error() {
 #[test]
 fn install_with_a_hanging_server_ends_at_the_deadline() {
     let stack = MockedStack::installed();
-    stack.kubernetes.answers(Method::GET, LRS, Answer::Hang);
+    stack.kubernetes.replies(Method::GET, LRS, Reply::Hang);
     stack
         .machine
         .run("install --only lrs --image-registry registry.example.org --timeout 1s")
@@ -435,7 +435,7 @@ fn install_with_a_hanging_server_ends_at_the_deadline() {
 #[test]
 fn upgrade_is_not_rolled_back_when_its_state_cannot_be_read() {
     let stack = MockedStack::installed();
-    stack.kubernetes.answers(Method::GET, LRS, failure(401, "Unauthorized", "Unauthorized"));
+    stack.kubernetes.replies(Method::GET, LRS, failure(401, "Unauthorized", "Unauthorized"));
     stack.machine
         .run("install --only lrs --image-registry registry.example.org")
         .exits(4)
@@ -498,7 +498,7 @@ fn operator_volumes_are_checked_in_the_namespace_of_the_operator() {
 fn upgrade_at_the_deadline_continues_and_is_not_rolled_back() {
     let stack = MockedStack::installed();
     stack.kubernetes.reacts(Method::GET, "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph", |_, _| {
-        Some(Answer::ok(json!({
+        Some(Reply::ok(json!({
             "metadata": {"name": "lrs-ralph", "namespace": "alice", "generation": 2},
             "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "none"}}, "template": {}},
             "status": {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 1},

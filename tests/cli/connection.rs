@@ -1,7 +1,7 @@
 //! The choice of the cluster, and the errors when it is unreachable.
 
 use crate::support::machine::{Machine, TOKEN};
-use crate::support::server::{Answer, Server, unreachable_url};
+use crate::support::server::{Reply, Server, unreachable_url};
 
 const VERBS: [&str; 11] = [
     "install",
@@ -140,7 +140,7 @@ fn requested_namespace(machine: Machine, server: &Server, line: &str) -> String 
 }
 
 fn server() -> Server {
-    Server::start(|_| Answer::text(404, "404 page not found\n"))
+    Server::start(|_| Reply::text(404, "404 page not found\n"))
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn helm_context_and_server_apply_under_helm() {
 #[test]
 fn cluster_in_no_proxy_is_reached_without_the_proxy() {
     let uses_proxy = |no_proxy: &str, kubeconfig_names_it: bool| {
-        let proxy = Server::start(|_| Answer::text(502, "no"));
+        let proxy = Server::start(|_| Reply::text(502, "no"));
         // the proxy has another name than the cluster
         let address = format!("http://localhost:{}", proxy.address().port());
         let machine = Machine::with_cluster("https://127.0.0.1:9")

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::machine::Machine;
-use crate::support::server::{Answer, Server};
+use crate::support::server::{Reply, Server};
 use crate::support::stack::MockedStack;
 
 const SECRET: &str = "token-of-the-plugin";
@@ -85,7 +85,7 @@ fn plugin_runs_once_and_its_token_reaches_the_server_and_helm() {
 
 #[test]
 fn token_of_a_plugin_reaches_the_server() {
-    let server = Server::start(|_| Answer::text(404, "404 page not found\n"));
+    let server = Server::start(|_| Reply::text(404, "404 page not found\n"));
     let status = prints(&format!("{{\"token\": \"{SECRET}\"}}"));
     machine(&server.url(), "interactiveMode: Never", &status).run("status").never_shows(SECRET);
     let requests = server.requests();
@@ -96,7 +96,7 @@ fn token_of_a_plugin_reaches_the_server() {
 #[test]
 fn plugin_never_reads_stdin_that_is_not_a_terminal() {
     for mode in ["Never", "IfAvailable", "''"] {
-        let server = Server::start(|_| Answer::text(404, "404 page not found\n"));
+        let server = Server::start(|_| Reply::text(404, "404 page not found\n"));
         let status = prints(&format!("{{\"token\": \"{SECRET}\"}}"));
         let machine = machine(&server.url(), &format!("interactiveMode: {mode}"), &status);
         machine.feed("status", "a statement\n").never_shows(SECRET);
@@ -145,7 +145,7 @@ fn output_of_a_plugin_is_never_shown() {
 
 #[test]
 fn plugin_of_a_user_with_a_token_does_not_run() {
-    let server = Server::start(|_| Answer::text(404, "404 page not found\n"));
+    let server = Server::start(|_| Reply::text(404, "404 page not found\n"));
     let machine = machine(&server.url(), "interactiveMode: Never", "exit 3");
     machine.run("status --token typed");
     assert_eq!(server.requests()[0].headers["authorization"], "Bearer typed");

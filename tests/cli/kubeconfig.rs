@@ -1,11 +1,11 @@
 //! Kubeconfigs that kubectl accepts, and what reaches the server. The expected values are those of kubectl 1.34.
 
 use crate::support::machine::{Machine, TOKEN};
-use crate::support::server::{Answer, Request, Server};
+use crate::support::server::{Reply, Request, Server};
 use crate::support::stack::MockedStack;
 
 fn server() -> Server {
-    Server::start(|_| Answer::text(404, "404 page not found\n"))
+    Server::start(|_| Reply::text(404, "404 page not found\n"))
 }
 
 /// A kubeconfig of one context, with these fields of its cluster and its user.

@@ -4,7 +4,7 @@ use std::io::pipe;
 use std::process::{Command, Stdio};
 
 use crate::support::machine::Machine;
-use crate::support::server::{Answer, Server};
+use crate::support::server::{Reply, Server};
 
 #[test]
 fn closed_stdout_is_no_error() {
@@ -53,7 +53,7 @@ fn no_color_overrides_forced_colour() {
 
 #[test]
 fn ctrl_c_ends_a_hanging_request_at_once() {
-    let server = Server::start(|_| Answer::Hang);
+    let server = Server::start(|_| Reply::Hang);
     let machine = Machine::with_cluster(&server.url());
     let child = machine.command(&["status"]).spawn().unwrap();
     server.wait_for_a_request();
@@ -73,7 +73,7 @@ fn ctrl_c_ends_a_hanging_request_at_once() {
 
 #[test]
 fn sigterm_ends_a_command_and_leaves_no_credential_behind() {
-    let server = Server::start(|_| Answer::Hang);
+    let server = Server::start(|_| Reply::Hang);
     let machine = Machine::with_cluster(&server.url());
     // a token of a flag makes a kubeconfig for helm
     let child = machine.command(&["status", "--token", "s3cret"]).spawn().unwrap();

@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::ended::Ended;
 use crate::support::machine::Machine;
-use crate::support::server::{Answer, Server};
+use crate::support::server::{Reply, Server};
 
 /// A certificate of X.509 version 1, made by `openssl x509 -req` without extensions.
 const VERSION_1: &str = "-----BEGIN CERTIFICATE-----
@@ -114,7 +114,7 @@ fn server(made: &Made, client: Option<CertificateDer<'static>>) -> Server {
         .with_single_cert(vec![made.certificate.der().clone()], key)
         .expect("a certificate and its key");
     let tls = TlsAcceptor::from(Arc::new(config));
-    Server::start_tls(tls, |_| Answer::text(404, "404 page not found\n"))
+    Server::start_tls(tls, |_| Reply::text(404, "404 page not found\n"))
 }
 
 /// Runs `status` with this authority and these fields of the user.

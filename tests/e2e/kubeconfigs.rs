@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::cluster::{Cluster, Ended};
 use crate::stack;
 
-/// A ServiceAccount without permissions, so that each answer of the API server names the user.
+/// A ServiceAccount without permissions, so that each response of the API server names the user.
 const ACCOUNT: &str = "e2e-kubeconfigs";
 
 /// How a command ended.

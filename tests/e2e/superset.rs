@@ -202,7 +202,7 @@ fn repeated_seed_stores_each_statement_once() {
 }
 
 #[test]
-fn sandbox_sql_answers_as_elasticsearch_does() {
+fn sandbox_sql_replies_as_elasticsearch_does() {
     if Need::Sql.is_missing() {
         return;
     }

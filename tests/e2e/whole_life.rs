@@ -121,7 +121,7 @@ fn stack_of_helm_3_keeps_its_data_until_uninstall_deletes_it() {
         .good();
 }
 
-/// Each component answers at its external address, and redirects to no other address.
+/// Each component responds at its external address, and redirects to no other address.
 fn assert_reachable_at(cluster: &Cluster, components: &[&str], beginning: &str) {
     for component in components {
         let address =
@@ -131,15 +131,15 @@ fn assert_reachable_at(cluster: &Cluster, components: &[&str], beginning: &str) 
             "{component} should have an address with {beginning}, not {address}"
         );
         let base = address.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
-        let answer = cluster
+        let reply = cluster
             .shell(&format!(
                 "curl -sSfL --max-redirs 3 -o /dev/null -w '%{{url_effective}}' '{address}'"
             ))
             .good()
             .stdout;
         assert!(
-            answer.starts_with(&format!("{base}/")),
-            "{component} should not redirect from {address} to {answer}"
+            reply.starts_with(&format!("{base}/")),
+            "{component} should not redirect from {address} to {reply}"
         );
     }
 }

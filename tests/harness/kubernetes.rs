@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::recording::Recording;
 use crate::support::kubernetes::Kubernetes;
-use crate::support::server::{Answer, Request};
+use crate::support::server::{Reply, Request};
 
 fn replays(name: &str) {
     let namespace =
@@ -56,7 +56,7 @@ fn list(kubernetes: &Kubernetes, selector: &str) -> (u16, Vec<String>) {
         headers: HeaderMap::new(),
         body: "".into(),
     };
-    let Answer::Json(status, body) = kubernetes.server.ask(&request) else {
+    let Reply::Json(status, body) = kubernetes.server.ask(&request) else {
         panic!("a list is JSON")
     };
     let name = |item: &Value| item["metadata"]["name"].as_str().expect("a name").to_owned();

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::comparison::{Versions, difference, neutral, not_in_shape};
-use crate::support::server::{Answer, Request};
+use crate::support::server::{Reply, Request};
 
 #[derive(Deserialize)]
 pub struct Recording {
@@ -69,7 +69,7 @@ impl Recording {
     }
 
     /// Sends every request to a stand-in and compares the responses.
-    pub fn replay(&self, authorization: &str, ask: impl Fn(&Request) -> Answer) {
+    pub fn replay(&self, authorization: &str, ask: impl Fn(&Request) -> Reply) {
         let mut bodies: Vec<Value> = Vec::new();
         let mut versions = Versions::default();
         for (index, exchange) in self.exchanges.iter().enumerate() {
@@ -211,11 +211,11 @@ fn filled(text: &str, bodies: &[Value]) -> String {
     whole
 }
 
-fn response(answer: Answer) -> Response {
-    match answer {
-        Answer::Json(status, body) => (status.into(), body),
-        Answer::Text(status, text) if text.is_empty() => (status.into(), Value::Null),
-        Answer::Text(status, text) => (status.into(), Value::String(text)),
+fn response(reply: Reply) -> Response {
+    match reply {
+        Reply::Json(status, body) => (status.into(), body),
+        Reply::Text(status, text) if text.is_empty() => (status.into(), Value::Null),
+        Reply::Text(status, text) => (status.into(), Value::String(text)),
         other => panic!("a recording cannot hold this response: {other:?}"),
     }
 }

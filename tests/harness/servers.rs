@@ -24,14 +24,14 @@ fn statement(number: usize) -> Value {
 }
 
 #[test]
-fn lrs_answers_as_in_the_recording_of_ralph() {
+fn lrs_replies_as_in_the_recording_of_ralph() {
     let lrs = Lrs::start();
     lrs.finds_invalid("00000000-0000-4000-8000-000000000095");
     Recording::load("lrs").replay(&lrs::authorization(), |request| lrs.server.ask(request));
 }
 
 #[test]
-fn elasticsearch_answers_as_in_the_recording() {
+fn elasticsearch_replies_as_in_the_recording() {
     let lrs = Lrs::open();
     lrs.has(&[91, 92, 93].map(statement));
     let elasticsearch = Elasticsearch::start("recordings", lrs.store());
@@ -41,7 +41,7 @@ fn elasticsearch_answers_as_in_the_recording() {
 }
 
 #[test]
-fn superset_answers_as_in_the_recording() {
+fn superset_replies_as_in_the_recording() {
     let uuid = |number: u32| format!("00000000-0000-4000-8000-{number:012}");
     let superset = Superset::start();
     superset.rejects_password("wrong");

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::lrs::{HALF_PAIR, Store};
-use super::server::{Answer, Request, Server};
+use super::server::{Reply, Request, Server};
 
 const STATEMENTS: &str = "statements";
 
@@ -27,7 +27,7 @@ pub struct Elasticsearch {
 pub type Indices = BTreeMap<String, Value>;
 
 /// Responses to the next requests for a path, which replace the usual ones.
-type Faults = Arc<Mutex<BTreeMap<String, VecDeque<Answer>>>>;
+type Faults = Arc<Mutex<BTreeMap<String, VecDeque<Reply>>>>;
 
 impl Elasticsearch {
     /// Starts a TLS server with the name of the Service in this namespace.
@@ -44,7 +44,7 @@ impl Elasticsearch {
                     .get_mut(&request.path)
                     .and_then(VecDeque::pop_front);
                 fault.unwrap_or_else(|| {
-                    answer(request, &mut indices.lock().expect("the indices"), &store)
+                    reply(request, &mut indices.lock().expect("the indices"), &store)
                 })
             })
         };
@@ -52,8 +52,8 @@ impl Elasticsearch {
     }
 
     /// Sends these responses to the next requests for this path.
-    pub fn next(&self, path: &str, answers: impl IntoIterator<Item = Answer>) -> &Self {
-        self.faults.lock().expect("the faults").entry(path.into()).or_default().extend(answers);
+    pub fn next(&self, path: &str, replies: impl IntoIterator<Item = Reply>) -> &Self {
+        self.faults.lock().expect("the faults").entry(path.into()).or_default().extend(replies);
         self
     }
 
@@ -110,30 +110,30 @@ fn certificates(name: &str) -> (String, TlsAcceptor) {
     (authority, TlsAcceptor::from(Arc::new(config)))
 }
 
-fn answer(request: &Request, indices: &mut Indices, store: &Store) -> Answer {
+fn reply(request: &Request, indices: &mut Indices, store: &Store) -> Reply {
     let mut store = store.lock().expect("the store");
-    let acknowledged = || Answer::ok(json!({"acknowledged": true}));
+    let acknowledged = || Reply::ok(json!({"acknowledged": true}));
     match (request.method.as_str(), request.path.as_str()) {
-        ("GET", "/_cluster/health") => Answer::ok(json!({"status": "green", "number_of_nodes": 1})),
+        ("GET", "/_cluster/health") => Reply::ok(json!({"status": "green", "number_of_nodes": 1})),
         ("PUT", path) if is_index(path) => {
             indices.insert(path[1..].into(), request.json());
             acknowledged()
         }
         (_, path) if !path.starts_with("/_") && !indices.contains_key(index_of(path)) => {
-            Answer::Json(
+            Reply::Json(
                 404,
                 json!({"error": {"reason": format!("no such index [{}]", index_of(path))}, "status": 404}),
             )
         }
         ("GET", path) if is_index(path) => {
-            Answer::ok(json!({index_of(path): indices[index_of(path)]}))
+            Reply::ok(json!({index_of(path): indices[index_of(path)]}))
         }
         ("DELETE", path) if is_index(path) => {
             indices.remove(index_of(path));
             acknowledged()
         }
         ("POST", "/statements/_refresh") => {
-            Answer::ok(json!({"_shards": {"total": 1, "successful": 1, "failed": 0}}))
+            Reply::ok(json!({"_shards": {"total": 1, "successful": 1, "failed": 0}}))
         }
         ("POST" | "GET", "/statements/_count") => {
             let count = if request.body.is_empty() {
@@ -141,7 +141,7 @@ fn answer(request: &Request, indices: &mut Indices, store: &Store) -> Answer {
             } else {
                 asked(request).filter(|id| store.contains_key(id)).count()
             };
-            Answer::ok(json!({"count": count}))
+            Reply::ok(json!({"count": count}))
         }
         ("POST", "/statements/_search") if request.json()["query"]["ids"].is_object() => {
             let has_source = request.json()["_source"] != false;
@@ -151,28 +151,28 @@ fn answer(request: &Request, indices: &mut Indices, store: &Store) -> Answer {
             };
             let hits: Vec<Value> =
                 asked(request).filter(|id| store.contains_key(id)).map(hit).collect();
-            Answer::ok(json!({"hits": {"total": {"value": hits.len()}, "hits": hits}}))
+            Reply::ok(json!({"hits": {"total": {"value": hits.len()}, "hits": hits}}))
         }
         ("POST", "/statements/_search") if request.json()["sort"].is_array() => {
             let hits: Vec<Value> =
                 store.iter().map(|(id, source)| json!({"_id": id, "_source": source})).collect();
             let text = json!({"hits": {"hits": hits}}).to_string();
-            Answer::text(200, text.replace(HALF_PAIR, "\\ud83d"))
+            Reply::text(200, text.replace(HALF_PAIR, "\\ud83d"))
         }
-        ("POST", "/statements/_search") => Answer::ok(
+        ("POST", "/statements/_search") => Reply::ok(
             json!({"hits": {"total": {"value": store.len()}, "hits": []}, "aggregations": {"newest": {"value": null}}}),
         ),
         ("DELETE", path) if path.starts_with("/statements/_doc/") => {
             let id = path.trim_start_matches("/statements/_doc/");
             match store.remove(id) {
-                Some(_) => Answer::ok(json!({"_id": id, "result": "deleted"})),
-                None => Answer::Json(404, json!({"_id": id, "result": "not_found"})),
+                Some(_) => Reply::ok(json!({"_id": id, "result": "deleted"})),
+                None => Reply::Json(404, json!({"_id": id, "result": "not_found"})),
             }
         }
         ("GET", "/statements/_stats/store") => {
-            Answer::ok(json!({"_all": {"total": {"store": {"size_in_bytes": 31_200_000}}}}))
+            Reply::ok(json!({"_all": {"total": {"store": {"size_in_bytes": 31_200_000}}}}))
         }
-        _ => Answer::Json(
+        _ => Reply::Json(
             400,
             json!({"error": {"reason": format!("no handler found for {} {}", request.method, request.path)}}),
         ),

@@ -1,4 +1,4 @@
-//! A stand-in of `helm` that records its calls and answers from files: see `helm-stand-in`.
+//! A stand-in of `helm` that records its calls and replies from files: see `helm-stand-in`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -56,7 +56,7 @@ impl Helm {
     }
 
     pub fn version(self, version: &str) -> Self {
-        self.answers("version", version)
+        self.replies("version", version)
     }
 
     /// Adds a release that this program installed, with the status and the description of helm.
@@ -174,7 +174,7 @@ impl Helm {
         self.recorded().into_iter().filter(|call| call.is(verb)).collect()
     }
 
-    fn answers(self, name: &str, text: &str) -> Self {
+    fn replies(self, name: &str, text: &str) -> Self {
         self.write(name, text);
         self
     }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::server::{Answer, Request, Server};
+use super::server::{Reply, Request, Server};
 use super::streams::{Exec, Exited, Stream};
 use metadata::Numbers;
 use resource_path::ResourcePath;
@@ -52,7 +52,7 @@ pub struct World {
 }
 
 type Commands = Arc<dyn Fn(&[String], &[u8]) -> Exited + Send + Sync>;
-type Reaction = Box<dyn FnMut(&mut World, &Request) -> Option<Answer> + Send>;
+type Reaction = Box<dyn FnMut(&mut World, &Request) -> Option<Reply> + Send>;
 type Controller = Box<dyn FnMut(&mut World) + Send>;
 
 /// A reaction to a request, which replaces or precedes the usual response.
@@ -70,7 +70,7 @@ impl Kubernetes {
         let world = Arc::new(Mutex::new(world));
         let server = {
             let world = Arc::clone(&world);
-            Server::start(move |request| world.lock().expect("the world").answer(request))
+            Server::start(move |request| world.lock().expect("the world").reply(request))
         };
         Self { server, world }
     }
@@ -84,8 +84,8 @@ impl Kubernetes {
     }
 
     /// Sends this response to these requests.
-    pub fn answers(&self, method: Method, path: &str, answer: Answer) -> &Self {
-        self.reacts(method, path, move |_, _| Some(answer.clone()))
+    pub fn replies(&self, method: Method, path: &str, reply: Reply) -> &Self {
+        self.reacts(method, path, move |_, _| Some(reply.clone()))
     }
 
     /// Runs a function at each of these requests. Its response replaces the usual one.
@@ -93,7 +93,7 @@ impl Kubernetes {
         &self,
         method: Method,
         path: &str,
-        react: impl FnMut(&mut World, &Request) -> Option<Answer> + Send + 'static,
+        react: impl FnMut(&mut World, &Request) -> Option<Reply> + Send + 'static,
     ) -> &Self {
         self.world().rules.push(Rule { method, path: path.into(), react: Box::new(react) });
         self
@@ -114,16 +114,16 @@ impl Kubernetes {
     }
 
     /// Sends this response to all requests.
-    pub fn answers_all(&self, answer: Answer) -> &Self {
+    pub fn replies_to_all(&self, reply: Reply) -> &Self {
         for method in [Method::GET, Method::POST, Method::PATCH, Method::DELETE] {
-            self.answers(method, "*", answer.clone());
+            self.replies(method, "*", reply.clone());
         }
         self
     }
 
     /// Rejects these requests, as RBAC does.
     pub fn forbids(&self, method: Method, path: &str, sentence: &str) -> &Self {
-        self.answers(method, path, failure(403, "Forbidden", sentence))
+        self.replies(method, path, failure(403, "Forbidden", sentence))
     }
 
     /// Denies the user a permission, such as `create secrets`.
@@ -218,8 +218,8 @@ impl Kubernetes {
 }
 
 /// A rejection in the form of the API server.
-pub fn failure(code: u16, reason: &str, message: &str) -> Answer {
-    Answer::Json(
+pub fn failure(code: u16, reason: &str, message: &str) -> Reply {
+    Reply::Json(
         code,
         json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": reason, "code": code, "message": message}),
     )
@@ -261,7 +261,7 @@ impl World {
         self.objects.iter().find(|object| kinds::path_of(object) == *target)
     }
 
-    fn answer(&mut self, request: &Request) -> Answer {
+    fn reply(&mut self, request: &Request) -> Reply {
         self.add_pending();
         if let Some(role) = &self.role {
             let target = ResourcePath::parse(&request.path);
@@ -276,10 +276,10 @@ impl World {
         let mut matching = rules.iter_mut().rev().filter(|rule| {
             rule.method == request.method && (rule.path == request.path || rule.path == "*")
         });
-        let answer = matching.find_map(|rule| (rule.react)(self, request));
+        let reply = matching.find_map(|rule| (rule.react)(self, request));
         self.rules.splice(0..0, rules);
-        let answer = answer.unwrap_or_else(|| self.usual(request));
-        if matches!(answer, Answer::Json(..300, _)) && !request.query.contains("dryRun=All") {
+        let reply = reply.unwrap_or_else(|| self.usual(request));
+        if matches!(reply, Reply::Json(..300, _)) && !request.query.contains("dryRun=All") {
             let mut controllers = std::mem::take(&mut self.controllers);
             controllers
                 .iter_mut()
@@ -287,7 +287,7 @@ impl World {
                 .for_each(|rule| (rule.react)(self));
             self.controllers.splice(0..0, controllers);
         }
-        answer
+        reply
     }
 
     fn add_pending(&mut self) {
@@ -299,41 +299,41 @@ impl World {
     }
 
     /// The response of a healthy API server.
-    fn usual(&mut self, request: &Request) -> Answer {
+    fn usual(&mut self, request: &Request) -> Reply {
         let path = request.path.as_str();
         if path == "/version" {
             let version = self.version.as_deref().unwrap_or("v1.34.4");
             let minor = version.split('.').nth(1).expect("a version");
-            return Answer::ok(
+            return Reply::ok(
                 json!({"major": "1", "minor": minor, "gitVersion": version, "gitCommit": "", "gitTreeState": "", "buildDate": "",
                                      "goVersion": "", "compiler": "", "platform": "linux/amd64"}),
             );
         }
         if let Some(list) = kinds::discovery(path, &self.objects) {
-            return Answer::ok(list);
+            return Reply::ok(list);
         }
         match ResourcePath::parse(path).filter(|target| kinds::is_served(target, &self.objects)) {
             Some(target) => self.of_path(request, &target),
-            None => Answer::text(404, "404 page not found\n"),
+            None => Reply::text(404, "404 page not found\n"),
         }
     }
 
-    fn of_path(&mut self, request: &Request, target: &ResourcePath) -> Answer {
+    fn of_path(&mut self, request: &Request, target: &ResourcePath) -> Reply {
         if target.resource == "selfsubjectaccessreviews" && request.method == Method::POST {
             return self.review(request);
         }
-        if let Some(answer) = self.of_objects(request, target) {
-            return answer;
+        if let Some(reply) = self.of_objects(request, target) {
+            return reply;
         }
         let name = target.name.as_deref();
         match (&request.method, name, target.subresource.as_deref()) {
             (&Method::GET, Some(pod), Some("log")) => {
                 let log = self.logs.iter().find(|(name, _)| name == pod);
-                Answer::text(200, log.map(|(_, text)| text.clone()).unwrap_or_default())
+                Reply::text(200, log.map(|(_, text)| text.clone()).unwrap_or_default())
             }
             (&Method::GET, Some(pod), Some("portforward")) => {
                 match self.pods.iter().find(|(name, _)| name == pod) {
-                    Some((_, to)) => Answer::Stream(Stream::Forward(
+                    Some((_, to)) => Reply::Stream(Stream::Forward(
                         resource_path::parameter(&request.query, "ports").parse().expect("a port"),
                         *to,
                     )),
@@ -347,7 +347,7 @@ impl World {
                             Arc::clone(commands),
                             resource_path::parameters(&request.query, "command"),
                         );
-                        Answer::Stream(Stream::Exec(Exec(Arc::new(move |input| {
+                        Reply::Stream(Stream::Exec(Exec(Arc::new(move |input| {
                             commands(&words, input)
                         }))))
                     }
@@ -362,7 +362,7 @@ impl World {
         }
     }
 
-    fn review(&self, request: &Request) -> Answer {
+    fn review(&self, request: &Request) -> Reply {
         let mut review = request.json();
         let asked = &review["spec"]["resourceAttributes"];
         let text = |key: &str| asked[key].as_str().unwrap_or_default();
@@ -376,6 +376,6 @@ impl World {
         };
         let is_allowed = self.role.as_ref().is_none_or(allows) && !self.denied.contains(&what);
         review["status"] = json!({"allowed": is_allowed});
-        Answer::Json(201, review)
+        Reply::Json(201, review)
     }
 }

@@ -8,7 +8,7 @@ use http::Method;
 use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
-use super::server::{Answer, Request, Server};
+use super::server::{Reply, Request, Server};
 
 pub const USER: &str = "teacher";
 pub const PASSWORD: &str = "password-of-the-lrs";
@@ -25,9 +25,9 @@ pub struct Lrs {
 #[derive(Default)]
 struct Faults {
     /// Responses to the next requests, which replace the usual ones.
-    next: VecDeque<Answer>,
+    next: VecDeque<Reply>,
     /// The response to every later request.
-    always: Option<Answer>,
+    always: Option<Reply>,
     /// Ids of statements that do not validate.
     invalid: HashSet<String>,
     /// Ids of statements that crash the LRS.
@@ -65,9 +65,9 @@ impl Lrs {
                 match next.or_else(|| faults.always.clone()) {
                     Some(fault) => fault,
                     None if request.path != "/__heartbeat__" && !knows(request) => {
-                        Answer::Json(401, json!({"detail": "Invalid authentication credentials"}))
+                        Reply::Json(401, json!({"detail": "Invalid authentication credentials"}))
                     }
-                    None => answer(request, &store, faults),
+                    None => reply(request, &store, faults),
                 }
             })
         };
@@ -80,14 +80,14 @@ impl Lrs {
     }
 
     /// Sends these responses to the next requests, except heartbeats.
-    pub fn next(&self, answers: impl IntoIterator<Item = Answer>) -> &Self {
-        self.faults().next.extend(answers);
+    pub fn next(&self, replies: impl IntoIterator<Item = Reply>) -> &Self {
+        self.faults().next.extend(replies);
         self
     }
 
     /// Sends this response to every request after those of `next`.
-    pub fn always(&self, answer: Answer) -> &Self {
-        self.faults().always = Some(answer);
+    pub fn always(&self, reply: Reply) -> &Self {
+        self.faults().always = Some(reply);
         self
     }
 
@@ -96,7 +96,7 @@ impl Lrs {
         self
     }
 
-    /// Answers 500 to every batch with this statement, and stays healthy.
+    /// Replies 500 to every batch with this statement, and stays healthy.
     pub fn crashes_at(&self, id: &str) -> &Self {
         self.faults().crashes.insert(id.into());
         self
@@ -157,22 +157,22 @@ fn id(statement: &Value) -> &str {
     statement["id"].as_str().unwrap_or_default()
 }
 
-fn answer(request: &Request, store: &Store, faults: &Faults) -> Answer {
+fn reply(request: &Request, store: &Store, faults: &Faults) -> Reply {
     match (request.method.as_str(), request.path.as_str()) {
-        ("GET", "/whoami") => Answer::ok(
-            json!({"agent": {"mbox": "mailto:admin@lrs.example.org"}, "scopes": ["all"]}),
-        ),
-        ("GET", "/__heartbeat__") => Answer::ok(json!({"database": "ok"})),
+        ("GET", "/whoami") => {
+            Reply::ok(json!({"agent": {"mbox": "mailto:admin@lrs.example.org"}, "scopes": ["all"]}))
+        }
+        ("GET", "/__heartbeat__") => Reply::ok(json!({"database": "ok"})),
         ("POST", "/xAPI/statements")
             if faults.limit.is_some_and(|limit| request.body.len() > limit) =>
         {
-            Answer::text(413, "Request Entity Too Large")
+            Reply::text(413, "Request Entity Too Large")
         }
         ("POST", "/xAPI/statements") => {
             store_batch(&request.json(), &mut store.lock().expect("the store"), faults)
         }
         ("GET", "/xAPI/statements") => page(&request.query, &store.lock().expect("the store")),
-        _ => Answer::Json(404, json!({"detail": "Not Found"})),
+        _ => Reply::Json(404, json!({"detail": "Not Found"})),
     }
 }
 
@@ -196,12 +196,12 @@ const PARAMETERS: [&str; 12] = [
 ];
 
 /// A page of the selected statements, at most a hundred, with a link to the rest. The last page is empty, as with Ralph.
-fn page(query: &str, store: &BTreeMap<String, Value>) -> Answer {
+fn page(query: &str, store: &BTreeMap<String, Value>) -> Reply {
     let parameters: BTreeMap<String, String> =
         form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     if let Some(unknown) = parameters.keys().find(|key| !PARAMETERS.contains(&key.as_str())) {
         let detail = format!("The following parameter is not allowed: `{unknown}`");
-        return Answer::Json(400, json!({"detail": detail}));
+        return Reply::Json(400, json!({"detail": detail}));
     }
     let text = |statement: &Value, path: &str| {
         statement.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -219,7 +219,7 @@ fn page(query: &str, store: &BTreeMap<String, Value>) -> Answer {
     };
     // a statement with half a surrogate pair breaks its page
     if store.values().filter(selected).any(|statement| statement.to_string().contains(HALF_PAIR)) {
-        return Answer::text(500, "Internal Server Error");
+        return Reply::text(500, "Internal Server Error");
     }
     let limit = parameters.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(100);
     let offset: usize =
@@ -236,17 +236,17 @@ fn page(query: &str, store: &BTreeMap<String, Value>) -> Answer {
                 .finish()
         )
     });
-    Answer::ok(match more {
+    Reply::ok(match more {
         Some(more) => json!({"statements": found, "more": more}),
         None => json!({"statements": found}),
     })
 }
 
 /// The response of Ralph to a batch.
-fn store_batch(batch: &Value, store: &mut BTreeMap<String, Value>, faults: &Faults) -> Answer {
+fn store_batch(batch: &Value, store: &mut BTreeMap<String, Value>, faults: &Faults) -> Reply {
     let statements = batch.as_array().expect("a batch is an array");
     if statements.iter().any(|statement| faults.crashes.contains(id(statement))) {
-        return Answer::text(500, "Internal Server Error");
+        return Reply::text(500, "Internal Server Error");
     }
     let invalid: Vec<Value> = statements
         .iter()
@@ -261,11 +261,11 @@ fn store_batch(batch: &Value, store: &mut BTreeMap<String, Value>, faults: &Faul
         let as_one = json!({"type": "model_attributes_type", "loc": ["body", "LaxStatement"], "input": batch,
                             "msg": "Input should be a valid dictionary or object to extract fields from"});
         let detail: Vec<Value> = [as_one].into_iter().chain(invalid).collect();
-        return Answer::Json(422, json!({"detail": detail}));
+        return Reply::Json(422, json!({"detail": detail}));
     }
     let ids: HashSet<&str> = statements.iter().map(id).collect();
     if ids.len() < statements.len() {
-        return Answer::Json(
+        return Reply::Json(
             400,
             json!({"detail": "Duplicate statement IDs in the list of statements"}),
         );
@@ -274,14 +274,14 @@ fn store_batch(batch: &Value, store: &mut BTreeMap<String, Value>, faults: &Faul
         |statement: &&Value| store.get(id(statement)).is_some_and(|known| known != *statement);
     if let Some(other) = statements.iter().find(differs) {
         let detail = format!("Differing statements already exist with the same ID: {}", id(other));
-        return Answer::Json(409, json!({"detail": detail}));
+        return Reply::Json(409, json!({"detail": detail}));
     }
     let new: Vec<&Value> =
         statements.iter().filter(|statement| !store.contains_key(id(statement))).collect();
     if new.is_empty() {
-        return Answer::text(204, "");
+        return Reply::text(204, "");
     }
-    let answer = Answer::ok(new.iter().map(|statement| id(statement)).collect());
+    let reply = Reply::ok(new.iter().map(|statement| id(statement)).collect());
     store.extend(new.into_iter().map(|statement| (id(statement).to_owned(), statement.clone())));
-    answer
+    reply
 }

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::server::{Answer, Request, Server};
+use super::server::{Reply, Request, Server};
 use super::streams::Exited;
 
 pub const SITE: &str = "http://localhost:8080";
@@ -103,13 +103,13 @@ impl Moodle {
 }
 
 impl World {
-    fn page(&self, request: &Request) -> Answer {
+    fn page(&self, request: &Request) -> Reply {
         let host =
             request.headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
         match self.login {
-            200 if self.site.ends_with(host) => Answer::text(200, "<body id=\"page-login-index\">"),
-            200 => Answer::text(404, format!("asked as {host}")),
-            status => Answer::text(status, "<body>Error: Database connection failed</body>"),
+            200 if self.site.ends_with(host) => Reply::text(200, "<body id=\"page-login-index\">"),
+            200 => Reply::text(404, format!("asked as {host}")),
+            status => Reply::text(status, "<body>Error: Database connection failed</body>"),
         }
     }
 
@@ -130,7 +130,7 @@ impl World {
             .to_string();
         let input: Value = serde_json::from_slice(input).expect("JSON for a script");
         self.called.push((script.clone(), input.clone()));
-        let answer = match script.as_str() {
+        let reply = match script.as_str() {
             "state" => self.state(),
             "configure" => self.configure(&input),
             "course" => self.course(&input),
@@ -140,7 +140,7 @@ impl World {
         };
         Exited {
             code: 0,
-            stdout: format!("++ a message of Moodle ++\n{answer}\n"),
+            stdout: format!("++ a message of Moodle ++\n{reply}\n"),
             stderr: String::new(),
         }
     }

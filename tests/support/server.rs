@@ -52,7 +52,7 @@ impl fmt::Display for Request {
 
 /// The reaction of a server to a request.
 #[derive(Debug, Clone)]
-pub enum Answer {
+pub enum Reply {
     Json(u16, Value),
     Text(u16, String),
     /// A file.
@@ -69,7 +69,7 @@ pub enum Answer {
     Stream(Stream),
 }
 
-impl Answer {
+impl Reply {
     pub fn ok(body: Value) -> Self {
         Self::Json(200, body)
     }
@@ -81,31 +81,31 @@ impl Answer {
 
 type Log = Arc<(Mutex<Vec<Request>>, Condvar)>;
 type Body = BoxBody<Bytes, std::io::Error>;
-type Answering = Arc<dyn Fn(&Request) -> Answer + Send + Sync>;
+type Replying = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
 
 pub struct Server {
     address: SocketAddr,
     log: Log,
-    answer: Answering,
+    reply: Replying,
     // the server runs until the runtime is dropped
     _runtime: tokio::runtime::Runtime,
 }
 
 impl Server {
-    pub fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
-        Self::start_with(None, answer)
+    pub fn start(reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_with(None, reply)
     }
 
     pub fn start_tls(
         tls: TlsAcceptor,
-        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+        reply: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        Self::start_with(Some(tls), answer)
+        Self::start_with(Some(tls), reply)
     }
 
     fn start_with(
         tls: Option<TlsAcceptor>,
-        answer: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+        reply: impl Fn(&Request) -> Reply + Send + Sync + 'static,
     ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -116,14 +116,14 @@ impl Server {
             runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port for the server");
         let address = listener.local_addr().expect("the server's address");
         let log = Log::default();
-        let answer: Answering = Arc::new(answer);
-        runtime.spawn(accept(listener, tls, Arc::clone(&log), Arc::clone(&answer)));
-        Self { address, log, answer, _runtime: runtime }
+        let reply: Replying = Arc::new(reply);
+        runtime.spawn(accept(listener, tls, Arc::clone(&log), Arc::clone(&reply)));
+        Self { address, log, reply, _runtime: runtime }
     }
 
     /// The response to a request, without a connection.
-    pub fn ask(&self, request: &Request) -> Answer {
-        (self.answer)(request)
+    pub fn ask(&self, request: &Request) -> Reply {
+        (self.reply)(request)
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -157,15 +157,15 @@ pub fn unreachable_url() -> String {
     "http://127.0.0.1:9".to_string()
 }
 
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, log: Log, answer: Answering) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, log: Log, reply: Replying) {
     while let Ok((stream, _)) = listener.accept().await {
-        let (tls, log, answer) = (tls.clone(), Arc::clone(&log), Arc::clone(&answer));
+        let (tls, log, reply) = (tls.clone(), Arc::clone(&log), Arc::clone(&reply));
         tokio::spawn(async move {
             match tls {
-                None => serve(stream, log, answer).await,
+                None => serve(stream, log, reply).await,
                 Some(tls) => {
                     if let Ok(stream) = tls.accept(stream).await {
-                        serve(stream, log, answer).await;
+                        serve(stream, log, reply).await;
                     }
                 }
             }
@@ -173,13 +173,13 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, log: Log, answe
     }
 }
 
-async fn serve<S>(stream: S, log: Log, answer: Answering)
+async fn serve<S>(stream: S, log: Log, reply: Replying)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
-        async move { respond(request, &log, &*answer).await }
+        let (log, reply) = (Arc::clone(&log), Arc::clone(&reply));
+        async move { respond(request, &log, &*reply).await }
     });
     // a client may close the connection at any time
     let _ =
@@ -189,7 +189,7 @@ where
 async fn respond(
     mut request: hyper::Request<Incoming>,
     log: &Log,
-    answer: &(dyn Fn(&Request) -> Answer + Sync),
+    reply: &(dyn Fn(&Request) -> Reply + Sync),
 ) -> Result<Response<Body>, Cut> {
     let body = request.body_mut().collect().await.map_err(|_| Cut)?.to_bytes();
     let seen = Request {
@@ -199,22 +199,22 @@ async fn respond(
         headers: request.headers().clone(),
         body,
     };
-    let answer = answer(&seen);
+    let reply = reply(&seen);
     log.0.lock().expect("the log").push(seen);
     log.1.notify_all();
-    match answer {
-        Answer::Json(status, value) => Ok(whole(status, "application/json", value.to_string())),
-        Answer::Text(status, text) => Ok(whole(status, "text/plain", text)),
-        Answer::Bytes(bytes) => {
+    match reply {
+        Reply::Json(status, value) => Ok(whole(status, "application/json", value.to_string())),
+        Reply::Text(status, text) => Ok(whole(status, "text/plain", text)),
+        Reply::Bytes(bytes) => {
             Ok(Response::new(Full::new(bytes).map_err(|never: Infallible| match never {}).boxed()))
         }
-        Answer::Redirect(address) => {
+        Reply::Redirect(address) => {
             let mut response = whole(302, "text/plain", String::new());
             response.headers_mut().insert(LOCATION, address.parse().expect("an address"));
             Ok(response)
         }
-        Answer::Cut => Err(Cut),
-        Answer::CutShort(beginning) => {
+        Reply::Cut => Err(Cut),
+        Reply::CutShort(beginning) => {
             let frames = [
                 Ok(Frame::data(Bytes::from_static(beginning.as_bytes()))),
                 Err(std::io::Error::other("cut")),
@@ -222,8 +222,8 @@ async fn respond(
             let body = BodyExt::boxed(StreamBody::new(stream::iter(frames)));
             Ok(Response::builder().header(CONTENT_LENGTH, 1 << 20).body(body).expect("a response"))
         }
-        Answer::Hang => std::future::pending().await,
-        Answer::Stream(stream) => Ok(switch_to_websocket(request, stream)),
+        Reply::Hang => std::future::pending().await,
+        Reply::Stream(stream) => Ok(switch_to_websocket(request, stream)),
     }
 }
 

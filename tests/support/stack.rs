@@ -13,7 +13,7 @@ use super::kubernetes::Kubernetes;
 use super::lrs::Lrs;
 use super::machine::Machine;
 use super::moodle::{self, Moodle};
-use super::server::{Answer, Request, Server};
+use super::server::{Reply, Request, Server};
 use super::superset::{self, Superset};
 
 pub const NAMESPACE: &str = "alice";
@@ -210,7 +210,7 @@ impl MockedStack {
                     object["metadata"]["namespace"] = json!(NAMESPACE);
                     world.put(object.clone());
                 }
-                Some(Answer::Json(201, job))
+                Some(Reply::Json(201, job))
             },
         );
         // the operator deletes the pods with the resource

@@ -21,9 +21,9 @@ pub enum Stream {
 
 /// A command in a container, which responds after it reads all its input.
 #[derive(Clone)]
-pub struct Exec(pub Arc<Answering>);
+pub struct Exec(pub Arc<Replying>);
 
-type Answering = dyn Fn(&[u8]) -> Exited + Send + Sync;
+type Replying = dyn Fn(&[u8]) -> Exited + Send + Sync;
 
 /// The output of a command and its exit code.
 pub struct Exited {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
 use zip::{ZipArchive, ZipWriter};
 
-use super::server::{Answer, Request, Server};
+use super::server::{Reply, Request, Server};
 
 const KINDS: [(&str, &str); 4] = [
     ("databases", "database_name"),
@@ -36,9 +36,9 @@ pub struct World {
     /// The cause why the data lake is unreachable.
     unreachable: Option<String>,
     /// The responses to the next imports.
-    imports: Vec<Answer>,
+    imports: Vec<Reply>,
     /// The responses to the next chart queries.
-    queries: Vec<Answer>,
+    queries: Vec<Reply>,
     pub driver: bool,
     teacher: Vec<u64>,
     /// The result of every chart query.
@@ -65,7 +65,7 @@ impl Superset {
             ..World::default()
         }));
         let shared = Arc::clone(&world);
-        let server = Server::start(move |request| shared.lock().expect("Superset").answer(request));
+        let server = Server::start(move |request| shared.lock().expect("Superset").reply(request));
         Self { server, world }
     }
 
@@ -98,14 +98,14 @@ impl Superset {
     }
 
     /// Sends this response to the next import.
-    pub fn fails_import(&self, answer: Answer) -> &Self {
-        self.world().imports.push(answer);
+    pub fn fails_import(&self, reply: Reply) -> &Self {
+        self.world().imports.push(reply);
         self
     }
 
     /// Sends this response to the next chart query.
-    pub fn fails_query(&self, answer: Answer) -> &Self {
-        self.world().queries.push(answer);
+    pub fn fails_query(&self, reply: Reply) -> &Self {
+        self.world().queries.push(reply);
         self
     }
 
@@ -207,24 +207,24 @@ impl Superset {
 }
 
 impl World {
-    fn answer(&mut self, request: &Request) -> Answer {
+    fn reply(&mut self, request: &Request) -> Reply {
         let path: Vec<&str> = request.path.trim_matches('/').split('/').collect();
         match (request.method.as_str(), path.as_slice()) {
-            ("GET", ["health"]) => Answer::text(200, "OK"),
-            (_, ["api", ..]) if self.lost => Answer::Json(500, json!({"message": "Fatal error"})),
+            ("GET", ["health"]) => Reply::text(200, "OK"),
+            (_, ["api", ..]) if self.lost => Reply::Json(500, json!({"message": "Fatal error"})),
             ("POST", ["api", "v1", "security", "login"]) => {
                 let account = request.json();
                 let text = |key: &str| account[key].as_str().unwrap_or_default().to_owned();
                 let is_wrong = self.wrong.as_ref().is_some_and(|wrong| text("password") == *wrong);
                 match self.rejected.contains(&text("username")) || is_wrong {
-                    true => Answer::Json(401, json!({"message": "Not authorized"})),
-                    false => Answer::ok(json!({"access_token": "token"})),
+                    true => Reply::Json(401, json!({"message": "Not authorized"})),
+                    false => Reply::ok(json!({"access_token": "token"})),
                 }
             }
             ("GET", ["api", "v1", "security", "csrf_token"]) => {
-                Answer::ok(json!({"result": "csrf"}))
+                Reply::ok(json!({"result": "csrf"}))
             }
-            ("GET", ["api", "v1", "me"]) => Answer::ok(json!({"result": user("kubectl lastack")})),
+            ("GET", ["api", "v1", "me"]) => Reply::ok(json!({"result": user("kubectl lastack")})),
             ("POST", ["api", "v1", "assets", "import"]) if !self.imports.is_empty() => {
                 self.imports.remove(0)
             }
@@ -232,49 +232,49 @@ impl World {
             ("POST", ["api", "v1", "chart", "data"]) if !self.queries.is_empty() => {
                 self.queries.remove(0)
             }
-            ("POST", ["api", "v1", "chart", "data"]) => Answer::ok(json!({"result": [self.rows]})),
+            ("POST", ["api", "v1", "chart", "data"]) => Reply::ok(json!({"result": [self.rows]})),
             ("GET", ["api", "v1", "database", "available"]) => {
                 let engines =
                     if self.driver { json!([{"engine": "elasticsearch"}]) } else { json!([]) };
-                Answer::ok(json!({"databases": engines}))
+                Reply::ok(json!({"databases": engines}))
             }
             ("GET", ["api", "v1", "database", _, "tables"]) => match &self.unreachable {
-                Some(why) => Answer::Json(422, json!({"message": why})),
-                None => Answer::ok(json!({"result": []})),
+                Some(why) => Reply::Json(422, json!({"message": why})),
+                None => Reply::ok(json!({"result": []})),
             },
             ("GET", ["api", "v1", "database", id, "connection"]) => {
                 let database = self
                     .assets
                     .values()
                     .find(|asset| asset.folder == "databases" && asset.id.to_string() == *id);
-                Answer::ok(json!({"result": connection(&database.expect("the database").content)}))
+                Reply::ok(json!({"result": connection(&database.expect("the database").content)}))
             }
             ("GET", ["api", "v1", "security", "roles"]) => {
-                Answer::ok(json!({"result": [{"id": 7, "name": "Teacher"}]}))
+                Reply::ok(json!({"result": [{"id": 7, "name": "Teacher"}]}))
             }
-            ("GET", ["api", "v1", "security", "roles", "7", "permissions"]) => Answer::ok(
+            ("GET", ["api", "v1", "security", "roles", "7", "permissions"]) => Reply::ok(
                 json!({"result": self.teacher.iter().map(|id| json!({"id": id})).collect::<Vec<_>>()}),
             ),
             ("POST", ["api", "v1", "security", "roles", "7", "permissions"]) => {
                 self.teacher =
                     serde_json::from_value(request.json()["permission_view_menu_ids"].clone())
                         .expect("a list of ids");
-                Answer::ok(json!({}))
+                Reply::ok(json!({}))
             }
             ("GET", ["api", "v1", "security", "permissions-resources"]) => {
                 let databases = self.assets.values().filter(|asset| asset.folder == "databases");
                 let rows = databases.map(|asset| {
                     json!({"id": 99, "permission": {"name": "database_access"}, "view_menu": {"name": format!("[{}].(id:{})", asset.title, asset.id)}})
                 });
-                Answer::ok(json!({"result": rows.collect::<Vec<_>>()}))
+                Reply::ok(json!({"result": rows.collect::<Vec<_>>()}))
             }
-            ("GET", ["api", "v1", "dashboard", "export"]) => Answer::Bytes(self.export().into()),
+            ("GET", ["api", "v1", "dashboard", "export"]) => Reply::Bytes(self.export().into()),
             ("GET", ["api", "v1", kind, rest @ ..]) => self.show(kind, rest.first().copied()),
             _ => no_such_page(),
         }
     }
 
-    fn show(&self, kind: &str, id: Option<&str>) -> Answer {
+    fn show(&self, kind: &str, id: Option<&str>) -> Reply {
         let Some((folder, title)) =
             KINDS.into_iter().find(|(folder, _)| folder.trim_end_matches('s') == kind)
         else {
@@ -300,11 +300,11 @@ impl World {
                     }
                     row
                 });
-                Answer::ok(json!({"result": rows.collect::<Vec<_>>()}))
+                Reply::ok(json!({"result": rows.collect::<Vec<_>>()}))
             }
             Some(id) => {
                 match of_kind.map(|(_, asset)| asset).find(|asset| asset.id.to_string() == id) {
-                    None => Answer::Json(404, json!({"message": "Not found"})),
+                    None => Reply::Json(404, json!({"message": "Not found"})),
                     Some(asset) if folder == "datasets" => {
                         let mut dataset = asset.content.clone();
                         let database = dataset["database_uuid"]
@@ -314,7 +314,7 @@ impl World {
                         dataset["database"] =
                             json!({"id": database, "uuid": dataset["database_uuid"]});
                         dataset.as_object_mut().expect("a data set").remove("database_uuid");
-                        Answer::ok(json!({"result": dataset}))
+                        Reply::ok(json!({"result": dataset}))
                     }
                     Some(asset) => {
                         let mut params = asset.content["params"].clone();
@@ -323,7 +323,7 @@ impl World {
                             .and_then(|uuid| self.assets.get(uuid))
                             .map_or(0, |dataset| dataset.id);
                         params["datasource"] = json!(format!("{dataset}__table"));
-                        Answer::ok(
+                        Reply::ok(
                             json!({"result": {"viz_type": asset.content["viz_type"], "params": params.to_string(), "query_context": asset.content["query_context"]}}),
                         )
                     }
@@ -353,7 +353,7 @@ impl World {
     }
 
     /// Stores the assets of the archive in a form.
-    fn import(&mut self, form: &[u8]) -> Answer {
+    fn import(&mut self, form: &[u8]) -> Reply {
         let start = find(form, b"application/zip\r\n\r\n").expect("a form with an archive")
             + "application/zip\r\n\r\n".len();
         let end = start + find(&form[start..], b"\r\n--").expect("the end of the form");
@@ -379,11 +379,11 @@ impl World {
             if let Some(missing) = self.missing(folder, &file) {
                 // an import is atomic, and its error does not name the file
                 *self = before;
-                return Answer::Json(500, json!({"message": format!("KeyError: {missing}")}));
+                return Reply::Json(500, json!({"message": format!("KeyError: {missing}")}));
             }
             self.store(folder, title, file);
         }
-        Answer::ok(json!({"message": "OK"}))
+        Reply::ok(json!({"message": "OK"}))
     }
 
     /// The missing asset that a file refers to, which makes an import fail.
@@ -482,9 +482,9 @@ fn connection(content: &Value) -> Value {
     json!({"sqlalchemy_uri": format!("{address}?{settings}"), "extra": extra, "allow_file_upload": content["allow_csv_upload"]})
 }
 
-fn no_such_page() -> Answer {
+fn no_such_page() -> Reply {
     let message = "404 Not Found: The requested URL was not found on the server.";
-    Answer::Json(404, json!({"errors": [{"message": message, "level": "error"}]}))
+    Reply::Json(404, json!({"errors": [{"message": message, "level": "error"}]}))
 }
 
 fn user(name: &str) -> Value {

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::ownership::Conflict;
 use super::resource_path::ResourcePath;
-use crate::support::server::Answer;
+use crate::support::server::Reply;
 
-pub fn rejected_conflicts(conflicts: &[Conflict]) -> Answer {
+pub fn rejected_conflicts(conflicts: &[Conflict]) -> Reply {
     let causes: Vec<Value> = conflicts
         .iter()
         .map(|conflict| json!({"reason": "FieldManagerConflict", "message": conflict.with(), "field": conflict.field}))
@@ -19,7 +19,7 @@ pub fn rejected_conflicts(conflicts: &[Conflict]) -> Answer {
             format!("Apply failed with {} conflicts: {}:{fields}", several.len(), several[0].with())
         }
     };
-    Answer::Json(
+    Reply::Json(
         409,
         json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
@@ -44,8 +44,8 @@ pub fn details(target: &ResourcePath, uid: Option<&Value>) -> Value {
     details
 }
 
-fn rejected(code: u16, reason: &str, message: &str, target: &ResourcePath) -> Answer {
-    Answer::Json(
+fn rejected(code: u16, reason: &str, message: &str, target: &ResourcePath) -> Reply {
+    Reply::Json(
         code,
         json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
@@ -55,7 +55,7 @@ fn rejected(code: u16, reason: &str, message: &str, target: &ResourcePath) -> An
 }
 
 /// The response to a write that lacks a field.
-pub fn invalid(target: &ResourcePath, kind: &str, field: &str, why: &str) -> Answer {
+pub fn invalid(target: &ResourcePath, kind: &str, field: &str, why: &str) -> Reply {
     let why = format!("Required value: {why}");
     let (kind_only, group) = kind.split_once('.').unwrap_or((kind, ""));
     let mut details = json!({
@@ -70,7 +70,7 @@ pub fn invalid(target: &ResourcePath, kind: &str, field: &str, why: &str) -> Ans
     if !group.is_empty() {
         details["group"] = json!(group);
     }
-    Answer::Json(
+    Reply::Json(
         422,
         json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Invalid",
@@ -83,15 +83,15 @@ fn named(target: &ResourcePath) -> String {
     format!("{} \"{}\"", qualified(target), target.name.as_deref().unwrap_or_default())
 }
 
-pub fn not_found(target: &ResourcePath) -> Answer {
+pub fn not_found(target: &ResourcePath) -> Reply {
     rejected(404, "NotFound", &format!("{} not found", named(target)), target)
 }
 
-pub fn already_exists(target: &ResourcePath) -> Answer {
+pub fn already_exists(target: &ResourcePath) -> Reply {
     rejected(409, "AlreadyExists", &format!("{} already exists", named(target)), target)
 }
 
-pub fn conflict(target: &ResourcePath, why: &str) -> Answer {
+pub fn conflict(target: &ResourcePath, why: &str) -> Reply {
     let message = format!("Operation cannot be fulfilled on {}: {why}", named(target));
     rejected(409, "Conflict", &message, target)
 }

@@ -12,15 +12,11 @@ use super::rejections::{
 use super::resource_path::{self, ResourcePath};
 use super::selectors::Selector;
 use super::{World, defaults, failure, kinds};
-use crate::support::server::{Answer, Request};
+use crate::support::server::{Reply, Request};
 
 impl World {
     /// The response to a request about objects; None for a subresource, such as a log.
-    pub(super) fn of_objects(
-        &mut self,
-        request: &Request,
-        target: &ResourcePath,
-    ) -> Option<Answer> {
+    pub(super) fn of_objects(&mut self, request: &Request, target: &ResourcePath) -> Option<Reply> {
         if target.subresource.is_some() {
             return None;
         }
@@ -28,9 +24,9 @@ impl World {
             (&Method::GET, false) => self.list(request, target),
             (&Method::GET, true) => match self.find(target) {
                 Some(object) if wants_metadata(&request.headers) => {
-                    Answer::ok(metadata::partial(object))
+                    Reply::ok(metadata::partial(object))
                 }
-                Some(object) => Answer::ok(object.clone()),
+                Some(object) => Reply::ok(object.clone()),
                 None => not_found(target),
             },
             (&Method::POST, false) => self.create(request, target),
@@ -46,14 +42,14 @@ impl World {
         })
     }
 
-    fn list(&self, request: &Request, target: &ResourcePath) -> Answer {
+    fn list(&self, request: &Request, target: &ResourcePath) -> Reply {
         let selected = match self.selected(request, target) {
             Ok(selected) => selected,
-            Err(answer) => return answer,
+            Err(reply) => return reply,
         };
         let (_, kind) = kinds::of(target);
         let metadata = json!({"resourceVersion": self.numbers.newest()});
-        Answer::ok(match wants_metadata(&request.headers) {
+        Reply::ok(match wants_metadata(&request.headers) {
             true => json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
                 "items": selected.into_iter().map(metadata::partial).collect::<Vec<_>>(),
@@ -66,7 +62,7 @@ impl World {
     }
 
     /// The objects of a collection that match both selectors, in the order of namespaces and names.
-    fn selected(&self, request: &Request, target: &ResourcePath) -> Result<Vec<&Value>, Answer> {
+    fn selected(&self, request: &Request, target: &ResourcePath) -> Result<Vec<&Value>, Reply> {
         let (labels, fields) = (
             resource_path::parameter(&request.query, "labelSelector"),
             resource_path::parameter(&request.query, "fieldSelector"),
@@ -90,7 +86,7 @@ impl World {
         Ok(selected)
     }
 
-    fn create(&mut self, request: &Request, target: &ResourcePath) -> Answer {
+    fn create(&mut self, request: &Request, target: &ResourcePath) -> Reply {
         let mut object = request.json();
         if object["metadata"]["name"].is_null() {
             let Some(prefix) = object["metadata"]["generateName"].as_str() else {
@@ -105,8 +101,8 @@ impl World {
         }
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let target = ResourcePath { name: Some(name), ..target.clone() };
-        if let Some(answer) = self.lacks_namespace(&target) {
-            return answer;
+        if let Some(reply) = self.lacks_namespace(&target) {
+            return reply;
         }
         if self.find(&target).is_some() {
             return already_exists(&target);
@@ -117,22 +113,22 @@ impl World {
         defaults::complete(&mut object);
         ownership::update(&mut object, &nothing, &manager);
         let object = self.write(object, None, is_dry_run(request));
-        Answer::Json(201, object)
+        Reply::Json(201, object)
     }
 
-    fn replace(&mut self, request: &Request, target: &ResourcePath) -> Answer {
+    fn replace(&mut self, request: &Request, target: &ResourcePath) -> Reply {
         let Some(before) = self.find(target).cloned() else { return not_found(target) };
         let mut object = request.json();
-        if let Some(answer) = lags_behind(&object, &before, target) {
-            return answer;
+        if let Some(reply) = lags_behind(&object, &before, target) {
+            return reply;
         }
         complete(&mut object, target);
         defaults::complete(&mut object);
         ownership::update(&mut object, &before, &manager(request));
-        Answer::ok(self.write(object, Some(&before), is_dry_run(request)))
+        Reply::ok(self.write(object, Some(&before), is_dry_run(request)))
     }
 
-    fn patch(&mut self, request: &Request, target: &ResourcePath) -> Answer {
+    fn patch(&mut self, request: &Request, target: &ResourcePath) -> Reply {
         let before = self.find(target).cloned();
         let body = request.json();
         let kind = request.headers.get(CONTENT_TYPE).map_or(&b""[..], |kind| kind.as_bytes());
@@ -148,15 +144,15 @@ impl World {
             );
         }
         let Some(before) = before else { return not_found(target) };
-        if let Some(answer) = lags_behind(&body, &before, target) {
-            return answer;
+        if let Some(reply) = lags_behind(&body, &before, target) {
+            return reply;
         }
         let mut object = before.clone();
         ownership::merge_patch(&mut object, &body);
         complete(&mut object, target);
         defaults::complete(&mut object);
         ownership::update(&mut object, &before, &manager(request));
-        Answer::ok(self.write(object, Some(&before), is_dry_run(request)))
+        Reply::ok(self.write(object, Some(&before), is_dry_run(request)))
     }
 
     /// Server-side apply, the only patch that creates a missing object.
@@ -166,7 +162,7 @@ impl World {
         target: &ResourcePath,
         before: Option<Value>,
         configuration: &Value,
-    ) -> Answer {
+    ) -> Reply {
         let manager = resource_path::parameter(&request.query, "fieldManager");
         if manager.is_empty() {
             return invalid(
@@ -176,26 +172,26 @@ impl World {
                 "is required for apply patch",
             );
         }
-        if let Some(answer) = self.lacks_namespace(target) {
-            return answer;
+        if let Some(reply) = self.lacks_namespace(target) {
+            return reply;
         }
-        if let Some(answer) =
+        if let Some(reply) =
             before.as_ref().and_then(|before| lags_behind(configuration, before, target))
         {
-            return answer;
+            return reply;
         }
         let force = resource_path::parameter(&request.query, "force") == "true";
         match ownership::apply(before.as_ref(), configuration, &manager, force) {
             Ok(mut object) => {
                 complete(&mut object, target);
                 let object = self.write(object, before.as_ref(), is_dry_run(request));
-                Answer::Json(if before.is_none() { 201 } else { 200 }, object)
+                Reply::Json(if before.is_none() { 201 } else { 200 }, object)
             }
             Err(conflicts) => rejected_conflicts(&conflicts),
         }
     }
 
-    fn delete(&mut self, request: &Request, target: &ResourcePath) -> Answer {
+    fn delete(&mut self, request: &Request, target: &ResourcePath) -> Reply {
         let Some(object) = self.find(target).cloned() else { return not_found(target) };
         let options: Value = serde_json::from_slice(&request.body).unwrap_or_default();
         for (key, name) in [("uid", "UID"), ("resourceVersion", "ResourceVersion")] {
@@ -220,18 +216,18 @@ impl World {
         if GIVEN.iter().any(|kind| object["kind"] == *kind) {
             let mut object = object;
             self.numbers.stamp(&mut object, "");
-            return Answer::ok(object);
+            return Reply::ok(object);
         }
-        Answer::ok(json!({
+        Reply::ok(json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
             "details": details(target, Some(&object["metadata"]["uid"])),
         }))
     }
 
-    fn delete_selected(&mut self, request: &Request, target: &ResourcePath) -> Answer {
+    fn delete_selected(&mut self, request: &Request, target: &ResourcePath) -> Reply {
         let targets: Vec<ResourcePath> = match self.selected(request, target) {
             Ok(selected) => selected.into_iter().map(kinds::path_of).collect(),
-            Err(answer) => return answer,
+            Err(reply) => return reply,
         };
         let given = self.list(request, target);
         self.objects.retain(|object| !targets.contains(&kinds::path_of(object)));
@@ -284,7 +280,7 @@ impl World {
         object
     }
 
-    fn lacks_namespace(&self, target: &ResourcePath) -> Option<Answer> {
+    fn lacks_namespace(&self, target: &ResourcePath) -> Option<Reply> {
         let namespace = target.namespace.as_deref()?;
         let is_it = |object: &Value| {
             object["kind"] == "Namespace" && object["metadata"]["name"] == namespace
@@ -350,7 +346,7 @@ fn complete(object: &mut Value, target: &ResourcePath) {
 }
 
 /// The response to a write that names an outdated version.
-fn lags_behind(body: &Value, before: &Value, target: &ResourcePath) -> Option<Answer> {
+fn lags_behind(body: &Value, before: &Value, target: &ResourcePath) -> Option<Reply> {
     let named = body["metadata"]["resourceVersion"].as_str()?;
     (before["metadata"]["resourceVersion"] != named).then(|| {
         conflict(
