@@ -11,6 +11,7 @@ use serde_json::Value;
 use snapbox::{assert_data_eq, file};
 
 use crate::support::machine::{Machine, TOKEN};
+use crate::support::program;
 use crate::support::stack::{DATA_LAKE, MockedStack, NAMESPACE, SIZE};
 
 use super::install::passwords;
@@ -253,9 +254,8 @@ fn apply(machine: &Machine, plugin: &str) -> (bool, String, String, String) {
     for (name, content) in
         [("kubectl", KUBECTL), ("helm", "#!/bin/bash\nprintf 'helm %s\\n' \"$*\" >> \"$CALLS\"\n")]
     {
-        let path = machine.write(&format!("stub/{name}"), content);
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a stub program");
+        fs::create_dir_all(machine.path("stub")).expect("a folder");
+        program::write(&machine.path("stub").join(name), content);
     }
     let path = format!("{}:{}", machine.path("stub").display(), std::env::var("PATH").unwrap());
     let output = Command::new("bash")

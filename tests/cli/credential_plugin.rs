@@ -1,9 +1,9 @@
 //! Credential plugins (`exec`) of a kubeconfig: how often they run, what they may read, and what of them is shown.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::machine::Machine;
+use crate::support::program;
 use crate::support::server::{Reply, Server};
 use crate::support::stack::MockedStack;
 
@@ -29,10 +29,9 @@ printf '%s\\n' \"$KUBERNETES_EXEC_INFO\" >> \"$RUNS\"
 {end}
 "
     );
-    let path = machine.write("home/.kube/login", script);
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a program");
     let exec = format!("command: ./login, {fields}");
     machine.write("home/.kube/config", kubeconfig(server, &exec));
+    program::write(&machine.path("home/.kube/login"), &script);
     let runs = machine.path("runs");
     machine.env("RUNS", runs)
 }
@@ -87,9 +86,10 @@ fn plugin_runs_once_and_its_token_reaches_the_server_and_helm() {
 fn token_of_a_plugin_reaches_the_server() {
     let server = Server::start(|_| Reply::text(404, "404 page not found\n"));
     let status = prints(&format!("{{\"token\": \"{SECRET}\"}}"));
-    machine(&server.url(), "interactiveMode: Never", &status).run("status").never_shows(SECRET);
+    let ended = machine(&server.url(), "interactiveMode: Never", &status).run("status");
+    ended.never_shows(SECRET);
     let requests = server.requests();
-    let first = requests.first().expect("a request");
+    let first = requests.first().unwrap_or_else(|| panic!("a request should arrive\n{ended}"));
     assert_eq!(first.headers["authorization"], format!("Bearer {SECRET}").as_str());
 }
 

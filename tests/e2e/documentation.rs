@@ -4,9 +4,9 @@
 //! page shows must be the output of the command.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use crate::cluster::{Cluster, Own, repository};
+use crate::support::program;
 use crate::{beside, remove, stack};
 
 const NAMESPACE: &str = "e2e-docs";
@@ -90,8 +90,7 @@ fn run(cluster: &Cluster, commands: &[Command]) {
          exec '{program}' \"$@\"\n",
         settings.display()
     );
-    fs::write(&plugin, wrapper).expect("the plugin");
-    fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755)).expect("a program");
+    program::write(&plugin, &wrapper);
     // a copy, because pages change the current namespace; the tests have built the program and started the cluster
     let mut script = format!(
         "set -euo pipefail\n\

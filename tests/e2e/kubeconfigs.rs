@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Ended};
 use crate::stack;
+use crate::support::program;
 
 /// A ServiceAccount without permissions, so that each response of the API server names the user.
 const ACCOUNT: &str = "e2e-kubeconfigs";
@@ -77,7 +78,7 @@ impl Material {
             "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": token},
         });
         let plugin = folder.join("plugin");
-        write_program(
+        program::write(
             &plugin,
             &format!(
                 "#!/bin/sh\necho run >> '{}'\ncat <<'END'\n{credential}\nEND\n",
@@ -120,12 +121,6 @@ impl Material {
             self.plugin.display()
         )
     }
-}
-
-fn write_program(path: &Path, text: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    fs::write(path, text).expect("a program");
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a program");
 }
 
 /// A name, a kubeconfig, and flags that both programs know.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::beside;
 use crate::cluster::{Cluster, Ended};
+use crate::support::program;
 use crate::turns::Turn;
 
 const NAMESPACE: &str = "e2e-lrs";
@@ -90,8 +91,7 @@ fn install_killed_during_helm_is_completed_by_the_next_install() {
     let real = lrs().shell("command -v helm").good().stdout.trim().to_string();
     let directory = tempfile::tempdir().expect("a directory");
     let helm = directory.path().join("helm");
-    std::fs::write(&helm, DYING_HELM.replace("REAL", &real)).expect("a script");
-    lrs().run("chmod", &["+x", &helm.to_string_lossy()], "").good();
+    program::write(&helm, &DYING_HELM.replace("REAL", &real));
     let values = lrs().file("annotated.yaml", "podAnnotations: {lastack/test: killed}\n");
     let none = lrs().file("none.yaml", "{}\n");
     let path = lrs().shell("printf %s \"$PATH\"").good().stdout;

@@ -11,6 +11,7 @@ pub mod kubernetes;
 pub mod lrs;
 pub mod machine;
 pub mod moodle;
+pub mod program;
 pub mod server;
 pub mod stack;
 pub mod statements;
