@@ -45,14 +45,14 @@ pub struct ConfigureArgs {
 }
 
 /// The permissions to store changed settings.
-const SETTINGS_OF_STACK: Rules = &[
-    Rule::new("", "configmaps", &["get", "patch"], "the settings of the stack").named(&[SETTINGS]),
+const WRITE_SETTINGS: Rules = &[
+    Rule::new("", "configmaps", &["patch"], "the settings of the stack").named(&[SETTINGS]),
     Rule::new("", "configmaps", &["create"], "ConfigMaps that do not exist yet"),
 ];
 
 pub fn needs() -> Vec<Rules> {
     let settings = components::all().iter().flat_map(|one| one.declaration().access.configure);
-    settings.copied().chain([SETTINGS_OF_STACK]).collect()
+    settings.copied().chain([WRITE_SETTINGS]).collect()
 }
 
 pub async fn run(flags: &KubeFlags, args: ConfigureArgs) -> Result<Outcome> {

@@ -179,8 +179,18 @@ fn write_junit(file: &Path, report: &Report) -> Result<()> {
 }
 
 /// The permission to read the settings of the last install. Without it, verbs assume the default settings.
-const STORED_SETTINGS: Rules =
+const READ_SETTINGS: Rules =
     &[Rule::new("", "configmaps", &["get"], "the settings of the stack").named(&[SETTINGS])];
+
+/// Asks for confirmation, unless the user gave it. An error says what was left unchanged.
+async fn confirm(given: bool, question: &str, unchanged: &str, hint: &str) -> Result<()> {
+    let no_terminal = || Failure::usage(format!("stdin is not a terminal; {unchanged}")).hint(hint);
+    let confirmed = given || printer::confirm(question).await.ok_or_else(no_terminal)?;
+    match confirmed {
+        true => Ok(()),
+        false => Err(Failure::failed(format!("not confirmed; {unchanged}")).into()),
+    }
+}
 
 /// The stack as last installed, for verbs that do not change its settings.
 async fn open(flags: &KubeFlags) -> Result<Stack> {

@@ -75,7 +75,7 @@ impl Verb {
             Self::DashboardsExplain => explain::NEEDS.to_vec(),
             Self::Uninstall => uninstall::NEEDS.to_vec(),
         };
-        [vec![super::STORED_SETTINGS], own].concat()
+        [vec![super::READ_SETTINGS], own].concat()
     }
 }
 
@@ -173,8 +173,14 @@ mod tests {
     /// `manifests/rbac/install.yaml` consists of these verbs.
     #[test]
     fn role_of_the_changing_verbs_is_sufficient_for_every_verb() {
-        let changing =
-            [Verb::Install, Verb::Status, Verb::Configure, Verb::DashboardsApply, Verb::Uninstall];
+        let changing = [
+            Verb::Install,
+            Verb::Status,
+            Verb::CredsRotate,
+            Verb::Configure,
+            Verb::DashboardsApply,
+            Verb::Uninstall,
+        ];
         let allowed: BTreeSet<Permission> = changing.into_iter().flat_map(permissions).collect();
         for verb in Verb::value_variants() {
             let lacks = |one: &Permission| {

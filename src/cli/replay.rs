@@ -14,7 +14,7 @@ use crate::output::table::table;
 use crate::output::text;
 use crate::output::units::{age, count};
 
-use super::{Outcome, TableOrJson, open};
+use super::{Outcome, TableOrJson, confirm, open};
 
 /// Resend events that Moodle failed to deliver to the LRS
 ///
@@ -62,16 +62,9 @@ pub async fn run(flags: &KubeFlags, args: ReplayArgs) -> Result<Outcome> {
         if args.output == TableOrJson::Table {
             printer::data(&render(&queue.failed, state.now, args.rejected))?;
         }
-        let confirmed = args.yes
-            || printer::confirm(&format!("Resend {} events?", count(due))).await.ok_or_else(
-                || {
-                    Failure::usage("stdin is not a terminal; nothing was sent")
-                        .hint("pass `--yes`, or `--dry-run` to show the events only")
-                },
-            )?;
-        if !confirmed {
-            return Err(Failure::failed("not confirmed; nothing was sent").into());
-        }
+        let question = format!("Resend {} events?", count(due));
+        let hint = "pass `--yes`, or `--dry-run` to show the events only";
+        confirm(args.yes, &question, "nothing was sent", hint).await?;
         Some(moodle.replay(args.rejected).await?)
     };
     match args.output {

@@ -15,7 +15,7 @@ use crate::output::units::{duration, took};
 use crate::stack::Stack;
 
 use super::progress::Rows;
-use super::{Outcome, open};
+use super::{Outcome, confirm, open};
 
 /// Delete the stack and verify that nothing remains
 ///
@@ -65,15 +65,7 @@ pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
     }
     let question =
         if args.keep_data { "Delete these objects?".to_string() } else { full_question() };
-    let confirmed = match args.yes {
-        true => true,
-        false => printer::confirm(&question).await.ok_or_else(|| {
-            Failure::usage("stdin is not a terminal; nothing was deleted").hint("pass `--yes`")
-        })?,
-    };
-    if !confirmed {
-        return Err(Failure::failed("not confirmed; nothing was deleted").into());
-    }
+    confirm(args.yes, &question, "nothing was deleted", "pass `--yes`").await?;
     // the time limit excludes the time the user took to confirm
     stack.wait_for(args.timeout);
     let rows = Rows::new(graph.ids());

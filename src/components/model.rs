@@ -17,7 +17,6 @@ use crate::stack::resources::Resources;
 use crate::stack::settings::Settings;
 
 use super::access::Access;
-
 use super::secrets::SecretSpec;
 
 /// The components of this program.

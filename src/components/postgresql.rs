@@ -14,6 +14,7 @@ use crate::stack::component::ComponentName;
 use crate::stack::profiles::DatabaseSize;
 
 use super::release;
+use super::secrets::SecretSpec;
 
 pub struct Database {
     /// The program whose data it contains.
@@ -80,6 +81,16 @@ impl Database {
             .values_of(self.component)
             .and_then(|values| values.pointer(pointer)?.as_str());
         named.filter(|name| !name.is_empty()).unwrap_or(self.name)
+    }
+
+    /// These Secrets of its component, without its own when the chart values name another one.
+    pub fn without_users_secret(
+        &self,
+        stack: &Stack,
+        mut secrets: Vec<SecretSpec>,
+    ) -> Vec<SecretSpec> {
+        secrets.retain(|secret| secret.name != self.name || self.secret(stack) == self.name);
+        secrets
     }
 
     /// Observes its rollout. None when it is not part of the stack.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures::future::join;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
@@ -304,13 +305,14 @@ pub fn observed(found: Observation, deployment: &str, rollout: State) -> Observa
 /// The version of a release, from the image of its Deployment, and the status that helm reports. Without permission to
 /// read releases, the status is not known, and the chart's version is from the labels of the Deployment.
 pub async fn runs(stack: &Stack, release: &str, deployment: &str) -> Observation {
-    let found = stack.api::<Deployment>().get_opt(deployment).await;
+    let deployments = stack.api::<Deployment>();
+    let (found, rows) = join(deployments.get_opt(deployment), stack.releases()).await;
     let found = match found.with_context(|| format!("deployment {deployment}")) {
         Ok(found) => found,
         Err(error) => return failed(&error),
     };
     let image_version = found.as_ref().and_then(image_version);
-    match stack.releases().await {
+    match rows {
         Ok(Some(rows)) => {
             let Some(row) = rows.iter().find(|row| row.name == release) else {
                 return not_installed();

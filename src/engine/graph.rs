@@ -7,8 +7,6 @@ use anyhow::{Result, anyhow};
 use futures::channel::oneshot;
 use futures::future::{Either, FutureExt, join_all, select};
 
-use crate::error::Kind;
-
 use super::walk::{self, End, Summary, Visit};
 use super::{
     Context, DeleteOptions, Deletion, Id, Node, NodeEvent, Observation, Progress, Reconciled,
@@ -291,14 +289,7 @@ fn conclude(
             progress.report(NodeEvent::Started(&reason));
             Ok(End::Pending { changed: true })
         }
-        Observation::Blocked(diagnosis) => Err(diagnosis.into_failure(Kind::Failed).into()),
-        Observation::NotPermitted(diagnosis) => {
-            Err(diagnosis.into_failure(Kind::Unreachable).into())
-        }
-        Observation::Unknown { permission } => Err(crate::error::not_permitted(permission).into()),
-        seen @ (Observation::Missing(_) | Observation::Drifted(_)) => {
-            Err(anyhow!("{}", seen.text()))
-        }
+        seen => Err(seen.into_error()),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::error::Diagnosis;
+use anyhow::{Error, anyhow};
+
+use crate::error::{self, Diagnosis, Kind};
 
 /// The state of a node. Every verb that shows or changes a stack uses this type.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +87,18 @@ impl Observation {
             Self::Drifted(differences) => summary(differences),
             Self::Blocked(diagnosis) | Self::NotPermitted(diagnosis) => diagnosis.to_string(),
             Self::Unknown { permission } => permission.clone(),
+        }
+    }
+
+    /// The error of a verb that cannot continue with this observation.
+    pub fn into_error(self) -> Error {
+        match self {
+            Self::Blocked(diagnosis) => diagnosis.into_failure(Kind::Failed).into(),
+            Self::NotPermitted(diagnosis) => diagnosis.into_failure(Kind::Unreachable).into(),
+            Self::Unknown { permission } => error::not_permitted(permission).into(),
+            Self::Equal(_) | Self::Missing(_) | Self::Unready(_) | Self::Drifted(_) => {
+                anyhow!("{}", self.text())
+            }
         }
     }
 }

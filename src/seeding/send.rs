@@ -34,7 +34,7 @@ const HEARTBEAT: Duration = Duration::from_millis(500);
 /// After this many backend failures without a stored statement, the backend is at fault.
 const BACKEND_FAILURES: usize = 20;
 /// The number of variants that are compared at once.
-const VARIANTS: usize = 100;
+const VARIANTS_AT_ONCE: usize = 100;
 /// The body of Ralph's response to an exception in its own code. Its other server errors come from the backend.
 const UNHANDLED: &str = "Internal Server Error";
 
@@ -330,7 +330,7 @@ impl Sender {
     /// Compares variants with the stored statements. Returns a rejection for each that differs.
     pub async fn settle_variants(&self, variants: Vec<Variant>) -> Vec<Rejection> {
         let mut rejections = Vec::new();
-        for variants in variants.chunks(VARIANTS) {
+        for variants in variants.chunks(VARIANTS_AT_ONCE) {
             let ids: Vec<Uuid> = variants.iter().map(|variant| variant.id).collect();
             let read = || self.contents_of(&ids);
             let found = self.retry.until_decided("no response", is_rejection, read).await;
@@ -364,11 +364,14 @@ impl Sender {
         }
         let mut contents = HashMap::new();
         for &id in ids {
-            if let Some(stored) = self.ralph.statement(id).await? {
-                contents.insert(id, Content::of(stored.to_string().as_bytes()));
-            }
+            contents.extend(self.content_in_lrs(id).await?.map(|content| (id, content)));
         }
         Ok(contents)
+    }
+
+    async fn content_in_lrs(&self, id: Uuid) -> Result<Option<Content>> {
+        let stored = self.ralph.statement(id).await?;
+        Ok(stored.map(|stored| Content::of(stored.to_string().as_bytes())))
     }
 
     /// Whether the LRS stores a statement with this id and the same content. Normalised values and a timestamp from
@@ -378,10 +381,8 @@ impl Sender {
         if entry.added.id {
             return true;
         }
-        match self.ralph.statement(entry.id).await {
-            Ok(Some(stored)) => {
-                batch.content(index).matches_stored(Content::of(stored.to_string().as_bytes()))
-            }
+        match self.content_in_lrs(entry.id).await {
+            Ok(Some(stored)) => batch.content(index).matches_stored(stored),
             Ok(None) | Err(_) => false,
         }
     }

@@ -9,7 +9,7 @@ use crate::components::secrets::SecretSpec;
 use crate::components::{self, datalake, lms, lrs};
 use crate::engine::Observation;
 use crate::engine::graph::{Finding, Graph};
-use crate::error::{Failure, Kind};
+use crate::error::Failure;
 use crate::output::printer;
 use crate::output::table::table;
 use crate::output::units::{count, duration, took};
@@ -18,7 +18,7 @@ use crate::stack::component::{ComponentName, ComponentParser};
 use crate::stack::settings::{Sending, Settings};
 
 use super::super::progress::Rows;
-use super::super::{Outcome, install};
+use super::super::{Outcome, confirm, install};
 
 /// Replace the passwords of the stack and reconcile all components with them
 ///
@@ -39,6 +39,9 @@ pub struct RotateArgs {
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
     timeout: Duration,
 }
+
+/// What an error says before the first change.
+const UNCHANGED: &str = "no password was replaced";
 
 /// A Secret to rotate.
 type Rotated = (ComponentName, SecretSpec);
@@ -69,13 +72,7 @@ pub async fn run(flags: &KubeFlags, args: RotateArgs) -> Result<Outcome> {
         names.join(", "),
         stack.namespace()
     );
-    let confirmed = args.yes
-        || printer::confirm(&question).await.ok_or_else(|| {
-            Failure::usage("stdin is not a terminal; no password was replaced").hint("pass `--yes`")
-        })?;
-    if !confirmed {
-        return Err(Failure::failed("not confirmed; no password was replaced").into());
-    }
+    confirm(args.yes, &question, UNCHANGED, "pass `--yes`").await?;
     // the time limit excludes the time the user took to confirm
     stack.wait_for(args.timeout);
     for (_, secret) in &secrets {
@@ -130,15 +127,12 @@ async fn secrets(stack: &Stack, wanted: Option<ComponentName>) -> Result<Vec<Rot
 /// Fails when the stack could not be reconciled after a rotation.
 async fn reject_blocked(graph: &Graph<Stack>, stack: &Stack) -> Result<()> {
     for planned in graph.plan(stack).await? {
-        let (diagnosis, kind) = match planned.finding {
-            Finding::Observed(Observation::Blocked(diagnosis)) => (diagnosis, Kind::Failed),
-            Finding::Observed(Observation::NotPermitted(diagnosis)) => {
-                (diagnosis, Kind::Unreachable)
-            }
-            _ => continue,
-        };
-        let error: anyhow::Error = diagnosis.into_failure(kind).into();
-        return Err(error.context(planned.node.id()).context("no password was replaced"));
+        if let Finding::Observed(seen @ (Observation::Blocked(_) | Observation::NotPermitted(_))) =
+            planned.finding
+        {
+            let error = seen.into_error().context(planned.node.id());
+            return Err(error.context(UNCHANGED));
+        }
     }
     Ok(())
 }
@@ -158,8 +152,7 @@ async fn resend(graph: &Graph<Stack>, stack: &Stack) -> Result<()> {
         return Ok(());
     }
     let moodle = lms::client(stack).await?;
-    let failed = moodle.state().await?.queue.map(|queue| queue.failed).unwrap_or_default();
-    let due: u64 = failed.iter().filter(|failed| failed.is_due()).map(|failed| failed.events).sum();
+    let due = moodle.state().await?.queue.map_or(0, |queue| queue.due());
     if due > 0 {
         let replayed = moodle.replay(false).await?;
         printer::note(&format!("{} of {} events resent", count(replayed.sent), count(due)));

@@ -21,8 +21,8 @@ use crate::output::units::took;
 
 /// Run the query of every chart and report rows, time and errors
 ///
-/// With `--expected`, compares each chart with its expected results. `data/expected-results.json` has the expected results for the
-/// 22,000 statements that `seed` sends. They are valid only while the data lake contains nothing else.
+/// With `--expected`, compares each chart with its expected results. `data/expected-results.json` has the expected
+/// results for the 22,000 statements that `seed` sends. They are valid only while the data lake contains nothing else.
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack dashboards check
   kubectl lastack dashboards check --slow 2000 --fail-on-error

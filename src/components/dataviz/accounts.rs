@@ -47,10 +47,7 @@ fn retained(stack: &Stack) -> RetainedObjects {
     }
 }
 
-/// The Secrets whose passwords a rotation replaces. The password of a database of the user's own is not among them.
+/// The Secrets whose passwords a rotation replaces.
 pub fn rotated(stack: &Stack) -> Vec<SecretSpec> {
-    let mut secrets = secrets(stack);
-    secrets
-        .retain(|secret| secret.name != POSTGRESQL.name || POSTGRESQL.secret(stack) == secret.name);
-    secrets
+    POSTGRESQL.without_users_secret(stack, secrets(stack))
 }

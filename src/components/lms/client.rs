@@ -74,6 +74,13 @@ pub struct Queue {
     pub failed: Vec<Failed>,
 }
 
+impl Queue {
+    /// The number of failed events that resending may deliver.
+    pub fn due(&self) -> u64 {
+        self.failed.iter().filter(|failed| failed.is_due()).map(|failed| failed.events).sum()
+    }
+}
+
 /// Events that were not delivered for one cause.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 pub struct Failed {

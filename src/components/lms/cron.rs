@@ -51,7 +51,7 @@ impl Check<Stack> for Cron {
         &[Id("lms.store")]
     }
 
-    /// So `configure` ends when its settings take effect.
+    /// `configure` waits for it, because cron sends with the settings only after its next start.
     fn scope(&self) -> Scope {
         Scope::Setting
     }

@@ -89,8 +89,7 @@ const SERVICE: Rule =
     Rule::new("", "services", &["get"], "the addresses of the components").named(&[NAME]);
 
 /// What [`why_nothing_is_sent`] needs.
-pub const WHY_NOTHING_IS_SENT: Rules =
-    &[Rule::new("", "secrets", &["get"], "the accounts of the LRS").named(&[lrs::NAME]), SERVICE];
+pub const WHY_NOTHING_IS_SENT: Rules = &[lrs::ACCOUNTS, SERVICE];
 
 /// What [`client`] needs. An account with these permissions can read everything that Moodle can read.
 pub const CLIENT: Rules = &[EXEC, PODS_OF_MOODLE];
@@ -327,14 +326,13 @@ fn since(then: i64, now: i64) -> Duration {
 
 /// The failed events that can be sent again.
 fn lost(queue: &Queue) -> Option<String> {
-    let mut due: Vec<_> = queue.failed.iter().filter(|failed| failed.is_due()).collect();
-    due.sort_by_key(|failed| std::cmp::Reverse(failed.events));
-    let first = due.first()?;
-    let events: u64 = due.iter().map(|failed| failed.events).sum();
+    let due = queue.failed.iter().filter(|failed| failed.is_due());
+    // of several with the same number, the first
+    let main = due.rev().max_by_key(|failed| failed.events)?;
     Some(format!(
         "{} not delivered: {}; Moodle retries every few minutes, and `kubectl lastack replay` retries now",
-        units::count(events),
-        first.cause()
+        units::count(queue.due()),
+        main.cause()
     ))
 }
 

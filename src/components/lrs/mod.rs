@@ -63,7 +63,8 @@ const KINDS: Kinds = &[
     kind::<PodDisruptionBudget>,
 ];
 
-const ACCOUNTS: Rule = Rule::new("", "secrets", &["get"], "the accounts of the LRS").named(&[NAME]);
+pub const ACCOUNTS: Rule =
+    Rule::new("", "secrets", &["get"], "the accounts of the LRS").named(&[NAME]);
 const SERVICE: Rule =
     Rule::new("", "services", &["get"], "the addresses of the components").named(&[NAME]);
 const ADDRESSES: Rules = &[
