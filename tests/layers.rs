@@ -22,6 +22,7 @@ const LAYERS: &[&str] = &[
     "components::access",
     "components::secrets",
     "components::model",
+    "components::proof",
     "components::remains",
     "components::release",
     "components::accounts",

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
@@ -6,6 +6,7 @@ use clap::Args;
 use super::progress::Rows;
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::flags::KubeFlags;
+use crate::cluster::lease;
 use crate::components;
 use crate::components::namespace::STORED_SETTINGS;
 use crate::engine::{Node, Scope};
@@ -16,7 +17,7 @@ use crate::stack::component::{ComponentName, ComponentParser};
 use crate::stack::settings::{LmsSettings, Sending, Settings};
 use crate::stack::{SETTINGS, Stack};
 
-use super::Outcome;
+use super::{Outcome, left_until, lock};
 
 /// Reconcile the settings inside Moodle and Superset
 ///
@@ -52,7 +53,7 @@ const WRITE_SETTINGS: Rules = &[
 
 pub fn needs() -> Vec<Rules> {
     let settings = components::all().iter().flat_map(|one| one.declaration().access.configure);
-    settings.copied().chain([WRITE_SETTINGS]).collect()
+    settings.copied().chain([WRITE_SETTINGS, lease::RULES]).collect()
 }
 
 pub async fn run(flags: &KubeFlags, args: ConfigureArgs) -> Result<Outcome> {
@@ -64,7 +65,10 @@ pub async fn run(flags: &KubeFlags, args: ConfigureArgs) -> Result<Outcome> {
     let lms = LmsSettings { sending, ..args.lms };
     let remember = !lms.is_empty();
     let asked = Settings { lms, ..Default::default() };
-    let stack = Stack::open(flags.resolve().await?, asked, Some(args.timeout)).await?;
+    let cluster = flags.resolve().await?;
+    let deadline = Instant::now() + args.timeout;
+    let lock = lock::take(&cluster, "configure", Some(deadline)).await?;
+    let stack = Stack::open(cluster, asked, Some(left_until(deadline))).await?;
     let is_wanted = |component| {
         if args.components.is_empty() {
             stack.settings.has(component)
@@ -78,7 +82,7 @@ pub async fn run(flags: &KubeFlags, args: ConfigureArgs) -> Result<Outcome> {
     let graph = components::graph()?
         .without(|node| !(wanted(node) || remember && node.id() == STORED_SETTINGS));
     let rows = Rows::new(graph.ids());
-    let summary = graph.reconcile(&stack, &rows).await?;
+    let summary = lock.during(graph.reconcile(&stack, &rows)).await?;
     let done = if summary.changed.is_empty() { "Nothing to change" } else { "Done" };
     printer::note(&format!("{done} in {}", took(summary.took)));
     Ok(Outcome::Good)

@@ -8,8 +8,9 @@ use clap::Args;
 use crate::cluster::Cluster;
 use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
-use crate::cluster::{pod_problem, tunnel};
+use crate::cluster::{lease, pod_problem, tunnel};
 use crate::components::access::{AUTOSCALERS, Access, DISRUPTION_BUDGETS, INGRESSES, INSTALL};
+use crate::components::namespace::NAMESPACE;
 use crate::components::{self, dataviz, lms, lrs};
 use crate::engine::graph::{Finding, Graph};
 use crate::engine::{Id, Node, Observation, Summary};
@@ -22,8 +23,8 @@ use crate::stack::profiles::Profile;
 use crate::stack::settings::{Expose, IngressSettings, Settings, yaml_message};
 use crate::stack::{Reads, Stack};
 
-use super::Outcome;
 use super::progress::Rows;
+use super::{Outcome, left_until, lock};
 
 /// Install the stack and verify that every component responds
 ///
@@ -100,7 +101,7 @@ pub fn needs() -> Vec<Rules> {
         components::all().iter().flat_map(|one| of_component(&one.declaration().access));
     components
         .chain([INSTALL, INGRESSES, DISRUPTION_BUDGETS, AUTOSCALERS])
-        .chain([tunnel::RULES, pod_problem::RULES])
+        .chain([lease::RULES, tunnel::RULES, pod_problem::RULES])
         .collect()
 }
 
@@ -110,29 +111,16 @@ pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
     if args.new_namespace {
         flags.namespace = Some(new_namespace());
     }
-    let graph = graph(&args)?;
-    let mut stack = match &args.render {
-        Some(_) => offline(&flags, asked).await?,
-        None => {
-            let wait = (!args.no_wait).then_some(args.timeout);
-            Stack::open(flags.resolve().await?, asked, wait).await?
-        }
-    };
-    stack.settings.check()?;
-    let all: Vec<Id> = graph.ids().collect();
-    let graph = of_components(graph, &args, &stack);
-    stack.settings.components = consists_of(&graph, &all, &args, &stack);
-    if !args.ingress.is_empty() && stack.settings.expose() != Expose::Ingress {
-        return Err(Failure::usage(
-            "`--domain`, `--ingress-class` and `--tls-secret` require `--expose ingress`",
-        )
-        .into());
+    let whole = graph(&args)?;
+    if let Some(folder) = &args.render {
+        let (graph, stack) = prepared(&args, whole, offline(&flags, asked).await?)?;
+        return render(&graph, &stack, folder).await;
     }
+    let wait = (!args.no_wait).then_some(args.timeout);
+    let open = async || Stack::open(flags.resolve().await?, asked.clone(), wait).await;
+    let (graph, mut stack) = prepared(&args, whole, open().await?)?;
     if args.explain {
         return explain(&graph, &mut stack).await;
-    }
-    if let Some(folder) = &args.render {
-        return render(&graph, &stack, folder).await;
     }
     printer::note(&format!(
         "Installing into namespace {} of context {}, profile {}",
@@ -144,9 +132,40 @@ pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
         return plan(&graph, &stack).await;
     }
     let rows = Rows::new(graph.ids());
-    let summary = graph.reconcile(&stack, &rows).await;
-    conclude(&stack, &summary?);
+    let is_namespace = |node: &Node<Stack>| node.id() == NAMESPACE;
+    // the lock is an object in the namespace
+    let (first, mut graph) = graph.split(is_namespace);
+    let before = first.reconcile(&stack, &rows).await?;
+    let lock = lock::take(&stack.cluster, "install", stack.deadline).await?;
+    if lock.has_waited {
+        // the other command may have changed the settings
+        let deadline = stack.deadline;
+        (graph, stack) = prepared(&args, self::graph(&args)?, open().await?)?;
+        deadline.inspect(|deadline| stack.wait_for(left_until(*deadline)));
+        graph = graph.split(is_namespace).1;
+    }
+    let summary = lock.during(graph.reconcile(&stack, &rows)).await?;
+    conclude(&stack, &before.then(summary));
     Ok(Outcome::Good)
+}
+
+/// The nodes to reconcile, and the stack with its settings after this install.
+fn prepared(
+    args: &InstallArgs,
+    graph: Graph<Stack>,
+    mut stack: Stack,
+) -> Result<(Graph<Stack>, Stack)> {
+    stack.settings.check()?;
+    let all: Vec<Id> = graph.ids().collect();
+    let graph = of_components(graph, args, &stack);
+    stack.settings.components = consists_of(&graph, &all, args, &stack);
+    if !args.ingress.is_empty() && stack.settings.expose() != Expose::Ingress {
+        return Err(Failure::usage(
+            "`--domain`, `--ingress-class` and `--tls-secret` require `--expose ingress`",
+        )
+        .into());
+    }
+    Ok((graph, stack))
 }
 
 fn settings(args: &InstallArgs) -> Result<Settings> {

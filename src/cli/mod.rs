@@ -41,6 +41,7 @@ mod creds;
 mod dashboards;
 mod home;
 mod install;
+mod lock;
 mod open;
 mod progress;
 mod rbac;
@@ -56,7 +57,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
@@ -64,6 +65,7 @@ use quick_junit::Report;
 
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::flags::KubeFlags;
+use crate::cluster::{Cluster, lease};
 use crate::engine::Id;
 use crate::error::{self, Failure, Kind};
 use crate::interrupt;
@@ -153,7 +155,7 @@ fn block_on_until(
 ) -> Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
-        tokio::select! {
+        let outcome = tokio::select! {
             // first, so that the signal is caught before the command sends anything
             biased;
             _ = interrupt => {
@@ -166,11 +168,19 @@ fn block_on_until(
                     .into())
             }
             outcome = command => outcome,
-        }
+        };
+        // the command is dropped, and so is its lock
+        lease::released().await;
+        outcome
     });
     // a port-forward that is still draining must not keep a finished command
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
+}
+
+/// The time until a deadline.
+fn left_until(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
 fn write_junit(file: &Path, report: &Report) -> Result<()> {
@@ -184,11 +194,20 @@ const READ_SETTINGS: Rules =
 
 /// Asks for confirmation, unless the user gave it. An error says what was left unchanged.
 async fn confirm(given: bool, question: &str, unchanged: &str, hint: &str) -> Result<()> {
-    let no_terminal = || Failure::usage(format!("stdin is not a terminal; {unchanged}")).hint(hint);
-    let confirmed = given || printer::confirm(question).await.ok_or_else(no_terminal)?;
-    match confirmed {
+    match given {
         true => Ok(()),
-        false => Err(Failure::failed(format!("not confirmed; {unchanged}")).into()),
+        false => require(printer::confirm(question).await, unchanged, hint),
+    }
+}
+
+/// Fails unless the user confirmed. None: stdin is not a terminal.
+fn require(confirmed: Option<bool>, unchanged: &str, hint: &str) -> Result<()> {
+    match confirmed {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::failed(format!("not confirmed; {unchanged}")).into()),
+        None => {
+            Err(Failure::usage(format!("stdin is not a terminal; {unchanged}")).hint(hint).into())
+        }
     }
 }
 
@@ -199,7 +218,11 @@ async fn open(flags: &KubeFlags) -> Result<Stack> {
 
 /// The same, with a time limit for all waits together.
 async fn open_to_wait(flags: &KubeFlags, wait: Option<Duration>) -> Result<Stack> {
-    let (stack, unknown) = Stack::as_it_is(flags.resolve().await?, wait).await?;
+    as_installed(flags.resolve().await?, wait).await
+}
+
+async fn as_installed(cluster: Cluster, wait: Option<Duration>) -> Result<Stack> {
+    let (stack, unknown) = Stack::as_it_is(cluster, wait).await?;
     if !unknown.is_empty() {
         printer::warning(&format!(
             "ConfigMap {SETTINGS} in namespace {}: unknown settings, ignored by this version of kubectl-lastack: {}",

@@ -15,7 +15,7 @@ use crate::output::printer;
 use crate::output::table::{fit, table};
 use crate::output::text;
 
-use super::{Outcome, open};
+use super::{Outcome, confirm, open};
 
 /// Show statements of the LRS, newest first
 #[derive(Debug, Args)]
@@ -177,15 +177,7 @@ async fn delete(flags: &KubeFlags, args: &DeleteArgs) -> Result<Outcome> {
     let stack_name =
         format!("namespace {} of context {}", stack.namespace(), stack.cluster.context);
     let question = format!("Delete statement {id} from {stack_name}?");
-    let confirmed = match yes {
-        true => true,
-        false => printer::confirm(&question).await.ok_or_else(|| {
-            Failure::usage("stdin is not a terminal; nothing was deleted").hint("pass `--yes`")
-        })?,
-    };
-    if !confirmed {
-        return Err(Failure::failed("not confirmed, nothing was deleted").into());
-    }
+    confirm(yes, &question, "nothing was deleted", "pass `--yes`").await?;
     if !datalake::client(&stack).await?.delete_if_stored(id).await? {
         return Err(Failure::failed(format!("the data lake has no statement {id}")).into());
     }

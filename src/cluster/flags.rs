@@ -81,6 +81,14 @@ impl KubeFlags {
         self
     }
 
+    /// Whether the user chose the namespace or the context. helm always passes a namespace to its plugins, so that under
+    /// helm only the context shows it.
+    pub fn name_the_stack(&self, var: impl Fn(&str) -> Option<String>) -> bool {
+        let is_given = |text: &Option<String>| text.as_deref().is_some_and(|text| !text.is_empty());
+        let is_under_helm = var("HELM_PLUGIN_NAME").is_some();
+        is_given(&self.context) || is_given(&self.namespace) && !is_under_helm
+    }
+
     /// An empty value is an absent one, as in kubectl. An empty namespace stays, and is rejected: a script that lost its
     /// variable must not reach the default namespace.
     pub fn without_empty(mut self) -> Self {
@@ -176,6 +184,22 @@ mod tests {
         );
         let flags = typed.with_helm_environment(helm(environment));
         assert_eq!((flags.namespace.as_deref(), flags.context), (Some("typed"), None));
+    }
+
+    #[test]
+    fn stack_is_named_by_namespace_or_context_and_under_helm_by_context() {
+        let flags = |line: &str| Typed::try_parse_from(line.split_whitespace()).unwrap().kube;
+        let outside = |line: &str| flags(line).name_the_stack(helm(&[]));
+        assert!(outside("lastack -n alice") && outside("lastack --context lab"));
+        assert!(
+            !outside("lastack") && !outside("lastack --context=") && !outside("lastack --user u")
+        );
+        let environment: &'static _ =
+            Box::leak(Box::new([("HELM_PLUGIN_NAME", "lastack"), ("HELM_NAMESPACE", "default")]));
+        let inside = |line: &str| {
+            flags(line).with_helm_environment(helm(environment)).name_the_stack(helm(environment))
+        };
+        assert!(!inside("lastack") && inside("lastack --context lab"));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod helm;
 pub mod http;
 pub mod jobs;
 mod kubeconfig;
+pub mod lease;
 pub mod log;
 pub mod object;
 pub mod pod_problem;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use anyhow::{Context, Result};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DeleteParams, DynamicObject, ListParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Preconditions};
 use kube::core::ApiResource;
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
@@ -19,6 +19,10 @@ pub const INSTANCE: &str = "app.kubernetes.io/instance";
 pub const PART_OF: (&str, &str) = ("app.kubernetes.io/part-of", "lastack");
 /// The value of [`MANAGED_BY`] in our charts.
 pub const HELM: &str = "Helm";
+
+/// helm's annotations on every object of a release. helm adopts no object without them.
+const RELEASE_NAME: &str = "meta.helm.sh/release-name";
+const RELEASE_NAMESPACE: &str = "meta.helm.sh/release-namespace";
 
 /// The label selector of all objects of a stack.
 pub fn of_a_stack() -> String {
@@ -38,6 +42,19 @@ pub fn label<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
 /// Whether this program created the object, according to its label.
 pub fn is_ours(metadata: &ObjectMeta) -> bool {
     label(metadata, MANAGED_BY) == Some(FIELD_MANAGER)
+}
+
+/// The release for which helm created the object. None: helm did not create it, whatever its other labels are.
+pub fn helm_release(metadata: &ObjectMeta) -> Option<&str> {
+    let annotation = |key| metadata.annotations.as_ref()?.get(key).map(String::as_str);
+    let is_from_helm = label(metadata, MANAGED_BY) == Some(HELM)
+        && metadata.namespace.as_deref() == annotation(RELEASE_NAMESPACE);
+    annotation(RELEASE_NAME).filter(|_| is_from_helm)
+}
+
+/// Whether helm stores a release in the Secret. helm copies the labels of the release to it.
+pub fn is_helm_record(metadata: &ObjectMeta) -> bool {
+    metadata.name.as_deref().is_some_and(|name| name.starts_with("sh.helm.release."))
 }
 
 /// The hint for a foreign object with the name of one of ours.
@@ -87,8 +104,17 @@ pub struct LiveObject {
 }
 
 impl LiveObject {
+    #[cfg(test)]
+    pub fn new(kind: ApiResource, metadata: ObjectMeta) -> Self {
+        Self { kind, metadata }
+    }
+
     pub fn reference(&self) -> ObjectRef {
         ObjectRef::new(&self.kind.kind, self.metadata.name.clone().unwrap_or_default())
+    }
+
+    pub fn is<K: Resource<DynamicType = ()>>(&self) -> bool {
+        self.kind.kind == K::kind(&()) && self.kind.group == K::group(&())
     }
 
     /// Whether another object owns this one. Kubernetes deletes it with its owner.
@@ -96,14 +122,18 @@ impl LiveObject {
         self.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty())
     }
 
+    /// Deletes the object, but not a newer one with the same name.
+    ///
     /// # Errors
     /// When the API server rejects the deletion. A missing object is no error.
-    pub async fn delete(&self, cluster: &Cluster) -> Result<()> {
+    pub async fn delete(&self, cluster: &Cluster, params: DeleteParams) -> Result<()> {
         let name = self.metadata.name.as_deref().unwrap_or_default();
-        let api = api(cluster, &self.kind);
-        delete(&api, name, &DeleteParams::background())
-            .await
-            .with_context(|| self.reference().to_string())
+        let this = Preconditions { uid: self.metadata.uid.clone(), ..Preconditions::default() };
+        let params = params.preconditions(this);
+        match api(cluster, &self.kind).delete(name, &params).await {
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            deleted => deleted.map(drop).with_context(|| self.reference().to_string()),
+        }
     }
 }
 
@@ -178,20 +208,6 @@ where
         Err(error) if is_not_found(&error) => Ok(()),
         Err(error) => Err(error).with_context(|| name.to_string()),
     }
-}
-
-/// Deletes objects one by one, which requires only the permissions to list and to delete.
-///
-/// # Errors
-/// When the API server rejects a deletion.
-pub async fn delete_all<K>(api: &Api<K>, labels: &str, params: &DeleteParams) -> Result<()>
-where
-    K: Clone + DeserializeOwned + fmt::Debug,
-{
-    for object in api.list_metadata(&ListParams::default().labels(labels)).await?.items {
-        delete(api, &object.metadata.name.unwrap_or_default(), params).await?;
-    }
-    Ok(())
 }
 
 pub fn is_not_found(error: &kube::Error) -> bool {

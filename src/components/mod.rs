@@ -14,6 +14,7 @@ pub mod namespace;
 pub mod operator;
 mod postgresql;
 mod preflight;
+mod proof;
 mod release;
 mod remains;
 pub mod secrets;

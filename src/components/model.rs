@@ -36,6 +36,10 @@ pub const PREFLIGHT: &[Id] = &[
 /// The properties of a component that do not depend on a stack.
 pub struct Declaration {
     pub name: ComponentName,
+    /// Its helm release. None: it is not a helm release.
+    pub release: Option<&'static str>,
+    /// The StatefulSets of its release. Their volume claims outlive them, and helm does not annotate the claims.
+    pub stateful_sets: &'static [&'static str],
     /// The kinds of objects in its release. `uninstall` searches all of them.
     pub kinds: &'static [fn() -> ApiResource],
     pub access: Access,

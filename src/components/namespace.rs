@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use k8s_openapi::NamespaceResourceScope;
+use futures::future::try_join_all;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{
@@ -11,10 +11,11 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::api::networking::v1::Ingress;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::core::ApiResource;
 use serde_json::{Value, json};
 
-use crate::cluster::object::{self, FIELD_MANAGER, ObjectRef, PART_OF, label};
+use crate::cluster::object::{self, FIELD_MANAGER, LiveObject, ObjectRef, PART_OF, label};
 use crate::cluster::steps::{Step, with_input, yaml};
 use crate::engine::{
     DeleteOptions, Deletion, Id, Node, Observation, Progress, Reconciled, Resource, Scope,
@@ -23,8 +24,11 @@ use crate::error::forbidden;
 use crate::stack::{SETTINGS, Stack};
 
 use super::model::{Components, PREFLIGHT};
-use super::{datalake, remains};
+use super::remains::kind;
+use super::{datalake, proof, remains};
 
+/// The resource that creates the namespace of the stack.
+pub const NAMESPACE: Id = Id("namespace");
 /// The resource with the stored settings.
 pub const STORED_SETTINGS: Id = Id("settings");
 
@@ -62,7 +66,7 @@ impl OwnNamespace {
 #[async_trait]
 impl Resource<Stack> for OwnNamespace {
     fn id(&self) -> Id {
-        Id("namespace")
+        NAMESPACE
     }
 
     fn needs(&self) -> &'static [Id] {
@@ -102,16 +106,15 @@ impl Resource<Stack> for OwnNamespace {
         stack: &Stack,
         options: DeleteOptions,
     ) -> Result<Deletion<ObjectRef>> {
-        let mut deletion = Deletion::default();
-        match remains::of_stack(stack, self.0, options).await {
-            Ok(found) => {
-                deletion.unclaimed = found.iter().map(|object| object.reference()).collect();
-            }
+        let mut deletion = match remains::of_stack(stack, self.0, options).await {
+            Ok(found) => found,
             Err(error) => match forbidden(&error) {
-                Some(sentence) => deletion.unknown = Some(sentence.into()),
+                Some(sentence) => {
+                    Deletion { unknown: Some(sentence.into()), ..Deletion::default() }
+                }
                 None => return Err(error),
             },
-        }
+        };
         let name = stack.namespace();
         let namespace = ObjectRef::of::<Namespace>(name);
         let found = Self::api(stack).get_opt(name).await?;
@@ -120,7 +123,7 @@ impl Resource<Stack> for OwnNamespace {
         }
         if options.keep_data {
             deletion.keep.push((namespace, "it contains the data".into()));
-        } else if let Some(other) = foreign_object(stack).await? {
+        } else if let Some(other) = foreign_object(stack, self.0).await? {
             deletion
                 .keep
                 .push((namespace, format!("it contains {other}, which this tool did not create")));
@@ -154,49 +157,43 @@ impl Resource<Stack> for OwnNamespace {
 }
 
 /// The name of an object in the namespace that neither this tool nor the cluster created.
-async fn foreign_object(stack: &Stack) -> Result<Option<String>> {
-    async fn find<K>(stack: &Stack, kind: &str) -> Result<Option<String>>
-    where
-        K: kube::Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + serde::de::DeserializeOwned,
-    {
-        let objects = stack.api::<K>().list_metadata(&ListParams::default()).await?;
-        Ok(objects.items.iter().find_map(|object| foreign_name(kind, &object.metadata)))
-    }
-    let found = tokio::try_join!(
-        find::<Deployment>(stack, "deployment"),
-        find::<StatefulSet>(stack, "statefulset"),
-        find::<DaemonSet>(stack, "daemonset"),
-        find::<CronJob>(stack, "cronjob"),
-        find::<Job>(stack, "job"),
-        find::<Pod>(stack, "pod"),
-        find::<PersistentVolumeClaim>(stack, "volume claim"),
-        find::<Service>(stack, "service"),
-        find::<Ingress>(stack, "ingress"),
-        find::<Secret>(stack, "secret"),
-        find::<ConfigMap>(stack, "configmap"),
-    )?;
-    let (deployment, stateful, daemon, cron, job, pod, claim, service, ingress, secret, config) =
-        found;
-    let all =
-        [deployment, stateful, daemon, cron, job, pod, claim, service, ingress, secret, config];
-    Ok(all.into_iter().flatten().next())
+async fn foreign_object(stack: &Stack, components: Components) -> Result<Option<String>> {
+    let data_lake = datalake::Ownership::find(stack).await?;
+    let find = async |kind: ApiResource, name: &str| {
+        let objects = object::find(&stack.cluster, &kind, "").await?;
+        let is_ours = |object: &LiveObject| {
+            let is_claim = object.is::<PersistentVolumeClaim>();
+            proof::is_of_stack(components, object) || data_lake.owns(&object.metadata, is_claim)
+        };
+        let foreign = objects.iter().filter(|object| !is_ours(object));
+        let named = foreign.filter_map(|object| foreign_name(name, &object.metadata)).next();
+        Ok::<_, anyhow::Error>(named)
+    };
+    let found = try_join_all([
+        find(kind::<Deployment>(), "deployment"),
+        find(kind::<StatefulSet>(), "statefulset"),
+        find(kind::<DaemonSet>(), "daemonset"),
+        find(kind::<CronJob>(), "cronjob"),
+        find(kind::<Job>(), "job"),
+        find(kind::<Pod>(), "pod"),
+        find(kind::<PersistentVolumeClaim>(), "volume claim"),
+        find(kind::<Service>(), "service"),
+        find(kind::<Ingress>(), "ingress"),
+        find(kind::<Secret>(), "secret"),
+        find(kind::<ConfigMap>(), "configmap"),
+    ]);
+    Ok(found.await?.into_iter().flatten().next())
 }
 
-/// The name of a foreign object, or of the custom resource that owns it. None: the object is not foreign.
+/// The name of an object that is not ours, or of the custom resource that owns it. None: the cluster or helm created it.
 fn foreign_name(kind: &str, metadata: &ObjectMeta) -> Option<String> {
     let name = metadata.name.as_deref().unwrap_or_default();
-    // Kubernetes deletes the objects of our Elasticsearch resource with it
-    let is_ours = label(metadata, PART_OF.0) == Some(PART_OF.1)
-        || label(metadata, datalake::CLUSTER_LABEL) == Some(datalake::RESOURCE);
-    if is_ours || OF_THE_CLUSTER.contains(&name) {
+    if OF_THE_CLUSTER.contains(&name) {
         return None;
     }
-    // helm copies the labels of a release to its Secret
-    if name.starts_with("sh.helm.release.") {
-        return Some(format!("release {}", label(metadata, "name").unwrap_or(name)));
+    if object::is_helm_record(metadata) {
+        let is_ours = label(metadata, PART_OF.0) == Some(PART_OF.1);
+        return (!is_ours).then(|| format!("release {}", label(metadata, "name").unwrap_or(name)));
     }
     match metadata.owner_references.as_deref().and_then(<[_]>::first) {
         None => Some(format!("{kind} {name}")),
@@ -284,15 +281,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_object_is_named_and_objects_of_stack_are_not() {
+    fn foreign_object_is_named_and_objects_of_helm_and_cluster_are_not() {
         let found = |metadata: serde_json::Value| {
             foreign_name("secret", &serde_json::from_value(metadata).unwrap())
         };
-        let cluster = |name: &str| json!({"elasticsearch.k8s.elastic.co/cluster-name": name, "common.k8s.elastic.co/type": "elasticsearch"});
         let owner = |version: &str, kind: &str, name: &str| json!([{"apiVersion": version, "kind": kind, "name": name, "uid": "u"}]);
         for ours in [
-            json!({"name": "lrs-ralph", "labels": {"app.kubernetes.io/part-of": "lastack"}}),
-            json!({"name": "data-lake-es-elastic-user", "labels": cluster("data-lake")}),
             json!({"name": "sh.helm.release.v1.lrs.v1", "labels": {"name": "lrs", "app.kubernetes.io/part-of": "lastack"}}),
             json!({"name": "kube-root-ca.crt"}),
             json!({"name": "openshift-service-ca.crt"}),
@@ -306,12 +300,8 @@ mod tests {
             found(json!({"name": "sh.helm.release.v1.lms.v1", "labels": {"name": "lms"}})),
             Some("release lms".into())
         );
-        let search = json!({"name": "search-es-default", "labels": cluster("search"),
+        let search = json!({"name": "search-es-default",
             "ownerReferences": owner("elasticsearch.k8s.elastic.co/v1", "Elasticsearch", "search")});
         assert_eq!(found(search), Some("Elasticsearch search".into()));
-        assert_eq!(
-            found(json!({"name": "search-es-elastic-user", "labels": cluster("search")})),
-            Some("secret search-es-elastic-user".into())
-        );
     }
 }

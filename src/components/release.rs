@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::cluster::apply::{Comparison, Desired};
 use crate::cluster::endpoint::port_suffix;
 use crate::cluster::helm::{Install, MadeBy, Release, Status};
-use crate::cluster::object::{self, ObjectRef};
+use crate::cluster::object::{self, LiveObject, ObjectRef};
 use crate::cluster::steps::Step;
 use crate::cluster::wait::State;
 use crate::cluster::{pods, rollout, secrets};
@@ -24,8 +24,8 @@ use crate::stack::component::ComponentName;
 use crate::stack::settings::merge_values;
 use crate::stack::{Reads, Stack};
 
-use super::model::{failed, not_installed, readiness, unhealthy};
-use super::remains::{self, Kinds};
+use super::model::{Declaration, failed, not_installed, readiness, unhealthy};
+use super::{proof, remains};
 
 /// Our helm calls take seconds. A release that is pending for longer belongs to a helm process that was killed.
 const STALE: Duration = Duration::from_secs(30);
@@ -174,11 +174,16 @@ fn manifests(text: &str) -> Result<Vec<Value>> {
         .context("the manifest of a release is not readable YAML")
 }
 
-/// Installs or upgrades a release. First repairs a release that an interrupted helm left pending.
+/// Installs or upgrades a release. First repairs a release that an interrupted helm left pending. Returns the new revision,
+/// if helm prints it.
 ///
 /// # Errors
 /// When helm fails, or another helm process holds the release until the deadline.
-pub async fn reconcile(stack: &Stack, install: &Install, progress: &Progress<'_>) -> Result<()> {
+pub async fn reconcile(
+    stack: &Stack,
+    install: &Install,
+    progress: &Progress<'_>,
+) -> Result<Option<u64>> {
     clear_pending(stack, install, progress).await?;
     progress.say(&format!("helm upgrade --install {}", install.release));
     stack.helm.upgrade(install).await.with_context(|| format!("release {}", install.release))
@@ -236,8 +241,9 @@ where
     Fut: Future<Output = Result<State>>,
 {
     let before = stack.helm.status(install.release, &install.namespace).await?;
+    let mut made = None;
     let upgraded = async {
-        reconcile(stack, install, progress).await?;
+        made = reconcile(stack, install, progress).await?;
         stack.until(&format!("deployment {deployment}"), progress, rollout).await
     };
     match upgraded.await {
@@ -249,49 +255,56 @@ where
             "release {} was upgraded and not rolled back, because its state is unknown",
             install.release
         ))),
-        Err(error) => Err(restore(stack, install, before.as_ref(), error).await),
+        Err(error) => Err(restore(stack, install, before.as_ref(), made, error).await),
     }
 }
 
-/// Rolls back to the previous revision, so that a failed upgrade does not interrupt the service. Returns the failure with
-/// the outcome of the rollback.
+/// Rolls back to the previous revision, so that a failed upgrade does not interrupt the service. Leaves a revision of
+/// another helm process in place. Returns the failure with the outcome of the rollback.
 async fn restore(
     stack: &Stack,
     install: &Install,
     before: Option<&Release>,
+    made: Option<u64>,
     failure: anyhow::Error,
 ) -> anyhow::Error {
     let Some(before) = before.filter(|release| release.status == Status::Deployed) else {
         return failure;
     };
-    // without permission, or when another helm was faster, helm created no revision to roll back
-    match stack.helm.status(install.release, &install.namespace).await {
-        Ok(Some(now))
-            if now.revision == before.revision || now.status.is_pending() && !is_stale(&now) =>
-        {
-            return failure;
-        }
-        Ok(_) => {}
-        Err(_) => {
-            return failure.context(format!(
-                "release {} was not rolled back, because helm cannot read its status",
-                install.release
-            ));
-        }
-    }
-    let outcome = match stack
-        .helm
-        .rollback(install.release, &install.namespace, Some(before.revision))
-        .await
-    {
-        Ok(()) => {
-            format!("release {} was rolled back to revision {}", install.release, before.revision)
-        }
-        Err(error) => {
-            format!("release {} could not be rolled back: {}", install.release, one_line(&error))
-        }
+    let outcome = match stack.helm.status(install.release, &install.namespace).await {
+        Ok(None) => return failure,
+        // without permission, or when another helm was faster, helm created no revision to roll back
+        Ok(Some(now)) if now.revision == before.revision => return failure,
+        Ok(Some(now)) if is_own(&now, before, made) => roll_back(stack, install, before).await,
+        Ok(Some(now)) => format!(
+            "release {} was not rolled back, because this command did not create revision {}",
+            install.release, now.revision
+        ),
+        Err(_) => format!(
+            "release {} was not rolled back, because helm cannot read its status",
+            install.release
+        ),
     };
     failure.context(outcome)
+}
+
+/// Whether this run created the newest revision: the one that helm printed, or a failed one when helm failed.
+fn is_own(now: &Release, before: &Release, made: Option<u64>) -> bool {
+    match made {
+        Some(revision) => now.revision == revision,
+        None => {
+            now.revision == before.revision + 1
+                && (now.status == Status::Failed || now.status.is_pending() && is_stale(now))
+        }
+    }
+}
+
+async fn roll_back(stack: &Stack, install: &Install, before: &Release) -> String {
+    let Install { release, namespace, .. } = install;
+    match stack.helm.rollback(release, namespace, Some(before.revision)).await {
+        Ok(()) => format!("release {release} was rolled back to revision {}", before.revision),
+        Err(error) => format!("release {release} could not be rolled back: {}", one_line(&error)),
+    }
 }
 
 /// The observation of a release whose objects are unchanged. Its rollout must be ready, too.
@@ -382,24 +395,24 @@ pub fn address(stack: &Stack, component: ComponentName, service: &str) -> String
     format!("http://{service}.{}.svc{}", stack.namespace(), port_suffix(port(stack, component)))
 }
 
-/// Plans the deletion of a release and its objects. A foreign release is left in place.
+/// Plans the deletion of a component's release and its objects. A foreign release is left in place.
 ///
 /// # Errors
 /// When helm fails or an object cannot be listed.
 pub async fn plan_deletion(
     stack: &Stack,
-    release: &str,
+    component: &Declaration,
     namespace: &str,
-    kinds: Kinds,
 ) -> Result<Deletion<ObjectRef>> {
+    let Some(release) = component.release else { return Ok(Deletion::default()) };
     let found = stack.helm.status(release, namespace).await?;
     let reference = ObjectRef::release(release);
     if found.as_ref().is_some_and(|found| found.made_by == MadeBy::Others) {
-        return Ok(Deletion::keeping(vec![reference], "not created by this tool"));
+        return Ok(Deletion::keeping(vec![reference], remains::FOREIGN));
     }
     let mut delete: Vec<ObjectRef> = found.map(|_| reference).into_iter().collect();
     // objects may exist although helm has no record of the release
-    let objects = remains::of_release(stack, release, kinds).await?;
+    let objects = remains::of_release(stack, component).await?;
     let own = objects.iter().filter(|object| !object.has_owner());
     delete.extend(own.map(|object| object.reference()));
     Ok(Deletion::of(delete))
@@ -412,12 +425,12 @@ pub async fn plan_deletion(
 /// When an object cannot be deleted, or still exists at the deadline.
 pub async fn delete(
     stack: &Stack,
-    release: &str,
-    kinds: Kinds,
+    component: &Declaration,
     options: DeleteOptions,
     progress: &Progress<'_>,
 ) -> Result<()> {
-    delete_pods(stack, release, options, progress).await?;
+    let Some(release) = component.release else { return Ok(()) };
+    delete_pods(stack, component, release, options, progress).await?;
     if stack.helm.status(release, stack.namespace()).await?.is_some()
         && let Err(error) = stack.helm.uninstall(release, stack.namespace()).await
         // the helm of a killed command may have deleted the release meanwhile
@@ -425,12 +438,12 @@ pub async fn delete(
     {
         return Err(error);
     }
-    for object in remains::of_release(stack, release, kinds).await? {
-        object.delete(&stack.cluster).await?;
+    for object in remains::of_release(stack, component).await? {
+        object.delete(&stack.cluster, DeleteParams::background()).await?;
     }
     stack
         .until_gone(&format!("the deletion of release {release}"), progress, || async {
-            let remaining = remains::of_release(stack, release, kinds).await?;
+            let remaining = remains::of_release(stack, component).await?;
             let remaining: Vec<ObjectRef> =
                 remaining.iter().map(|object| object.reference()).collect();
             let are_deleted = || format!("{} are being deleted", object::names(&remaining, ", "));
@@ -441,33 +454,50 @@ pub async fn delete(
 
 async fn delete_pods(
     stack: &Stack,
+    component: &Declaration,
     release: &str,
     options: DeleteOptions,
     progress: &Progress<'_>,
 ) -> Result<()> {
-    let of_release = object::of_release(release);
-    let with_pods = DeleteParams::background();
-    // Kubernetes does not shorten a grace period later, so the controller must not delete the Pods first
-    let without_pods = DeleteParams {
-        propagation_policy: Some(PropagationPolicy::Orphan),
-        ..DeleteParams::default()
+    let objects = remains::of_release(stack, component).await?;
+    let workloads: Vec<LiveObject> = objects.into_iter().filter(is_workload).collect();
+    let look = async || {
+        let pods = pods::all(&stack.cluster, &object::of_release(release)).await?;
+        let is_of_release = |pod: &Pod| proof::is_pod_of(component, &workloads, &pod.metadata);
+        Ok::<_, kube::Error>(pods.into_iter().filter(is_of_release).collect::<Vec<_>>())
     };
-    let sets = if options.keep_data { &with_pods } else { &without_pods };
-    object::delete_all(&stack.api::<Job>(), &of_release, &with_pods).await?;
-    object::delete_all(&stack.api::<StatefulSet>(), &of_release, sets).await?;
-    object::delete_all(&stack.api::<Deployment>(), &of_release, &with_pods).await?;
+    // deleting a StatefulSet without its Pods removes it as their owner
+    let before = look().await?;
+    for workload in &workloads {
+        // Kubernetes does not shorten a grace period later, so the controller must not delete the Pods first
+        let leaves_pods = !options.keep_data && workload.is::<StatefulSet>();
+        let params = DeleteParams {
+            propagation_policy: Some(match leaves_pods {
+                true => PropagationPolicy::Orphan,
+                false => PropagationPolicy::Background,
+            }),
+            ..DeleteParams::default()
+        };
+        workload.delete(&stack.cluster, params).await?;
+    }
     if !options.keep_data {
         let soon = DeleteParams::default().grace_period(GRACE_SECONDS);
-        object::delete_all(&stack.api::<Pod>(), &of_release, &soon).await?;
+        let api = stack.api::<Pod>();
+        for name in before.into_iter().filter_map(|pod| pod.metadata.name) {
+            object::delete(&api, &name, &soon).await?;
+        }
     }
     let object = format!("the deletion of the pods of release {release}");
     stack
         .until_gone(&object, progress, || async {
-            let pods = pods::all(&stack.cluster, &of_release).await?;
-            let remaining = pods.iter().filter(|pod| !pods::is_done(pod)).count();
+            let remaining = look().await?.iter().filter(|pod| !pods::is_done(pod)).count();
             Ok((remaining > 0).then(|| format!("{remaining} pods are being deleted")))
         })
         .await
+}
+
+fn is_workload(object: &LiveObject) -> bool {
+    object.is::<Job>() || object.is::<StatefulSet>() || object.is::<Deployment>()
 }
 
 /// The version in a chart of `helm list`: `0.1.0` for `ralph-0.1.0`.

@@ -65,6 +65,11 @@ impl<C: Context> Graph<C> {
 
     /// Keeps the nodes that `wanted` selects, and all their dependencies.
     pub fn only(self, wanted: impl Fn(&Node<C>) -> bool) -> Self {
+        self.split(wanted).0
+    }
+
+    /// The nodes that `wanted` selects, with all their dependencies, and the other nodes, which do not wait for these.
+    pub fn split(self, wanted: impl Fn(&Node<C>) -> bool) -> (Self, Self) {
         let mut keep: BTreeSet<Id> = BTreeSet::new();
         for node in self.nodes.iter().rev() {
             if wanted(node) || keep.contains(&node.id()) {
@@ -72,7 +77,8 @@ impl<C: Context> Graph<C> {
                 keep.extend(node.needs());
             }
         }
-        Self { nodes: self.nodes.into_iter().filter(|node| keep.contains(&node.id())).collect() }
+        let (kept, others) = self.nodes.into_iter().partition(|node| keep.contains(&node.id()));
+        (Self { nodes: kept }, Self { nodes: others })
     }
 
     /// Drops nodes. Dependents of a dropped node no longer wait for it.

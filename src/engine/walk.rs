@@ -47,6 +47,19 @@ pub struct Summary {
     pub longest_chain: Duration,
 }
 
+impl Summary {
+    /// The result of this walk and of one after it.
+    pub fn then(mut self, next: Self) -> Self {
+        self.changed.extend(next.changed);
+        self.pending.extend(next.pending);
+        Self {
+            took: self.took + next.took,
+            longest_chain: self.longest_chain + next.longest_chain,
+            ..self
+        }
+    }
+}
+
 /// The final state of a node that was visited or skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Settled {

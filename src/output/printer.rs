@@ -123,17 +123,23 @@ pub fn clear_screen() -> bool {
 
 /// Asks a yes-or-no question. None when stdin or stderr is not a terminal.
 pub async fn confirm(question: &str) -> Option<bool> {
+    let answer = ask(&format!("{question} [y/N]")).await?;
+    Some(matches!(answer.as_str(), "y" | "Y" | "yes"))
+}
+
+/// Asks for a line. None when stdin or stderr is not a terminal.
+pub async fn ask(question: &str) -> Option<String> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return None;
     }
-    let _ = write!(anstream::stderr().lock(), "{} [y/N] ", text::clean(question));
+    let _ = write!(anstream::stderr().lock(), "{} ", text::clean(question));
     // on a separate thread, which Ctrl-C abandons
     let reading = tokio::task::spawn_blocking(|| {
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).map(|_| answer)
     });
     let answer = reading.await.ok()?.ok()?;
-    Some(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Some(answer.trim().to_string())
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use crate::xapi::batch::{Added, Batch, Position, Source};
 
 pub use planner::TERM_STATEMENTS;
+pub use shapes::SITE;
 
 use event::Event;
 use learner::Learner;

@@ -9,6 +9,7 @@ use crate::xapi::iri::{context, moodle, video};
 
 /// The half points, out of 20, that pass a quiz.
 pub const PASSED: u32 = 10;
+/// The address of the fictional Moodle, which is the home page of all generated learners.
 pub const SITE: &str = "https://moodle.example.org";
 const VIDEOS: &str = "https://video.example.org/videos";
 /// The category of statements that follow the xAPI video profile.

@@ -19,7 +19,7 @@ const VERBS: [&str; 12] = [
     "trace",
     "replay",
     "dashboards check",
-    "uninstall --yes",
+    "uninstall --yes -n alice",
 ];
 
 /// Runs each verb against a server that gives this response to every request.

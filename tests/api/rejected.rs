@@ -330,7 +330,7 @@ fn install_with_an_incomplete_foreign_secret_fails_and_keeps_it() {
         .exits(1)
         .says("secret lrs-ralph in namespace alice was not created by this tool and lacks valid keys: auth.json, moodle-password, username")
         .says("kubectl label secret lrs-ralph -n alice app.kubernetes.io/managed-by=kubectl-lastack");
-    stack.machine.run("uninstall --yes").exits(0).never_shows("secret/lrs-ralph");
+    stack.machine.run("uninstall --yes -n alice").exits(0).never_shows("secret/lrs-ralph");
     assert_eq!(stack.kubernetes.object(path), Some(theirs), "the Secret should stay unchanged");
 }
 
@@ -343,7 +343,7 @@ fn install_uses_a_complete_foreign_secret_and_uninstall_keeps_it() {
     let path = "/api/v1/namespaces/alice/secrets/lms-postgresql";
     let theirs = stack.kubernetes.object(path).expect("the foreign object");
     stack.machine.run("install").exits(0);
-    stack.machine.run("uninstall --yes").exits(0).never_shows("secret/lms-postgresql");
+    stack.machine.run("uninstall --yes -n alice").exits(0).never_shows("secret/lms-postgresql");
     assert_eq!(stack.kubernetes.object(path), Some(theirs));
 }
 

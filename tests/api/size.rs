@@ -146,6 +146,6 @@ fn hidden_size_cronjob_is_no_fault_and_a_foreign_one_stays() {
         .run("install")
         .exits(1)
         .says("namespace alice: CronJob data-lake-size was not created by this tool");
-    stack.machine.run("uninstall --yes").exits(0);
+    stack.machine.run("uninstall --yes -n alice").exits(0);
     assert_eq!(stack.kubernetes.object(SIZE), Some(theirs));
 }

@@ -73,6 +73,21 @@ fn uninstall_deletes_nothing_when_the_user_declines() {
 }
 
 #[test]
+fn uninstall_of_statements_of_learners_requires_the_namespace() {
+    let stack = MockedStack::installed();
+    stack.lrs.has(&[super::ownership::statement_of(2, "https://lms.example.com")]);
+    let question = "Type the namespace (alice) to confirm:";
+    let mut terminal = typed(&stack, "uninstall", &[]);
+    terminal.until(question).types("y\n");
+    assert_eq!(terminal.ends().code(), Some(1), "{}", terminal.screen());
+    assert!(terminal.screen().contains("nothing was deleted"), "{}", terminal.screen());
+    assert!(stack.helm.calls_of("uninstall").is_empty());
+    let mut terminal = typed(&stack, "uninstall", &[]);
+    terminal.until(question).types("alice\n");
+    assert_eq!(terminal.ends().code(), Some(0), "{}", terminal.screen());
+}
+
+#[test]
 fn ctrl_c_at_the_uninstall_prompt_deletes_nothing() {
     let stack = MockedStack::installed();
     let changes = stack.kubernetes.changes();

@@ -25,7 +25,7 @@ fn secret(stack: &MockedStack, name: &str) -> Option<Value> {
 #[test]
 fn uninstall_deletes_every_resource_of_the_stack() {
     let stack = MockedStack::installed();
-    let ended = stack.machine.run("uninstall --yes");
+    let ended = stack.machine.run("uninstall --yes -n alice");
     ended
         .exits(0)
         .prints_nothing()
@@ -48,7 +48,7 @@ fn uninstall_deletes_every_resource_of_the_stack() {
     );
     stack
         .machine
-        .run("uninstall --yes")
+        .run("uninstall --yes -n alice")
         .exits(0)
         .says("Nothing to delete in namespace alice of context lab");
 }
@@ -61,7 +61,7 @@ fn uninstall_keeps_mounted_configmaps_until_the_pod_is_gone() {
         world.remove(LRS);
         Some(Reply::ok(json!({})))
     });
-    let ended = stack.machine.run("uninstall --keep-data --yes --timeout 2s");
+    let ended = stack.machine.run("uninstall --keep-data --yes --timeout 2s -n alice");
     ended
         .exits(124)
         .says("the deletion of the pods of release lrs is not ready")
@@ -71,7 +71,7 @@ fn uninstall_keeps_mounted_configmaps_until_the_pod_is_gone() {
         "the ConfigMaps of the release should stay"
     );
     stack.kubernetes.remove("/api/v1/namespaces/alice/pods/lrs-ralph-0");
-    stack.machine.run("uninstall --keep-data --yes").exits(0);
+    stack.machine.run("uninstall --keep-data --yes -n alice").exits(0);
     assert!(stack.helm.calls_of("uninstall").iter().any(|call| call.is("lrs")));
 }
 
@@ -91,19 +91,19 @@ fn uninstall_shortens_the_grace_period_unless_data_is_kept() {
             .map(|request| request.json()["gracePeriodSeconds"].clone());
         seconds.collect::<Vec<_>>()
     };
-    assert_eq!(pods_deleted("uninstall --keep-data --yes"), Vec::<Value>::new());
-    let seconds = pods_deleted("uninstall --yes");
+    assert_eq!(pods_deleted("uninstall --keep-data --yes -n alice"), Vec::<Value>::new());
+    let seconds = pods_deleted("uninstall --yes -n alice");
     assert!(!seconds.is_empty() && seconds.iter().all(|seconds| *seconds == 5), "{seconds:?}");
 }
 
 #[test]
 fn uninstall_deletes_the_operator_only_on_request_and_when_unused() {
     let stack = MockedStack::installed();
-    stack.machine.run("uninstall --yes").exits(0);
+    stack.machine.run("uninstall --yes -n alice").exits(0);
     assert!(stack.helm.calls_of("uninstall").iter().all(|call| !call.is("elastic-operator")));
     let others = json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch", "metadata": {"name": "theirs", "namespace": "bob"}});
     stack.kubernetes.put([others]);
-    stack.machine.run("uninstall --yes --operator").exits(0);
+    stack.machine.run("uninstall --yes --operator -n alice").exits(0);
     assert!(
         stack.helm.calls_of("uninstall").iter().all(|call| !call.is("elastic-operator")),
         "the operator manages another Elasticsearch"
@@ -118,7 +118,11 @@ fn uninstall_deletes_the_operator_only_on_request_and_when_unused() {
             None
         },
     );
-    stack.machine.run("uninstall --yes --operator").exits(0).says("release/elastic-operator");
+    stack
+        .machine
+        .run("uninstall --yes --operator -n alice")
+        .exits(0)
+        .says("release/elastic-operator");
     assert!(stack.helm.calls_of("uninstall").iter().any(|call| call.is("elastic-operator")));
 }
 
@@ -142,7 +146,7 @@ fn uninstall_keeps_a_namespace_that_holds_foreign_objects() {
         stack.kubernetes.put([settings.clone(), json!({"apiVersion": version, "kind": kind, "metadata": {"name": "theirs", "namespace": "alice"}})]);
         stack
             .machine
-            .run("uninstall --yes")
+            .run("uninstall --yes -n alice")
             .exits(0)
             .says("it contains")
             .says("theirs, which this tool did not create");
@@ -155,7 +159,7 @@ fn uninstall_keeps_a_namespace_that_holds_foreign_objects() {
         );
         stack.kubernetes.remove(&path);
     }
-    stack.machine.run("uninstall --yes").exits(0);
+    stack.machine.run("uninstall --yes -n alice").exits(0);
     assert_eq!(
         stack.kubernetes.object(NAME),
         None,
@@ -168,7 +172,7 @@ fn uninstall_with_keep_data_keeps_the_account_secrets() {
     let stack = MockedStack::installed();
     stack
         .machine
-        .run("uninstall --yes --keep-data")
+        .run("uninstall --yes --keep-data -n alice")
         .exits(0)
         .says("secret/data-lake-roles: they give access to the data");
     for name in SECRETS {
@@ -194,7 +198,7 @@ fn uninstall_with_a_remaining_resource_fails() {
     );
     stack
         .machine
-        .run("uninstall --yes")
+        .run("uninstall --yes -n alice")
         .exits(1)
         .says("lrs.credentials: not deleted: secret/lrs-ralph")
         .never_shows("Deleted in");
@@ -202,19 +206,20 @@ fn uninstall_with_a_remaining_resource_fails() {
 
 #[test]
 fn uninstall_deletes_objects_of_a_lost_release_by_label() {
-    for line in ["uninstall --yes", "uninstall --yes --keep-data"] {
+    for line in ["uninstall --yes -n alice", "uninstall --yes --keep-data -n alice"] {
         let stack = MockedStack::installed();
         stack.helm.forgets("lrs");
         let labels = json!({"app.kubernetes.io/part-of": "lastack", "app.kubernetes.io/instance": "lrs", "app.kubernetes.io/managed-by": "Helm"});
         let mut deployment = stack.kubernetes.object(LRS).expect("the deployment");
         deployment["metadata"]["labels"] = labels.clone();
+        let annotations = deployment["metadata"]["annotations"].clone();
         let kinds = [
             ("v1", "Service"),
             ("v1", "ServiceAccount"),
             ("networking.k8s.io/v1", "NetworkPolicy"),
         ];
         stack.kubernetes.put([deployment]).put(kinds.map(
-            |(version, kind)| json!({"apiVersion": version, "kind": kind, "metadata": {"name": "lrs-ralph", "namespace": "alice", "labels": labels}}),
+            |(version, kind)| json!({"apiVersion": version, "kind": kind, "metadata": {"name": "lrs-ralph", "namespace": "alice", "labels": labels, "annotations": annotations}}),
         ));
         let ended = stack.machine.run(&format!("{line} --timeout 60s"));
         ended.exits(0);
@@ -241,11 +246,11 @@ fn uninstall_names_unknown_labelled_objects_and_the_delete_command() {
     let labels = json!({"app.kubernetes.io/part-of": "lastack", "app.kubernetes.io/managed-by": "kubectl-lastack"});
     let of_another_version = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "old", "namespace": "alice", "labels": labels}});
     stack.kubernetes.put([of_another_version]);
-    stack.machine.run("uninstall --yes --keep-data").exits(0);
+    stack.machine.run("uninstall --yes --keep-data -n alice").exits(0);
     for _ in 0..2 {
         stack
             .machine
-            .run("uninstall --yes")
+            .run("uninstall --yes -n alice")
             .exits(1)
             .says("namespace alice: objects with the stack's labels remain: configmap/old")
             .says("run: kubectl delete -n alice configmap/old")
@@ -274,7 +279,7 @@ fn uninstall_without_access_to_namespaces_deletes_the_stack() {
     stack.kubernetes.forbids(Method::GET, "/api/v1/namespaces/alice", sentence);
     stack
         .machine
-        .run("uninstall --yes")
+        .run("uninstall --yes -n alice")
         .exits(0)
         .says("cannot get resource \"namespaces\"")
         .says("Deleted in ");
@@ -288,7 +293,7 @@ fn uninstall_keeps_the_operator_for_another_elasticsearch_in_the_namespace() {
     stack.kubernetes.put([theirs]);
     stack
         .machine
-        .run("uninstall --yes --operator")
+        .run("uninstall --yes --operator -n alice")
         .exits(0)
         .says("it manages Elasticsearch search in namespace alice");
     assert!(stack.helm.calls_of("uninstall").iter().all(|call| !call.is("elastic-operator")));
@@ -305,7 +310,7 @@ fn uninstall_keeps_the_operator_for_foreign_resources() {
         stack.helm.has_release_of_ours("elastic-operator", "deployed", "Install complete");
         let theirs = json!({"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": namespace}});
         stack.kubernetes.put(crate::support::stack::operator()).put([theirs]);
-        stack.machine.run("uninstall --yes --operator").exits(0).says("Nothing to delete");
+        stack.machine.run("uninstall --yes --operator -n alice").exits(0).says("Nothing to delete");
         assert_eq!(
             stack.helm.calls_of("uninstall").len(),
             0,
@@ -320,7 +325,7 @@ fn uninstall_leaves_foreign_resources_in_place() {
     let theirs = json!({"apiVersion": "elasticsearch.k8s.elastic.co/v1", "kind": "Elasticsearch", "metadata": {"name": "data-lake", "namespace": "alice"}});
     stack.kubernetes.put(crate::support::stack::operator()).put([theirs]);
     stack.helm.has_release("lrs", "deployed", "Install complete");
-    stack.machine.run("uninstall --yes").exits(0).says("Nothing to delete");
+    stack.machine.run("uninstall --yes -n alice").exits(0).says("Nothing to delete");
     assert_eq!(stack.kubernetes.changes(), Vec::<String>::new());
     assert_eq!(stack.helm.calls_of("uninstall").len(), 0);
 }
@@ -338,7 +343,7 @@ fn uninstall_keeps_a_foreign_release_of_the_moodle_chart_and_its_data() {
     ]);
     stack
         .machine
-        .run("uninstall --yes --timeout 5s")
+        .run("uninstall --yes --timeout 5s -n alice")
         .exits(0)
         .says("release/lms: not created by this tool")
         .says("Deleted in ");
@@ -368,5 +373,5 @@ fn unknown_settings_stop_install_and_warn_in_other_verbs() {
             .says("colour");
         ended.says("kubectl edit configmap lastack-settings -n alice");
     }
-    stack.machine.run("uninstall --yes").exits(0).says(warning).says("Deleted in");
+    stack.machine.run("uninstall --yes -n alice").exits(0).says(warning).says("Deleted in");
 }

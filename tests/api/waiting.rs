@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::elasticsearch::Elasticsearch;
 use crate::support::kubernetes::failure;
+use crate::support::machine::Ended;
 use crate::support::server::Reply;
 use crate::support::stack::{DATA_LAKE, MockedStack, data_lake_labels, operator, stuck_pod};
 
@@ -372,18 +373,21 @@ fn install_names_a_missing_operator_at_the_deadline() {
         .says("being created");
 }
 
-#[test]
-fn upgrade_rolls_back_when_its_pod_cannot_start() {
-    let stack = MockedStack::installed();
-    stack.kubernetes.reacts(Method::GET, "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph", |_, _| {
-        let labels = json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs"});
+/// An upgrade of Ralph whose new pod cannot pull its image. `at_each_look` runs when the program looks at the rollout.
+fn upgrade_to_a_missing_image(
+    stack: &MockedStack,
+    mut at_each_look: impl FnMut() + Send + 'static,
+) -> Ended {
+    let labels = json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs"});
+    let selector = labels.clone();
+    stack.kubernetes.reacts(Method::GET, LRS, move |_, _| {
+        at_each_look();
         Some(Reply::ok(json!({
             "metadata": {"name": "lrs-ralph", "namespace": "alice", "generation": 2},
-            "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {}},
+            "spec": {"replicas": 1, "selector": {"matchLabels": selector}, "template": {}},
             "status": {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "availableReplicas": 1},
         })))
     });
-    let labels = json!({"app.kubernetes.io/name": "ralph", "app.kubernetes.io/instance": "lrs"});
     let waiting = json!({"reason": "ImagePullBackOff", "message": "not found"});
     stack.kubernetes.put([stuck_pod(
         "lrs-ralph-1",
@@ -393,12 +397,30 @@ fn upgrade_rolls_back_when_its_pod_cannot_start() {
         waiting,
         0,
     )]);
-    stack.machine
-        .run("install --only lrs --image-registry nowhere.example.org")
-        .exits(1)
-        .says("pod lrs-ralph-1 cannot pull nowhere.example.org/fundocker/ralph:5.0.1: not found in the registry")
-        .says("release lrs was rolled back to revision 1");
+    let ended = stack.machine.run("install --only lrs --image-registry nowhere.example.org");
+    ended.exits(1).says("pod lrs-ralph-1 cannot pull nowhere.example.org/fundocker/ralph:5.0.1: not found in the registry");
+    ended
+}
+
+#[test]
+fn upgrade_rolls_back_when_its_pod_cannot_start() {
+    let stack = MockedStack::installed();
+    upgrade_to_a_missing_image(&stack, || {}).says("release lrs was rolled back to revision 1");
     assert_eq!(stack.helm.calls_of("rollback").len(), 1);
+}
+
+#[test]
+fn upgrade_does_not_roll_back_the_revision_of_another_helm() {
+    let stack = MockedStack::installed();
+    let state = stack.helm.state_file("lrs");
+    // another helm upgrades the release after this program did
+    let upgrade = move || {
+        let text = std::fs::read_to_string(&state).expect("the state of helm");
+        std::fs::write(&state, text.replace("\"version\":2", "\"version\":3")).expect("a file");
+    };
+    upgrade_to_a_missing_image(&stack, upgrade)
+        .says("release lrs was not rolled back, because this command did not create revision 3");
+    assert_eq!(stack.helm.calls_of("rollback").len(), 0);
 }
 
 const LRS: &str = "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph";

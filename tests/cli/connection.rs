@@ -14,7 +14,7 @@ const VERBS: [&str; 11] = [
     "statements",
     "trace",
     "dashboards list",
-    "uninstall --yes",
+    "uninstall --yes -n alice",
 ];
 
 #[test]

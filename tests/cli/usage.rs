@@ -18,6 +18,7 @@ const LINES: &[&str] = &[
     "install --timeout soon",
     "install --render out --explain",
     "install --render out --dry-run",
+    "uninstall --yes",
     "install --timeout -5s",
     "install --no-wait --timeout 5m",
     "install --new-namespace -n alice",

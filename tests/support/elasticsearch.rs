@@ -1,6 +1,6 @@
 //! An Elasticsearch stand-in that keeps its indices and finds the statements of an LRS.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
@@ -159,6 +159,9 @@ fn reply(request: &Request, indices: &mut Indices, store: &Store) -> Reply {
             let text = json!({"hits": {"hits": hits}}).to_string();
             Reply::text(200, text.replace(HALF_PAIR, "\\ud83d"))
         }
+        ("POST", "/statements/_search") if request.json()["aggs"]["real"].is_object() => {
+            Reply::ok(by_origin(&request.json()["aggs"]["real"], &store))
+        }
         ("POST", "/statements/_search") => Reply::ok(
             json!({"hits": {"total": {"value": store.len()}, "hits": []}, "aggregations": {"newest": {"value": null}}}),
         ),
@@ -177,6 +180,25 @@ fn reply(request: &Request, indices: &mut Indices, store: &Store) -> Reply {
             json!({"error": {"reason": format!("no handler found for {} {}", request.method, request.path)}}),
         ),
     }
+}
+
+/// The response to a search for statements without the term of the filter, with the numbers of different values.
+fn by_origin(aggregation: &Value, store: &BTreeMap<String, Value>) -> Value {
+    let value = |source: &Value, field: &str| {
+        source.pointer(&format!("/{}", field.replace('.', "/"))).cloned()
+    };
+    let terms = aggregation["filter"]["bool"]["must_not"][0]["term"].as_object();
+    let (field, excluded) = terms.and_then(|terms| terms.iter().next()).expect("a term");
+    let selected: Vec<&Value> =
+        store.values().filter(|source| value(source, field).as_ref() != Some(excluded)).collect();
+    let mut found = json!({"doc_count": selected.len()});
+    for (name, inner) in aggregation["aggs"].as_object().expect("inner aggregations") {
+        let field = inner["cardinality"]["field"].as_str().expect("a field");
+        let values = selected.iter().filter_map(|source| value(source, field));
+        let different: BTreeSet<String> = values.map(|value| value.to_string()).collect();
+        found[name] = json!({"value": different.len()});
+    }
+    json!({"hits": {"total": {"value": store.len()}, "hits": []}, "aggregations": {"real": found}})
 }
 
 fn index_of(path: &str) -> &str {

@@ -58,6 +58,32 @@ pub fn pod(name: &str, labels: Value, port: (&str, u16)) -> Value {
            "status": {"conditions": [{"type": "Ready", "status": "True"}]}})
 }
 
+/// An object that helm created for a release.
+pub fn of_helm(release: &str, mut object: Value) -> Value {
+    object["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("Helm");
+    object["metadata"]["annotations"] =
+        json!({"meta.helm.sh/release-name": release, "meta.helm.sh/release-namespace": NAMESPACE});
+    object
+}
+
+/// A pod that a Deployment created through a ReplicaSet.
+fn of_deployment(name: &str, mut pod: Value) -> Value {
+    let set = format!("{name}-5d9c");
+    pod["metadata"]["labels"]["pod-template-hash"] = json!("5d9c");
+    pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": set,
+                                                 "uid": format!("uid-of-{set}"), "controller": true}]);
+    pod
+}
+
+/// A pod that a StatefulSet created.
+fn of_stateful_set(name: &str, mut pod: Value) -> Value {
+    pod["metadata"]["labels"]["statefulset.kubernetes.io/pod-name"] =
+        pod["metadata"]["name"].clone();
+    pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": name,
+                                                 "uid": format!("uid-of-{name}"), "controller": true}]);
+    pod
+}
+
 /// A pod that is not ready, with the state of its container.
 pub fn stuck_pod(
     name: &str,
@@ -73,7 +99,7 @@ pub fn stuck_pod(
 }
 
 fn service(name: &str, labels: &Value, port: u16, target: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE},
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
            "spec": {"selector": labels, "ports": [{"port": port, "targetPort": target}]}})
 }
 
@@ -100,9 +126,9 @@ fn deployment(name: &str, labels: &Value, chart: &str, version: &str) -> Value {
 pub fn lrs_objects() -> Vec<Value> {
     let labels = lrs_labels();
     vec![
-        deployment("lrs-ralph", &labels, "ralph-0.1.0", "5.0.1"),
-        service("lrs-ralph", &labels, 80, "http"),
-        pod("lrs-ralph-0", labels, ("http", 8080)),
+        of_helm("lrs", deployment("lrs-ralph", &labels, "ralph-0.1.0", "5.0.1")),
+        of_helm("lrs", service("lrs-ralph", &labels, 80, "http")),
+        of_deployment("lrs-ralph", pod("lrs-ralph-0", labels, ("http", 8080))),
     ]
 }
 
@@ -117,19 +143,26 @@ pub fn dataviz_objects() -> Vec<Value> {
                         "app.kubernetes.io/part-of": "lastack"});
     let job = json!({"app.kubernetes.io/instance": "dataviz", "app.kubernetes.io/component": "init", "app.kubernetes.io/part-of": "lastack"});
     vec![
-        deployment("dataviz-superset", &labels, "superset-0.1.0", "6.1.0"),
-        json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "dataviz-superset-init-1", "namespace": NAMESPACE, "labels": job},
+        of_helm("dataviz", deployment("dataviz-superset", &labels, "superset-0.1.0", "6.1.0")),
+        of_helm(
+            "dataviz",
+            json!({"apiVersion": "batch/v1", "kind": "Job",
+               "metadata": {"name": "dataviz-superset-init-1", "namespace": NAMESPACE, "labels": job},
                "status": {"conditions": [{"type": "Complete", "status": "True"}]}}),
-        database("dataviz-postgresql", &dataviz_database_labels()),
-        pod("dataviz-postgresql-0", dataviz_database_labels(), ("postgresql", 5432)),
-        service("dataviz-superset", &labels, 80, "http"),
-        pod("dataviz-superset-0", labels, ("http", 8088)),
+        ),
+        of_helm("dataviz", database("dataviz-postgresql", &dataviz_database_labels())),
+        of_stateful_set(
+            "dataviz-postgresql",
+            pod("dataviz-postgresql-0", dataviz_database_labels(), ("postgresql", 5432)),
+        ),
+        of_helm("dataviz", service("dataviz-superset", &labels, 80, "http")),
+        of_deployment("dataviz-superset", pod("dataviz-superset-0", labels, ("http", 8088))),
     ]
 }
 
 /// The ready PostgreSQL of a component.
 fn database(name: &str, labels: &Value) -> Value {
-    json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name, "namespace": NAMESPACE, "generation": 1, "labels": labels},
+    json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": name, "namespace": NAMESPACE, "uid": format!("uid-of-{name}"), "generation": 1, "labels": labels},
            "spec": {"replicas": 1, "serviceName": "", "selector": {"matchLabels": labels}, "template": {}},
            "status": {"observedGeneration": 1, "replicas": 1, "readyReplicas": 1, "updatedReplicas": 1, "updateRevision": format!("{name}-1")}})
 }
@@ -141,13 +174,23 @@ pub fn lms_objects() -> Vec<Value> {
     let mut web = pod("lms-moodle-0", labels.clone(), ("http", 8080));
     web["status"]["phase"] = json!("Running");
     vec![
-        deployment("lms-moodle", &labels, "moodle-0.1.0", "4.5.12"),
-        database(
-            "lms-postgresql",
-            &json!({"app.kubernetes.io/name": "postgresql", "app.kubernetes.io/instance": "lms", "app.kubernetes.io/part-of": "lastack"}),
+        of_helm("lms", deployment("lms-moodle", &labels, "moodle-0.1.0", "4.5.12")),
+        of_helm(
+            "lms",
+            database(
+                "lms-postgresql",
+                &json!({"app.kubernetes.io/name": "postgresql", "app.kubernetes.io/instance": "lms", "app.kubernetes.io/part-of": "lastack"}),
+            ),
         ),
-        service("lms-moodle", &labels, 80, "http"),
-        web,
+        of_helm(
+            "lms",
+            database(
+                "lms-postgresql",
+                &json!({"app.kubernetes.io/name": "postgresql", "app.kubernetes.io/instance": "lms", "app.kubernetes.io/part-of": "lastack"}),
+            ),
+        ),
+        of_helm("lms", service("lms-moodle", &labels, 80, "http")),
+        of_deployment("lms-moodle", web),
     ]
 }
 

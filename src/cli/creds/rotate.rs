@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
@@ -18,7 +18,7 @@ use crate::stack::component::{ComponentName, ComponentParser};
 use crate::stack::settings::{Sending, Settings};
 
 use super::super::progress::Rows;
-use super::super::{Outcome, confirm, install};
+use super::super::{Outcome, confirm, install, left_until, lock};
 
 /// Replace the passwords of the stack and reconcile all components with them
 ///
@@ -52,14 +52,9 @@ pub fn needs() -> Vec<Rules> {
 }
 
 pub async fn run(flags: &KubeFlags, args: RotateArgs) -> Result<Outcome> {
-    let mut stack = Stack::open(flags.resolve().await?, Settings::default(), None).await?;
+    let mut stack = open(flags).await?;
     let secrets = secrets(&stack, args.component).await?;
-    let graph = components::graph()?;
-    let graph = match &stack.settings.components {
-        Some(components) => components::of_components(graph, components),
-        None => graph,
-    };
-    reject_blocked(&graph, &stack).await?;
+    reject_blocked(&graph(&stack)?, &stack).await?;
     if loses_events(&stack, &secrets) {
         printer::warning(
             "Moodle sends events during the page request; events are lost while the LRS rejects its old password",
@@ -74,20 +69,44 @@ pub async fn run(flags: &KubeFlags, args: RotateArgs) -> Result<Outcome> {
     );
     confirm(args.yes, &question, UNCHANGED, "pass `--yes`").await?;
     // the time limit excludes the time the user took to confirm
-    stack.wait_for(args.timeout);
-    for (_, secret) in &secrets {
-        secret.rotate(&stack).await?;
+    let deadline = Instant::now() + args.timeout;
+    let lock = lock::take(&stack.cluster, "creds rotate", Some(deadline)).await?;
+    if lock.has_waited {
+        // the other command may have changed the settings
+        stack = open(flags).await?;
     }
-    printer::data(&render(&secrets))?;
+    stack.wait_for(left_until(deadline));
+    lock.during(rotate(&stack, &secrets)).await
+}
+
+async fn rotate(stack: &Stack, secrets: &[Rotated]) -> Result<Outcome> {
+    let graph = graph(stack)?;
+    for (_, secret) in secrets {
+        secret.rotate(stack).await?;
+    }
+    printer::data(&render(secrets))?;
     let rows = Rows::new(graph.ids());
-    let summary = graph.reconcile(&stack, &rows).await.map_err(|error| {
+    let summary = graph.reconcile(stack, &rows).await.map_err(|error| {
         error.context(
             "the Secrets have new passwords, and `kubectl lastack install` completes the rotation",
         )
     })?;
-    resend(&graph, &stack).await?;
+    resend(&graph, stack).await?;
     printer::note(&format!("Rotated in {}", took(summary.took)));
     Ok(Outcome::Good)
+}
+
+async fn open(flags: &KubeFlags) -> Result<Stack> {
+    Stack::open(flags.resolve().await?, Settings::default(), None).await
+}
+
+/// The nodes of the components that are installed.
+fn graph(stack: &Stack) -> Result<Graph<Stack>> {
+    let graph = components::graph()?;
+    Ok(match &stack.settings.components {
+        Some(components) => components::of_components(graph, components),
+        None => graph,
+    })
 }
 
 /// The Secrets to rotate. Secrets of other tools and users are left in place, with a warning.

@@ -1,12 +1,13 @@
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
 
-use crate::cli::{Outcome, open};
+use crate::cli::{Outcome, as_installed, lock};
 use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
-use crate::cluster::tunnel;
+use crate::cluster::{lease, tunnel};
 use crate::components::dataviz;
 use crate::components::dataviz::client::Kind;
 use crate::components::dataviz::dashboards::bundle::Bundle;
@@ -14,6 +15,10 @@ use crate::components::dataviz::dashboards::record;
 use crate::components::dataviz::dashboards::sync;
 use crate::error::Failure;
 use crate::output::printer;
+use crate::stack::Stack;
+
+/// The maximum time to wait for another command that changes the stack.
+const WAIT: Duration = Duration::from_secs(300);
 
 /// Apply dashboards, charts and datasets from files to Superset
 ///
@@ -32,15 +37,21 @@ pub struct ApplyArgs {
     overwrite: bool,
 }
 
-pub const NEEDS: &[Rules] = &[tunnel::RULES, dataviz::CLIENT, record::READ, record::WRITE];
+pub const NEEDS: &[Rules] =
+    &[lease::RULES, tunnel::RULES, dataviz::CLIENT, record::READ, record::WRITE];
 
 pub async fn run(flags: &KubeFlags, args: ApplyArgs) -> Result<Outcome> {
     let bundle = match &args.path {
         Some(path) => Bundle::read(path)?,
         None => Bundle::ours()?,
     };
-    let stack = open(flags).await?;
-    let superset = dataviz::client(&stack).await?;
+    let cluster = flags.resolve().await?;
+    let lock = lock::take(&cluster, "dashboards apply", Some(Instant::now() + WAIT)).await?;
+    lock.during(apply(&as_installed(cluster, None).await?, bundle, args.overwrite)).await
+}
+
+async fn apply(stack: &Stack, bundle: Bundle, overwrite: bool) -> Result<Outcome> {
+    let superset = dataviz::client(stack).await?;
     let databases = superset.list(Kind::Database).await?;
     // files never contain the password of a connection, so an import cannot create one
     if let Some(new) = bundle
@@ -68,7 +79,7 @@ pub async fn run(flags: &KubeFlags, args: ApplyArgs) -> Result<Outcome> {
     for left_out in &bundle.left_out {
         printer::note(&format!("skipped: {left_out}"));
     }
-    let applied = sync::apply(&stack, &superset, &bundle, args.overwrite).await?;
+    let applied = sync::apply(stack, &superset, &bundle, overwrite).await?;
     for path in &applied.imported {
         printer::data(&format!("{path} applied\n"))?;
     }

@@ -260,14 +260,14 @@ impl Helm {
     /// # Errors
     /// When helm cannot render the chart with the values.
     pub async fn validate_values(&self, install: &Install) -> Result<()> {
-        self.run_with_chart(&["template"], install, &[]).await
+        self.run_with_chart(&["template"], install, &[]).await.map(drop)
     }
 
-    /// Installs or upgrades a release, without waiting for its objects.
+    /// Installs or upgrades a release, without waiting for its objects. Returns the new revision, if helm prints it.
     ///
     /// # Errors
     /// When helm fails.
-    pub async fn upgrade(&self, install: &Install) -> Result<()> {
+    pub async fn upgrade(&self, install: &Install) -> Result<Option<u64>> {
         let description =
             format!("kubectl-lastack {}, {DIGEST}{}", env!("CARGO_PKG_VERSION"), install.digest());
         let label = object::of_a_stack();
@@ -277,16 +277,17 @@ impl Helm {
             options.push("--create-namespace");
         }
         options.extend(self.force_conflicts().await?);
-        self.run_with_chart(&["upgrade", "--install"], install, &options).await
+        let printed = self.run_with_chart(&["upgrade", "--install"], install, &options).await?;
+        Ok(revision_in(&printed))
     }
 
-    /// Runs a verb that requires a release, its chart and the values.
+    /// Runs a verb that requires a release, its chart and the values. Returns its stdout.
     async fn run_with_chart(
         &self,
         verb: &[&str],
         install: &Install,
         options: &[&str],
-    ) -> Result<()> {
+    ) -> Result<String> {
         let scratch = tempfile::tempdir().context("cannot create a directory for helm's files")?;
         let chart = install.chart.arguments(scratch.path())?;
         let mut arguments = [verb, &[install.release]].concat();
@@ -311,11 +312,11 @@ impl Helm {
         arguments.extend(revision.as_deref());
         arguments.extend(["-n", namespace]);
         arguments.extend(self.force_conflicts().await?);
-        self.change(&arguments, None).await
+        self.change(&arguments, None).await.map(drop)
     }
 
     pub async fn uninstall(&self, release: &str, namespace: &str) -> Result<()> {
-        self.change(&["uninstall", release, "-n", namespace, "--wait"], None).await
+        self.change(&["uninstall", release, "-n", namespace, "--wait"], None).await.map(drop)
     }
 
     /// Runs a query and returns its stdout.
@@ -326,14 +327,12 @@ impl Helm {
         run(command, arguments, None, QUERY).await
     }
 
-    /// Runs a change. When the user interrupts the command, helm completes the change.
-    async fn change(&self, arguments: &[&str], stdin: Option<String>) -> Result<()> {
+    /// Runs a change and returns its stdout. When the user interrupts the command, helm completes the change.
+    async fn change(&self, arguments: &[&str], stdin: Option<String>) -> Result<String> {
         let left = |deadline: Instant| {
             deadline.saturating_duration_since(Instant::now()).max(SHORTEST_CHANGE)
         };
-        run(self.command(arguments)?, arguments, stdin, self.deadline.map_or(CHANGE, left))
-            .await
-            .map(drop)
+        run(self.command(arguments)?, arguments, stdin, self.deadline.map_or(CHANGE, left)).await
     }
 
     fn command(&self, arguments: &[&str]) -> Result<Command> {
@@ -397,6 +396,11 @@ async fn run(
         return Ok(String::from_utf8_lossy(&stdout).into_owned());
     }
     Err(anyhow!("`helm {verb}` failed: {}", reason(&String::from_utf8_lossy(&stderr))))
+}
+
+/// The revision in the output of `helm upgrade`.
+fn revision_in(printed: &str) -> Option<u64> {
+    printed.lines().find_map(|line| line.strip_prefix("REVISION: ")?.trim().parse().ok())
 }
 
 async fn read(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {

@@ -33,7 +33,7 @@ fn retained(stack: &Stack) -> RetainedObjects {
         secrets: secrets(stack),
         users: "lrs, dashboards, size, lastack",
         configmaps: &[],
-        release: None,
+        volumes_of: None,
         reason: "they give access to the data",
     }
 }

@@ -37,6 +37,16 @@ pub struct Contents {
     pub newest_stored: Option<jiff::Timestamp>,
 }
 
+/// The stored statements, by their origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origins {
+    pub statements: u64,
+    /// Statements that `seed` did not generate.
+    pub real: u64,
+    /// The number of their actors, which is approximate above 3,000.
+    pub learners: u64,
+}
+
 impl Elasticsearch {
     pub fn new(http: HttpClient) -> Self {
         Self { http }
@@ -131,6 +141,25 @@ impl Elasticsearch {
             newest_stored: found["aggregations"]["newest"]["value"]
                 .as_f64()
                 .and_then(|ms| jiff::Timestamp::from_millisecond(ms as i64).ok()),
+        })
+    }
+
+    /// Counts the statements whose actor has another home page than `generated`.
+    pub async fn origins(&self, generated: &str) -> Result<Origins> {
+        let actors = |field: &str| json!({"cardinality": {"field": format!("actor.{field}")}});
+        let search = json!({"size": 0, "track_total_hits": true, "aggs": {"real": {
+            "filter": {"bool": {"must_not": [{"term": {"actor.account.homePage": generated}}]}},
+            "aggs": {"accounts": actors("account.name"), "mailboxes": actors("mbox")},
+        }}});
+        let path = format!("/{INDEX}/_search");
+        let found: Value = self.request(Method::POST, &path, Some(&search)).await?.json()?;
+        let number = |pointer: &str| found.pointer(pointer).and_then(Value::as_u64);
+        let real = "/aggregations/real";
+        let actors = |kind: &str| number(&format!("{real}/{kind}/value")).unwrap_or_default();
+        Ok(Origins {
+            statements: number("/hits/total/value").context("a search gave no total")?,
+            real: number(&format!("{real}/doc_count")).context("a search gave no count")?,
+            learners: actors("accounts") + actors("mailboxes"),
         })
     }
 

@@ -6,12 +6,14 @@ mod cluster;
 mod index;
 mod network;
 mod resource;
+mod volumes;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use futures::future::{join, join3};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{ApiResource, GroupVersionKind};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -19,10 +21,11 @@ use serde_json::{Map, Value};
 
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::http::{Account, HttpClient};
-use crate::cluster::{pods, secrets};
+use crate::cluster::{object, pods, secrets};
 use crate::engine::{Node, Observation};
 use crate::error::{Diagnosis, Failure};
 use crate::output::units;
+use crate::simulator;
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
 use crate::stack::resources::Resources;
@@ -34,9 +37,11 @@ use super::remains;
 use super::secrets::SecretSpec;
 
 use client::{ClusterHealth, Contents, Elasticsearch};
+use resource::Live;
+use volumes::Owner;
 
 pub use accounts::user_secret;
-pub use client::{INDEX, SIZES};
+pub use client::{INDEX, Origins, SIZES};
 pub use index::{compared, index_by_hand};
 pub use resource::{body, nodes, own_image};
 
@@ -44,7 +49,7 @@ pub const COMPONENT: ComponentName = ComponentName::new("datalake");
 /// The name of the ECK resource, and the prefix of its Services, Secrets and Pods.
 pub const RESOURCE: &str = "data-lake";
 /// The operator's label with the name of the resource that an object belongs to.
-pub const CLUSTER_LABEL: &str = "elasticsearch.k8s.elastic.co/cluster-name";
+const CLUSTER_LABEL: &str = "elasticsearch.k8s.elastic.co/cluster-name";
 /// The Service of the HTTP API.
 pub const SERVICE: &str = "data-lake-es-http";
 const STATEFUL_SET: &str = "data-lake-es-default";
@@ -88,6 +93,8 @@ pub const UNINSTALL: Rules =
 
 static DECLARATION: Declaration = Declaration {
     name: COMPONENT,
+    release: None,
+    stateful_sets: &[],
     // the operator deletes the resource's objects with it
     kinds: &[remains::kind::<NetworkPolicy>],
     access: Access {
@@ -249,9 +256,39 @@ pub async fn why_nothing_is_stored(stack: &Stack) -> Result<Option<Diagnosis>> {
     index::why_closed(stack, &reader(stack).await?).await
 }
 
+/// Counts the statements that a deletion would lose.
+///
+/// # Errors
+/// When Elasticsearch does not respond.
+pub async fn origins(stack: &Stack) -> Result<Origins> {
+    client(stack).await?.origins(simulator::SITE).await
+}
+
 /// The API resource of the kind Elasticsearch.
 pub fn kind() -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, "v1", "Elasticsearch"), KINDS)
+}
+
+/// Which objects with the operator's label belong to the data lake of the stack.
+pub struct Ownership {
+    claims: Owner,
+    is_foreign: bool,
+}
+
+impl Ownership {
+    /// # Errors
+    /// When the Elasticsearch resource cannot be read.
+    pub async fn find(stack: &Stack) -> Result<Self> {
+        let live = resource::live(stack).await?;
+        let is_foreign = live.as_ref().is_some_and(|live| !live.is_ours());
+        Ok(Self { claims: live.as_ref().map(Live::owner).unwrap_or_default(), is_foreign })
+    }
+
+    /// Whether the operator created the object for this data lake. Only its volume claims outlive it.
+    pub fn owns(&self, metadata: &ObjectMeta, is_claim: bool) -> bool {
+        let is_labelled = object::label(metadata, CLUSTER_LABEL) == Some(RESOURCE);
+        is_labelled && if is_claim { self.claims.owns(metadata) } else { !self.is_foreign }
+    }
 }
 
 /// The address inside the cluster. The certificate is valid for its host.

@@ -2,22 +2,23 @@
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::cluster::apply::{Comparison, Desired};
-use crate::cluster::object::{self, ObjectRef};
+use crate::cluster::object::{self, LiveObject, ObjectRef};
 use crate::cluster::pods;
 use crate::cluster::steps::Step;
 use crate::cluster::wait::State;
+use crate::components::remains;
 use crate::engine::{DeleteOptions, Deletion, Difference, Id, Observation, Progress, Reconciled};
 use crate::error::Diagnosis;
 use crate::stack::Stack;
 use crate::stack::resources::Resources;
 use crate::stack::settings::{merge_values, without_nulls};
 
+use super::volumes::{self, Claims, Owner};
 use super::{AUTHORITY_SECRET, COMPONENT, PODS, RESOURCE, Size, authority};
 
 const TEMPLATE: &str = include_str!("../../../manifests/data-lake.yaml");
@@ -79,7 +80,7 @@ impl Live {
 
     /// The desired number of nodes.
     pub fn nodes(&self) -> Option<u32> {
-        self.0.data.get("spec").and_then(nodes_of)
+        self.spec().and_then(nodes_of)
     }
 
     pub fn health(&self) -> &str {
@@ -116,8 +117,19 @@ impl Live {
             .pointer("/spec/nodeSets/0/volumeClaimTemplates/0/spec/resources/requests/storage")
     }
 
-    fn is_ours(&self) -> bool {
+    pub fn is_ours(&self) -> bool {
         object::is_ours(&self.0.metadata)
+    }
+
+    fn spec(&self) -> Option<&Value> {
+        self.0.data.get("spec")
+    }
+
+    pub fn owner(&self) -> Owner {
+        match self.is_ours() {
+            true => Owner::new(self.0.metadata.uid.clone(), self.spec()),
+            false => Owner::default(),
+        }
     }
 
     pub fn describe(&self, wanted_nodes: u32) -> String {
@@ -145,6 +157,14 @@ pub async fn live(stack: &Stack) -> Result<Option<Live>> {
         Err(error) if object::is_not_found(&error) => Ok(None),
         Err(error) => Err(error).context("elasticsearch data-lake"),
     }
+}
+
+/// The owner of the volume claims.
+///
+/// # Errors
+/// When the resource cannot be read.
+async fn owner(stack: &Stack) -> Result<Owner> {
+    Ok(live(stack).await?.as_ref().map(Live::owner).unwrap_or_default())
 }
 
 /// The desired resource. Existing volumes retain their size.
@@ -207,17 +227,11 @@ async fn release_volumes(stack: &Stack, progress: &Progress<'_>) -> Result<()> {
         .with_context(|| format!("elasticsearch {RESOURCE}"))?;
     stack
         .until_gone("the owner references of the volume claims", progress, || async {
-            let owned = |claim: &PersistentVolumeClaim| {
-                claim.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty())
-            };
-            let held = claims(stack).await?.iter().filter(|claim| owned(claim)).count();
+            let claims = volumes::claims(stack, &owner(stack).await?).await?.ours;
+            let held = claims.iter().filter(|claim| claim.has_owner()).count();
             Ok((held > 0).then(|| format!("the operator still owns {held} volume claims")))
         })
         .await
-}
-
-async fn claims(stack: &Stack) -> Result<Vec<PersistentVolumeClaim>> {
-    Ok(stack.api::<PersistentVolumeClaim>().list(&ListParams::default().labels(PODS)).await?.items)
 }
 
 pub struct ElasticsearchResource;
@@ -294,14 +308,16 @@ impl crate::engine::Resource<Stack> for ElasticsearchResource {
         let found = live(stack).await?;
         let reference = ObjectRef::new(&super::kind().kind, RESOURCE);
         if found.as_ref().is_some_and(|live| !live.is_ours()) {
-            return Ok(Deletion::keeping(vec![reference], "not created by this tool"));
+            return Ok(Deletion::keeping(vec![reference], remains::FOREIGN));
         }
-        let claims = claims(stack).await?.into_iter().filter_map(|claim| claim.metadata.name);
-        let claims: Vec<ObjectRef> = claims.map(ObjectRef::of::<PersistentVolumeClaim>).collect();
+        let owner = found.as_ref().map(Live::owner).unwrap_or_default();
+        let Claims { ours, left } = volumes::claims(stack, &owner).await?;
+        let ours = ours.iter().map(LiveObject::reference).collect();
         let mut deletion = match options.keep_data {
-            true => Deletion::keeping(claims, "it contains the statements"),
-            false => Deletion::of(claims),
+            true => Deletion::keeping(ours, "it contains the statements"),
+            false => Deletion::of(ours),
         };
+        deletion.keep.extend(left);
         if found.is_some() {
             deletion.delete.insert(0, reference);
         }
@@ -314,19 +330,26 @@ impl crate::engine::Resource<Stack> for ElasticsearchResource {
         options: DeleteOptions,
         progress: &Progress<'_>,
     ) -> Result<()> {
+        // without its owner, only the mark shows that a claim is ours
+        let ours = volumes::claims(stack, &owner(stack).await?).await?.ours;
+        volumes::mark(stack, &ours).await?;
         if options.keep_data {
             release_volumes(stack, progress).await?;
         }
         object::delete(&api(stack), RESOURCE, &DeleteParams::default()).await?;
         if !options.keep_data {
-            let claims = stack.api::<PersistentVolumeClaim>();
-            object::delete_all(&claims, PODS, &DeleteParams::default()).await?;
+            for claim in &ours {
+                claim.delete(&stack.cluster, DeleteParams::default()).await?;
+            }
         }
         let object = format!("the deletion of elasticsearch {RESOURCE}");
         stack
             .until_gone(&object, progress, || async {
                 let pods = pods::all(&stack.cluster, PODS).await?.len();
-                let claims = if options.keep_data { 0 } else { claims(stack).await?.len() };
+                let claims = match options.keep_data {
+                    true => 0,
+                    false => volumes::claims(stack, &Owner::default()).await?.ours.len(),
+                };
                 let remains = live(stack).await?.is_some() || pods + claims > 0;
                 let are_deleted =
                     || format!("{pods} pods and {claims} volume claims are being deleted");

@@ -6,7 +6,7 @@ use crate::engine::Id;
 use crate::stack::Stack;
 
 use super::dashboards::record;
-use super::{NAME, POSTGRESQL, RELEASE};
+use super::{DECLARATION, NAME, POSTGRESQL, RELEASE};
 
 /// The Secret with the password of the cache, where a profile has one.
 pub const CACHE: &str = "dataviz-valkey";
@@ -18,7 +18,7 @@ fn secrets(stack: &Stack) -> Vec<SecretSpec> {
     let secret = |name, app, keys| SecretSpec {
         name,
         kind: "Opaque",
-        labels: stack.labels(app, super::RELEASE),
+        labels: stack.labels(app, RELEASE),
         keys,
     };
     vec![
@@ -42,7 +42,7 @@ fn retained(stack: &Stack) -> RetainedObjects {
         secrets: secrets(stack),
         users: "admin, teacher",
         configmaps: &[record::NAME],
-        release: Some(RELEASE),
+        volumes_of: Some(&DECLARATION),
         reason: super::STORES,
     }
 }

@@ -94,6 +94,8 @@ pub const CLIENT: Rules = &[ACCOUNTS, SERVICE, DATABASE];
 
 static DECLARATION: Declaration = Declaration {
     name: COMPONENT,
+    release: Some(RELEASE),
+    stateful_sets: &[POSTGRESQL.name],
     kinds: KINDS,
     access: Access {
         install: &[

@@ -22,7 +22,7 @@ use crate::stack::Stack;
 
 use super::accounts::CACHE;
 use super::client::ApiError;
-use super::{COMPONENT, KINDS, NAME, POSTGRESQL, RELEASE, Size};
+use super::{COMPONENT, DECLARATION, NAME, POSTGRESQL, RELEASE, Size};
 
 /// The values that this program gives to `charts/superset`.
 #[derive(Serialize)]
@@ -235,7 +235,7 @@ impl Resource<Stack> for SupersetRelease {
     }
 
     async fn plan_deletion(&self, stack: &Stack, _: DeleteOptions) -> Result<Deletion<ObjectRef>> {
-        release::plan_deletion(stack, RELEASE, stack.namespace(), KINDS).await
+        release::plan_deletion(stack, &DECLARATION, stack.namespace()).await
     }
 
     async fn delete(
@@ -244,7 +244,7 @@ impl Resource<Stack> for SupersetRelease {
         options: DeleteOptions,
         progress: &Progress<'_>,
     ) -> Result<()> {
-        release::delete(stack, RELEASE, KINDS, options, progress).await
+        release::delete(stack, &DECLARATION, options, progress).await
     }
 
     async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {

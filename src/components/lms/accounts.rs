@@ -6,7 +6,7 @@ use crate::components::secrets::{Key, SecretSpec};
 use crate::engine::Id;
 use crate::stack::Stack;
 
-use super::{NAME, POSTGRESQL, RELEASE};
+use super::{DECLARATION, NAME, POSTGRESQL, RELEASE};
 
 pub const ACCOUNTS: Accounts = Accounts { id: Id("lms.accounts"), retained };
 
@@ -15,7 +15,7 @@ fn secrets(stack: &Stack) -> Vec<SecretSpec> {
     let secret = |name, app, keys| SecretSpec {
         name,
         kind: "Opaque",
-        labels: stack.labels(app, super::RELEASE),
+        labels: stack.labels(app, RELEASE),
         keys,
     };
     vec![
@@ -33,7 +33,7 @@ fn retained(stack: &Stack) -> RetainedObjects {
         secrets: secrets(stack),
         users: "user, learner",
         configmaps: &[],
-        release: Some(RELEASE),
+        volumes_of: Some(&DECLARATION),
         reason: super::STORES,
     }
 }

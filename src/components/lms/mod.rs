@@ -96,6 +96,8 @@ pub const CLIENT: Rules = &[EXEC, PODS_OF_MOODLE];
 
 static DECLARATION: Declaration = Declaration {
     name: COMPONENT,
+    release: Some(RELEASE),
+    stateful_sets: &[POSTGRESQL.name],
     kinds: KINDS,
     access: Access {
         install: &[

@@ -21,7 +21,7 @@ use crate::error::Failure;
 use crate::stack::Stack;
 use crate::stack::settings::{Expose, merge_values};
 
-use super::{COMPONENT, KINDS, NAME, POSTGRESQL, RELEASE, Size, USER, plugin};
+use super::{COMPONENT, DECLARATION, NAME, POSTGRESQL, RELEASE, Size, USER, plugin};
 
 /// The values that this program gives to `charts/moodle`.
 #[derive(Serialize)]
@@ -241,7 +241,7 @@ impl Resource<Stack> for MoodleRelease {
     }
 
     async fn plan_deletion(&self, stack: &Stack, _: DeleteOptions) -> Result<Deletion<ObjectRef>> {
-        release::plan_deletion(stack, RELEASE, stack.namespace(), KINDS).await
+        release::plan_deletion(stack, &DECLARATION, stack.namespace()).await
     }
 
     async fn delete(
@@ -250,7 +250,7 @@ impl Resource<Stack> for MoodleRelease {
         options: DeleteOptions,
         progress: &Progress<'_>,
     ) -> Result<()> {
-        release::delete(stack, RELEASE, KINDS, options, progress).await
+        release::delete(stack, &DECLARATION, options, progress).await
     }
 
     async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {

@@ -29,7 +29,7 @@ fn retained(stack: &Stack) -> RetainedObjects {
         secrets: vec![secret(stack)],
         users: "admin, moodle",
         configmaps: &[],
-        release: None,
+        volumes_of: None,
         reason: "clients of the LRS know its password",
     }
 }

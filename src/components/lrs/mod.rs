@@ -78,6 +78,8 @@ pub const CLIENT: Rules = &[ACCOUNTS, SERVICE];
 
 static DECLARATION: Declaration = Declaration {
     name: COMPONENT,
+    release: Some(RELEASE),
+    stateful_sets: &[],
     kinds: KINDS,
     access: Access {
         health: &[

@@ -13,7 +13,7 @@ use crate::components::{datalake, release};
 use crate::engine::{DeleteOptions, Deletion, Id, Observation, Progress, Reconciled, Resource};
 use crate::stack::Stack;
 
-use super::{COMPONENT, KINDS, NAME, RELEASE, Size};
+use super::{COMPONENT, DECLARATION, NAME, RELEASE, Size};
 
 /// The values that this program gives to `charts/ralph`.
 #[derive(Serialize)]
@@ -86,7 +86,7 @@ impl Resource<Stack> for RalphRelease {
     }
 
     async fn plan_deletion(&self, stack: &Stack, _: DeleteOptions) -> Result<Deletion<ObjectRef>> {
-        release::plan_deletion(stack, RELEASE, stack.namespace(), KINDS).await
+        release::plan_deletion(stack, &DECLARATION, stack.namespace()).await
     }
 
     async fn delete(
@@ -95,7 +95,7 @@ impl Resource<Stack> for RalphRelease {
         options: DeleteOptions,
         progress: &Progress<'_>,
     ) -> Result<()> {
-        release::delete(stack, RELEASE, KINDS, options, progress).await
+        release::delete(stack, &DECLARATION, options, progress).await
     }
 
     async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {

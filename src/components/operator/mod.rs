@@ -47,8 +47,15 @@ const DEFINE_KINDS: Permission =
 
 pub struct Operator;
 
-static DECLARATION: Declaration =
-    Declaration { name: COMPONENT, kinds: &[], access: NONE, exposure: None, stores: None };
+static DECLARATION: Declaration = Declaration {
+    name: COMPONENT,
+    release: Some(RELEASE),
+    stateful_sets: &[],
+    kinds: &[],
+    access: NONE,
+    exposure: None,
+    stores: None,
+};
 
 #[async_trait]
 impl Component for Operator {
@@ -309,7 +316,7 @@ impl Resource<Stack> for OperatorRelease {
         options: DeleteOptions,
     ) -> Result<Deletion<ObjectRef>> {
         let reference = || vec![ObjectRef::release(RELEASE)];
-        let planned = release::plan_deletion(stack, RELEASE, NAMESPACE, &[]).await;
+        let planned = release::plan_deletion(stack, &DECLARATION, NAMESPACE).await;
         let is_ours = |deletion: &Deletion<_>| !deletion.delete.is_empty();
         if !options.shared && planned.as_ref().map_or(true, is_ours) {
             // without permission to read its namespace, it is left in place as well

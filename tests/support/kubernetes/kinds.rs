@@ -40,6 +40,7 @@ const KINDS: &[Kind] = &[
     kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies", true),
     kind("networking.k8s.io/v1", "Ingress", "ingresses", true),
     kind("networking.k8s.io/v1", "IngressClass", "ingressclasses", false),
+    kind("coordination.k8s.io/v1", "Lease", "leases", true),
     kind("storage.k8s.io/v1", "StorageClass", "storageclasses", false),
     kind("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", false),
     kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", false),

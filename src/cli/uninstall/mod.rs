@@ -1,4 +1,6 @@
-use std::time::Duration;
+mod confirmation;
+
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
@@ -6,6 +8,7 @@ use clap::Args;
 use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::object::{self, ObjectRef};
+use crate::cluster::{lease, tunnel};
 use crate::components::{self, access, datalake};
 use crate::engine::graph::Graph;
 use crate::engine::{DeleteOptions, Deletion, Id};
@@ -15,17 +18,23 @@ use crate::output::units::{duration, took};
 use crate::stack::Stack;
 
 use super::progress::Rows;
-use super::{Outcome, confirm, open};
+use super::{Outcome, as_installed, left_until, lock};
+
+use confirmation::Statements;
+
+/// The name of this verb in the lock.
+const VERB: &str = "uninstall";
 
 /// Delete the stack and verify that nothing remains
 ///
-/// Deletes only objects that this tool created.
+/// Deletes only objects that this tool created, as their owners or helm's annotations show, and lists every other object with
+/// the labels of the stack. With statements of real learners, you confirm by typing the namespace.
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack uninstall --dry-run
   kubectl lastack uninstall --keep-data
-  kubectl lastack uninstall --yes --operator", timeout))]
+  kubectl lastack uninstall --yes --operator -n alice", timeout))]
 pub struct UninstallArgs {
-    /// Do not ask for confirmation
+    /// Do not ask for confirmation; requires `--namespace` or `--context`
     #[arg(short, long)]
     yes: bool,
     /// Keep statements, courses, dashboards, passwords and settings for a later install
@@ -42,43 +51,65 @@ pub struct UninstallArgs {
     timeout: Duration,
 }
 
-pub const NEEDS: &[Rules] = &[access::UNINSTALL, datalake::UNINSTALL];
+pub const NEEDS: &[Rules] =
+    &[lease::RULES, tunnel::RULES, datalake::CLIENT, access::UNINSTALL, datalake::UNINSTALL];
 
 pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
-    let mut stack = open(flags).await?;
+    if args.yes && !args.dry_run {
+        confirmation::require_named_stack(flags)?;
+    }
     let options = DeleteOptions { keep_data: args.keep_data, shared: args.operator };
     let graph = components::graph()?.without(|node| node.is_check());
+    let cluster = flags.resolve().await?;
+    let deadline = Instant::now() + args.timeout;
+    // a question may stay open for hours, and other commands need not wait for its answer
+    let early = match args.yes && !args.dry_run {
+        true => Some(lock::take(&cluster, VERB, Some(deadline)).await?),
+        false => None,
+    };
+    let mut stack = as_installed(cluster, None).await?;
     let place = format!("namespace {} of context {}", stack.namespace(), stack.cluster.context);
     let plan = graph.plan_deletion(&stack, options).await?;
     if plan.iter().all(|(_, deletion)| deletion.delete.is_empty()) {
+        show_left(&plan);
         nothing_remains(&stack, &plan)?;
         printer::note(&format!("Nothing to delete in {place}"));
         return Ok(Outcome::Good);
     }
     printer::note(&format!("To be deleted from {place}:{}", deleted(&plan)));
-    let kept = kept(&plan);
-    if !kept.is_empty() {
-        printer::note(&format!("Left in place:{kept}"));
+    show_left(&plan);
+    let statements =
+        if args.keep_data { Statements::Kept } else { Statements::count(&stack, &plan).await };
+    if let Some(shown) = statements.shown() {
+        printer::note(&shown);
     }
     if args.dry_run {
         return Ok(Outcome::Good);
     }
-    let question =
-        if args.keep_data { "Delete these objects?".to_string() } else { full_question() };
-    confirm(args.yes, &question, "nothing was deleted", "pass `--yes`").await?;
+    if !args.yes {
+        confirmation::confirm(&stack, statements).await?;
+    }
+    let lock = match early {
+        Some(lock) => lock,
+        None => {
+            let deadline = Instant::now() + args.timeout;
+            lock::take(&stack.cluster, VERB, Some(deadline)).await?
+        }
+    };
     // the time limit excludes the time the user took to confirm
-    stack.wait_for(args.timeout);
+    stack.wait_for(if args.yes { left_until(deadline) } else { args.timeout });
+    if lock.has_waited && !args.yes && graph.plan_deletion(&stack, options).await? != plan {
+        return Err(Failure::failed(
+            "another command changed the stack after your confirmation; nothing was deleted",
+        )
+        .hint("repeat the command to see the objects that it deletes now")
+        .into());
+    }
     let rows = Rows::new(graph.ids());
-    let summary = graph.delete(&stack, options, &rows).await?;
+    let summary = lock.during(graph.delete(&stack, options, &rows)).await?;
     verify(&graph, &stack, options).await?;
     printer::note(&format!("Deleted in {}", took(summary.took)));
     Ok(Outcome::Good)
-}
-
-/// The question that names the data lost with the volumes of the components.
-fn full_question() -> String {
-    let stores = components::all().iter().copied().filter_map(|one| one.declaration().stores);
-    format!("Delete these objects, with {}?", stores.collect::<Vec<_>>().join(", "))
 }
 
 type Plan = [(Id, Deletion<ObjectRef>)];
@@ -89,6 +120,13 @@ fn deleted(plan: &Plan) -> String {
         deletion.delete.iter().map(move |object| format!("\n  {id:<20} {object}"))
     });
     lines.collect()
+}
+
+fn show_left(plan: &Plan) {
+    let kept = kept(plan);
+    if !kept.is_empty() {
+        printer::note(&format!("Left in place:{kept}"));
+    }
 }
 
 /// The objects to keep, one per line, with the reason.

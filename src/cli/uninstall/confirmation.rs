@@ -1,0 +1,122 @@
+//! The confirmation of a deletion: by a yes, or by typing the namespace when statements of real learners may be lost.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::time::timeout;
+
+use crate::cluster::flags::KubeFlags;
+use crate::cluster::object::ObjectRef;
+use crate::components;
+use crate::components::datalake::{self, Origins};
+use crate::engine::Deletion;
+use crate::error::Failure;
+use crate::output::printer;
+use crate::output::units::count;
+use crate::stack::Stack;
+use crate::stack::component::ComponentName;
+
+use super::super::require;
+use super::Plan;
+
+/// The maximum time to count the statements.
+const COUNTING: Duration = Duration::from_secs(10);
+
+/// Rejects `--yes` for the current namespace of the current context, which a script may not have chosen.
+pub fn require_named_stack(flags: &KubeFlags) -> Result<()> {
+    let variable = |name: &str| std::env::var(name).ok();
+    if flags.name_the_stack(variable) {
+        return Ok(());
+    }
+    Err(match variable("HELM_PLUGIN_NAME") {
+        None => {
+            Failure::usage("`--yes` requires `--namespace` or `--context`; nothing was deleted")
+                .hint("name the stack, such as: kubectl lastack uninstall --yes -n NAMESPACE")
+        }
+        Some(_) => Failure::usage("`--yes` requires `--kube-context`; nothing was deleted").hint(
+            "name the context: helm lastack uninstall --yes -n NAMESPACE --kube-context NAME",
+        ),
+    }
+    .into())
+}
+
+/// The statements that a deletion loses.
+pub enum Statements {
+    Kept,
+    /// There is no data lake.
+    Absent,
+    Counted(Origins),
+    /// They cannot be counted, with the reason.
+    Unknown(String),
+}
+
+impl Statements {
+    pub async fn count(stack: &Stack, plan: &Plan) -> Self {
+        let has_data_lake = plan.iter().any(|(id, deletion)| {
+            ComponentName::of(*id) == Some(datalake::COMPONENT) && deletes_data(deletion)
+        });
+        if !has_data_lake {
+            return Self::Absent;
+        }
+        match timeout(COUNTING, datalake::origins(stack)).await {
+            Ok(Ok(origins)) => Self::Counted(origins),
+            Ok(Err(error)) => Self::Unknown(format!("{error:#}")),
+            Err(_) => Self::Unknown("the data lake does not respond".into()),
+        }
+    }
+
+    /// Whether they may come from real learners.
+    fn may_be_real(&self) -> bool {
+        match self {
+            Self::Kept | Self::Absent => false,
+            Self::Counted(origins) => origins.real > 0,
+            Self::Unknown(_) => true,
+        }
+    }
+
+    pub fn shown(&self) -> Option<String> {
+        match self {
+            Self::Kept | Self::Absent => None,
+            Self::Unknown(reason) => Some(format!("Statements: unknown number: {reason}")),
+            Self::Counted(Origins { statements, real: 0, .. }) => {
+                Some(format!("Statements: {}, none from real learners", count(*statements)))
+            }
+            Self::Counted(Origins { statements, real, learners }) => Some(format!(
+                "Statements: {}, of which {} from real learners ({})",
+                count(*statements),
+                count(*real),
+                count(*learners)
+            )),
+        }
+    }
+}
+
+/// Whether the plan of a node deletes a volume or the resource that owns the volumes.
+fn deletes_data(deletion: &Deletion<ObjectRef>) -> bool {
+    let has_data = |object: &ObjectRef| {
+        ["persistentvolumeclaim", "elasticsearch"].contains(&object.kind.as_str())
+    };
+    deletion.delete.iter().any(has_data)
+}
+
+/// Asks the user. Data that nobody can generate again requires the name of the namespace.
+pub async fn confirm(stack: &Stack, statements: Statements) -> Result<()> {
+    let question = match statements {
+        Statements::Kept => "Delete these objects?".to_string(),
+        _ => full_question(),
+    };
+    let confirmed = if statements.may_be_real() {
+        let namespace = stack.namespace();
+        let question = format!("{question}\nType the namespace ({namespace}) to confirm:");
+        printer::ask(&question).await.map(|answer| answer == namespace)
+    } else {
+        printer::confirm(&question).await
+    };
+    require(confirmed, "nothing was deleted", "pass `--yes` and `--namespace`")
+}
+
+/// The question that names the data lost with the volumes of the components.
+fn full_question() -> String {
+    let stores = components::all().iter().copied().filter_map(|one| one.declaration().stores);
+    format!("Delete these objects, with {}?", stores.collect::<Vec<_>>().join(", "))
+}
