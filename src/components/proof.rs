@@ -89,7 +89,7 @@ mod tests {
         release: Some("lms"),
         stateful_sets: &["lms-postgresql"],
         kinds: &[],
-        permissions: &[],
+        access: crate::components::access::NONE,
         exposure: None,
         stores: None,
     };

@@ -23,6 +23,7 @@ mod lrs;
 mod main_workflow;
 mod moodle;
 mod office;
+mod ownership;
 mod permissions;
 mod repairs;
 mod rotation;
