@@ -52,7 +52,7 @@ fn uninstall_names_and_leaves_foreign_objects_with_its_labels() {
             .machine
             .run(line)
             .exits(0)
-            .says("Kept:")
+            .says("Left in place:")
             .says(&format!("persistentvolumeclaim/theirs: {LABELS_ONLY}"))
             .says(&format!("deployment/theirs: {LABELS_ONLY}"))
             .says("persistentvolumeclaim/elasticsearch-data-data-lake-es-old-0: no Elasticsearch of this tool owns it");

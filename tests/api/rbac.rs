@@ -113,7 +113,7 @@ fn role_for_install_allows_a_repair_and_leaves_the_cluster_unknown() {
 #[test]
 fn role_for_uninstall_allows_the_deletion_and_keeps_the_namespace() {
     let stack = restricted_to("uninstall");
-    stack.machine.run("uninstall --yes").exits(0).says("Deleted in");
+    stack.machine.run("uninstall --yes -n alice").exits(0).says("Deleted in");
     for rejection in stack.kubernetes.rejections() {
         assert!(rejection.contains("at the cluster scope"), "{rejection}");
     }
