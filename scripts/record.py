@@ -83,14 +83,14 @@ def record(command):
 
 def without_spinning(frames):
     """Joins frames in which only the progress lines changed within a second, so that the file stays small."""
-    kept = []
+    shown = []
     for lines, seconds in frames:
-        differing = sum(a != b for a, b in zip(kept[-1][0], lines)) if kept else ROWS
-        if differing <= 2 and kept[-1][1] + seconds < LONGEST:
-            kept[-1] = [lines, kept[-1][1] + seconds]
+        differing = sum(a != b for a, b in zip(shown[-1][0], lines)) if shown else ROWS
+        if differing <= 2 and shown[-1][1] + seconds < LONGEST:
+            shown[-1] = [lines, shown[-1][1] + seconds]
         else:
-            kept.append([lines, seconds])
-    return kept
+            shown.append([lines, seconds])
+    return shown
 
 
 def picture(frames):

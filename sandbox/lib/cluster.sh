@@ -8,14 +8,14 @@ etcd_up() {
   log=$(component_log etcd)
   mkdir -p "$STATE/cluster/volumes"
   start_etcd
-  wait_until 120 etcd_answers_or_ended ||
+  wait_until 120 etcd_is_ready_or_ended ||
     fail "etcd does not respond after two minutes: see $log" "hint: sandbox/reset starts an empty cluster"
   if ! component_ended etcd; then return; fi
   if state_is_unreadable "$log"; then return 1; fi
   fail "etcd exited; the end of $log:" "$(tail -n 15 "$log")"
 }
 
-etcd_answers_or_ended() { in_network curl --silent --fail --max-time 2 http://127.0.0.1:2379/health || component_ended etcd; }
+etcd_is_ready_or_ended() { in_network curl --silent --fail --max-time 2 http://127.0.0.1:2379/health || component_ended etcd; }
 
 # Messages of etcd about files that a power failure left half written. A full disk, for example, damages nothing.
 state_is_unreadable() {
@@ -25,7 +25,7 @@ state_is_unreadable() {
 
 cluster_up() { # WITH LOAD BALANCER: yes or no
   start_apiserver
-  wait_for_component apiserver 60 api_answers
+  wait_for_component apiserver 60 api_is_ready
   start_controller_manager
   start_scheduler
   start_kubelet
@@ -39,7 +39,7 @@ cluster_up() { # WITH LOAD BALANCER: yes or no
   wait_for_component coredns 20 in_network bash -c ": </dev/tcp/$NODE_IP/53"
 }
 
-api_answers() { kubectl get --raw /readyz; }
+api_is_ready() { kubectl get --raw /readyz; }
 
 # After a pause a node is shown as Ready before its kubelet has reported: only reports since the start of the
 # kubelet count.
@@ -56,7 +56,7 @@ forget_cluster() {
   mkdir -p "$STATE/cluster/volumes"
 }
 
-# The same for a state that cannot be read. The last one is kept for inspection, with the messages of etcd.
+# The same for a state that cannot be read. The last one is saved for inspection, with the messages of etcd.
 set_cluster_aside() {
   rm -rf "$STATE/cluster.broken"
   mv "$STATE/cluster" "$STATE/cluster.broken"

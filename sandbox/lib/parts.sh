@@ -91,7 +91,7 @@ build_part() {
   ) 9>"$STATE/parts/$part/lock"
 }
 
-# Some results of former inputs are kept for other clones and branches.
+# Some results of former inputs remain for other clones and branches.
 KEPT_RESULTS=3
 forget_old_results() {
   local result

@@ -1,6 +1,6 @@
 """index.py REQUIREMENTS FOLDER: downloads what a file of requirements names, and makes a package index of it (PEP 503).
 
-FOLDER/host is the host that answers for the default index of pip and of uv, which is the same.
+FOLDER/host is the host that serves the default index of pip and of uv, which is the same.
 """
 
 import hashlib

@@ -29,7 +29,7 @@ pub const RULES: Rules = &[
     Rule::new(GROUP, "leases", &["create"], WHY),
     Rule::new(GROUP, "leases", &["delete", "get", "update"], WHY).named(&[NAME]),
 ];
-/// A Lease expires when nobody has renewed it for this time. Every waiting command measures it with its own clock,
+/// A Lease expires when it was not renewed for this time. Every waiting command measures it with its own clock,
 /// because the clocks of users' machines differ.
 const DURATION: Duration = Duration::from_secs(30);
 /// The interval between two renewals.

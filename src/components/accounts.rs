@@ -14,7 +14,7 @@ use crate::stack::Stack;
 
 use super::model::Declaration;
 use super::secrets::{SecretSpec, observe_all, reconcile_all};
-use super::{proof, remains};
+use super::{ownership, remains};
 
 pub struct Accounts {
     pub id: Id,
@@ -29,7 +29,7 @@ pub struct RetainedObjects {
     pub configmaps: &'static [&'static str],
     /// The component whose volume claims outlive its release. None: it has none.
     pub volumes_of: Option<&'static Declaration>,
-    /// Why these objects stay when data is kept, such as `they give access to the data`.
+    /// Why these objects are left in place with the data, such as `they give access to the data`.
     pub reason: &'static str,
 }
 
@@ -54,13 +54,13 @@ impl RetainedObjects {
         }
         let foreign = foreign_sets(stack, component).await?;
         for claim in found {
-            match proof::volume_of(component, &claim.metadata) {
+            match ownership::volume_of(component, &claim.metadata) {
                 Some(set) if foreign.contains(&set) => claims.left.push((
                     claim.reference(),
                     format!("statefulset/{set} uses it, which this tool did not create"),
                 )),
                 Some(_) => claims.ours.push(claim),
-                None if proof::is_of_release(component, &claim.metadata) => claims.ours.push(claim),
+                None if ownership::is_of_release(component, &claim.metadata) => claims.ours.push(claim),
                 // the plan of the namespace names it
                 None => {}
             }
@@ -75,7 +75,7 @@ async fn foreign_sets(stack: &Stack, component: &Declaration) -> Result<Vec<&'st
     for name in component.stateful_sets.iter().copied() {
         let set = stack.api::<StatefulSet>().get_metadata_opt(name).await;
         let set = set.with_context(|| format!("statefulset {name}"))?;
-        if set.is_some_and(|set| !proof::is_of_release(component, &set.metadata)) {
+        if set.is_some_and(|set| !ownership::is_of_release(component, &set.metadata)) {
             foreign.push(name);
         }
     }

@@ -14,7 +14,7 @@ pub mod namespace;
 pub mod operator;
 mod postgresql;
 mod preflight;
-mod proof;
+mod ownership;
 mod release;
 mod remains;
 pub mod secrets;

@@ -25,7 +25,7 @@ use crate::stack::{SETTINGS, Stack};
 
 use super::model::{Components, PREFLIGHT};
 use super::remains::kind;
-use super::{datalake, proof, remains};
+use super::{datalake, ownership, remains};
 
 /// The resource that creates the namespace of the stack.
 pub const NAMESPACE: Id = Id("namespace");
@@ -163,7 +163,7 @@ async fn foreign_object(stack: &Stack, components: Components) -> Result<Option<
         let objects = object::find(&stack.cluster, &kind, "").await?;
         let is_ours = |object: &LiveObject| {
             let is_claim = object.is::<PersistentVolumeClaim>();
-            proof::is_of_stack(components, object) || data_lake.owns(&object.metadata, is_claim)
+            ownership::is_of_stack(components, object) || data_lake.owns(&object.metadata, is_claim)
         };
         let foreign = objects.iter().filter(|object| !is_ours(object));
         let named = foreign.filter_map(|object| foreign_name(name, &object.metadata)).next();

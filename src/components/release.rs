@@ -25,7 +25,7 @@ use crate::stack::settings::merge_values;
 use crate::stack::{Reads, Stack};
 
 use super::model::{Declaration, failed, not_installed, readiness, unhealthy};
-use super::{proof, remains};
+use super::{ownership, remains};
 
 /// Our helm calls take seconds. A release that is pending for longer belongs to a helm process that was killed.
 const STALE: Duration = Duration::from_secs(30);
@@ -463,7 +463,7 @@ async fn delete_pods(
     let workloads: Vec<LiveObject> = objects.into_iter().filter(is_workload).collect();
     let look = async || {
         let pods = pods::all(&stack.cluster, &object::of_release(release)).await?;
-        let is_of_release = |pod: &Pod| proof::is_pod_of(component, &workloads, &pod.metadata);
+        let is_of_release = |pod: &Pod| ownership::is_pod_of(component, &workloads, &pod.metadata);
         Ok::<_, kube::Error>(pods.into_iter().filter(is_of_release).collect::<Vec<_>>())
     };
     // deleting a StatefulSet without its Pods removes it as their owner

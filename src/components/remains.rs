@@ -16,11 +16,11 @@ use crate::error;
 use crate::stack::Stack;
 
 use super::model::{Components, Declaration};
-use super::proof;
+use super::ownership;
 
-/// Why a release or an object of a release is kept.
+/// Why a release or an object of a release is left in place.
 pub const FOREIGN: &str = "not created by this tool";
-/// Why an object with the labels of the stack is kept.
+/// Why an object with the labels of the stack is left in place.
 const LABELS_ONLY: &str =
     "it has the stack's labels, but neither this tool nor helm for this tool created it";
 
@@ -52,12 +52,12 @@ pub async fn of_release(stack: &Stack, component: &Declaration) -> Result<Vec<Li
         found => found,
     };
     let found = try_join_all(component.kinds.iter().map(|kind| look(kind()))).await?;
-    let is_ours = |object: &LiveObject| proof::is_of_release(component, &object.metadata);
+    let is_ours = |object: &LiveObject| ownership::is_of_release(component, &object.metadata);
     Ok(found.into_iter().flatten().filter(is_ours).collect())
 }
 
 /// All objects with the labels of the stack, except those that Kubernetes deletes with their owner: those of this tool,
-/// as unclaimed, and the others, which are kept.
+/// as unclaimed, and the others, which are left in place.
 ///
 /// # Errors
 /// When a kind cannot be listed.
@@ -87,7 +87,7 @@ pub async fn of_stack(
     for object in found {
         match release_of(&object).filter(|release| others.contains(*release)) {
             Some(release) => deletion.keep.push((ObjectRef::release(release), FOREIGN.into())),
-            None if proof::is_of_stack(components, &object) => {
+            None if ownership::is_of_stack(components, &object) => {
                 deletion.unclaimed.push(object.reference());
             }
             None => deletion.keep.push((object.reference(), LABELS_ONLY.into())),

@@ -77,8 +77,8 @@ impl<C: Context> Graph<C> {
                 keep.extend(node.needs());
             }
         }
-        let (kept, others) = self.nodes.into_iter().partition(|node| keep.contains(&node.id()));
-        (Self { nodes: kept }, Self { nodes: others })
+        let (selected, others) = self.nodes.into_iter().partition(|node| keep.contains(&node.id()));
+        (Self { nodes: selected }, Self { nodes: others })
     }
 
     /// Drops nodes. Dependents of a dropped node no longer wait for it.
@@ -142,7 +142,7 @@ impl<C: Context> Graph<C> {
     /// Lists for each resource the objects that a deletion deletes and keeps, dependents first, without duplicates.
     ///
     /// # Errors
-    /// When objects cannot be listed. Objects that the user may not list are kept.
+    /// When objects cannot be listed. Objects that the user may not list are left in place.
     pub async fn plan_deletion(
         &self,
         context: &C,
@@ -320,11 +320,11 @@ async fn delete_one<C: Context>(
 ) -> Result<End> {
     let progress = Progress::new(resource.id(), report);
     let Deletion { delete, keep, unknown, .. } = plan_deletion(resource, context, options).await?;
-    let kept = keep.iter().map(|(object, why)| format!("{object}: {why}"));
-    let kept: Vec<String> = kept.chain(unknown).collect();
+    let retained = keep.iter().map(|(object, why)| format!("{object}: {why}"));
+    let retained: Vec<String> = retained.chain(unknown).collect();
     if delete.is_empty() {
-        if !kept.is_empty() {
-            progress.report(NodeEvent::Retained(&kept.join(", ")));
+        if !retained.is_empty() {
+            progress.report(NodeEvent::Retained(&retained.join(", ")));
         }
         return Ok(End::Reached { changed: false });
     }

@@ -217,7 +217,7 @@ fn creds_rotate_without_confirmation_replaces_nothing() {
         .says("stdin is not a terminal; no password was replaced")
         .says("pass `--yes`");
     // a rotation that could not be completed does not begin
-    stack.helm.has_release("lrs", "deployed", "of somebody else");
+    stack.helm.has_release("lrs", "deployed", "of another tool");
     std::fs::remove_file(stack.helm.state_file("lrs").with_file_name("labelled-lrs")).unwrap();
     stack.machine.run("creds rotate --yes").exits(1).says("no password was replaced: lrs.release");
     assert_eq!(passwords(&stack), before);

@@ -363,15 +363,15 @@ fn plugin_download_follows_redirects_and_retries_transient_errors_only() {
     assert_eq!(asked.headers["authorization"], "Basic dXNlcjpwYXNzQHdvcmQ=");
     install("/nowhere?token=hidden").exits(1).says("responded with 404").never_shows("hidden");
     install("/latest?token=hidden").exits(0).says("logstore_xapi 5.0.3");
-    let kept = plugin().unwrap();
-    assert_eq!(kept["metadata"]["annotations"]["lastack/plugin-release"], "5.0.3");
+    let saved = plugin().unwrap();
+    assert_eq!(saved["metadata"]["annotations"]["lastack/plugin-release"], "5.0.3");
     assert!(
-        !kept.to_string().contains("hidden"),
+        !saved.to_string().contains("hidden"),
         "the object should not hold the query of the address: {}",
-        kept["metadata"]
+        saved["metadata"]
     );
     stack.machine.run("install --only lms --plugin=").exits(0);
-    assert_eq!(plugin().unwrap(), kept, "the plugin should stay until the user names another one");
+    assert_eq!(plugin().unwrap(), saved, "the plugin should stay until the user names another one");
 }
 
 #[test]

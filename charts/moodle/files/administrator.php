@@ -4,11 +4,11 @@
 //   before   runs before the image sets the password, and saves the hash of a changed one
 //   after    runs after it, and restores the saved hash
 //
-// A changed password is kept until the password in the Secret changes. The rows are in Moodle's own table of settings, so
+// A changed password stays until the password in the Secret changes. The rows are in Moodle's own table of settings, so
 // that they share the life of the account:
 //
 //   given    a hash of the password in the Secret at the last start
-//   kept     the saved hash, from `before` to `after`. It survives a killed Pod.
+//   saved    the saved hash, from `before` to `after`. It survives a killed Pod.
 
 require(__DIR__ . '/database.php');
 
@@ -40,15 +40,15 @@ $is_unchanged = $given !== null && password_verify($secret, $given);
 $ask('BEGIN');
 if ($argv[1] === 'before') {
     if (!$is_unchanged) {
-        $delete('kept');
+        $delete('saved');
     } elseif (!password_verify($secret, $admin['password'])) {
-        $write('kept', $admin['password']);
+        $write('saved', $admin['password']);
     }
 } else {
-    $kept = $read('kept');
-    if ($kept !== null) {
-        $ask("UPDATE $user SET password = \$1 WHERE id = \$2", $kept, $admin['id']);
-        $delete('kept');
+    $saved = $read('saved');
+    if ($saved !== null) {
+        $ask("UPDATE $user SET password = \$1 WHERE id = \$2", $saved, $admin['id']);
+        $delete('saved');
         echo "the administrator keeps the password that was changed in Moodle\n";
     }
     if (!$is_unchanged) {

@@ -1,7 +1,7 @@
 <?php
 // Creates a test course with Moodle's generator, once, and sets the password of its first learner:
 // {"shortname": ..., "fullname": ..., "size": "S", "password": ...}. With {"look": true} it only reads. A password that was
-// changed in Moodle is kept until the given one changes: the setting lastack/learner holds a hash of the last given one.
+// changed in Moodle stays until the given one changes: the setting lastack/learner holds a hash of the last given one.
 
 require(__DIR__ . '/boot.php');
 require_once("$CFG->dirroot/lib/moodlelib.php");

@@ -142,7 +142,7 @@ if SETTINGS["cache"]:
             try:
                 return ask(*arguments)
             except RedisError as error:
-                logging.getLogger(__name__).warning("Valkey gives no answer: %s", error)
+                logging.getLogger(__name__).warning("Valkey does not respond: %s", error)
                 return None
 
         def get(self, key):

@@ -51,9 +51,9 @@ func TestHostWithACertificateIsRedirectedToHTTPS(t *testing.T) {
 	secret := []networking.IngressTLS{{Hosts: []string{"web.example.org"}, SecretName: "certificate"}}
 	controller, _ := start(t, backend, "ours", secret)
 
-	answer := ask(controller, "http://web.example.org/login?a=b")
-	if answer.Code != http.StatusPermanentRedirect || answer.Header().Get("Location") != "https://web.example.org/login?a=b" {
-		t.Errorf("got status %d and location %q", answer.Code, answer.Header().Get("Location"))
+	response := ask(controller, "http://web.example.org/login?a=b")
+	if response.Code != http.StatusPermanentRedirect || response.Header().Get("Location") != "https://web.example.org/login?a=b" {
+		t.Errorf("got status %d and location %q", response.Code, response.Header().Get("Location"))
 	}
 }
 
@@ -124,7 +124,7 @@ func start(t *testing.T, backend *httptest.Server, class string, certificates []
 }
 
 func ask(controller *Controller, address string) *httptest.ResponseRecorder {
-	answer := httptest.NewRecorder()
-	controller.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, address, nil))
-	return answer
+	response := httptest.NewRecorder()
+	controller.ServeHTTP(response, httptest.NewRequest(http.MethodGet, address, nil))
+	return response
 }

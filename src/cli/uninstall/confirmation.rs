@@ -42,7 +42,7 @@ pub fn require_named_stack(flags: &KubeFlags) -> Result<()> {
 
 /// The statements that a deletion loses.
 pub enum Statements {
-    Kept,
+    Retained,
     /// There is no data lake.
     Absent,
     Counted(Origins),
@@ -68,7 +68,7 @@ impl Statements {
     /// Whether they may come from real learners.
     fn may_be_real(&self) -> bool {
         match self {
-            Self::Kept | Self::Absent => false,
+            Self::Retained | Self::Absent => false,
             Self::Counted(origins) => origins.real > 0,
             Self::Unknown(_) => true,
         }
@@ -76,7 +76,7 @@ impl Statements {
 
     pub fn shown(&self) -> Option<String> {
         match self {
-            Self::Kept | Self::Absent => None,
+            Self::Retained | Self::Absent => None,
             Self::Unknown(reason) => Some(format!("Statements: unknown number: {reason}")),
             Self::Counted(Origins { statements, real: 0, .. }) => {
                 Some(format!("Statements: {}, none from real learners", count(*statements)))
@@ -99,10 +99,10 @@ fn deletes_data(deletion: &Deletion<ObjectRef>) -> bool {
     deletion.delete.iter().any(has_data)
 }
 
-/// Asks the user. Data that nobody can generate again requires the name of the namespace.
+/// Asks the user. Data that cannot be generated again requires the name of the namespace.
 pub async fn confirm(stack: &Stack, statements: Statements) -> Result<()> {
     let question = match statements {
-        Statements::Kept => "Delete these objects?".to_string(),
+        Statements::Retained => "Delete these objects?".to_string(),
         _ => full_question(),
     };
     let confirmed = if statements.may_be_real() {

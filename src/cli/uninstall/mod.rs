@@ -62,7 +62,7 @@ pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
     let graph = components::graph()?.without(|node| node.is_check());
     let cluster = flags.resolve().await?;
     let deadline = Instant::now() + args.timeout;
-    // a question may stay open for hours, and other commands need not wait for its answer
+    // a question may stay open for hours, and other commands need not wait for it
     let early = match args.yes && !args.dry_run {
         true => Some(lock::take(&cluster, VERB, Some(deadline)).await?),
         false => None,
@@ -79,7 +79,7 @@ pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
     printer::note(&format!("To be deleted from {place}:{}", deleted(&plan)));
     show_left(&plan);
     let statements =
-        if args.keep_data { Statements::Kept } else { Statements::count(&stack, &plan).await };
+        if args.keep_data { Statements::Retained } else { Statements::count(&stack, &plan).await };
     if let Some(shown) = statements.shown() {
         printer::note(&shown);
     }
@@ -123,14 +123,14 @@ fn deleted(plan: &Plan) -> String {
 }
 
 fn show_left(plan: &Plan) {
-    let kept = kept(plan);
-    if !kept.is_empty() {
-        printer::note(&format!("Left in place:{kept}"));
+    let retained = retained(plan);
+    if !retained.is_empty() {
+        printer::note(&format!("Left in place:{retained}"));
     }
 }
 
-/// The objects to keep, one per line, with the reason.
-fn kept(plan: &Plan) -> String {
+/// The objects to leave in place, one per line, with the reason.
+fn retained(plan: &Plan) -> String {
     let lines = plan.iter().flat_map(|(id, deletion)| {
         let line =
             move |(object, why): &(ObjectRef, String)| format!("\n  {id:<20} {object}: {why}");

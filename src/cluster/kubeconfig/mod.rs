@@ -32,12 +32,12 @@ use self::derive::{IN_CLUSTER, Target, unusable};
 use self::folder::Folder;
 use super::flags::KubeFlags;
 
-/// How long a request may take when `--request-timeout` does not say: a cluster that hangs must not hang the command.
+/// The timeout of a request without `--request-timeout`: a cluster that hangs must not block the command.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// The same of a question that a script answers in a pod.
+/// The same for a script that runs in a Pod.
 const SCRIPT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What makes a helm child talk to the same cluster as the same user.
+/// The connection of a helm child to the same cluster, as the same user.
 #[derive(Default)]
 pub struct HelmAccess {
     pub context: Option<String>,

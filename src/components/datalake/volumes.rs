@@ -8,14 +8,14 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::cluster::object::{self, FIELD_MANAGER, LiveObject, MANAGED_BY, ObjectRef};
-use crate::components::{proof, remains};
+use crate::components::{ownership, remains};
 use crate::stack::Stack;
 
 use super::{PODS, RESOURCE};
 
 /// The operator's name for the volume of a node without own templates.
 const TEMPLATE: &str = "elasticsearch-data";
-/// Why a claim is kept.
+/// Why a claim is left in place.
 const FOREIGN: &str = "no Elasticsearch of this tool owns it, so it may contain other data";
 
 /// The Elasticsearch resource of the stack as the owner of claims. The default owns only claims that this tool marked.
@@ -38,7 +38,7 @@ impl Owner {
         let is_owner = owners.iter().any(|owner| Some(&owner.uid) == self.uid.as_ref());
         // without owner references where the claims outlive the resource
         let is_named =
-            owners.is_empty() && self.names.iter().any(|name| proof::is_numbered(claim, name));
+            owners.is_empty() && self.names.iter().any(|name| ownership::is_numbered(claim, name));
         is_owner || is_named || object::is_ours(claim)
     }
 }

@@ -24,7 +24,7 @@ fn summary(states: &[(&Asset, SyncState)]) -> String {
     let live =
         |kind| states.iter().filter(|(asset, state)| asset.kind == kind && state.is_live()).count();
     let users = states.iter().filter(|(_, state)| state.is_users()).count();
-    let kept = if users > 0 {
+    let own = if users > 0 {
         format!(", {users} left in place because users changed them")
     } else {
         String::new()
@@ -40,7 +40,7 @@ fn summary(states: &[(&Asset, SyncState)]) -> String {
         0 => {}
         more => first.push_str(&format!(", and {more} more")),
     }
-    format!("{} dashboards, {} charts{kept}{first}", live(Kind::Dashboard), live(Kind::Chart))
+    format!("{} dashboards, {} charts{own}{first}", live(Kind::Dashboard), live(Kind::Chart))
 }
 
 #[async_trait]

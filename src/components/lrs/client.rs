@@ -83,7 +83,7 @@ impl Ralph {
     }
 
     /// Whether the LRS is healthy, so that a server error is due to the request. An LRS without a heartbeat is healthy
-    /// when it answers a query.
+    /// when it responds to a query.
     ///
     /// # Errors
     /// When there is no response.

@@ -40,6 +40,6 @@ function cli_error($text, $errorcode = 1) {
     fwrite(STDERR, $text . "\n\n");
     exit((int)$errorcode);
 }
-function cli_refuse_unknown(array $unrecognized) {
+function cli_reject_unknown(array $unrecognized) {
     if ($unrecognized) cli_error(get_string('cliunknowoption', 'admin', implode("\n  ", $unrecognized)));
 }

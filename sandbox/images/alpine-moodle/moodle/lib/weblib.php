@@ -24,7 +24,7 @@ function page($id, $title, $content) {
         header('Cache-Control: no-store, no-cache, must-revalidate');
     }
     $user = isloggedin() ? '<div class="usermenu">' . s(fullname($USER)) . " <a href=\"{$CFG->wwwroot}/login/logout.php?sesskey=" . sesskey() . '">Log out</a></div>' : '';
-    // a browser that no page tells of an icon asks for /favicon.ico, whose answer would be the cookie of another session
+    // without this link a browser requests /favicon.ico, and the response sets the cookie of another session
     echo "<!DOCTYPE html>\n<html " . get_html_lang() . ">\n<head>\n<title>" . s($title) . ' | ' . s($SITE->shortname) . "</title>\n<link rel=\"shortcut icon\" href=\"data:,\">\n<meta charset=\"utf-8\">\n</head>\n"
         . "<body  id=\"$id\" class=\"format-site\">\n$user<div id=\"page\">\n$content\n</div>\n<script>M.cfg = {\"wwwroot\":" . json_encode($CFG->wwwroot) . ',"sesskey":"' . sesskey() . "\"};</script>\n</body>\n</html>\n";
 }

@@ -30,7 +30,7 @@ final class Engine {
         this.base = base;
     }
 
-    record Answer(int status, String type, byte[] body) {
+    record Response(int status, String type, byte[] body) {
         String text() {
             return new String(body, StandardCharsets.UTF_8);
         }
@@ -39,23 +39,23 @@ final class Engine {
             return body.length == 0 ? new LinkedHashMap<>() : XContentHelper.convertToMap(JsonXContent.jsonXContent, text(), true);
         }
 
-        Answer orFail() {
+        Response orFail() {
             if (status < 300) return this;
             throw new ElasticsearchStatusException("the SQL engine says " + status + " " + text(), RestStatus.INTERNAL_SERVER_ERROR);
         }
     }
 
-    Answer call(String method, String path) {
+    Response call(String method, String path) {
         return call(method, path, null, null);
     }
 
-    Answer call(String method, String path, Map<String, ?> json) throws IOException {
+    Response call(String method, String path, Map<String, ?> json) throws IOException {
         try (XContentBuilder b = JsonXContent.contentBuilder()) {
             return call(method, path, "application/json", BytesReference.toBytes(BytesReference.bytes(b.map(json))));
         }
     }
 
-    Answer call(String method, String path, String type, byte[] body) {
+    Response call(String method, String path, String type, byte[] body) {
         long deadline = System.nanoTime() + BOOT_NANOS;
         while (true) {
             try {
@@ -69,7 +69,7 @@ final class Engine {
         }
     }
 
-    private Answer once(String method, String path, String type, byte[] body) throws IOException {
+    private Response once(String method, String path, String type, byte[] body) throws IOException {
         HttpURLConnection connection = (HttpURLConnection) URI.create(base + path).toURL().openConnection();
         connection.setConnectTimeout(CONNECT_MILLIS);
         connection.setReadTimeout(READ_MILLIS);
@@ -85,12 +85,12 @@ final class Engine {
         }
         int status = connection.getResponseCode();
         try (InputStream in = status >= 400 ? connection.getErrorStream() : connection.getInputStream()) {
-            return new Answer(status, connection.getContentType(), in == null ? new byte[0] : in.readAllBytes());
+            return new Response(status, connection.getContentType(), in == null ? new byte[0] : in.readAllBytes());
         }
     }
 
     private ElasticsearchStatusException unreachable(IOException cause) {
-        return new ElasticsearchStatusException("the SQL engine at " + base + " does not answer", RestStatus.SERVICE_UNAVAILABLE, cause);
+        return new ElasticsearchStatusException("the SQL engine at " + base + " does not respond", RestStatus.SERVICE_UNAVAILABLE, cause);
     }
 
     private static void pause() {

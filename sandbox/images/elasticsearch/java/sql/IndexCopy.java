@@ -214,9 +214,9 @@ final class IndexCopy {
 
         private void send(byte[] body) {
             String path = "/" + Engine.encode(target) + "/_doc/_bulk?filter_path=errors,items.*.error";
-            Map<String, Object> answer = engine.call("POST", path, "application/x-ndjson", body).orFail().map();
-            if (Boolean.TRUE.equals(answer.get("errors"))) {
-                String items = String.valueOf(answer.get("items"));
+            Map<String, Object> response = engine.call("POST", path, "application/x-ndjson", body).orFail().map();
+            if (Boolean.TRUE.equals(response.get("errors"))) {
+                String items = String.valueOf(response.get("items"));
                 throw new ElasticsearchStatusException("the SQL engine rejected documents of [" + index + "]: "
                     + items.substring(0, Math.min(600, items.length())), RestStatus.INTERNAL_SERVER_ERROR);
             }

@@ -28,7 +28,7 @@ final class SqlActions {
 
         @Override
         protected void doExecute(Task task, SqlRequest request, ActionListener<SqlReply> listener) {
-            ActionListener.completeWith(listener, () -> service.answer(enginePath, request));
+            ActionListener.completeWith(listener, () -> service.run(enginePath, request));
         }
     }
 

@@ -28,7 +28,7 @@ final class SqlService {
     private final ClusterService cluster;
     private final Engine engine;
     private final Copies copies;
-    private final EngineAnswer answers = new EngineAnswer();
+    private final ResponseConversion conversion = new ResponseConversion();
 
     private SqlService(Client client, ClusterService cluster, Engine engine) {
         this.cluster = cluster;
@@ -42,7 +42,7 @@ final class SqlService {
         return only;
     }
 
-    SqlReply answer(String enginePath, SqlRequest request) throws Exception {
+    SqlReply run(String enginePath, SqlRequest request) throws Exception {
         Map<String, Object> body = new LinkedHashMap<>();
         for (var entry : request.body.entrySet()) {
             String key = entry.getKey();
@@ -54,11 +54,11 @@ final class SqlService {
                 return SqlReply.error(400, "x_content_parse_exception", "[sql/query] unknown field [" + key + "]");
             }
         }
-        if (body.get("query") instanceof String sql) return answer(enginePath, request.format, body, new SqlStatement(sql));
-        return answers.reply(ask(enginePath, request.format, body), Map.of(), (String) body.get("cursor"));
+        if (body.get("query") instanceof String sql) return run(enginePath, request.format, body, new SqlStatement(sql));
+        return conversion.reply(ask(enginePath, request.format, body), Map.of(), (String) body.get("cursor"));
     }
 
-    private SqlReply answer(String enginePath, String format, Map<String, Object> body, SqlStatement statement) throws Exception {
+    private SqlReply run(String enginePath, String format, Map<String, Object> body, SqlStatement statement) throws Exception {
         if (statement.isShowTables()) return showTables(statement.like());
         TreeMap<String, IndexCopy> used = new TreeMap<>();
         for (int position : statement.tables()) {
@@ -75,11 +75,11 @@ final class SqlService {
                 return SqlReply.error(400, "sql_illegal_argument_exception", "dates are truncated in UTC only here, not in [" + zone + "]");
             }
             body.put("query", statement.toString());
-            return answers.reply(ask(enginePath, format, body), statement.replaced(), null);
+            return conversion.reply(ask(enginePath, format, body), statement.replaced(), null);
         }
     }
 
-    private Engine.Answer ask(String path, String format, Map<String, Object> body) throws IOException {
+    private Engine.Response ask(String path, String format, Map<String, Object> body) throws IOException {
         return engine.call("POST", format.equals("json") ? path : path + "?format=" + Engine.encode(format), body);
     }
 

@@ -5,7 +5,7 @@ require(__DIR__ . '/../../config.php');
 require_once($CFG->libdir . '/clilib.php');
 
 [$options, $unrecognized] = cli_get_params(['help' => false, 'component' => null, 'name' => null, 'set' => null, 'unset' => false, 'shell-quoted' => false, 'json' => false, 'id' => false, 'no-eol' => false], ['h' => 'help']);
-cli_refuse_unknown($unrecognized);
+cli_reject_unknown($unrecognized);
 $usage = "Display or set Moodle configuration settings.\n\nUsage:\n  # php cfg.php [--component=<componentname>] [--json] [--shell-quoted]\n"
     . "  # php cfg.php --name=<configname> [--component=<componentname>] [--shell-quoted] [--no-eol]\n"
     . "  # php cfg.php --name=<configname> [--component=<componentname>] --set=<value>\n  # php cfg.php --name=<configname> [--component=<componentname>] --unset\n";

@@ -5,7 +5,7 @@ require(__DIR__ . '/../../config.php');
 require_once($CFG->libdir . '/clilib.php');
 
 [$options, $unrecognized] = cli_get_params(['help' => false, 'stop' => false, 'list' => false, 'force' => false, 'enable' => false, 'disable' => false, 'disable-wait' => false, 'keep-alive' => null], ['h' => 'help', 's' => 'stop', 'l' => 'list', 'f' => 'force', 'e' => 'enable', 'd' => 'disable', 'w' => 'disable-wait', 'k' => 'keep-alive']);
-cli_refuse_unknown($unrecognized);
+cli_reject_unknown($unrecognized);
 if ($options['help']) {
     echo "Execute periodic cron actions.\n\nOptions:\n-h, --help               Print out this help\n-s, --stop               Notify all other running cron processes to stop after the current task\n-f, --force              Execute task even if cron is disabled\n"
         . "-e, --enable             Enable cron\n-d, --disable            Disable cron\n-k, --keep-alive=N       Keep this script alive for N seconds and poll for new adhoc tasks\n";

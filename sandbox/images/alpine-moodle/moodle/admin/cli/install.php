@@ -21,7 +21,7 @@ if (file_exists($configfile)) {
     ['chmod' => '2777', 'lang' => 'en', 'wwwroot' => '', 'dataroot' => '', 'dbtype' => 'mysqli', 'dbhost' => 'localhost', 'dbname' => 'moodle', 'dbuser' => 'root', 'dbpass' => '', 'dbport' => '', 'dbsocket' => '', 'prefix' => 'mdl_',
         'fullname' => '', 'shortname' => '', 'summary' => '', 'adminuser' => 'admin', 'adminpass' => '', 'adminemail' => '', 'supportemail' => '', 'upgradekey' => '',
         'non-interactive' => false, 'agree-license' => false, 'allow-unstable' => false, 'skip-database' => false, 'help' => false], ['h' => 'help']);
-cli_refuse_unknown($unrecognized);
+cli_reject_unknown($unrecognized);
 if ($options['help']) {
     echo "Command line Moodle installer, creates config.php and initializes database.\n";
     exit(0);

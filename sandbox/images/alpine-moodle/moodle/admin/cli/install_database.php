@@ -17,7 +17,7 @@ if ($options['help']) {
     echo "Advanced command line Moodle database installer.\n";
     exit(0);
 }
-cli_refuse_unknown($unrecognized);
+cli_reject_unknown($unrecognized);
 if (!$options['agree-license']) cli_error('You must agree to the licence by using the --agree-license option.');
 if ($options['adminpass'] === true || $options['adminpass'] === '') cli_error('Error, incorrect value "" for "adminpass"');
 if ($options['adminemail'] !== '' && !validate_email($options['adminemail'])) cli_error("Error, incorrect value \"{$options['adminemail']}\" for \"adminemail\"");

@@ -5,7 +5,7 @@ require(__DIR__ . '/../../config.php');
 require_once($CFG->libdir . '/clilib.php');
 
 [$options, $unrecognized] = cli_get_params(['enable' => false, 'enablelater' => 0, 'enableold' => false, 'disable' => false, 'help' => false], ['h' => 'help']);
-cli_refuse_unknown($unrecognized);
+cli_reject_unknown($unrecognized);
 if ($options['help']) {
     echo "Maintenance mode settings.\nCurrent status displayed if not option specified.\n";
     exit(0);

@@ -4,7 +4,7 @@ require(__DIR__ . '/../../config.php');
 require_once($CFG->libdir . '/clilib.php');
 
 [$options, $unrecognized] = cli_get_params(['help' => false, 'username' => '', 'password' => '', 'ignore-password-policy' => false], ['h' => 'help', 'u' => 'username', 'p' => 'password']);
-cli_refuse_unknown($unrecognized);
+cli_reject_unknown($unrecognized);
 if ($options['help']) {
     echo "Reset local user passwords, useful especially for admin accounts.\n";
     exit(0);

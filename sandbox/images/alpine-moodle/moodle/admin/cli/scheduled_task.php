@@ -5,7 +5,7 @@ require(__DIR__ . '/../../config.php');
 require_once($CFG->libdir . '/clilib.php');
 
 [$options, $unrecognized] = cli_get_params(['help' => false, 'list' => false, 'execute' => false, 'showsql' => false, 'showdebugging' => false, 'force' => false], ['h' => 'help', 'f' => 'force']);
-cli_refuse_unknown($unrecognized);
+cli_reject_unknown($unrecognized);
 if ($options['help'] || (!$options['list'] && !$options['execute'])) {
     echo "Scheduled cron tasks.\n\nOptions:\n-h, --help               Print out this help\n    --list               List all scheduled tasks\n    --execute=<task>     Execute scheduled task manually\n-f, --force              Execute task even if cron is disabled\n";
     exit(0);

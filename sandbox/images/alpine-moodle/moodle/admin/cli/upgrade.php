@@ -7,7 +7,7 @@ require_once($CFG->libdir . '/clilib.php');
 require_once($CFG->libdir . '/upgradelib.php');
 
 [$options, $unrecognized] = cli_get_params(['non-interactive' => false, 'allow-unstable' => false, 'help' => false, 'lang' => 'en', 'verbose-settings' => false, 'is-pending' => false, 'maintenance' => true, 'set-ui-upgrade-lock' => false, 'unset-ui-upgrade-lock' => false], ['h' => 'help']);
-cli_refuse_unknown($unrecognized);
+cli_reject_unknown($unrecognized);
 if ($options['help']) {
     echo "Command line Moodle upgrade.\n";
     exit(0);

@@ -18,7 +18,7 @@ if ($options['help'] || empty($options['shortname']) || empty($options['size']))
         . "--bypasscheck    Bypasses the developer-mode check (be careful!)\n--quiet          Do not show any output\n";
     exit(empty($options['help']) ? 1 : 0);
 }
-cli_refuse_unknown($unrecognized);
+cli_reject_unknown($unrecognized);
 if (empty($options['bypasscheck']) && (int)$CFG->debug < DEBUG_ALL) cli_error('Not available on this server because debugging is not set to DEVELOPER');
 $size = array_search($options['size'], SIZES, true);
 if ($size === false) cli_error("Invalid size ({$options['size']}). Use one of: " . implode(', ', SIZES));

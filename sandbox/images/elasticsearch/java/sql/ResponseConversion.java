@@ -8,12 +8,12 @@ import java.util.Map;
 import java.util.regex.Pattern;
 
 /** Converts a response of 6.8 into one of 8: without helper columns, with the date types of 8, and with integer counts. */
-final class EngineAnswer {
+final class ResponseConversion {
     private static final int CURSORS = 200;
     /** " did you mean [...]", whose names the client may not see. */
     private static final Pattern SUGGESTION = Pattern.compile(",? did you mean (any of )?\\[[^\\]]*" + Columns.HELPER + "[^\\]]*\\]\\??");
 
-    /** The conversions of the columns, kept for later pages, which have no columns. */
+    /** The conversions of the columns, stored for later pages, which have no columns. */
     private record Shape(List<Integer> hidden, List<Integer> whole) {}
 
     private final Map<String, Shape> cursors = Collections.synchronizedMap(new LinkedHashMap<>() {
@@ -24,17 +24,17 @@ final class EngineAnswer {
     });
 
     /** Maps names in the rewritten statement to the text of the caller. */
-    SqlReply reply(Engine.Answer answer, Map<String, String> names, String cursor) {
-        if (answer.type() == null || answer.type().startsWith("application/json") == false) {
-            return SqlReply.text(answer.status(), answer.text(), answer.type());
+    SqlReply reply(Engine.Response response, Map<String, String> names, String cursor) {
+        if (response.type() == null || response.type().startsWith("application/json") == false) {
+            return SqlReply.text(response.status(), response.text(), response.type());
         }
-        Map<String, Object> json = answer.map();
-        if (answer.status() == 200) {
+        Map<String, Object> json = response.map();
+        if (response.status() == 200) {
             tidy(json, names, cursor);
         } else {
             tidyError(json, names);
         }
-        return SqlReply.json(answer.status(), json);
+        return SqlReply.json(response.status(), json);
     }
 
     @SuppressWarnings("unchecked")

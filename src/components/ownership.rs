@@ -1,4 +1,4 @@
-//! Which objects belong to the stack. Labels alone prove nothing, because users copy them.
+//! Which objects belong to the stack. Labels are not sufficient, because users copy them.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
