@@ -12,8 +12,13 @@ use crate::support::terminal::Terminal;
 
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/alice/leases/lastack";
 const SETTINGS: &str = "/api/v1/namespaces/alice/configmaps/lastack-settings";
-const VERBS: [&str; 4] =
-    ["install", "configure", "dashboards apply", "uninstall --yes --keep-data -n alice"];
+const VERBS: [&str; 5] = [
+    "install",
+    "configure",
+    "dashboards apply",
+    "creds rotate lrs --yes",
+    "uninstall --yes --keep-data -n alice",
+];
 
 /// The Lease of a command on another machine, renewed at this time.
 fn held_since(time: &str) -> Value {

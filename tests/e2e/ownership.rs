@@ -66,7 +66,7 @@ fn uninstall_names_and_leaves_foreign_objects_with_its_labels() {
     }
     let left = cluster.kubectl("get deployments,statefulsets,pods,persistentvolumeclaims -o name");
     assert_eq!(left.lines().collect::<Vec<_>>(), theirs, "only the foreign objects should stay");
-    cluster.kubectl("delete deployment/theirs persistentvolumeclaims --all");
+    cluster.kubectl("delete deployments,persistentvolumeclaims --all");
     cluster.lastack("uninstall --yes").good();
     cluster.run("kubectl", &["get", "namespace", NAMESPACE], "").exits(1).shows("NotFound");
 }
