@@ -2,6 +2,7 @@
 
 pub mod component;
 pub mod profiles;
+mod quantity;
 pub mod resources;
 pub mod settings;
 pub mod versions;

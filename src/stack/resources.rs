@@ -3,8 +3,9 @@
 use std::ops::{Add, Mul, Sub};
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use kube_quantity::ParsedQuantity;
 use serde_json::Value;
+
+use super::quantity;
 
 /// CPU in thousandths of a core, memory in bytes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd)]
@@ -16,15 +17,10 @@ pub struct Resources {
 impl Resources {
     /// An absent or invalid quantity counts as zero.
     pub fn of(cpu: Option<&Quantity>, memory: Option<&Quantity>) -> Self {
-        let parse =
-            |quantity: Option<&Quantity>| quantity.and_then(|q| ParsedQuantity::try_from(q).ok());
+        let value = |given: Option<&Quantity>| given.and_then(quantity::value).unwrap_or_default();
         Self {
-            millicores: parse(cpu)
-                .and_then(|cpu| cpu.to_bytes_f64())
-                .map_or(0, |cores| (cores * 1000.0).round() as i64),
-            memory_bytes: parse(memory)
-                .and_then(|memory| memory.to_bytes_i64())
-                .unwrap_or_default(),
+            millicores: (value(cpu) * 1000.0).round() as i64,
+            memory_bytes: value(memory).round() as i64,
         }
     }
 
