@@ -22,7 +22,7 @@ const LAYERS: &[&str] = &[
     "components::access",
     "components::secrets",
     "components::model",
-    "components::proof",
+    "components::ownership",
     "components::remains",
     "components::release",
     "components::accounts",

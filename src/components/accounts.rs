@@ -60,7 +60,9 @@ impl RetainedObjects {
                     format!("statefulset/{set} uses it, which this tool did not create"),
                 )),
                 Some(_) => claims.ours.push(claim),
-                None if ownership::is_of_release(component, &claim.metadata) => claims.ours.push(claim),
+                None if ownership::is_of_release(component, &claim.metadata) => {
+                    claims.ours.push(claim)
+                }
                 // the plan of the namespace names it
                 None => {}
             }
