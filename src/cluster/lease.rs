@@ -106,7 +106,7 @@ pub async fn take(
     };
     let (lease, has_waited) = match first {
         Attempt::NoNamespace => return Ok(Lock::none(None)),
-        Attempt::Held(lease) => (lease, false),
+        Attempt::Held(lease) => (*lease, false),
         Attempt::Busy(_) => match wait(cluster, &candidate, deadline, say).await? {
             Some(lease) => (lease, true),
             None => return Ok(Lock::none(None)),
@@ -131,7 +131,7 @@ async fn wait(
     let look = || async {
         Ok(match candidate.attempt().await? {
             Attempt::Held(lease) => {
-                *lock(&taken) = Some(lease);
+                *lock(&taken) = Some(*lease);
                 State::Ready(String::new())
             }
             Attempt::NoNamespace => State::Ready(String::new()),
@@ -170,7 +170,7 @@ struct Candidate<'a> {
 }
 
 enum Attempt {
-    Held(Lease),
+    Held(Box<Lease>),
     NoNamespace,
     Busy(String),
 }
@@ -187,7 +187,7 @@ impl Candidate<'_> {
             Some(lease) => return Ok(Attempt::Busy(why_busy(&lease))),
         };
         match written {
-            Ok(lease) => Ok(Attempt::Held(lease)),
+            Ok(lease) => Ok(Attempt::Held(Box::new(lease))),
             Err(error) if is_not_found(&error) => Ok(Attempt::NoNamespace),
             Err(error) if is_conflict(&error) => {
                 Ok(Attempt::Busy("another command takes the lock at this moment".into()))
@@ -296,7 +296,7 @@ async fn keep(
         };
         pause = RETRY;
         match renewed {
-            Ok(Ok(Renewal::Held(newer))) => (lease, pause) = (newer, RENEWAL),
+            Ok(Ok(Renewal::Held(newer))) => (lease, pause) = (*newer, RENEWAL),
             Ok(Ok(Renewal::Lost(other))) => {
                 // the receiver is gone when the command has just ended
                 let _ = lost.send(other);
@@ -311,7 +311,7 @@ async fn keep(
 }
 
 enum Renewal {
-    Held(Lease),
+    Held(Box<Lease>),
     Lost(String),
 }
 
@@ -321,17 +321,18 @@ async fn renew(api: &Api<Lease>, lease: &Lease, holder: &str) -> kube::Result<Re
         spec.renew_time = Some(MicroTime(Timestamp::now()));
     }
     match api.replace(NAME, &params(), &newer).await {
-        Ok(lease) => Ok(Renewal::Held(lease)),
+        Ok(lease) => Ok(Renewal::Held(Box::new(lease))),
         // a request without response may have arrived, and users may change other fields
         Err(error) if is_conflict(&error) => {
             let found = api.get(NAME).await?;
             Ok(match holder_of(&found) {
                 Some(other) if other != holder => Renewal::Lost(other.into()),
-                _ => Renewal::Held(found),
+                _ => Renewal::Held(Box::new(found)),
             })
         }
         Err(error) if is_not_found(&error) => {
-            api.create(&params(), &new(holder)).await.map(Renewal::Held)
+            let lease = api.create(&params(), &new(holder)).await?;
+            Ok(Renewal::Held(Box::new(lease)))
         }
         Err(error) => Err(error),
     }
