@@ -1,4 +1,4 @@
-//! `uninstall` deletes an object only when its owner is known. Labels are no proof, because users copy them.
+//! `uninstall` deletes an object only when its owner is known. Labels are not sufficient, because users copy them.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -95,9 +95,9 @@ fn uninstall_deletes_volumes_that_an_earlier_uninstall_kept() {
         world.put(volume);
         None
     });
-    let kept = format!("persistentvolumeclaim/{FIRST_VOLUME}: it contains the statements");
-    stack.machine.run("uninstall --yes --keep-data -n alice").exits(0).says(&kept);
-    assert!(stack.kubernetes.object(&path).is_some(), "the volume should be kept");
+    let reason = format!("persistentvolumeclaim/{FIRST_VOLUME}: it contains the statements");
+    stack.machine.run("uninstall --yes --keep-data -n alice").exits(0).says(&reason);
+    assert!(stack.kubernetes.object(&path).is_some(), "the volume should stay");
     stack
         .machine
         .run("uninstall --yes -n alice")
@@ -155,7 +155,7 @@ fn uninstall_does_not_delete_a_newer_object_with_the_same_name() {
         of_helm("lrs", object("networking.k8s.io/v1", "NetworkPolicy", "lrs-ralph", labels))
     };
     stack.kubernetes.put([ours()]);
-    // somebody replaces the object between the list and the deletion
+    // a user replaces the object between the list and the deletion
     stack.kubernetes.reacts(Method::DELETE, path, move |world, _| {
         world.remove(path);
         let labels = json!({"app.kubernetes.io/name": "theirs"});

@@ -176,7 +176,7 @@ fn uninstall_with_keep_data_keeps_the_account_secrets() {
         .exits(0)
         .says("secret/data-lake-roles: they give access to the data");
     for name in SECRETS {
-        assert!(secret(&stack, name).is_some(), "Secret {name} should be kept");
+        assert!(secret(&stack, name).is_some(), "Secret {name} should stay");
     }
     let policy = stack
         .kubernetes

@@ -1,4 +1,4 @@
-//! The lifecycle of a stack with helm 3 in a separate namespace: exposure, kept data, hostile statements, uninstall.
+//! The lifecycle of a stack with helm 3 in a separate namespace: exposure, retained data, hostile statements, uninstall.
 
 use crate::cluster::{Cluster, Need, eventually, repository};
 use crate::components::superset_as_admin;
