@@ -182,13 +182,6 @@ pub fn lms_objects() -> Vec<Value> {
                 &json!({"app.kubernetes.io/name": "postgresql", "app.kubernetes.io/instance": "lms", "app.kubernetes.io/part-of": "lastack"}),
             ),
         ),
-        of_helm(
-            "lms",
-            database(
-                "lms-postgresql",
-                &json!({"app.kubernetes.io/name": "postgresql", "app.kubernetes.io/instance": "lms", "app.kubernetes.io/part-of": "lastack"}),
-            ),
-        ),
         of_helm("lms", service("lms-moodle", &labels, 80, "http")),
         of_deployment("lms-moodle", web),
     ]
