@@ -113,6 +113,12 @@ fn role_for_install_allows_a_repair_and_leaves_the_cluster_unknown() {
 #[test]
 fn role_for_uninstall_allows_the_deletion_and_keeps_the_namespace() {
     let stack = restricted_to("uninstall");
+    // a volume that `uninstall` must mark before it deletes the data lake
+    stack.kubernetes.put([json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "elasticsearch-data-data-lake-es-default-0", "namespace": "alice",
+                     "labels": {"elasticsearch.k8s.elastic.co/cluster-name": "data-lake"}},
+    })]);
     stack.machine.run("uninstall --yes -n alice").exits(0).says("Deleted in");
     for rejection in stack.kubernetes.rejections() {
         assert!(rejection.contains("at the cluster scope"), "{rejection}");

@@ -88,8 +88,10 @@ pub const READER: Rules = &[SERVICE_OF_API, AUTHORITY, READER_ACCOUNT];
 pub const ACCOUNT_OF_DASHBOARDS: Rules = &[READER_ACCOUNT];
 
 /// What `uninstall` needs, in addition to the permissions for all objects.
-pub const UNINSTALL: Rules =
-    &[Rule::new(GROUP, KINDS, &["delete", "get", "patch"], RESOURCES).named(&[RESOURCE])];
+pub const UNINSTALL: Rules = &[
+    Rule::new(GROUP, KINDS, &["delete", "get", "patch"], RESOURCES).named(&[RESOURCE]),
+    Rule::new("", "persistentvolumeclaims", &["patch"], "marks the volumes of the data lake"),
+];
 
 static DECLARATION: Declaration = Declaration {
     name: COMPONENT,
