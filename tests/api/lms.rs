@@ -7,9 +7,10 @@ use std::sync::Mutex;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::support::helm::Helm;
 use crate::support::moodle::{self, EVENT};
 use crate::support::server::{Reply, Server};
-use crate::support::stack::MockedStack;
+use crate::support::stack::{MOODLE, MockedStack, stuck_pod};
 
 use super::install::secret;
 
@@ -21,6 +22,34 @@ fn values(stack: &MockedStack) -> Value {
         .rfind(|call| call.line().contains(" lms "))
         .expect("the release of Moodle")
         .values()
+}
+
+/// The ConfigMaps with a plugin.
+fn plugins(stack: &MockedStack) -> Vec<Value> {
+    let mut objects = stack.kubernetes.objects();
+    objects.retain(|object| {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        object["kind"] == "ConfigMap" && name.starts_with("lms-plugin")
+    });
+    objects
+}
+
+/// The releases of the plugins in the cluster.
+fn plugin_releases(stack: &MockedStack) -> Vec<String> {
+    let release = |plugin: &Value| {
+        let release = &plugin["metadata"]["annotations"]["lastack/plugin-release"];
+        release.as_str().unwrap_or_default().to_string()
+    };
+    let mut releases: Vec<_> = plugins(stack).iter().map(release).collect();
+    releases.sort();
+    releases
+}
+
+/// The argument for a zip archive of a release of the plugin.
+fn plugin_option(stack: &MockedStack, release: &str) -> String {
+    let path = stack.machine.path(&format!("{release}.zip"));
+    fs::write(&path, moodle::plugin(release, "[403, 501]")).expect("a plugin");
+    format!("--plugin {}", path.display())
 }
 
 pub fn called(stack: &MockedStack, script: &str) -> Vec<Value> {
@@ -63,10 +92,7 @@ fn install_connects_moodle_to_the_lrs_and_shows_no_password() {
     drop(world);
     ended.never_shows(&password);
     assert!(!values(&stack).to_string().contains(&password));
-    let plugin = stack
-        .kubernetes
-        .object("/api/v1/namespaces/alice/configmaps/lms-plugin")
-        .expect("the plugin in the cluster");
+    let [plugin] = &plugins(&stack)[..] else { panic!("one plugin in the cluster") };
     assert_eq!(
         plugin["metadata"]["annotations"]["lastack/plugin-source"], "plugin.zip",
         "the annotation should not hold the local path"
@@ -345,7 +371,7 @@ fn plugin_download_follows_redirects_and_retries_transient_errors_only() {
     };
     install("/nowhere").exits(1).says("responded with 404");
     install("/large").exits(1).says("larger than 32 MB");
-    let plugin = || stack.kubernetes.object("/api/v1/namespaces/alice/configmaps/lms-plugin");
+    let plugin = || plugins(&stack).pop();
     assert!(plugin().is_none());
     let place = server.url().replace("//", "//user:pass%40word@");
     let private =
@@ -381,40 +407,81 @@ fn install_restarts_moodle_for_a_new_plugin_release_only() {
         stack.helm.calls_of("upgrade").iter().filter(|call| call.line().contains(" lms ")).count()
     };
     let before = upgrades(&stack);
-    let next = stack.machine.path("next.zip");
-    fs::write(&next, moodle::plugin("5.0.2", "[403, 501]")).unwrap();
-    stack
-        .machine
-        .run(&format!("install --plugin {}", next.display()))
-        .exits(0)
-        .says("logstore_xapi 5.0.2");
+    let install = format!("install {}", plugin_option(&stack, "5.0.2"));
+    stack.machine.run(&install).exits(0).says("logstore_xapi 5.0.2");
     assert_eq!(upgrades(&stack), before + 1);
+    stack.machine.run(&install).exits(0).says("nothing to change");
+    assert_eq!(plugin_releases(&stack), ["5.0.1", "5.0.2"], "a rollback needs the earlier plugin");
     stack
         .machine
-        .run(&format!("install --plugin {}", next.display()))
+        .run(&format!("install {}", plugin_option(&stack, "5.0.3")))
         .exits(0)
-        .says("nothing to change");
+        .says("logstore_xapi 5.0.3");
+    assert_eq!(plugin_releases(&stack), ["5.0.2", "5.0.3"], "old plugins should not pile up");
 }
 
 #[test]
 fn install_rejects_an_older_plugin_than_moodle_has() {
     let stack = MockedStack::empty();
-    let zip = |release: &str| {
-        let path = stack.machine.path(&format!("{release}.zip"));
-        fs::write(&path, moodle::plugin(release, "[403, 501]")).unwrap();
-        path
+    let install = |release: &str| {
+        stack.machine.run(&format!("install --only lms {}", plugin_option(&stack, release)))
     };
-    let install = |zip: &std::path::Path| {
-        stack.machine.run(&format!("install --only lms --plugin {}", zip.display()))
-    };
-    install(&zip("5.0.1")).exits(0);
+    install("5.0.1").exits(0);
     let upgrades = stack.helm.calls_of("upgrade").len();
-    install(&zip("5.0.0"))
+    install("5.0.0")
         .exits(1)
         .says("logstore_xapi 5.0.0 is older than 5.0.1, which this Moodle has; Moodle cannot downgrade a plugin")
         .says("hint: pass the same or a newer release with `--plugin FILE`");
     assert_eq!(stack.helm.calls_of("upgrade").len(), upgrades, "Moodle should stay unchanged");
-    install(&zip("5.0.2")).exits(0).says("logstore_xapi 5.0.2");
+    install("5.0.2").exits(0).says("logstore_xapi 5.0.2");
+    install("5.0.1").exits(1).says("5.0.1 is older than 5.0.2");
+}
+
+#[test]
+fn failed_change_of_the_plugin_leaves_the_earlier_one() {
+    let stack = MockedStack::installed();
+    let waiting = json!({"reason": "CrashLoopBackOff", "message": "back-off 10s"});
+    let labels = json!({"app.kubernetes.io/name": "moodle", "app.kubernetes.io/instance": "lms", "app.kubernetes.io/component": "web",
+                        "app.kubernetes.io/part-of": "lastack"});
+    let is_upgraded = |helm: &Helm| {
+        helm.current_values("lms").map(|values| values["plugin"]["configMap"].clone())
+    };
+    let (helm, before) = (stack.helm.clone(), is_upgraded(&stack.helm));
+    stack.kubernetes.reacts(Method::GET, "/api/v1/namespaces/alice/pods", move |world, _| {
+        if is_upgraded(&helm) != before {
+            let image = "registry.example.org/moodle:4.5.12";
+            world.put(stuck_pod(
+                "lms-moodle-1",
+                "alice",
+                labels.clone(),
+                image,
+                waiting.clone(),
+                3,
+            ));
+            let mut moodle = world.object(MOODLE).expect("the Deployment of Moodle");
+            moodle["status"]["availableReplicas"] = json!(0);
+            world.put(moodle);
+        }
+        None
+    });
+    stack
+        .machine
+        .run(&format!("install {}", plugin_option(&stack, "5.0.2")))
+        .exits(1)
+        .says("pod lms-moodle-1 keeps crashing")
+        .says("release lms was rolled back to revision 1");
+    assert_eq!(plugin_releases(&stack), ["5.0.1"]);
+}
+
+#[test]
+fn uninstall_with_keep_data_keeps_only_the_plugin_that_moodle_has() {
+    let stack = MockedStack::installed();
+    let install = format!("install {}", plugin_option(&stack, "5.0.2"));
+    stack.machine.run(&install).exits(0);
+    stack.machine.run("uninstall --yes --keep-data -n alice").exits(0);
+    assert_eq!(plugin_releases(&stack), ["5.0.2"]);
+    stack.machine.run("uninstall --yes -n alice").exits(0);
+    assert!(plugins(&stack).is_empty());
 }
 
 #[test]

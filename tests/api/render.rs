@@ -242,7 +242,7 @@ const KUBECTL: &str = r#"#!/bin/bash
 printf 'kubectl %s\n' "$*" >> "$CALLS"
 case "$*" in *go-template*) echo a-password; exit ;; esac
 case "$1" in
-  get) [ "$2 $3" = "configmap/lms-plugin -n" ] && [ -n "$PLUGIN" ]; exit ;;
+  get) [[ "$2 $3" == "configmap/lms-plugin-"*" -n" ]] && [ -n "$PLUGIN" ]; exit ;;
   api-resources) exit 0 ;;
   create | apply) cat >> "$INPUT"; echo --- >> "$INPUT" ;;
   exec) cat > /dev/null ;;
@@ -314,7 +314,10 @@ fn apply_script_without_the_plugin_names_the_option_and_applies_nothing() {
     let (machine, _) = rendered("");
     let (succeeded, stderr, calls, _) = apply(&machine, "");
     assert!(!succeeded);
-    assert!(stderr.contains("error: configmap/lms-plugin: cannot be applied"), "{stderr}");
+    assert!(
+        stderr.contains("error: configmap/lms-plugin-dc423de2a54d: cannot be applied"),
+        "{stderr}"
+    );
     assert!(stderr.contains("--plugin https://"), "{stderr}");
     assert!(!calls.contains("apply") && !calls.contains("helm"), "{calls}");
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::machine::Machine;
 
+#[derive(Clone)]
 pub struct Helm {
     directory: PathBuf,
 }
@@ -172,6 +173,20 @@ impl Helm {
     /// The calls of one verb, possibly none.
     pub fn calls_of(&self, verb: &str) -> Vec<Call> {
         self.recorded().into_iter().filter(|call| call.is(verb)).collect()
+    }
+
+    /// The values of the current revision of a release: those of its last upgrade that was not rolled back.
+    pub fn current_values(&self, release: &str) -> Option<Value> {
+        let mut revisions = Vec::new();
+        for call in self.recorded() {
+            let is_of = |verb| call.is(verb) && call.is(release);
+            if is_of("upgrade") {
+                revisions.push(call.values());
+            } else if is_of("rollback") {
+                revisions.pop();
+            }
+        }
+        revisions.pop()
     }
 
     fn replies(self, name: &str, text: &str) -> Self {

@@ -187,6 +187,8 @@ pub fn lms_objects() -> Vec<Value> {
     ]
 }
 
+pub const MOODLE: &str = "/apis/apps/v1/namespaces/alice/deployments/lms-moodle";
+
 /// A stack of stand-ins, and a machine that is configured for them. The tests on a real cluster use `Cluster`.
 pub struct MockedStack {
     pub machine: Machine,
@@ -230,6 +232,17 @@ impl MockedStack {
             });
             world.put(data_lake);
             objects_of_the_operator(&authority).into_iter().for_each(|object| world.put(object));
+        });
+        // the chart mounts the plugin of its values
+        let charts = helm.clone();
+        kubernetes.reacts(Method::GET, MOODLE, move |world, _| {
+            let mut moodle = world.object(MOODLE)?;
+            let values = charts.current_values("lms")?;
+            moodle["spec"]["template"]["spec"] = json!({"containers": [], "volumes": [
+                {"name": "archive", "configMap": {"name": values["plugin"]["configMap"]}},
+            ]});
+            world.put(moodle);
+            None
         });
         // a Job of the CronJob completes at once
         kubernetes.reacts(

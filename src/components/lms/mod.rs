@@ -12,6 +12,7 @@ mod responds;
 mod settings;
 mod store;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -103,12 +104,7 @@ static DECLARATION: Declaration = Declaration {
         install: &[
             CLIENT,
             &[
-                Rule::new(
-                    "",
-                    "pods",
-                    &["delete", "deletecollection"],
-                    "Pods that must start again",
-                ),
+                Rule::new("", "pods", &["deletecollection"], "Pods that must start again"),
                 Rule::new("", "persistentvolumeclaims", MANAGE, "the volumes of Moodle"),
                 Rule::new("apps", "statefulsets", MANAGE, "the databases"),
             ],
@@ -150,10 +146,11 @@ impl Component for Lms {
     }
 
     fn nodes(&self) -> Vec<Node<Stack>> {
+        let plugin = Arc::new(plugin::Choice::default());
         vec![
             Node::resource(accounts::ACCOUNTS),
-            Node::resource(plugin::Plugin::default()),
-            Node::resource(moodle::MoodleRelease),
+            Node::resource(plugin::Plugin(plugin.clone())),
+            Node::resource(moodle::MoodleRelease(plugin)),
             Node::resource(installed::Installed),
             Node::check(responds::LmsResponds),
             Node::resource(settings::Settings),
@@ -182,7 +179,7 @@ impl Component for Lms {
     }
 
     async fn release(&self, stack: &Stack) -> Result<Option<Install>> {
-        moodle::MoodleRelease::install(stack).await.map(Some)
+        moodle::install(stack, None).await.map(Some)
     }
 
     async fn health(&self, stack: &Stack) -> Health {

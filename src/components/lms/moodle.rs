@@ -1,5 +1,6 @@
 //! The helm release with Moodle and its database.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -21,7 +22,8 @@ use crate::error::Failure;
 use crate::stack::Stack;
 use crate::stack::settings::{Expose, merge_values};
 
-use super::{COMPONENT, DECLARATION, NAME, POSTGRESQL, RELEASE, Size, USER, plugin};
+use super::plugin::{self, Choice, Reference};
+use super::{COMPONENT, DECLARATION, NAME, POSTGRESQL, RELEASE, Size, USER};
 
 /// The values that this program gives to `charts/moodle`.
 #[derive(Serialize)]
@@ -34,7 +36,8 @@ struct Values {
     existing_secret: &'static str,
     /// Changes with the Secrets that the Pods read, which restarts them.
     secret_checksum: String,
-    plugin: PluginValues,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin: Option<PluginValues>,
     postgresql: postgresql::Values,
     persistence: Persistence,
     resources: Value,
@@ -48,9 +51,15 @@ struct Admin {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PluginValues {
-    config_map: &'static str,
+    config_map: String,
     key: &'static str,
     checksum: String,
+}
+
+impl From<Reference> for PluginValues {
+    fn from(Reference { config_map, digest }: Reference) -> Self {
+        Self { config_map, key: plugin::ARCHIVE, checksum: digest }
+    }
 }
 
 #[derive(Serialize)]
@@ -63,7 +72,7 @@ pub const LOCAL_PORT: u16 = 8080;
 /// How long to wait for the address of a load balancer. Moodle is then installed without one.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(180);
 
-pub struct MoodleRelease;
+pub struct MoodleRelease(pub Arc<Choice>);
 
 /// Moodle's site URL. Moodle redirects requests for other hosts.
 ///
@@ -116,36 +125,40 @@ fn own_url(stack: &Stack) -> Option<String> {
     (!url.is_empty()).then(|| url.trim_end_matches('/').to_string())
 }
 
+/// The release with this plugin. None: without the plugin, for a caller that needs only the size.
+///
+/// # Errors
+/// When an object that the values depend on cannot be read.
+pub async fn install(stack: &Stack, plugin: Option<Reference>) -> Result<Install> {
+    let size: Size = stack.settings.profile().size_of(COMPONENT);
+    let claimed = match stack.reads_cluster() {
+        true => rollout::claimed(&stack.cluster, NAME).await?,
+        false => None,
+    };
+    let given = [NAME, POSTGRESQL.secret(stack)];
+    let values = Values {
+        image: release::image(stack, COMPONENT, "moodle")?,
+        replicas: size.web.replicas,
+        site_url: site_url(stack).await?,
+        admin: Admin { username: USER },
+        existing_secret: NAME,
+        secret_checksum: release::secret_checksum(stack, &given).await?,
+        plugin: plugin.map(PluginValues::from),
+        postgresql: POSTGRESQL.values(stack, &size.postgresql).await?,
+        persistence: Persistence { size: claimed.unwrap_or_else(|| size.storage.clone()) },
+        resources: size.web.resources(),
+    };
+    release::install_component(stack, COMPONENT, RELEASE, &values)
+}
+
 impl MoodleRelease {
-    pub async fn install(stack: &Stack) -> Result<Install> {
-        let size: Size = stack.settings.profile().size_of(COMPONENT);
-        let claimed = match stack.reads_cluster() {
-            true => rollout::claimed(&stack.cluster, NAME).await?,
-            false => None,
-        };
-        let given = [NAME, POSTGRESQL.secret(stack)];
-        let values = Values {
-            image: release::image(stack, COMPONENT, "moodle")?,
-            replicas: size.web.replicas,
-            site_url: site_url(stack).await?,
-            admin: Admin { username: USER },
-            existing_secret: NAME,
-            secret_checksum: release::secret_checksum(stack, &given).await?,
-            plugin: PluginValues {
-                config_map: plugin::PLUGIN,
-                key: plugin::ARCHIVE,
-                checksum: plugin::checksum(stack).await?,
-            },
-            postgresql: POSTGRESQL.values(stack, &size.postgresql).await?,
-            persistence: Persistence { size: claimed.unwrap_or_else(|| size.storage.clone()) },
-            resources: size.web.resources(),
-        };
-        release::install_component(stack, COMPONENT, RELEASE, &values)
+    async fn install(&self, stack: &Stack) -> Result<Install> {
+        install(stack, Some(self.0.reference(stack).await?)).await
     }
 
     /// Creates the Service before any Pod, because the address must not change after the first start of Moodle.
-    async fn reserve_address(stack: &Stack, progress: &Progress<'_>) -> Result<()> {
-        let mut install = Self::install(stack).await?;
+    async fn reserve_address(&self, stack: &Stack, progress: &Progress<'_>) -> Result<()> {
+        let mut install = self.install(stack).await?;
         install.values["replicas"] = json!(0);
         release::reconcile(stack, &install, progress).await?;
         Self::wait_for_address(stack, progress).await
@@ -184,7 +197,14 @@ impl MoodleRelease {
             rollout::replace_stuck(&stack.cluster, POSTGRESQL.name).await?;
             rollout(stack).await
         };
-        release::upgrade(stack, install, NAME, progress, look).await
+        let upgraded = release::upgrade(stack, install, NAME, progress, look).await;
+        if upgraded.is_err()
+            && let Some(name) = install.values.pointer("/plugin/configMap").and_then(Value::as_str)
+        {
+            // the failure of the upgrade is the one to show
+            let _ = plugin::delete_rejected(stack, name).await;
+        }
+        upgraded
     }
 }
 
@@ -207,7 +227,7 @@ impl Resource<Stack> for MoodleRelease {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
-        let install = Self::install(stack).await?;
+        let install = self.install(stack).await?;
         let found = release::observe(stack, &install).await?;
         if !found.is_equal() {
             return Ok(found);
@@ -219,14 +239,14 @@ impl Resource<Stack> for MoodleRelease {
         let needs_address = Self::needs_new_service(stack).await?;
         let is_new = stack.helm.status(RELEASE, stack.namespace()).await?.is_none();
         if is_new && needs_address {
-            Self::reserve_address(stack, progress).await?;
+            self.reserve_address(stack, progress).await?;
         }
-        let mut install = Self::install(stack).await?;
+        let mut install = self.install(stack).await?;
         let mut reconciled = Self::upgrade(stack, &install, progress).await?;
         if !is_new && needs_address && matches!(reconciled, Reconciled::Done(_)) {
             // a Service with a new type has its address only now
             Self::wait_for_address(stack, progress).await?;
-            install = Self::install(stack).await?;
+            install = self.install(stack).await?;
             reconciled = Self::upgrade(stack, &install, progress).await?;
         }
         let url = install.values["siteUrl"].as_str().unwrap_or_default();
@@ -250,6 +270,10 @@ impl Resource<Stack> for MoodleRelease {
         options: DeleteOptions,
         progress: &Progress<'_>,
     ) -> Result<()> {
+        if options.keep_data {
+            // while the Deployment says which plugin is in use
+            plugin::delete_unused(stack).await?;
+        }
         release::delete(stack, &DECLARATION, options, progress).await
     }
 
@@ -259,7 +283,7 @@ impl Resource<Stack> for MoodleRelease {
             "kubectl rollout status deployment/{NAME} -n {} --timeout=30m",
             stack.namespace()
         ));
-        let install = Self::install(stack).await?;
+        let install = self.install(stack).await?;
         let mut steps = Vec::new();
         if is_address_of_service(stack) && outside_url(stack).await?.is_none() {
             steps.push(Step::Remark(
@@ -288,11 +312,11 @@ mod tests {
             admin: Admin { username: USER },
             existing_secret: NAME,
             secret_checksum: "0a1b".into(),
-            plugin: PluginValues {
-                config_map: plugin::PLUGIN,
+            plugin: Some(PluginValues {
+                config_map: "lms-plugin-0a1b".into(),
                 key: plugin::ARCHIVE,
                 checksum: "0a1b".into(),
-            },
+            }),
             postgresql: POSTGRESQL.example(&size.postgresql),
             persistence: Persistence { size: size.storage.clone() },
             resources: size.web.resources(),

@@ -1,26 +1,32 @@
 //! The plugin, stored in the cluster, so that Moodle's Pods restart without internet access.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
+use kube::core::ApiResource;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use crate::cluster::download;
 use crate::cluster::flags::quoted;
-use crate::cluster::object::{self, FIELD_MANAGER, ObjectRef};
+use crate::cluster::object::{self, FIELD_MANAGER, MANAGED_BY, ObjectRef};
 use crate::cluster::steps::{FOLDER, Step};
 use crate::engine::{DeleteOptions, Deletion, Id, Observation, Progress, Reconciled, Resource};
 use crate::stack::Stack;
 
-use super::COMPONENT;
 use super::package::{LOGSTORE, Package, PluginVersion, branch};
+use super::{COMPONENT, NAME};
 
-/// The name of the ConfigMap.
+/// The ConfigMaps have this name with a part of the digest. Pods of an earlier template therefore keep their plugin, and
+/// so does a release that is rolled back.
 pub const PLUGIN: &str = "lms-plugin";
 /// The key of the archive in the ConfigMap.
 pub const ARCHIVE: &str = "xapi.tar.gz";
@@ -29,59 +35,106 @@ const NUMBER: &str = "lastack/plugin-version";
 const SUPPORTED: &str = "lastack/plugin-supported";
 const SHA256: &str = "lastack/plugin-sha256";
 const SOURCE: &str = "lastack/plugin-source";
+/// The number of digits of the digest in the name.
+const DIGITS: usize = 12;
 
-#[derive(Default)]
-pub struct Plugin {
-    /// The plugin that the settings name, read once.
-    custom: OnceCell<Package>,
+fn name_of(digest: &str) -> String {
+    format!("{PLUGIN}-{}", &digest[..DIGITS.min(digest.len())])
 }
 
-/// The plugin in the cluster.
+/// A plugin in the cluster.
 struct StoredPlugin {
+    name: String,
+    created: Option<jiff::Timestamp>,
     version: PluginVersion,
     sha256: String,
     source: String,
 }
 
-async fn stored(stack: &Stack) -> Result<Option<StoredPlugin>> {
-    let Some(map) = stack.api::<ConfigMap>().get_opt(PLUGIN).await? else { return Ok(None) };
-    if !map.binary_data.is_some_and(|data| data.contains_key(ARCHIVE)) {
-        return Ok(None);
+impl StoredPlugin {
+    /// None: the ConfigMap contains something else.
+    fn of(metadata: ObjectMeta) -> Option<Self> {
+        let annotations = metadata.annotations.unwrap_or_default();
+        let text = |key: &str| annotations.get(key).cloned().unwrap_or_default();
+        let version = PluginVersion {
+            release: text(RELEASE),
+            number: text(NUMBER).parse().ok(),
+            supported: serde_json::from_str(&text(SUPPORTED)).ok(),
+        };
+        Some(Self {
+            name: metadata.name?,
+            created: metadata.creation_timestamp.map(|time| time.0),
+            version,
+            sha256: annotations.get(SHA256)?.clone(),
+            source: text(SOURCE),
+        })
     }
-    let annotations = map.metadata.annotations.unwrap_or_default();
-    let text = |key: &str| annotations.get(key).cloned().unwrap_or_default();
-    let version = PluginVersion {
-        release: text(RELEASE),
-        number: text(NUMBER).parse().ok(),
-        supported: serde_json::from_str(&text(SUPPORTED)).ok(),
-    };
-    Ok(Some(StoredPlugin { version, sha256: text(SHA256), source: text(SOURCE) }))
+
+    /// Whether a user chose it. The stored source of our own releases has a scheme.
+    fn is_custom(&self) -> bool {
+        !self.source.contains("://")
+    }
 }
 
-/// The checksum of the plugin in the cluster. A changed checksum replaces Moodle's Pods.
+/// The plugins in the cluster: first the one of Moodle's Deployment, or the newest one without a Deployment.
+async fn stored(stack: &Stack) -> Result<Vec<StoredPlugin>> {
+    let labels = format!("{},{MANAGED_BY}={FIELD_MANAGER}", object::of_release(super::RELEASE));
+    let maps = object::find(&stack.cluster, &ApiResource::erase::<ConfigMap>(&()), &labels).await?;
+    let mut plugins: Vec<_> =
+        maps.into_iter().filter_map(|map| StoredPlugin::of(map.metadata)).collect();
+    plugins.sort_by_key(|plugin| Reverse(plugin.created));
+    if plugins.len() > 1 {
+        let deployment = stack.api::<Deployment>().get_opt(NAME).await?;
+        let spec = deployment.and_then(|deployment| deployment.spec?.template.spec);
+        let volumes = spec.and_then(|spec| spec.volumes).unwrap_or_default();
+        let mounted = |plugin: &StoredPlugin| {
+            let mut maps = volumes.iter().filter_map(|volume| volume.config_map.as_ref());
+            maps.any(|map| map.name == plugin.name)
+        };
+        plugins.sort_by_key(|plugin| !mounted(plugin));
+    }
+    Ok(plugins)
+}
+
+/// Deletes all plugins that Moodle's Deployment does not refer to.
 ///
 /// # Errors
-/// When the ConfigMap cannot be read, or, without a cluster, the plugin that the settings name.
-pub async fn checksum(stack: &Stack) -> Result<String> {
-    if !stack.reads_cluster() {
-        return Ok(match &stack.settings.plugin {
-            Some(source) => Package::from(source, &|_| {}).await?.digest,
-            None => stack.versions.of(COMPONENT).plugin().sha256.clone(),
-        });
+/// When the plugins cannot be listed or deleted.
+pub async fn delete_unused(stack: &Stack) -> Result<()> {
+    for plugin in stored(stack).await?.iter().skip(1) {
+        object::delete_ours(&stack.api::<ConfigMap>(), &plugin.name).await?;
     }
-    Ok(stored(stack).await?.map(|stored| stored.sha256).unwrap_or_default())
+    Ok(())
 }
 
-/// The Moodle version to install: from the versions file, or from an image in the chart values.
-fn moodle_version(stack: &Stack) -> String {
-    let over = stack
-        .settings
-        .values_of(COMPONENT)
-        .and_then(|values| values.pointer("/image/tag")?.as_str());
-    over.unwrap_or(&stack.versions.of(COMPONENT).version).to_string()
+/// Deletes a plugin to which Moodle did not change, such as after a rollback.
+///
+/// # Errors
+/// When the plugins cannot be listed or deleted.
+pub async fn delete_rejected(stack: &Stack, name: &str) -> Result<()> {
+    match stored(stack).await?.first() {
+        Some(current) if current.name != name => {
+            object::delete_ours(&stack.api::<ConfigMap>(), name).await
+        }
+        _ => Ok(()),
+    }
 }
 
-impl Plugin {
+/// The plugin to give to Moodle, by its ConfigMap.
+pub struct Reference {
+    pub config_map: String,
+    /// A changed digest replaces Moodle's Pods.
+    pub digest: String,
+}
+
+/// The choice of the plugin, shared by the resources that need it.
+#[derive(Default)]
+pub struct Choice {
+    /// The plugin that the settings name, read once.
+    custom: OnceCell<Package>,
+}
+
+impl Choice {
     /// The plugin that the settings name. None: they name none.
     async fn custom(&self, stack: &Stack) -> Result<Option<&Package>> {
         match &stack.settings.plugin {
@@ -91,6 +144,39 @@ impl Plugin {
             None => Ok(None),
         }
     }
+
+    /// The plugin to give to Moodle: the one that the settings name, else the custom one that Moodle has, else the release
+    /// in the versions file.
+    ///
+    /// # Errors
+    /// When the plugin that the settings name, or the plugins in the cluster, cannot be read.
+    pub async fn reference(&self, stack: &Stack) -> Result<Reference> {
+        let of_digest =
+            |digest: &str| Reference { config_map: name_of(digest), digest: digest.to_string() };
+        if let Some(package) = self.custom(stack).await? {
+            return Ok(of_digest(&package.digest));
+        }
+        let current = match stack.reads_cluster() {
+            true => stored(stack).await?.into_iter().next(),
+            false => None,
+        };
+        Ok(match current.filter(StoredPlugin::is_custom) {
+            Some(custom) => Reference { config_map: custom.name, digest: custom.sha256 },
+            None => of_digest(&stack.versions.of(COMPONENT).plugin().sha256),
+        })
+    }
+}
+
+/// The ConfigMap with the plugin.
+pub struct Plugin(pub Arc<Choice>);
+
+/// The Moodle version to install: from the versions file, or from an image in the chart values.
+fn moodle_version(stack: &Stack) -> String {
+    let over = stack
+        .settings
+        .values_of(COMPONENT)
+        .and_then(|values| values.pointer("/image/tag")?.as_str());
+    over.unwrap_or(&stack.versions.of(COMPONENT).version).to_string()
 }
 
 /// The release in the versions file, which is the default.
@@ -157,7 +243,7 @@ fn manifest(stack: &Stack, package: &Package, source: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {
-            "name": PLUGIN, "labels": stack.labels("moodle", super::RELEASE),
+            "name": name_of(&package.digest), "labels": stack.labels("moodle", super::RELEASE),
             "annotations": annotations,
         },
         "binaryData": BTreeMap::from([(ARCHIVE, ByteString(package.archive.clone()))]),
@@ -175,55 +261,42 @@ impl Resource<Stack> for Plugin {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
-        let stored = stored(stack).await?;
-        if let Some(package) = self.custom(stack).await? {
-            if let Some(blocked) = unsupported(stack, &package.version) {
-                return Ok(blocked);
+        let current = stored(stack).await?.into_iter().next();
+        let wanted = match (self.0.custom(stack).await?, &current) {
+            (Some(package), _) => {
+                if let Some(blocked) = current.as_ref().and_then(|current| older(package, current))
+                {
+                    return Ok(blocked);
+                }
+                package.version.clone()
             }
-            if let Some(blocked) = stored.as_ref().and_then(|stored| older(package, stored)) {
-                return Ok(blocked);
-            }
-            let what = format!("{LOGSTORE} {}", package.version.release);
-            return Ok(match stored {
-                None => Observation::Missing(what),
-                Some(stored) if stored.sha256 == package.digest => Observation::Equal(what),
-                Some(stored) => Observation::drifted(
-                    format!("configmap {PLUGIN}"),
-                    format!("{LOGSTORE} {}", stored.version.release),
-                    what,
-                ),
-            });
+            // a custom plugin stays until the settings name another
+            (None, Some(current)) if current.is_custom() => current.version.clone(),
+            (None, _) => released(stack),
+        };
+        if let Some(blocked) = unsupported(stack, &wanted) {
+            return Ok(blocked);
         }
-        let wanted = released(stack);
-        // a custom plugin stays until the settings name another
-        let is_other_release = |stored: &StoredPlugin| {
-            stored.source.contains("://") && stored.version.release != wanted.release
-        };
-        let (after, found) = match &stored {
-            None => (&wanted, Observation::Missing(format!("{LOGSTORE} {}", wanted.release))),
-            Some(stored) if is_other_release(stored) => {
-                let observed = format!("{LOGSTORE} {}", stored.version.release);
-                (
-                    &wanted,
-                    Observation::drifted(
-                        format!("configmap {PLUGIN}"),
-                        observed,
-                        wanted.release.as_str(),
-                    ),
-                )
-            }
-            Some(stored) => (
-                &stored.version,
-                Observation::Equal(format!("{LOGSTORE} {}", stored.version.release)),
+        let Reference { config_map, .. } = self.0.reference(stack).await?;
+        let map = stack.api::<ConfigMap>().get_opt(&config_map).await?;
+        let has_archive =
+            |map: ConfigMap| map.binary_data.is_some_and(|data| data.contains_key(ARCHIVE));
+        let what = format!("{LOGSTORE} {}", wanted.release);
+        Ok(match current {
+            _ if map.is_some_and(has_archive) => Observation::Equal(what),
+            Some(current) if current.name != config_map => Observation::drifted(
+                "Moodle's plugin",
+                format!("{LOGSTORE} {}", current.version.release),
+                what,
             ),
-        };
-        Ok(unsupported(stack, after).unwrap_or(found))
+            _ => Observation::Missing(what),
+        })
     }
 
     async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
         let source = stack.versions.of(COMPONENT).plugin();
         let released;
-        let (package, origin) = match self.custom(stack).await? {
+        let (package, origin) = match self.0.custom(stack).await? {
             Some(package) => {
                 (package, custom_source(stack.settings.plugin.as_deref().unwrap_or_default()))
             }
@@ -232,17 +305,19 @@ impl Resource<Stack> for Plugin {
                 (&released, source.url.clone())
             }
         };
-        let map = manifest(stack, package, &origin);
+        // keeps the plugin that Moodle runs, to which a failed upgrade returns
+        delete_unused(stack).await?;
+        let (name, map) = (name_of(&package.digest), manifest(stack, package, &origin));
         let params = PatchParams::apply(FIELD_MANAGER).force();
         stack
             .api::<ConfigMap>()
-            .patch(PLUGIN, &params, &Patch::Apply(&map))
+            .patch(&name, &params, &Patch::Apply(&map))
             .await
-            .with_context(|| format!("configmap {PLUGIN}"))?;
+            .with_context(|| format!("configmap {name}"))?;
         Ok(Reconciled::Done(format!(
             "{LOGSTORE} {}, sha256 {}",
             package.version.release,
-            &package.digest[..12]
+            &package.digest[..DIGITS]
         )))
     }
 
@@ -251,28 +326,41 @@ impl Resource<Stack> for Plugin {
         stack: &Stack,
         options: DeleteOptions,
     ) -> Result<Deletion<ObjectRef>> {
-        let plugin = object::ours::<ConfigMap>(&stack.cluster, PLUGIN).await?;
-        Ok(match options.keep_data {
-            true => Deletion::keeping(plugin, "Moodle's database refers to this plugin"),
-            false => Deletion::of(plugin),
-        })
+        let mut plugins = stored(stack)
+            .await?
+            .into_iter()
+            .map(|plugin| plugin.name)
+            .map(ObjectRef::of::<ConfigMap>);
+        if !options.keep_data {
+            return Ok(Deletion::of(plugins.collect()));
+        }
+        let current = plugins.next().into_iter().collect();
+        let mut deletion = Deletion::keeping(current, "Moodle's database refers to this plugin");
+        deletion.delete = plugins.collect();
+        Ok(deletion)
     }
 
-    async fn delete(&self, stack: &Stack, _: DeleteOptions, _: &Progress<'_>) -> Result<()> {
-        object::delete_ours(&stack.api::<ConfigMap>(), PLUGIN).await
+    async fn delete(&self, stack: &Stack, options: DeleteOptions, _: &Progress<'_>) -> Result<()> {
+        delete_unused(stack).await?;
+        match stored(stack).await?.first() {
+            Some(current) if !options.keep_data => {
+                object::delete_ours(&stack.api::<ConfigMap>(), &current.name).await
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn explain(&self, stack: &Stack) -> Result<Vec<Step>> {
         let namespace = stack.namespace();
         if let Some(source) = stack.settings.plugin.as_deref().filter(|_| !stack.reads_cluster())
-            && let Some(package) = self.custom(stack).await?
+            && let Some(package) = self.0.custom(stack).await?
         {
             let manifest = manifest(stack, package, &custom_source(source));
             return Ok(vec![Step::Apply { file: PLUGIN, manifest }]);
         }
         let source = stack.settings.plugin.as_deref().map(download::without_credentials);
         let source = source.unwrap_or_else(|| stack.versions.of(COMPONENT).plugin().url.clone());
-        let object = format!("configmap/{PLUGIN}");
+        let object = format!("configmap/{}", self.0.reference(stack).await?.config_map);
         let option = format!("--plugin {}", quoted(&source));
         let render = format!("kubectl lastack install --render {FOLDER} {option} -n {namespace}");
         let create = format!(
