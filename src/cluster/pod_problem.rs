@@ -62,6 +62,11 @@ pub fn is_broken(pod: &Pod) -> bool {
     !is_ready(pod) && matches!(diagnose(pod), PodProblem::Fatal(_))
 }
 
+/// Whether a container of the Pod crashes at each start.
+pub fn keeps_crashing(pod: &Pod) -> bool {
+    blocked(pod).is_some_and(|(container, _)| is_crashing(container))
+}
+
 /// The most severe problem of these Pods. None when all are ready.
 pub async fn of(cluster: &Cluster, pods: &[Pod]) -> Option<PodProblem> {
     let mut waiting = None;

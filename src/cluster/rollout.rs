@@ -154,15 +154,33 @@ pub async fn replace_stuck(cluster: &Cluster, name: &str) -> Result<()> {
     };
     for pod in pods_of(cluster, &set).await? {
         if is_of_earlier_template(&pod, &set) && pod_problem::is_broken(&pod) {
-            object::delete(
-                &cluster.api::<Pod>(),
-                pod.metadata.name.as_deref().unwrap_or_default(),
-                &DeleteParams::default(),
-            )
-            .await?;
+            delete_pod(cluster, &pod).await?;
         }
     }
     Ok(())
+}
+
+/// Deletes the Pods of a Deployment that keep crashing. Their replacements start at once, without the back-off of the
+/// kubelet, and show whether a new attempt succeeds.
+///
+/// # Errors
+/// When the Deployment cannot be read, or a Pod cannot be listed or deleted.
+pub async fn restart_crashing(cluster: &Cluster, name: &str) -> Result<()> {
+    let deployment = cluster.api::<Deployment>().get_opt(name).await;
+    let Some(deployment) = deployment.with_context(|| format!("deployment {name}"))? else {
+        return Ok(());
+    };
+    for pod in pods::list(cluster, &selector(&deployment)).await? {
+        if pod_problem::keeps_crashing(&pod) {
+            delete_pod(cluster, &pod).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn delete_pod(cluster: &Cluster, pod: &Pod) -> Result<()> {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    object::delete(&cluster.api::<Pod>(), name, &DeleteParams::default()).await
 }
 
 async fn pods_of(cluster: &Cluster, set: &StatefulSet) -> Result<Vec<Pod>> {

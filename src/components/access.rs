@@ -34,6 +34,7 @@ pub const INSTALL: Rules = &[
     Rule::new("", "services", MANAGE, IN_CHARTS),
     Rule::new("", "serviceaccounts", MANAGE, IN_CHARTS),
     Rule::new("apps", "deployments", MANAGE, IN_CHARTS),
+    Rule::new("", "pods", &["delete", "list"], "Pods that must start again"),
     Rule::new("networking.k8s.io", "networkpolicies", MANAGE, "the limits of connections"),
     Rule::new("", "persistentvolumeclaims", &["list"], "whether the volumes exist"),
 ];

@@ -1,5 +1,6 @@
 //! Observes, reconciles and deletes helm releases, for all resources that are one.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -225,7 +226,7 @@ fn is_stale(release: &Release) -> bool {
         .is_none_or(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs() > STALE)
 }
 
-/// Installs or upgrades a release and waits until `rollout` is ready. Rolls back a failed upgrade.
+/// Installs or upgrades a release and waits until `look` finds it ready. Rolls back a failed upgrade.
 ///
 /// # Errors
 /// When helm fails, when the rollout cannot become ready, and at the deadline.
@@ -234,7 +235,7 @@ pub async fn upgrade<F, Fut>(
     install: &Install,
     deployment: &str,
     progress: &Progress<'_>,
-    rollout: F,
+    mut look: F,
 ) -> Result<Reconciled>
 where
     F: FnMut() -> Fut,
@@ -244,7 +245,20 @@ where
     let mut made = None;
     let upgraded = async {
         made = reconcile(stack, install, progress).await?;
-        stack.until(&format!("deployment {deployment}"), progress, rollout).await
+        let is_first = AtomicBool::new(true);
+        let look = || {
+            let looking = look();
+            let is_first = &is_first;
+            async move {
+                if is_first.load(Ordering::Relaxed) {
+                    // a Pod that crashed before this run does not show whether the upgrade succeeds
+                    rollout::restart_crashing(&stack.cluster, deployment).await?;
+                    is_first.store(false, Ordering::Relaxed);
+                }
+                looking.await
+            }
+        };
+        stack.until(&format!("deployment {deployment}"), progress, look).await
     };
     match upgraded.await {
         Ok(reconciled) => Ok(reconciled),

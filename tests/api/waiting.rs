@@ -7,7 +7,9 @@ use crate::support::elasticsearch::Elasticsearch;
 use crate::support::kubernetes::failure;
 use crate::support::machine::Ended;
 use crate::support::server::Reply;
-use crate::support::stack::{DATA_LAKE, MockedStack, data_lake_labels, operator, stuck_pod};
+use crate::support::stack::{
+    DATA_LAKE, MockedStack, data_lake_labels, lrs_labels, lrs_objects, operator, stuck_pod,
+};
 
 /// The only pod of the data lake.
 fn data_lake_pod(waiting: Value, restarts: u32) -> Value {
@@ -407,6 +409,27 @@ fn upgrade_rolls_back_when_its_pod_cannot_start() {
     let stack = MockedStack::installed();
     upgrade_to_a_missing_image(&stack, || {}).says("release lrs was rolled back to revision 1");
     assert_eq!(stack.helm.calls_of("rollback").len(), 1);
+}
+
+#[test]
+fn upgrade_restarts_a_pod_that_crashed_before_instead_of_judging_it() {
+    let stack = MockedStack::installed();
+    let waiting = json!({"reason": "CrashLoopBackOff", "message": "back-off 5m0s"});
+    let image = "fundocker/ralph:5.0.1";
+    let crashing = stuck_pod("lrs-ralph-0", "alice", lrs_labels(), image, waiting, 9);
+    let mut ralph = stack.kubernetes.object(LRS).expect("the Deployment of Ralph");
+    ralph["status"]["availableReplicas"] = json!(0);
+    stack.kubernetes.put([crashing, ralph.clone()]);
+    // its database is available again, so the replacement starts
+    ralph["status"]["availableReplicas"] = json!(1);
+    let pod = "/api/v1/namespaces/alice/pods/lrs-ralph-0";
+    stack.kubernetes.reacts(Method::DELETE, pod, move |world, _| {
+        world.remove(pod);
+        world.put(ralph.clone());
+        lrs_objects().into_iter().for_each(|object| world.put(object));
+        Some(Reply::ok(json!({"kind": "Status", "metadata": {}})))
+    });
+    stack.machine.run("install").exits(0).says("ok        lrs.release");
 }
 
 #[test]

@@ -100,7 +100,6 @@ static DECLARATION: Declaration = Declaration {
     access: Access {
         install: &[
             &[
-                Rule::new("", "pods", &["delete"], "Pods that must start again"),
                 Rule::new("apps", "statefulsets", MANAGE, "the databases"),
                 Rule::new("batch", "jobs", MANAGE, PREPARATION),
                 Rule::new("batch", "jobs", &["deletecollection"], PREPARATION),
