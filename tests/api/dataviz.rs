@@ -480,6 +480,32 @@ fn open_prints_an_ipv6_address_in_brackets() {
 }
 
 #[test]
+fn teachers_get_the_data_sets_of_the_dashboards_and_not_the_connection() {
+    let stack = MockedStack::installed();
+    let permissions = stack.superset.world().permissions();
+    let of = |name: &str| {
+        let named = permissions.iter().filter(|(_, permission, _)| *permission == name);
+        named.map(|(id, ..)| *id).collect::<Vec<_>>()
+    };
+    let granted = || {
+        let mut granted = stack.superset.world().teacher.clone();
+        granted.sort();
+        granted
+    };
+    let (datasets, database) = (of("datasource_access"), of("database_access")[0]);
+    assert_eq!((datasets.len(), granted()), (2, datasets.clone()));
+    // an earlier version granted the connection, and an administrator something else
+    stack.superset.world().teacher = vec![5, database, datasets[0]];
+    stack
+        .machine
+        .run("install --dry-run")
+        .exits(0)
+        .prints("role Teacher is database_access on [Data lake].(id:");
+    stack.machine.run("configure dataviz").exits(0).says("role Teacher reads the dashboards");
+    assert_eq!(granted(), [&[5], &datasets[..]].concat());
+}
+
+#[test]
 fn creds_of_dataviz_prints_the_admin_and_the_teacher_account() {
     let stack = MockedStack::installed();
     stack

@@ -40,7 +40,8 @@ pub struct World {
     /// The responses to the next chart queries.
     queries: Vec<Reply>,
     pub driver: bool,
-    teacher: Vec<u64>,
+    /// The ids of the permissions of teachers.
+    pub teacher: Vec<usize>,
     /// The result of every chart query.
     rows: Value,
 }
@@ -252,9 +253,12 @@ impl World {
             ("GET", ["api", "v1", "security", "roles"]) => {
                 Reply::ok(json!({"result": [{"id": 7, "name": "Teacher"}]}))
             }
-            ("GET", ["api", "v1", "security", "roles", "7", "permissions"]) => Reply::ok(
-                json!({"result": self.teacher.iter().map(|id| json!({"id": id})).collect::<Vec<_>>()}),
-            ),
+            ("GET", ["api", "v1", "security", "roles", "7", "permissions"]) => {
+                let permissions = self.permissions().into_iter();
+                let of_teacher = permissions.filter(|(id, ..)| self.teacher.contains(id));
+                let row = |(id, name, resource)| json!({"id": id, "permission_name": name, "view_menu_name": resource});
+                Reply::ok(json!({"result": of_teacher.map(row).collect::<Vec<_>>()}))
+            }
             ("POST", ["api", "v1", "security", "roles", "7", "permissions"]) => {
                 self.teacher =
                     serde_json::from_value(request.json()["permission_view_menu_ids"].clone())
@@ -262,16 +266,31 @@ impl World {
                 Reply::ok(json!({}))
             }
             ("GET", ["api", "v1", "security", "permissions-resources"]) => {
-                let databases = self.assets.values().filter(|asset| asset.folder == "databases");
-                let rows = databases.map(|asset| {
-                    json!({"id": 99, "permission": {"name": "database_access"}, "view_menu": {"name": format!("[{}].(id:{})", asset.title, asset.id)}})
-                });
-                Reply::ok(json!({"result": rows.collect::<Vec<_>>()}))
+                let row = |(id, name, resource)| json!({"id": id, "permission": {"name": name}, "view_menu": {"name": resource}});
+                Reply::ok(
+                    json!({"result": self.permissions().into_iter().map(row).collect::<Vec<_>>()}),
+                )
             }
             ("GET", ["api", "v1", "dashboard", "export"]) => Reply::Bytes(self.export().into()),
             ("GET", ["api", "v1", kind, rest @ ..]) => self.show(kind, rest.first().copied()),
             _ => no_such_page(),
         }
+    }
+
+    /// The permissions: their ids, names and resources.
+    pub fn permissions(&self) -> Vec<(usize, &'static str, String)> {
+        let of =
+            |folder: &'static str| self.assets.values().filter(move |asset| asset.folder == folder);
+        let databases = of("databases").map(|asset| {
+            (1000 + asset.id, "database_access", format!("[{}].(id:{})", asset.title, asset.id))
+        });
+        let database = of("databases").next().map(|asset| asset.title.clone()).unwrap_or_default();
+        let datasets = of("datasets").map(|asset| {
+            let resource = format!("[{database}].[{}](id:{})", asset.title, asset.id);
+            (1000 + asset.id, "datasource_access", resource)
+        });
+        let of_superset = (5_usize, "can_read", "Tag".to_string());
+        databases.chain(datasets).chain([of_superset]).collect()
     }
 
     fn show(&self, kind: &str, id: Option<&str>) -> Reply {

@@ -19,7 +19,7 @@ ACCOUNTS = [
 ]
 
 # Permissions of a teacher, in Superset's own names (permission, view). Reading data is granted separately, by
-# database_access on the database. Omitted on purpose: can_write of anything permanent, can_export, can_csv,
+# datasource_access on each data set. Omitted on purpose: can_write of anything permanent, can_export, can_csv,
 # can_import_, can_drill, can_tag, and everything of SQL Lab and security.
 TEACHER = {
     # Pages: the lists of the start page, dashboards, charts, and their menus
@@ -37,7 +37,7 @@ TEACHER = {
     # Data of a chart and values of a filter
     "Api": ["can_query", "can_query_form_data", "can_time_range"],
     "Dataset": ["can_read"],
-    "Datasource": ["can_get", "can_get_column_values"],
+    "Datasource": ["can_get"],
     "Explore": ["can_read"],
     # The CSRF token, without which the browser sends no requests
     "SecurityRestApi": ["can_read"],

@@ -157,6 +157,8 @@ securityContext:
         path: superset_config.py
       - key: lastack_lean.py
         path: lastack_lean.py
+      - key: lastack_access.py
+        path: lastack_access.py
       - key: settings.json
         path: settings.json
 - name: scripts

@@ -1,5 +1,7 @@
 //! A client for Superset's REST API: login, assets, chart queries, and permissions of roles.
 
+use std::fmt;
+
 use anyhow::{Context, Result};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{AUTHORIZATION, COOKIE, SET_COOKIE};
@@ -94,6 +96,42 @@ pub struct Rows {
 
 /// `GenericDataType.TEMPORAL` of Superset (`superset/utils/core.py`): a column of timestamps.
 pub const TEMPORAL: u8 = 2;
+
+/// A permission on a resource, in Superset's own names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permission {
+    pub id: u64,
+    name: String,
+    resource: String,
+}
+
+impl Permission {
+    fn of(id: &Value, name: &Value, resource: &Value) -> Option<Self> {
+        let (name, resource) = (name.as_str()?.into(), resource.as_str()?.into());
+        Some(Self { id: id.as_u64()?, name, resource })
+    }
+
+    fn is(&self, name: &str, resource: &str) -> bool {
+        self.name == name && self.resource == resource
+    }
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.name, self.resource)
+    }
+}
+
+pub struct Role {
+    pub id: u64,
+    pub permissions: Vec<Permission>,
+}
+
+impl Role {
+    pub fn permission(&self, name: &str, resource: &str) -> Option<&Permission> {
+        self.permissions.iter().find(|permission| permission.is(name, resource))
+    }
+}
 
 pub struct Superset {
     http: HttpClient,
@@ -298,8 +336,8 @@ impl Superset {
         Ok(found["result"].take())
     }
 
-    /// The id of a role and the ids of its permissions. None when there is no such role.
-    pub async fn role(&self, name: &str) -> Result<Option<(u64, Vec<u64>)>> {
+    /// The role with this name. None when Superset has none.
+    pub async fn role(&self, name: &str) -> Result<Option<Role>> {
         let roles =
             self.pages("/api/v1/security/roles/", "order_column:id,order_direction:asc").await?;
         let Some(id) =
@@ -311,14 +349,14 @@ impl Superset {
         let found: Value = expect_success(&path, self.http.get(&path).await?)?.json()?;
         let permissions =
             found["result"].as_array().context("a role has no list of permissions")?;
-        Ok(Some((
-            id,
-            permissions.iter().filter_map(|permission| permission["id"].as_u64()).collect(),
-        )))
+        let permission = |row: &Value| {
+            Permission::of(&row["id"], &row["permission_name"], &row["view_menu_name"])
+        };
+        Ok(Some(Role { id, permissions: permissions.iter().filter_map(permission).collect() }))
     }
 
-    /// The id of a permission on a resource, such as `database_access` on `[Data lake].(id:1)`.
-    pub async fn permission(&self, permission: &str, resource: &str) -> Result<Option<u64>> {
+    /// A permission on a resource, such as `datasource_access` on `[Data lake].[statements](id:1)`.
+    pub async fn permission(&self, name: &str, resource: &str) -> Result<Option<Permission>> {
         // newest first: permissions on assets follow Superset's own
         for number in 0.. {
             let (page, is_last) = self
@@ -328,11 +366,13 @@ impl Superset {
                     number,
                 )
                 .await?;
-            let found = page.iter().find(|row| {
-                row["permission"]["name"] == permission && row["view_menu"]["name"] == resource
-            });
+            let permission = |row: &Value| {
+                Permission::of(&row["id"], &row["permission"]["name"], &row["view_menu"]["name"])
+            };
+            let mut permissions = page.iter().filter_map(permission);
+            let found = permissions.find(|permission| permission.is(name, resource));
             if found.is_some() || is_last {
-                return Ok(found.and_then(|row| row["id"].as_u64()));
+                return Ok(found);
             }
         }
         Ok(None)

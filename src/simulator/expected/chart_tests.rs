@@ -192,13 +192,13 @@ fn expected(rows: &[Row]) -> BTreeMap<&'static str, Vec<Vec<Value>>> {
             .filter(|_| !row.activity_type().ends_with("/lms"))
     };
     let course = |row: &Row| row.activity_type().ends_with("/course").then(|| vec![name(row)]);
-    let learner = |row: &Row| Some(vec![json!(row.learner), json!(row.get("/actor/name"))]);
+    let learner = |row: &Row| Some(vec![json!(row.learner)]);
     let started = |row: &Row| {
         (row.is_video() && ["played", "completed"].contains(&&*row.verb()))
             .then(|| vec![name(row), json!(row.verb())])
     };
     let mut returning = group(rows, learner, &[events, first_seen, last_seen]);
-    returning.retain(|line| line[3] != line[4]);
+    returning.retain(|line| line[2] != line[3]);
     let cohort = |row: &Row| row.is_video().then(|| vec![json!(row.extension_text("cohort"))]);
     let source = |row: &Row| Some(vec![platform(row), json!(row.get("/actor/account/homePage"))]);
     let stops_by_verb = group(rows, |row| Some(vec![stop(row)?, json!(row.verb())]), &[events]);

@@ -65,7 +65,6 @@ pub struct Observed {
 
 /// The activity of one learner.
 struct Activity {
-    name: String,
     events: u64,
     oldest: i64,
     newest: i64,
@@ -90,12 +89,7 @@ impl Observed {
     pub fn observe(&mut self, event: &Event, learner: &Learner) {
         let course = usize::from(event.course);
         self.events += 1;
-        let new = || Activity {
-            name: learner.name.clone(),
-            events: 0,
-            oldest: event.time,
-            newest: event.time,
-        };
+        let new = || Activity { events: 0, oldest: event.time, newest: event.time };
         let activity = self.learners.entry(learner.number).or_insert_with(new);
         activity.events += 1;
         activity.newest = event.time;
@@ -234,10 +228,7 @@ pub fn charts(counted: &Counts, observed: &Observed) -> Charts {
         ("odd-statements-list", rows(["stored", "id", "verb.id", "object.id"], Rows::new())),
         (
             "returning-learners",
-            rows(
-                ["actor.account.name", "actor.name", "events", "first_seen", "last_seen"],
-                returning(observed),
-            ),
+            rows(["actor.account.name", "events", "first_seen", "last_seen"], returning(observed)),
         ),
         ("room-left", sums(["timestamp", "room_left"], [])),
         ("video-completion-rate", rows(["completion_rate"], single(share(completions, viewings)))),
@@ -367,9 +358,7 @@ fn sources(observed: &Observed) -> Rows {
 fn returning(observed: &Observed) -> Rows {
     let row = |(number, learner): (&LearnerNumber, &Activity)| {
         let [first, last] = [learner.oldest, learner.newest].map(|time| json!(&minute(time)[..10]));
-        (first != last).then(|| {
-            vec![json!(number.to_string()), json!(learner.name), json!(learner.events), first, last]
-        })
+        (first != last).then(|| vec![json!(number.to_string()), json!(learner.events), first, last])
     };
     observed.learners.iter().filter_map(row).collect()
 }

@@ -11,7 +11,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use crate::archive::{self, Limits};
-use crate::components::dataviz::client::Kind;
+use crate::components::dataviz::client::{Kind, Listed};
 use crate::error::Failure;
 use crate::stack::settings::yaml_message;
 
@@ -122,6 +122,11 @@ impl Bundle {
 
     pub fn find(&self, kind: Kind, wanted: impl Fn(&Asset) -> bool) -> Option<&Asset> {
         self.of_kind(kind).find(|asset| wanted(asset))
+    }
+
+    /// Whether a listed asset is one of these.
+    pub fn contains(&self, listed: &Listed) -> bool {
+        self.find(listed.kind, |asset| asset.uuid == listed.uuid).is_some()
     }
 
     /// Keeps the assets that `wanted` selects.
