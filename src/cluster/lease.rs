@@ -18,6 +18,7 @@ use crate::error::{Failure, forbidden};
 use super::Cluster;
 use super::access::{Rule, Rules};
 use super::object::{FIELD_MANAGER, MANAGED_BY, PART_OF, is_not_found};
+use super::runtime::{self, Mark};
 use super::wait::{State, Wait, Waited};
 
 /// The name of the Lease.
@@ -56,6 +57,8 @@ pub struct Lock {
 }
 
 struct Held {
+    /// Without a mark, the Lease of a killed command has to expire.
+    _mark: Option<Mark>,
     /// Resolves with the new holder when another command took over.
     lost: tokio::sync::Mutex<oneshot::Receiver<String>>,
     /// The task releases the Lease when this is dropped.
@@ -114,8 +117,9 @@ pub async fn take(
     };
     let (lost, losing) = oneshot::channel();
     let (release, released) = oneshot::channel();
+    let mark = id_of(holder).and_then(|id| Mark::set(id).ok());
     lock(&TASKS).push(tokio::spawn(keep(candidate.api, lease, released, lost)));
-    let held = Held { lost: tokio::sync::Mutex::new(losing), _release: release };
+    let held = Held { _mark: mark, lost: tokio::sync::Mutex::new(losing), _release: release };
     Ok(Lock { has_waited, not_permitted: None, held: Some(held) })
 }
 
@@ -196,10 +200,11 @@ impl Candidate<'_> {
         }
     }
 
-    /// Whether the holder released the Lease or has not renewed it for too long.
+    /// Whether the holder released the Lease, was killed on this machine, or has not renewed the Lease for too long.
     fn is_free(&self, lease: &Lease) -> bool {
         let spec = lease.spec.as_ref();
-        if spec.and_then(|spec| spec.holder_identity.as_ref()).is_none_or(String::is_empty) {
+        let holder = spec.and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
+        if holder.is_empty() || id_of(holder).is_some_and(runtime::was_killed) {
             return true;
         }
         let renewed = spec.and_then(|spec| spec.renew_time.as_ref());
@@ -262,12 +267,21 @@ fn why_busy(lease: &Lease) -> String {
     )
 }
 
-/// An identity that [`identity`] created, for users.
-fn described(holder: &str) -> String {
+/// User, verb and id of an identity that [`identity`] created.
+fn parts(holder: &str) -> Option<(&str, &str, &str)> {
     let mut words = holder.rsplitn(3, '/');
-    match (words.next(), words.next(), words.next()) {
-        (Some(_), Some(verb), Some(user)) => format!("`{verb}` of {user}"),
-        _ => format!("holder {holder}"),
+    let (id, verb, user) = (words.next()?, words.next()?, words.next()?);
+    Some((user, verb, id))
+}
+
+fn id_of(holder: &str) -> Option<&str> {
+    parts(holder).map(|(_, _, id)| id)
+}
+
+fn described(holder: &str) -> String {
+    match parts(holder) {
+        Some((user, verb, _)) => format!("`{verb}` of {user}"),
+        None => format!("holder {holder}"),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod pod_problem;
 pub mod pods;
 pub mod role;
 pub mod rollout;
+mod runtime;
 pub mod secrets;
 pub mod steps;
 pub mod tunnel;

@@ -1,5 +1,6 @@
 //! Verbs that change a stack take turns.
 
+use std::fs;
 use std::time::Duration;
 
 use http::Method;
@@ -115,6 +116,19 @@ fn lock_of_a_killed_command_expires() {
     stack.kubernetes.put([held_since("2026-01-01T00:00:00.000000Z")]);
     stack.machine.run("configure").exits(0).never_shows("Waiting");
     assert_eq!(stack.kubernetes.object(LEASE), None, "the lock should be taken and released");
+}
+
+#[test]
+fn lock_of_a_command_that_was_killed_on_this_machine_is_free_at_once() {
+    let stack = MockedStack::installed();
+    stack.kubernetes.put([held_since(&now())]);
+    stack.machine.run("install --no-wait").exits(1).says("`upgrade` of ada@lab");
+    // the mark of a running command has a lock, which ends with its process
+    stack.machine.write("tmp/kubectl-lastack-run-0a1b2c3d", "");
+    stack.machine.run("install --no-wait").exits(0).never_shows("Waiting");
+    let left = fs::read_dir(stack.machine.path("tmp")).expect("a folder").flatten();
+    let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["kubectl-lastack-run-0a1b2c3d"], "a command should delete its own files");
 }
 
 #[test]

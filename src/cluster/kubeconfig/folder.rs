@@ -3,12 +3,13 @@
 //! It is deleted when the command ends. A killed command leaves it behind, and the next command deletes it then: each
 //! command holds a lock in its folder, which ends with its process.
 
-use std::env;
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tempfile::TempDir;
+
+use crate::cluster::runtime::place;
 
 const PREFIX: &str = "kubectl-lastack-";
 const LOCK: &str = "lock";
@@ -45,12 +46,6 @@ impl Folder {
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
-}
-
-/// The runtime directory of the user, which ends with the session, or the directory of temporary files.
-fn place() -> PathBuf {
-    let runtime = env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    runtime.filter(|path| path.is_absolute() && path.is_dir()).unwrap_or_else(env::temp_dir)
 }
 
 /// Deletes the folders of killed commands. What cannot be deleted belongs to another user.
