@@ -483,11 +483,8 @@ fn licence_is_apache_2_as_in_cargo() {
 fn package_index_account_is_not_logged() {
     let home = tempfile::tempdir().unwrap();
     let ended = Command::new("python3")
-        .arg(root().join("charts/superset/files/drivers.py"))
-        .envs([
-            ("LASTACK_DRIVERS_INSTALL", "true"),
-            ("UV_DEFAULT_INDEX", "https://user:hidden@index.example.org/simple"),
-        ])
+        .arg(root().join("charts/superset/files/driver_server.py"))
+        .envs([("UV_DEFAULT_INDEX", "https://user:hidden@index.example.org/simple")])
         .env("LASTACK_DRIVERS", home.path())
         // uv is not on this PATH, because its log uses the same stream
         .env("PATH", "/usr/bin:/bin")

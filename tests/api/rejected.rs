@@ -143,7 +143,7 @@ fn install_without_enough_node_capacity_fails_before_any_change() {
         &stack,
         "install",
         &[
-            "error: preflight.room: profile laptop needs 0.9 cores and 3.5 Gi; the cluster has 0.5 cores and 16.0 Gi left",
+            "error: preflight.room: profile laptop needs 0.9 cores and 3.6 Gi; the cluster has 0.5 cores and 16.0 Gi left",
             "--skip preflight.room",
         ],
     );

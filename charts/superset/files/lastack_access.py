@@ -8,16 +8,13 @@ import json
 import sys
 
 import lastack_lean
-from superset.charts.schemas import ChartDataResultType
 from superset.errors import ErrorLevel, SupersetError, SupersetErrorType
 from superset.exceptions import SupersetSecurityException
 from superset.sql.parse import sanitize_clause
 
-# Results with data of the chart, or without data. The others return rows of the data set, or SQL.
-RESULTS = {
-    ChartDataResultType.FULL, ChartDataResultType.RESULTS, ChartDataResultType.POST_PROCESSED, ChartDataResultType.COLUMNS,
-    ChartDataResultType.TIMEGRAINS,
-}
+# Results with data of the chart, or without data. The others return rows of the data set, or SQL. See ChartDataResultType in
+# superset/common/chart_data.py, which cannot be imported while Superset reads its configuration.
+RESULTS = {"full", "results", "post_processed", "columns", "timegrains"}
 # Keys of a column or metric that are no part of its SQL, or that Superset looks up in a list
 INERT = {"label", "optionName", "columnType", "expressionType", "timeGrain"}
 # Keys of a stored chart or filter with conditions, which select no column, and with metrics

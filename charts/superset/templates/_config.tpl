@@ -32,7 +32,7 @@ superset_config.py: |
   # --- config.extra ---
   {{- . | nindent 2 }}
   {{- end }}
-{{- range list "lastack_lean.py" "lastack_access.py" "drivers.py" "schema.py" "init.py" "stored_secrets.py" "accounts.py" "ping.py" "requirements.txt" }}
+{{- range list "lastack_lean.py" "lastack_access.py" "drivers.py" "driver_server.py" "schema.py" "init.py" "stored_secrets.py" "accounts.py" "ping.py" "requirements.txt" }}
 {{ . }}: |
   {{- $.Files.Get (printf "files/%s" .) | nindent 2 }}
 {{- end }}

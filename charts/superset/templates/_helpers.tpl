@@ -6,6 +6,10 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "superset.drivers" -}}
+{{- printf "%s-drivers" (include "superset.fullname" .) -}}
+{{- end -}}
+
 {{- define "superset.postgresql" -}}
 {{- printf "%s-postgresql" (.Release.Name | trunc 50 | trimSuffix "-") -}}
 {{- end -}}

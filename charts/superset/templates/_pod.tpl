@@ -108,11 +108,9 @@ securityContext:
   command: [python, /etc/lastack/scripts/drivers.py]
   env:
     {{- include "superset.env" . | nindent 4 }}
-    - name: LASTACK_DRIVERS_INSTALL
-      value: {{ .Values.drivers.install | quote }}
-    {{- with .Values.drivers.indexUrl }}
-    - name: UV_DEFAULT_INDEX
-      value: {{ . | quote }}
+    {{- if .Values.drivers.install }}
+    - name: LASTACK_DRIVERS_FROM
+      value: http://{{ include "superset.drivers" . }}:8089/drivers.zip
     {{- end }}
   resources:
     requests:
@@ -165,7 +163,7 @@ securityContext:
   configMap:
     name: {{ include "superset.fullname" . }}
     items:
-      {{- range list "drivers.py" "schema.py" "init.py" "stored_secrets.py" "accounts.py" "ping.py" "requirements.txt" }}
+      {{- range list "drivers.py" "schema.py" "init.py" "stored_secrets.py" "accounts.py" "ping.py" }}
       - key: {{ . }}
         path: {{ . }}
       {{- end }}
@@ -215,6 +213,10 @@ securityContext:
       - key: {{ .Values.elasticsearch.caKey }}
         path: ca.crt
 {{- end }}
+{{ include "superset.scratchVolumes" . }}
+{{- end -}}
+
+{{- define "superset.scratchVolumes" -}}
 - name: drivers
   emptyDir:
     sizeLimit: 128Mi

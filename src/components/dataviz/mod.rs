@@ -23,6 +23,7 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use secrecy::SecretString;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::helm::Install;
@@ -142,6 +143,9 @@ struct Size {
     workers: u32,
 }
 
+/// The requests of the Pod that installs the drivers, from `charts/superset/templates/drivers.yaml`.
+const DRIVERS: Resources = Resources { millicores: 10, memory_bytes: 64 << 20 };
+
 pub struct Dataviz;
 
 #[async_trait]
@@ -171,6 +175,11 @@ impl Component for Dataviz {
         ];
         if size.workers > 0 {
             pods.push(settings.pods(COMPONENT, "/worker", (web, size.workers)));
+        }
+        let values = settings.values_of(COMPONENT);
+        let installs_drivers = values.and_then(|values| values.pointer("/drivers/install"));
+        if installs_drivers.and_then(Value::as_bool) != Some(false) {
+            pods.push((DRIVERS, 1));
         }
         pods
     }

@@ -73,6 +73,8 @@ struct Beat {
     enabled: bool,
 }
 
+/// The Deployment that installs the drivers for the other Pods.
+const DRIVERS: &str = "dataviz-superset-drivers";
 const JOBS: &str = "app.kubernetes.io/instance=dataviz,app.kubernetes.io/component=init";
 
 pub struct SupersetRelease;
@@ -136,15 +138,21 @@ async fn rollout(stack: &Stack) -> Result<State> {
     })
 }
 
-/// The state of all Deployments: the web server, and worker, scheduler and cache if any.
+/// The state of all Deployments: the drivers, for which the others wait, the web server, and worker, scheduler and cache if
+/// any.
 async fn deployments(stack: &Stack) -> Result<State> {
+    if stack.api::<Deployment>().get_metadata_opt(DRIVERS).await?.is_some()
+        && let Some(state) = unready(stack, DRIVERS).await?
+    {
+        return Ok(state);
+    }
     match rollout::deployment(&stack.cluster, NAME).await? {
         ready @ State::Ready(_) => Ok(behind_the_web_server(stack).await?.unwrap_or(ready)),
         other => Ok(other),
     }
 }
 
-/// The first Deployment besides the web server that is not ready: worker, scheduler or cache.
+/// The first Deployment besides the web server that is not ready: worker, scheduler, cache or drivers.
 pub async fn behind_the_web_server(stack: &Stack) -> Result<Option<State>> {
     let of_release = ListParams::default().labels(&object::of_release(RELEASE));
     let all = stack
@@ -158,15 +166,20 @@ pub async fn behind_the_web_server(stack: &Stack) -> Result<Option<State>> {
         .filter_map(|deployment| deployment.metadata.name)
         .filter(|name| name != NAME)
     {
-        match rollout::deployment(&stack.cluster, &name).await? {
-            State::Ready(_) => {}
-            State::Waiting(why) => {
-                return Ok(Some(State::Waiting(format!("deployment {name} has {why}"))));
-            }
-            fatal @ State::Fatal(_) => return Ok(Some(fatal)),
+        if let Some(state) = unready(stack, &name).await? {
+            return Ok(Some(state));
         }
     }
     Ok(None)
+}
+
+/// The state of a Deployment. None: it is ready.
+async fn unready(stack: &Stack, name: &str) -> Result<Option<State>> {
+    Ok(match rollout::deployment(&stack.cluster, name).await? {
+        State::Ready(_) => None,
+        State::Waiting(why) => Some(State::Waiting(format!("deployment {name} has {why}"))),
+        fatal @ State::Fatal(_) => Some(fatal),
+    })
 }
 
 /// The newest Job of the release. Older Jobs are being deleted.
