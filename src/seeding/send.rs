@@ -27,6 +27,9 @@ use super::verify::Stored;
 
 /// After this many server errors for a whole batch, a healthy LRS fails because of a statement.
 const SERVER_ERRORS: usize = 3;
+/// After this many attempts, about fifteen seconds, only a user can open the index. A short block by an administrator ends
+/// before.
+const CLOSED: usize = 7;
 /// Number of concurrent requests for the parts of one batch.
 const PARTS: usize = 4;
 /// How long a successful heartbeat is valid while a batch is split.
@@ -77,6 +80,11 @@ struct ServerError {
     status: u16,
     reason: String,
 }
+
+/// A server error while the index accepts no statements.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct ClosedIndex(ServerError);
 
 /// The state of a batch while it is sent. Statements are indices into the batch.
 struct Progress {
@@ -263,6 +271,10 @@ impl Sender {
                     errors.fetch_add(1, Ordering::Relaxed);
                     Err(ServerError { status, reason }.into())
                 }
+                Verdict::Unclear { status: status @ 500.., reason } if self.is_closed().await => {
+                    errors.fetch_add(1, Ordering::Relaxed);
+                    Err(ClosedIndex(ServerError { status, reason }).into())
+                }
                 Verdict::Unclear { status, reason } => {
                     Err(anyhow!("the LRS responded with {status}: {reason}"))
                 }
@@ -270,7 +282,9 @@ impl Sender {
             }
         };
         let is_final = |error: &anyhow::Error| {
-            error.is::<ServerError>() && errors.load(Ordering::Relaxed) >= most
+            let most = if error.is::<ClosedIndex>() { CLOSED } else { most };
+            (error.is::<ServerError>() || error.is::<ClosedIndex>())
+                && errors.load(Ordering::Relaxed) >= most
         };
         match self.retry.until_decided("not accepted", is_final, attempt).await {
             Err(error) => match error.downcast::<ServerError>() {
@@ -297,6 +311,14 @@ impl Sender {
             matches!(tokio::join!(self.ralph.is_healthy(), is_closed), (Ok(true), Ok(false)));
         *healthy_at = is_healthy.then(Instant::now);
         is_healthy
+    }
+
+    /// Whether the index is known to accept no statements.
+    async fn is_closed(&self) -> bool {
+        match &self.elasticsearch {
+            Some(elasticsearch) => matches!(elasticsearch.is_closed().await, Ok(true)),
+            None => false,
+        }
     }
 
     /// Compares a rejected part with the data lake. Returns the statements to send again.
