@@ -179,6 +179,14 @@ pub fn one_line(error: &anyhow::Error) -> String {
     text
 }
 
+const UNREACHABLE_HINT: &str =
+    "check `kubectl cluster-info`, or choose another cluster with `--context`";
+
+/// The error of a program that cannot reach the cluster.
+pub fn unreachable(message: impl Into<String>) -> Failure {
+    Failure::new(Kind::Unreachable, message).hint(UNREACHABLE_HINT)
+}
+
 fn hints(error: &anyhow::Error) -> Vec<String> {
     let mut hints: Vec<String> = error
         .chain()
@@ -189,9 +197,7 @@ fn hints(error: &anyhow::Error) -> Vec<String> {
         cause.downcast_ref::<kube::Error>().is_some_and(|e| kube_kind(e) == Kind::Unreachable)
     });
     if unreachable && forbidden(error).is_none() && hints.is_empty() {
-        hints.push(
-            "check `kubectl cluster-info`, or choose another cluster with `--context`".into(),
-        );
+        hints.push(UNREACHABLE_HINT.into());
     }
     hints
 }

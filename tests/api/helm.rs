@@ -406,6 +406,18 @@ fn install_reports_the_error_of_helm() {
         .never_shows("WARNING");
 }
 
+#[test]
+fn helm_that_cannot_reach_the_cluster_is_a_failed_connection() {
+    let stack = MockedStack::installed();
+    stack.helm.fails("status", "Error: kubernetes cluster unreachable: Get \"https://10.0.0.1/version\": dial tcp 10.0.0.1:443: connect: connection refused\n");
+    stack
+        .machine
+        .run("uninstall --yes -n alice")
+        .exits(4)
+        .says("`helm status` failed: kubernetes cluster unreachable: ")
+        .says("hint: check `kubectl cluster-info`, or choose another cluster with `--context`");
+}
+
 /// The helm verbs that changed a release, in order.
 fn changes_of(stack: &MockedStack, release: &str) -> Vec<String> {
     let verbs = ["upgrade", "rollback", "uninstall"];

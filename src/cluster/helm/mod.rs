@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-use crate::error::{Failure, Kind};
+use crate::error::{Failure, Kind, unreachable};
 use crate::output::printer;
 use crate::output::units::took;
 
@@ -395,7 +395,25 @@ async fn run(
     if status.success() {
         return Ok(String::from_utf8_lossy(&stdout).into_owned());
     }
-    Err(anyhow!("`helm {verb}` failed: {}", reason(&String::from_utf8_lossy(&stderr))))
+    let message = format!("`helm {verb}` failed: {}", reason(&String::from_utf8_lossy(&stderr)));
+    Err(match is_of_connection(&message) {
+        true => unreachable(message).into(),
+        false => anyhow!(message),
+    })
+}
+
+/// Whether the API server was away, or cut the connection. helm has no exit code for this.
+fn is_of_connection(message: &str) -> bool {
+    let message = message.to_lowercase();
+    let causes = [
+        "cluster unreachable",
+        "connection refused",
+        "connection reset",
+        "i/o timeout",
+        "tls handshake timeout",
+        "unexpected eof",
+    ];
+    causes.iter().any(|cause| message.contains(cause))
 }
 
 /// The revision in the output of `helm upgrade`.
