@@ -1,4 +1,4 @@
-//! Proxies with faults, between a command and its server. They listen on loopback and end with the test.
+//! Proxies with faults, between a command and its server. They end with the test.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -42,7 +42,7 @@ impl HttpProxy {
         let disturbed = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&disturbed);
         let requests = AtomicU64::new(0);
-        let address = listen(move |client| {
+        let address = listen(server, move |client| {
             let fault = Fault::of(requests.fetch_add(1, Ordering::Relaxed));
             if fault != Fault::None {
                 count.fetch_add(1, Ordering::Relaxed);
@@ -101,7 +101,7 @@ fn pass_request(mut client: TcpStream, server: SocketAddr, fault: Fault) -> io::
 /// A proxy for any protocol. Cuts one of five connections in the middle, and delays another one.
 pub fn cutting(server: SocketAddr) -> SocketAddr {
     let connections = AtomicU64::new(0);
-    listen(move |client| {
+    listen(server, move |client| {
         let fault = Fault::of(connections.fetch_add(1, Ordering::Relaxed));
         if fault == Fault::Delayed {
             thread::sleep(DELAY);
@@ -121,9 +121,15 @@ pub fn cutting(server: SocketAddr) -> SocketAddr {
     })
 }
 
-/// Serves each connection in a thread of its own. A connection that fails is one of the faults.
-fn listen(serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+/// Listens at the address from which this machine reaches the server. Serves each connection in a thread of its own. A connection that fails is one of the faults.
+fn listen(
+    server: SocketAddr,
+    serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static,
+) -> SocketAddr {
+    // helm of the sandbox runs in a network of its own, which reaches only this address of the machine
+    let route = TcpStream::connect(server).expect("the server");
+    let ip = route.local_addr().expect("an address").ip();
+    let listener = TcpListener::bind((ip, 0)).expect("a port");
     let address = listener.local_addr().expect("a port");
     let serve = Arc::new(serve);
     thread::spawn(move || {

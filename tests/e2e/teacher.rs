@@ -131,7 +131,6 @@ fn teacher_receives_nothing_that_no_chart_shows() {
         ("a metric of a column", "metrics", json!([largest])),
         ("an order", "orderby", json!([[expression(name), true]])),
         ("a limit of series", "series_limit_metric", expression("MAX(\"actor.name\")")),
-        ("series", "series_columns", json!(["actor.name"])),
         ("rows without metrics", "metrics", json!([])),
         ("a condition of SQL", "extras", json!({"where": "(\"actor.name\" LIKE 'A%')"})),
         ("a condition of groups", "extras", json!({"having": "(MAX(\"actor.name\") LIKE 'A%')"})),
@@ -152,7 +151,7 @@ fn teacher_receives_nothing_that_no_chart_shows() {
             "annotation_layers",
             json!([{
                 "annotationType": "EVENT", "sourceType": "table", "name": "mine", "value": 1,
-                "overrides": {"metrics": [expression(name)]}, "show": true, "style": "solid", "width": 1,
+                "overrides": {}, "show": true, "showMarkers": false, "style": "solid",
             }]),
         ),
     ] {
