@@ -303,8 +303,11 @@ mod krew {
         lint(&parse(&read("krew/lastack.yaml")), VERSION);
     }
 
+    /// Writes the manifest of these archives to the same folder.
     fn render(version: &str, archives: &Path) -> Output {
-        Command::new(root().join("krew/render")).arg(version).arg(archives).output().unwrap()
+        let mut render = Command::new(root().join("krew/render"));
+        render.arg(version).arg(archives).arg(archives.join("lastack.yaml"));
+        render.output().unwrap()
     }
 
     #[test]
@@ -317,7 +320,8 @@ mod krew {
         let output = render("9.8.7", archives.path());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
-        let manifest = parse(&String::from_utf8(output.stdout).unwrap());
+        let manifest = fs::read_to_string(archives.path().join("lastack.yaml")).unwrap();
+        let manifest = parse(&manifest);
         lint(&manifest, "9.8.7");
         for platform in manifest.spec.platforms {
             let name = platform.uri.rsplit('/').next().unwrap();
@@ -329,8 +333,11 @@ mod krew {
 
     #[test]
     fn krew_release_without_an_archive_fails_and_names_it() {
-        let output = render("9.8.7", tempfile::tempdir().unwrap().path());
+        let archives = tempfile::tempdir().unwrap();
+        let output = render("9.8.7", archives.path());
         assert!(!output.status.success());
+        let left = fs::read_dir(archives.path()).unwrap().count();
+        assert_eq!(left, 0, "a failure should leave no part of a manifest");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(said.contains("kubectl-lastack-v9.8.7-linux-amd64.tar.gz"), "{said}");
     }

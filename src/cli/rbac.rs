@@ -117,7 +117,8 @@ mod tests {
     use super::*;
 
     /// The verbs that contact no cluster.
-    const OFFLINE: [&str; 4] = ["completion", "completion-install", "rbac", "version"];
+    const OFFLINE: [&str; 5] =
+        ["completion", "completion-install", "completion-uninstall", "rbac", "version"];
 
     fn verbs_of(command: &Command, name: &str) -> Vec<String> {
         let below = command.get_subcommands().flat_map(|below| {

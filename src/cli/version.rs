@@ -9,7 +9,7 @@ use super::Outcome;
 
 /// Show the versions of this program and of the components it installs
 ///
-/// Never contacts a cluster.
+/// Never contacts a cluster. The commit is known in releases only.
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!(offline "  kubectl lastack version
   kubectl lastack version --images
@@ -28,6 +28,11 @@ enum Format {
     Json,
 }
 
+/// The commit from which a release was built.
+const COMMIT: Option<&str> = option_env!("LASTACK_COMMIT");
+/// The target of the compiler, such as `x86_64-unknown-linux-musl`.
+const TARGET: &str = env!("LASTACK_TARGET");
+
 pub fn run(args: &VersionArgs) -> Result<Outcome> {
     let versions = Versions::get();
     if let Some(Format::Json) = args.output {
@@ -42,7 +47,7 @@ pub fn run(args: &VersionArgs) -> Result<Outcome> {
             })
             .collect();
         printer::json(
-            &json!({"apiVersion": "lastack/v1", "kind": "Version", "version": env!("CARGO_PKG_VERSION"), "components": components}),
+            &json!({"apiVersion": "lastack/v1", "kind": "Version", "version": env!("CARGO_PKG_VERSION"), "commit": COMMIT, "target": TARGET, "components": components}),
         )?;
     } else if args.images {
         let images: String = versions
@@ -57,8 +62,9 @@ pub fn run(args: &VersionArgs) -> Result<Outcome> {
             .components
             .iter()
             .map(|release| [release.name.to_string(), release.version.clone()]);
+        let commit = COMMIT.map(|commit| format!(", commit {commit}")).unwrap_or_default();
         printer::data(&format!(
-            "kubectl-lastack {}\n\n{}",
+            "kubectl-lastack {}\nbuilt for {TARGET}{commit}\n\n{}",
             env!("CARGO_PKG_VERSION"),
             table(["COMPONENT", "VERSION"], rows)
         ))?;

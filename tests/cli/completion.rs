@@ -72,6 +72,37 @@ fn completion_install_rejects_a_foreign_file() {
 }
 
 #[test]
+fn completion_install_avoids_the_directory_that_krew_manages() {
+    let machine = machine();
+    fs::create_dir(machine.path("receipts")).unwrap();
+    machine
+        .run("completion install")
+        .exits(1)
+        .says("krew manages ")
+        .says("hint: choose another directory on PATH with `--dir`");
+    assert!(!machine.path("bin/kubectl_complete-lastack").exists());
+    fs::create_dir_all(machine.path("home/own")).unwrap();
+    let path = [machine.path("bin"), machine.path("home/own")];
+    let path = std::env::join_paths(path).unwrap().into_string().unwrap();
+    let machine = machine.env("PATH", path);
+    machine.run("completion install").exits(0).says("home/own/kubectl_complete-lastack written");
+    assert!(!machine.path("bin/kubectl_complete-lastack").exists());
+}
+
+#[test]
+fn completion_uninstall_deletes_only_what_completion_install_wrote() {
+    let machine = machine();
+    let file = machine.path("bin/kubectl_complete-lastack");
+    machine.run("completion install").exits(0);
+    machine.run("completion uninstall").exits(0).says("bin/kubectl_complete-lastack deleted");
+    assert!(!file.exists());
+    machine.run("completion uninstall").exits(0).says("There is no kubectl_complete-lastack");
+    fs::write(&file, "#!/bin/sh\necho mine\n").unwrap();
+    machine.run("completion uninstall").exits(0).says("left in place");
+    assert!(file.exists());
+}
+
+#[test]
 fn completion_install_warns_about_path_and_fails_without_the_directory() {
     let machine = machine();
     machine

@@ -1,48 +1,40 @@
 use std::env;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
 use crate::error::Failure;
 use crate::output::printer;
 
 use super::Outcome;
-
-/// The program that kubectl runs with the words typed after `kubectl lastack`.
-const NAME: &str =
-    if cfg!(windows) { "kubectl_complete-lastack.cmd" } else { "kubectl_complete-lastack" };
-const SCRIPT: &str = if cfg!(windows) {
-    "@rem written by kubectl lastack completion install\r\n@kubectl-lastack __complete %*\r\n"
-} else {
-    "#!/bin/sh\n# written by kubectl lastack completion install\nexec kubectl-lastack __complete \"$@\"\n"
-};
-/// A line that every version of the script contains.
-const MARK: &str = "written by kubectl lastack completion install";
+use super::script::{self, Found};
 
 /// Install shell completion for `kubectl lastack`
 ///
-/// Writes the program `kubectl_complete-lastack` to the directory of this program. Running it again is safe.
+/// Writes the program `kubectl_complete-lastack` to the directory of this program, or, when krew manages that directory,
+/// to the first other directory on PATH in your home directory. Running it again is safe.
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!(offline "  kubectl lastack completion install
   kubectl lastack completion install --dir ~/.local/bin"))]
 pub struct InstallArgs {
-    /// Directory on PATH to write to, instead of the directory of this program
+    /// Directory on PATH to write to
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
 
 pub fn run(args: &InstallArgs) -> Result<Outcome> {
+    script::check_system()?;
     let directory = match &args.dir {
         Some(directory) => directory.clone(),
-        None => beside_this_program()?,
+        None => default_directory()?,
     };
-    let file = directory.join(NAME);
-    let done = match fs::read(&file) {
-        Ok(live) if live == SCRIPT.as_bytes() => "unchanged",
-        Ok(live) if !String::from_utf8_lossy(&live).contains(MARK) => {
+    let file = directory.join(script::NAME);
+    let done = match script::find(&file)? {
+        Found::Current => "unchanged",
+        Found::Absent | Found::Outdated => "written",
+        Found::Foreign => {
             return Err(Failure::failed(format!(
                 "{} was not written by this tool",
                 file.display()
@@ -50,12 +42,8 @@ pub fn run(args: &InstallArgs) -> Result<Outcome> {
             .hint("delete the file, or choose another directory on PATH with `--dir`")
             .into());
         }
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(error).with_context(|| format!("cannot read {}", file.display()));
-        }
-        Ok(_) | Err(_) => "written",
     };
-    write(&file).map_err(|error| {
+    script::write(&file).map_err(|error| {
         Failure::failed(format!("cannot write {}: {error}", file.display()))
             .hint("choose a directory on PATH that you can write to with `--dir`")
     })?;
@@ -72,20 +60,34 @@ pub fn run(args: &InstallArgs) -> Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-/// The directory on PATH in which kubectl finds this program. krew puts a symbolic link there.
-fn beside_this_program() -> Result<PathBuf> {
+/// The directory of this program. krew's own directory must contain only what krew knows: it would leave the script there
+/// when it uninstalls the plugin, and then fail.
+fn default_directory() -> Result<PathBuf> {
     let program = which::which("kubectl-lastack").map_err(|_| {
         Failure::failed("kubectl-lastack is not on PATH, so kubectl does not find it")
             .hint("add it to PATH, or choose a directory with `--dir`")
     })?;
-    Ok(program.parent().unwrap_or(Path::new(".")).to_path_buf())
+    let beside = program.parent().unwrap_or(Path::new("."));
+    if !is_of_krew(beside) {
+        return Ok(beside.to_path_buf());
+    }
+    let home = env::home_dir().unwrap_or_default();
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut own = env::split_paths(&path)
+        .filter(|entry| entry.starts_with(&home) && entry.is_dir() && !is_of_krew(entry));
+    own.next().ok_or_else(|| {
+        Failure::failed(format!(
+            "krew manages {}, and PATH has no other directory in your home directory",
+            beside.display()
+        ))
+        .hint("choose another directory on PATH with `--dir`")
+        .into()
+    })
 }
 
-fn write(file: &Path) -> std::io::Result<()> {
-    fs::write(file, SCRIPT)?;
-    #[cfg(unix)]
-    fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    Ok(())
+/// Whether it is the `bin` of krew's root directory.
+fn is_of_krew(directory: &Path) -> bool {
+    directory.parent().is_some_and(|root| root.join("receipts").is_dir())
 }
 
 fn is_on_path(directory: &Path) -> bool {

@@ -2,6 +2,8 @@
 
 pub mod candidates;
 mod install;
+mod script;
+mod uninstall;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -32,12 +34,15 @@ pub struct CompletionArgs {
 #[derive(Debug, Subcommand)]
 enum Command {
     Install(install::InstallArgs),
+    Uninstall(uninstall::UninstallArgs),
 }
 
 /// Prints a completion script for `program`, or installs completion for kubectl.
 pub fn run(args: &CompletionArgs, program: clap::Command) -> Result<Outcome> {
-    if let Some(Command::Install(args)) = &args.command {
-        return install::run(args);
+    match &args.command {
+        Some(Command::Install(args)) => return install::run(args),
+        Some(Command::Uninstall(args)) => return uninstall::run(args),
+        None => {}
     }
     if let Some(shell) = args.shell {
         let mut script = Vec::new();

@@ -155,8 +155,7 @@ impl Helm {
         let version = self.version.get_or_try_init(|| async {
             let text = self.query(&["version", "--template", "{{.Version}}"]).await?;
             let text = text.trim();
-            semver::Version::parse(text.trim_start_matches('v'))
-                .with_context(|| format!("`helm version` printed `{text}`"))
+            parse_version(text).with_context(|| format!("`helm version` printed `{text}`"))
         });
         version.await
     }
@@ -362,6 +361,13 @@ impl Helm {
     }
 }
 
+/// A version of helm. A helm that was built without the scripts of its release prints two numbers only, such as `v4.2`.
+fn parse_version(text: &str) -> Result<semver::Version, semver::Error> {
+    let numbers = text.trim_start_matches('v');
+    semver::Version::parse(numbers)
+        .or_else(|error| semver::Version::parse(&format!("{numbers}.0")).map_err(|_| error))
+}
+
 /// Runs helm with a timeout and returns its stdout.
 async fn run(
     mut command: Command,
@@ -467,6 +473,14 @@ mod tests {
             run(hangs, &["status", "lrs"], None, Duration::from_millis(200)).await.unwrap_err();
         assert!(error.to_string().starts_with("`helm status` did not end within "), "{error:#}");
         assert_eq!(crate::error::kind(&error), Kind::TimedOut);
+    }
+
+    #[test]
+    fn version_of_helm_may_have_two_numbers() {
+        let version = |text| parse_version(text).map(|version| version.to_string()).ok();
+        assert_eq!(version("v3.19.2+g8766e71").as_deref(), Some("3.19.2+g8766e71"));
+        assert_eq!(version("v4.2").as_deref(), Some("4.2.0"));
+        assert_eq!(version("main"), None);
     }
 
     #[test]
