@@ -31,7 +31,7 @@ mod diagnosis;
 
 mod cli;
 
-pub use cli::main;
+pub use cli::{command, main};
 
 /// The items of the lower layers that tests and benchmarks use.
 pub mod api {

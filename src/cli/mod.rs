@@ -55,13 +55,11 @@ mod version;
 
 use std::ffi::OsString;
 use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{CommandFactory, Parser};
-use quick_junit::Report;
 
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::flags::KubeFlags;
@@ -87,6 +85,11 @@ pub enum Outcome {
 pub enum TableOrJson {
     Table,
     Json,
+}
+
+/// The command line of the program.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -181,11 +184,6 @@ fn block_on_until(
 /// The time until a deadline.
 fn left_until(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
-}
-
-fn write_junit(file: &Path, report: &Report) -> Result<()> {
-    let text = report.to_string().context("the JUnit report")?;
-    std::fs::write(file, text).with_context(|| format!("file {}", file.display()))
 }
 
 /// The permission to read the settings of the last install. Without it, verbs assume the default settings.

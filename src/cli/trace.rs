@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::{Value, json};
 
 use super::progress::Rows;
@@ -13,6 +12,7 @@ use crate::cluster::tunnel;
 use crate::components::{datalake, lms, lrs};
 use crate::diagnosis::trace::{self, HOPS, Hop, Outcome as Passing, Trace};
 use crate::error::{Failure, Kind};
+use crate::output::junit::{self, Case, Status};
 use crate::output::printer::{self, BAD, labelled};
 use crate::output::table::table;
 use crate::output::units::duration;
@@ -135,22 +135,16 @@ fn document(trace: &Trace) -> Value {
 }
 
 fn write_junit(file: &Path, trace: &Trace) -> Result<()> {
-    let mut suite = TestSuite::new("trace");
-    for hop in &trace.hops {
+    let case = |hop: &Hop| {
         let (_, duration, text) = words(hop);
         let status = match &hop.outcome {
-            Passing::Passed { .. } => TestCaseStatus::success(),
-            Passing::Stopped { .. } => TestCaseStatus::non_success(NonSuccessKind::Failure),
-            Passing::NotReached => TestCaseStatus::skipped(),
+            Passing::Passed { .. } => Status::Success,
+            Passing::Stopped { .. } => Status::Failure,
+            Passing::NotReached => Status::Skipped,
         };
-        let mut case = TestCase::new(hop.id.as_str(), status);
-        if !matches!(hop.outcome, Passing::Passed { .. }) {
-            case.status.set_message(text);
-        }
-        case.set_time(duration.unwrap_or_default());
-        suite.add_test_case(case);
-    }
-    let mut report = Report::new("kubectl lastack trace");
-    report.add_test_suite(suite);
-    super::write_junit(file, &report)
+        let message = (status != Status::Success).then(|| text.to_string());
+        Case { name: hop.id.as_str().into(), status, message, took: duration.unwrap_or_default() }
+    };
+    let cases: Vec<Case> = trace.hops.iter().map(case).collect();
+    junit::write(file, "kubectl lastack trace", "trace", &cases)
 }

@@ -1,5 +1,6 @@
 //! Output for users: printing, tables, units, and sanitised foreign text.
 
+pub mod junit;
 pub mod printer;
 pub mod table;
 pub mod text;

@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde_json::json;
 
 use crate::cli::{Outcome, TableOrJson, open};
@@ -15,6 +14,7 @@ use crate::dashboards::check::{self, Checked, Verdict};
 use crate::dashboards::expected::ExpectedResults;
 use crate::dashboards::live;
 use crate::error::Failure;
+use crate::output::junit::{self, Case, Status};
 use crate::output::printer::{self, BAD, WARN, labelled};
 use crate::output::table::table;
 use crate::output::units::took;
@@ -131,24 +131,21 @@ fn document(checked: &[Checked]) -> serde_json::Value {
 }
 
 fn write_junit(file: &Path, checked: &[Checked]) -> Result<()> {
-    let mut suite = TestSuite::new("dashboards");
-    for chart in checked {
+    let case = |chart: &Checked| {
         let status = match &chart.verdict {
-            Verdict::Good => TestCaseStatus::success(),
-            Verdict::Unknown(_) => TestCaseStatus::skipped(),
-            Verdict::Error(_) => TestCaseStatus::non_success(NonSuccessKind::Error),
-            Verdict::Wrong(_) | Verdict::Slow => {
-                TestCaseStatus::non_success(NonSuccessKind::Failure)
-            }
+            Verdict::Good => Status::Success,
+            Verdict::Unknown(_) => Status::Skipped,
+            Verdict::Error(_) => Status::Error,
+            Verdict::Wrong(_) | Verdict::Slow => Status::Failure,
         };
-        let mut case = TestCase::new(chart.name.clone(), status);
-        if let (_, Some(why)) = words(&chart.verdict) {
-            case.status.set_message(why);
+        let (_, message) = words(&chart.verdict);
+        Case {
+            name: chart.name.clone(),
+            status,
+            message: message.map(Into::into),
+            took: chart.took,
         }
-        case.set_time(chart.took);
-        suite.add_test_case(case);
-    }
-    let mut report = Report::new("kubectl lastack dashboards check");
-    report.add_test_suite(suite);
-    crate::cli::write_junit(file, &report)
+    };
+    let cases: Vec<Case> = checked.iter().map(case).collect();
+    junit::write(file, "kubectl lastack dashboards check", "dashboards", &cases)
 }
