@@ -71,7 +71,7 @@ mod plugin {
         assert_eq!(plugin.name, "lastack");
         assert_eq!(plugin.version, VERSION, "plugin.yaml and Cargo.toml should have one version");
         assert!(!plugin.usage.contains('\n'));
-        assert_eq!(plugin.hooks.keys().collect::<Vec<_>>(), ["install"]);
+        assert_eq!(plugin.hooks.keys().collect::<Vec<_>>(), ["install", "update"]);
     }
 
     #[test]
@@ -107,29 +107,59 @@ mod plugin {
         assert!(Command::new("cp").arg("-p").args([source, file]).status().unwrap().success());
     }
 
+    /// A program of a version, which otherwise prints its arguments and exits with 3.
+    fn fake(folder: &Path, version: &str) -> PathBuf {
+        let file = folder.join(format!("source-{version}"));
+        let script = format!(
+            "#!/bin/sh\nif [ \"$1\" = --version ]; then echo kubectl-lastack {version}; exit; fi\n\
+             if [ \"$1\" = version ]; then exit; fi\necho \"$*\"\nexit 3\n"
+        );
+        fs::write(&file, script).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        file
+    }
+
     #[test]
-    fn plugin_runs_its_own_program_then_the_built_one_then_the_one_on_path() {
+    fn plugin_hook_takes_only_a_program_of_its_version() {
         let scratch = tempfile::tempdir().unwrap();
-        let [plugin, path, source] =
-            ["plug in", "path", "source"].map(|name| scratch.path().join(name));
-        fs::write(&source, "#!/bin/sh\necho \"$0 $*\"\nexit 3\n").unwrap();
-        fs::set_permissions(&source, fs::Permissions::from_mode(0o755)).unwrap();
-        for place in [
-            path.join("kubectl-lastack"),
-            plugin.join("target/release/kubectl-lastack"),
-            plugin.join("bin/kubectl-lastack"),
+        let [old, new] = ["0.0.1", VERSION].map(|version| fake(scratch.path(), version));
+        let archive = scratch.path().join("archive.tar.gz");
+        program(&new, &scratch.path().join("archive/kubectl-lastack"));
+        let folder = scratch.path().join("archive");
+        let mut pack = Command::new("tar");
+        pack.arg("-czf").arg(&archive).arg("-C").arg(folder).arg("kubectl-lastack");
+        assert!(pack.status().unwrap().success());
+        let nowhere = scratch.path().join("nowhere");
+        for (name, places, archive, is_installed) in [
+            ("nothing", &[][..], &nowhere, false),
+            ("an old build", &[("target/release", &old)], &nowhere, false),
+            ("an old program on PATH", &[("path", &old)], &nowhere, false),
+            ("a build", &[("path", &old), ("target/release", &new)], &nowhere, true),
+            ("a program on PATH", &[("target/release", &old), ("path", &new)], &nowhere, true),
+            ("the archive", &[("target/release", &old)], &archive, true),
         ] {
-            program(&source, &place);
-            let output = run(&plugin, &path);
-            assert_eq!(
-                String::from_utf8_lossy(&output.stdout),
-                format!("{} status -o json\n", place.display())
-            );
-            assert_eq!(
-                output.status.code(),
-                Some(3),
-                "the script should exit with the code of the program"
-            );
+            let plugin = scratch.path().join(name);
+            fs::create_dir_all(&plugin).unwrap();
+            fs::copy(root().join("plugin.yaml"), plugin.join("plugin.yaml")).unwrap();
+            for (place, source) in places {
+                program(source, &plugin.join(place).join("kubectl-lastack"));
+            }
+            let path = [plugin.join("path"), "/usr/bin".into(), "/bin".into()];
+            let hook = Command::new(root().join("scripts/plugin-install"))
+                .env("HELM_PLUGIN_DIR", &plugin)
+                .env("LASTACK_ARCHIVE", archive)
+                .env("PATH", std::env::join_paths(path).unwrap())
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&hook.stderr);
+            assert_eq!(hook.status.success(), is_installed, "{name}: {said}");
+            if is_installed {
+                let ran = run(&plugin, Path::new("/usr/bin"));
+                assert_eq!(String::from_utf8_lossy(&ran.stdout), "status -o json\n", "{name}");
+                assert_eq!(ran.status.code(), Some(3), "{name}: the code of the program");
+            } else {
+                assert!(said.contains("there is no archive") && said.contains("hint: "), "{said}");
+            }
         }
     }
 
@@ -150,12 +180,12 @@ mod plugin {
     }
 
     #[test]
-    fn plugin_without_a_program_prints_the_build_command() {
+    fn plugin_without_a_program_names_its_hook() {
         let scratch = tempfile::tempdir().unwrap();
         let output = run(scratch.path(), scratch.path());
         assert_eq!(output.status.code(), Some(1));
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(said.contains("cargo build --release"), "{said}");
+        assert!(said.contains("/scripts/plugin-install"), "{said}");
     }
 }
 
@@ -477,6 +507,13 @@ mod chart {
             assert!(line.contains("==") && line.contains("--hash=sha256:"), "{line}");
         }
     }
+}
+
+#[test]
+fn changelog_begins_with_the_version_of_the_program() {
+    let changelog = read("CHANGELOG.md");
+    let section = changelog.lines().find_map(|line| line.strip_prefix("## ")).expect("a section");
+    assert_eq!(section.split(' ').next(), Some(VERSION));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::stack;
 
 /// The plugin as in a checkout, with the program under test instead of an older build.
 fn plugin(directory: &Path) -> String {
-    for file in ["plugin.yaml", "plugin.complete", "scripts/plugin-run"] {
+    for file in ["plugin.yaml", "plugin.complete", "scripts/plugin-install", "scripts/plugin-run"] {
         let there = directory.join(file);
         fs::create_dir_all(there.parent().expect("a directory")).expect("a directory");
         fs::copy(repository().join(file), there).expect("a copy");
