@@ -1,7 +1,7 @@
 //! Proxies with faults, between a command and its server. They end with the test.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -127,7 +127,8 @@ fn listen(
     serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static,
 ) -> SocketAddr {
     // helm of the sandbox runs in a network of its own, which reaches only this address of the machine
-    let route = TcpStream::connect(server).expect("the server");
+    let route = UdpSocket::bind(("0.0.0.0", 0)).expect("a port");
+    route.connect(server).expect("a route to the server");
     let ip = route.local_addr().expect("an address").ip();
     let listener = TcpListener::bind((ip, 0)).expect("a port");
     let address = listener.local_addr().expect("a port");

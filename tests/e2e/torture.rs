@@ -3,17 +3,16 @@
 //!
 //! `make torture` runs many of them. LASTACK_TORTURE_SEED repeats the moments of an earlier run, which prints its seed.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
-
 use serde_json::{Value, json};
 
-use crate::cluster::{Ended, Need, eventually};
+use crate::cluster::{Cluster, Ended, Need, eventually};
 use crate::components::php_in_moodle;
 use crate::lrs::{lrs, stored};
 use crate::proxy::{self, HttpProxy};
@@ -37,11 +36,24 @@ fn statements() -> u64 {
     stored().as_u64().expect("a number of statements")
 }
 
-#[test]
-fn killed_commands_lose_and_double_nothing_when_repeated() {
+/// The moments of the kills, from a seed that is printed.
+fn random() -> (Xoshiro256PlusPlus, u64) {
     let seed = number("LASTACK_TORTURE_SEED").unwrap_or_else(now);
     println!("LASTACK_TORTURE_SEED={seed}");
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+    (Xoshiro256PlusPlus::seed_from_u64(seed), seed)
+}
+
+/// Starts a command and kills it within this time. A command that is faster has ended well.
+fn kill_within(cluster: &Cluster, line: &str, random: &mut Xoshiro256PlusPlus, longest: f64) {
+    let seconds = format!("{:.2}", random.random_range(0.01..longest));
+    let mut killed = vec!["--signal=KILL", &seconds, env!("CARGO_BIN_EXE_kubectl-lastack")];
+    killed.extend(line.split_whitespace().chain(["-n", cluster.namespace]));
+    cluster.run("timeout", &killed, "");
+}
+
+#[test]
+fn killed_commands_lose_and_double_nothing_when_repeated() {
+    let (mut random, seed) = random();
     let lrs = lrs();
     lrs.lastack("install --only lrs").good();
     let mut expected = statements();
@@ -57,11 +69,7 @@ fn killed_commands_lose_and_double_nothing_when_repeated() {
             }
             _ => ("uninstall --keep-data --yes".to_string(), 10.0),
         };
-        let seconds = format!("{:.2}", random.random_range(0.01..longest));
-        let mut killed = vec!["--signal=KILL", &seconds, env!("CARGO_BIN_EXE_kubectl-lastack")];
-        killed.extend(line.split_whitespace().chain(["-n", lrs.namespace]));
-        // a command that is faster has ended well
-        lrs.run("timeout", &killed, "");
+        kill_within(lrs, &line, &mut random, longest);
         let repeated = lrs.lastack(&line);
         match kill % 3 {
             0 => {
@@ -82,18 +90,13 @@ fn killed_commands_lose_and_double_nothing_when_repeated() {
 
 #[test]
 fn configure_that_is_killed_is_finished_by_its_repetition() {
-    let seed = number("LASTACK_TORTURE_SEED").unwrap_or_else(now);
-    println!("LASTACK_TORTURE_SEED={seed}");
-    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let (mut random, _) = random();
     let cluster = stack();
     let kills = number::<u32>("LASTACK_TORTURE_KILLS").map_or(1, |kills| kills / 10);
     for kill in 0..kills {
         let names = kill % 2 == 0;
         let line = format!("configure lms --send-names={names}");
-        let seconds = format!("{:.2}", random.random_range(0.01..6.0));
-        let mut killed = vec!["--signal=KILL", &seconds, env!("CARGO_BIN_EXE_kubectl-lastack")];
-        killed.extend(line.split_whitespace().chain(["-n", cluster.namespace]));
-        cluster.run("timeout", &killed, "");
+        kill_within(cluster, &line, &mut random, 6.0);
         cluster.lastack(&line).good();
         let sends = php_in_moodle(cluster, "echo get_config('logstore_xapi', 'send_name');");
         assert_eq!(sends, if names { "1" } else { "0" }, "after kill {kill}");
@@ -162,7 +165,12 @@ fn seed_through_a_proxy_with_faults_stores_each_statement_once() {
     let seed = format!("seed --count 3000 --seed {}", now());
     let service = lrs.kubectl_json("get service lrs-ralph");
     let ip = service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str().expect("an address");
-    let proxy = HttpProxy::start(address(&format!("{ip}:80")));
+    let ralph = address(&format!("{ip}:80"));
+    let limit = Duration::from_secs(1);
+    eventually("the load balancer reaches Ralph", || {
+        TcpStream::connect_timeout(&ralph, limit).is_ok()
+    });
+    let proxy = HttpProxy::start(ralph);
     let secret = lrs.kubectl("get secret lrs-ralph -o go-template={{.data.password|base64decode}}");
     let account = lrs.file("account", &format!("admin:{secret}\n"));
     let line = format!(

@@ -182,7 +182,10 @@ fn assert_background_workers(cluster: &Cluster, office: &Office) {
     cluster.lastack("status").good().shows("2/2").shows("login ok");
     office.assert_used(cluster);
     let ready = cluster.kubectl("get deployments -l app.kubernetes.io/instance=dataviz -o jsonpath={.items[*].status.readyReplicas}");
-    assert_eq!(ready, "2 1 1 1", "web, beat, worker and Valkey should be ready after install");
+    assert_eq!(
+        ready, "2 1 1 1 1",
+        "web, beat, drivers, worker and Valkey should be ready after install"
+    );
 
     cluster.lastack("dashboards check --fail-on-error").good().shows("31 of 31 charts passed");
     // the requests alternate between two web pods with several processes each
