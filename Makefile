@@ -68,6 +68,17 @@ outdated: ## compare the pinned versions with the newest releases in scripts/rel
 torture: ## 200 kills at random moments, on the sandbox (LASTACK_TORTURE_SEED=... repeats the moments of a run)
 	LASTACK_TORTURE_KILLS=200 cargo test --locked --test e2e -- torture:: --nocapture
 
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+PLATFORMS := linux-amd64
+DIST := $(TARGET)/release-files
+
+dist: ## build the files of a release in target/release-files (PLATFORMS="linux-amd64 linux-arm64 windows-amd64 windows-arm64")
+	scripts/dist $(VERSION) $(DIST) $(PLATFORMS)
+
+dist-test: ## install the files of `make dist` as users do: archive, helm 3, helm 4, checkout, krew
+	sandbox/up --build-only
+	scripts/dist-test $(VERSION) $(DIST)
+
 docs: ## build the documentation as a site in target/book
 	scripts/build-docs
 
@@ -81,4 +92,4 @@ bench: ## measure against the workshop's pipeline, kubectl and helm; empties the
 	# builds the program as it is published, and measures that
 	cargo bench --locked --bench peers -- --context lastack-sandbox --helm "$${KUBECONFIG%/*}/helm4/helm" # helm itself, not its wrapper in the sandbox
 
-.PHONY: help machine build demo test check unit e2e docs bench
+.PHONY: help machine build demo test check unit e2e outdated torture dist dist-test docs bench
