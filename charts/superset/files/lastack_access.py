@@ -1,7 +1,7 @@
 """Limits users who cannot change charts to the queries of stored charts. See CUSTOM_SECURITY_MANAGER in superset_config.py.
 
-Superset checks the data set of a query, but not its columns: whoever may see one chart of a data set may send SQL expressions
-that read every column of its table. Here a query may contain only what an author has stored.
+Superset checks the data set of a query, but not its columns: an account that may see one chart of a data set can send SQL
+expressions that read every column of its table. With this check a query contains only what an author stored.
 """
 
 import json
@@ -30,13 +30,13 @@ class SecurityManager(lastack_lean.SecurityManager):
         if self.can_access("can_write", "Chart"):
             return
         if any(kwargs.get(name) for name in ("query", "sql", "table")):
-            refuse("SQL")
+            reject("SQL")
         if query_context:
             check(query_context)
 
 
-def refuse(what):
-    message = f"{what}: this account sees stored charts only, and an author of charts must add it to one"
+def reject(what):
+    message = f"{what}: rejected: this account may send the queries of stored charts only; an administrator can change a chart"
     raise SupersetSecurityException(
         SupersetError(message=message, error_type=SupersetErrorType.DATASOURCE_SECURITY_ACCESS_ERROR, level=ErrorLevel.WARNING)
     )
@@ -47,12 +47,12 @@ def check(context):
     chart, name = context.slice_, form.get("native_filter_id")
     if chart:
         if (chart.datasource_id, chart.datasource_type) != (source.id, source.type):
-            refuse(f"chart {chart.id} of another data set")
+            reject(f"chart {chart.id} of another data set")
         stored = [chart.params_dict, loads(chart.query_context)]
     else:
         stored = [filter for filter in filters(form.get("dashboardId")) if name and filter.get("id") == name]
         if not any(target.get("datasetId") == source.id for filter in stored for target in filter.get("targets") or []):
-            refuse("a query without a chart or a filter of a dashboard")
+            reject("a query without a chart or a filter of a dashboard")
     allowed = Allowed(source, chart, stored)
     for query in context.queries:
         allowed.check(query, context)
@@ -73,28 +73,28 @@ class Allowed:
 
     def check(self, query, context):
         if {context.result_type, query.result_type or context.result_type} - RESULTS:
-            refuse(f"a result of type {query.result_type or context.result_type}")
+            reject(f"a result of type {query.result_type or context.result_type}")
         if query.datasource not in (None, self.source):
-            refuse("another data set")
+            reject("another data set")
         if any(layer not in self.layers for layer in query.annotation_layers):
-            refuse("an annotation")
+            reject("an annotation")
         if self.aggregates and not query.metrics:
-            refuse("single rows of a chart that aggregates them")
+            reject("single rows of a chart that aggregates them")
         if self.limits and (query.row_offset or (query.row_limit or sys.maxsize) > max(self.limits)):
-            refuse(f"more than {max(self.limits)} rows")
+            reject(f"more than {max(self.limits)} rows")
         ordered = [order[0] for order in query.orderby or []]
         for element in (*query.columns, *query.series_columns, *(query.metrics or []), query.series_limit_metric, *ordered):
             if element is not None and not self.knows(element, self.selected):
-                refuse(f"column or metric {shown(element)}")
+                reject(f"column or metric {shown(element)}")
         if query.granularity and query.granularity not in self.filtered:
-            refuse(f"column {query.granularity}")
+            reject(f"column {query.granularity}")
         for clause in ("where", "having"):
             text = query.extras.get(clause)
             if text and text not in self.clauses(clause):
-                refuse(f"the {clause.upper()} clause of a query")
+                reject(f"the {clause.upper()} clause of a query")
         for filter in query.filter:
             if not (self.knows(filter["col"], self.filtered) or self.knows(filter["col"], self.beside())):
-                refuse(f"a filter by {shown(filter['col'])}")
+                reject(f"a filter by {shown(filter['col'])}")
 
     def knows(self, element, known):
         return bool(used(element)) and used(element) <= known
