@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempPath;
 
 const PREFIX: &str = "kubectl-lastack-run-";
-/// The age at which nobody waits for a killed command any more.
+/// The age of a mark at which the Lease of its command has expired.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// The runtime directory of the user, which ends with the session, or the directory of temporary files.
