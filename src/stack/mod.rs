@@ -6,6 +6,8 @@ mod quantity;
 pub mod resources;
 pub mod settings;
 pub mod versions;
+#[cfg(test)]
+mod versions_page;
 mod waiting;
 
 use std::time::{Duration, Instant};

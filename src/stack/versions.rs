@@ -109,6 +109,8 @@ fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Release>, D::
 #[serde(deny_unknown_fields)]
 pub struct KubernetesRange {
     pub minimum: String,
+    /// The newest that the operator supports. Later ones are not rejected.
+    pub newest: String,
 }
 
 #[derive(Debug, Deserialize)]
