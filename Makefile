@@ -23,7 +23,7 @@ build: ## build the program
 demo: machine build ## sandbox, install, seed, trace, status; the cluster keeps running (CLUSTER=current NAMESPACE=...: your own cluster)
 	@scripts/demo "$(CLUSTER)" "$(TARGET)/release"
 
-test: check unit e2e ## all checks and tests
+test: check unit routes e2e ## all checks and tests
 
 check: machine ## format, clippy, licences, shell scripts, documentation, workflows, the sandbox's own programs
 	cargo fmt --check
@@ -68,16 +68,31 @@ outdated: ## compare the pinned versions with the newest releases in scripts/rel
 torture: ## 200 kills at random moments, on the sandbox (LASTACK_TORTURE_SEED=... repeats the moments of a run)
 	LASTACK_TORTURE_KILLS=200 cargo test --locked --test e2e -- torture:: --nocapture
 
+# the bytes differ from those of a release in their optimisation only
+routes: ## build the files of a release without optimisation, and install them as users do
+	sandbox/up --build-only
+	command -v gpg >/dev/null || { apt-get update -qq && apt-get install -y -qq gpg; }
+	export PROFILE=dev
+	rm -rf "$(TARGET)/routes"
+	scripts/dist $(VERSION) "$(TARGET)/routes"
+	scripts/dist-test $(VERSION) "$(TARGET)/routes"
+
+msrv: ## compile the program with the oldest Rust that it supports
+	version=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+	rustup toolchain install --profile minimal "$$version"
+	cargo "+$$version" check --locked
+
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-PLATFORMS := linux-amd64
+ALL_PLATFORMS := linux-amd64 linux-arm64 windows-amd64 windows-arm64 darwin-amd64 darwin-arm64
+PLATFORMS := $(if $(ALL),$(ALL_PLATFORMS),linux-amd64)
 DIST := $(TARGET)/release-files
 
-dist: ## build the files of a release in target/release-files (PLATFORMS="linux-amd64 linux-arm64 windows-amd64 windows-arm64")
+dist: ## build the files of a release in target/release-files (ALL=1: of all platforms; PLATFORMS="linux-arm64 windows-amd64": of these)
 	scripts/dist $(VERSION) $(DIST) $(PLATFORMS)
 
-dist-test: ## install the files of `make dist` as users do: archive, helm 3, helm 4, checkout, krew
+dist-test: ## install the files of `make dist` as users do (ALL=1: the crate and the packages, too)
 	sandbox/up --build-only
-	scripts/dist-test $(VERSION) $(DIST)
+	ALL=$(ALL) scripts/dist-test $(VERSION) $(DIST)
 
 docs: ## build the documentation as a site in target/book
 	scripts/build-docs
@@ -92,4 +107,4 @@ bench: ## measure against the workshop's pipeline, kubectl and helm; empties the
 	# builds the program as it is published, and measures that
 	cargo bench --locked --bench peers -- --context lastack-sandbox --helm "$${KUBECONFIG%/*}/helm4/helm" # helm itself, not its wrapper in the sandbox
 
-.PHONY: help machine build demo test check unit e2e outdated torture dist dist-test docs bench
+.PHONY: help machine build demo test check unit e2e routes msrv outdated torture dist dist-test docs bench
