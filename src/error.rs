@@ -187,7 +187,8 @@ pub fn unreachable(message: impl Into<String>) -> Failure {
     Failure::new(Kind::Unreachable, message).hint(UNREACHABLE_HINT)
 }
 
-fn hints(error: &anyhow::Error) -> Vec<String> {
+/// What to do about the error, from all its causes.
+pub fn hints(error: &anyhow::Error) -> Vec<String> {
     let mut hints: Vec<String> = error
         .chain()
         .filter_map(|cause| cause.downcast_ref::<Failure>())

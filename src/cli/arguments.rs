@@ -29,6 +29,7 @@ pub struct Cli {
 pub enum Command {
     Install(super::install::InstallArgs),
     Status(super::status::StatusArgs),
+    Check(super::check::CheckArgs),
     Creds(super::creds::CredsArgs),
     Open(super::open::OpenArgs),
     Seed(super::seed::SeedArgs),

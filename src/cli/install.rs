@@ -285,7 +285,7 @@ async fn plan(graph: &Graph<Stack>, stack: &Stack) -> Result<Outcome> {
     let mut blocked = false;
     let mut changes = 0;
     let mut text = String::new();
-    for planned in graph.plan(stack).await? {
+    for planned in graph.plan(stack).await {
         let (word, details) = match planned.finding {
             Finding::Observed(Observation::Equal(detail)) => ("unchanged", vec![detail]),
             Finding::Observed(Observation::Missing(what)) => ("create", vec![what]),
@@ -301,6 +301,7 @@ async fn plan(graph: &Graph<Stack>, stack: &Stack) -> Result<Outcome> {
                 ("blocked", vec![format!("{diagnosis} (hint: {})", diagnosis.hint)])
             }
             Finding::After(need) => ("later", vec![format!("after {need}")]),
+            Finding::Failed(error) => return Err(error.context(planned.node.id())),
         };
         changes += usize::from(matches!(word, "create" | "change" | "wait" | "later"));
         let id = planned.node.id();

@@ -35,6 +35,7 @@ macro_rules! after_help {
 }
 
 mod arguments;
+mod check;
 mod completion;
 mod configure;
 mod creds;
@@ -128,6 +129,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Some(Command::Rbac(args)) => rbac::run(&flags, &args),
         Some(Command::Install(args)) => block_on(install::run(&flags, args)),
         Some(Command::Status(args)) => block_on(status::run(&flags, args)),
+        Some(Command::Check(args)) => block_on(check::run(&flags, args)),
         Some(Command::Creds(args)) => block_on(creds::run(&flags, args)),
         Some(Command::Seed(args)) => block_on(seed::run(&flags, args)),
         Some(Command::Statements(args)) => block_on(statements::run(&flags, args)),

@@ -6,7 +6,7 @@ use crate::cluster::flags::KubeFlags;
 use crate::cluster::{check_namespace, role};
 use crate::output::printer;
 
-use super::dashboards::{apply, check, explain, export, list};
+use super::dashboards::{self, apply, explain, export, list};
 use super::{
     Outcome, configure, creds, install, open, replay, seed, statements, status, trace, uninstall,
 };
@@ -32,6 +32,7 @@ pub struct RbacArgs {
 enum Verb {
     Install,
     Status,
+    Check,
     Creds,
     CredsRotate,
     Open,
@@ -59,6 +60,7 @@ impl Verb {
         let own = match self {
             Self::Install => install::needs(),
             Self::Status => status::needs(),
+            Self::Check => super::check::needs(),
             Self::Creds => creds::needs(),
             Self::CredsRotate => creds::rotate::needs(),
             Self::Open => open::needs(),
@@ -71,7 +73,7 @@ impl Verb {
             Self::DashboardsList => list::NEEDS.to_vec(),
             Self::DashboardsApply => apply::NEEDS.to_vec(),
             Self::DashboardsExport => export::NEEDS.to_vec(),
-            Self::DashboardsCheck => check::NEEDS.to_vec(),
+            Self::DashboardsCheck => dashboards::check::NEEDS.to_vec(),
             Self::DashboardsExplain => explain::NEEDS.to_vec(),
             Self::Uninstall => uninstall::NEEDS.to_vec(),
         };
@@ -156,7 +158,14 @@ mod tests {
         let verbs: Vec<Verb> = Verb::value_variants().iter().filter(may_exec).copied().collect();
         assert_eq!(
             verbs,
-            [Verb::Install, Verb::CredsRotate, Verb::Trace, Verb::Replay, Verb::Configure],
+            [
+                Verb::Install,
+                Verb::Check,
+                Verb::CredsRotate,
+                Verb::Trace,
+                Verb::Replay,
+                Verb::Configure
+            ],
             "`pods/exec` reaches everything that Moodle can read"
         );
     }
@@ -168,7 +177,7 @@ mod tests {
             permissions(**verb).iter().any(is_any)
         };
         let verbs: Vec<Verb> = Verb::value_variants().iter().filter(reads_all).copied().collect();
-        assert_eq!(verbs, [Verb::Install, Verb::CredsRotate, Verb::Uninstall]);
+        assert_eq!(verbs, [Verb::Install, Verb::Check, Verb::CredsRotate, Verb::Uninstall]);
     }
 
     /// `manifests/rbac/install.yaml` consists of these verbs.
@@ -177,6 +186,7 @@ mod tests {
         let changing = [
             Verb::Install,
             Verb::Status,
+            Verb::Check,
             Verb::CredsRotate,
             Verb::Configure,
             Verb::DashboardsApply,

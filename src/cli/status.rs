@@ -133,7 +133,7 @@ fn gist(rows: &[Row]) -> Vec<(ComponentName, Vec<Option<Observation>>)> {
         .collect()
 }
 
-fn absent(stack: &Stack) -> String {
+pub fn absent(stack: &Stack) -> String {
     format!("No stack in namespace {} of context {}", stack.namespace(), stack.cluster.context)
 }
 

@@ -69,6 +69,21 @@ impl Rule {
         Self { names, ..self }
     }
 
+    /// What remains of the rule for a user who only looks. None: nothing.
+    pub fn reading(&self) -> Option<Self> {
+        // a subresource such as `pods/exec` connects to an object
+        if self.resource.contains('/') {
+            return Some(*self);
+        }
+        let verbs: &[&str] = match (self.verbs.contains(&"get"), self.verbs.contains(&"list")) {
+            (true, true) => &["get", "list"],
+            (true, false) => &["get"],
+            (false, true) => &["list"],
+            (false, false) => return None,
+        };
+        Some(Self { verbs, ..*self })
+    }
+
     /// Each single permission.
     pub fn permissions(&self) -> Vec<Permission> {
         let names: Vec<_> = match self.names {

@@ -5,8 +5,10 @@
 
 pub mod access;
 mod accounts;
+pub mod conditions;
 pub mod datalake;
 pub mod dataviz;
+mod healthy;
 pub mod lms;
 pub mod lrs;
 pub mod model;
@@ -23,8 +25,8 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use crate::engine::Node;
 use crate::engine::graph::Graph;
+use crate::engine::{Id, Node};
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
 
@@ -47,10 +49,32 @@ pub fn get(name: ComponentName) -> Option<&'static dyn Component> {
 /// # Errors
 /// When nodes need absent nodes or each other.
 pub fn graph() -> Result<Graph<Stack>> {
+    Graph::new(nodes())
+}
+
+fn nodes() -> Vec<Node<Stack>> {
     let mut nodes = preflight::nodes(all());
     nodes.extend(namespace::nodes(all()));
     nodes.extend(all().iter().flat_map(|component| component.nodes()));
-    Graph::new(nodes)
+    nodes
+}
+
+/// The same, and the checks that `install` does not wait for, with those of `others`.
+///
+/// # Errors
+/// When nodes need absent nodes or each other.
+pub fn graph_with_checks(others: Vec<Node<Stack>>) -> Result<Graph<Stack>> {
+    let of_components = all().iter().flat_map(|component| component.checks());
+    let checks = conditions::nodes(all()).into_iter().chain(of_components).chain(others);
+    Graph::new(nodes().into_iter().chain(checks).collect())
+}
+
+/// The check that the user may do what `install` does.
+pub const PERMISSIONS_OF_INSTALL: Id = Id("preflight.permissions");
+
+/// Whether the node is about the cluster, and not about the stack in it.
+pub fn is_of_the_cluster(id: Id) -> bool {
+    id.group() == "preflight"
 }
 
 /// The nodes of these components, and all their dependencies.

@@ -66,6 +66,11 @@ pub trait Component: Send + Sync {
 
     fn nodes(&self) -> Vec<Node<Stack>>;
 
+    /// The checks that `install` does not wait for.
+    fn checks(&self) -> Vec<Node<Stack>> {
+        Vec::new()
+    }
+
     /// The resource requests and the number of Pods, for each kind of Pod.
     fn pods(&self, settings: &Settings) -> Vec<(Resources, u32)>;
 

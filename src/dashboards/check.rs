@@ -28,6 +28,13 @@ impl Verdict {
     pub fn is_fault(&self) -> bool {
         !matches!(self, Self::Good | Self::Unknown(_))
     }
+
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Good | Self::Slow => None,
+            Self::Wrong(why) | Self::Error(why) | Self::Unknown(why) => Some(why),
+        }
+    }
 }
 
 /// One chart that was checked.
@@ -47,8 +54,8 @@ pub async fn run(
     expected: Option<&ExpectedResults>,
     slow: Option<Duration>,
 ) -> Vec<Checked> {
-    let looked = stream::iter(charts).map(|chart| look(superset, chart, expected, slow));
-    let mut checked: Vec<Checked> = looked.buffered(super::AT_ONCE).collect().await;
+    let looks: Vec<_> = charts.iter().map(|chart| look(superset, chart, expected, slow)).collect();
+    let mut checked: Vec<Checked> = stream::iter(looks).buffered(super::AT_ONCE).collect().await;
     for name in expected.iter().flat_map(|expected| expected.charts.keys()) {
         if !charts.iter().any(|chart| chart.name == *name) {
             let verdict = Verdict::Wrong("is not in Superset".into());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Error, Result, anyhow};
 use futures::channel::oneshot;
 use futures::future::{Either, FutureExt, join_all, select};
 
@@ -31,6 +31,8 @@ pub enum Finding {
     Observed(Observation),
     /// Cannot be observed before another node is as desired.
     After(Id),
+    /// The observation failed.
+    Failed(Error),
 }
 
 impl Finding {
@@ -114,10 +116,7 @@ impl<C: Context> Graph<C> {
     }
 
     /// Observes every node that can be observed. Changes nothing.
-    ///
-    /// # Errors
-    /// When an observation fails.
-    pub async fn plan<'a>(&'a self, context: &C) -> Result<Vec<Planned<'a, C>>> {
+    pub async fn plan<'a>(&'a self, context: &C) -> Vec<Planned<'a, C>> {
         let (observing, mut early) = self.observe_all(context);
         let plan = async {
             let mut plan: Vec<Planned<'a, C>> = Vec::new();
@@ -129,12 +128,13 @@ impl<C: Context> Graph<C> {
                 let finding = match node.needs().iter().find(is_closed) {
                     Some(need) => Finding::After(*need),
                     None => {
-                        Finding::Observed(observe(node, context, early.remove(&node.id())).await?)
+                        let seen = observe(node, context, early.remove(&node.id())).await;
+                        seen.map_or_else(Finding::Failed, Finding::Observed)
                     }
                 };
                 plan.push(Planned { node, finding });
             }
-            Ok(plan)
+            plan
         };
         beside(plan, observing).await
     }

@@ -9,7 +9,9 @@ mod observation;
 mod report;
 mod walk;
 
-pub use node::{Check, Context, DeleteOptions, Deletion, Id, Node, Reconciled, Resource, Scope};
+pub use node::{
+    Check, Context, DeleteOptions, Deletion, Id, Node, Reconciled, Resource, Scope, Severity,
+};
 pub use observation::{Difference, Observation};
 pub use report::{NodeEvent, Progress, Report};
 pub use walk::Summary;

@@ -57,6 +57,14 @@ pub enum Scope {
     Setting,
 }
 
+/// How much it matters that a node is not as desired.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The stack works, and may stop to work.
+    Warning,
+    Error,
+}
+
 /// The result of reconciling a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reconciled {
@@ -115,6 +123,10 @@ pub trait Check<C: Context>: Send + Sync {
 
     fn scope(&self) -> Scope {
         Scope::Stack
+    }
+
+    fn severity(&self) -> Severity {
+        Severity::Error
     }
 
     /// The name in the error when the deadline passes.
@@ -231,6 +243,13 @@ impl<C: Context> Node<C> {
 
     pub fn scope(&self) -> Scope {
         each!(self, node => node.scope())
+    }
+
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Check(check) => check.severity(),
+            Self::Resource(_) => Severity::Error,
+        }
     }
 
     /// The steps by which a user does the same.

@@ -33,7 +33,8 @@ pub fn write(file: &Path, command: &str, suite: &str, cases: &[Case]) -> Result<
         .with_context(|| format!("file {}", file.display()))
 }
 
-fn report(command: &str, suite: &str, cases: &[Case]) -> String {
+/// The report of a command with one suite.
+pub fn report(command: &str, suite: &str, cases: &[Case]) -> String {
     let of = |status| cases.iter().filter(|case| case.status == status).count();
     let counts = format!(
         "tests=\"{}\" failures=\"{}\" errors=\"{}\"",

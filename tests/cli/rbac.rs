@@ -14,7 +14,7 @@ fn status_manifest_equals_the_role_of_the_verb() {
 
 #[test]
 fn install_manifest_equals_the_role_of_all_changing_verbs() {
-    let verbs = "install status creds-rotate configure dashboards-apply uninstall";
+    let verbs = "install status check creds-rotate configure dashboards-apply uninstall";
     let role = Machine::new().run(&format!("rbac {verbs} --name lastack-install"));
     role.exits(0).says_nothing();
     assert_data_eq!(role.stdout, file!["../../manifests/rbac/install.yaml"].raw());

@@ -4,9 +4,10 @@ use snapbox::{assert_data_eq, file};
 
 use crate::support::machine::{Ended, Machine};
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 15] = [
     "install",
     "status",
+    "check",
     "creds",
     "open",
     "seed",

@@ -14,6 +14,7 @@ mod support;
 mod attack;
 mod by_hand;
 mod canary;
+mod check;
 mod cluster;
 mod components;
 mod documentation;

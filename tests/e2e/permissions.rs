@@ -17,7 +17,7 @@ fn account_with(name: &str, role: &str, cluster: &Cluster) -> String {
 }
 
 /// The same with the Role for a verb.
-fn account_for(verb: &str, cluster: &Cluster) -> String {
+pub fn account_for(verb: &str, cluster: &Cluster) -> String {
     let role = cluster.lastack(&format!("rbac {verb}")).good().stdout;
     account_with(verb, &role, cluster)
 }
@@ -29,7 +29,7 @@ fn account_for_install(cluster: &Cluster) -> String {
 
 /// Fails unless the API server denies each of these requests of kubectl.
 #[track_caller]
-fn assert_denied(user: &str, requests: &[&str]) {
+pub fn assert_denied(user: &str, requests: &[&str]) {
     for request in requests {
         let namespace = stack().namespace;
         let line = format!("kubectl -n {namespace} {user} {request}");

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use base64::Engine as _;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 use tokio_rustls::TlsAcceptor;
@@ -21,6 +22,7 @@ pub struct Elasticsearch {
     pub authority: String,
     indices: Arc<Mutex<Indices>>,
     faults: Faults,
+    measured: Arc<Mutex<Option<[Reply; 2]>>>,
 }
 
 /// The body that created each index, by the name of the index.
@@ -35,25 +37,40 @@ impl Elasticsearch {
         let (authority, tls) = shared_certificates(&format!("data-lake-es-http.{namespace}.svc"));
         let indices = Arc::<Mutex<Indices>>::default();
         let faults = Faults::default();
+        let measured = Arc::<Mutex<Option<[Reply; 2]>>>::default();
         let server = {
             let (indices, faults) = (Arc::clone(&indices), Arc::clone(&faults));
+            let measured = Arc::clone(&measured);
             Server::start_tls(tls, move |request| {
                 let fault = faults
                     .lock()
                     .expect("the faults")
                     .get_mut(&request.path)
                     .and_then(VecDeque::pop_front);
-                fault.unwrap_or_else(|| {
+                let sizes = measured.lock().expect("the measurements").clone();
+                let size = sizes.filter(|_| request.path == "/data-lake-size/_search").map(
+                    |[first, last]| match request.json()["sort"][0]["timestamp"]["order"] == "asc" {
+                        true => first,
+                        false => last,
+                    },
+                );
+                fault.or(size).unwrap_or_else(|| {
                     reply(request, &mut indices.lock().expect("the indices"), &store)
                 })
             })
         };
-        Self { server, authority, indices, faults }
+        Self { server, authority, indices, faults, measured }
     }
 
     /// Sends these responses to the next requests for this path.
     pub fn next(&self, path: &str, replies: impl IntoIterator<Item = Reply>) -> &Self {
         self.faults.lock().expect("the faults").entry(path.into()).or_default().extend(replies);
+        self
+    }
+
+    /// Sends these responses to the searches for the first (`asc`) and the last (`desc`) measurement of the size.
+    pub fn has_measured(&self, first: Reply, last: Reply) -> &Self {
+        *self.measured.lock().expect("the measurements") = Some([first, last]);
         self
     }
 
@@ -115,11 +132,18 @@ fn reply(request: &Request, indices: &mut Indices, store: &Store) -> Reply {
     let acknowledged = || Reply::ok(json!({"acknowledged": true}));
     match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/_cluster/health") => Reply::ok(json!({"status": "green", "number_of_nodes": 1})),
+        ("GET", "/_nodes/stats/fs") => Reply::ok(json!({"nodes": {"n": disk(50 << 30)}})),
+        ("GET", "/_ssl/certificates") => Reply::ok(json!([{"expiry": "2126-11-29T15:52:53.000Z"}])),
+        ("GET", "/_security/user/_privileges") => Reply::ok(privileges(request)),
         ("PUT", path) if is_index(path) => {
             indices.insert(path[1..].into(), request.json());
             acknowledged()
         }
-        (_, path) if !path.starts_with("/_") && !indices.contains_key(index_of(path)) => {
+        (_, path)
+            if !path.starts_with("/_")
+                && !indices.contains_key(index_of(path))
+                && !request.query.contains("ignore_unavailable=true") =>
+        {
             Reply::Json(
                 404,
                 json!({"error": {"reason": format!("no such index [{}]", index_of(path))}, "status": 404}),
@@ -159,6 +183,8 @@ fn reply(request: &Request, indices: &mut Indices, store: &Store) -> Reply {
             let text = json!({"hits": {"hits": hits}}).to_string();
             Reply::text(200, text.replace(HALF_PAIR, "\\ud83d"))
         }
+        // nothing was measured yet
+        ("POST", "/data-lake-size/_search") => Reply::ok(json!({"hits": {"hits": []}})),
         ("POST", "/statements/_search") if request.json()["aggs"]["real"].is_object() => {
             Reply::ok(by_origin(&request.json()["aggs"]["real"], &store))
         }
@@ -180,6 +206,25 @@ fn reply(request: &Request, indices: &mut Indices, store: &Store) -> Reply {
             json!({"error": {"reason": format!("no handler found for {} {}", request.method, request.path)}}),
         ),
     }
+}
+
+/// The statistics of a node with this many free bytes. It stores nothing with less than 5 GiB.
+pub fn disk(available: u64) -> Value {
+    json!({"name": "data-lake-es-default-0", "fs": {"data": [{
+        "total_in_bytes": 100_u64 << 30, "available_in_bytes": available,
+        "high_watermark_free_space_in_bytes": 10_u64 << 30, "flood_stage_free_space_in_bytes": 5_u64 << 30,
+    }]}})
+}
+
+/// The privileges of the account that asks: those of its role.
+fn privileges(request: &Request) -> Value {
+    let account = request.headers["authorization"].to_str().expect("an account");
+    let account = account.trim_start_matches("Basic ").as_bytes();
+    let account = base64::engine::general_purpose::STANDARD.decode(account).expect("an account");
+    let user = String::from_utf8(account).expect("an account");
+    let roles: Value =
+        serde_saphyr::from_str(include_str!("../../manifests/roles.yml")).expect("the roles");
+    roles[user.split(':').next().expect("a user")].clone()
 }
 
 /// The response to a search for statements without the term of the filter, with the numbers of different values.

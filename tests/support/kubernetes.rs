@@ -206,7 +206,7 @@ impl Kubernetes {
         let harmless = |request: &Request| {
             request.method == Method::GET
                 || request.query.contains("dryRun=All")
-                || request.path.ends_with("/selfsubjectaccessreviews")
+                || request.path.contains("/selfsubject")
                 || request.path.contains("/leases")
         };
         self.server
@@ -322,6 +322,12 @@ impl World {
     fn of_path(&mut self, request: &Request, target: &ResourcePath) -> Reply {
         if target.resource == "selfsubjectaccessreviews" && request.method == Method::POST {
             return self.review(request);
+        }
+        if target.resource == "selfsubjectreviews" && request.method == Method::POST {
+            let mut review = request.json();
+            review["metadata"]["creationTimestamp"] = json!(jiff::Timestamp::now().to_string());
+            review["status"] = json!({"userInfo": {"username": "alice"}});
+            return Reply::Json(201, review);
         }
         if let Some(reply) = self.of_objects(request, target) {
             return reply;

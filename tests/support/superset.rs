@@ -31,6 +31,8 @@ pub struct World {
     rejected: BTreeSet<String>,
     /// A password whose login fails.
     wrong: Option<String>,
+    /// True while its web server is not healthy.
+    unhealthy: bool,
     /// True while its own database is down.
     lost: bool,
     /// The cause why the data lake is unreachable.
@@ -90,6 +92,11 @@ impl Superset {
     /// Stops or restarts its own database.
     pub fn loses_its_database(&self, lost: bool) -> &Self {
         self.world().lost = lost;
+        self
+    }
+
+    pub fn is_unhealthy(&self) -> &Self {
+        self.world().unhealthy = true;
         self
     }
 
@@ -211,6 +218,7 @@ impl World {
     fn reply(&mut self, request: &Request) -> Reply {
         let path: Vec<&str> = request.path.trim_matches('/').split('/').collect();
         match (request.method.as_str(), path.as_slice()) {
+            ("GET", ["health"]) if self.unhealthy => Reply::text(503, "starting"),
             ("GET", ["health"]) => Reply::text(200, "OK"),
             (_, ["api", ..]) if self.lost => Reply::Json(500, json!({"message": "Fatal error"})),
             ("POST", ["api", "v1", "security", "login"]) => {

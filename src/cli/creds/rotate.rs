@@ -145,13 +145,15 @@ async fn secrets(stack: &Stack, wanted: Option<ComponentName>) -> Result<Vec<Rot
 
 /// Fails when the stack could not be reconciled after a rotation.
 async fn reject_blocked(graph: &Graph<Stack>, stack: &Stack) -> Result<()> {
-    for planned in graph.plan(stack).await? {
-        if let Finding::Observed(seen @ (Observation::Blocked(_) | Observation::NotPermitted(_))) =
-            planned.finding
-        {
-            let error = seen.into_error().context(planned.node.id());
-            return Err(error.context(UNCHANGED));
-        }
+    for planned in graph.plan(stack).await {
+        let error = match planned.finding {
+            Finding::Observed(seen @ (Observation::Blocked(_) | Observation::NotPermitted(_))) => {
+                seen.into_error()
+            }
+            Finding::Failed(error) => error,
+            Finding::Observed(_) | Finding::After(_) => continue,
+        };
+        return Err(error.context(planned.node.id()).context(UNCHANGED));
     }
     Ok(())
 }

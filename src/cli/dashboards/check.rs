@@ -88,7 +88,7 @@ pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {
 fn render(checked: &[Checked]) -> String {
     let mut notes = String::new();
     let rows = checked.iter().map(|chart| {
-        let (word, detail) = words(&chart.verdict);
+        let (word, detail) = (word(&chart.verdict), chart.verdict.why());
         if let Some(detail) = detail {
             let colour = if chart.verdict.is_fault() { BAD } else { WARN };
             notes.push_str(&labelled(colour, word, &format!("{} {detail}\n", chart.name)));
@@ -105,14 +105,13 @@ fn render(checked: &[Checked]) -> String {
     table(["CHART", "TITLE", "ROWS", "TIME", "RESULT"], rows) + &notes
 }
 
-/// A verdict as one word, and the detail for the lines below the table.
-fn words(verdict: &Verdict) -> (&'static str, Option<&str>) {
+fn word(verdict: &Verdict) -> &'static str {
     match verdict {
-        Verdict::Good => ("good", None),
-        Verdict::Slow => ("slow", None),
-        Verdict::Wrong(why) => ("wrong", Some(why)),
-        Verdict::Error(why) => ("error", Some(why)),
-        Verdict::Unknown(why) => ("unknown", Some(why)),
+        Verdict::Good => "good",
+        Verdict::Slow => "slow",
+        Verdict::Wrong(_) => "wrong",
+        Verdict::Error(_) => "error",
+        Verdict::Unknown(_) => "unknown",
     }
 }
 
@@ -120,10 +119,10 @@ fn document(checked: &[Checked]) -> serde_json::Value {
     let items: Vec<_> = checked
         .iter()
         .map(|chart| {
-            let (word, detail) = words(&chart.verdict);
             json!({
                 "name": chart.name, "title": chart.title, "rows": chart.rows,
-                "milliseconds": chart.took.as_millis() as u64, "result": word, "detail": detail,
+                "milliseconds": chart.took.as_millis() as u64,
+                "result": word(&chart.verdict), "detail": chart.verdict.why(),
             })
         })
         .collect();
@@ -138,11 +137,10 @@ fn write_junit(file: &Path, checked: &[Checked]) -> Result<()> {
             Verdict::Error(_) => Status::Error,
             Verdict::Wrong(_) | Verdict::Slow => Status::Failure,
         };
-        let (_, message) = words(&chart.verdict);
         Case {
             name: chart.name.clone(),
             status,
-            message: message.map(Into::into),
+            message: chart.verdict.why().map(Into::into),
             took: chart.took,
         }
     };

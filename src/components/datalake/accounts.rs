@@ -6,7 +6,8 @@ use crate::engine::Id;
 use crate::stack::Stack;
 
 const ROLES_SECRET: &str = "data-lake-roles";
-const ROLES: &str = include_str!("../../../manifests/roles.yml");
+/// The role of each user.
+pub const ROLES: &str = include_str!("../../../manifests/roles.yml");
 
 /// The Secret of the account of this tool.
 pub const TOOL_SECRET: &str = "data-lake-user-lastack";

@@ -47,6 +47,27 @@ pub struct Origins {
     pub learners: u64,
 }
 
+/// The disk of a node, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// The name of the node, which is that of its Pod.
+    pub node: String,
+    pub total: u64,
+    pub available: u64,
+    /// With less left, Elasticsearch moves shards away.
+    pub high_watermark: u64,
+    /// With less left, Elasticsearch stores nothing.
+    pub flood_stage: u64,
+}
+
+/// A measurement of the data lake's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measurement {
+    pub at: jiff::Timestamp,
+    pub bytes: u64,
+    pub free_bytes: u64,
+}
+
 impl Elasticsearch {
     pub fn new(http: HttpClient) -> Self {
         Self { http }
@@ -161,6 +182,60 @@ impl Elasticsearch {
             real: number(&format!("{real}/doc_count")).context("a search gave no count")?,
             learners: actors("accounts") + actors("mailboxes"),
         })
+    }
+
+    pub async fn disks(&self) -> Result<Vec<Disk>> {
+        let found: Value = self.request(Method::GET, "/_nodes/stats/fs", None).await?.json()?;
+        let nodes = found["nodes"].as_object().context("the statistics name no nodes")?;
+        let disks = nodes.values().flat_map(|node| {
+            let paths = node["fs"]["data"].as_array().into_iter().flatten();
+            paths.map(move |path| {
+                let bytes =
+                    |name: &str| path[format!("{name}_in_bytes")].as_u64().unwrap_or_default();
+                Disk {
+                    node: node["name"].as_str().unwrap_or_default().into(),
+                    total: bytes("total"),
+                    available: bytes("available"),
+                    high_watermark: bytes("high_watermark_free_space"),
+                    flood_stage: bytes("flood_stage_free_space"),
+                }
+            })
+        });
+        Ok(disks.collect())
+    }
+
+    /// The first or the last measurement of a week: `asc` or `desc`. None: nothing was measured.
+    pub async fn measurement(&self, order: &str) -> Result<Option<Measurement>> {
+        let search = json!({
+            "size": 1,
+            "query": {"range": {"timestamp": {"gte": "now-7d"}}},
+            "sort": [{"timestamp": {"order": order}}],
+        });
+        // a stack without dashboards has no such index
+        let path = format!("/{SIZES}/_search?ignore_unavailable=true");
+        let found: Value = self.request(Method::POST, &path, Some(&search)).await?.json()?;
+        let source = &found["hits"]["hits"][0]["_source"];
+        let measured = || {
+            Some(Measurement {
+                at: source["timestamp"].as_str()?.parse().ok()?,
+                bytes: source["bytes"].as_u64()?,
+                free_bytes: source["free_bytes"].as_u64()?,
+            })
+        };
+        Ok(measured())
+    }
+
+    /// When the first of its certificates ends. None: it has none.
+    pub async fn certificates_end(&self) -> Result<Option<jiff::Timestamp>> {
+        let found: Value = self.request(Method::GET, "/_ssl/certificates", None).await?.json()?;
+        let certificates = found.as_array().context("`_ssl/certificates` gave no list")?;
+        let end = |certificate: &Value| certificate["expiry"].as_str()?.parse().ok();
+        Ok(certificates.iter().filter_map(end).min())
+    }
+
+    /// The privileges of the account.
+    pub async fn privileges(&self) -> Result<Value> {
+        self.request(Method::GET, "/_security/user/_privileges", None).await?.json()
     }
 
     /// How many of these statements a search finds.

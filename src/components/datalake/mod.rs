@@ -1,6 +1,7 @@
 //! The data lake: Elasticsearch, managed by the ECK operator, with its accounts and the index of statements.
 
 mod accounts;
+mod checks;
 pub mod client;
 mod cluster;
 mod index;
@@ -142,6 +143,10 @@ impl Component for Datalake {
             Node::check(cluster::Cluster),
             Node::resource(index::Index),
         ]
+    }
+
+    fn checks(&self) -> Vec<Node<Stack>> {
+        checks::nodes()
     }
 
     fn pods(&self, settings: &Settings) -> Vec<(Resources, u32)> {

@@ -31,7 +31,7 @@ use crate::cluster::access::{Rule, Rules};
 use crate::cluster::helm::Install;
 use crate::cluster::object;
 use crate::cluster::{pods, secrets};
-use crate::engine::{Node, Observation};
+use crate::engine::{Id, Node, Observation};
 use crate::error::Failure;
 use crate::output::units;
 use crate::stack::Stack;
@@ -41,6 +41,7 @@ use crate::stack::resources::Resources;
 use crate::stack::settings::{Settings, TestCourse};
 
 use super::access::{Access, MANAGE};
+use super::healthy::Healthy;
 use super::lrs;
 use super::model::{Component, Credential, Declaration, Exposure, Health, failed, unhealthy};
 use super::postgresql::Database;
@@ -158,6 +159,14 @@ impl Component for Lms {
             Node::check(cron::Cron),
             Node::resource(course::Course),
         ]
+    }
+
+    fn checks(&self) -> Vec<Node<Stack>> {
+        vec![Node::check(Healthy {
+            component: &Lms,
+            id: Id("lms.healthy"),
+            needs: &[Id("lms.cron")],
+        })]
     }
 
     fn pods(&self, settings: &Settings) -> Vec<(Resources, u32)> {

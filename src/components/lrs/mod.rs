@@ -20,7 +20,7 @@ use crate::cluster::access::{Rule, Rules};
 use crate::cluster::helm::Install;
 use crate::cluster::http::Account;
 use crate::cluster::{endpoint, secrets};
-use crate::engine::{Node, Observation};
+use crate::engine::{Id, Node, Observation};
 use crate::error;
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
@@ -30,6 +30,7 @@ use crate::stack::settings::Settings;
 
 use super::access::{Access, NONE};
 use super::datalake;
+use super::healthy::Healthy;
 use super::model::{Component, Credential, Declaration, Exposure, Health, failed, unhealthy};
 use super::remains::{Kinds, kind};
 use super::secrets::SecretSpec;
@@ -110,6 +111,14 @@ impl Component for Lrs {
             Node::resource(release::RalphRelease),
             Node::check(responds::LrsResponds),
         ]
+    }
+
+    fn checks(&self) -> Vec<Node<Stack>> {
+        vec![Node::check(Healthy {
+            component: &Lrs,
+            id: Id("lrs.healthy"),
+            needs: &[Id("lrs.responds"), Id("datalake.index")],
+        })]
     }
 
     fn pods(&self, settings: &Settings) -> Vec<(Resources, u32)> {

@@ -2,7 +2,7 @@
 
 mod exposure;
 mod permissions;
-mod room;
+pub(super) mod room;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -67,20 +67,8 @@ check!(Values, "preflight.values", |self, stack| values(stack, self.0));
 
 async fn cluster(stack: &Stack) -> Result<Observation> {
     let info = stack.cluster.client.apiserver_version().await.context("the cluster's version")?;
-    let number = |text: &str| {
-        text.chars()
-            .take_while(char::is_ascii_digit)
-            .collect::<String>()
-            .parse::<u64>()
-            .unwrap_or_default()
-    };
-    let found = (number(&info.major), number(&info.minor));
     let minimum = &stack.versions.kubernetes.minimum;
-    let wanted = minimum
-        .split_once('.')
-        .map(|(major, minor)| (number(major), number(minor)))
-        .unwrap_or_default();
-    if found < wanted {
+    if release(&info.major, &info.minor) < release_of(minimum) {
         return Ok(Observation::blocked(
             format!(
                 "the cluster runs Kubernetes {}; the stack requires {minimum} or newer",
@@ -90,6 +78,23 @@ async fn cluster(stack: &Stack) -> Result<Observation> {
         ));
     }
     Ok(Observation::Equal(format!("Kubernetes {}", info.git_version.trim_start_matches('v'))))
+}
+
+/// Major and minor version as numbers. Distributions append letters, such as `34+`.
+pub(super) fn release(major: &str, minor: &str) -> (u64, u64) {
+    let number = |text: &str| {
+        text.chars()
+            .take_while(char::is_ascii_digit)
+            .collect::<String>()
+            .parse::<u64>()
+            .unwrap_or_default()
+    };
+    (number(major), number(minor))
+}
+
+/// The same of a version such as `1.34`.
+pub(super) fn release_of(version: &str) -> (u64, u64) {
+    version.split_once('.').map(|(major, minor)| release(major, minor)).unwrap_or_default()
 }
 
 async fn helm(stack: &Stack) -> Result<Observation> {
@@ -110,10 +115,7 @@ async fn helm(stack: &Stack) -> Result<Observation> {
 async fn storage(stack: &Stack, components: Components) -> Result<Observation> {
     let classes =
         Api::<StorageClass>::all(stack.cluster.client.clone()).list(&ListParams::default()).await?;
-    let default = classes
-        .items
-        .iter()
-        .find(|class| is_default(&class.metadata, "storageclass.kubernetes.io/is-default-class"));
+    let default = classes.items.iter().find(|class| is_default_class(class));
     Ok(match default {
         Some(class) => Observation::Equal(format!(
             "storage class {}",
@@ -162,6 +164,10 @@ async fn has_volumes(stack: &Stack, components: Components) -> Result<bool> {
         }
     }
     Ok(true)
+}
+
+pub(super) fn is_default_class(class: &StorageClass) -> bool {
+    is_default(&class.metadata, "storageclass.kubernetes.io/is-default-class")
 }
 
 /// Whether an annotation marks the class as the default.

@@ -11,12 +11,17 @@ use crate::engine::Observation;
 use crate::stack::Stack;
 use crate::stack::resources::Resources;
 
-pub async fn check(stack: &Stack, components: Components) -> Result<Observation> {
-    let wanted: Vec<(Resources, u32)> = components
+/// The requests of the Pods of the stack, and their numbers.
+pub fn wanted(stack: &Stack, components: Components) -> Vec<(Resources, u32)> {
+    components
         .iter()
         .filter(|component| stack.settings.has(component.declaration().name))
         .flat_map(|component| component.pods(&stack.settings))
-        .collect();
+        .collect()
+}
+
+pub async fn check(stack: &Stack, components: Components) -> Result<Observation> {
+    let wanted = wanted(stack, components);
     let nodes = Api::<Node>::all(stack.cluster.client.clone()).list(&ListParams::default()).await?;
     let pods = Api::<Pod>::all(stack.cluster.client.clone())
         .list(&ListParams::default().fields("status.phase!=Succeeded,status.phase!=Failed"))
@@ -38,7 +43,7 @@ pub async fn check(stack: &Stack, components: Components) -> Result<Observation>
     })
 }
 
-fn sum(pods: &[(Resources, u32)]) -> Resources {
+pub fn sum(pods: &[(Resources, u32)]) -> Resources {
     pods.iter().map(|(requests, count)| *requests * *count).sum()
 }
 
@@ -81,13 +86,13 @@ fn requested_on(node: &Node, pods: &[&Pod]) -> Resources {
     pods.iter().filter(is_on_node).map(|pod| requests(pod)).sum()
 }
 
-fn is_ours(stack: &Stack, pod: &Pod) -> bool {
+pub fn is_ours(stack: &Stack, pod: &Pod) -> bool {
     pod.metadata.namespace.as_deref() == Some(stack.namespace())
         && label(&pod.metadata, PART_OF.0) == Some(PART_OF.1)
 }
 
 /// The resources that the scheduler reserves for a Pod: the sum of its containers, or the largest init container.
-fn requests(pod: &Pod) -> Resources {
+pub fn requests(pod: &Pod) -> Resources {
     let Some(spec) = &pod.spec else { return Resources::default() };
     let of = |container: &Container| {
         let requests = container.resources.as_ref().and_then(|r| r.requests.as_ref());

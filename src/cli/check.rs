@@ -1,0 +1,213 @@
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::cluster::access::{Rule, Rules};
+use crate::cluster::flags::KubeFlags;
+use crate::cluster::{pod_problem, tunnel};
+use crate::components::access::{AUTOSCALERS, DISRUPTION_BUDGETS, INGRESSES, INSTALL};
+use crate::components::{self, conditions};
+use crate::diagnosis::checks::{self, Checked, Extent, Verdict};
+use crate::engine::{Id, Severity};
+use crate::output::junit::{self, Case, Status};
+use crate::output::printer::{self, BAD, FAINT, GOOD, WARN, paint};
+use crate::output::text;
+use crate::output::units::took;
+use crate::stack::Stack;
+use crate::stack::profiles::Profile;
+use crate::stack::settings::Settings;
+
+use super::{Outcome, next_steps, open, status};
+
+/// Check the stack and the cluster, and say what to do about each problem
+///
+/// Every resource and setting of the stack is compared with what `install` would make, and every component is asked for
+/// its health. With `--pre`, checks whether a cluster can hold a stack. Changes nothing.
+#[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack check
+  kubectl lastack check --pre --profile production
+  kubectl lastack check -o junit > report.xml", fault: "a check failed; a warning is no failure"))]
+pub struct CheckArgs {
+    /// Check the cluster before the first install
+    #[arg(long)]
+    pre: bool,
+    /// Size of the stack that `--pre` checks for [default: that of the stack, or laptop]
+    #[arg(long, value_enum, requires = "pre")]
+    profile: Option<Profile>,
+    /// Show the checks that passed, too
+    #[arg(long)]
+    verbose: bool,
+    /// Output format
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Table,
+    Json,
+    /// A JUnit report
+    Junit,
+}
+
+/// Everything that `install` and `configure` look at, without the permissions to change it.
+pub fn needs() -> Vec<Rules> {
+    static READING: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+        let of_components = components::all().iter().flat_map(|component| {
+            let access = &component.declaration().access;
+            [access.install, access.configure, access.health].concat()
+        });
+        let shared = [INSTALL, INGRESSES, DISRUPTION_BUDGETS, AUTOSCALERS, tunnel::RULES];
+        let others = [pod_problem::RULES, conditions::NEEDS];
+        let all = of_components.chain(shared).chain(others).flatten();
+        all.filter_map(Rule::reading).collect()
+    });
+    vec![&READING]
+}
+
+pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {
+    let mut stack = open(flags).await?;
+    let extent = if args.pre { Extent::Cluster } else { Extent::Stack };
+    if !args.pre && stack.is_new && !status::is_installed(&status::look(&stack).await?) {
+        return absent(&stack);
+    }
+    if args.profile.is_some() {
+        let asked = Settings { profile: args.profile, ..Settings::default() };
+        stack.settings = stack.settings.overridden_by(asked);
+    }
+    let begun = Instant::now();
+    let checked = checks::run(&stack, extent).await?;
+    let took = begun.elapsed();
+    match args.output {
+        Format::Table => printer::data(&render(&checked, args.verbose, took))?,
+        Format::Json => printer::json(&document(&stack, &checked, took))?,
+        Format::Junit => printer::data(&report(&checked))?,
+    }
+    Ok(if checked.iter().any(is_fault) { Outcome::Fault } else { Outcome::Good })
+}
+
+fn absent(stack: &Stack) -> Result<Outcome> {
+    printer::note(&status::absent(stack));
+    let flags = &stack.cluster.flags;
+    next_steps(&[
+        (format!("check --pre{flags}"), "check whether the cluster can hold one"),
+        (format!("install{flags}"), "install one"),
+    ]);
+    Ok(Outcome::Fault)
+}
+
+fn is_fault(checked: &Checked) -> bool {
+    checked.has_failed() && checked.severity == Severity::Error
+}
+
+fn render(checked: &[Checked], is_verbose: bool, time: Duration) -> String {
+    let width = checked.iter().map(|checked| checked.id.as_str().len()).max().unwrap_or_default();
+    let mut lines = String::new();
+    for Checked { id, severity, result } in checked {
+        let mut row = |style, word: &str, detail: &str| {
+            let mut detail = detail.lines();
+            let first = text::clean(detail.next().unwrap_or_default());
+            let word = format!("{word:<7}");
+            lines.push_str(&format!("{}  {id:<width$}  {first}\n", paint(style, &word)));
+            for line in detail {
+                lines.push_str(&format!("{:7}  {:width$}  {}\n", "", "", text::clean(line)));
+            }
+        };
+        match (result, severity) {
+            (Verdict::Failed { observed, remedy }, severity) => {
+                let (style, word) = match severity {
+                    Severity::Error => (BAD, "error"),
+                    Severity::Warning => (WARN, "warning"),
+                };
+                row(style, word, &format!("{observed}\nremedy: {remedy}\n{}", help(*id)));
+            }
+            (Verdict::Unknown(permission), _) => row(WARN, "unknown", permission),
+            (Verdict::Passed(detail), _) if is_verbose => row(GOOD, "ok", detail),
+            (Verdict::After(need), _) if is_verbose => {
+                row(FAINT, "skipped", &format!("after {need}"))
+            }
+            (Verdict::Passed(_) | Verdict::After(_), _) => {}
+        }
+    }
+    lines + &summary(checked, time)
+}
+
+fn summary(checked: &[Checked], time: Duration) -> String {
+    let of = |is: &dyn Fn(&Checked) -> bool| checked.iter().filter(|one| is(one)).count();
+    let mut parts = vec![format!("{} passed", of(&|one| matches!(one.result, Verdict::Passed(_))))];
+    for (count, word) in [
+        (of(&is_fault), "failed"),
+        (of(&|one| one.has_failed() && !is_fault(one)), "with a warning"),
+        (of(&|one| matches!(one.result, Verdict::Unknown(_))), "unknown"),
+        (of(&|one| matches!(one.result, Verdict::After(_))), "skipped"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} {word}"));
+        }
+    }
+    format!("{} checks in {}: {}\n", checked.len(), took(time), parts.join(", "))
+}
+
+/// The section about a check in the reference of this version.
+fn help(id: Id) -> String {
+    // renderers of Markdown drop dots from the anchors of headings
+    let anchor = id.as_str().replace('.', "");
+    format!(
+        "{}/blob/v{}/docs/reference/checks.md#{anchor}",
+        env!("CARGO_PKG_REPOSITORY"),
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+fn document(stack: &Stack, checked: &[Checked], time: Duration) -> Value {
+    let checks = checked.iter().map(|Checked { id, severity, result }| {
+        let (word, observed, remedy) = match result {
+            Verdict::Passed(detail) => ("passed", Some(detail.clone()), None),
+            Verdict::Failed { observed, remedy } => {
+                ("failed", Some(observed.clone()), Some(remedy.clone()))
+            }
+            Verdict::Unknown(permission) => ("unknown", Some(permission.clone()), None),
+            Verdict::After(need) => ("skipped", Some(format!("after {need}")), None),
+        };
+        json!({
+            "id": id.as_str(), "severity": severity_word(*severity), "result": word,
+            "observed": observed, "remedy": remedy, "help": help(*id),
+        })
+    });
+    json!({
+        "apiVersion": "lastack/v1",
+        "kind": "CheckReport",
+        "context": stack.cluster.context,
+        "namespace": stack.namespace(),
+        "passed": !checked.iter().any(is_fault),
+        "milliseconds": time.as_millis() as u64,
+        "checks": checks.collect::<Vec<_>>(),
+    })
+}
+
+fn severity_word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+/// A warning is a test that passed, with its message in the report of the table only.
+fn report(checked: &[Checked]) -> String {
+    let case = |checked: &Checked| {
+        let (status, message) = match &checked.result {
+            Verdict::Failed { observed, remedy } if is_fault(checked) => {
+                (Status::Failure, Some(format!("{observed}; {remedy}")))
+            }
+            Verdict::Passed(_) | Verdict::Failed { .. } => (Status::Success, None),
+            Verdict::Unknown(permission) => (Status::Skipped, Some(permission.clone())),
+            Verdict::After(need) => (Status::Skipped, Some(format!("after {need}"))),
+        };
+        Case { name: checked.id.to_string(), status, message, took: Duration::ZERO }
+    };
+    let cases: Vec<Case> = checked.iter().map(case).collect();
+    junit::report("kubectl lastack check", "check", &cases)
+}

@@ -1,0 +1,147 @@
+//! The conditions of the cluster that `check` reports and `install` does not wait for.
+
+mod clock;
+mod quota;
+
+use anyhow::{Context, Result};
+use async_trait::async_trait;
+use k8s_openapi::api::core::v1::{Node as ClusterNode, PersistentVolumeClaim};
+use k8s_openapi::api::storage::v1::StorageClass;
+use kube::Api;
+use kube::api::ListParams;
+
+use crate::cluster::access::{Rule, Rules};
+use crate::engine::{Check, Id, Node, Observation, Scope, Severity};
+use crate::stack::Stack;
+use crate::stack::profiles::Profile;
+
+use super::model::Components;
+use super::preflight;
+
+/// What the conditions of the namespace need.
+pub const NEEDS: Rules = &[
+    Rule::new("", "resourcequotas", &["list"], "the quotas of the namespace"),
+    Rule::new("", "limitranges", &["list"], "the limits of the namespace"),
+];
+
+/// The architectures for which all images of the stack exist.
+const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
+
+pub fn nodes(components: Components) -> Vec<Node<Stack>> {
+    vec![
+        Node::check(Condition::new("preflight.newest", Severity::Warning, Kind::Newest)),
+        Node::check(Condition::new("preflight.architecture", Severity::Error, Kind::Architecture)),
+        Node::check(Condition::new("preflight.quota", Severity::Error, Kind::Quota(components))),
+        Node::check(Condition::new("preflight.expansion", Severity::Warning, Kind::Expansion)),
+        Node::check(Condition::new("preflight.clock", Severity::Warning, Kind::Clock)),
+    ]
+}
+
+struct Condition {
+    id: Id,
+    severity: Severity,
+    kind: Kind,
+}
+
+enum Kind {
+    Newest,
+    Architecture,
+    Quota(Components),
+    Expansion,
+    Clock,
+}
+
+impl Condition {
+    const fn new(id: &'static str, severity: Severity, kind: Kind) -> Self {
+        Self { id: Id(id), severity, kind }
+    }
+}
+
+#[async_trait]
+impl Check<Stack> for Condition {
+    fn id(&self) -> Id {
+        self.id
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Shared
+    }
+
+    fn severity(&self) -> Severity {
+        self.severity
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        match self.kind {
+            Kind::Newest => newest(stack).await,
+            Kind::Architecture => architecture(stack).await,
+            Kind::Quota(components) => quota::check(stack, components).await,
+            Kind::Expansion => expansion(stack).await,
+            Kind::Clock => clock::check(stack).await,
+        }
+    }
+}
+
+async fn newest(stack: &Stack) -> Result<Observation> {
+    let info = stack.cluster.client.apiserver_version().await.context("the cluster's version")?;
+    let newest = &stack.versions.kubernetes.newest;
+    let version = info.git_version.trim_start_matches('v');
+    Ok(if preflight::release(&info.major, &info.minor) > preflight::release_of(newest) {
+        Observation::blocked(
+            format!(
+                "the cluster runs Kubernetes {version}; the newest that the ECK operator of this stack supports is {newest}"
+            ),
+            "use a newer release of kubectl-lastack, if there is one",
+        )
+    } else {
+        Observation::Equal(format!("Kubernetes {version} is supported"))
+    })
+}
+
+async fn architecture(stack: &Stack) -> Result<Observation> {
+    let nodes = Api::<ClusterNode>::all(stack.cluster.client.clone());
+    let nodes = nodes.list(&ListParams::default()).await?.items;
+    let of = |node: &ClusterNode| {
+        node.status.as_ref()?.node_info.as_ref().map(|info| info.architecture.clone())
+    };
+    let mut found: Vec<String> = nodes.iter().filter_map(of).collect();
+    found.sort();
+    found.dedup();
+    Ok(match found.iter().find(|one| !ARCHITECTURES.contains(&one.as_str())) {
+        Some(other) => Observation::blocked(
+            format!("a node has the architecture {other}, for which the stack has no images"),
+            "keep the Pods from these nodes: taint them, or set `nodeSelector` with `--values`",
+        ),
+        None => Observation::Equal(format!("nodes of {}", found.join(", "))),
+    })
+}
+
+/// Whether volumes can grow. Only profiles for real users need it.
+async fn expansion(stack: &Stack) -> Result<Observation> {
+    if stack.settings.profile() == Profile::Laptop {
+        return Ok(Observation::Equal("not needed in profile laptop".into()));
+    }
+    let classes = Api::<StorageClass>::all(stack.cluster.client.clone());
+    let classes = classes.list(&ListParams::default()).await?.items;
+    let claims = stack.api::<PersistentVolumeClaim>().list(&ListParams::default()).await?;
+    let used: Vec<String> = claims
+        .items
+        .iter()
+        .filter_map(|claim| claim.spec.as_ref()?.storage_class_name.clone())
+        .collect();
+    let is_used = |class: &StorageClass| match used.is_empty() {
+        true => preflight::is_default_class(class),
+        false => class.metadata.name.as_ref().is_some_and(|name| used.contains(name)),
+    };
+    let fixed =
+        classes.iter().find(|class| is_used(class) && class.allow_volume_expansion != Some(true));
+    Ok(match fixed.and_then(|class| class.metadata.name.as_deref()) {
+        Some(name) => Observation::blocked(
+            format!(
+                "storage class {name} cannot expand volumes, so a full volume must be replaced"
+            ),
+            "use a class with `allowVolumeExpansion: true`, or choose volumes that are large enough",
+        ),
+        None => Observation::Equal("volumes can be expanded".into()),
+    })
+}

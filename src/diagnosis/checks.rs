@@ -1,0 +1,188 @@
+//! The checks of a stack: every node of its graph, and what `install` does not wait for.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use futures::future::join;
+
+use crate::components::{self, dataviz};
+use crate::dashboards::{check, live};
+use crate::engine::graph::{Finding, Graph, Planned};
+use crate::engine::{Check, Id, Node, Observation, Severity};
+use crate::error::{self, Diagnosis};
+use crate::stack::Stack;
+
+/// What is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// Whether the cluster can hold a stack.
+    Cluster,
+    /// The stack, and the cluster that holds it.
+    Stack,
+}
+
+/// The result of one check.
+pub struct Checked {
+    pub id: Id,
+    pub severity: Severity,
+    pub result: Verdict,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Passed(String),
+    /// `remedy` is what to do next, in the imperative.
+    Failed {
+        observed: String,
+        remedy: String,
+    },
+    /// The user may not observe it.
+    Unknown(String),
+    /// Not observed, because another check did not pass.
+    After(Id),
+}
+
+impl Checked {
+    pub fn has_failed(&self) -> bool {
+        matches!(self.result, Verdict::Failed { .. })
+    }
+}
+
+/// Runs the checks concurrently, and returns them in the order of the graph.
+///
+/// # Errors
+/// When the graph is invalid.
+pub async fn run(stack: &Stack, extent: Extent) -> Result<Vec<Checked>> {
+    // separate graphs: a cluster that is too small for an install still runs the stack that it has
+    let (cluster, own) = (of_the_cluster(extent)?, of_the_stack(stack)?);
+    let found = match extent {
+        Extent::Cluster => cluster.plan(stack).await,
+        Extent::Stack => {
+            let (mut found, of_the_stack) = join(cluster.plan(stack), own.plan(stack)).await;
+            found.extend(of_the_stack);
+            found
+        }
+    };
+    Ok(first_of_each_cause(found.into_iter().map(|planned| judge(stack, planned)).collect()))
+}
+
+/// One cause that fails several checks in the same words, such as a missing `helm`, is a failure of the first of them.
+fn first_of_each_cause(mut checked: Vec<Checked>) -> Vec<Checked> {
+    let mut causes: BTreeMap<String, Id> = BTreeMap::new();
+    for one in &mut checked {
+        let Verdict::Failed { observed, .. } = &one.result else { continue };
+        match causes.get(observed) {
+            Some(first) => one.result = Verdict::After(*first),
+            None => drop(causes.insert(observed.clone(), one.id)),
+        }
+    }
+    checked
+}
+
+fn all() -> Result<Graph<Stack>> {
+    components::graph_with_checks(vec![Node::check(Charts)])
+}
+
+fn of_the_cluster(extent: Extent) -> Result<Graph<Stack>> {
+    // who only looks at a stack need not be allowed to install it
+    let is_unwanted = |id: Id| extent == Extent::Stack && id == components::PERMISSIONS_OF_INSTALL;
+    let of =
+        |node: &Node<Stack>| components::is_of_the_cluster(node.id()) && !is_unwanted(node.id());
+    Ok(all()?.without(|node| !of(node)))
+}
+
+fn of_the_stack(stack: &Stack) -> Result<Graph<Stack>> {
+    let graph = all()?.without(|node| components::is_of_the_cluster(node.id()));
+    Ok(match &stack.settings.components {
+        Some(wanted) => components::of_components(graph, wanted),
+        None => graph,
+    })
+}
+
+fn judge(stack: &Stack, planned: Planned<'_, Stack>) -> Checked {
+    let flags = &stack.cluster.flags;
+    let failed = |observed: String, remedy: String| Verdict::Failed { observed, remedy };
+    let install = || format!("run `kubectl lastack install{flags}`, which repairs it");
+    let result = match planned.finding {
+        Finding::After(need) => Verdict::After(need),
+        Finding::Failed(error) => {
+            let hints = error::hints(&error);
+            let remedy = hints.into_iter().next();
+            failed(error::one_line(&error), remedy.unwrap_or_else(|| "repeat the command".into()))
+        }
+        Finding::Observed(seen) => match seen {
+            Observation::Equal(text) => Verdict::Passed(text),
+            Observation::Unknown { permission } => Verdict::Unknown(permission),
+            Observation::Missing(what) => failed(format!("{what} is missing"), install()),
+            Observation::Drifted(differences) => {
+                let lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
+                failed(lines.join("\n"), install())
+            }
+            Observation::Unready(why) => {
+                let remedy = format!("wait, or run `kubectl lastack status{flags}` for the cause");
+                failed(why, remedy)
+            }
+            Observation::Blocked(diagnosis) | Observation::NotPermitted(diagnosis) => {
+                failed(diagnosis.to_string(), diagnosis.hint)
+            }
+        },
+    };
+    Checked { id: planned.node.id(), severity: planned.node.severity(), result }
+}
+
+/// Whether the query of each chart works, which is the last hop of a statement.
+struct Charts;
+
+#[async_trait]
+impl Check<Stack> for Charts {
+    fn id(&self) -> Id {
+        Id("dataviz.charts")
+    }
+
+    fn needs(&self) -> &'static [Id] {
+        &[Id("dataviz.dashboards"), Id("datalake.index")]
+    }
+
+    async fn observe(&self, stack: &Stack) -> Result<Observation> {
+        let superset = dataviz::client(stack).await?;
+        let charts = live::charts(&superset, &[]).await?;
+        let checked = check::run(&superset, &charts, None, None).await;
+        let mut faults = checked.iter().filter(|chart| chart.verdict.is_fault());
+        let Some(first) = faults.next() else {
+            return Ok(Observation::Equal(format!("{} charts have their data", checked.len())));
+        };
+        let more = match faults.count() {
+            0 => String::new(),
+            more => format!(", and {more} more charts fail"),
+        };
+        let why = first.verdict.why().unwrap_or_default();
+        let hint = format!(
+            "run `kubectl lastack dashboards explain '{}'{}`",
+            first.name, stack.cluster.flags
+        );
+        Ok(Observation::Blocked(
+            Diagnosis::new(format!("{why}{more}"), hint).of(format!("chart {}", first.name)),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_check_has_a_section_in_the_reference() {
+        let page = include_str!("../../docs/reference/checks.md");
+        let sections: BTreeSet<&str> =
+            page.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+        let graph = all().unwrap();
+        assert_eq!(sections, graph.ids().map(Id::as_str).collect());
+        for node in graph.nodes().filter(|node| node.severity() == Severity::Warning) {
+            let section = page.split(&format!("### {}\n", node.id())).nth(1).unwrap();
+            assert!(section.trim_start().starts_with("Warning."), "{}", node.id());
+        }
+    }
+}

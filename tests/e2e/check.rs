@@ -1,0 +1,53 @@
+//! `check` on a real stack: everything passes, a real fault fails its check, and its Role suffices.
+
+use serde_json::Value;
+
+use crate::cluster::Ended;
+use crate::permissions::{account_for, assert_denied};
+use crate::stack;
+
+/// The ids of the checks with this result.
+fn of(report: &Value, result: &str) -> Vec<String> {
+    let checks = report["checks"].as_array().expect("the checks");
+    let with_result = checks.iter().filter(|check| check["result"] == result);
+    with_result.map(|check| check["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+fn failed(ended: &Ended) -> Vec<String> {
+    of(&ended.json(), "failed")
+}
+
+#[test]
+fn check_of_the_stack_passes_and_a_fault_fails_its_check_alone() {
+    let report = stack().lastack("check -o json").good().json();
+    let passed = of(&report, "passed").len();
+    assert_eq!(passed, report["checks"].as_array().unwrap().len(), "{report:#}");
+    stack().lastack("check").good().prints("checks in");
+
+    stack().kubectl("delete networkpolicy data-lake");
+    assert_eq!(failed(&stack().lastack("check -o json").exits(3)), ["datalake.network"]);
+    stack().lastack("check").exits(3).prints("error    datalake.network");
+    stack().lastack("install").good();
+
+    stack().kubectl("label deployment lrs-ralph app.kubernetes.io/version=changed --overwrite");
+    assert_eq!(failed(&stack().lastack("check -o json").exits(3)), ["lrs.release"]);
+    stack().lastack("install").good();
+    stack().lastack("check").good();
+}
+
+#[test]
+fn check_role_allows_every_check_and_no_change() {
+    let user = account_for("check", stack());
+    let report = stack().lastack(&format!("check -o json {user}")).good().json();
+    let beyond_the_namespace =
+        ["preflight.storage", "preflight.room", "preflight.architecture", "namespace"];
+    assert_eq!(of(&report, "unknown"), beyond_the_namespace, "{report:#}");
+    assert_denied(
+        &user,
+        &[
+            "delete deployment lrs-ralph",
+            "create configmap beyond",
+            "scale deployment lrs-ralph --replicas=0",
+        ],
+    );
+}
