@@ -53,9 +53,9 @@ enum Format {
     Junit,
 }
 
-/// Everything that `install` and `configure` look at, without the permissions to change it.
+/// Everything that `install` and `configure` look at.
 pub fn needs() -> Vec<Rules> {
-    static READING: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    static OBSERVING: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         let of_components = components::all().iter().flat_map(|component| {
             let access = &component.declaration().access;
             [access.install, access.configure, access.health].concat()
@@ -63,9 +63,9 @@ pub fn needs() -> Vec<Rules> {
         let shared = [INSTALL, INGRESSES, DISRUPTION_BUDGETS, AUTOSCALERS, tunnel::RULES];
         let others = [pod_problem::RULES, conditions::NEEDS];
         let all = of_components.chain(shared).chain(others).flatten();
-        all.filter_map(Rule::reading).collect()
+        all.map(|rule| rule.to_observe()).collect()
     });
-    vec![&READING]
+    vec![&OBSERVING]
 }
 
 pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {

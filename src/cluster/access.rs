@@ -47,6 +47,8 @@ pub struct Rule {
     /// The names of the objects. Empty: all objects.
     names: &'static [&'static str],
     verbs: &'static [&'static str],
+    /// The verbs that remain. None: all. Verbs of a subresource, such as `pods/exec`, connect and always remain.
+    only: Option<&'static [&'static str]>,
     /// In a few words, for the comment in a Role.
     pub why: &'static str,
 }
@@ -61,7 +63,7 @@ impl Rule {
         verbs: &'static [&'static str],
         why: &'static str,
     ) -> Self {
-        Self { group, resource, names: &[], verbs, why }
+        Self { group, resource, names: &[], verbs, only: None, why }
     }
 
     /// The same for the objects with these names. Kubernetes cannot restrict `create` and `list` to names.
@@ -69,19 +71,10 @@ impl Rule {
         Self { names, ..self }
     }
 
-    /// What remains of the rule for a user who only looks. None: nothing.
-    pub fn reading(&self) -> Option<Self> {
-        // a subresource such as `pods/exec` connects to an object
-        if self.resource.contains('/') {
-            return Some(*self);
-        }
-        let verbs: &[&str] = match (self.verbs.contains(&"get"), self.verbs.contains(&"list")) {
-            (true, true) => &["get", "list"],
-            (true, false) => &["get"],
-            (false, true) => &["list"],
-            (false, false) => return None,
-        };
-        Some(Self { verbs, ..*self })
+    /// The part of the rule that an observation needs. To find a difference it applies the desired object in a dry run,
+    /// for which the API server requires `patch`.
+    pub const fn to_observe(self) -> Self {
+        Self { only: Some(&["get", "list", "patch"]), ..self }
     }
 
     /// Each single permission.
@@ -94,7 +87,10 @@ impl Rule {
         let of = |verb: &'static str| {
             names.iter().map(move |name| Permission { group, resource, name: *name, verb })
         };
-        self.verbs.iter().copied().flat_map(of).collect()
+        let remains = |verb: &&str| {
+            self.only.is_none_or(|only| only.contains(verb)) || self.resource.contains('/')
+        };
+        self.verbs.iter().copied().filter(remains).flat_map(of).collect()
     }
 }
 
