@@ -1,6 +1,9 @@
 //! The packages: the helm plugin, the krew manifest and the charts, checked against the rules of the tools that read
 //! them.
 
+// the plugin and the charts contain shell scripts
+#![cfg(unix)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,9 @@
 //! The program against servers that imitate Kubernetes, helm, Ralph and Elasticsearch, also in their failures.
 //! These tests need no cluster.
 
+// the stand-ins are shell scripts, and terminals are those of Unix
+#![cfg(unix)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -2,6 +2,9 @@
 //!
 //! `SNAPSHOTS=overwrite cargo test --test cli` rewrites the snapshots.
 
+// the stand-ins are shell scripts, and terminals are those of Unix
+#![cfg(unix)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

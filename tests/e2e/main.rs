@@ -8,6 +8,9 @@
 //! test. Any order and any single test works: a test creates what it needs, and restores the shared stack. `turns`
 //! describes the fastest order.
 
+// the commands of a user are those of a shell
+#![cfg(unix)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

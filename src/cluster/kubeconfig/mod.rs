@@ -253,8 +253,6 @@ pub fn check_namespace(name: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn pod() -> Option<Config> {
@@ -291,6 +289,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn file_for_helm_is_readable_by_its_user_only() {
+        use std::fs;
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("config");
