@@ -1,5 +1,6 @@
 //! kubectl's connection flags: from the command line, from helm's environment, and for hints.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -142,12 +143,8 @@ impl KubeFlags {
 
 /// A word, quoted for a shell if necessary.
 pub fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.into()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
+    // no word of a command line contains the NUL that cannot be quoted
+    shlex::try_quote(word).map_or_else(|_| word.into(), Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -216,7 +213,7 @@ mod tests {
         assert_eq!(KubeFlags::default().repeated("default"), "");
         assert_eq!(KubeFlags::default().repeated("alice"), " -n alice");
         let line = "lastack -n default --context it's --as bob --as-group a --as-group b --token secret --insecure-skip-tls-verify";
-        let repeated = r" -n default --context 'it'\''s' --as bob --as-group a --as-group b --insecure-skip-tls-verify";
+        let repeated = r#" -n default --context "it's" --as bob --as-group a --as-group b --insecure-skip-tls-verify"#;
         assert_eq!(typed(line).repeated("default"), repeated);
         let line = "lastack --kubeconfig ~/lab --cluster c --user u --server https://a:6443 --as-uid 1 --certificate-authority ca.crt --tls-server-name a";
         let repeated = " --kubeconfig '~/lab' --cluster c --user u --server https://a:6443 --as-uid 1 --certificate-authority ca.crt --tls-server-name a";

@@ -34,15 +34,7 @@ pub fn took(duration: Duration) -> String {
 
 /// A count with thousands separators: `22,312`.
 pub fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    indicatif::HumanCount(n).to_string()
 }
 
 /// A size in bytes with a decimal unit: `31 MB`, `1.2 GB`.
