@@ -30,6 +30,7 @@ pub enum Command {
     Install(super::install::InstallArgs),
     Status(super::status::StatusArgs),
     Check(super::check::CheckArgs),
+    Diff(super::diff::DiffArgs),
     Creds(super::creds::CredsArgs),
     Open(super::open::OpenArgs),
     Seed(super::seed::SeedArgs),

@@ -1,4 +1,3 @@
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,17 +12,16 @@ use crate::components::access::{AUTOSCALERS, Access, DISRUPTION_BUDGETS, INGRESS
 use crate::components::namespace::NAMESPACE;
 use crate::components::{self, dataviz, lms, lrs};
 use crate::engine::graph::{Finding, Graph};
-use crate::engine::{Id, Node, Observation, Summary};
-use crate::error::Failure;
+use crate::engine::{Node, Observation, Summary};
 use crate::output::printer::{self, FAINT, paint};
 use crate::output::units::{duration, took};
 use crate::rendering;
-use crate::stack::component::{ComponentName, ComponentParser};
-use crate::stack::profiles::Profile;
-use crate::stack::settings::{Expose, IngressSettings, Settings, yaml_message};
+use crate::stack::component::ComponentName;
+use crate::stack::settings::{Expose, Settings};
 use crate::stack::{Reads, Stack};
 
 use super::progress::Rows;
+use super::stack_args::StackArgs;
 use super::{Outcome, left_until, lock};
 
 /// Install the stack and verify that every component responds
@@ -33,40 +31,13 @@ use super::{Outcome, left_until, lock};
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack install
   kubectl lastack install --profile classroom --expose ingress --domain la.example.org
-  kubectl lastack install -f lastack.yaml --dry-run", fault: "with `--dry-run`, a check or resource blocks the install", timeout))]
+  kubectl lastack install -f lastack.yaml --dry-run", fault: "with `--dry-run`, the install would change something or is blocked", timeout))]
 pub struct InstallArgs {
-    /// Components to install, with their dependencies; a new stack then consists of them
-    #[arg(long, value_parser = ComponentParser, value_delimiter = ',', value_name = "COMPONENT")]
-    only: Vec<ComponentName>,
-    /// Install all components, including those that an earlier `--only` omitted
-    #[arg(long, conflicts_with = "only")]
-    all: bool,
-    /// Size of the stack [default: laptop]
-    #[arg(long, value_enum)]
-    profile: Option<Profile>,
-    /// File with settings (components, profile, expose, ingress, imageRegistry, charts, values, lms)
-    #[arg(short, long, value_name = "FILE")]
-    file: Option<PathBuf>,
-    /// File with chart values that override the defaults of a component (repeatable)
-    #[arg(long, value_name = "COMPONENT=FILE", value_parser = component_file)]
-    values: Vec<(ComponentName, PathBuf)>,
-    /// How users reach the stack from outside the cluster [default: none]
-    #[arg(long, value_enum)]
-    expose: Option<Expose>,
     #[command(flatten)]
-    ingress: IngressSettings,
-    /// Registry to pull all images from; an empty value restores their own registries
-    #[arg(long, value_name = "REGISTRY")]
-    image_registry: Option<String>,
-    /// Zip file or URL of the Moodle plugin logstore_xapi, instead of its pinned release
-    #[arg(long, value_name = "FILE|URL", env = "LASTACK_PLUGIN", hide_env_values = true)]
-    plugin: Option<String>,
+    stack: StackArgs,
     /// Create a namespace named after your user name and a random number
     #[arg(long, conflicts_with = "namespace")]
     new_namespace: bool,
-    /// Check to skip, such as `preflight.room` (repeatable)
-    #[arg(long, value_name = "CHECK")]
-    skip: Vec<String>,
     /// Show the plan and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -87,12 +58,6 @@ pub struct InstallArgs {
     timeout: Duration,
 }
 
-fn component_file(text: &str) -> Result<(ComponentName, PathBuf), String> {
-    let (component, file) = text.split_once('=').ok_or("expected COMPONENT=FILE")?;
-    let known = ComponentParser::find(component);
-    Ok((known.ok_or_else(|| format!("`{component}` is not a component"))?, file.into()))
-}
-
 /// `install` also configures the components and observes their health.
 pub fn needs() -> Vec<Rules> {
     let of_component =
@@ -106,19 +71,19 @@ pub fn needs() -> Vec<Rules> {
 }
 
 pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
-    let asked = settings(&args)?;
+    let asked = args.stack.settings()?;
     let mut flags = flags.clone();
     if args.new_namespace {
         flags.namespace = Some(new_namespace());
     }
-    let whole = graph(&args)?;
+    let whole = args.stack.graph()?;
     if let Some(folder) = &args.render {
-        let (graph, stack) = prepared(&args, whole, offline(&flags, asked).await?)?;
+        let (graph, stack) = args.stack.prepare(whole, offline(&flags, asked).await?)?;
         return render(&graph, &stack, folder).await;
     }
     let wait = (!args.no_wait).then_some(args.timeout);
     let open = async || Stack::open(flags.resolve().await?, asked.clone(), wait).await;
-    let (graph, mut stack) = prepared(&args, whole, open().await?)?;
+    let (graph, mut stack) = args.stack.prepare(whole, open().await?)?;
     if args.explain {
         return explain(&graph, &mut stack).await;
     }
@@ -140,107 +105,13 @@ pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
     if lock.has_waited {
         // the other command may have changed the settings
         let deadline = stack.deadline;
-        (graph, stack) = prepared(&args, self::graph(&args)?, open().await?)?;
+        (graph, stack) = args.stack.prepare(args.stack.graph()?, open().await?)?;
         deadline.inspect(|deadline| stack.wait_for(left_until(*deadline)));
         graph = graph.split(is_namespace).1;
     }
     let summary = lock.during(graph.reconcile(&stack, &rows)).await?;
     conclude(&stack, &before.then(summary));
     Ok(Outcome::Good)
-}
-
-/// The nodes to reconcile, and the stack with its settings after this install.
-fn prepared(
-    args: &InstallArgs,
-    graph: Graph<Stack>,
-    mut stack: Stack,
-) -> Result<(Graph<Stack>, Stack)> {
-    stack.settings.check()?;
-    let all: Vec<Id> = graph.ids().collect();
-    let graph = of_components(graph, args, &stack);
-    stack.settings.components = consists_of(&graph, &all, args, &stack);
-    if !args.ingress.is_empty() && stack.settings.expose() != Expose::Ingress {
-        return Err(Failure::usage(
-            "`--domain`, `--ingress-class` and `--tls-secret` require `--expose ingress`",
-        )
-        .into());
-    }
-    Ok((graph, stack))
-}
-
-fn settings(args: &InstallArgs) -> Result<Settings> {
-    let mut settings = args.file.as_deref().map(Settings::read).transpose()?.unwrap_or_default();
-    for (component, file) in &args.values {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
-        let values = serde_saphyr::from_str(&text).map_err(|error| {
-            Failure::usage(format!("{} is not YAML: {}", file.display(), yaml_message(&error)))
-        })?;
-        settings.values.insert(*component, values);
-    }
-    let typed = Settings {
-        profile: args.profile,
-        expose: args.expose,
-        ingress: args.ingress.clone(),
-        image_registry: args.image_registry.clone(),
-        plugin: args.plugin.clone(),
-        ..Default::default()
-    };
-    // an empty registry must reach the stored settings, where it clears the stored one
-    let registry = typed.image_registry.clone().or(settings.image_registry.clone());
-    let mut settings = settings.overridden_by(typed);
-    settings.image_registry = registry;
-    Ok(settings)
-}
-
-fn graph(args: &InstallArgs) -> Result<Graph<Stack>> {
-    let graph = components::graph()?;
-    let is_skippable =
-        |node: &&Node<Stack>| node.is_check() && ComponentName::of(node.id()).is_none();
-    let checks: Vec<&str> =
-        graph.nodes().filter(is_skippable).map(|check| check.id().as_str()).collect();
-    for skip in &args.skip {
-        if !checks.contains(&skip.as_str()) {
-            return Err(Failure::usage(format!(
-                "`--skip`: `{skip}` is not a check that can be skipped"
-            ))
-            .hint(format!("choose one of {}", checks.join(", ")))
-            .into());
-        }
-    }
-    Ok(graph.without(|node| args.skip.iter().any(|skip| skip == node.id().as_str())))
-}
-
-/// The nodes of the requested components, or else of the components of the stack.
-fn of_components(graph: Graph<Stack>, args: &InstallArgs, stack: &Stack) -> Graph<Stack> {
-    let wanted: BTreeSet<ComponentName> = match &stack.settings.components {
-        _ if !args.only.is_empty() => args.only.iter().copied().collect(),
-        Some(components) if !args.all => components.clone(),
-        _ => return graph,
-    };
-    components::of_components(graph, &wanted)
-}
-
-/// The components of the stack after this install. None: all. A component counts only when all its nodes are installed.
-fn consists_of(
-    graph: &Graph<Stack>,
-    all: &[Id],
-    args: &InstallArgs,
-    stack: &Stack,
-) -> Option<BTreeSet<ComponentName>> {
-    let is_included = |id: &Id| graph.ids().any(|included| included == *id);
-    let is_whole = |component: &ComponentName| {
-        all.iter().filter(|id| ComponentName::of(**id) == Some(*component)).all(is_included)
-    };
-    let mut components: BTreeSet<ComponentName> = ComponentName::all().filter(is_whole).collect();
-    match &stack.settings.components {
-        _ if args.all => return None,
-        // a complete stack, of which this run reconciles some components
-        None if !stack.is_new => return None,
-        None => {}
-        Some(before) => components.extend(before),
-    }
-    ComponentName::all().any(|component| !components.contains(&component)).then_some(components)
 }
 
 fn new_namespace() -> String {
@@ -318,7 +189,7 @@ async fn plan(graph: &Graph<Stack>, stack: &Stack) -> Result<Outcome> {
     } else {
         format!("{changes} to create, change or wait for; nothing was changed")
     });
-    Ok(if blocked { Outcome::Fault } else { Outcome::Good })
+    Ok(if blocked || changes > 0 { Outcome::Fault } else { Outcome::Good })
 }
 
 fn conclude(stack: &Stack, summary: &Summary) {

@@ -40,6 +40,7 @@ mod completion;
 mod configure;
 mod creds;
 mod dashboards;
+mod diff;
 mod home;
 mod install;
 mod lock;
@@ -48,6 +49,7 @@ mod progress;
 mod rbac;
 mod replay;
 mod seed;
+mod stack_args;
 mod statements;
 mod status;
 mod trace;
@@ -130,6 +132,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Some(Command::Install(args)) => block_on(install::run(&flags, args)),
         Some(Command::Status(args)) => block_on(status::run(&flags, args)),
         Some(Command::Check(args)) => block_on(check::run(&flags, args)),
+        Some(Command::Diff(args)) => block_on(diff::run(&flags, &args)),
         Some(Command::Creds(args)) => block_on(creds::run(&flags, args)),
         Some(Command::Seed(args)) => block_on(seed::run(&flags, args)),
         Some(Command::Statements(args)) => block_on(statements::run(&flags, args)),

@@ -33,6 +33,7 @@ enum Verb {
     Install,
     Status,
     Check,
+    Diff,
     Creds,
     CredsRotate,
     Open,
@@ -60,7 +61,7 @@ impl Verb {
         let own = match self {
             Self::Install => install::needs(),
             Self::Status => status::needs(),
-            Self::Check => super::check::needs(),
+            Self::Check | Self::Diff => super::check::needs(),
             Self::Creds => creds::needs(),
             Self::CredsRotate => creds::rotate::needs(),
             Self::Open => open::needs(),
@@ -161,6 +162,7 @@ mod tests {
             [
                 Verb::Install,
                 Verb::Check,
+                Verb::Diff,
                 Verb::CredsRotate,
                 Verb::Trace,
                 Verb::Replay,
@@ -177,7 +179,10 @@ mod tests {
             permissions(**verb).iter().any(is_any)
         };
         let verbs: Vec<Verb> = Verb::value_variants().iter().filter(reads_all).copied().collect();
-        assert_eq!(verbs, [Verb::Install, Verb::Check, Verb::CredsRotate, Verb::Uninstall]);
+        assert_eq!(
+            verbs,
+            [Verb::Install, Verb::Check, Verb::Diff, Verb::CredsRotate, Verb::Uninstall]
+        );
     }
 
     /// `manifests/rbac/install.yaml` consists of these verbs.

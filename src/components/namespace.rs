@@ -1,5 +1,7 @@
 //! The namespace, and the stored settings of the stack in it.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use futures::future::try_join_all;
@@ -18,9 +20,11 @@ use serde_json::{Value, json};
 use crate::cluster::object::{self, FIELD_MANAGER, LiveObject, ObjectRef, PART_OF, label};
 use crate::cluster::steps::{Step, with_input, yaml};
 use crate::engine::{
-    DeleteOptions, Deletion, Id, Node, Observation, Progress, Reconciled, Resource, Scope,
+    ABSENT, DeleteOptions, Deletion, Difference, Id, Node, Observation, Progress, Reconciled,
+    Resource, Scope,
 };
 use crate::error::forbidden;
+use crate::stack::settings::Settings;
 use crate::stack::{SETTINGS, Stack};
 
 use super::model::{Components, PREFLIGHT};
@@ -242,6 +246,25 @@ impl Resource<Stack> for StoredSettings {
                 "the requested settings",
             )
         })
+    }
+
+    async fn differences(&self, stack: &Stack) -> Result<Option<Vec<Difference>>> {
+        let Some(map) = stack.api::<ConfigMap>().get_opt(SETTINGS).await? else { return Ok(None) };
+        let live = serde_json::to_value(Settings::from_config_map(&map)?)?;
+        let wanted = serde_json::to_value(&stack.settings)?;
+        let names =
+            |settings: &Value| settings.as_object().cloned().unwrap_or_default().into_iter();
+        let names: BTreeSet<String> =
+            names(&live).chain(names(&wanted)).map(|(name, _)| name).collect();
+        let of = |settings: &Value, name: &str| match &settings[name] {
+            Value::Null => Ok(ABSENT.into()),
+            value => serde_saphyr::to_string(value),
+        };
+        let found = names.iter().filter(|name| live[*name] != wanted[*name]).map(|name| {
+            let what = format!("configmap/{SETTINGS} .{name}");
+            Ok(Difference::new(what, of(&live, name)?, of(&wanted, name)?))
+        });
+        found.collect::<Result<_>>().map(Some)
     }
 
     async fn reconcile(&self, stack: &Stack, _: &Progress<'_>) -> Result<Reconciled> {

@@ -1,5 +1,6 @@
 //! Observes, reconciles and deletes helm releases, for all resources that are one.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -19,7 +20,9 @@ use crate::cluster::object::{self, LiveObject, ObjectRef};
 use crate::cluster::steps::Step;
 use crate::cluster::wait::State;
 use crate::cluster::{pods, rollout, secrets};
-use crate::engine::{DeleteOptions, Deletion, Difference, Observation, Progress, Reconciled};
+use crate::engine::{
+    ABSENT, DeleteOptions, Deletion, Difference, Observation, Progress, Reconciled,
+};
 use crate::error::{self, Failure, Kind, one_line};
 use crate::stack::component::ComponentName;
 use crate::stack::settings::merge_values;
@@ -156,17 +159,57 @@ async fn objects_as_applied(
     let mut differences = Vec::new();
     for document in manifests(&release.manifest)? {
         let desired = Desired::discover(&stack.cluster.client, namespace, document).await?;
-        match desired.compare().await? {
-            Comparison::Same => {}
-            Comparison::Missing => {
-                differences.push(Difference::new(desired.label(), "absent", "present"));
-            }
-            Comparison::Differs(fields) => {
-                differences.extend(fields.into_iter().map(Difference::from));
-            }
-        }
+        differences.extend(differences_of(&desired, desired.compare().await?));
     }
     Ok(Observation::compared(differences, || format!("revision {}", release.revision)))
+}
+
+/// The differences between the live objects and those that the chart would make, object by object and field by field. A
+/// changed setting makes helm replace all of them at once, so [`observe`] does not look at them.
+///
+/// # Errors
+/// When helm cannot render the chart, or an object cannot be read.
+pub async fn differences(stack: &Stack, install: &Install) -> Result<Option<Vec<Difference>>> {
+    let (client, namespace) = (&stack.cluster.client, install.namespace.as_str());
+    let mut found = Vec::new();
+    let mut wanted = BTreeSet::new();
+    for document in manifests(&stack.helm.template(install).await?)? {
+        let whole = shown(&document)?;
+        let desired = Desired::discover(client, namespace, document).await?;
+        wanted.insert(desired.label());
+        match desired.compare().await? {
+            Comparison::Missing => found.push(Difference::new(desired.label(), ABSENT, whole)),
+            comparison => found.extend(differences_of(&desired, comparison)),
+        }
+    }
+    let release = stack.helm.status(install.release, namespace).await?;
+    let live = release.map(|release| release.manifest).unwrap_or_default();
+    for document in manifests(&live)? {
+        let label = Desired::discover(client, namespace, document).await?.label();
+        if !wanted.contains(&label) {
+            found.push(Difference::new(label, "present", ABSENT));
+        }
+    }
+    Ok(Some(found))
+}
+
+/// A manifest as YAML. The content of a Secret is hidden.
+fn shown(document: &Value) -> Result<String> {
+    let mut document = document.clone();
+    if document["kind"] == "Secret"
+        && let Some(fields) = document.as_object_mut()
+    {
+        fields.retain(|name, _| !["data", "stringData"].contains(&name.as_str()));
+    }
+    serde_saphyr::to_string(&document).context("a manifest cannot be written as YAML")
+}
+
+fn differences_of(desired: &Desired, comparison: Comparison) -> Vec<Difference> {
+    match comparison {
+        Comparison::Same => Vec::new(),
+        Comparison::Missing => vec![Difference::new(desired.label(), ABSENT, "present")],
+        Comparison::Differs(fields) => fields.into_iter().map(Difference::from).collect(),
+    }
 }
 
 fn manifests(text: &str) -> Result<Vec<Value>> {

@@ -139,6 +139,13 @@ impl<C: Context> Graph<C> {
         beside(plan, observing).await
     }
 
+    /// Observes every node, whether or not the nodes before it are as desired.
+    pub async fn observe_each(&self, context: &C) -> Vec<(&Node<C>, Result<Observation>)> {
+        let observations =
+            self.nodes().map(|node| async move { (node, node.observe(context).await) });
+        join_all(observations).await
+    }
+
     /// Lists for each resource the objects that a deletion deletes and keeps, dependents first, without duplicates.
     ///
     /// # Errors

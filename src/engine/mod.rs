@@ -12,6 +12,6 @@ mod walk;
 pub use node::{
     Check, Context, DeleteOptions, Deletion, Id, Node, Reconciled, Resource, Scope, Severity,
 };
-pub use observation::{Difference, Observation};
+pub use observation::{ABSENT, Difference, Observation};
 pub use report::{NodeEvent, Progress, Report};
 pub use walk::Summary;

@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use anyhow::Result;
 use async_trait::async_trait;
 
-use super::{Observation, Progress};
+use super::{Difference, Observation, Progress};
 
 /// The stable name of a node: `GROUP.NAME` or `GROUP`. It appears in output and in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -169,6 +169,15 @@ pub trait Resource<C: Context>: Send + Sync {
     /// When the observation fails, which does not mean that the resource is absent.
     async fn observe(&self, context: &C) -> Result<Observation>;
 
+    /// All differences of a resource that [`Resource::observe`] found missing or drifted, where it sums them up. None: it
+    /// names all.
+    ///
+    /// # Errors
+    /// When the desired state cannot be rendered, or the observed one cannot be read.
+    async fn differences(&self, _context: &C) -> Result<Option<Vec<Difference>>> {
+        Ok(None)
+    }
+
     /// Creates or changes the resource. Called for `Missing` and `Drifted`; safe to repeat and to interrupt.
     ///
     /// # Errors
@@ -249,6 +258,17 @@ impl<C: Context> Node<C> {
         match self {
             Self::Check(check) => check.severity(),
             Self::Resource(_) => Severity::Error,
+        }
+    }
+
+    /// All differences of a resource, where its observation sums them up.
+    ///
+    /// # Errors
+    /// When the desired state cannot be rendered, or the observed one cannot be read.
+    pub async fn differences(&self, context: &C) -> Result<Option<Vec<Difference>>> {
+        match self {
+            Self::Check(_) => Ok(None),
+            Self::Resource(resource) => resource.differences(context).await,
         }
     }
 

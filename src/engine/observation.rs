@@ -25,6 +25,9 @@ pub enum Observation {
     Unknown { permission: String },
 }
 
+/// The observed or the desired state of something that does not exist, or must not.
+pub const ABSENT: &str = "absent";
+
 /// One property that differs from the desired state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {

@@ -499,7 +499,7 @@ fn teachers_get_the_data_sets_of_the_dashboards_and_not_the_connection() {
     stack
         .machine
         .run("install --dry-run")
-        .exits(0)
+        .exits(3)
         .prints("role Teacher is database_access on [Data lake].(id:");
     stack.machine.run("configure dataviz").exits(0).says("role Teacher reads the dashboards");
     assert_eq!(granted(), [&[5], &datasets[..]].concat());

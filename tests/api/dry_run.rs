@@ -10,7 +10,7 @@ fn dry_run_in_an_empty_cluster_lists_new_resources_and_creates_none() {
     let stack = MockedStack::empty();
     let ended = stack.machine.run("install --dry-run");
     ended
-        .exits(0)
+        .exits(3)
         .prints("unchanged preflight.cluster")
         .prints("create    operator.release        eck-operator --repo https://helm.elastic.co --version 3.5.0")
         .prints("create    lrs.credentials")
@@ -48,16 +48,17 @@ fn dry_run_names_changed_and_deleted_objects() {
     stack.machine.run("install").exits(0);
     let path = "/api/v1/namespaces/alice/services/lrs-ralph";
     let mut service = stack.kubernetes.object(path).unwrap();
-    for (kind, finding) in [
-        ("ClusterIP", "unchanged lrs.release"),
+    for (kind, code, finding) in [
+        ("ClusterIP", 0, "unchanged lrs.release"),
         (
             "LoadBalancer",
+            3,
             "change    lrs.release             service/lrs-ralph .spec.type is LoadBalancer, should be ClusterIP",
         ),
     ] {
         service["spec"]["type"] = kind.into();
         stack.kubernetes.put([service.clone()]);
-        stack.machine.run("install --dry-run").exits(0).prints(finding);
+        stack.machine.run("install --dry-run").exits(code).prints(finding);
     }
     stack.kubernetes.replies(
         Method::GET,
@@ -67,7 +68,7 @@ fn dry_run_names_changed_and_deleted_objects() {
     stack
         .machine
         .run("install --dry-run")
-        .exits(0)
+        .exits(3)
         .prints("service/lrs-ralph is absent, should be present");
 }
 

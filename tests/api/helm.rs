@@ -371,7 +371,7 @@ fn install_accepts_helm_3_and_helm_4() {
     for version in ["v3.14.0", "v3.21.4", "v4.2.4", "v4.2.4+g9a1b2c3"] {
         let mut stack = MockedStack::empty();
         stack.helm = stack.helm.version(version);
-        stack.machine.run("install --dry-run").exits(0).prints(&version[1..]);
+        stack.machine.run("install --dry-run").exits(3).prints(&version[1..]);
     }
 }
 
@@ -599,7 +599,7 @@ fn null_value_of_the_user_reaches_helm() {
 fn preflight_renders_user_values_together_with_profile_values() {
     let stack = MockedStack::empty();
     stack.machine.write("values.yaml", "worker: {replicas: 4}\n");
-    stack.machine.run("install --dry-run --profile production --skip preflight.room --values dataviz=values.yaml").exits(0);
+    stack.machine.run("install --dry-run --profile production --skip preflight.room --values dataviz=values.yaml").exits(3);
     let tried = stack.helm.calls_of("template").pop().expect("a render of the chart").values();
     assert_eq!(
         (&tried["worker"]["replicas"], &tried["cache"]["enabled"]),

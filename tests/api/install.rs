@@ -177,7 +177,7 @@ fn install_keeps_the_settings_of_an_earlier_install() {
     let stack = MockedStack::empty();
     stack.machine.run("install --profile classroom --no-wait").exits(0).says("profile classroom");
     stack.machine.run("install --dry-run").exits(0).says("profile classroom");
-    stack.machine.run("install --dry-run --profile laptop").exits(0).says("profile laptop");
+    stack.machine.run("install --dry-run --profile laptop").exits(3).says("profile laptop");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn new_namespace_is_named_after_the_user() {
     let machine = stack.machine.env("USER", "Bob.O'Hara");
     machine
         .run("install --new-namespace --dry-run")
-        .exits(0)
+        .exits(3)
         .says("Installing into namespace bob-o-hara-");
 }
 

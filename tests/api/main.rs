@@ -11,6 +11,7 @@ mod check;
 mod creds;
 mod dataviz;
 mod dataviz_files;
+mod diff;
 mod dry_run;
 mod failing_server;
 mod helm;

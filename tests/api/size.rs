@@ -69,7 +69,7 @@ fn failed_size_jobs_are_a_fault_and_the_next_install_runs_one() {
     let why = "the size of the data lake was not measured for 120m: curl: (22) The requested URL returned error: 401; run `kubectl lastack install`";
     stack.machine.run("status").exits(3).prints("fault: dataviz data: ").prints(why);
     stack.machine.run("dashboards explain index-size").exits(3).prints("was not measured for 120m");
-    stack.machine.run("install --dry-run").exits(0).prints(
+    stack.machine.run("install --dry-run").exits(3).prints(
         "the data lake's size is not measured for 120m, should be measured every 10 minutes",
     );
     stack.kubernetes.reacts(Method::POST, JOBS, |world, request| {

@@ -4,10 +4,11 @@ use snapbox::{assert_data_eq, file};
 
 use crate::support::machine::{Ended, Machine};
 
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 16] = [
     "install",
     "status",
     "check",
+    "diff",
     "creds",
     "open",
     "seed",

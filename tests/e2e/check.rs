@@ -1,4 +1,4 @@
-//! `check` on a real stack: everything passes, a real fault fails its check, and its Role suffices.
+//! `check` and `diff` on a real stack: everything passes, a real fault fails its check, and its Role suffices.
 
 use serde_json::Value;
 
@@ -31,8 +31,14 @@ fn check_of_the_stack_passes_and_a_fault_fails_its_check_alone() {
 
     stack().kubectl("label deployment lrs-ralph app.kubernetes.io/version=changed --overwrite");
     assert_eq!(failed(&stack().lastack("check -o json").exits(3)), ["lrs.release"]);
+    stack()
+        .lastack("diff")
+        .exits(3)
+        .prints("--- deployment/lrs-ralph (cluster)")
+        .prints("@@ .metadata.labels.app.kubernetes.io/version @@\n-changed\n+");
     stack().lastack("install").good();
     stack().lastack("check").good();
+    stack().lastack("diff").good().shows("No differences");
 }
 
 #[test]
@@ -42,6 +48,7 @@ fn check_role_allows_every_check_and_no_change() {
     let beyond_the_namespace =
         ["preflight.storage", "preflight.room", "preflight.architecture", "namespace"];
     assert_eq!(of(&report, "unknown"), beyond_the_namespace, "{report:#}");
+    stack().lastack(&format!("diff {user}")).good().shows("No differences");
     assert_denied(
         &user,
         &[

@@ -25,6 +25,8 @@ const SEPARATOR: char = '\u{1e}';
 struct Command {
     typed: String,
     shown: String,
+    /// The exit code that its mark names.
+    code: u8,
     /// The page and the line.
     place: String,
 }
@@ -34,9 +36,11 @@ fn commands(page: &str, text: &str) -> Vec<Command> {
     let mut commands: Vec<Command> = Vec::new();
     let mut lines = text.lines().zip(1..);
     while let Some((line, _)) = lines.next() {
-        if line.trim() != "<!-- run: sandbox -->" {
-            continue;
-        }
+        let code = match line.trim() {
+            "<!-- run: sandbox -->" => 0,
+            "<!-- run: sandbox, exit code 3 -->" => 3,
+            _ => continue,
+        };
         let (fence, number) = lines.next().expect("a block below its mark");
         assert_eq!(fence.trim(), "```console", "{page}:{number}");
         let indent = fence.len() - fence.trim_start().len();
@@ -46,6 +50,7 @@ fn commands(page: &str, text: &str) -> Vec<Command> {
                 Some(typed) => commands.push(Command {
                     typed: typed.into(),
                     shown: String::new(),
+                    code,
                     place: format!("{page}:{number}"),
                 }),
                 None => {
@@ -104,14 +109,19 @@ fn run(cluster: &Cluster, commands: &[Command]) {
         folder.display(),
         cluster.namespace
     );
-    for Command { typed, place, .. } in commands {
-        script.push_str(&format!("printf '{SEPARATOR}'; echo '$ {place}' >&2\n{typed}\n"));
+    for Command { typed, place, code, .. } in commands {
+        script.push_str(&format!("printf '{SEPARATOR}'; echo '$ {place}' >&2\n"));
+        script.push_str(&match code {
+            // assignments must remain in this shell
+            0 => format!("{typed}\n"),
+            code => format!("code=0\n{typed} || code=$?\n[ $code = {code} ]\n"),
+        });
     }
     let script = cluster.file("pages.sh", &script);
     let ended = cluster.run("bash", &[script.to_str().expect("a path that is text")], "").good();
     let outputs: Vec<&str> = ended.stdout.split(SEPARATOR).skip(1).collect();
     assert_eq!(outputs.len(), commands.len(), "every command should run");
-    for (Command { typed, shown, place }, output) in commands.iter().zip(outputs) {
+    for (Command { typed, shown, place, .. }, output) in commands.iter().zip(outputs) {
         if !shown.is_empty() {
             assert_eq!(output.trim(), shown.trim(), "{place}: $ {typed}");
         }
@@ -214,6 +224,7 @@ $ three
     let command = |typed: &str, shown: &str, line| Command {
         typed: typed.into(),
         shown: shown.into(),
+        code: 0,
         place: format!("page.md:{line}"),
     };
     assert_eq!(

@@ -96,6 +96,11 @@ impl Helm {
         )
     }
 
+    /// Sets the output of `helm template` for a release.
+    pub fn renders(&self, name: &str, manifest: &str) -> &Self {
+        self.write(&format!("template-{name}"), manifest)
+    }
+
     /// Sets the manifest in `helm status` for later installs of a release.
     pub fn applies(&self, name: &str, manifest: &str) -> &Self {
         self.write(&format!("manifest-{name}"), &Value::from(manifest).to_string())

@@ -254,12 +254,12 @@ impl Helm {
         serde_json::from_str(json).context("`helm list` printed invalid JSON")
     }
 
-    /// Renders the chart to validate the values.
+    /// Renders the objects of the chart, without those of its hooks. Fails for values that the chart does not accept.
     ///
     /// # Errors
     /// When helm cannot render the chart with the values.
-    pub async fn validate_values(&self, install: &Install) -> Result<()> {
-        self.run_with_chart(&["template"], install, &[]).await.map(drop)
+    pub async fn template(&self, install: &Install) -> Result<String> {
+        self.run_with_chart(&["template"], install, &["--no-hooks"]).await
     }
 
     /// Installs or upgrades a release, without waiting for its objects. Returns the new revision, if helm prints it.

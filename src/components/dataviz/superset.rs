@@ -16,7 +16,9 @@ use crate::cluster::wait::State;
 use crate::cluster::{jobs, rollout};
 use crate::components::postgresql::{self, on_top};
 use crate::components::{datalake, release};
-use crate::engine::{DeleteOptions, Deletion, Id, Observation, Progress, Reconciled, Resource};
+use crate::engine::{
+    DeleteOptions, Deletion, Difference, Id, Observation, Progress, Reconciled, Resource,
+};
 use crate::error::one_line;
 use crate::stack::Stack;
 
@@ -229,6 +231,10 @@ impl Resource<Stack> for SupersetRelease {
             return Ok(Observation::drifted("Superset's database", reason, "prepared"));
         }
         Ok(release::observed(found, NAME, rollout(stack).await?))
+    }
+
+    async fn differences(&self, stack: &Stack) -> Result<Option<Vec<Difference>>> {
+        release::differences(stack, &Self::install(stack).await?).await
     }
 
     async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {

@@ -17,7 +17,9 @@ use crate::cluster::wait::State;
 use crate::cluster::{endpoint, rollout};
 use crate::components::postgresql::{self, on_top};
 use crate::components::release;
-use crate::engine::{DeleteOptions, Deletion, Id, Observation, Progress, Reconciled, Resource};
+use crate::engine::{
+    DeleteOptions, Deletion, Difference, Id, Observation, Progress, Reconciled, Resource,
+};
 use crate::error::Failure;
 use crate::stack::Stack;
 use crate::stack::settings::{Expose, merge_values};
@@ -233,6 +235,10 @@ impl Resource<Stack> for MoodleRelease {
             return Ok(found);
         }
         Ok(release::observed(found, NAME, rollout(stack).await?))
+    }
+
+    async fn differences(&self, stack: &Stack) -> Result<Option<Vec<Difference>>> {
+        release::differences(stack, &self.install(stack).await?).await
     }
 
     async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {

@@ -10,7 +10,9 @@ use crate::cluster::object::ObjectRef;
 use crate::cluster::rollout;
 use crate::cluster::steps::Step;
 use crate::components::{datalake, release};
-use crate::engine::{DeleteOptions, Deletion, Id, Observation, Progress, Reconciled, Resource};
+use crate::engine::{
+    DeleteOptions, Deletion, Difference, Id, Observation, Progress, Reconciled, Resource,
+};
 use crate::stack::Stack;
 
 use super::{COMPONENT, DECLARATION, NAME, RELEASE, Size};
@@ -77,6 +79,10 @@ impl Resource<Stack> for RalphRelease {
             return Ok(found);
         }
         Ok(release::observed(found, NAME, rollout::deployment(&stack.cluster, NAME).await?))
+    }
+
+    async fn differences(&self, stack: &Stack) -> Result<Option<Vec<Difference>>> {
+        release::differences(stack, &Self::install(stack).await?).await
     }
 
     async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {

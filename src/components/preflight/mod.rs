@@ -188,7 +188,7 @@ async fn values(stack: &Stack, components: Components) -> Result<Observation> {
     {
         let Some(install) = component.release(stack).await? else { continue };
         let name = component.declaration().name.as_str();
-        if let Err(error) = stack.helm.validate_values(&install).await {
+        if let Err(error) = stack.helm.template(&install).await {
             return Ok(Observation::blocked(
                 format!(
                     "the values for {name} are not valid for {}: {}",
