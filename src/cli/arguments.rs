@@ -31,6 +31,7 @@ pub enum Command {
     Status(super::status::StatusArgs),
     Check(super::check::CheckArgs),
     Diff(super::diff::DiffArgs),
+    Logs(super::logs::LogsArgs),
     Creds(super::creds::CredsArgs),
     Open(super::open::OpenArgs),
     Seed(super::seed::SeedArgs),

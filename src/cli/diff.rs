@@ -2,6 +2,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::cluster::flags::KubeFlags;
+use crate::components;
 use crate::engine::{ABSENT, Difference, Node, Observation};
 use crate::error;
 use crate::output::printer::{self, BAD, FAINT, GOOD, paint};
@@ -26,7 +27,8 @@ pub struct DiffArgs {
 
 pub async fn run(flags: &KubeFlags, args: &DiffArgs) -> Result<Outcome> {
     let asked = args.stack.settings()?;
-    let graph = args.stack.graph()?;
+    // who only looks need not be allowed to install
+    let graph = args.stack.graph()?.without(|node| node.id() == components::PERMISSIONS_OF_INSTALL);
     let stack = Stack::open(flags.resolve().await?, asked, None).await?;
     let (graph, stack) = args.stack.prepare(graph, stack)?;
     let mut text = String::new();

@@ -44,6 +44,7 @@ mod diff;
 mod home;
 mod install;
 mod lock;
+mod logs;
 mod open;
 mod progress;
 mod rbac;
@@ -133,6 +134,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Some(Command::Status(args)) => block_on(status::run(&flags, args)),
         Some(Command::Check(args)) => block_on(check::run(&flags, args)),
         Some(Command::Diff(args)) => block_on(diff::run(&flags, &args)),
+        Some(Command::Logs(args)) => block_on(logs::run(&flags, args)),
         Some(Command::Creds(args)) => block_on(creds::run(&flags, args)),
         Some(Command::Seed(args)) => block_on(seed::run(&flags, args)),
         Some(Command::Statements(args)) => block_on(statements::run(&flags, args)),

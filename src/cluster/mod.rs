@@ -13,6 +13,7 @@ pub mod jobs;
 mod kubeconfig;
 pub mod lease;
 pub mod log;
+pub mod logs;
 pub mod object;
 pub mod pod_problem;
 pub mod pods;

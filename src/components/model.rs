@@ -40,6 +40,8 @@ pub struct Declaration {
     pub release: Option<&'static str>,
     /// The StatefulSets of its release. Their volume claims outlive them, and helm does not annotate the claims.
     pub stateful_sets: &'static [&'static str],
+    /// Its Pods in the namespace of the stack: a label of each kind, and its value.
+    pub pods: &'static [(&'static str, &'static str)],
     /// The kinds of objects in its release. `uninstall` searches all of them.
     pub kinds: &'static [fn() -> ApiResource],
     pub access: Access,

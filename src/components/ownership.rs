@@ -88,6 +88,7 @@ mod tests {
         name: ComponentName::new("lms"),
         release: Some("lms"),
         stateful_sets: &["lms-postgresql"],
+        pods: &[],
         kinds: &[],
         access: crate::components::access::NONE,
         exposure: None,

@@ -18,6 +18,7 @@ mod helm;
 mod install;
 mod lms;
 mod lock;
+mod logs;
 mod open;
 mod ownership;
 mod rbac;

@@ -4,11 +4,12 @@ use snapbox::{assert_data_eq, file};
 
 use crate::support::machine::{Ended, Machine};
 
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 17] = [
     "install",
     "status",
     "check",
     "diff",
+    "logs",
     "creds",
     "open",
     "seed",

@@ -167,6 +167,7 @@ fn commands_of_pages_about_a_stack_run_in_order_with_shown_output() {
         "docs/guides/getting-data.md",
         "docs/guides/troubleshooting.md",
         "docs/guides/production.md",
+        "docs/reference/checks.md",
         "docs/reference/json.md",
     ] {
         run(cluster, &read(page));
@@ -195,6 +196,7 @@ fn every_page_with_commands_for_the_sandbox_is_run_by_a_test() {
         "docs/guides/getting-data.md",
         "docs/guides/production.md",
         "docs/guides/troubleshooting.md",
+        "docs/reference/checks.md",
         "docs/reference/json.md",
         "docs/tutorial/workshop.md",
     ];

@@ -24,6 +24,7 @@ mod documentation;
 mod helm_plugin;
 mod kubeconfigs;
 mod lms;
+mod logs;
 mod lrs;
 mod main_workflow;
 mod moodle;

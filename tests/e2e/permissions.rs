@@ -97,6 +97,7 @@ fn role_of_each_verb_allows_the_verb_and_nothing_beyond() {
     let export = format!("dashboards export --to {}", exported.display());
     for (verb, line) in [
         ("creds", "creds"),
+        ("logs", "logs --tail 1"),
         ("seed", "seed --count 10"),
         ("statements", "statements --limit 1"),
         ("open", "open lrs --print"),

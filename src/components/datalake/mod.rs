@@ -98,6 +98,7 @@ static DECLARATION: Declaration = Declaration {
     name: COMPONENT,
     release: None,
     stateful_sets: &[],
+    pods: &[(CLUSTER_LABEL, RESOURCE)],
     // the operator deletes the resource's objects with it
     kinds: &[remains::kind::<NetworkPolicy>],
     access: Access {

@@ -97,6 +97,7 @@ static DECLARATION: Declaration = Declaration {
     name: COMPONENT,
     release: Some(RELEASE),
     stateful_sets: &[POSTGRESQL.name],
+    pods: &[(object::INSTANCE, RELEASE), (object::INSTANCE, datalake::SIZES)],
     kinds: KINDS,
     access: Access {
         install: &[

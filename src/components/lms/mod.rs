@@ -100,6 +100,7 @@ static DECLARATION: Declaration = Declaration {
     name: COMPONENT,
     release: Some(RELEASE),
     stateful_sets: &[POSTGRESQL.name],
+    pods: &[(object::INSTANCE, RELEASE)],
     kinds: KINDS,
     access: Access {
         install: &[

@@ -19,7 +19,7 @@ use secrecy::SecretString;
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::helm::Install;
 use crate::cluster::http::Account;
-use crate::cluster::{endpoint, secrets};
+use crate::cluster::{endpoint, object, secrets};
 use crate::engine::{Id, Node, Observation};
 use crate::error;
 use crate::stack::Stack;
@@ -81,6 +81,7 @@ static DECLARATION: Declaration = Declaration {
     name: COMPONENT,
     release: Some(RELEASE),
     stateful_sets: &[],
+    pods: &[(object::INSTANCE, RELEASE)],
     kinds: KINDS,
     access: Access {
         health: &[

@@ -51,6 +51,7 @@ static DECLARATION: Declaration = Declaration {
     name: COMPONENT,
     release: Some(RELEASE),
     stateful_sets: &[],
+    pods: &[],
     kinds: &[],
     access: NONE,
     exposure: None,
