@@ -1,13 +1,14 @@
 //! The checks of a stack: every node of its graph, and what `install` does not wait for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use async_trait::async_trait;
 use futures::future::join;
 
 use crate::components::{self, dataviz};
-use crate::dashboards::{check, live};
+use crate::dashboards::check;
+use crate::dashboards::live::{self, Live};
 use crate::engine::graph::{Finding, Graph, Planned};
 use crate::engine::{Check, Id, Node, Observation, Severity};
 use crate::error::{self, Diagnosis};
@@ -131,7 +132,8 @@ fn judge(stack: &Stack, planned: Planned<'_, Stack>) -> Checked {
     Checked { id: planned.node.id(), severity: planned.node.severity(), result }
 }
 
-/// Whether the query of each chart works, which is the last hop of a statement.
+/// Whether charts have their data, which is the last hop of a statement: one of each data set, because a check that runs
+/// every few minutes must not cost as much as opening all dashboards.
 struct Charts;
 
 #[async_trait]
@@ -146,31 +148,31 @@ impl Check<Stack> for Charts {
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
         let superset = dataviz::client(stack).await?;
-        let charts = live::charts(&superset, &[]).await?;
+        let charts = one_of_each_data_set(live::charts(&superset, &[]).await?);
         let checked = check::run(&superset, &charts, None, None).await;
-        let mut faults = checked.iter().filter(|chart| chart.verdict.is_fault());
-        let Some(first) = faults.next() else {
-            return Ok(Observation::Equal(format!("{} charts have their data", checked.len())));
-        };
-        let more = match faults.count() {
-            0 => String::new(),
-            more => format!(", and {more} more charts fail"),
+        let Some(first) = checked.iter().find(|chart| chart.verdict.is_fault()) else {
+            let names: Vec<&str> = checked.iter().map(|chart| chart.name.as_str()).collect();
+            return Ok(Observation::Equal(format!("{} have their data", names.join(" and "))));
         };
         let why = first.verdict.why().unwrap_or_default();
         let hint = format!(
             "run `kubectl lastack dashboards explain '{}'{}`",
             first.name, stack.cluster.flags
         );
-        Ok(Observation::Blocked(
-            Diagnosis::new(format!("{why}{more}"), hint).of(format!("chart {}", first.name)),
-        ))
+        Ok(Observation::Blocked(Diagnosis::new(why, hint).of(format!("chart {}", first.name))))
     }
+}
+
+/// The first chart of each data set, if possible a single number, whose query is the cheapest.
+fn one_of_each_data_set(mut charts: Vec<Live>) -> Vec<Live> {
+    charts.sort_by_key(|chart| !chart.viz_type.starts_with("big_number"));
+    let mut seen = BTreeSet::new();
+    charts.retain(|chart| chart.dataset().is_some_and(|dataset| seen.insert(dataset)));
+    charts
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]
