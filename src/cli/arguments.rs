@@ -32,6 +32,7 @@ pub enum Command {
     Check(super::check::CheckArgs),
     Diff(super::diff::DiffArgs),
     Logs(super::logs::LogsArgs),
+    Report(super::report::ReportArgs),
     Creds(super::creds::CredsArgs),
     Open(super::open::OpenArgs),
     Seed(super::seed::SeedArgs),

@@ -49,6 +49,7 @@ mod open;
 mod progress;
 mod rbac;
 mod replay;
+mod report;
 mod seed;
 mod stack_args;
 mod statements;
@@ -135,6 +136,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Some(Command::Check(args)) => block_on(check::run(&flags, args)),
         Some(Command::Diff(args)) => block_on(diff::run(&flags, &args)),
         Some(Command::Logs(args)) => block_on(logs::run(&flags, args)),
+        Some(Command::Report(args)) => block_on(report::run(&flags, &args)),
         Some(Command::Creds(args)) => block_on(creds::run(&flags, args)),
         Some(Command::Seed(args)) => block_on(seed::run(&flags, args)),
         Some(Command::Statements(args)) => block_on(statements::run(&flags, args)),

@@ -35,6 +35,7 @@ enum Verb {
     Check,
     Diff,
     Logs,
+    Report,
     Creds,
     CredsRotate,
     Open,
@@ -64,6 +65,7 @@ impl Verb {
             Self::Status => status::needs(),
             Self::Check | Self::Diff => super::check::needs(),
             Self::Logs => super::logs::NEEDS.to_vec(),
+            Self::Report => super::report::needs(),
             Self::Creds => creds::needs(),
             Self::CredsRotate => creds::rotate::needs(),
             Self::Open => open::needs(),
@@ -165,6 +167,7 @@ mod tests {
                 Verb::Install,
                 Verb::Check,
                 Verb::Diff,
+                Verb::Report,
                 Verb::CredsRotate,
                 Verb::Trace,
                 Verb::Replay,
@@ -183,7 +186,14 @@ mod tests {
         let verbs: Vec<Verb> = Verb::value_variants().iter().filter(reads_all).copied().collect();
         assert_eq!(
             verbs,
-            [Verb::Install, Verb::Check, Verb::Diff, Verb::CredsRotate, Verb::Uninstall]
+            [
+                Verb::Install,
+                Verb::Check,
+                Verb::Diff,
+                Verb::Report,
+                Verb::CredsRotate,
+                Verb::Uninstall
+            ]
         );
     }
 

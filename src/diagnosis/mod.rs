@@ -3,4 +3,5 @@
 
 pub mod chart;
 pub mod checks;
+pub mod report;
 pub mod trace;

@@ -24,6 +24,7 @@ mod ownership;
 mod rbac;
 mod rejected;
 mod render;
+mod report;
 mod seed;
 mod seed_faults;
 mod size;

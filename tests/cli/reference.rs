@@ -4,12 +4,13 @@ use snapbox::{assert_data_eq, file};
 
 use crate::support::machine::{Ended, Machine};
 
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 18] = [
     "install",
     "status",
     "check",
     "diff",
     "logs",
+    "report",
     "creds",
     "open",
     "seed",

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -64,6 +65,16 @@ fn files(folder: &Path) -> String {
             true => text.push_str(&files(&path)),
             false => text.push_str(&String::from_utf8_lossy(&fs::read(&path).expect("a file"))),
         }
+    }
+    text
+}
+
+fn unzipped(archive: &Path) -> String {
+    let mut archive =
+        zip::ZipArchive::new(fs::File::open(archive).expect("a report")).expect("a zip archive");
+    let mut text = String::new();
+    for index in 0..archive.len() {
+        archive.by_index(index).expect("a file").read_to_string(&mut text).expect("a text");
     }
     text
 }
@@ -133,6 +144,10 @@ fn secrets_are_in_no_object_log_argument_release_or_file() {
     ] {
         places.insert(format!("`{line}`"), shown(line));
     }
+    let report = home.path().join("report.zip");
+    shown(&format!("report {}", report.display()));
+    places.insert("the report".into(), unzipped(&report));
+    fs::remove_file(report).expect("a report");
     places.insert("files".into(), files(home.path()));
     if is_sandbox() {
         places.insert("command lines".into(), command_lines());
