@@ -16,8 +16,8 @@ use super::{Outcome, check, open};
 
 /// Write a report for those who help: checks, health, objects, events and logs
 ///
-/// The archive begins with README.txt, which names the failed checks and what was left out. Passwords and what identifies
-/// people are replaced. Works on a broken stack and without any single permission.
+/// The archive begins with README.txt, which names the failed checks and what was left out. Passwords and
+/// personal data are replaced. Works on a broken stack and without any single permission.
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack report report.zip"))]
 pub struct ReportArgs {

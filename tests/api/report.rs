@@ -40,7 +40,7 @@ fn report_of_a_broken_stack_names_the_fault_on_its_first_page() {
     assert!(first.contains("LEFT OUT\n  nothing"), "{first}");
     let listed = |name: &&str| first.contains(&format!("  {name}\n"));
     let others: Vec<&str> = files[1..].iter().map(|(name, _)| name.as_str()).collect();
-    assert!(others.iter().all(|name| listed(&name)), "{first}\n{others:?}");
+    assert!(others.iter().all(listed), "{first}\n{others:?}");
     stack.machine.run("report out.zip").exits(2).says("out.zip: exists already");
 }
 

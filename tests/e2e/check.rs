@@ -1,4 +1,4 @@
-//! `check` and `diff` on a real stack: everything passes, a real fault fails its check, and its Role suffices.
+//! `check`, `diff` and `report` on a real stack: everything passes, a real fault fails its check, and its Role suffices.
 
 use serde_json::Value;
 
@@ -48,6 +48,11 @@ fn check_role_allows_every_check_and_no_change() {
     let beyond_the_namespace =
         ["preflight.storage", "preflight.room", "preflight.architecture", "namespace"];
     assert_eq!(of(&report, "unknown"), beyond_the_namespace, "{report:#}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = folder.path().join("report.zip");
+    let other = account_for("report", stack());
+    let written = stack().lastack(&format!("report {} {other}", report.display())).good();
+    assert!(!written.stderr.contains("left out"), "{written}");
     stack().lastack(&format!("diff {user}")).good().shows("No differences");
     assert_denied(
         &user,

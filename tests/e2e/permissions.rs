@@ -94,13 +94,10 @@ fn status_role_shows_the_status_and_reaches_no_administrator_of_the_data_lake() 
 #[test]
 fn role_of_each_verb_allows_the_verb_and_nothing_beyond() {
     let exported = stack().folder("exported-with-the-role");
-    let reported = stack().folder("reported-with-the-role").join("report.zip");
-    let report = format!("report {}", reported.display());
     let export = format!("dashboards export --to {}", exported.display());
     for (verb, line) in [
         ("creds", "creds"),
         ("logs", "logs --tail 1"),
-        ("report", report.as_str()),
         ("seed", "seed --count 10"),
         ("statements", "statements --limit 1"),
         ("open", "open lrs --print"),

@@ -1,4 +1,4 @@
-//! A report for those who help: what is observed of a stack, in files, without passwords and without people.
+//! A report for those who help: what is observed of a stack, in files, without passwords and personal data.
 //!
 //! Each part is collected by itself, within a time limit. A part that cannot be collected is named on the first page.
 
@@ -385,7 +385,7 @@ fn first_page(
     format!(
         "Report of the learning-analytics stack in namespace {}\nmade by kubectl-lastack {} at {}\nwith: {command}\n\n\
          CHECKS\n{checks}\nFILES\n{}\nLEFT OUT\n{left_out}\n\
-         Passwords, mail addresses, names of people and public addresses are replaced. Read the files before you give\n\
+         Passwords, mail addresses, personal names and public addresses are replaced. Read the files before you give\n\
          them to others: a text that no rule knows can still name a person.\n",
         stack.namespace(),
         env!("CARGO_PKG_VERSION"),

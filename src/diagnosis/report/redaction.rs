@@ -1,4 +1,4 @@
-//! Removes passwords and what identifies people from the texts of a report.
+//! Removes passwords and personal data from the texts of a report.
 
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
@@ -16,7 +16,7 @@ pub struct Redactor {
 
 enum Replacement {
     Text(&'static str),
-    /// Keeps the addresses of the cluster and replaces others, which are those of people.
+    /// Keeps the addresses of the cluster and replaces others, which are those of browsers.
     PublicAddress,
 }
 
