@@ -133,7 +133,7 @@ async fn parts(stack: &Stack) -> Vec<Part> {
         ("releases.txt", releases(stack).boxed()),
         ("elasticsearch.txt", elasticsearch(stack).boxed()),
         ("events.txt", events(stack).boxed()),
-        ("objects/elasticsearches.yaml", listed(stack, datalake::kind()).boxed()),
+        ("objects/elasticsearch.yaml", data_lake(stack).boxed()),
     ];
     macro_rules! objects {
         ($($kind:ty => $name:literal),* $(,)?) => {
@@ -274,12 +274,23 @@ async fn events(stack: &Stack) -> Result<String> {
     Ok(events.iter().map(line).collect())
 }
 
-/// The objects of a kind in the namespace, without the values of environment variables, which may be passwords.
 async fn listed(stack: &Stack, kind: ApiResource) -> Result<String> {
-    let client = stack.cluster.client.clone();
-    let api: Api<DynamicObject> = Api::namespaced_with(client, stack.namespace(), &kind);
+    written(objects(stack, &kind).list(&ListParams::default()).await?.items)
+}
+
+/// The resource of the data lake, which a Role allows by its name only.
+async fn data_lake(stack: &Stack) -> Result<String> {
+    written(objects(stack, &datalake::kind()).get_opt(datalake::RESOURCE).await?)
+}
+
+fn objects(stack: &Stack, kind: &ApiResource) -> Api<DynamicObject> {
+    Api::namespaced_with(stack.cluster.client.clone(), stack.namespace(), kind)
+}
+
+/// Objects as YAML, without the values of environment variables, which may be passwords.
+fn written(objects: impl IntoIterator<Item = DynamicObject>) -> Result<String> {
     let mut text = String::new();
-    for mut object in api.list(&ListParams::default()).await?.items {
+    for mut object in objects {
         object.metadata.managed_fields = None;
         let mut value = serde_json::to_value(&object)?;
         hide_environment(&mut value);
