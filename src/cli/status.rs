@@ -10,7 +10,7 @@ use crate::cluster::flags::KubeFlags;
 use crate::cluster::{pod_problem, tunnel};
 use crate::components;
 use crate::components::model::Health;
-use crate::components::operator;
+use crate::components::{datalake, operator};
 use crate::engine::Observation;
 use crate::error::one_line;
 use crate::output::printer::{self, BAD, WARN, labelled};
@@ -25,7 +25,7 @@ use super::{Outcome, open};
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack status
   kubectl lastack status --watch
-  kubectl lastack status -o json", fault: "a component is unhealthy"))]
+  kubectl lastack status --fail-if-older 10m -o json", fault: "a component is unhealthy, or the newest statement is too old"))]
 pub struct StatusArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
@@ -36,6 +36,9 @@ pub struct StatusArgs {
     /// after each refresh.
     #[arg(short, long)]
     watch: bool,
+    /// Exit with code 3 when the newest statement is older, such as 10m
+    #[arg(long, value_name = "DURATION", value_parser = units::duration, conflicts_with = "watch")]
+    fail_if_older: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -76,10 +79,26 @@ pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
             super::next_steps(&[(format!("install{}", stack.cluster.flags), "install one")]);
         }
     }
-    Ok(if rows.iter().any(|(_, health)| health.has_fault()) {
-        Outcome::Fault
-    } else {
-        Outcome::Good
+    let late = args.fail_if_older.and_then(|limit| too_old(&rows, limit));
+    if let Some(why) = &late {
+        printer::error(why);
+    }
+    let has_fault = rows.iter().any(|(_, health)| health.has_fault()) || late.is_some();
+    Ok(if has_fault { Outcome::Fault } else { Outcome::Good })
+}
+
+/// Why the statements are older than the limit. None: they are not.
+fn too_old(rows: &[Row], limit: Duration) -> Option<String> {
+    let lake = rows.iter().find(|(name, _)| *name == datalake::COMPONENT);
+    let newest = lake.and_then(|(_, health)| health.newest);
+    let Some(newest) = newest else { return Some("the data lake has no statement".into()) };
+    let age = jiff::Timestamp::now().duration_since(newest).unsigned_abs();
+    (age > limit).then(|| {
+        format!(
+            "the newest statement was stored {} ago; the limit is {}",
+            units::age(age),
+            units::age(limit)
+        )
     })
 }
 

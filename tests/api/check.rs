@@ -40,6 +40,7 @@ const FAULTS: &[(&str, Fault)] = &[
     }),
     ("preflight.architecture", |stack| {
         let mut other = node("8", "16Gi");
+        other["metadata"]["name"] = json!("node-2");
         other["status"]["nodeInfo"] = json!({"architecture": "s390x"});
         stack.kubernetes.put([other]);
     }),
@@ -303,6 +304,17 @@ fn check_with_only_a_warning_succeeds() {
         .exits(0)
         .prints("<testcase name=\"preflight.newest\" time=\"0.000\"/>")
         .prints("failures=\"0\"");
+}
+
+#[test]
+fn check_ignores_the_architecture_of_a_node_that_accepts_no_pods() {
+    let stack = MockedStack::installed();
+    let mut other = node("8", "16Gi");
+    other["metadata"]["name"] = json!("node-2");
+    other["status"]["nodeInfo"] = json!({"architecture": "s390x"});
+    other["spec"] = json!({"taints": [{"key": "mainframe", "effect": "NoSchedule"}]});
+    stack.kubernetes.put([other]);
+    stack.machine.run("check").exits(0);
 }
 
 #[test]

@@ -292,3 +292,22 @@ fn status_without_helm_prints_the_other_cells() {
         .prints("8.19.21")
         .prints("heartbeat ok");
 }
+
+#[test]
+fn status_fails_when_the_newest_statement_is_older_than_the_limit() {
+    let stack = MockedStack::installed();
+    stack.machine.run("status --fail-if-older 10m").exits(3).says("the data lake has no statement");
+    let newest = |minutes: i64| {
+        let at = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes);
+        let found = serde_json::json!({"hits": {"total": {"value": 1}}, "aggregations": {"newest": {"value": at.as_millisecond()}}});
+        stack.elasticsearch.next("/statements/_search", [Reply::ok(found)]);
+    };
+    newest(20);
+    stack
+        .machine
+        .run("status --fail-if-older 10m")
+        .exits(3)
+        .says("the newest statement was stored 20m ago; the limit is 10m");
+    newest(20);
+    stack.machine.run("status --fail-if-older 30m").exits(0);
+}

@@ -104,7 +104,8 @@ async fn architecture(stack: &Stack) -> Result<Observation> {
     let of = |node: &ClusterNode| {
         node.status.as_ref()?.node_info.as_ref().map(|info| info.architecture.clone())
     };
-    let mut found: Vec<String> = nodes.iter().filter_map(of).collect();
+    let nodes = nodes.iter().filter(|node| preflight::room::accepts_pods(node));
+    let mut found: Vec<String> = nodes.filter_map(of).collect();
     found.sort();
     found.dedup();
     Ok(match found.iter().find(|one| !ARCHITECTURES.contains(&one.as_str())) {

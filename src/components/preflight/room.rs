@@ -61,7 +61,7 @@ fn shortage(wanted: &[(Resources, u32)], free: &[Resources]) -> Option<String> {
 }
 
 /// Whether a node accepts Pods without tolerations, such as all Pods of the stack.
-fn accepts_pods(node: &Node) -> bool {
+pub fn accepts_pods(node: &Node) -> bool {
     let Some(spec) = &node.spec else { return true };
     // Kubernetes' own taints are temporary, such as that of a starting node
     let repels = |taint: &Taint| {
