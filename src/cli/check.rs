@@ -22,7 +22,7 @@ use crate::stack::settings::Settings;
 
 use super::{Outcome, next_steps, open, status};
 
-/// Check the stack and the cluster, and say what to do about each problem
+/// Check the stack and the cluster, and name a remedy for each problem
 ///
 /// Every resource and setting of the stack is compared with what `install` would make, and every component is asked for
 /// its health. With `--pre`, checks whether a cluster can hold a stack. Changes nothing.

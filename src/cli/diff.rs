@@ -27,7 +27,7 @@ pub struct DiffArgs {
 
 pub async fn run(flags: &KubeFlags, args: &DiffArgs) -> Result<Outcome> {
     let asked = args.stack.settings()?;
-    // who only looks need not be allowed to install
+    // an observer needs no permission to install
     let graph = args.stack.graph()?.without(|node| node.id() == components::PERMISSIONS_OF_INSTALL);
     let stack = Stack::open(flags.resolve().await?, asked, None).await?;
     let (graph, stack) = args.stack.prepare(graph, stack)?;
@@ -51,7 +51,7 @@ pub async fn run(flags: &KubeFlags, args: &DiffArgs) -> Result<Outcome> {
                 is_blocked = true;
                 printer::error(&format!("{}: {}", node.id(), diagnosis.sentence()));
             }
-            // what does not run yet cannot be compared
+            // a component that does not run yet has no settings to compare
             Ok(Observation::Unready(why)) => {
                 printer::note(&format!("{}: not compared: {why}", node.id()));
             }

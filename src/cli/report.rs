@@ -14,7 +14,7 @@ use crate::output::units::bytes;
 
 use super::{Outcome, check, open};
 
-/// Write a report for those who help: checks, health, objects, events and logs
+/// Write a report for support: checks, health, objects, events and logs
 ///
 /// The archive begins with README.txt, which names the failed checks and what was left out. Passwords and
 /// personal data are replaced. Works on a broken stack and without any single permission.

@@ -86,7 +86,7 @@ fn all() -> Result<Graph<Stack>> {
 }
 
 fn of_the_cluster(extent: Extent) -> Result<Graph<Stack>> {
-    // who only looks at a stack need not be allowed to install it
+    // an observer needs no permission to install
     let is_unwanted = |id: Id| extent == Extent::Stack && id == components::PERMISSIONS_OF_INSTALL;
     let of =
         |node: &Node<Stack>| components::is_of_the_cluster(node.id()) && !is_unwanted(node.id());

@@ -1,4 +1,4 @@
-//! A report for those who help: what is observed of a stack, in files, without passwords and personal data.
+//! A report for support: the observations of a stack in files, without passwords and personal data.
 //!
 //! Each part is collected by itself, within a time limit. A part that cannot be collected is named on the first page.
 
@@ -396,8 +396,8 @@ fn first_page(
     format!(
         "Report of the learning-analytics stack in namespace {}\nmade by kubectl-lastack {} at {}\nwith: {command}\n\n\
          CHECKS\n{checks}\nFILES\n{}\nLEFT OUT\n{left_out}\n\
-         Passwords, mail addresses, personal names and public addresses are replaced. Read the files before you give\n\
-         them to others: a text that no rule knows can still name a person.\n",
+         Passwords, mail addresses, personal names and public addresses are replaced. Read the files before you send\n\
+         them, because the rules do not recognise every name.\n",
         stack.namespace(),
         env!("CARGO_PKG_VERSION"),
         jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC"),
