@@ -90,8 +90,9 @@ DIST := $(TARGET)/release-files
 dist: ## build the files of a release in target/release-files (ALL=1: of all platforms; PLATFORMS="linux-arm64 windows-amd64": of these)
 	scripts/dist $(VERSION) $(DIST) $(PLATFORMS)
 
-dist-test: ## install the files of `make dist` as users do (ALL=1: the crate and the packages, too)
+dist-test: ## install the files of `make dist` as users do (ALL=1: the crate, the packages and Windows, too)
 	sandbox/up --build-only
+	command -v gpg >/dev/null || { apt-get update -qq && apt-get install -y -qq gpg; }
 	ALL=$(ALL) scripts/dist-test $(VERSION) $(DIST)
 
 docs: ## build the documentation as a site in target/book

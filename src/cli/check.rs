@@ -118,11 +118,12 @@ fn render(checked: &[Checked], is_verbose: bool, time: Duration) -> String {
         };
         match (result, severity) {
             (Verdict::Failed { observed, remedy }, severity) => {
-                let (style, word) = match severity {
-                    Severity::Error => (BAD, "error"),
-                    Severity::Warning => (WARN, "warning"),
-                };
-                row(style, word, &format!("{observed}\nremedy: {remedy}\n{}", help(*id)));
+                let style = if *severity == Severity::Error { BAD } else { WARN };
+                row(
+                    style,
+                    severity.as_str(),
+                    &format!("{observed}\nremedy: {remedy}\n{}", help(*id)),
+                );
             }
             (Verdict::Unknown(permission), _) => row(WARN, "unknown", permission),
             (Verdict::Passed(detail), _) if is_verbose => row(GOOD, "ok", detail),
@@ -173,7 +174,7 @@ fn document(stack: &Stack, checked: &[Checked], time: Duration) -> Value {
             Verdict::After(need) => ("skipped", Some(format!("after {need}")), None),
         };
         json!({
-            "id": id.as_str(), "severity": severity_word(*severity), "result": word,
+            "id": id.as_str(), "severity": severity.as_str(), "result": word,
             "observed": observed, "remedy": remedy, "help": help(*id),
         })
     });
@@ -186,13 +187,6 @@ fn document(stack: &Stack, checked: &[Checked], time: Duration) -> Value {
         "milliseconds": time.as_millis() as u64,
         "checks": checks.collect::<Vec<_>>(),
     })
-}
-
-fn severity_word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-    }
 }
 
 /// A warning is a test that passed, with its message in the report of the table only.

@@ -36,7 +36,6 @@ pub async fn run(flags: &KubeFlags, args: &DiffArgs) -> Result<Outcome> {
     for (node, seen) in graph.observe_each(&stack).await {
         match seen {
             Ok(Observation::Equal(_)) => {}
-            Ok(Observation::Missing(_) | Observation::Drifted(_)) if node.is_check() => {}
             Ok(Observation::Missing(what)) => {
                 let found = vec![Difference::new(what, ABSENT, "present")];
                 objects += show(&all(node, &stack, found).await?, &mut text);

@@ -59,8 +59,7 @@ pub fn sources(pod: &Pod) -> Vec<Source> {
     let name = pod.metadata.name.clone().unwrap_or_default();
     let has_started = |status: &&ContainerStatus| {
         let state = status.state.as_ref();
-        let waits = state.is_none_or(|state| state.running.is_none() && state.terminated.is_none());
-        !waits
+        state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
     };
     let of = |status: &ContainerStatus| Source {
         pod: name.clone(),

@@ -55,17 +55,19 @@ impl Checked {
 /// # Errors
 /// When the graph is invalid.
 pub async fn run(stack: &Stack, extent: Extent) -> Result<Vec<Checked>> {
-    // separate graphs: a cluster that is too small for an install still runs the stack that it has
-    let (cluster, own) = (of_the_cluster(extent)?, of_the_stack(stack)?);
-    let found = match extent {
-        Extent::Cluster => cluster.plan(stack).await,
-        Extent::Stack => {
-            let (mut found, of_the_stack) = join(cluster.plan(stack), own.plan(stack)).await;
-            found.extend(of_the_stack);
-            found
-        }
-    };
-    Ok(first_of_each_cause(found.into_iter().map(|planned| judge(stack, planned)).collect()))
+    let cluster = of_the_cluster(extent)?;
+    if extent == Extent::Cluster {
+        return Ok(judged(stack, cluster.plan(stack).await));
+    }
+    // a separate graph: a cluster that is too small for an install still runs the stack that it has
+    let own = of_the_stack(stack)?;
+    let (mut found, of_the_stack) = join(cluster.plan(stack), own.plan(stack)).await;
+    found.extend(of_the_stack);
+    Ok(judged(stack, found))
+}
+
+fn judged(stack: &Stack, found: Vec<Planned<'_, Stack>>) -> Vec<Checked> {
+    first_of_each_cause(found.into_iter().map(|planned| judge(stack, planned)).collect())
 }
 
 /// One cause that fails several checks in the same words, such as a missing `helm`, is a failure of the first of them.

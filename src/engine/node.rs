@@ -65,6 +65,16 @@ pub enum Severity {
     Error,
 }
 
+impl Severity {
+    /// The word in output and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// The result of reconciling a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reconciled {

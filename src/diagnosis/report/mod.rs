@@ -28,7 +28,6 @@ use crate::cluster::helm::Listed;
 use crate::cluster::logs::{self, Extent, Log, Source};
 use crate::cluster::{object, pods};
 use crate::components::{self, datalake};
-use crate::engine::Severity;
 use crate::error;
 use crate::output::units::{bytes, count};
 use crate::stack::Stack;
@@ -358,10 +357,7 @@ fn last(text: &str, bytes: usize) -> &str {
 fn described(checked: &[Checked]) -> String {
     let mut text = String::new();
     for Checked { id, severity, result } in checked {
-        let word = match severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        };
+        let word = severity.as_str();
         match result {
             Verdict::Failed { observed, remedy } => {
                 text.push_str(&format!("{word:<8} {id}: {observed}\n         remedy: {remedy}\n"));
