@@ -1,8 +1,14 @@
 //! The command line as typed. `cluster` resolves the cluster and the namespace; `stack::settings` resolves the stack.
 
-use clap::{Parser, Subcommand};
+use std::borrow::Cow;
+use std::ffi::OsString;
+
+use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum as _};
+use tracing::Level;
 
 use crate::cluster::flags::KubeFlags;
+use crate::output::printer::{self, Detail};
+use crate::output::traces;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -21,8 +27,83 @@ use crate::cluster::flags::KubeFlags;
 pub struct Cli {
     #[command(flatten)]
     pub kube: KubeFlags,
+    #[command(flatten)]
+    pub output: OutputFlags,
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+/// How every verb prints.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output flags")]
+pub struct OutputFlags {
+    /// When to use colour
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_short_help = true
+    )]
+    pub color: ColorChoice,
+    /// Print warnings and errors only, beside the data
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Print what the program runs, and with `-vv` also each request
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    verbose: u8,
+}
+
+impl OutputFlags {
+    /// Completes the flags from the environment that helm gives a plugin: `helm --debug`.
+    pub fn with_helm_environment(mut self, var: impl Fn(&str) -> Option<String>) -> Self {
+        let is_debugging = var("HELM_DEBUG").is_some_and(|value| value == "true");
+        if var("HELM_PLUGIN_NAME").is_some() && is_debugging && !self.quiet {
+            self.verbose = self.verbose.max(1);
+        }
+        self
+    }
+
+    pub fn is_verbose(&self) -> bool {
+        self.verbose > 0
+    }
+
+    pub fn apply(&self) {
+        set_colour(self.color);
+        match (self.quiet, self.verbose) {
+            (true, _) => printer::set_detail(Detail::Quiet),
+            (false, 0) => {}
+            (false, verbose) => {
+                printer::set_detail(Detail::Traced);
+                traces::show(if verbose == 1 { Level::INFO } else { Level::DEBUG });
+            }
+        }
+    }
+}
+
+/// Applies `--color` of a command line that clap could not parse, for clap's own error.
+pub fn set_typed_colour(arguments: &[OsString]) {
+    let words = arguments.iter().map(|word| word.to_string_lossy());
+    let after = |word: Cow<'_, str>, next: Option<Cow<'_, str>>| match word.strip_prefix("--color")
+    {
+        Some("") => next.map(Cow::into_owned),
+        Some(value) => value.strip_prefix('=').map(str::to_owned),
+        None => None,
+    };
+    let nexts = words.clone().skip(1).map(Some).chain([None]);
+    let typed = words.zip(nexts).find_map(|(word, next)| after(word, next));
+    if let Some(choice) = typed.and_then(|typed| ColorChoice::from_str(&typed, false).ok()) {
+        set_colour(choice);
+    }
+}
+
+fn set_colour(choice: ColorChoice) {
+    printer::set_colour(match choice {
+        ColorChoice::Auto => anstream::ColorChoice::Auto,
+        ColorChoice::Always => anstream::ColorChoice::Always,
+        ColorChoice::Never => anstream::ColorChoice::Never,
+    });
 }
 
 #[derive(Debug, Subcommand)]

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::flags::KubeFlags;
@@ -12,10 +12,11 @@ use crate::components::access::{AUTOSCALERS, DISRUPTION_BUDGETS, INGRESSES, INST
 use crate::components::{self, conditions};
 use crate::diagnosis::checks::{self, Checked, Extent, Verdict};
 use crate::engine::{Id, Severity};
+use crate::output::document::Content;
 use crate::output::junit::{self, Case, Status};
 use crate::output::printer::{self, BAD, FAINT, GOOD, WARN, paint};
 use crate::output::text;
-use crate::output::units::took;
+use crate::output::units::{self, took};
 use crate::stack::Stack;
 use crate::stack::profiles::Profile;
 use crate::stack::settings::Settings;
@@ -25,11 +26,12 @@ use super::{Outcome, next_steps, open, status};
 /// Check the stack and the cluster, and name a remedy for each problem
 ///
 /// Every resource and setting of the stack is compared with what `install` would make, and every component is asked for
-/// its health. With `--pre`, checks whether a cluster can hold a stack. Changes nothing.
+/// its health. With `--pre`, checks whether a cluster can hold a stack. With `--verbose`, shows the checks that passed,
+/// too. Changes nothing.
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack check
   kubectl lastack check --pre --profile production
-  kubectl lastack check -o junit > report.xml", fault: "a check failed; a warning is no failure"))]
+  kubectl lastack check -o junit > report.xml", fault: "a check failed; a warning is no failure", json: "CheckReport"))]
 pub struct CheckArgs {
     /// Check the cluster before the first install
     #[arg(long)]
@@ -37,9 +39,6 @@ pub struct CheckArgs {
     /// Size of the stack that `--pre` checks for [default: that of the stack, or laptop]
     #[arg(long, value_enum, requires = "pre")]
     profile: Option<Profile>,
-    /// Show the checks that passed, too
-    #[arg(long)]
-    verbose: bool,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
     output: Format,
@@ -68,7 +67,7 @@ pub fn needs() -> Vec<Rules> {
     vec![&OBSERVING]
 }
 
-pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {
+pub async fn run(flags: &KubeFlags, args: CheckArgs, is_verbose: bool) -> Result<Outcome> {
     let mut stack = open(flags).await?;
     let extent = if args.pre { Extent::Cluster } else { Extent::Stack };
     if !args.pre && stack.is_new && !status::is_installed(&status::look(&stack).await?) {
@@ -82,8 +81,8 @@ pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {
     let checked = checks::run(&stack, extent).await?;
     let took = begun.elapsed();
     match args.output {
-        Format::Table => printer::data(&render(&checked, args.verbose, took))?,
-        Format::Json => printer::json(&document(&stack, &checked, took))?,
+        Format::Table => printer::data(&render(&checked, is_verbose, took))?,
+        Format::Json => printer::json(&CheckReport::of(&stack, &checked, took))?,
         Format::Junit => printer::data(&report(&checked))?,
     }
     Ok(if checked.iter().any(is_fault) { Outcome::Fault } else { Outcome::Good })
@@ -163,30 +162,86 @@ fn help(id: Id) -> String {
     )
 }
 
-fn document(stack: &Stack, checked: &[Checked], time: Duration) -> Value {
-    let checks = checked.iter().map(|Checked { id, severity, result }| {
-        let (word, observed, remedy) = match result {
-            Verdict::Passed(detail) => ("passed", Some(detail.clone()), None),
+/// The result of each check of the stack and of the cluster
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct CheckReport<'a> {
+    /// Context of the kubeconfig
+    context: &'a str,
+    /// Namespace of the stack
+    namespace: &'a str,
+    /// Whether no check with the severity `error` failed
+    passed: bool,
+    /// How long the checks took
+    milliseconds: u64,
+    /// In the order of the graph: what a check depends on is before it
+    checks: Vec<CheckResult>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct CheckResult {
+    /// Stable, a section of [Checks](checks.md)
+    id: &'static str,
+    /// `error` or `warning`
+    severity: &'static str,
+    result: Word,
+    /// Text
+    observed: String,
+    /// Text: what to do next
+    remedy: Option<String>,
+    /// Link to the section
+    help: String,
+}
+
+/// `unknown`: a permission is missing; `skipped`: after a check that did not pass
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+enum Word {
+    Passed,
+    Failed,
+    Unknown,
+    Skipped,
+}
+
+impl Content for CheckReport<'_> {
+    const KIND: &'static str = "CheckReport";
+}
+
+impl<'a> CheckReport<'a> {
+    fn of(stack: &'a Stack, checked: &[Checked], time: Duration) -> Self {
+        Self {
+            context: &stack.cluster.context,
+            namespace: stack.namespace(),
+            passed: !checked.iter().any(is_fault),
+            milliseconds: units::milliseconds(time),
+            checks: checked.iter().map(CheckResult::of).collect(),
+        }
+    }
+}
+
+impl CheckResult {
+    fn of(checked: &Checked) -> Self {
+        let (result, observed, remedy) = match &checked.result {
+            Verdict::Passed(detail) => (Word::Passed, detail.clone(), None),
             Verdict::Failed { observed, remedy } => {
-                ("failed", Some(observed.clone()), Some(remedy.clone()))
+                (Word::Failed, observed.clone(), Some(remedy.clone()))
             }
-            Verdict::Unknown(permission) => ("unknown", Some(permission.clone()), None),
-            Verdict::After(need) => ("skipped", Some(format!("after {need}")), None),
+            Verdict::Unknown(permission) => (Word::Unknown, permission.clone(), None),
+            Verdict::After(need) => (Word::Skipped, format!("after {need}"), None),
         };
-        json!({
-            "id": id.as_str(), "severity": severity.as_str(), "result": word,
-            "observed": observed, "remedy": remedy, "help": help(*id),
-        })
-    });
-    json!({
-        "apiVersion": "lastack/v1",
-        "kind": "CheckReport",
-        "context": stack.cluster.context,
-        "namespace": stack.namespace(),
-        "passed": !checked.iter().any(is_fault),
-        "milliseconds": time.as_millis() as u64,
-        "checks": checks.collect::<Vec<_>>(),
-    })
+        Self {
+            id: checked.id.as_str(),
+            severity: checked.severity.as_str(),
+            result,
+            observed,
+            remedy,
+            help: help(checked.id),
+        }
+    }
 }
 
 /// A warning is a test that passed, with its message in the report of the table only.

@@ -3,13 +3,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::Args;
 
-use super::progress::Rows;
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::lease;
 use crate::components;
 use crate::components::namespace::STORED_SETTINGS;
-use crate::engine::{Node, Scope};
+use crate::engine::{Node, Scope, Summary};
 use crate::output::printer;
 use crate::output::units::duration;
 use crate::output::units::took;
@@ -17,7 +16,8 @@ use crate::stack::component::{ComponentName, ComponentParser};
 use crate::stack::settings::{LmsSettings, Sending, Settings};
 use crate::stack::{SETTINGS, Stack};
 
-use super::{Outcome, left_until, lock};
+use super::journal::Journal;
+use super::{Outcome, TextOrJson, left_until, lock};
 
 /// Reconcile the settings inside Moodle and Superset
 ///
@@ -27,7 +27,7 @@ use super::{Outcome, left_until, lock};
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack configure
   kubectl lastack configure lms --course S
-  kubectl lastack configure lms --send-names=true", timeout))]
+  kubectl lastack configure lms --send-names=true", timeout, json: "Event" "Summary"))]
 pub struct ConfigureArgs {
     /// Components to configure [default: all]
     #[arg(value_parser = ComponentParser)]
@@ -43,6 +43,9 @@ pub struct ConfigureArgs {
     /// Time limit for the whole command
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     timeout: Duration,
+    /// Output format of the progress
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: TextOrJson,
 }
 
 /// The permissions to store changed settings.
@@ -57,6 +60,12 @@ pub fn needs() -> Vec<Rules> {
 }
 
 pub async fn run(flags: &KubeFlags, args: ConfigureArgs) -> Result<Outcome> {
+    let journal = Journal::new("configure", args.output);
+    let ended = reconcile(flags, args, &journal).await;
+    journal.conclude(ended.map(|summary| (Outcome::Good, Some(summary))))
+}
+
+async fn reconcile(flags: &KubeFlags, args: ConfigureArgs, journal: &Journal) -> Result<Summary> {
     let sending = match (args.background, args.immediate) {
         (true, _) => Some(Sending::Background),
         (_, true) => Some(Sending::Immediate),
@@ -69,6 +78,7 @@ pub async fn run(flags: &KubeFlags, args: ConfigureArgs) -> Result<Outcome> {
     let deadline = Instant::now() + args.timeout;
     let lock = lock::take(&cluster, "configure", Some(deadline)).await?;
     let stack = Stack::open(cluster, asked, Some(left_until(deadline))).await?;
+    journal.names(&stack);
     let is_wanted = |component| {
         if args.components.is_empty() {
             stack.settings.has(component)
@@ -81,9 +91,10 @@ pub async fn run(flags: &KubeFlags, args: ConfigureArgs) -> Result<Outcome> {
     };
     let graph = components::graph()?
         .without(|node| !(wanted(node) || remember && node.id() == STORED_SETTINGS));
-    let rows = Rows::new(graph.ids());
-    let summary = lock.during(graph.reconcile(&stack, &rows)).await?;
+    let report = journal.report(graph.ids());
+    let summary = lock.during(graph.reconcile(&stack, &*report)).await?;
+    drop(report);
     let done = if summary.changed.is_empty() { "Nothing to change" } else { "Done" };
     printer::note(&format!("{done} in {}", took(summary.took)));
-    Ok(Outcome::Good)
+    Ok(summary)
 }

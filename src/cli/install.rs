@@ -11,8 +11,8 @@ use crate::cluster::{lease, pod_problem, tunnel};
 use crate::components::access::{AUTOSCALERS, Access, DISRUPTION_BUDGETS, INGRESSES, INSTALL};
 use crate::components::namespace::NAMESPACE;
 use crate::components::{self, dataviz, lms, lrs};
-use crate::engine::graph::{Finding, Graph};
-use crate::engine::{Node, Observation, Summary};
+use crate::engine::graph::Graph;
+use crate::engine::{Node, Summary};
 use crate::output::printer::{self, FAINT, paint};
 use crate::output::units::{duration, took};
 use crate::rendering;
@@ -20,9 +20,9 @@ use crate::stack::component::ComponentName;
 use crate::stack::settings::{Expose, Settings};
 use crate::stack::{Reads, Stack};
 
-use super::progress::Rows;
+use super::journal::Journal;
 use super::stack_args::StackArgs;
-use super::{Outcome, left_until, lock};
+use super::{Outcome, TextOrJson, left_until, lock, plan};
 
 /// Install the stack and verify that every component responds
 ///
@@ -31,7 +31,7 @@ use super::{Outcome, left_until, lock};
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack install
   kubectl lastack install --profile classroom --expose ingress --domain la.example.org
-  kubectl lastack install -f lastack.yaml --dry-run", fault: "with `--dry-run`, the install would change something or is blocked", timeout))]
+  kubectl lastack install -f lastack.yaml --dry-run", fault: "with `--dry-run`, the install would change something or is blocked", timeout, json: "Event" "Summary" "Plan"))]
 pub struct InstallArgs {
     #[command(flatten)]
     stack: StackArgs,
@@ -56,6 +56,9 @@ pub struct InstallArgs {
     /// Time limit for the whole command
     #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
     timeout: Duration,
+    /// Output format of the progress, and of the plan of `--dry-run`
+    #[arg(short, long, value_enum, default_value = "text", conflicts_with_all = ["explain", "render"])]
+    output: TextOrJson,
 }
 
 /// `install` also configures the components and observes their health.
@@ -83,35 +86,45 @@ pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
     }
     let wait = (!args.no_wait).then_some(args.timeout);
     let open = async || Stack::open(flags.resolve().await?, asked.clone(), wait).await;
-    let (graph, mut stack) = args.stack.prepare(whole, open().await?)?;
-    if args.explain {
-        return explain(&graph, &mut stack).await;
+    if args.explain || args.dry_run {
+        let (graph, mut stack) = args.stack.prepare(whole, open().await?)?;
+        return match args.explain {
+            true => explain(&graph, &mut stack).await,
+            false => plan::run(&graph, &stack, args.output).await,
+        };
     }
-    printer::note(&format!(
-        "Installing into namespace {} of context {}, profile {}",
-        stack.namespace(),
-        stack.cluster.context,
-        stack.settings.profile().name()
-    ));
-    if args.dry_run {
-        return plan(&graph, &stack).await;
-    }
-    let rows = Rows::new(graph.ids());
+    let journal = Journal::new("install", args.output);
+    let ended = reconcile(&args.stack, open, whole, &journal).await;
+    journal.conclude(ended.map(|summary| (Outcome::Good, Some(summary))))
+}
+
+async fn reconcile(
+    args: &StackArgs,
+    open: impl AsyncFn() -> Result<Stack>,
+    whole: Graph<Stack>,
+    journal: &Journal,
+) -> Result<Summary> {
+    let (graph, mut stack) = args.prepare(whole, open().await?)?;
+    journal.names(&stack);
+    plan::announce(&stack);
+    let report = journal.report(graph.ids());
     let is_namespace = |node: &Node<Stack>| node.id() == NAMESPACE;
     // the lock is an object in the namespace
     let (first, mut graph) = graph.split(is_namespace);
-    let before = first.reconcile(&stack, &rows).await?;
+    let before = first.reconcile(&stack, &*report).await?;
     let lock = lock::take(&stack.cluster, "install", stack.deadline).await?;
     if lock.has_waited {
         // the other command may have changed the settings
         let deadline = stack.deadline;
-        (graph, stack) = args.stack.prepare(args.stack.graph()?, open().await?)?;
+        (graph, stack) = args.prepare(args.graph()?, open().await?)?;
         deadline.inspect(|deadline| stack.wait_for(left_until(*deadline)));
         graph = graph.split(is_namespace).1;
     }
-    let summary = lock.during(graph.reconcile(&stack, &rows)).await?;
-    conclude(&stack, &before.then(summary));
-    Ok(Outcome::Good)
+    let summary = before.then(lock.during(graph.reconcile(&stack, &*report)).await?);
+    // the rows are complete
+    drop(report);
+    conclude(&stack, &summary);
+    Ok(summary)
 }
 
 fn new_namespace() -> String {
@@ -150,46 +163,6 @@ async fn offline(flags: &KubeFlags, asked: Settings) -> Result<Stack> {
         None => flags.resolve().await?.namespace,
     };
     Ok(Stack::offline(Cluster::offline(&namespace)?, asked))
-}
-
-async fn plan(graph: &Graph<Stack>, stack: &Stack) -> Result<Outcome> {
-    let mut blocked = false;
-    let mut changes = 0;
-    let mut text = String::new();
-    for planned in graph.plan(stack).await {
-        let (word, details) = match planned.finding {
-            Finding::Observed(Observation::Equal(detail)) => ("unchanged", vec![detail]),
-            Finding::Observed(Observation::Missing(what)) => ("create", vec![what]),
-            Finding::Observed(Observation::Drifted(differences)) => {
-                ("change", differences.iter().map(ToString::to_string).collect())
-            }
-            Finding::Observed(Observation::Unready(reason)) => ("wait", vec![reason]),
-            Finding::Observed(Observation::Unknown { permission }) => ("unknown", vec![permission]),
-            Finding::Observed(
-                Observation::Blocked(diagnosis) | Observation::NotPermitted(diagnosis),
-            ) => {
-                blocked = true;
-                ("blocked", vec![format!("{diagnosis} (hint: {})", diagnosis.hint)])
-            }
-            Finding::After(need) => ("later", vec![format!("after {need}")]),
-            Finding::Failed(error) => return Err(error.context(planned.node.id())),
-        };
-        changes += usize::from(matches!(word, "create" | "change" | "wait" | "later"));
-        let id = planned.node.id();
-        for (i, detail) in details.iter().enumerate() {
-            match i {
-                0 => text.push_str(&format!("  {word:<9} {id:<22}  {detail}\n")),
-                _ => text.push_str(&format!("  {:<9} {:<22}  {detail}\n", "", "")),
-            }
-        }
-    }
-    printer::data(&text)?;
-    printer::note(&if changes == 0 {
-        "No changes".to_string()
-    } else {
-        format!("{changes} to create, change or wait for; nothing was changed")
-    });
-    Ok(if blocked || changes > 0 { Outcome::Fault } else { Outcome::Good })
 }
 
 fn conclude(stack: &Stack, summary: &Summary) {

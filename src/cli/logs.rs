@@ -7,7 +7,7 @@ use clap::Args;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use serde_json::json;
+use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::cluster::access::Rules;
@@ -16,6 +16,7 @@ use crate::cluster::logs::{self, Extent, Line, Log, Source};
 use crate::cluster::{object, pods};
 use crate::components;
 use crate::error::{self, Failure};
+use crate::output::document::Content;
 use crate::output::printer::{self, paint};
 use crate::output::text;
 use crate::output::units::duration;
@@ -30,7 +31,7 @@ use super::{Outcome, open};
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack logs
   kubectl lastack logs lms lrs --since 10m
-  kubectl lastack logs -f -o json"))]
+  kubectl lastack logs -f -o json", json: "LogLine"))]
 pub struct LogsArgs {
     /// Components [default: all in the namespace]
     #[arg(value_parser = ComponentParser, value_name = "COMPONENT")]
@@ -214,22 +215,35 @@ fn print(
     Line { at, message }: &Line,
     output: Format,
 ) -> Result<std::ops::ControlFlow<()>> {
-    let text = match output {
-        Format::Json => format!(
-            "{}\n",
-            json!({
-                "apiVersion": "lastack/v1", "kind": "LogLine", "time": at.map(|at| at.to_string()),
-                "component": component.as_str(), "pod": pod, "container": container, "message": message,
-            })
-        ),
+    match output {
+        Format::Json => {
+            let time = at.map(|at| at.to_string());
+            let component = component.as_str();
+            printer::json_line(&LogLine { time, component, pod, container, message })
+        }
         Format::Text => {
             let prefix = paint(colour(component), &format!("{component} {pod} {container}"));
             let message = console::strip_ansi_codes(message);
-            format!("{prefix}  {}\n", text::clean(&message))
+            Ok(printer::more_data(&format!("{prefix}  {}\n", text::clean(&message)))?)
         }
-    };
-    Ok(match output {
-        Format::Json => printer::document(&text)?,
-        Format::Text => printer::more_data(&text)?,
-    })
+    }
+}
+
+/// A line of the log of a container. The command prints one document per line
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LogLine<'a> {
+    /// When the container wrote the line
+    time: Option<String>,
+    /// Component of the Pod
+    component: &'a str,
+    pod: &'a str,
+    container: &'a str,
+    /// The line, as the container wrote it
+    message: &'a str,
+}
+
+impl Content for LogLine<'_> {
+    const KIND: &'static str = "LogLine";
 }

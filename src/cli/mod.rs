@@ -1,36 +1,45 @@
 //! The command line: one file per verb. `main` is the only function that chooses an exit code.
 
-/// The end of a verb's `--help`: its examples, and its exit codes as `docs/reference/exit-codes.md` defines them.
+/// The end of a verb's `--help`: its examples, its exit codes as `docs/reference/exit-codes.md` defines them, and the fields
+/// of its JSON documents.
 macro_rules! after_help {
-    (offline $examples:literal) => {
-        concat!(
-            "Examples:\n",
-            $examples,
-            "\n\nExit codes:\n  0  success\n  1  failure\n  2  invalid argument or file"
-        )
+    (offline $examples:literal $(, json: $($kind:literal)+)?) => {
+        after_help!(@text $examples, ("  0  success\n  1  failure\n  2  invalid argument or file"), ($($($kind)+)?))
     };
-    (@online $examples:literal, ($($fault:tt)*), $timeout:literal) => {
-        concat!(
-            "Examples:\n",
-            $examples,
-            "\n\nExit codes:\n  0    success\n  1    failure\n  2    invalid argument or file\n",
-            $($fault,)*
+    ($examples:literal $(, json: $($kind:literal)+)?) => {
+        after_help!(@online $examples, "", "", ($($($kind)+)?))
+    };
+    ($examples:literal, timeout $(, json: $($kind:literal)+)?) => {
+        after_help!(@online $examples, "", "  124  timeout\n", ($($($kind)+)?))
+    };
+    ($examples:literal, fault: $fault:literal $(, json: $($kind:literal)+)?) => {
+        after_help!(@online $examples, concat!("  3    ", $fault, "\n"), "", ($($($kind)+)?))
+    };
+    ($examples:literal, fault: $fault:literal, timeout $(, json: $($kind:literal)+)?) => {
+        after_help!(@online $examples, concat!("  3    ", $fault, "\n"), "  124  timeout\n", ($($($kind)+)?))
+    };
+    (@online $examples:literal, $fault:expr, $timeout:literal, $kinds:tt) => {
+        after_help!(@text $examples, (
+            "  0    success\n  1    failure\n  2    invalid argument or file\n",
+            $fault,
             "  4    cluster unreachable, or permission denied\n",
             $timeout,
             "  130  interrupted"
+        ), $kinds)
+    };
+    (@text $examples:literal, ($($codes:expr),+), ($($kind:literal)*)) => {
+        concat!(
+            "Examples:\n",
+            $examples,
+            "\n\nExit codes:\n",
+            $($codes,)+
+            $(
+                "\n\nJSON fields of ",
+                $kind,
+                ":\n",
+                include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli/fields/", $kind, ".txt")),
+            )*
         )
-    };
-    ($examples:literal) => {
-        after_help!(@online $examples, (), "")
-    };
-    ($examples:literal, timeout) => {
-        after_help!(@online $examples, (), "  124  timeout\n")
-    };
-    ($examples:literal, fault: $fault:literal) => {
-        after_help!(@online $examples, ("  3    " $fault "\n"), "")
-    };
-    ($examples:literal, fault: $fault:literal, timeout) => {
-        after_help!(@online $examples, ("  3    " $fault "\n"), "  124  timeout\n")
     };
 }
 
@@ -43,13 +52,17 @@ mod dashboards;
 mod diff;
 mod home;
 mod install;
+mod journal;
 mod lock;
 mod logs;
 mod open;
+mod plan;
 mod progress;
 mod rbac;
 mod replay;
 mod report;
+#[cfg(test)]
+mod schemas;
 mod seed;
 mod stack_args;
 mod statements;
@@ -92,6 +105,13 @@ pub enum TableOrJson {
     Json,
 }
 
+/// Output formats of verbs that print text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TextOrJson {
+    Text,
+    Json,
+}
+
 /// The command line of the program.
 pub fn command() -> clap::Command {
     Cli::command()
@@ -108,9 +128,10 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         let _ = printer::data(&completion::candidates::complete(Cli::command(), &words));
         return ExitCode::SUCCESS;
     }
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
         Err(error) => {
+            arguments::set_typed_colour(&arguments);
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { Kind::Usage.exit_code() } else { 0 });
         }
@@ -126,14 +147,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<Outcome> {
-    let flags = cli.kube.with_helm_environment(|name| std::env::var(name).ok());
+    let variable = |name: &str| std::env::var(name).ok();
+    let flags = cli.kube.with_helm_environment(variable);
+    let output = cli.output.with_helm_environment(variable);
+    output.apply();
     match cli.command {
         Some(Command::Version(args)) => version::run(&args),
         Some(Command::Completion(args)) => completion::run(&args, Cli::command()),
         Some(Command::Rbac(args)) => rbac::run(&flags, &args),
         Some(Command::Install(args)) => block_on(install::run(&flags, args)),
         Some(Command::Status(args)) => block_on(status::run(&flags, args)),
-        Some(Command::Check(args)) => block_on(check::run(&flags, args)),
+        Some(Command::Check(args)) => block_on(check::run(&flags, args, output.is_verbose())),
         Some(Command::Diff(args)) => block_on(diff::run(&flags, &args)),
         Some(Command::Logs(args)) => block_on(logs::run(&flags, args)),
         Some(Command::Report(args)) => block_on(report::run(&flags, &args)),

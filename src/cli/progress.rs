@@ -71,15 +71,18 @@ impl Rows {
     }
 }
 
-impl Report for Rows {
-    fn event(&self, id: Id, event: NodeEvent<'_>) {
-        let mut rows = self.rows.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if !rows.contains_key(&id) {
-            let bar = self.live.as_ref().map(|multi| self.add_bar(multi, &rows, id));
-            rows.insert(id, Row { bar, begun: None, last: String::new() });
-        }
-        let Some(row) = rows.get_mut(&id) else { return };
-        let (word, style, detail, done) = match event {
+/// An event in words.
+pub struct Shown {
+    pub word: &'static str,
+    style: Style,
+    pub detail: String,
+    /// Whether the node has no further events.
+    pub is_done: bool,
+}
+
+impl Shown {
+    pub fn of(event: NodeEvent<'_>) -> Self {
+        let (word, style, detail, is_done) = match event {
             NodeEvent::Waiting { needs } => {
                 ("waiting", FAINT, format!("for {}", super::ids(needs)), false)
             }
@@ -99,6 +102,19 @@ impl Report for Rows {
                 ("skipped", WARN, format!("needs {need}"), true)
             }
         };
+        Self { word, style, detail, is_done }
+    }
+}
+
+impl Report for Rows {
+    fn event(&self, id: Id, event: NodeEvent<'_>) {
+        let mut rows = self.rows.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if !rows.contains_key(&id) {
+            let bar = self.live.as_ref().map(|multi| self.add_bar(multi, &rows, id));
+            rows.insert(id, Row { bar, begun: None, last: String::new() });
+        }
+        let Some(row) = rows.get_mut(&id) else { return };
+        let Shown { word, style, detail, is_done: done } = Shown::of(event);
         let is_working = matches!(event, NodeEvent::Observing | NodeEvent::Working(_));
         if is_working && row.begun.is_none() {
             row.begun = Some(Instant::now());

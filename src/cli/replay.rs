@@ -2,13 +2,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
 use crate::components::lms;
 use crate::components::lms::client::{Failed, Replayed};
 use crate::error::Failure;
+use crate::output::document::Content;
 use crate::output::printer;
 use crate::output::table::table;
 use crate::output::text;
@@ -23,7 +24,7 @@ use super::{Outcome, TableOrJson, confirm, open};
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack replay --dry-run
   kubectl lastack replay --yes
-  kubectl lastack replay --yes --rejected", fault: "some events could not be sent, or the LRS rejected them"))]
+  kubectl lastack replay --yes --rejected", fault: "some events could not be sent, or the LRS rejected them", json: "Replay"))]
 pub struct ReplayArgs {
     /// Do not ask for confirmation
     #[arg(short, long)]
@@ -68,9 +69,10 @@ pub async fn run(flags: &KubeFlags, args: ReplayArgs) -> Result<Outcome> {
         Some(moodle.replay(args.rejected).await?)
     };
     match args.output {
-        TableOrJson::Json => printer::json(&json!({
-            "apiVersion": "lastack/v1", "kind": "Replay", "failed": queue.failed.iter().map(item).collect::<Vec<_>>(), "replayed": replayed,
-        }))?,
+        TableOrJson::Json => printer::json(&Replay {
+            failed: queue.failed.iter().map(FailedEvents::of).collect(),
+            replayed: replayed.as_ref(),
+        })?,
         TableOrJson::Table if replayed.is_none() && !queue.failed.is_empty() => {
             printer::data(&render(&queue.failed, state.now, args.rejected))?
         }
@@ -115,8 +117,50 @@ fn render(failed: &[Failed], now: i64, rejected_too: bool) -> String {
     table(["EVENTS", "OLDEST", "RESENT", "CAUSE", "LRS RESPONSE"], rows)
 }
 
-fn item(failed: &Failed) -> serde_json::Value {
-    json!({"events": failed.events, "code": failed.rejection.errortype, "cause": failed.cause(), "oldest": failed.oldest, "sent": fate(failed, false), "response": failed.rejection.response})
+/// The events that Moodle failed to deliver, and the result of sending them again
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Replay<'a> {
+    /// The failed events before the replay, by cause
+    failed: Vec<FailedEvents<'a>>,
+    /// null with `--dry-run`, and when there was nothing to resend
+    replayed: Option<&'a Replayed>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct FailedEvents<'a> {
+    /// Number of events
+    events: u64,
+    /// HTTP status of the response; 0: no response
+    code: u32,
+    /// Text
+    cause: String,
+    /// When the oldest happened, in seconds since 1970
+    oldest: i64,
+    /// Whether `replay` sends them: `yes`, `with --rejected` or `never`
+    sent: &'static str,
+    /// Body of the response
+    response: &'a str,
+}
+
+impl Content for Replay<'_> {
+    const KIND: &'static str = "Replay";
+}
+
+impl<'a> FailedEvents<'a> {
+    fn of(failed: &'a Failed) -> Self {
+        Self {
+            events: failed.events,
+            code: failed.rejection.errortype,
+            cause: failed.cause(),
+            oldest: failed.oldest,
+            sent: fate(failed, false),
+            response: &failed.rejection.response,
+        }
+    }
 }
 
 fn summary(due: u64, replayed: &Replayed) -> String {

@@ -3,9 +3,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::cluster::access::Rules;
@@ -15,6 +15,7 @@ use crate::cluster::tunnel;
 use crate::components::lrs::client::Ralph;
 use crate::components::{datalake, lrs};
 use crate::error::{self, Failure, Kind, one_line};
+use crate::output::document::Content;
 use crate::output::printer;
 use crate::output::units::{count, took};
 use crate::seeding::{self, Plan, Report, RetryPolicy, Verification};
@@ -22,7 +23,7 @@ use crate::simulator::{Generated, TERM_STATEMENTS, dataset};
 use crate::xapi::batch::{Batch, Source};
 use crate::xapi::reader::{Input, Inputs, Limits, ReadError, Reader, Skipped};
 
-use super::{Outcome, open};
+use super::{Outcome, TextOrJson, open};
 
 /// Send statements to the LRS and verify that each is stored
 ///
@@ -33,7 +34,7 @@ use super::{Outcome, open};
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack seed
   kubectl lastack seed my-statements/ more-statements.ndjson.gz
-  kubectl lastack seed --count 3000 --seed 7 --write /tmp/generated"))]
+  kubectl lastack seed --count 3000 --seed 7 --write /tmp/generated", json: "SeedReport"))]
 pub struct SeedArgs {
     /// Files or directories with statements, or `-` for standard input
     files: Vec<PathBuf>,
@@ -60,13 +61,7 @@ pub struct SeedArgs {
     credentials: Option<PathBuf>,
     /// Output format
     #[arg(short, long, value_enum, default_value = "text")]
-    output: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
+    output: TextOrJson,
 }
 
 fn endpoint(text: &str) -> Result<String, String> {
@@ -236,7 +231,7 @@ fn bar(total: Option<u64>) -> ProgressBar {
     )
 }
 
-fn conclude(report: &Report, output: Format) -> Result<Outcome> {
+fn conclude(report: &Report, output: TextOrJson) -> Result<Outcome> {
     for fault in &report.faults {
         printer::warning(&format!("not read: {fault}"));
     }
@@ -250,23 +245,52 @@ fn conclude(report: &Report, output: Format) -> Result<Outcome> {
     warn_of_more(report.rejected, report.rejections.len(), "rejected statements");
     let verification = report.verification.as_ref().and_then(|result| result.as_ref().ok());
     match output {
-        Format::Text => printer::data(&format!("{}\n", summary(report)))?,
-        Format::Json => printer::json(&json!({
-            "apiVersion": "lastack/v1",
-            "kind": "SeedReport",
-            "sent": report.sent,
-            "accepted": report.accepted,
-            "alreadyThere": report.already_stored,
-            "rejected": report.rejected,
-            "unreadable": report.unreadable,
-            "found": verification.map(|result| result.found),
-            "missing": verification.map(|result| result.expected - result.found),
-            "differing": verification.map(|result| result.differing),
-            "complete": report.is_complete(),
-            "seconds": (report.took.as_secs_f64() * 1000.0).round() / 1000.0,
-        }))?,
+        TextOrJson::Text => printer::data(&format!("{}\n", summary(report)))?,
+        TextOrJson::Json => printer::json(&SeedReport {
+            sent: report.sent,
+            accepted: report.accepted,
+            already_there: report.already_stored,
+            rejected: report.rejected,
+            unreadable: report.unreadable,
+            found: verification.map(|result| result.found),
+            missing: verification.map(|result| result.expected - result.found),
+            differing: verification.map(|result| result.differing),
+            complete: report.is_complete(),
+            seconds: (report.took.as_secs_f64() * 1000.0).round() / 1000.0,
+        })?,
     }
     if report.is_complete() { Ok(Outcome::Good) } else { Err(incomplete(report)) }
+}
+
+/// The number of sent statements, and how many of them are stored
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SeedReport {
+    /// Statements sent
+    sent: u64,
+    /// New to the LRS
+    accepted: u64,
+    /// The LRS had stored them with the same content
+    already_there: u64,
+    /// Rejected by the LRS, or with the id of an earlier statement of the run and different content
+    rejected: u64,
+    /// Faults of the input: a statement, or a part of a file, that could not be read
+    unreadable: u64,
+    /// Ids that Elasticsearch holds; null when it was not queried
+    found: Option<u64>,
+    /// Ids that Elasticsearch lacks; null when it was not queried
+    missing: Option<u64>,
+    /// Statements of files whose content in Elasticsearch differs from the sent content; null when it was not queried
+    differing: Option<u64>,
+    /// Whether every statement of the input is stored, as far as it was verified
+    complete: bool,
+    /// Duration
+    seconds: f64,
+}
+
+impl Content for SeedReport {
+    const KIND: &'static str = "SeedReport";
 }
 
 fn warn_of_more(all: u64, shown: usize, what: &str) {

@@ -11,6 +11,7 @@ use crate::cluster::tunnel;
 use crate::components::lrs::client::{Cursor, Ralph};
 use crate::components::{datalake, lrs};
 use crate::error::Failure;
+use crate::output::document::Content;
 use crate::output::printer;
 use crate::output::table::{fit, table};
 use crate::output::text;
@@ -21,7 +22,7 @@ use super::{Outcome, confirm, open};
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_long_help = after_help!("  kubectl lastack statements
   kubectl lastack statements --agent ada@example.org --since 2h
-  kubectl lastack statements --all -o ndjson"))]
+  kubectl lastack statements --all -o ndjson", json: "Statements"))]
 pub struct StatementsArgs {
     #[command(subcommand)]
     action: Option<Action>,
@@ -151,24 +152,26 @@ pub async fn run(flags: &KubeFlags, args: StatementsArgs) -> Result<Outcome> {
         found.extend(page);
     }
     match args.output {
-        Format::Json => printer::json(&Document {
-            api_version: "lastack/v1",
-            kind: "Statements",
-            items: &found,
-        })?,
+        Format::Json => printer::json(&Statements { items: &found })?,
         _ if found.is_empty() => printer::note("The LRS has no matching statement"),
         _ => printer::data(&fit(render(&found)))?,
     }
     Ok(Outcome::Good)
 }
 
-/// Contains the statements as the LRS returned them, because parsing rejects deep nesting and long numbers.
+/// Statements of the LRS. `-o ndjson` prints one statement per line without this frame
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
-    api_version: &'static str,
-    kind: &'static str,
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Statements<'a> {
+    /// The statements byte for byte as the LRS returns them
+    // not parsed: parsing rejects deep nesting and long numbers
+    #[cfg_attr(test, schemars(with = "Vec<serde_json::Map<String, Value>>"))]
     items: &'a [Box<RawValue>],
+}
+
+impl Content for Statements<'_> {
+    const KIND: &'static str = "Statements";
 }
 
 async fn delete(flags: &KubeFlags, args: &DeleteArgs) -> Result<Outcome> {

@@ -3,16 +3,17 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use futures::future::join_all;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::{pod_problem, tunnel};
 use crate::components;
-use crate::components::model::Health;
+use crate::components::model::{Figures, Health};
 use crate::components::{datalake, operator};
 use crate::engine::Observation;
 use crate::error::one_line;
+use crate::output::document::{Content, Document};
 use crate::output::printer::{self, BAD, WARN, labelled};
 use crate::output::table::table;
 use crate::output::units;
@@ -25,7 +26,7 @@ use super::{Outcome, open};
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack status
   kubectl lastack status --watch
-  kubectl lastack status --fail-if-older 10m -o json", fault: "a component is unhealthy, or the newest statement is too old"))]
+  kubectl lastack status --fail-if-older 10m -o json", fault: "a component is unhealthy, or the newest statement is too old", json: "Status"))]
 pub struct StatusArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
@@ -69,8 +70,8 @@ pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
     }
     let rows = look(&stack).await?;
     match args.output {
-        Format::Json => printer::json(&document(&stack, &rows))?,
-        Format::Yaml => printer::data(&yaml(&document(&stack, &rows))?)?,
+        Format::Json => printer::json(&Status::of(&stack, &rows))?,
+        Format::Yaml => printer::data(&yaml(&stack, &rows)?)?,
         Format::Table | Format::Wide if is_installed(&rows) => {
             printer::data(&shown(&rows, args.output))?
         }
@@ -124,17 +125,21 @@ async fn watch(mut stack: Stack, output: Format) -> Result<Outcome> {
         reported = None;
         let gist = gist(&rows);
         let has_changed = before.as_ref() != Some(&gist);
-        let text = match output {
-            Format::Json => format!("{}\n", document(&stack, &rows)),
-            Format::Yaml => format!("---\n{}", yaml(&document(&stack, &rows))?),
-            Format::Table | Format::Wide if printer::clear_screen() || before.is_none() => {
-                table_or_absent(&stack, &rows, output)
+        let printed = match output {
+            Format::Json => printer::json_line(&Status::of(&stack, &rows))?,
+            Format::Yaml => printer::more_data(&format!("---\n{}", yaml(&stack, &rows)?))?,
+            Format::Table | Format::Wide => {
+                let is_first = printer::clear_screen() || before.is_none();
+                let text = match (is_first, has_changed) {
+                    (true, _) => table_or_absent(&stack, &rows, output),
+                    (false, true) => format!("\n{}", table_or_absent(&stack, &rows, output)),
+                    (false, false) => String::new(),
+                };
+                printer::more_data(&text)?
             }
-            Format::Table | Format::Wide if !has_changed => String::new(),
-            Format::Table | Format::Wide => format!("\n{}", table_or_absent(&stack, &rows, output)),
         };
         before = Some(gist);
-        if printer::more_data(&text)?.is_break() {
+        if printed.is_break() {
             return Ok(Outcome::Good);
         }
         tokio::time::sleep(PAUSE).await;
@@ -164,8 +169,9 @@ fn shown(rows: &[Row], output: Format) -> String {
     if output == Format::Wide { render_wide(rows) } else { render(rows) }
 }
 
-fn yaml(document: &Value) -> Result<String> {
-    serde_saphyr::to_string(document).context("cannot write the status as YAML")
+fn yaml(stack: &Stack, rows: &[Row]) -> Result<String> {
+    let status = Status::of(stack, rows);
+    serde_saphyr::to_string(&Document::from(&status)).context("cannot write the status as YAML")
 }
 
 /// Observes all components concurrently.
@@ -259,40 +265,114 @@ fn cell(
     }
 }
 
-fn document(stack: &Stack, rows: &[Row]) -> Value {
-    let components: Vec<Value> =
-        rows.iter().map(|(component, health)| row(*component, health)).collect();
-    json!({
-        "apiVersion": "lastack/v1",
-        "kind": "Status",
-        "context": stack.cluster.context,
-        "namespace": stack.namespace(),
-        "installed": is_installed(rows),
-        "healthy": rows.iter().all(|(_, health)| !health.has_fault()),
-        "components": components,
-    })
+/// The health of each component, its data and how recent the data is
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Status<'a> {
+    /// Context of the kubeconfig
+    context: &'a str,
+    /// Namespace of the stack
+    namespace: &'a str,
+    /// Whether a component other than the operator exists
+    installed: bool,
+    /// Whether no component has a fault
+    healthy: bool,
+    /// The components of the stack
+    components: Vec<ComponentStatus<'a>>,
 }
 
-fn row(component: ComponentName, health: &Health) -> Value {
-    let mut row = json!({
-        "component": component.as_str(),
-        "healthy": !health.has_fault(),
-        "url": health.url,
-        "inside": health.inside,
-    });
-    for (name, time) in [("newest", health.newest), ("sent", health.sent)] {
-        row[name] = time.map(|at| at.to_string()).into();
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct ComponentStatus<'a> {
+    /// `lms`, `lrs`, `datalake`, `dataviz` or `operator`
+    component: &'a str,
+    /// Whether none of its aspects is bad
+    healthy: bool,
+    /// The running version
+    runs: Option<Aspect>,
+    /// Ready Pods
+    pods: Option<Aspect>,
+    /// The response of the service
+    response: Option<Aspect>,
+    /// The data
+    data: Option<Aspect>,
+    /// Time of the newest data
+    newest: Option<String>,
+    /// When it last sent data to the next component
+    sent: Option<String>,
+    /// Address from outside the cluster
+    url: Option<&'a str>,
+    /// Address inside the cluster
+    inside: Option<&'a str>,
+    /// Numbers about the data; absent when there are none
+    #[serde(skip_serializing_if = "Option::is_none")]
+    figures: Option<&'a Figures>,
+}
+
+/// An aspect of the health of a component.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Aspect {
+    state: State,
+    /// Text
+    detail: String,
+}
+
+/// `unknown`: a permission is missing
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+enum State {
+    Good,
+    Bad,
+    Unknown,
+}
+
+impl Content for Status<'_> {
+    const KIND: &'static str = "Status";
+}
+
+impl<'a> Status<'a> {
+    fn of(stack: &'a Stack, rows: &'a [Row]) -> Self {
+        Self {
+            context: &stack.cluster.context,
+            namespace: stack.namespace(),
+            installed: is_installed(rows),
+            healthy: rows.iter().all(|(_, health)| !health.has_fault()),
+            components: rows.iter().map(ComponentStatus::of).collect(),
+        }
     }
-    if !health.figures.is_empty() {
-        row["figures"] = health.figures.clone().into();
+}
+
+impl<'a> ComponentStatus<'a> {
+    fn of((component, health): &'a Row) -> Self {
+        let time = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string());
+        Self {
+            component: component.as_str(),
+            healthy: !health.has_fault(),
+            runs: health.runs.as_ref().map(Aspect::of),
+            pods: health.pods.as_ref().map(Aspect::of),
+            response: health.response.as_ref().map(Aspect::of),
+            data: health.data.as_ref().map(Aspect::of),
+            newest: time(health.newest),
+            sent: time(health.sent),
+            url: health.url.as_deref(),
+            inside: health.inside.as_deref(),
+            figures: health.figures.as_ref(),
+        }
     }
-    for (name, seen) in health.aspects() {
-        let state = |seen: &Observation| match seen {
-            Observation::Equal(_) => "good",
-            Observation::Unknown { .. } => "unknown",
-            _ => "bad",
+}
+
+impl Aspect {
+    fn of(seen: &Observation) -> Self {
+        let state = match seen {
+            Observation::Equal(_) => State::Good,
+            Observation::Unknown { .. } => State::Unknown,
+            _ => State::Bad,
         };
-        row[name] = seen.map(|seen| json!({"state": state(seen), "detail": seen.text()})).into();
+        Self { state, detail: seen.text() }
     }
-    row
 }

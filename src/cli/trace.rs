@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::progress::Rows;
 use crate::cluster::access::Rules;
@@ -12,11 +12,11 @@ use crate::cluster::tunnel;
 use crate::components::{datalake, lms, lrs};
 use crate::diagnosis::trace::{self, HOPS, Hop, Outcome as Passing, Trace};
 use crate::error::{Failure, Kind};
+use crate::output::document::Content;
 use crate::output::junit::{self, Case, Status};
 use crate::output::printer::{self, BAD, labelled};
 use crate::output::table::table;
-use crate::output::units::duration;
-use crate::output::units::took;
+use crate::output::units::{self, duration, took};
 
 use super::{Outcome, TableOrJson, open_to_wait};
 
@@ -27,7 +27,7 @@ use super::{Outcome, TableOrJson, open_to_wait};
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack trace
   kubectl lastack trace --course biology-101 --timeout 10m
-  kubectl lastack trace --keep -o json", fault: "the event did not arrive"))]
+  kubectl lastack trace --keep -o json", fault: "the event did not arrive", json: "Trace"))]
 pub struct TraceArgs {
     /// Short name of the course, instead of the test course
     #[arg(long, value_name = "NAME")]
@@ -68,7 +68,7 @@ pub async fn run(flags: &KubeFlags, args: TraceArgs) -> Result<Outcome> {
     }
     match args.output {
         TableOrJson::Table => printer::data(&render(&trace))?,
-        TableOrJson::Json => printer::json(&document(&trace))?,
+        TableOrJson::Json => printer::json(&TraceReport::of(&trace))?,
     }
     warn_of_what_is_left(&trace);
     Ok(if trace.arrived() { Outcome::Good } else { Outcome::Fault })
@@ -121,17 +121,47 @@ fn render(trace: &Trace) -> String {
     table(["HOP", "RESULT", "TIME", "DETAIL"], rows) + &notes
 }
 
-fn document(trace: &Trace) -> Value {
-    let hops: Vec<Value> = trace
-        .hops
-        .iter()
-        .map(|hop| {
-            let (word, duration, text) = words(hop);
-            let result = if word == "-" { "notReached" } else { word };
-            json!({"hop": hop.id.as_str(), "result": result, "milliseconds": duration.map(|duration| duration.as_millis() as u64), "detail": text})
-        })
-        .collect();
-    json!({"apiVersion": "lastack/v1", "kind": "Trace", "arrived": trace.arrived(), "hops": hops})
+/// The way of one event from Moodle to a chart
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct TraceReport<'a> {
+    /// Whether the event passed every hop
+    arrived: bool,
+    hops: Vec<HopReport<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct HopReport<'a> {
+    /// `moodle.event`, `moodle.queue`, `moodle.sent`, `lrs.statement` or `datalake.document`
+    hop: &'static str,
+    /// `passed`, `stopped` or `notReached`
+    result: &'static str,
+    /// Duration; null when it was not reached
+    milliseconds: Option<u64>,
+    /// Text
+    detail: &'a str,
+}
+
+impl Content for TraceReport<'_> {
+    const KIND: &'static str = "Trace";
+}
+
+impl<'a> TraceReport<'a> {
+    fn of(trace: &'a Trace) -> Self {
+        let hop = |hop: &'a Hop| {
+            let (word, duration, detail) = words(hop);
+            HopReport {
+                hop: hop.id.as_str(),
+                result: if word == "-" { "notReached" } else { word },
+                milliseconds: duration.map(units::milliseconds),
+                detail,
+            }
+        };
+        Self { arrived: trace.arrived(), hops: trace.hops.iter().map(hop).collect() }
+    }
 }
 
 fn write_junit(file: &Path, trace: &Trace) -> Result<()> {

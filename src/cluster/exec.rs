@@ -31,6 +31,7 @@ pub async fn run(
     command: &[&str],
     input: &[u8],
 ) -> Result<Output> {
+    tracing::info!("exec in pod {pod}: {}", command.join(" "));
     let attach = AttachParams::default().container(container).stdin(true).stdout(true).stderr(true);
     let mut process = pods
         .exec(pod, command.iter().copied(), &attach)

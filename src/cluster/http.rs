@@ -1,6 +1,6 @@
 //! Requests to the components' own APIs, through a port-forward or directly.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use base64::Engine as _;
@@ -15,9 +15,10 @@ use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
+use tracing::debug_span;
 
 use crate::error::Failure;
-use crate::output::text;
+use crate::output::{text, traces};
 
 use super::tunnel::Connector;
 
@@ -115,6 +116,7 @@ impl HttpClient {
         path: &str,
         body: Bytes,
     ) -> Result<Response> {
+        let span = debug_span!("request", "{method} {}{}", self.base, traces::without_query(path));
         let mut request = self.request(method, path);
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, content_type);
@@ -139,9 +141,13 @@ impl HttpClient {
                 .to_bytes();
             Ok(Response { status, headers, body })
         };
+        let begun = Instant::now();
         let response: Result<Response> = tokio::time::timeout(TIMEOUT, exchange)
             .await
             .unwrap_or_else(|_| Err(anyhow::anyhow!("no response within {} s", TIMEOUT.as_secs())));
+        if let Ok(response) = &response {
+            span.in_scope(|| traces::response(response.status, begun.elapsed()));
+        }
         response.with_context(|| self.base.clone())
     }
 

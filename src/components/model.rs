@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::ApiResource;
 use secrecy::SecretString;
-use serde_json::{Map, Value};
+use serde::Serialize;
 
 use crate::cluster::helm::Install;
 use crate::cluster::{Cluster, endpoint, pod_problem, pods};
@@ -134,8 +134,8 @@ pub struct Health {
     /// The response of the service.
     pub response: Option<Observation>,
     pub data: Option<Observation>,
-    /// The numbers in `data` for JSON output, such as `statements` and `waiting`.
-    pub figures: Map<String, Value>,
+    /// The numbers in `data`.
+    pub figures: Option<Figures>,
     /// The time of the newest data.
     pub newest: Option<jiff::Timestamp>,
     /// The time at which it last sent data to the next component.
@@ -144,6 +144,44 @@ pub struct Health {
     pub url: Option<String>,
     /// The URL inside the cluster.
     pub inside: Option<String>,
+}
+
+/// Numbers about the data of a component.
+#[derive(Debug, Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub enum Figures {
+    Lms {
+        /// `lms`: events since the installation of Moodle
+        events: u64,
+        /// `lms`: events that wait to be sent
+        waiting: u64,
+        /// `lms`: when the oldest waiting event happened
+        oldest_waiting: Option<String>,
+        /// `lms`: events that were not delivered, by cause
+        failed: Vec<FailedEvents>,
+    },
+    DataLake {
+        /// `datalake`: stored statements
+        statements: u64,
+        /// `datalake`: bytes on disk
+        bytes: u64,
+    },
+}
+
+/// Events that were not delivered for one cause.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct FailedEvents {
+    /// Text
+    pub cause: String,
+    /// Number of events
+    pub events: u64,
+    /// When the oldest of them happened
+    pub oldest: Option<String>,
+    /// Whether the stack sends them again
+    pub sent_again: bool,
 }
 
 impl Health {

@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU8, Ordering};
 
+use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
 
+use super::document::{Content, Document};
 use super::text;
 
 pub const GOOD: Style = AnsiColor::Green.on_default();
@@ -13,6 +16,39 @@ pub const BUSY: Style = AnsiColor::Cyan.on_default();
 pub const WARN: Style = AnsiColor::Yellow.on_default();
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
 pub const FAINT: Style = Style::new().dimmed();
+
+/// How much the program prints beside its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Warnings and errors.
+    Quiet,
+    /// Progress and notes, too.
+    Normal,
+    /// What the program runs and asks, too.
+    Traced,
+}
+
+static DETAIL: AtomicU8 = AtomicU8::new(Detail::Normal as u8);
+
+pub fn set_detail(detail: Detail) {
+    DETAIL.store(detail as u8, Ordering::Relaxed);
+}
+
+fn has_detail(detail: Detail) -> bool {
+    DETAIL.load(Ordering::Relaxed) >= detail as u8
+}
+
+/// Replaces the decision by the terminal and the environment.
+pub fn set_colour(choice: ColorChoice) {
+    choice.write_global();
+    let is_forced = match choice {
+        ColorChoice::Always | ColorChoice::AlwaysAnsi => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => return,
+    };
+    console::set_colors_enabled(is_forced);
+    console::set_colors_enabled_stderr(is_forced);
+}
 
 /// Writes data to stdout. A closed pipe is not an error.
 pub fn data(text: &str) -> io::Result<()> {
@@ -30,11 +66,18 @@ pub fn more_data(text: &str) -> io::Result<ControlFlow<()>> {
 }
 
 /// Writes a JSON document to stdout, with a final newline.
-pub fn json(value: &impl serde::Serialize) -> anyhow::Result<()> {
-    let mut text = serde_json::to_string_pretty(value)?;
+pub fn json(content: &impl Content) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(&Document::from(content))?;
     text.push('\n');
     document(&text).map(drop)?;
     Ok(())
+}
+
+/// Writes a JSON document in one line. Returns `Break` when the pipe is closed.
+pub fn json_line(content: &impl Content) -> anyhow::Result<ControlFlow<()>> {
+    let mut text = serde_json::to_string(&Document::from(content))?;
+    text.push('\n');
+    Ok(document(&text)?)
 }
 
 /// Writes JSON to stdout byte for byte. On a terminal, control characters become equivalent JSON escapes. Returns `Break`
@@ -67,34 +110,34 @@ fn escape(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Writes text to stderr, with a line feed at its end. A closed stderr is not an error.
+/// Writes text to stderr, with a line feed at its end, unless the user wants it quiet.
 pub fn note(text: &str) {
     styled(&text::clean(text));
 }
 
 /// The same for text with styles, in which the caller has cleaned what is foreign.
 pub fn styled(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
-}
-
-/// Writes a line only under `helm --debug`, which helm passes to its plugins as `HELM_DEBUG`.
-pub fn debug(text: &str) {
-    if is_debugging() {
-        note(text);
+    if has_detail(Detail::Normal) {
+        to_stderr(text);
     }
 }
 
-fn is_debugging() -> bool {
-    std::env::var_os("HELM_PLUGIN_NAME").is_some()
-        && std::env::var_os("HELM_DEBUG").is_some_and(|value| value == "true")
+/// Writes text to stderr that the user must read, such as the subject of a question.
+pub fn important(text: &str) {
+    to_stderr(&text::clean(text));
 }
 
 pub fn error(text: &str) {
-    styled(&labelled(BAD, "error", text));
+    to_stderr(&labelled(BAD, "error", text));
 }
 
 pub fn warning(text: &str) {
-    styled(&labelled(WARN, "warning", text));
+    to_stderr(&labelled(WARN, "warning", text));
+}
+
+/// A closed stderr is not an error.
+fn to_stderr(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
 /// Foreign text after a word with a style and a colon.
@@ -107,9 +150,10 @@ pub fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Whether rows on stderr can be redrawn: on a terminal, without debug lines in between.
+/// Whether rows on stderr can be redrawn: on a terminal, without other lines in between.
 pub fn is_live() -> bool {
-    io::stderr().is_terminal() && can_redraw() && !is_debugging()
+    let is_normal = has_detail(Detail::Normal) && !has_detail(Detail::Traced);
+    io::stderr().is_terminal() && can_redraw() && is_normal
 }
 
 fn can_redraw() -> bool {

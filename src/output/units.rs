@@ -32,6 +32,11 @@ pub fn took(duration: Duration) -> String {
     }
 }
 
+/// A duration in whole milliseconds, for JSON.
+pub fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A count with thousands separators: `22,312`.
 pub fn count(n: u64) -> String {
     indicatif::HumanCount(n).to_string()

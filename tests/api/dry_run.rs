@@ -92,10 +92,10 @@ fn dry_run_of_uninstall_lists_resources_and_deletes_none() {
         .machine
         .run("uninstall --dry-run")
         .exits(0)
-        .prints_nothing()
-        .says("release/lrs")
-        .says("secret/lrs-ralph")
-        .says("elasticsearch/data-lake");
+        .says_nothing()
+        .prints("release/lrs")
+        .prints("secret/lrs-ralph")
+        .prints("elasticsearch/data-lake");
     assert_eq!(stack.kubernetes.changes(), changes);
     assert_eq!(stack.helm.calls_of("uninstall").len(), 0);
 }

@@ -284,7 +284,7 @@ fn connection_flags_override_helm_variables_under_helm() {
 
 #[test]
 fn helm_debug_prints_helm_commands_under_helm_only() {
-    let line = "\nhelm --kube-context lab status lrs -n alice -o json\n";
+    let line = " INFO helm --kube-context lab status lrs -n alice -o json\n";
     let mut stack = MockedStack::installed();
     stack.machine = stack.machine.env("HELM_DEBUG", "true");
     stack.machine.run("install").exits(0).never_shows(line);

@@ -43,8 +43,7 @@ fn logs_of_all_components_are_in_the_order_of_their_times() {
 fn logs_of_one_component_as_json_have_a_document_per_line() {
     let ended = stack().machine.run("logs lrs -o json --since 10m");
     ended.exits(0);
-    let lines: Vec<Value> =
-        ended.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let lines: Vec<Value> = ended.json_lines();
     assert_eq!(lines.len(), 2, "{lines:#?}");
     assert_eq!(
         lines[0],

@@ -20,6 +20,7 @@ mod lms;
 mod lock;
 mod logs;
 mod open;
+mod output;
 mod ownership;
 mod rbac;
 mod rejected;

@@ -52,10 +52,10 @@ fn uninstall_names_and_leaves_foreign_objects_with_its_labels() {
             .machine
             .run(line)
             .exits(0)
-            .says("Left in place:")
-            .says(&format!("persistentvolumeclaim/theirs: {LABELS_ONLY}"))
-            .says(&format!("deployment/theirs: {LABELS_ONLY}"))
-            .says("persistentvolumeclaim/elasticsearch-data-data-lake-es-old-0: no Elasticsearch of this tool owns it");
+            .shows("Left in place:")
+            .shows(&format!("persistentvolumeclaim/theirs: {LABELS_ONLY}"))
+            .shows(&format!("deployment/theirs: {LABELS_ONLY}"))
+            .shows("persistentvolumeclaim/elasticsearch-data-data-lake-es-old-0: no Elasticsearch of this tool owns it");
         for path in &paths {
             assert!(stack.kubernetes.object(path).is_some(), "{path} should stay");
         }
@@ -191,7 +191,7 @@ pub fn statement_of(number: u32, home_page: &str) -> Value {
 fn uninstall_shows_how_many_statements_it_deletes() {
     let stack = MockedStack::installed();
     let shows = |text: &str| {
-        stack.machine.run("uninstall --dry-run").exits(0).says(text);
+        stack.machine.run("uninstall --dry-run").exits(0).shows(text);
     };
     shows("Statements: 0, none from real learners");
     stack.lrs.has(&[statement_of(1, "https://moodle.example.org")]);

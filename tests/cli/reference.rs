@@ -48,9 +48,10 @@ fn reference_page_equals_the_help_of_every_verb() {
 /// The help of a verb. The page shows the flags that all verbs share once, at the top.
 fn section(title: &str, help: &Ended) -> String {
     help.exits(0).says_nothing();
-    let own = match help.stdout.split_once("\nKubernetes flags:\n") {
-        Some((own, _)) if title != "kubectl lastack" => own,
-        _ => &help.stdout,
+    let parts = help.stdout.split_once("\nKubernetes flags:\n");
+    let own = match parts.and_then(|(own, rest)| Some((own, rest.split_once("\nExamples:\n")?.1))) {
+        Some((own, after)) if title != "kubectl lastack" => format!("{own}\nExamples:\n{after}"),
+        _ => help.stdout.clone(),
     };
     let lines: String = own.lines().flat_map(|line| [line.trim_end(), "\n"]).collect();
     format!("\n## {title}\n\n```text\n{lines}```\n")

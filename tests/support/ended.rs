@@ -110,11 +110,33 @@ impl Ended {
         self.stdout.lines().collect()
     }
 
-    /// Stdout, which must be a JSON document.
+    /// Stdout, which must be a JSON document. A document of the program must match its schema.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("stdout should be JSON: {error}\n{self}"))
+        self.document(&self.stdout)
+    }
+
+    /// The lines of stdout, each of which must be a JSON document.
+    #[track_caller]
+    pub fn json_lines(&self) -> Vec<Value> {
+        self.lines().into_iter().map(|line| self.document(line)).collect()
+    }
+
+    #[track_caller]
+    fn document(&self, text: &str) -> Value {
+        let document: Value = serde_json::from_str(text)
+            .unwrap_or_else(|error| panic!("stdout should be JSON: {error}\n{self}"));
+        if document["apiVersion"] == "lastack/v1" {
+            let kind = document["kind"].as_str().expect("a kind");
+            let file = format!("{}/docs/reference/schema/{kind}.json", env!("CARGO_MANIFEST_DIR"));
+            let schema =
+                std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
+            let schema = serde_json::from_str(&schema).expect("a schema");
+            jsonschema::validate(&schema, &document).unwrap_or_else(|error| {
+                panic!("{file}: {error}: {}\n{self}", error.instance_path())
+            });
+        }
+        document
     }
 }
 

@@ -3,13 +3,14 @@ pub mod rotate;
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use secrecy::ExposeSecret;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
 use crate::components;
 use crate::components::model::Credential;
 use crate::error::{Failure, Kind, forbidden, one_line};
+use crate::output::document::Content;
 use crate::output::{printer, table::table};
 use crate::stack::component::{ComponentName, ComponentParser};
 
@@ -21,7 +22,7 @@ use super::{Outcome, open};
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_long_help = after_help!("  kubectl lastack creds
   kubectl lastack creds lrs
-  eval \"$(kubectl lastack creds lrs -o env)\""))]
+  eval \"$(kubectl lastack creds lrs -o env)\"", json: "Credentials"))]
 pub struct CredsArgs {
     #[command(subcommand)]
     action: Option<Action>,
@@ -95,9 +96,9 @@ async fn show(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {
                 })
                 .collect::<String>(),
         )?,
-        Format::Json => printer::json(
-            &json!({"apiVersion": "lastack/v1", "kind": "Credentials", "items": found.iter().map(item).collect::<Vec<_>>()}),
-        )?,
+        Format::Json => {
+            printer::json(&Credentials { items: found.iter().map(Item::of).collect() })?
+        }
     }
     if args.output == Format::Table && !shown {
         printer::note(&format!(
@@ -141,15 +142,45 @@ fn render(
     table(["COMPONENT", "USER", "PASSWORD", "PURPOSE", "SECRET/KEY", "URL"], rows.chain(unknown))
 }
 
-fn item((component, credential): &(ComponentName, Credential)) -> Value {
-    json!({
-        "component": component.as_str(),
-        "user": credential.user,
-        "password": credential.password.expose_secret(),
-        "purpose": credential.purpose,
-        "secret": credential.secret,
-        "url": credential.url,
-    })
+/// The accounts of the stack, with their passwords
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Credentials<'a> {
+    items: Vec<Item<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Item<'a> {
+    /// `lms`, `lrs`, `datalake` or `dataviz`
+    component: &'a str,
+    user: &'a str,
+    password: &'a str,
+    /// What the account is for
+    purpose: &'a str,
+    /// Secret and key with the password: `SECRET/KEY`
+    secret: &'a str,
+    /// Where to use it
+    url: &'a str,
+}
+
+impl Content for Credentials<'_> {
+    const KIND: &'static str = "Credentials";
+}
+
+impl<'a> Item<'a> {
+    fn of((component, credential): &'a (ComponentName, Credential)) -> Self {
+        Self {
+            component: component.as_str(),
+            user: &credential.user,
+            password: credential.password.expose_secret(),
+            purpose: credential.purpose,
+            secret: &credential.secret,
+            url: &credential.url,
+        }
+    }
 }
 
 /// The shell variables of an account. They contain the user name when the component has several accounts.

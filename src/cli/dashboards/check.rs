@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::cli::{Outcome, TableOrJson, open};
 use crate::cluster::access::Rules;
@@ -14,10 +14,11 @@ use crate::dashboards::check::{self, Checked, Verdict};
 use crate::dashboards::expected::ExpectedResults;
 use crate::dashboards::live;
 use crate::error::Failure;
+use crate::output::document::Content;
 use crate::output::junit::{self, Case, Status};
 use crate::output::printer::{self, BAD, WARN, labelled};
 use crate::output::table::table;
-use crate::output::units::took;
+use crate::output::units::{self, took};
 
 /// Run the query of every chart and report rows, time and errors
 ///
@@ -26,7 +27,7 @@ use crate::output::units::took;
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack dashboards check
   kubectl lastack dashboards check --slow 2000 --fail-on-error
-  kubectl lastack dashboards check --expected data/expected-results.json --junit report.xml", fault: "with `--fail-on-error`, a chart has an error, a wrong result, or is slow"))]
+  kubectl lastack dashboards check --expected data/expected-results.json --junit report.xml", fault: "with `--fail-on-error`, a chart has an error, a wrong result, or is slow", json: "ChartCheck"))]
 pub struct CheckArgs {
     /// Names or titles of charts [default: all]
     charts: Vec<String>,
@@ -73,7 +74,7 @@ pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {
     }
     match args.output {
         TableOrJson::Table => printer::data(&render(&checked))?,
-        TableOrJson::Json => printer::json(&document(&checked))?,
+        TableOrJson::Json => printer::json(&ChartCheck::of(&checked))?,
     }
     let faults = checked.iter().filter(|chart| chart.verdict.is_fault()).count();
     let good = checked.iter().filter(|chart| chart.verdict == Verdict::Good).count();
@@ -115,18 +116,47 @@ fn word(verdict: &Verdict) -> &'static str {
     }
 }
 
-fn document(checked: &[Checked]) -> serde_json::Value {
-    let items: Vec<_> = checked
-        .iter()
-        .map(|chart| {
-            json!({
-                "name": chart.name, "title": chart.title, "rows": chart.rows,
-                "milliseconds": chart.took.as_millis() as u64,
-                "result": word(&chart.verdict), "detail": chart.verdict.why(),
-            })
-        })
-        .collect();
-    json!({"apiVersion": "lastack/v1", "kind": "ChartCheck", "items": items})
+/// The result of each chart's query
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ChartCheck<'a> {
+    items: Vec<ChartResult<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct ChartResult<'a> {
+    /// Name of the chart
+    name: &'a str,
+    title: &'a str,
+    /// Rows of the result
+    rows: usize,
+    /// Duration of the query
+    milliseconds: u64,
+    /// `good`, `slow`, `wrong`, `error` or `unknown`
+    result: &'static str,
+    /// Text: why it is not good
+    detail: Option<&'a str>,
+}
+
+impl Content for ChartCheck<'_> {
+    const KIND: &'static str = "ChartCheck";
+}
+
+impl<'a> ChartCheck<'a> {
+    fn of(checked: &'a [Checked]) -> Self {
+        let items = checked.iter().map(|chart| ChartResult {
+            name: &chart.name,
+            title: &chart.title,
+            rows: chart.rows,
+            milliseconds: units::milliseconds(chart.took),
+            result: word(&chart.verdict),
+            detail: chart.verdict.why(),
+        });
+        Self { items: items.collect() }
+    }
 }
 
 fn write_junit(file: &Path, checked: &[Checked]) -> Result<()> {

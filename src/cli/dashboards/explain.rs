@@ -1,8 +1,8 @@
 use anyhow::Result;
-use clap::{Args, ValueEnum};
-use serde_json::json;
+use clap::Args;
+use serde::Serialize;
 
-use crate::cli::{Outcome, open};
+use crate::cli::{Outcome, TextOrJson, open};
 use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::{pod_problem, tunnel};
@@ -10,8 +10,9 @@ use crate::components::dataviz::dashboards::record;
 use crate::components::dataviz::size;
 use crate::components::{datalake, dataviz, lrs};
 use crate::dashboards::live;
-use crate::diagnosis::chart::{Explanation, absent, walk};
+use crate::diagnosis::chart::{Explanation, Link, absent, walk};
 use crate::error::Failure;
+use crate::output::document::Content;
 use crate::output::printer::{self, BAD, GOOD, paint};
 use crate::output::text;
 
@@ -20,19 +21,13 @@ use crate::output::text;
 /// Checks each link from the chart back to the newest statement and stops at the first broken one.
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack dashboards explain learners-per-day
-  kubectl lastack dashboards explain 'Learners per day' -o json", fault: "a link is broken"))]
+  kubectl lastack dashboards explain 'Learners per day' -o json", fault: "a link is broken", json: "ChartExplanation"))]
 pub struct ExplainArgs {
     /// Name or title of the chart
     chart: String,
     /// Output format
     #[arg(short, long, value_enum, default_value = "text")]
-    output: Format,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
+    output: TextOrJson,
 }
 
 /// Without the permission to run scripts in Moodle's Pod, the explanation ends before Moodle.
@@ -60,18 +55,47 @@ pub async fn run(flags: &KubeFlags, args: ExplainArgs) -> Result<Outcome> {
         })?,
     };
     match args.output {
-        Format::Text => printer::data(&render(&explanation))?,
-        Format::Json => {
-            let links = explanation
-                .links
-                .iter()
-                .map(|link| json!({"link": link.name, "found": link.found, "broken": link.cure.is_some(), "cure": link.cure}));
-            printer::json(
-                &json!({"apiVersion": "lastack/v1", "kind": "ChartExplanation", "chart": args.chart, "links": links.collect::<Vec<_>>()}),
-            )?;
+        TextOrJson::Text => printer::data(&render(&explanation))?,
+        TextOrJson::Json => {
+            let links = explanation.links.iter().map(LinkReport::of).collect();
+            printer::json(&ChartExplanation { chart: &args.chart, links })?
         }
     }
     Ok(if explanation.is_broken() { Outcome::Fault } else { Outcome::Good })
+}
+
+/// The links from a chart back to the newest statement. The last link is the broken one
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ChartExplanation<'a> {
+    /// The chart, as it was named on the command line
+    chart: &'a str,
+    links: Vec<LinkReport<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct LinkReport<'a> {
+    /// Name of the link
+    link: &'a str,
+    /// Text
+    found: &'a str,
+    broken: bool,
+    /// Text: what to do next
+    cure: Option<&'a str>,
+}
+
+impl Content for ChartExplanation<'_> {
+    const KIND: &'static str = "ChartExplanation";
+}
+
+impl<'a> LinkReport<'a> {
+    fn of(link: &'a Link) -> Self {
+        let cure = link.cure.as_deref();
+        Self { link: link.name, found: &link.found, broken: cure.is_some(), cure }
+    }
 }
 
 fn render(explanation: &Explanation) -> String {

@@ -1,6 +1,6 @@
 use anyhow::Result;
 use clap::Args;
-use serde_json::json;
+use serde::Serialize;
 
 use crate::cli::{Outcome, TableOrJson, open};
 use crate::cluster::access::Rules;
@@ -11,23 +11,42 @@ use crate::components::dataviz::client::Kind;
 use crate::components::dataviz::dashboards::bundle::Bundle;
 use crate::components::dataviz::dashboards::record;
 use crate::components::dataviz::dashboards::sync_state::{SyncState, compare};
+use crate::output::document::Content;
 use crate::output::{printer, table::table};
 
 /// List the dashboards in Superset and how they differ from this program's
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack dashboards list
-  kubectl lastack dashboards list -o json"))]
+  kubectl lastack dashboards list -o json", json: "DashboardList"))]
 pub struct ListArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
     output: TableOrJson,
 }
 
+/// The dashboards in Superset, and how they differ from those of this program
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct DashboardList {
+    items: Vec<Row>,
+}
+
+impl Content for DashboardList {
+    const KIND: &'static str = "DashboardList";
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Row {
+    /// Name in the URL
     name: String,
     title: String,
+    /// Text
     state: String,
-    by: String,
+    /// Who last changed it in Superset
+    changed_by: String,
 }
 
 pub const NEEDS: &[Rules] = &[tunnel::RULES, dataviz::CLIENT, record::READ];
@@ -48,7 +67,7 @@ pub async fn run(flags: &KubeFlags, args: ListArgs) -> Result<Outcome> {
             name: asset.name.clone(),
             title: listed.map_or(asset.title(), |listed| &listed.title).to_string(),
             state: word(&state).into(),
-            by: listed.map(|listed| listed.changed_by.clone()).unwrap_or_default(),
+            changed_by: listed.map(|listed| listed.changed_by.clone()).unwrap_or_default(),
         });
     }
     for listed in
@@ -59,20 +78,14 @@ pub async fn run(flags: &KubeFlags, args: ListArgs) -> Result<Outcome> {
             name,
             title: listed.title.clone(),
             state: "created in Superset".into(),
-            by: listed.changed_by.clone(),
+            changed_by: listed.changed_by.clone(),
         });
     }
     match args.output {
-        TableOrJson::Json => {
-            let items: Vec<_> =
-                rows.iter().map(|row| json!({"name": row.name, "title": row.title, "state": row.state, "changedBy": row.by})).collect();
-            printer::json(
-                &json!({"apiVersion": "lastack/v1", "kind": "DashboardList", "items": items}),
-            )?;
-        }
+        TableOrJson::Json => printer::json(&DashboardList { items: rows })?,
         TableOrJson::Table => printer::data(&table(
             ["NAME", "TITLE", "STATE", "CHANGED BY"],
-            rows.into_iter().map(|row| [row.name, row.title, row.state, row.by]),
+            rows.into_iter().map(|row| [row.name, row.title, row.state, row.changed_by]),
         ))?,
     }
     Ok(Outcome::Good)

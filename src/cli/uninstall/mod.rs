@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
+use serde::Serialize;
 
 use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
@@ -11,14 +12,15 @@ use crate::cluster::object::{self, ObjectRef};
 use crate::cluster::{lease, tunnel};
 use crate::components::{self, access, datalake};
 use crate::engine::graph::Graph;
-use crate::engine::{DeleteOptions, Deletion, Id};
+use crate::engine::{DeleteOptions, Deletion, Id, Summary};
 use crate::error::Failure;
+use crate::output::document::Content;
 use crate::output::printer;
 use crate::output::units::{duration, took};
 use crate::stack::Stack;
 
-use super::progress::Rows;
-use super::{Outcome, as_installed, left_until, lock};
+use super::journal::Journal;
+use super::{Outcome, TextOrJson, as_installed, left_until, lock, open};
 
 use confirmation::Statements;
 
@@ -32,7 +34,7 @@ const VERB: &str = "uninstall";
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack uninstall --dry-run
   kubectl lastack uninstall --keep-data
-  kubectl lastack uninstall --yes --operator -n alice", timeout))]
+  kubectl lastack uninstall --yes --operator -n alice", timeout, json: "Event" "Summary" "DeletionPlan"))]
 pub struct UninstallArgs {
     /// Do not ask for confirmation; requires `--namespace` or `--context`
     #[arg(short, long)]
@@ -49,44 +51,73 @@ pub struct UninstallArgs {
     /// Time limit for the whole command
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     timeout: Duration,
+    /// Output format of the progress, and of the plan of `--dry-run`
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: TextOrJson,
 }
 
 pub const NEEDS: &[Rules] =
     &[lease::RULES, tunnel::RULES, datalake::CLIENT, access::UNINSTALL, datalake::UNINSTALL];
 
 pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
-    if args.yes && !args.dry_run {
+    if args.dry_run {
+        return show_plan(flags, &args).await;
+    }
+    let journal = Journal::new(VERB, args.output);
+    let ended = delete(flags, &args, &journal).await;
+    journal.conclude(ended.map(|summary| (Outcome::Good, summary)))
+}
+
+async fn show_plan(flags: &KubeFlags, args: &UninstallArgs) -> Result<Outcome> {
+    let stack = open(flags).await?;
+    let options = args.options();
+    let plan = graph()?.plan_deletion(&stack, options).await?;
+    if args.output == TextOrJson::Json {
+        printer::json(&DeletionPlan::of(&stack, &plan))?;
+        return Ok(Outcome::Good);
+    }
+    match sentences(&stack, &plan) {
+        Some(sentences) => {
+            let statements = args.statements(&stack, &plan).await.shown();
+            let lines = [Some(sentences), statements].into_iter().flatten();
+            printer::data(&lines.map(|line| line + "\n").collect::<String>())?;
+        }
+        None => nothing_to_delete(&stack, &plan)?,
+    }
+    Ok(Outcome::Good)
+}
+
+/// None: there was nothing to delete.
+async fn delete(
+    flags: &KubeFlags,
+    args: &UninstallArgs,
+    journal: &Journal,
+) -> Result<Option<Summary>> {
+    if args.yes {
         confirmation::require_named_stack(flags)?;
     }
-    let options = DeleteOptions { keep_data: args.keep_data, shared: args.operator };
-    let graph = components::graph()?.without(|node| node.is_check());
+    let (graph, options) = (graph()?, args.options());
     let cluster = flags.resolve().await?;
     let deadline = Instant::now() + args.timeout;
     // a question may stay open for hours, and other commands need not wait for it
-    let early = match args.yes && !args.dry_run {
+    let early = match args.yes {
         true => Some(lock::take(&cluster, VERB, Some(deadline)).await?),
         false => None,
     };
     let mut stack = as_installed(cluster, None).await?;
-    let place = format!("namespace {} of context {}", stack.namespace(), stack.cluster.context);
+    journal.names(&stack);
     let plan = graph.plan_deletion(&stack, options).await?;
-    if plan.iter().all(|(_, deletion)| deletion.delete.is_empty()) {
-        show_left(&plan);
-        nothing_remains(&stack, &plan)?;
-        printer::note(&format!("Nothing to delete in {place}"));
-        return Ok(Outcome::Good);
-    }
-    printer::note(&format!("To be deleted from {place}:{}", deleted(&plan)));
-    show_left(&plan);
-    let statements =
-        if args.keep_data { Statements::Retained } else { Statements::count(&stack, &plan).await };
-    if let Some(shown) = statements.shown() {
-        printer::note(&shown);
-    }
-    if args.dry_run {
-        return Ok(Outcome::Good);
-    }
-    if !args.yes {
+    let Some(sentences) = sentences(&stack, &plan) else {
+        nothing_to_delete(&stack, &plan)?;
+        return Ok(None);
+    };
+    let statements = args.statements(&stack, &plan).await;
+    let shown = [Some(sentences), statements.shown()];
+    let shown: Vec<String> = shown.into_iter().flatten().collect();
+    if args.yes {
+        printer::note(&shown.join("\n"));
+    } else {
+        printer::important(&shown.join("\n"));
         confirmation::confirm(&stack, statements).await?;
     }
     let lock = match early {
@@ -105,28 +136,62 @@ pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
         .hint("repeat the command to see the objects that it deletes now")
         .into());
     }
-    let rows = Rows::new(graph.ids());
-    let summary = lock.during(graph.delete(&stack, options, &rows)).await?;
+    let report = journal.report(graph.ids());
+    let summary = lock.during(graph.delete(&stack, options, &*report)).await?;
+    drop(report);
     verify(&graph, &stack, options).await?;
     printer::note(&format!("Deleted in {}", took(summary.took)));
-    Ok(Outcome::Good)
+    Ok(Some(summary))
+}
+
+impl UninstallArgs {
+    fn options(&self) -> DeleteOptions {
+        DeleteOptions { keep_data: self.keep_data, shared: self.operator }
+    }
+
+    /// The statements that the deletion loses.
+    async fn statements(&self, stack: &Stack, plan: &Plan) -> Statements {
+        match self.keep_data {
+            true => Statements::Retained,
+            false => Statements::count(stack, plan).await,
+        }
+    }
+}
+
+fn graph() -> Result<Graph<Stack>> {
+    Ok(components::graph()?.without(|node| node.is_check()))
 }
 
 type Plan = [(Id, Deletion<ObjectRef>)];
 
-/// The objects to delete, one per line, dependents first.
-fn deleted(plan: &Plan) -> String {
-    let lines = plan.iter().flat_map(|(id, deletion)| {
-        deletion.delete.iter().map(move |object| format!("\n  {id:<20} {object}"))
-    });
-    lines.collect()
+/// The objects to delete and those to leave in place. None: there is nothing to delete.
+fn sentences(stack: &Stack, plan: &Plan) -> Option<String> {
+    let deleted: String = plan
+        .iter()
+        .flat_map(|(id, deletion)| deletion.delete.iter().map(move |object| (id, object)))
+        .map(|(id, object)| format!("\n  {id:<20} {object}"))
+        .collect();
+    let sentence = format!("To be deleted from {}:{deleted}", place(stack));
+    (!deleted.is_empty())
+        .then(|| sentence + &left(plan).map(|left| format!("\n{left}")).unwrap_or_default())
 }
 
-fn show_left(plan: &Plan) {
-    let retained = retained(plan);
-    if !retained.is_empty() {
-        printer::note(&format!("Left in place:{retained}"));
+fn nothing_to_delete(stack: &Stack, plan: &Plan) -> Result<()> {
+    if let Some(left) = left(plan) {
+        printer::note(&left);
     }
+    nothing_remains(stack, plan)?;
+    printer::note(&format!("Nothing to delete in {}", place(stack)));
+    Ok(())
+}
+
+fn place(stack: &Stack) -> String {
+    format!("namespace {} of context {}", stack.namespace(), stack.cluster.context)
+}
+
+fn left(plan: &Plan) -> Option<String> {
+    let retained = retained(plan);
+    (!retained.is_empty()).then(|| format!("Left in place:{retained}"))
 }
 
 /// The objects to leave in place, one per line, with the reason.
@@ -171,4 +236,57 @@ fn nothing_remains(stack: &Stack, plan: &Plan) -> Result<()> {
         object::names(&unclaimed, " ")
     ))
     .into())
+}
+
+/// What `uninstall` would delete
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct DeletionPlan<'a> {
+    /// Context of the kubeconfig
+    context: &'a str,
+    /// Namespace of the stack
+    namespace: &'a str,
+    /// The objects to delete
+    delete: Vec<PlannedObject<'a>>,
+    /// The objects to leave in place
+    keep: Vec<PlannedObject<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct PlannedObject<'a> {
+    /// Stable id of the resource that the object belongs to
+    id: &'static str,
+    /// Kind and name, as kubectl writes them
+    object: String,
+    /// Text: why it is left in place; absent for an object to delete
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+impl Content for DeletionPlan<'_> {
+    const KIND: &'static str = "DeletionPlan";
+}
+
+impl<'a> DeletionPlan<'a> {
+    fn of(stack: &'a Stack, plan: &'a Plan) -> Self {
+        let object = |id: &Id, object: &ObjectRef, reason| {
+            let object = object.to_string();
+            PlannedObject { id: id.as_str(), object, reason }
+        };
+        let delete = plan.iter().flat_map(|(id, deletion)| {
+            deletion.delete.iter().map(move |deleted| object(id, deleted, None))
+        });
+        let keep = plan.iter().flat_map(|(id, deletion)| {
+            deletion.keep.iter().map(move |(kept, why)| object(id, kept, Some(why.as_str())))
+        });
+        Self {
+            context: &stack.cluster.context,
+            namespace: stack.namespace(),
+            delete: delete.collect(),
+            keep: keep.collect(),
+        }
+    }
 }

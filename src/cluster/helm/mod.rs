@@ -14,7 +14,6 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 
 use crate::error::{Failure, Kind, unreachable};
-use crate::output::printer;
 use crate::output::units::took;
 
 use super::{Cluster, object};
@@ -350,7 +349,7 @@ impl Helm {
             .chain(arguments.iter().copied())
             .collect::<Vec<_>>()
             .join(" ");
-        printer::debug(&format!("helm {line}"));
+        tracing::info!("helm {line}");
         for (variable, _) in std::env::vars_os().filter(|(variable, _)| is_not_for_helm(variable)) {
             command.env_remove(variable);
         }

@@ -3,9 +3,10 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use http::{HeaderValue, Uri};
+use http::{HeaderValue, Request, Response, Uri};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
@@ -19,7 +20,11 @@ use rustls::ClientConfig;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, ServiceExt as _};
 use tower_http::decompression::DecompressionLayer;
+use tower_http::trace::TraceLayer;
 use tower_service::Service;
+use tracing::{Span, debug_span};
+
+use crate::output::traces;
 
 use super::bearer::Bearer;
 
@@ -51,6 +56,18 @@ pub fn client(
     let client = legacy::Client::builder(TokioExecutor::new()).build::<_, Body>(connector);
     let service = ServiceBuilder::new()
         .layer(config.base_uri_layer())
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(|request: &Request<Body>| {
+                    let uri = request.uri().to_string();
+                    debug_span!("request", "{} {}", request.method(), traces::without_query(&uri))
+                })
+                .on_request(())
+                .on_failure(())
+                .on_response(|response: &Response<_>, took: Duration, _: &Span| {
+                    traces::response(response.status(), took);
+                }),
+        )
         .option_layer(bearer.map(Bearer::layer))
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)

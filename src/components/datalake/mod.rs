@@ -33,7 +33,9 @@ use crate::stack::resources::Resources;
 use crate::stack::settings::Settings;
 
 use super::access::{Access, NONE};
-use super::model::{Component, Credential, Declaration, Health, failed, readiness, unhealthy};
+use super::model::{
+    Component, Credential, Declaration, Figures, Health, failed, readiness, unhealthy,
+};
 use super::remains;
 use super::secrets::SecretSpec;
 
@@ -249,8 +251,8 @@ impl Responses {
             (Ok(_), Err(error)) => failed(&error),
         });
         if let Ok(contents) = contents {
-            health.figures.insert("statements".into(), contents.statements.into());
-            health.figures.insert("bytes".into(), contents.bytes.into());
+            let Contents { statements, bytes, .. } = contents;
+            health.figures = Some(Figures::DataLake { statements, bytes });
             health.newest = contents.newest_stored;
         }
     }

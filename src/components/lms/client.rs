@@ -188,13 +188,19 @@ pub struct Course {
 
 /// The result of a replay, in numbers of events.
 #[derive(Debug, Clone, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Replayed {
+    /// Events to resend
     pub due: u64,
+    /// New to the LRS
     pub sent: u64,
+    /// The LRS had stored them
     pub already: u64,
+    /// Rejected by the LRS even when sent alone
     pub rejected: u64,
+    /// They cannot be converted to statements
     pub never: u64,
-    /// Why the replay stopped early. None: it is complete.
+    /// Why the replay stopped early; null: it is complete
     pub stopped: Option<String>,
 }
 

@@ -25,7 +25,6 @@ use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
 
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::helm::Install;
@@ -43,7 +42,9 @@ use crate::stack::settings::{Settings, TestCourse};
 use super::access::{Access, MANAGE};
 use super::healthy::Healthy;
 use super::lrs;
-use super::model::{Component, Credential, Declaration, Exposure, Health, failed, unhealthy};
+use super::model::{
+    Component, Credential, Declaration, Exposure, FailedEvents, Figures, Health, failed, unhealthy,
+};
 use super::postgresql::Database;
 use super::release;
 use super::remains::{Kinds, kind};
@@ -216,7 +217,7 @@ impl Component for Lms {
                 let queue = state.queue.as_ref();
                 health.newest = queue.and_then(|queue| time(queue.newest_logged));
                 health.sent = queue.and_then(|queue| time(queue.last_sent));
-                health.figures = queue.map(figures).unwrap_or_default();
+                health.figures = queue.map(figures);
                 health.data = Some(hop(stack, &state).await);
             }
             // the aspect `response` already shows the failure
@@ -305,16 +306,20 @@ async fn hop(stack: &Stack, state: &State) -> Observation {
     }
 }
 
-/// The numbers of waiting and failed events for JSON output.
-fn figures(queue: &Queue) -> Map<String, Value> {
-    let failed = |failed: &Failed| json!({"cause": failed.cause(), "events": failed.events, "oldest": rfc3339(failed.oldest), "sentAgain": failed.is_due()});
-    let figures = json!({
-        "events": queue.logged,
-        "waiting": queue.waiting,
-        "oldestWaiting": rfc3339(queue.oldest_waiting),
-        "failed": queue.failed.iter().map(failed).collect::<Vec<_>>(),
-    });
-    figures.as_object().cloned().unwrap_or_default()
+/// The numbers of waiting and failed events.
+fn figures(queue: &Queue) -> Figures {
+    let failed = |failed: &Failed| FailedEvents {
+        cause: failed.cause(),
+        events: failed.events,
+        oldest: rfc3339(failed.oldest),
+        sent_again: failed.is_due(),
+    };
+    Figures::Lms {
+        events: queue.logged,
+        waiting: queue.waiting,
+        oldest_waiting: rfc3339(queue.oldest_waiting),
+        failed: queue.failed.iter().map(failed).collect(),
+    }
 }
 
 fn rfc3339(seconds: i64) -> Option<String> {
