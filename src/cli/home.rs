@@ -15,7 +15,7 @@ Install and operate a learning-analytics stack on Kubernetes:
   kubectl lastack seed            send example statements and verify that all are stored
   kubectl lastack status          show the health of each component
   kubectl lastack check           find problems and their remedies
-  kubectl lastack trace           follow one event from Moodle to the data lake
+  kubectl lastack trace           follow one event from Moodle to a chart
   kubectl lastack open dataviz    open the dashboards
   kubectl lastack creds           show user names and passwords
   kubectl lastack uninstall       delete the stack

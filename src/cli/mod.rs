@@ -85,7 +85,7 @@ use crate::cluster::{Cluster, lease};
 use crate::engine::Id;
 use crate::error::{self, Failure, Kind};
 use crate::interrupt;
-use crate::output::printer;
+use crate::output::{printer, table};
 use crate::stack::{SETTINGS, Stack};
 
 use arguments::{Cli, Command};
@@ -103,6 +103,23 @@ pub enum Outcome {
 pub enum TableOrJson {
     Table,
     Json,
+}
+
+/// How verbs print a list as a table.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct TableArgs {
+    /// Print the table without its header
+    #[arg(long)]
+    no_headers: bool,
+}
+
+impl TableArgs {
+    fn of(self, table: String) -> String {
+        match self.no_headers {
+            true => table::without_header(&table).into(),
+            false => table,
+        }
+    }
 }
 
 /// Output formats of verbs that print text.

@@ -16,7 +16,7 @@ use crate::output::printer;
 use crate::output::table::{fit, table};
 use crate::output::text;
 
-use super::{Outcome, confirm, open};
+use super::{Outcome, TableArgs, confirm, open};
 
 /// Show statements of the LRS, newest first
 #[derive(Debug, Args)]
@@ -53,6 +53,8 @@ pub struct StatementsArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
     output: Format,
+    #[command(flatten)]
+    table: TableArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -154,7 +156,7 @@ pub async fn run(flags: &KubeFlags, args: StatementsArgs) -> Result<Outcome> {
     match args.output {
         Format::Json => printer::json(&Statements { items: &found })?,
         _ if found.is_empty() => printer::note("The LRS has no matching statement"),
-        _ => printer::data(&fit(render(&found)))?,
+        _ => printer::data(&fit(args.table.of(render(&found))))?,
     }
     Ok(Outcome::Good)
 }

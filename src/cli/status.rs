@@ -20,7 +20,7 @@ use crate::output::units;
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
 
-use super::{Outcome, open};
+use super::{Outcome, TableArgs, open};
 
 /// Show the health of each component, its data and how recent the data is
 #[derive(Debug, Args)]
@@ -31,6 +31,8 @@ pub struct StatusArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
     output: Format,
+    #[command(flatten)]
+    table: TableArgs,
     /// Refresh until Ctrl-C
     ///
     /// A terminal shows the latest status. Other outputs get a new table after each change, or a JSON or YAML document
@@ -47,6 +49,8 @@ enum Format {
     Table,
     /// Table with the addresses inside the cluster
     Wide,
+    /// Names of the components
+    Name,
     Json,
     Yaml,
 }
@@ -66,16 +70,16 @@ pub fn needs() -> Vec<Rules> {
 pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
     let stack = open(flags).await?;
     if args.watch {
-        return watch(stack, args.output).await;
+        return watch(stack, &args).await;
     }
     let rows = look(&stack).await?;
     match args.output {
         Format::Json => printer::json(&Status::of(&stack, &rows))?,
         Format::Yaml => printer::data(&yaml(&stack, &rows)?)?,
-        Format::Table | Format::Wide if is_installed(&rows) => {
-            printer::data(&shown(&rows, args.output))?
+        Format::Table | Format::Wide | Format::Name if is_installed(&rows) => {
+            printer::data(&shown(&rows, &args))?
         }
-        Format::Table | Format::Wide => {
+        Format::Table | Format::Wide | Format::Name => {
             printer::note(&absent(&stack));
             super::next_steps(&[(format!("install{}", stack.cluster.flags), "install one")]);
         }
@@ -103,7 +107,7 @@ fn too_old(rows: &[Row], limit: Duration) -> Option<String> {
     })
 }
 
-async fn watch(mut stack: Stack, output: Format) -> Result<Outcome> {
+async fn watch(mut stack: Stack, args: &StatusArgs) -> Result<Outcome> {
     let mut before = None;
     let mut reported = None;
     loop {
@@ -125,14 +129,14 @@ async fn watch(mut stack: Stack, output: Format) -> Result<Outcome> {
         reported = None;
         let gist = gist(&rows);
         let has_changed = before.as_ref() != Some(&gist);
-        let printed = match output {
+        let printed = match args.output {
             Format::Json => printer::json_line(&Status::of(&stack, &rows))?,
             Format::Yaml => printer::more_data(&format!("---\n{}", yaml(&stack, &rows)?))?,
-            Format::Table | Format::Wide => {
+            Format::Table | Format::Wide | Format::Name => {
                 let is_first = printer::clear_screen() || before.is_none();
                 let text = match (is_first, has_changed) {
-                    (true, _) => table_or_absent(&stack, &rows, output),
-                    (false, true) => format!("\n{}", table_or_absent(&stack, &rows, output)),
+                    (true, _) => table_or_absent(&stack, &rows, args),
+                    (false, true) => format!("\n{}", table_or_absent(&stack, &rows, args)),
                     (false, false) => String::new(),
                 };
                 printer::more_data(&text)?
@@ -161,12 +165,16 @@ pub fn absent(stack: &Stack) -> String {
     format!("No stack in namespace {} of context {}", stack.namespace(), stack.cluster.context)
 }
 
-fn table_or_absent(stack: &Stack, rows: &[Row], output: Format) -> String {
-    if is_installed(rows) { shown(rows, output) } else { format!("{}\n", absent(stack)) }
+fn table_or_absent(stack: &Stack, rows: &[Row], args: &StatusArgs) -> String {
+    if is_installed(rows) { shown(rows, args) } else { format!("{}\n", absent(stack)) }
 }
 
-fn shown(rows: &[Row], output: Format) -> String {
-    if output == Format::Wide { render_wide(rows) } else { render(rows) }
+fn shown(rows: &[Row], args: &StatusArgs) -> String {
+    match args.output {
+        Format::Name => rows.iter().map(|(name, _)| format!("{name}\n")).collect(),
+        Format::Wide => args.table.of(render_wide(rows)),
+        _ => args.table.of(render(rows)),
+    }
 }
 
 fn yaml(stack: &Stack, rows: &[Row]) -> Result<String> {
@@ -207,12 +215,45 @@ pub fn render(rows: &[Row]) -> String {
 }
 
 fn render_wide(rows: &[Row]) -> String {
-    let header =
-        ["COMPONENT", "RUNS", "PODS", "RESPONSE", "DATA", "NEWEST", "SENT", "URL", "INSIDE"];
+    let header = [
+        "COMPONENT",
+        "RUNS",
+        "PODS",
+        "RESPONSE",
+        "DATA",
+        "NEWEST",
+        "SENT",
+        "LAST HOUR",
+        "LAG",
+        "URL",
+        "INSIDE",
+    ];
     lay_out(rows, header, |health| {
         let (newest, sent) = (age_of(health.newest), age_of(health.sent));
-        [newest, sent, address(&health.url), address(&health.inside)]
+        let (last_hour, lag) = health.figures.as_ref().map(pace).unwrap_or_default();
+        [newest, sent, last_hour, lag, address(&health.url), address(&health.inside)]
     })
+}
+
+/// The events or statements of the last hour; and the median and the 95th percentile of their time from event to storage.
+fn pace(figures: &Figures) -> (String, String) {
+    match figures {
+        Figures::Lms { events_last_hour, .. } => (units::count(*events_last_hour), String::new()),
+        Figures::DataLake {
+            stored_last_hour,
+            lag_median_milliseconds,
+            lag_p95_milliseconds,
+            ..
+        } => {
+            let lags = lag_median_milliseconds.zip(*lag_p95_milliseconds);
+            let lag = lags.map(|(median, p95)| {
+                let [median, p95] =
+                    [median, p95].map(|lag| units::took(Duration::from_millis(lag)));
+                format!("{median}, 95%: {p95}")
+            });
+            (stored_last_hour.map(units::count).unwrap_or_default(), lag.unwrap_or_default())
+        }
+    }
 }
 
 fn address(address: &Option<String>) -> String {

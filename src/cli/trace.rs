@@ -9,8 +9,8 @@ use super::progress::Rows;
 use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::tunnel;
-use crate::components::{datalake, lms, lrs};
-use crate::diagnosis::trace::{self, HOPS, Hop, Outcome as Passing, Trace};
+use crate::components::{datalake, dataviz, lms, lrs};
+use crate::diagnosis::trace::{self, Hop, Outcome as Passing, Trace};
 use crate::error::{Failure, Kind};
 use crate::output::document::Content;
 use crate::output::junit::{self, Case, Status};
@@ -20,7 +20,7 @@ use crate::output::units::{self, duration, took};
 
 use super::{Outcome, TableOrJson, open_to_wait};
 
-/// Follow one real event from Moodle to the data lake
+/// Follow one real event from Moodle to a chart
 ///
 /// A learner of the test course views the course. Moodle sends events once per minute, so a trace takes about a minute.
 /// The event and its statement are deleted afterwards, also after Ctrl-C.
@@ -46,8 +46,14 @@ pub struct TraceArgs {
     timeout: Duration,
 }
 
-pub const NEEDS: &[Rules] =
-    &[tunnel::RULES, lms::CLIENT, lms::WHY_NOTHING_IS_SENT, lrs::CLIENT, datalake::CLIENT];
+pub const NEEDS: &[Rules] = &[
+    tunnel::RULES,
+    lms::CLIENT,
+    lms::WHY_NOTHING_IS_SENT,
+    lrs::CLIENT,
+    datalake::CLIENT,
+    dataviz::CLIENT,
+];
 
 pub async fn run(flags: &KubeFlags, args: TraceArgs) -> Result<Outcome> {
     let stack = open_to_wait(flags, Some(args.timeout)).await?;
@@ -57,7 +63,7 @@ pub async fn run(flags: &KubeFlags, args: TraceArgs) -> Result<Outcome> {
             stack.cluster.flags
         ))
     })?;
-    let rows = Rows::new(HOPS.into_iter());
+    let rows = Rows::new(trace::hops(&stack));
     let trace = trace::run(&stack, &course, args.keep, &rows).await?;
     drop(rows);
     if trace.interrupted {
@@ -135,7 +141,8 @@ pub struct TraceReport<'a> {
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct HopReport<'a> {
-    /// `moodle.event`, `moodle.queue`, `moodle.sent`, `lrs.statement` or `datalake.document`
+    /// `moodle.event`, `moodle.queue`, `moodle.sent`, `lrs.statement`, `datalake.document`
+    /// or `dataviz.chart`
     hop: &'static str,
     /// `passed`, `stopped` or `notReached`
     result: &'static str,

@@ -154,6 +154,8 @@ pub enum Figures {
     Lms {
         /// `lms`: events since the installation of Moodle
         events: u64,
+        /// `lms`: events of the last hour
+        events_last_hour: u64,
         /// `lms`: events that wait to be sent
         waiting: u64,
         /// `lms`: when the oldest waiting event happened
@@ -166,6 +168,12 @@ pub enum Figures {
         statements: u64,
         /// `datalake`: bytes on disk
         bytes: u64,
+        /// `datalake`: statements stored in the last hour, without generated ones
+        stored_last_hour: Option<u64>,
+        /// `datalake`: the median of the time from event to storage, of a sample of these statements
+        lag_median_milliseconds: Option<u64>,
+        /// `datalake`: the 95th percentile of this time
+        lag_p95_milliseconds: Option<u64>,
     },
 }
 

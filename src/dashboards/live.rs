@@ -74,6 +74,24 @@ impl Live {
     }
 }
 
+/// A chart that counts statements of any kind: `events`, or another one with its metric. None: there is none.
+///
+/// # Errors
+/// When Superset does not respond.
+pub async fn counting_statements(superset: &Superset) -> Result<Option<Live>> {
+    const METRIC: &str = "events";
+    let counts = |chart: &Live| {
+        [&chart.params["metric"], &chart.params["metrics"][0]]
+            .into_iter()
+            .any(|name| name == METRIC)
+    };
+    let usual = charts(superset, &[METRIC.into()]).await?.into_iter().find(counts);
+    match usual {
+        Some(chart) => Ok(Some(chart)),
+        None => Ok(charts(superset, &[]).await?.into_iter().find(counts)),
+    }
+}
+
 /// All charts of Superset, or those that `wanted` names.
 pub async fn charts(superset: &Superset, wanted: &[String]) -> Result<Vec<Live>> {
     let ours = Bundle::ours()?;

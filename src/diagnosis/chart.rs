@@ -157,7 +157,7 @@ pub async fn walk(stack: &Stack, superset: &Superset, chart: &Live) -> Result<Ex
         let cure = cure(stack, &error);
         return Ok(walk.broken("query", error, cure));
     }
-    if has_data(&rows.data) {
+    if rows.has_data() {
         walk.good("query", format!("{} rows: the chart is not empty", rows.data.len()));
         return Ok(walk);
     }
@@ -263,11 +263,6 @@ async fn hop_before(stack: &Stack) -> Option<String> {
     }
 }
 
-/// Whether any cell has a value. A total over no statements is a single row of zeros or nulls.
-fn has_data(rows: &[serde_json::Map<String, Value>]) -> bool {
-    rows.iter().any(|row| row.values().any(|value| !value.is_null() && value != &json!(0)))
-}
-
 /// Adds the filters of a query one by one until no row passes.
 async fn first_empty_filter(superset: &Superset, query: &Value) -> Result<(String, String)> {
     let filters = query["queries"][0]["filters"].as_array().cloned().unwrap_or_default();
@@ -280,7 +275,7 @@ async fn first_empty_filter(superset: &Superset, query: &Value) -> Result<(Strin
             some["queries"][0]["extras"]["having"] = json!("");
         }
         let rows = superset.query(&some).await?.into_iter().next().unwrap_or_default();
-        if !has_data(&rows.data) {
+        if !rows.has_data() {
             let filter =
                 applied.checked_sub(1).map_or("the query itself".into(), |at| shown(&filters[at]));
             let found = before.map_or("no rows even without filters".into(), |rows| {

@@ -1,16 +1,18 @@
-//! Follows one real event from Moodle to the data lake: its position, the duration of each hop, and why it stopped.
+//! Follows one real event from Moodle to a chart: its position, the duration of each hop, and why it stopped.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::cluster::wait::State;
 use crate::components::lms::client::{Delivery, LoggedEvent, Moodle};
 use crate::components::lrs::client::{Cursor, Ralph};
-use crate::components::{datalake, lms, lrs};
+use crate::components::{datalake, dataviz, lms, lrs};
+use crate::dashboards::live;
 use crate::engine::{Id, NodeEvent, Progress, Reconciled, Report};
 use crate::error::{self, Failure};
 use crate::interrupt;
@@ -18,9 +20,22 @@ use crate::output::text;
 use crate::stack::Stack;
 
 /// The hops, in the order of an event.
-pub const HOPS: [Id; 5] =
-    [EVENT, Id("moodle.queue"), Id("moodle.sent"), Id("lrs.statement"), Id("datalake.document")];
+const HOPS: [Id; 6] = [
+    EVENT,
+    Id("moodle.queue"),
+    Id("moodle.sent"),
+    Id("lrs.statement"),
+    Id("datalake.document"),
+    CHART,
+];
 const EVENT: Id = Id("moodle.event");
+const CHART: Id = Id("dataviz.chart");
+
+/// The hops of an event in this stack: one without dashboards ends at the data lake.
+pub fn hops(stack: &Stack) -> impl Iterator<Item = Id> {
+    let has_charts = stack.settings.has(dataviz::COMPONENT);
+    HOPS.into_iter().filter(move |hop| has_charts || *hop != CHART)
+}
 
 /// The result of one hop.
 pub struct Hop {
@@ -79,7 +94,7 @@ pub async fn run(stack: &Stack, course: &str, keep: bool, report: &dyn Report) -
         Journey { stack, course, moodle: None, event: None, is_sent: false, statement: None };
     let mut trace = Trace { hops: Vec::new(), left: Vec::new(), interrupted: false };
     let mut continues = true;
-    for id in HOPS {
+    for id in hops(stack) {
         let outcome = match id {
             _ if !continues => Outcome::NotReached,
             // an event whose creation is interrupted has no id to delete it by
@@ -122,7 +137,8 @@ impl Journey<'_> {
             "moodle.queue" => self.queued().await,
             "moodle.sent" => self.sent(&progress).await,
             "lrs.statement" => self.stored(&progress).await,
-            _ => self.found(&progress).await,
+            "datalake.document" => self.found(&progress).await,
+            _ => self.charted(&progress).await,
         };
         let took = begun.elapsed();
         match passed {
@@ -237,6 +253,35 @@ impl Journey<'_> {
             Ok(match elasticsearch.count_of(&[id]).await? {
                 0 => State::Waiting("a search does not find it yet".into()),
                 _ => State::Ready("found by its id".into()),
+            })
+        })
+        .await
+    }
+
+    /// Waits until the query of a chart counts the event.
+    async fn charted(&self, progress: &Progress<'_>) -> Result<String> {
+        let id = self.statement.context("the LRS returned no statement")?;
+        let superset = dataviz::client(self.stack).await?;
+        let flags = &self.stack.cluster.flags;
+        let chart = live::counting_statements(&superset).await?.ok_or_else(|| {
+            Failure::failed("Superset has no chart that counts statements").hint(format!(
+                "run `kubectl lastack dashboards apply --overwrite{flags}` to restore those of this program"
+            ))
+        })?;
+        let named = format!("chart `{}`", chart.listed.title);
+        let mut query = chart.query().map_err(|why| Failure::failed(format!("{named} {why}")))?;
+        let only = json!({"col": "id", "op": "==", "val": id});
+        let filters = query["queries"][0]["filters"].as_array_mut();
+        filters.context("the query has no filters")?.push(only);
+        until(self.stack, "the event in a chart", progress, || async {
+            let rows = superset.query(&query).await?.into_iter().next().unwrap_or_default();
+            Ok(match rows.error {
+                Some(ref error) => State::fatal(
+                    format!("{named}: {}", text::one_line(error)),
+                    format!("run `kubectl lastack dashboards explain '{}'{flags}`", chart.name),
+                ),
+                None if rows.has_data() => State::Ready(format!("{named} counts it")),
+                None => State::Waiting(format!("the query of {named} does not count it yet")),
             })
         })
         .await

@@ -22,6 +22,11 @@ pub fn table<const N: usize>(
     text.lines().flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
+/// A table without its header, for scripts.
+pub fn without_header(table: &str) -> &str {
+    table.split_once('\n').map_or("", |(_, rows)| rows)
+}
+
 /// Truncates the rows of a table at the width of the terminal. Other outputs get complete rows.
 pub fn fit(table: String) -> String {
     let terminal = console::Term::stdout();

@@ -525,20 +525,54 @@ fn trace_names_the_hop_at_which_the_event_stopped() {
 fn trace_follows_the_event_to_the_data_lake_and_deletes_it() {
     let stack = MockedStack::installed();
     stack.lrs.has(&[moodle::statement_of_the_event()]);
+    stack.superset.gives_rows(json!({"data": [{"events": 1}]}));
     let junit = stack.machine.path("junit.xml");
     let ended = stack.machine.run(&format!("trace --keep -o json --junit {}", junit.display()));
     ended.exits(0);
     assert_eq!(
-        (&ended.json()["arrived"], &ended.json()["hops"][4]["result"]),
+        (&ended.json()["arrived"], &ended.json()["hops"][5]["result"]),
         (&json!(true), &json!("passed"))
     );
-    assert!(fs::read_to_string(&junit).unwrap().contains("datalake.document"));
+    assert!(fs::read_to_string(&junit).unwrap().contains("dataviz.chart"));
     let events = called(&stack, "event");
     assert!(events.iter().any(|input| input["do"] == "follow"), "{events:?}");
     assert!(events.iter().all(|input| input["do"] != "forget"), "{events:?}");
     stack.machine.run("trace").exits(0).prints("found by its id");
     assert!(called(&stack, "event").iter().any(|input| input["do"] == "forget"));
     stack.machine.run("statements").exits(0).says("The LRS has no matching statement");
+}
+
+#[test]
+fn trace_that_no_chart_counts_names_the_cause() {
+    let stack = MockedStack::installed();
+    stack.lrs.has(&[moodle::statement_of_the_event()]);
+    stack.superset.gives_rows(json!({"data": [{"events": 0}]}));
+    stack
+        .machine
+        .run("trace --keep --timeout 1s")
+        .exits(3)
+        .prints("stopped: dataviz.chart: ")
+        .prints("the query of chart `Events` does not count it yet");
+    stack.superset.gives_rows(json!({"error": "Unknown column [id]"}));
+    stack
+        .machine
+        .run("trace --keep")
+        .exits(3)
+        .prints("stopped: dataviz.chart: chart `Events`: Unknown column [id]")
+        .prints("hint: run `kubectl lastack dashboards explain 'events'");
+    let queries = stack.superset.server.requests();
+    let last = queries.iter().rfind(|request| request.path == "/api/v1/chart/data").unwrap();
+    let filters = last.json()["queries"][0]["filters"].as_array().unwrap().clone();
+    let id = &moodle::statement_of_the_event()["id"];
+    assert!(filters.contains(&json!({"col": "id", "op": "==", "val": id})), "{filters:?}");
+    for title in stack.superset.titles("charts") {
+        stack.superset.user_deletes(&title);
+    }
+    stack
+        .machine
+        .run("trace --keep")
+        .exits(3)
+        .prints("stopped: dataviz.chart: Superset has no chart that counts statements");
 }
 
 #[test]

@@ -186,3 +186,19 @@ fn color_flag_overrides_the_terminal_and_the_environment() {
         stack.machine.run(line).never_shows(ESCAPE);
     }
 }
+
+#[test]
+fn lists_are_printed_as_names_or_without_headers_for_scripts() {
+    let stack = MockedStack::installed();
+    let names = stack.machine.run("status -o name");
+    assert_eq!(names.exits(0).lines(), ["lms", "lrs", "datalake", "dataviz", "operator"]);
+    let names = stack.machine.run("dashboards list -o name");
+    assert!(names.exits(0).lines().contains(&"is-the-course-alive"), "{names}");
+    for line in ["status", "status -o wide", "creds", "dashboards list", "dashboards check"] {
+        let whole = stack.machine.run(line);
+        let rows = stack.machine.run(&format!("{line} --no-headers"));
+        assert_eq!(whole.lines().len(), rows.lines().len() + 1, "{rows}");
+        let header = whole.lines()[0].split_whitespace().next().expect("a header").to_string();
+        assert!(!rows.lines()[0].starts_with(&header), "{rows}");
+    }
+}

@@ -32,6 +32,7 @@ fn role_of_a_verb_allows_every_request_of_the_verb() {
         let stack = restricted_to(verb);
         // the event that `trace` creates
         stack.lrs.has(&[moodle::statement_of_the_event()]);
+        stack.superset.gives_rows(json!({"data": [{"events": 1}]}));
         stack.machine.run(line).exits(0);
         let none: [String; 0] = [];
         assert_eq!(stack.kubernetes.rejections(), none, "kubectl lastack {line}");

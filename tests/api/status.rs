@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Child;
 
 use http::Method;
+use serde_json::json;
 
 use crate::support::machine::TOKEN;
 use crate::support::server::Reply;
@@ -75,9 +76,15 @@ fn status_as_yaml_equals_json_and_wide_adds_internal_addresses() {
     let yaml = stack.machine.run("status -o yaml");
     let document: serde_json::Value = serde_saphyr::from_str(&yaml.exits(0).stdout).expect("YAML");
     assert_eq!((&document["kind"], &document["healthy"]), (&"Status".into(), &true.into()));
+    stack.lrs.has(&[
+        json!({"id": "00000000-0000-4000-8000-000000000001", "timestamp": "2026-11-29T08:00:00Z", "stored": "2026-11-29T08:00:31Z"}),
+        json!({"id": "00000000-0000-4000-8000-000000000002", "timestamp": "2026-11-29T08:00:00Z", "stored": "2026-11-29T08:00:58Z"}),
+    ]);
     let wide = stack.machine.run("status -o wide");
     wide.exits(0)
         .prints("SENT")
+        .prints("LAST HOUR")
+        .prints("31s, 95%: 58s")
         .prints("http://lrs-ralph.alice.svc/xAPI")
         .prints("https://data-lake-es-http.alice.svc:9200");
     stack.machine.run("status").never_shows("INSIDE");

@@ -135,7 +135,7 @@ fn assert_healthy() {
 fn trace_follows_an_event_to_the_data_lake_and_deletes_it() {
     let trace = trace("-o json").good().json();
     assert_eq!(trace["arrived"], true, "{trace}");
-    assert_eq!(trace["hops"].as_array().unwrap().len(), 5);
+    assert_eq!(trace["hops"].as_array().unwrap().len(), 6);
     let event = trace["hops"][0]["detail"].as_str().unwrap();
     assert!(event.starts_with("tool_generator_000001 viewed course"), "a learner's event: {event}");
     let id = trace["hops"][3]["detail"].as_str().unwrap().trim_start_matches("statement ");

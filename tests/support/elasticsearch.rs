@@ -183,6 +183,11 @@ fn reply(request: &Request, indices: &mut Indices, store: &Store) -> Reply {
             let text = json!({"hits": {"hits": hits}}).to_string();
             Reply::text(200, text.replace(HALF_PAIR, "\\ud83d"))
         }
+        ("POST", "/statements/_search")
+            if request.json()["query"]["function_score"].is_object() =>
+        {
+            Reply::ok(of_the_last_hour(&request.json()["query"]["function_score"]["query"], &store))
+        }
         // nothing was measured yet
         ("POST", "/data-lake-size/_search") => Reply::ok(json!({"hits": {"hits": []}})),
         ("POST", "/statements/_search") if request.json()["aggs"]["real"].is_object() => {
@@ -244,6 +249,24 @@ fn by_origin(aggregation: &Value, store: &BTreeMap<String, Value>) -> Value {
         found[name] = json!({"value": different.len()});
     }
     json!({"hits": {"total": {"value": store.len()}, "hits": []}, "aggregations": {"real": found}})
+}
+
+/// The response to a search for the statements of the last hour without those of the term: all others of the store.
+fn of_the_last_hour(query: &Value, store: &BTreeMap<String, Value>) -> Value {
+    let generated = &query["bool"]["must_not"]["term"]["actor.account.homePage"];
+    let time = |source: &Value, field: &str| -> Option<String> {
+        let time: jiff::Timestamp = source[field].as_str()?.parse().ok()?;
+        Some(time.as_millisecond().to_string())
+    };
+    let selected =
+        store.values().filter(|source| source["actor"]["account"]["homePage"] != *generated);
+    let hits: Vec<Value> = selected
+        .map(|source| {
+            let [timestamp, stored] = ["timestamp", "stored"].map(|field| time(source, field));
+            json!({"fields": {"timestamp": [timestamp], "stored": [stored]}})
+        })
+        .collect();
+    json!({"hits": {"total": {"value": hits.len()}, "hits": hits}})
 }
 
 fn index_of(path: &str) -> &str {

@@ -155,7 +155,7 @@ impl World {
             "has_plugin_files": self.installed,
             "settings": settings, "password_sha256": digest, "forced": self.forced, "stores": self.stores,
             "queue": self.installed.then(|| json!({
-                "logged": 312, "waiting": self.waiting, "oldest_waiting": if self.waiting > 0 { now - self.waiting_since } else { 0 },
+                "logged": 312, "logged_last_hour": 24, "waiting": self.waiting, "oldest_waiting": if self.waiting > 0 { now - self.waiting_since } else { 0 },
                 "last_sent": now - 30, "newest_logged": now - 12, "failed": self.failed,
             })),
             "emit": self.installed.then(|| json!({"last_run": self.cron.map_or(0, |ago| now - ago), "disabled": false})),

@@ -48,7 +48,8 @@ lastack_respond([
     'forced' => array_keys($CFG->forced_plugin_settings[LASTACK_PLUGIN] ?? []),
     'stores' => lastack_stores(),
     'queue' => $installed ? [
-        // a large site has millions of these rows, so each query reads at most one
+        // a large site has millions of these rows, so each query reads at most one, or those of an hour by their index
+        'logged_last_hour' => $DB->count_records_select('logstore_standard_log', 'timecreated > ?', [time() - HOURSECS]),
         'logged' => (int)$DB->get_field_sql('SELECT MAX(id) FROM {logstore_standard_log}'),
         'waiting' => $DB->count_records('logstore_xapi_log'),
         'oldest_waiting' => (int)$DB->get_field_sql('SELECT MIN(timecreated) FROM {logstore_xapi_log}'),

@@ -14,7 +14,7 @@ use crate::output::document::Content;
 use crate::output::{printer, table::table};
 use crate::stack::component::{ComponentName, ComponentParser};
 
-use super::{Outcome, open};
+use super::{Outcome, TableArgs, open};
 
 /// Show the accounts of the stack: user names, passwords and URLs
 ///
@@ -32,6 +32,8 @@ pub struct CredsArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
     output: Format,
+    #[command(flatten)]
+    table: TableArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -87,7 +89,7 @@ async fn show(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {
     }
     let shown = args.component.is_some();
     match args.output {
-        Format::Table => printer::data(&render(&found, &hidden, shown))?,
+        Format::Table => printer::data(&args.table.of(render(&found, &hidden, shown)))?,
         Format::Env => printer::data(
             &found
                 .iter()

@@ -5,7 +5,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::cli::{Outcome, TableOrJson, open};
+use crate::cli::{Outcome, TableArgs, TableOrJson, open};
 use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::tunnel;
@@ -46,6 +46,8 @@ pub struct CheckArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
     output: TableOrJson,
+    #[command(flatten)]
+    table: TableArgs,
 }
 
 pub const NEEDS: &[Rules] = &[tunnel::RULES, dataviz::CLIENT];
@@ -73,7 +75,7 @@ pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {
         write_junit(file, &checked)?;
     }
     match args.output {
-        TableOrJson::Table => printer::data(&render(&checked))?,
+        TableOrJson::Table => printer::data(&args.table.of(render(&checked)))?,
         TableOrJson::Json => printer::json(&ChartCheck::of(&checked))?,
     }
     let faults = checked.iter().filter(|chart| chart.verdict.is_fault()).count();

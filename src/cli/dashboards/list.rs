@@ -1,8 +1,8 @@
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::cli::{Outcome, TableOrJson, open};
+use crate::cli::{Outcome, TableArgs, open};
 use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::tunnel;
@@ -12,7 +12,7 @@ use crate::components::dataviz::dashboards::bundle::Bundle;
 use crate::components::dataviz::dashboards::record;
 use crate::components::dataviz::dashboards::sync_state::{SyncState, compare};
 use crate::output::document::Content;
-use crate::output::{printer, table::table};
+use crate::output::{printer, table::table, text};
 
 /// List the dashboards in Superset and how they differ from this program's
 #[derive(Debug, Args)]
@@ -21,7 +21,17 @@ use crate::output::{printer, table::table};
 pub struct ListArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
-    output: TableOrJson,
+    output: Format,
+    #[command(flatten)]
+    table: TableArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Table,
+    /// Names of the dashboards
+    Name,
+    Json,
 }
 
 /// The dashboards in Superset, and how they differ from those of this program
@@ -82,11 +92,15 @@ pub async fn run(flags: &KubeFlags, args: ListArgs) -> Result<Outcome> {
         });
     }
     match args.output {
-        TableOrJson::Json => printer::json(&DashboardList { items: rows })?,
-        TableOrJson::Table => printer::data(&table(
+        Format::Name => {
+            let names: String = rows.iter().map(|row| text::clean(&row.name) + "\n").collect();
+            printer::data(&names)?
+        }
+        Format::Json => printer::json(&DashboardList { items: rows })?,
+        Format::Table => printer::data(&args.table.of(table(
             ["NAME", "TITLE", "STATE", "CHANGED BY"],
             rows.into_iter().map(|row| [row.name, row.title, row.state, row.changed_by]),
-        ))?,
+        )))?,
     }
     Ok(Outcome::Good)
 }

@@ -1,5 +1,7 @@
 //! A client for Elasticsearch's REST API, limited to the requests of this tool.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -45,6 +47,22 @@ pub struct Origins {
     pub real: u64,
     /// The number of their actors, which is approximate above 3,000.
     pub learners: u64,
+}
+
+/// The statements that were stored in the last hour, without generated ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastHour {
+    pub stored: u64,
+    /// The times from event to storage of a random sample, sorted.
+    lags: Vec<Duration>,
+}
+
+impl LastHour {
+    /// The lag that this share of the statements does not exceed. None: nothing was stored.
+    pub fn lag(&self, share: f64) -> Option<Duration> {
+        let rank = (share * self.lags.len() as f64).ceil() as usize;
+        self.lags.get(rank.saturating_sub(1)).copied()
+    }
 }
 
 /// The disk of a node, in bytes.
@@ -182,6 +200,35 @@ impl Elasticsearch {
             real: number(&format!("{real}/doc_count")).context("a search gave no count")?,
             learners: actors("accounts") + actors("mailboxes"),
         })
+    }
+
+    /// The statements of the last hour, except those whose actor has the home page `generated`.
+    pub async fn last_hour(&self, generated: &str) -> Result<LastHour> {
+        const SAMPLE: usize = 500;
+        let time = |field: &str| json!({"field": field, "format": "epoch_millis"});
+        let search = json!({
+            "size": SAMPLE, "track_total_hits": true, "_source": false,
+            "docvalue_fields": [time("timestamp"), time("stored")],
+            "query": {"function_score": {
+                "query": {"bool": {
+                    "filter": {"range": {"stored": {"gte": "now-1h"}}},
+                    "must_not": {"term": {"actor.account.homePage": generated}},
+                }},
+                "random_score": {},
+            }},
+        });
+        let path = format!("/{INDEX}/_search");
+        let found: Value = self.request(Method::POST, &path, Some(&search)).await?.json()?;
+        let lag = |hit: &Value| {
+            let time = |field: &str| hit["fields"][field][0].as_str()?.parse::<u64>().ok();
+            // the clocks of the event and of the LRS may differ
+            Some(Duration::from_millis(time("stored")?.saturating_sub(time("timestamp")?)))
+        };
+        let hits = found["hits"]["hits"].as_array().context("a search gave no hits")?;
+        let mut lags: Vec<Duration> = hits.iter().filter_map(lag).collect();
+        lags.sort();
+        let stored = found["hits"]["total"]["value"].as_u64().context("a search gave no total")?;
+        Ok(LastHour { stored, lags })
     }
 
     pub async fn disks(&self) -> Result<Vec<Disk>> {
@@ -371,4 +418,23 @@ pub fn is_unauthorized(error: &anyhow::Error) -> bool {
 fn status(error: &anyhow::Error) -> Option<StatusCode> {
     let rejection = error.chain().find_map(|cause| cause.downcast_ref::<ElasticsearchError>());
     rejection.map(|rejection| rejection.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_of_a_share_is_that_of_a_statement() {
+        let seconds = |lags: std::ops::RangeInclusive<u64>| LastHour {
+            stored: 100,
+            lags: lags.map(Duration::from_secs).collect(),
+        };
+        let lag = |hour: &LastHour, share| hour.lag(share).map(|lag| lag.as_secs());
+        let hour = seconds(1..=100);
+        assert_eq!((lag(&hour, 0.5), lag(&hour, 0.95)), (Some(50), Some(95)));
+        let one = seconds(7..=7);
+        assert_eq!((lag(&one, 0.5), lag(&one, 0.95)), (Some(7), Some(7)));
+        assert_eq!(lag(&LastHour { stored: 0, lags: Vec::new() }, 0.5), None);
+    }
 }

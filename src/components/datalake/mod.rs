@@ -11,7 +11,7 @@ mod volumes;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use futures::future::{join, join3};
+use futures::future::{join, join4};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -39,7 +39,7 @@ use super::model::{
 use super::remains;
 use super::secrets::SecretSpec;
 
-use client::{ClusterHealth, Contents, Elasticsearch};
+use client::{ClusterHealth, Contents, Elasticsearch, LastHour};
 use resource::Live;
 use volumes::Owner;
 
@@ -216,23 +216,26 @@ impl Component for Datalake {
 struct Responses {
     health: ClusterHealth,
     contents: Result<Contents>,
+    last_hour: Result<LastHour>,
     fault: Result<Option<String>>,
 }
 
 async fn request(stack: &Stack) -> Result<Responses> {
     let elasticsearch = reader(stack).await?;
-    let (health, contents, fault) = join3(
+    let (health, contents, last_hour, fault) = join4(
         elasticsearch.health(),
         elasticsearch.contents(),
+        elasticsearch.last_hour(simulator::SITE),
         index::problem(stack, &elasticsearch),
     )
     .await;
-    Ok(Responses { health: health?, contents, fault })
+    Ok(Responses { health: health?, contents, last_hour, fault })
 }
 
 impl Responses {
     fn describe(self, health: &mut Health) {
-        let Self { health: ClusterHealth { status, number_of_nodes }, contents, fault } = self;
+        let Self { health: ClusterHealth { status, number_of_nodes }, contents, .. } = self;
+        let (last_hour, fault) = (self.last_hour.ok(), self.fault);
         health.response = Some(match resource::is_healthy(&status, number_of_nodes) {
             true => Observation::Equal(status),
             false => super::model::unhealthy(status),
@@ -252,7 +255,14 @@ impl Responses {
         });
         if let Ok(contents) = contents {
             let Contents { statements, bytes, .. } = contents;
-            health.figures = Some(Figures::DataLake { statements, bytes });
+            let lag = |share| last_hour.as_ref()?.lag(share).map(units::milliseconds);
+            health.figures = Some(Figures::DataLake {
+                statements,
+                bytes,
+                stored_last_hour: last_hour.as_ref().map(|last_hour| last_hour.stored),
+                lag_median_milliseconds: lag(0.5),
+                lag_p95_milliseconds: lag(0.95),
+            });
             health.newest = contents.newest_stored;
         }
     }

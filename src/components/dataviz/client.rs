@@ -94,6 +94,14 @@ pub struct Rows {
     pub error: Option<String>,
 }
 
+impl Rows {
+    /// Whether any cell has a value. A total over no statements is a single row of zeros or nulls.
+    pub fn has_data(&self) -> bool {
+        let has_value = |value: &Value| !value.is_null() && *value != 0;
+        self.data.iter().any(|row| row.values().any(has_value))
+    }
+}
+
 /// `GenericDataType.TEMPORAL` of Superset (`superset/utils/core.py`): a column of timestamps.
 pub const TEMPORAL: u8 = 2;
 

@@ -67,6 +67,7 @@ pub struct Task {
 pub struct Queue {
     /// Events since the installation of Moodle, including those that were deleted from its log.
     pub logged: u64,
+    pub logged_last_hour: u64,
     pub waiting: u64,
     pub oldest_waiting: i64,
     pub last_sent: i64,

@@ -316,6 +316,7 @@ fn figures(queue: &Queue) -> Figures {
     };
     Figures::Lms {
         events: queue.logged,
+        events_last_hour: queue.logged_last_hour,
         waiting: queue.waiting,
         oldest_waiting: rfc3339(queue.oldest_waiting),
         failed: queue.failed.iter().map(failed).collect(),
@@ -393,7 +394,15 @@ mod tests {
     use super::*;
 
     fn queue(oldest_waiting: i64, failed: Vec<Failed>) -> Queue {
-        Queue { logged: 10, waiting: 3, oldest_waiting, last_sent: 0, newest_logged: 0, failed }
+        Queue {
+            logged: 10,
+            logged_last_hour: 4,
+            waiting: 3,
+            oldest_waiting,
+            last_sent: 0,
+            newest_logged: 0,
+            failed,
+        }
     }
 
     fn failed(errortype: u32, alone: bool, events: u64) -> Failed {
