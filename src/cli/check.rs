@@ -10,13 +10,13 @@ use crate::cluster::flags::KubeFlags;
 use crate::cluster::{pod_problem, tunnel};
 use crate::components::access::{AUTOSCALERS, DISRUPTION_BUDGETS, INGRESSES, INSTALL};
 use crate::components::{self, conditions};
-use crate::diagnosis::checks::{self, Checked, Extent, Verdict};
+use crate::diagnosis::checks::{self, Checked, Extent, Images, Verdict};
 use crate::engine::{Id, Severity};
 use crate::output::document::Content;
 use crate::output::junit::{self, Case, Status};
 use crate::output::printer::{self, BAD, FAINT, GOOD, WARN, paint};
 use crate::output::text;
-use crate::output::units::{self, took};
+use crate::output::units::{self, duration, took};
 use crate::stack::Stack;
 use crate::stack::profiles::Profile;
 use crate::stack::settings::Settings;
@@ -27,7 +27,7 @@ use super::{Outcome, next_steps, open, status};
 ///
 /// Every resource and setting of the stack is compared with what `install` would make, and every component is asked for
 /// its health. With `--pre`, checks whether a cluster can hold a stack. With `--verbose`, shows the checks that passed,
-/// too. Changes nothing.
+/// too. Changes nothing, and starts Pods only with `--pull`.
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack check
   kubectl lastack check --pre --profile production
@@ -39,6 +39,12 @@ pub struct CheckArgs {
     /// Size of the stack that `--pre` checks for [default: that of the stack, or laptop]
     #[arg(long, value_enum, requires = "pre")]
     profile: Option<Profile>,
+    /// Also pull each image of the stack, with a short Job for each
+    #[arg(long)]
+    pull: bool,
+    /// Time limit of `--pull`
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration, requires = "pull")]
+    timeout: Duration,
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
     output: Format,
@@ -64,11 +70,11 @@ pub fn needs() -> Vec<Rules> {
         let all = of_components.chain(shared).chain(others).flatten();
         all.map(|rule| rule.to_observe()).collect()
     });
-    vec![&OBSERVING]
+    vec![&OBSERVING, conditions::TRY_PODS]
 }
 
 pub async fn run(flags: &KubeFlags, args: CheckArgs, is_verbose: bool) -> Result<Outcome> {
-    let mut stack = open(flags).await?;
+    let mut stack = open(flags).await?.observing();
     let extent = if args.pre { Extent::Cluster } else { Extent::Stack };
     if !args.pre && stack.is_new && !status::is_installed(&status::look(&stack).await?) {
         return absent(&stack);
@@ -77,8 +83,12 @@ pub async fn run(flags: &KubeFlags, args: CheckArgs, is_verbose: bool) -> Result
         let asked = Settings { profile: args.profile, ..Settings::default() };
         stack.settings = stack.settings.overridden_by(asked);
     }
+    let images = if args.pull { Images::Pulled } else { Images::Unchecked };
+    if args.pull {
+        stack.wait_for(args.timeout);
+    }
     let begun = Instant::now();
-    let checked = checks::run(&stack, extent).await?;
+    let checked = checks::run(&stack, extent, images).await?;
     let took = begun.elapsed();
     match args.output {
         Format::Table => printer::data(&render(&checked, is_verbose, took))?,

@@ -29,7 +29,7 @@ pub async fn run(flags: &KubeFlags, args: &DiffArgs) -> Result<Outcome> {
     let asked = args.stack.settings()?;
     // an observer needs no permission to install
     let graph = args.stack.graph()?.without(|node| node.id() == components::PERMISSIONS_OF_INSTALL);
-    let stack = Stack::open(flags.resolve().await?, asked, None).await?;
+    let stack = Stack::open(flags.resolve().await?, asked, None).await?.observing();
     let (graph, stack) = args.stack.prepare(graph, stack)?;
     let mut text = String::new();
     let (mut objects, mut is_blocked) = (0, false);

@@ -43,7 +43,7 @@ pub async fn run(flags: &KubeFlags, args: &ReportArgs) -> Result<Outcome> {
             }
         })?;
     let written = async {
-        let stack = open(flags).await?;
+        let stack = open(flags).await?.observing();
         let command =
             format!("kubectl lastack report {}{}", quoted(&shown.to_string()), stack.cluster.flags);
         let report = report::collect(&stack, &command).await?;

@@ -3,6 +3,9 @@
 //! A new component is a new folder, its line in [`all`], and its data in `manifests/versions.yaml` and
 //! `manifests/profiles.yaml`. Everything else is derived from its [`Declaration`](model::Declaration).
 
+#[macro_use]
+mod cluster_check;
+
 pub mod access;
 mod accounts;
 pub mod conditions;

@@ -116,7 +116,8 @@ pub fn image(stack: &Stack, component: ComponentName, role: &str) -> Result<Imag
 /// # Errors
 /// When helm fails or an object cannot be read.
 pub async fn observe(stack: &Stack, install: &Install) -> Result<Observation> {
-    let Some(release) = stack.helm.status(install.release, &install.namespace).await? else {
+    let release = stack.release(install.release, &install.namespace).await?;
+    let Some(release) = release.as_ref() else {
         return Ok(Observation::Missing(format!(
             "release {} of {}",
             install.release,
@@ -147,7 +148,7 @@ pub async fn observe(stack: &Stack, install: &Install) -> Result<Observation> {
     if let Some(from) = from {
         return Ok(Observation::drifted(what, from, "as requested"));
     }
-    objects_as_applied(stack, &release, &install.namespace).await
+    objects_as_applied(stack, release, &install.namespace).await
 }
 
 /// Compares the objects of the release with their applied manifests. Helm does not detect drift.
@@ -182,9 +183,9 @@ pub async fn differences(stack: &Stack, install: &Install) -> Result<Option<Vec<
             comparison => found.extend(differences_of(&desired, comparison)),
         }
     }
-    let release = stack.helm.status(install.release, namespace).await?;
-    let live = release.map(|release| release.manifest).unwrap_or_default();
-    for document in manifests(&live)? {
+    let release = stack.release(install.release, namespace).await?;
+    let live = release.as_ref().as_ref().map(|release| release.manifest.as_str());
+    for document in manifests(live.unwrap_or_default())? {
         let label = Desired::discover(client, namespace, document).await?.label();
         if !wanted.contains(&label) {
             found.push(Difference::new(label, "present", ABSENT));
@@ -212,7 +213,7 @@ fn differences_of(desired: &Desired, comparison: Comparison) -> Vec<Difference> 
     }
 }
 
-fn manifests(text: &str) -> Result<Vec<Value>> {
+pub(super) fn manifests(text: &str) -> Result<Vec<Value>> {
     serde_saphyr::from_multiple::<Value>(text)
         .map(|documents| documents.into_iter().filter(|document| !document.is_null()).collect())
         .context("the manifest of a release is not readable YAML")

@@ -252,7 +252,7 @@ async fn hop_before(stack: &Stack) -> Option<String> {
         return None;
     }
     let asked = async {
-        let state = lms::client(stack).await?.state().await?;
+        let state = lms::state(stack).await?;
         lms::why_nothing_is_sent(stack, &state).await
     };
     match asked.await {

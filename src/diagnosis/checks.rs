@@ -5,10 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use async_trait::async_trait;
 use futures::future::join;
+use serde_json::Value;
 
-use crate::components::{self, dataviz};
+use crate::components::dataviz::client::Kind;
+use crate::components::dataviz::dashboards::asset::Asset;
+use crate::components::dataviz::dashboards::bundle::Bundle;
+use crate::components::{self, conditions, dataviz};
 use crate::dashboards::check;
-use crate::dashboards::live::{self, Live};
+use crate::dashboards::live;
 use crate::engine::graph::{Finding, Graph, Planned};
 use crate::engine::{Check, Id, Node, Observation, Severity};
 use crate::error::{self, Diagnosis};
@@ -21,6 +25,13 @@ pub enum Extent {
     Cluster,
     /// The stack, and the cluster that holds it.
     Stack,
+}
+
+/// Whether the images are pulled, for which Pods start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Images {
+    Unchecked,
+    Pulled,
 }
 
 /// The result of one check.
@@ -54,8 +65,8 @@ impl Checked {
 ///
 /// # Errors
 /// When the graph is invalid.
-pub async fn run(stack: &Stack, extent: Extent) -> Result<Vec<Checked>> {
-    let cluster = of_the_cluster(extent)?;
+pub async fn run(stack: &Stack, extent: Extent, images: Images) -> Result<Vec<Checked>> {
+    let cluster = of_the_cluster(extent, images)?;
     if extent == Extent::Cluster {
         return Ok(judged(stack, cluster.plan(stack).await));
     }
@@ -84,12 +95,16 @@ fn first_of_each_cause(mut checked: Vec<Checked>) -> Vec<Checked> {
 }
 
 fn all() -> Result<Graph<Stack>> {
-    components::graph_with_checks(vec![Node::check(Charts)])
+    let pulled = conditions::pulled_images(components::all());
+    components::graph_with_checks(vec![Node::check(Charts), pulled])
 }
 
-fn of_the_cluster(extent: Extent) -> Result<Graph<Stack>> {
+fn of_the_cluster(extent: Extent, images: Images) -> Result<Graph<Stack>> {
     // an observer needs no permission to install
-    let is_unwanted = |id: Id| extent == Extent::Stack && id == components::PERMISSIONS_OF_INSTALL;
+    let is_unwanted = |id: Id| {
+        extent == Extent::Stack && id == components::PERMISSIONS_OF_INSTALL
+            || images == Images::Unchecked && id == conditions::PULLED_IMAGES
+    };
     let of =
         |node: &Node<Stack>| components::is_of_the_cluster(node.id()) && !is_unwanted(node.id());
     Ok(all()?.without(|node| !of(node)))
@@ -150,11 +165,14 @@ impl Check<Stack> for Charts {
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
         let superset = dataviz::client(stack).await?;
-        let charts = one_of_each_data_set(live::charts(&superset, &[]).await?);
+        let charts = live::charts(&superset, &one_of_each_data_set(&Bundle::ours()?)).await?;
         let checked = check::run(&superset, &charts, None, None).await;
         let Some(first) = checked.iter().find(|chart| chart.verdict.is_fault()) else {
             let names: Vec<&str> = checked.iter().map(|chart| chart.name.as_str()).collect();
-            return Ok(Observation::Equal(format!("{} have their data", names.join(" and "))));
+            return Ok(Observation::Equal(match names.is_empty() {
+                true => "the charts of this program were deleted".into(),
+                false => format!("{} have their data", names.join(" and ")),
+            }));
         };
         let why = first.verdict.why().unwrap_or_default();
         let hint = format!(
@@ -165,17 +183,31 @@ impl Check<Stack> for Charts {
     }
 }
 
-/// The first chart of each data set, if possible a single number, whose query is the cheapest.
-fn one_of_each_data_set(mut charts: Vec<Live>) -> Vec<Live> {
-    charts.sort_by_key(|chart| !chart.viz_type.starts_with("big_number"));
+/// The first chart of each data set that is a single number, whose query is the cheapest.
+fn one_of_each_data_set(ours: &Bundle) -> Vec<String> {
+    let is_number = |asset: &&Asset| {
+        let viz_type = asset.content.get("viz_type").and_then(Value::as_str);
+        asset.kind == Kind::Chart && viz_type.is_some_and(|kind| kind.starts_with("big_number"))
+    };
     let mut seen = BTreeSet::new();
-    charts.retain(|chart| chart.dataset().is_some_and(|dataset| seen.insert(dataset)));
-    charts
+    let numbers = ours.assets.iter().filter(is_number);
+    let first = numbers.filter(|asset| {
+        let dataset = asset.content.get("dataset_uuid").and_then(Value::as_str);
+        seen.insert(dataset)
+    });
+    first.map(|asset| asset.name.clone()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn charts_to_check_cover_every_data_set() {
+        let ours = Bundle::ours().unwrap();
+        let datasets = ours.assets.iter().filter(|asset| asset.kind == Kind::Dataset).count();
+        assert_eq!(one_of_each_data_set(&ours).len(), datasets);
+    }
 
     #[test]
     fn every_check_has_a_section_in_the_reference() {

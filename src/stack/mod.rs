@@ -1,5 +1,6 @@
 //! A stack: a namespace of a cluster, with settings, versions and sizes. Independent of individual components.
 
+mod answers;
 pub mod component;
 pub mod profiles;
 mod quantity;
@@ -10,6 +11,7 @@ pub mod versions;
 mod versions_page;
 mod waiting;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -21,11 +23,12 @@ use tokio::sync::OnceCell;
 use crate::cluster::Cluster;
 use crate::cluster::access::{Permission, may};
 use crate::cluster::apply::FieldDifference;
-use crate::cluster::helm::{ChartRef, Helm, Listed};
+use crate::cluster::helm::{ChartRef, Helm, Listed, Release};
 use crate::cluster::http::HttpClient;
 use crate::cluster::object::{self, FIELD_MANAGER};
 use crate::engine::Difference;
 
+use answers::Answers;
 use component::ComponentName;
 use settings::Settings;
 use versions::Versions;
@@ -46,6 +49,7 @@ pub struct Stack {
     /// Whether the cluster stores no settings of an earlier install.
     pub is_new: bool,
     releases: OnceCell<Option<Vec<Listed>>>,
+    pub answers: Answers,
     /// The objects on which the values of charts may depend.
     pub reads: Reads,
 }
@@ -117,7 +121,14 @@ impl Stack {
         let deadline = wait.map(|wait| Instant::now() + wait);
         let helm = Helm::find(&cluster, deadline);
         let (versions, releases) = (Versions::get(), OnceCell::new());
-        Self { cluster, helm, settings, versions, deadline, is_new, releases, reads }
+        let answers = Answers::default();
+        Self { cluster, helm, settings, versions, deadline, is_new, releases, answers, reads }
+    }
+
+    /// For a verb that changes nothing: its nodes share what they ask the components.
+    pub fn observing(mut self) -> Self {
+        self.answers = Answers::kept();
+        self
     }
 
     /// Whether objects of the cluster may be read.
@@ -143,6 +154,15 @@ impl Stack {
             }
         };
         self.releases.get_or_try_init(list).await.map(Option::as_deref)
+    }
+
+    /// A release. None: there is none.
+    ///
+    /// # Errors
+    /// When helm fails.
+    pub async fn release(&self, name: &str, namespace: &str) -> Result<Arc<Option<Release>>> {
+        let subject = format!("{namespace}/{name}");
+        self.answers.get(&subject, self.helm.status(name, namespace)).await
     }
 
     /// Drops the cached releases.

@@ -130,6 +130,9 @@ pub struct Release {
     /// The name of its program, such as `Ralph`.
     pub program: String,
     pub version: String,
+    /// The last day with fixes for security holes, if the program announces it.
+    #[serde(rename = "fixesUntil")]
+    pub fixes_until: Option<jiff::civil::Date>,
     pub chart: Option<ChartSource>,
     pub images: BTreeMap<String, String>,
     pub plugin: Option<PluginSource>,
@@ -181,6 +184,15 @@ impl Release {
             .get(role)
             .map(String::as_str)
             .expect("manifests/versions.yaml names every image")
+    }
+
+    /// The image of the program itself, whose tag is its version.
+    pub fn program_image(&self) -> &str {
+        let tag = |image: &str| {
+            image.rsplit_once(':').map(|(_, tag)| tag.trim_start_matches('v') == self.version)
+        };
+        let image = self.images.values().find(|image| tag(image) == Some(true));
+        image.expect("one image has the version of the program")
     }
 
     pub fn plugin(&self) -> &PluginSource {

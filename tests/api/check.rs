@@ -6,12 +6,14 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::elasticsearch::disk;
+use crate::support::kubernetes::failure;
 use crate::support::lrs::HALF_PAIR;
 use crate::support::server::Reply;
 use crate::support::stack::{DATA_LAKE, MockedStack, SIZE, node};
 use crate::support::statements::statement;
 
 const RECORD: &str = "/api/v1/namespaces/alice/configmaps/dataviz-applied";
+const PODS: &str = "/api/v1/namespaces/alice/pods";
 const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
 
 type Fault = fn(&MockedStack);
@@ -34,6 +36,29 @@ const FAULTS: &[(&str, Fault)] = &[
     }),
     ("preflight.room", |stack| {
         stack.kubernetes.put([node("100m", "1Gi")]);
+    }),
+    ("preflight.program", |stack| {
+        let mut memory = stack.helm.memory();
+        let this = concat!("kubectl-lastack ", env!("CARGO_PKG_VERSION"));
+        for content in memory.values_mut() {
+            *content =
+                String::from_utf8_lossy(content).replace(this, "kubectl-lastack 9.0.0").into();
+        }
+        stack.helm.restore(&memory);
+    }),
+    ("preflight.admission", |stack| {
+        let sentence = "pods \"lastack-check-x\" is forbidden: violates PodSecurity \"restricted:latest\": \
+            seccompProfile (pod or container must set securityContext.seccompProfile.type)";
+        let rejection = failure(403, "Forbidden", sentence);
+        stack.kubernetes.replies(Method::POST, PODS, rejection);
+    }),
+    ("preflight.node-clocks", |stack| {
+        stack.kubernetes.put([json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": "node-1", "namespace": "kube-node-lease",
+                "managedFields": [{"manager": "kubelet", "operation": "Update", "time": "2026-11-29T12:00:00Z"}]},
+            "spec": {"renewTime": "2026-11-29T12:07:00.000000Z"},
+        })]);
     }),
     ("preflight.newest", |stack| {
         stack.kubernetes.runs("v1.99.0");
@@ -186,6 +211,8 @@ const FAULTS: &[(&str, Fault)] = &[
 
 /// Checks whose fault needs another stack than the mocked one: see the tests below.
 const ELSEWHERE: &[&str] = &[
+    // the date decides: `end_of_fixes_is_reported_months_before_it` in the module
+    "preflight.support",
     // `check_before_an_install_checks_the_cluster_for_a_profile`
     "preflight.expansion",
     // `check_of_an_exposed_stack_without_its_ingress_class_fails`
@@ -343,4 +370,65 @@ fn check_before_an_install_checks_the_cluster_for_a_profile() {
         .prints("storage class standard cannot expand volumes");
     stack.kubernetes.denies("create secrets");
     stack.machine.run("check --pre").exits(3).prints("error    preflight.permissions");
+}
+
+/// The manifest of a Deployment with one image.
+fn deployment(image: &str) -> String {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "any"},
+        "spec": {"template": {"spec": {"containers": [{"name": "any", "image": image}]}}},
+    })
+    .to_string()
+}
+
+/// The Pod of a Job of `check --pull`. The image `gone` cannot be pulled, and no other has the command of the container.
+fn pod_of(job: &Value) -> Value {
+    let name = job["metadata"]["name"].as_str().expect("a name");
+    let image = &job["spec"]["template"]["spec"]["containers"][0]["image"];
+    let state = match image.as_str().expect("an image").contains("gone") {
+        true => json!({"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}),
+        false => json!({"terminated": {"exitCode": 128, "reason": "StartError"}}),
+    };
+    let status = json!({"name": "check", "image": image, "imageID": "", "ready": false, "restartCount": 0, "state": state});
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": format!("{name}-x"), "namespace": "alice", "labels": {"batch.kubernetes.io/job-name": name}},
+        "spec": {"containers": [{"name": "check", "image": image}]},
+        "status": {"containerStatuses": [status]},
+    })
+}
+
+#[test]
+fn check_pulls_each_image_on_request_and_deletes_what_it_started() {
+    let stack = MockedStack::installed();
+    stack.helm.renders("lrs", &deployment("fundocker/ralph:5.0.1"));
+    for release in ["lms", "dataviz", "elastic-operator"] {
+        stack.helm.renders(release, &deployment("registry.example.org/gone:1"));
+    }
+    let is_ours = |object: &Value| {
+        object["metadata"]["generateName"]
+            .as_str()
+            .is_some_and(|name| name.starts_with("lastack-check-"))
+    };
+    stack.kubernetes.then(Method::POST, "/apis/batch/v1/namespaces/alice/jobs", move |world| {
+        for job in world.of_kind("Job").iter().filter(|job| is_ours(job)) {
+            world.put(pod_of(job));
+        }
+    });
+    let ended = stack.machine.run("check --pull");
+    ended
+        .exits(3)
+        .prints("error    preflight.images")
+        .prints("registry.example.org/gone:1: ")
+        .prints("--image-registry")
+        .prints("1 failed")
+        .never_shows("ralph:5.0.1: ");
+    let left: Vec<Value> = stack
+        .kubernetes
+        .objects()
+        .into_iter()
+        .filter(|object| object["kind"] == "Job" && is_ours(object))
+        .collect();
+    assert!(left.is_empty(), "{left:#?}");
+    stack.machine.run("check").exits(0).never_shows("preflight.images");
 }

@@ -251,6 +251,11 @@ impl World {
         self.find(&ResourcePath::parse(path)?).cloned()
     }
 
+    /// All objects of a kind.
+    pub fn of_kind(&self, kind: &str) -> Vec<Value> {
+        self.objects.iter().filter(|object| object["kind"] == kind).cloned().collect()
+    }
+
     pub fn remove(&mut self, path: &str) -> bool {
         let target = ResourcePath::parse(path).expect("a path of the API");
         let before = self.objects.len();

@@ -250,6 +250,10 @@ impl MockedStack {
             "/apis/batch/v1/namespaces/alice/jobs",
             |world, request| {
                 let mut job = request.json();
+                let prefix = job["metadata"]["generateName"].as_str();
+                if !prefix.is_some_and(|prefix| prefix.starts_with("data-lake-size")) {
+                    return None;
+                }
                 job["metadata"]["name"] = json!("data-lake-size-now");
                 job["metadata"]["creationTimestamp"] = json!("2026-11-27T12:00:00Z");
                 job["status"] = json!({"conditions": [{"type": "Complete", "status": "True"}]});

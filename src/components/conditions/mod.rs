@@ -1,17 +1,19 @@
 //! The conditions of the cluster that `check` reports and `install` does not wait for.
 
+mod admission;
 mod clock;
+mod images;
 mod quota;
+mod versions;
 
 use anyhow::{Context, Result};
-use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Node as ClusterNode, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::Api;
 use kube::api::ListParams;
 
 use crate::cluster::access::{Rule, Rules};
-use crate::engine::{Check, Id, Node, Observation, Scope, Severity};
+use crate::engine::{Id, Node, Observation};
 use crate::stack::Stack;
 use crate::stack::profiles::Profile;
 
@@ -23,64 +25,58 @@ pub const NEEDS: Rules = &[
     Rule::new("", "resourcequotas", &["list"], "the quotas of the namespace"),
     Rule::new("", "limitranges", &["list"], "the limits of the namespace"),
 ];
+/// In addition, to try whether the cluster admits the Pods of the stack.
+pub const TRY_PODS: Rules = &[Rule::new("", "pods", &["create"], "Pods in a dry run")];
 
 /// The architectures for which all images of the stack exist.
 const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
 
 pub fn nodes(components: Components) -> Vec<Node<Stack>> {
     vec![
-        Node::check(Condition::new("preflight.newest", Severity::Warning, Kind::Newest)),
-        Node::check(Condition::new("preflight.architecture", Severity::Error, Kind::Architecture)),
-        Node::check(Condition::new("preflight.quota", Severity::Error, Kind::Quota(components))),
-        Node::check(Condition::new("preflight.expansion", Severity::Warning, Kind::Expansion)),
-        Node::check(Condition::new("preflight.clock", Severity::Warning, Kind::Clock)),
+        Node::check(Program(components)),
+        Node::check(Support),
+        Node::check(Newest),
+        Node::check(Architecture),
+        Node::check(Admission(components)),
+        Node::check(Quota(components)),
+        Node::check(Expansion),
+        Node::check(Clock),
+        Node::check(NodeClocks),
     ]
 }
 
-struct Condition {
-    id: Id,
-    severity: Severity,
-    kind: Kind,
+pub const PULLED_IMAGES: Id = Id("preflight.images");
+
+/// The check that pulls every image, which `check` runs on request only: it starts Pods.
+pub fn pulled_images(components: Components) -> Node<Stack> {
+    Node::check(Images(components))
 }
 
-enum Kind {
-    Newest,
-    Architecture,
-    Quota(Components),
-    Expansion,
-    Clock,
-}
+struct Program(Components);
+struct Support;
+struct Newest;
+struct Architecture;
+struct Admission(Components);
+struct Quota(Components);
+struct Expansion;
+struct Clock;
+struct NodeClocks;
+struct Images(Components);
 
-impl Condition {
-    const fn new(id: &'static str, severity: Severity, kind: Kind) -> Self {
-        Self { id: Id(id), severity, kind }
-    }
-}
-
-#[async_trait]
-impl Check<Stack> for Condition {
-    fn id(&self) -> Id {
-        self.id
-    }
-
-    fn scope(&self) -> Scope {
-        Scope::Shared
-    }
-
-    fn severity(&self) -> Severity {
-        self.severity
-    }
-
-    async fn observe(&self, stack: &Stack) -> Result<Observation> {
-        match self.kind {
-            Kind::Newest => newest(stack).await,
-            Kind::Architecture => architecture(stack).await,
-            Kind::Quota(components) => quota::check(stack, components).await,
-            Kind::Expansion => expansion(stack).await,
-            Kind::Clock => clock::check(stack).await,
-        }
-    }
-}
+cluster_check!(Program, "preflight.program", Warning, |self, stack| versions::program(
+    stack, self.0
+));
+cluster_check!(Support, "preflight.support", Warning, |self, stack| versions::support(stack));
+cluster_check!(Newest, "preflight.newest", Warning, |self, stack| newest(stack));
+cluster_check!(Architecture, "preflight.architecture", Error, |self, stack| architecture(stack));
+cluster_check!(Admission, "preflight.admission", Error, |self, stack| admission::check(
+    stack, self.0
+));
+cluster_check!(Quota, "preflight.quota", Error, |self, stack| quota::check(stack, self.0));
+cluster_check!(Expansion, "preflight.expansion", Warning, |self, stack| expansion(stack));
+cluster_check!(Clock, "preflight.clock", Warning, |self, stack| clock::of_this_machine(stack));
+cluster_check!(NodeClocks, "preflight.node-clocks", Warning, |self, stack| clock::of_nodes(stack));
+cluster_check!(Images, "preflight.images", Error, |self, stack| images::check(stack, self.0));
 
 async fn newest(stack: &Stack) -> Result<Observation> {
     let info = stack.cluster.client.apiserver_version().await.context("the cluster's version")?;

@@ -59,7 +59,8 @@ impl Resource<Stack> for Assets {
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
         let bundle = bundle()?;
-        let states = compare(stack, &client(stack).await?, &bundle).await?;
+        let superset = client(stack).await?;
+        let states = compare(stack, &superset, &bundle).await?;
         let old = |(_, state): &&(&Asset, SyncState)| *state == SyncState::Outdated;
         let differs = |(asset, _): &(&Asset, SyncState)| {
             Difference::new(asset.path(), "another version", "the version of this program")

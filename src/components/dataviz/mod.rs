@@ -11,6 +11,7 @@ mod superset;
 mod teacher;
 
 use std::pin::pin;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -329,12 +330,12 @@ fn http(stack: &Stack) -> Result<HttpClient> {
 ///
 /// # Errors
 /// When Superset does not respond, or rejects the account.
-pub async fn client(stack: &Stack) -> Result<Superset> {
-    sign_in(stack, USER).await?.ok_or_else(|| {
+pub async fn client(stack: &Stack) -> Result<Arc<Superset>> {
+    let rejected = || {
         Failure::failed(format!("Superset: login of the tool's own account {USER}: wrong password"))
             .hint("run `kubectl lastack install` to reset the password")
-            .into()
-    })
+    };
+    stack.answers.get("", async { Ok(sign_in(stack, USER).await?.ok_or_else(rejected)?) }).await
 }
 
 /// None when Superset rejects the password in the Secret.

@@ -74,7 +74,8 @@ impl Resource<Stack> for Teacher {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
-        let access = look(&client(stack).await?).await?;
+        let superset = client(stack).await?;
+        let access = look(&superset).await?;
         let names = |permissions: &[Permission]| {
             permissions.iter().map(Permission::to_string).collect::<Vec<_>>().join(", ")
         };

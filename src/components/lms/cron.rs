@@ -10,7 +10,6 @@ use crate::error::Diagnosis;
 use crate::output::units;
 use crate::stack::Stack;
 
-use super::client;
 use super::client::State;
 
 /// The allowed delay in seconds. The task that sends events is due every minute, and a busy cron delays it.
@@ -61,7 +60,7 @@ impl Check<Stack> for Cron {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
-        let state = client(stack).await?.state().await?;
+        let state = super::state(stack).await?;
         let is_disabled = state.emit.as_ref().is_some_and(|emit| emit.disabled);
         Ok(match (problem(&state), since(&state)) {
             (Some(why), _) if is_disabled => Observation::Blocked(Diagnosis::new(

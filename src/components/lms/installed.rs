@@ -13,13 +13,13 @@ use crate::error::{Failure, one_line};
 use crate::stack::Stack;
 
 use super::package::LOGSTORE;
-use super::{NAME, PODS, client, moodle};
+use super::{NAME, PODS, moodle};
 
 pub struct Installed;
 
 /// Why the plugin is not installed. None when it is.
 async fn why_missing(stack: &Stack) -> Result<Option<&'static str>> {
-    let state = client(stack).await?.state().await?;
+    let state = super::state(stack).await?;
     Ok(match state.has_plugin_files {
         _ if state.queue.is_some() => None,
         false => Some("not in the files of Moodle"),

@@ -198,7 +198,7 @@ impl Component for Lms {
             release::runs(stack, RELEASE, NAME),
             release::pods(stack, NAME),
             responds::probe(stack),
-            async { client(stack).await?.state().await },
+            state(stack),
         )
         .await;
         if matches!(runs, Observation::Missing(_)) {
@@ -386,6 +386,14 @@ pub async fn client(stack: &Stack) -> Result<Moodle> {
         .into());
     };
     Ok(Moodle::in_pod(stack, name))
+}
+
+/// The state of Moodle.
+///
+/// # Errors
+/// When no Pod of Moodle runs, or its script fails.
+pub async fn state(stack: &Stack) -> Result<Arc<State>> {
+    stack.answers.get("", async { client(stack).await?.state().await }).await
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ impl Resource<Stack> for Settings {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
-        let state = client(stack).await?.state().await?;
+        let state = super::state(stack).await?;
         if state.queue.is_none() {
             return Ok(Observation::blocked(
                 format!("the plugin {LOGSTORE} is not installed in Moodle {}", state.release),

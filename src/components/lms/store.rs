@@ -44,7 +44,7 @@ impl Resource<Stack> for Store {
     }
 
     async fn observe(&self, stack: &Stack) -> Result<Observation> {
-        let state = client(stack).await?.state().await?;
+        let state = super::state(stack).await?;
         let differences = difference(&state).into_iter().collect();
         Ok(Observation::compared(differences, || state.stores.join(", ")))
     }

@@ -5,14 +5,13 @@ mod permissions;
 pub(super) mod room;
 
 use anyhow::{Context, Result};
-use async_trait::async_trait;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Api;
 use kube::api::ListParams;
 
-use crate::engine::{Check, Id, Node, Observation, Scope};
+use crate::engine::{Node, Observation};
 use crate::error::one_line;
 use crate::stack::Stack;
 
@@ -30,25 +29,6 @@ pub fn nodes(components: Components) -> Vec<Node<Stack>> {
     ]
 }
 
-macro_rules! check {
-    ($type:ident, $id:literal, |$self:ident, $stack:ident| $observe:expr) => {
-        #[async_trait]
-        impl Check<Stack> for $type {
-            fn id(&self) -> Id {
-                Id($id)
-            }
-
-            fn scope(&self) -> Scope {
-                Scope::Shared
-            }
-
-            async fn observe(&$self, $stack: &Stack) -> Result<Observation> {
-                $observe.await
-            }
-        }
-    };
-}
-
 struct Cluster;
 struct HelmPresent;
 struct Permissions(Components);
@@ -57,13 +37,15 @@ struct Room(Components);
 struct Exposure;
 struct Values(Components);
 
-check!(Cluster, "preflight.cluster", |self, stack| cluster(stack));
-check!(HelmPresent, "preflight.helm", |self, stack| helm(stack));
-check!(Permissions, "preflight.permissions", |self, stack| permissions::check(stack, self.0));
-check!(Storage, "preflight.storage", |self, stack| storage(stack, self.0));
-check!(Room, "preflight.room", |self, stack| room::check(stack, self.0));
-check!(Exposure, "preflight.exposure", |self, stack| exposure::check(stack));
-check!(Values, "preflight.values", |self, stack| values(stack, self.0));
+cluster_check!(Cluster, "preflight.cluster", Error, |self, stack| cluster(stack));
+cluster_check!(HelmPresent, "preflight.helm", Error, |self, stack| helm(stack));
+cluster_check!(Permissions, "preflight.permissions", Error, |self, stack| permissions::check(
+    stack, self.0
+));
+cluster_check!(Storage, "preflight.storage", Error, |self, stack| storage(stack, self.0));
+cluster_check!(Room, "preflight.room", Error, |self, stack| room::check(stack, self.0));
+cluster_check!(Exposure, "preflight.exposure", Error, |self, stack| exposure::check(stack));
+cluster_check!(Values, "preflight.values", Error, |self, stack| values(stack, self.0));
 
 async fn cluster(stack: &Stack) -> Result<Observation> {
     let info = stack.cluster.client.apiserver_version().await.context("the cluster's version")?;
@@ -211,6 +193,7 @@ async fn values(stack: &Stack, components: Components) -> Result<Observation> {
 mod tests {
     use super::*;
     use crate::components::model::PREFLIGHT;
+    use crate::engine::Id;
 
     #[test]
     fn install_waits_for_every_preflight_check() {

@@ -121,7 +121,7 @@ async fn limited<T>(collecting: BoxFuture<'_, Result<T>>) -> Result<T> {
 }
 
 async fn checks_of(stack: &Stack) -> Result<Vec<Checked>> {
-    checks::run(stack, checks::Extent::Stack).await
+    checks::run(stack, checks::Extent::Stack, checks::Images::Unchecked).await
 }
 
 async fn parts(stack: &Stack) -> Vec<Part> {
