@@ -1,5 +1,7 @@
 //! `diff` shows every difference in full, and changes nothing.
 
+use serde_json::json;
+
 use crate::support::stack::MockedStack;
 
 const SERVICE: &str =
@@ -64,4 +66,19 @@ fn diff_with_a_failed_check_names_the_check() {
     let stack = MockedStack::installed();
     stack.kubernetes.runs("v1.20.0");
     stack.machine.run("diff").exits(3).prints_nothing().says("error: preflight.cluster: ");
+}
+
+#[test]
+fn diff_names_the_fields_of_a_chart_from_another_version() {
+    let stack = MockedStack::installed();
+    stack.superset.program_edits("Events", |chart| {
+        chart["params"]["subheader"] = json!("older text");
+    });
+    let ended = stack.machine.run("diff");
+    ended.exits(3).says("1 object differs");
+    assert_eq!(
+        ended.stdout,
+        "--- charts/events.yaml (cluster)\n+++ charts/events.yaml (install)\n@@ .params.subheader @@\n\
+         -older text\n+things that learners did\n"
+    );
 }

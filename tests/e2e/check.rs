@@ -42,11 +42,58 @@ fn check_of_the_stack_passes_and_a_fault_fails_its_check_alone() {
 }
 
 #[test]
+fn check_pulls_every_image_and_leaves_nothing() {
+    stack().lastack("check --pull -v").good().prints("ok       preflight.images");
+    let jobs = stack().kubectl_json("get jobs");
+    let is_left = |job: &Value| {
+        let prefix = job["metadata"]["generateName"].as_str();
+        prefix == Some("lastack-check-") && job["metadata"]["deletionTimestamp"].is_null()
+    };
+    assert!(!jobs["items"].as_array().unwrap().iter().any(is_left), "{jobs:#}");
+}
+
+/// A webhook whose service is down rejects every Pod, also those that restart later.
+#[test]
+fn check_names_a_webhook_that_rejects_every_pod() {
+    const NAMESPACE: &str = "e2e-rejects";
+    let webhook = format!(
+        "apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {{ name: {NAMESPACE} }}
+webhooks:
+  - name: pods.example.org
+    admissionReviewVersions: [v1]
+    sideEffects: None
+    namespaceSelector: {{ matchLabels: {{ kubernetes.io/metadata.name: {NAMESPACE} }} }}
+    rules: [{{ apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [pods] }}]
+    clientConfig: {{ service: {{ name: absent, namespace: {NAMESPACE} }} }}
+"
+    );
+    let stack = stack();
+    let file = stack.file("webhook.yaml", &webhook);
+    stack.kubectl(&format!("create namespace {NAMESPACE}"));
+    stack.kubectl(&format!("apply -f {}", file.display()));
+    let ended = stack.lastack(&format!("check --pre -n {NAMESPACE}"));
+    stack.kubectl(&format!("delete -f {}", file.display()));
+    stack.kubectl(&format!("delete namespace {NAMESPACE}"));
+    ended
+        .exits(3)
+        .prints("error    preflight.admission")
+        .prints("failed calling webhook \"pods.example.org\"")
+        .prints("1 failed");
+}
+
+#[test]
 fn check_role_allows_every_check_and_no_change() {
     let user = account_for("check", stack());
     let report = stack().lastack(&format!("check -o json {user}")).good().json();
-    let beyond_the_namespace =
-        ["preflight.storage", "preflight.room", "preflight.architecture", "namespace"];
+    let beyond_the_namespace = [
+        "preflight.storage",
+        "preflight.room",
+        "preflight.architecture",
+        "preflight.node-clocks",
+        "namespace",
+    ];
     assert_eq!(of(&report, "unknown"), beyond_the_namespace, "{report:#}");
     let folder = tempfile::tempdir().expect("a folder");
     let report = folder.path().join("report.zip");

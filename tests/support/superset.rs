@@ -17,6 +17,9 @@ const KINDS: [(&str, &str); 4] = [
     ("dashboards", "dashboard_title"),
 ];
 
+/// The full name of the tool's own account.
+const US: &str = "kubectl lastack";
+
 pub struct Superset {
     pub server: Server,
     world: Arc<Mutex<World>>,
@@ -132,6 +135,15 @@ impl Superset {
 
     /// Changes the content of an asset, as a user does in the browser.
     pub fn user_edits(&self, title: &str, change: impl FnOnce(&mut Value)) -> &Self {
+        self.edit(title, "Ada", change)
+    }
+
+    /// Changes the content of an asset, as another version of the program would have imported it.
+    pub fn program_edits(&self, title: &str, change: impl FnOnce(&mut Value)) -> &Self {
+        self.edit(title, US, change)
+    }
+
+    fn edit(&self, title: &str, by: &'static str, change: impl FnOnce(&mut Value)) -> &Self {
         let mut world = self.world();
         world.clock += 1;
         let now = world.clock;
@@ -144,7 +156,7 @@ impl Superset {
         let key =
             KINDS.into_iter().find(|(folder, _)| *folder == asset.folder).expect("a folder").1;
         (asset.title, asset.changed_on, asset.changed_by) =
-            (asset.content[key].as_str().expect("a title").into(), now, "Ada");
+            (asset.content[key].as_str().expect("a title").into(), now, by);
         drop(world);
         self
     }
@@ -233,7 +245,7 @@ impl World {
             ("GET", ["api", "v1", "security", "csrf_token"]) => {
                 Reply::ok(json!({"result": "csrf"}))
             }
-            ("GET", ["api", "v1", "me"]) => Reply::ok(json!({"result": user("kubectl lastack")})),
+            ("GET", ["api", "v1", "me"]) => Reply::ok(json!({"result": user(US)})),
             ("POST", ["api", "v1", "assets", "import"]) if !self.imports.is_empty() => {
                 self.imports.remove(0)
             }
@@ -461,13 +473,13 @@ impl World {
             folder,
             title: String::new(),
             changed_on: 0,
-            changed_by: "kubectl lastack",
+            changed_by: US,
             content: json!({}),
             charts: Vec::new(),
         };
         let mut asset = old.and_then(|old| self.assets.remove(&old)).unwrap_or(new);
         (asset.title, asset.changed_on, asset.changed_by) =
-            (file[title].as_str().expect("a title").into(), self.clock, "kubectl lastack");
+            (file[title].as_str().expect("a title").into(), self.clock, US);
         for (key, value) in file.as_object().expect("an asset") {
             asset.content[key] = value.clone();
         }

@@ -3,6 +3,7 @@
 pub mod asset;
 pub mod bundle;
 pub mod chart;
+pub mod difference;
 pub mod layout;
 pub mod natural_key;
 pub mod record;
