@@ -78,7 +78,7 @@ impl Stack<'_> {
         self.at(self.program, arguments)
     }
 
-    fn kubectl(&self, arguments: &[&str]) -> Command {
+    pub fn kubectl(&self, arguments: &[&str]) -> Command {
         self.at(self.kubectl, arguments)
     }
 
@@ -194,11 +194,7 @@ fn statuses(args: &Args, stack: &Stack, table: &mut Table) -> Result<()> {
             .iter()
             .map(|call| measure::run(&mut stack.kubectl(call)))
             .collect::<Result<Vec<_>>>()?;
-        Ok(Usage {
-            wall: runs.iter().map(|run| run.wall).sum(),
-            cpu: runs.iter().map(|run| run.cpu).sum(),
-            peak: 0,
-        })
+        Ok(Usage::sum(&runs))
     };
     let [ours, theirs] =
         measure::in_turns(args.rounds, || measure::run(&mut stack.lastack(&["status"])), five)?;
@@ -214,6 +210,6 @@ fn statuses(args: &Args, stack: &Stack, table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn wall(runs: &[Usage]) -> Samples {
+pub fn wall(runs: &[Usage]) -> Samples {
     Samples::new(runs.iter().map(|run| run.wall.as_secs_f64()))
 }

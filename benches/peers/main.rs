@@ -6,6 +6,7 @@
 //! No time passes or fails the run. A row without its peer is left out with a message. Only a peer that fails ends the
 //! run.
 
+mod checks;
 mod cluster;
 mod dashboards;
 mod measure;
@@ -53,7 +54,7 @@ struct Args {
     #[arg(long, default_value_t = 22_000)]
     statements: u64,
     /// What to measure
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["sends", "startup", "cluster", "dashboards"])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["sends", "startup", "cluster", "checks", "dashboards"])]
     only: Vec<Part>,
     /// `cargo bench` passes this flag
     #[arg(long, hide = true)]
@@ -68,6 +69,7 @@ enum Part {
     Sends,
     Startup,
     Cluster,
+    Checks,
     Dashboards,
 }
 
@@ -97,6 +99,9 @@ fn measure_all(args: &Args, table: &mut Table) -> Result<()> {
     }
     if args.only.contains(&Part::Cluster) {
         cluster::measure(args, table)?;
+    }
+    if args.only.contains(&Part::Checks) {
+        checks::measure(args, table)?;
     }
     if args.only.contains(&Part::Dashboards) {
         dashboards::measure(args, table)?;

@@ -16,6 +16,17 @@ pub struct Usage {
     pub peak: u64,
 }
 
+impl Usage {
+    /// Runs one after the other.
+    pub fn sum(runs: &[Self]) -> Self {
+        Self {
+            wall: runs.iter().map(|run| run.wall).sum(),
+            cpu: runs.iter().map(|run| run.cpu).sum(),
+            peak: runs.iter().map(|run| run.peak).max().unwrap_or_default(),
+        }
+    }
+}
+
 /// Runs a program to its end. A failure is an error.
 pub fn run(command: &mut Command) -> Result<Usage> {
     let mut errors = tempfile::tempfile()?;
@@ -36,15 +47,8 @@ pub fn run(command: &mut Command) -> Result<Usage> {
 
 /// Runs a program many times, because one run is too short to measure.
 pub fn run_many(times: u32, mut command: impl FnMut() -> Command) -> Result<Usage> {
-    let mut sum = Usage { wall: Duration::ZERO, cpu: Duration::ZERO, peak: 0 };
-    for _ in 0..times {
-        let usage = run(&mut command())?;
-        sum = Usage {
-            wall: sum.wall + usage.wall,
-            cpu: sum.cpu + usage.cpu,
-            peak: sum.peak.max(usage.peak),
-        };
-    }
+    let runs = (0..times).map(|_| run(&mut command())).collect::<Result<Vec<_>>>()?;
+    let sum = Usage::sum(&runs);
     Ok(Usage { wall: sum.wall / times, cpu: sum.cpu / times, ..sum })
 }
 

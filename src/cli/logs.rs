@@ -74,7 +74,7 @@ pub async fn run(flags: &KubeFlags, args: LogsArgs) -> Result<Outcome> {
         follow: args.follow,
         since_seconds: since_seconds.map(|seconds| seconds.max(1)),
         tail_lines: args.tail.map(i64::from).or(args.since.is_none().then_some(DEFAULT_TAIL)),
-        after: None,
+        ..Extent::default()
     };
     let found = containers(&stack, &args.components).await?;
     if found.is_empty() && !args.follow {

@@ -27,8 +27,10 @@ pub struct Source {
 }
 
 /// The part of a log to read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Extent {
+    /// The log of the container before its last restart.
+    pub previous: bool,
     /// Wait for new lines.
     pub follow: bool,
     /// Only lines of the last seconds.
@@ -76,6 +78,7 @@ impl Log {
         let params = LogParams {
             container: Some(source.container.clone()),
             follow: extent.follow,
+            previous: extent.previous,
             since_seconds: extent.since_seconds,
             tail_lines: extent.tail_lines,
             // the client would round a fraction up

@@ -9,11 +9,13 @@ use anyhow::Result;
 use tokio::sync::OnceCell;
 
 type Cell<T> = OnceCell<Result<Arc<T>, SharedError>>;
+/// Cells of any type, by this type and the subject of the answer.
+type Cells = HashMap<(TypeId, String), Arc<dyn Any + Send + Sync>>;
 
 /// The answers of a run, by their types and subjects. A run that changes the stack keeps none.
 #[derive(Default)]
 pub struct Answers {
-    kept: Option<Mutex<HashMap<(TypeId, String), Arc<dyn Any + Send + Sync>>>>,
+    kept: Option<Mutex<Cells>>,
 }
 
 impl Answers {

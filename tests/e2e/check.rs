@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::cluster::Ended;
+use crate::cluster::{Cluster, Ended, Own};
 use crate::permissions::{account_for, assert_denied};
-use crate::stack;
+use crate::{beside, stack};
 
 /// The ids of the checks with this result.
 fn of(report: &Value, result: &str) -> Vec<String> {
@@ -69,13 +69,14 @@ webhooks:
     clientConfig: {{ service: {{ name: absent, namespace: {NAMESPACE} }} }}
 "
     );
-    let stack = stack();
-    let file = stack.file("webhook.yaml", &webhook);
-    stack.kubectl(&format!("create namespace {NAMESPACE}"));
-    stack.kubectl(&format!("apply -f {}", file.display()));
-    let ended = stack.lastack(&format!("check --pre -n {NAMESPACE}"));
-    stack.kubectl(&format!("delete -f {}", file.display()));
-    stack.kubectl(&format!("delete namespace {NAMESPACE}"));
+    beside(NAMESPACE);
+    let rejects = Own(Cluster::new(NAMESPACE, "4"));
+    let file = rejects.file("webhook.yaml", &webhook);
+    rejects.kubectl(&format!("create namespace {NAMESPACE}"));
+    rejects.kubectl(&format!("apply -f {}", file.display()));
+    let ended = rejects.lastack("check --pre");
+    rejects.kubectl(&format!("delete -f {}", file.display()));
+    rejects.kubectl(&format!("delete namespace {NAMESPACE}"));
     ended
         .exits(3)
         .prints("error    preflight.admission")

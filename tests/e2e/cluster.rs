@@ -1,5 +1,6 @@
 //! A namespace of the test cluster, and the commands of a user in it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::ops::Deref;
@@ -86,6 +87,7 @@ pub fn sandbox(script: &str) {
 }
 
 /// The cluster, with one version of helm and one namespace.
+#[derive(Clone)]
 pub struct Cluster {
     pub namespace: &'static str,
     environment: BTreeMap<String, String>,
@@ -149,7 +151,7 @@ fn kubeconfig(files: &[PathBuf]) -> PathBuf {
 
 impl Cluster {
     pub fn new(namespace: &'static str, helm: &str) -> Self {
-        bundle_on_failure();
+        report_on_failure();
         let cluster = Self { namespace, environment: environment(helm), extra: Vec::new() };
         let context = cluster.run("kubectl", &["config", "current-context"], "").good();
         assert_eq!(context.stdout.trim(), *CONTEXT, "the tests should use the chosen context only");
@@ -189,6 +191,7 @@ impl Cluster {
     }
 
     pub fn run(&self, program: &str, arguments: &[&str], input: &str) -> Ended {
+        LAST.set(Some(self.clone()));
         let began = Instant::now();
         let mut child = self
             .command(program, arguments)
@@ -315,36 +318,41 @@ pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// Makes every failed test collect the logs of all components and pods.
-fn bundle_on_failure() {
+thread_local! {
+    /// The cluster of the last command of this test.
+    static LAST: RefCell<Option<Cluster>> = const { RefCell::new(None) };
+}
+
+/// Makes every failed test write a report of its stack.
+fn report_on_failure() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |failure| {
             usual(failure);
-            // a failed install of the shared stack fails many tests, and one bundle is enough
+            // a failed install of the shared stack fails many tests, and one report is enough
             if failure.to_string().contains("previously been poisoned") {
                 return;
             }
-            bundle(std::thread::current().name().unwrap_or("test"));
+            let last = LAST.with_borrow(Clone::clone);
+            if let Some(cluster) = last {
+                report(&cluster, std::thread::current().name().unwrap_or("test"));
+            }
         }));
     });
 }
 
-fn bundle(test: &str) {
-    if !is_sandbox() {
-        return;
-    }
+fn report(cluster: &Cluster, test: &str) {
     // beside the build of this test, because CI deletes its clone
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .with_file_name("e2e-logs")
-        .join(test.replace("::", "."));
-    let outcome =
-        Command::new(repository().join("sandbox/logs")).arg("--bundle").arg(&directory).output();
-    match outcome {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("e2e-reports");
+    let file = directory.join(format!("{}.zip", test.replace("::", ".")));
+    let _ = std::fs::create_dir_all(&directory);
+    let _ = std::fs::remove_file(&file);
+    let arguments = ["report", &file.display().to_string()];
+    match cluster.command("kubectl-lastack", &arguments).stdin(Stdio::null()).output() {
         Ok(output) if output.status.success() => {
-            eprintln!("the logs of the sandbox are in {}", directory.display())
+            eprintln!("the report of namespace {} is {}", cluster.namespace, file.display())
         }
-        other => eprintln!("the logs of the sandbox could not be collected: {other:?}"),
+        other => eprintln!("no report of namespace {}: {other:?}", cluster.namespace),
     }
 }

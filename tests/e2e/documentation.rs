@@ -168,6 +168,7 @@ fn commands_of_pages_about_a_stack_run_in_order_with_shown_output() {
         "docs/guides/troubleshooting.md",
         "docs/guides/production.md",
         "docs/reference/checks.md",
+        "docs/reference/exit-codes.md",
         "docs/reference/json.md",
     ] {
         run(cluster, &read(page));
@@ -197,6 +198,7 @@ fn every_page_with_commands_for_the_sandbox_is_run_by_a_test() {
         "docs/guides/production.md",
         "docs/guides/troubleshooting.md",
         "docs/reference/checks.md",
+        "docs/reference/exit-codes.md",
         "docs/reference/json.md",
         "docs/tutorial/workshop.md",
     ];

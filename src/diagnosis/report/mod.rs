@@ -55,8 +55,10 @@ pub const NEEDS: Rules = &[
 const LIMIT: Duration = Duration::from_secs(20);
 /// The last lines of each log.
 const LOG_LINES: i64 = 500;
-/// The largest size of one part. The end of a longer one is kept.
+/// The largest size of one part, in bytes. The end of a longer one is kept.
 const LARGEST: usize = 1 << 20;
+/// The largest size of all parts together, before compression, so that a mail can carry the archive.
+const TOTAL: usize = 20 << 20;
 const FIRST_PAGE: &str = "README.txt";
 
 /// One file of the report, or why it is left out.
@@ -92,9 +94,15 @@ pub async fn collect(stack: &Stack, command: &str) -> Result<Report> {
     let mut files = Vec::new();
     for Part { name, content } in parts {
         match content {
-            Ok(text) => files.push((name, last(&text, LARGEST).to_owned())),
+            Ok(text) => files.push((name, text)),
             Err(error) => left_out.push(format!("{name}: {}", error::one_line(&error))),
         }
+    }
+    let limit = fair_limit(files.iter().map(|(_, text)| text.len()), TOTAL).min(LARGEST);
+    for (name, text) in files.iter_mut().filter(|(_, text)| text.len() > limit) {
+        let before = text.len();
+        *text = last(text, limit).to_owned();
+        left_out.push(format!("{name}: the first {}", bytes((before - text.len()) as u64)));
     }
     let checks = match &checked {
         Ok(checked) => described(checked),
@@ -327,16 +335,20 @@ async fn all_logs(stack: &Stack) -> Vec<Part> {
         Err(error) => return vec![Part { name: "logs".into(), content: Err(error.into()) }],
     };
     let sources: BTreeSet<Source> = pods.iter().flat_map(logs::sources).collect();
-    let reading = sources.into_iter().map(|source| async move {
-        let name = format!("logs/{}-{}.log", source.pod, source.container);
-        Part { name, content: limited(log(stack, source).boxed()).await }
+    // the log before a restart has the cause of a crash
+    let restarted = sources.iter().filter(|source| source.restarts > 0).cloned();
+    let all = sources.iter().cloned().map(|source| (source, false));
+    let all: Vec<_> = all.chain(restarted.map(|source| (source, true))).collect();
+    let reading = all.into_iter().map(|(source, previous)| async move {
+        let suffix = if previous { ".previous" } else { "" };
+        let name = format!("logs/{}-{}{suffix}.log", source.pod, source.container);
+        Part { name, content: limited(log(stack, source, previous).boxed()).await }
     });
     join_all(reading).await
 }
 
-async fn log(stack: &Stack, source: Source) -> Result<String> {
-    let extent =
-        Extent { follow: false, since_seconds: None, tail_lines: Some(LOG_LINES), after: None };
+async fn log(stack: &Stack, source: Source, previous: bool) -> Result<String> {
+    let extent = Extent { previous, tail_lines: Some(LOG_LINES), ..Extent::default() };
     let mut log = Log::open(&stack.cluster, source, extent).await?;
     let mut text = String::new();
     while let Some(line) = log.next().await? {
@@ -344,6 +356,21 @@ async fn log(stack: &Stack, source: Source) -> Result<String> {
         text.push_str(&format!("{at} {}\n", line.message));
     }
     Ok(text)
+}
+
+/// The size to which the largest parts are shortened, so that all together have `total` bytes at most.
+fn fair_limit(sizes: impl Iterator<Item = usize>, total: usize) -> usize {
+    let mut sizes: Vec<usize> = sizes.collect();
+    sizes.sort_unstable();
+    let mut left = total;
+    for (i, size) in sizes.iter().enumerate() {
+        let share = left / (sizes.len() - i);
+        if *size > share {
+            return share;
+        }
+        left -= size;
+    }
+    total
 }
 
 /// The end of a text, from the beginning of a line.
@@ -412,6 +439,15 @@ mod tests {
         assert_eq!(last("one\ntwo\nthree\n", 100), "one\ntwo\nthree\n");
         assert_eq!(last("one\ntwo\nthree\n", 8), "three\n");
         assert_eq!(last("é".repeat(10).as_str(), 5), "");
+    }
+
+    #[test]
+    fn largest_parts_share_what_the_small_ones_leave() {
+        let limit = |sizes: &[usize]| fair_limit(sizes.iter().copied(), 100);
+        assert_eq!(limit(&[10, 20, 30]), 100);
+        assert_eq!(limit(&[10, 500, 500]), 45);
+        assert_eq!(limit(&[500]), 100);
+        assert_eq!(limit(&[]), 100);
     }
 
     #[test]
