@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::cluster::flags::KubeFlags;
 use crate::output::printer;
 
-use super::{Outcome, open, status};
+use super::{Outcome, TableArgs, open, status};
 
 const PAGE: &str = "\
 Install and operate a learning-analytics stack on Kubernetes:
@@ -34,7 +34,7 @@ pub async fn run(flags: &KubeFlags) -> Result<Outcome> {
             "\nIn namespace {} of context {}:\n{}",
             stack.namespace(),
             stack.cluster.context,
-            status::render(&rows)
+            status::render(&rows, TableArgs::default())
         ))?;
     }
     Ok(Outcome::Good)

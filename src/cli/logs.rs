@@ -50,6 +50,12 @@ pub struct LogsArgs {
     output: Format,
 }
 
+impl LogsArgs {
+    pub fn is_endless(&self) -> bool {
+        self.follow
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     Text,

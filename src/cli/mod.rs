@@ -85,7 +85,8 @@ use crate::cluster::{Cluster, lease};
 use crate::engine::Id;
 use crate::error::{self, Failure, Kind};
 use crate::interrupt;
-use crate::output::{printer, table};
+use crate::output::printer;
+use crate::output::table::Table;
 use crate::stack::{SETTINGS, Stack};
 
 use arguments::{Cli, Command};
@@ -96,6 +97,8 @@ pub enum Outcome {
     Good,
     /// The command succeeded and found a problem.
     Fault,
+    /// The user ended a command that runs until then.
+    Interrupted,
 }
 
 /// Output formats of verbs that print a list.
@@ -106,7 +109,7 @@ pub enum TableOrJson {
 }
 
 /// How verbs print a list as a table.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct TableArgs {
     /// Print the table without its header
     #[arg(long)]
@@ -114,11 +117,8 @@ pub struct TableArgs {
 }
 
 impl TableArgs {
-    fn of(self, table: String) -> String {
-        match self.no_headers {
-            true => table::without_header(&table).into(),
-            false => table,
-        }
+    fn of(self, table: Table) -> Table {
+        if self.no_headers { table.without_header() } else { table }
     }
 }
 
@@ -156,6 +156,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match run(cli) {
         Ok(Outcome::Good) => ExitCode::SUCCESS,
         Ok(Outcome::Fault) => ExitCode::from(Kind::Fault.exit_code()),
+        Ok(Outcome::Interrupted) => ExitCode::from(Kind::Interrupted.exit_code()),
         Err(error) => {
             printer::error(&error::render(&error));
             ExitCode::from(error::kind(&error).exit_code())
@@ -173,9 +174,13 @@ fn run(cli: Cli) -> Result<Outcome> {
         Some(Command::Completion(args)) => completion::run(&args, Cli::command()),
         Some(Command::Rbac(args)) => rbac::run(&flags, &args),
         Some(Command::Install(args)) => block_on(install::run(&flags, args)),
+        Some(Command::Status(args)) if args.is_endless() => {
+            block_on_endless(status::run(&flags, args))
+        }
         Some(Command::Status(args)) => block_on(status::run(&flags, args)),
         Some(Command::Check(args)) => block_on(check::run(&flags, args, output.is_verbose())),
         Some(Command::Diff(args)) => block_on(diff::run(&flags, &args)),
+        Some(Command::Logs(args)) if args.is_endless() => block_on_endless(logs::run(&flags, args)),
         Some(Command::Logs(args)) => block_on(logs::run(&flags, args)),
         Some(Command::Report(args)) => block_on(report::run(&flags, &args)),
         Some(Command::Creds(args)) => block_on(creds::run(&flags, args)),
@@ -183,7 +188,7 @@ fn run(cli: Cli) -> Result<Outcome> {
         Some(Command::Statements(args)) => block_on(statements::run(&flags, args)),
         Some(Command::Trace(args)) => block_on_until(second_interrupt(), trace::run(&flags, args)),
         Some(Command::Replay(args)) => block_on(replay::run(&flags, args)),
-        Some(Command::Open(args)) => block_on(open::run(&flags, args)),
+        Some(Command::Open(args)) => block_on_endless(open::run(&flags, args)),
         Some(Command::Configure(args)) => block_on(configure::run(&flags, args)),
         Some(Command::Dashboards(args)) => block_on(dashboards::run(&flags, args)),
         Some(Command::Uninstall(args)) => block_on(uninstall::run(&flags, args)),
@@ -194,6 +199,14 @@ fn run(cli: Cli) -> Result<Outcome> {
 /// Runs a command until it ends or is interrupted.
 fn block_on(command: impl Future<Output = Result<Outcome>>) -> Result<Outcome> {
     block_on_until(interrupt::requested(), command)
+}
+
+/// For a command that only an interrupt ends, which is no error then.
+fn block_on_endless(command: impl Future<Output = Result<Outcome>>) -> Result<Outcome> {
+    match block_on(command) {
+        Err(error) if error::kind(&error) == Kind::Interrupted => Ok(Outcome::Interrupted),
+        other => other,
+    }
 }
 
 /// For a command that handles the first interrupt itself and cleans up.

@@ -114,7 +114,7 @@ fn render(failed: &[Failed], now: i64, rejected_too: bool) -> String {
             text::excerpt(&one.rejection.response, 80),
         ]
     });
-    table(["EVENTS", "OLDEST", "RESENT", "CAUSE", "LRS RESPONSE"], rows)
+    table(["EVENTS", "OLDEST", "RESENT", "CAUSE", "LRS RESPONSE"], rows).to_string()
 }
 
 /// The events that Moodle failed to deliver, and the result of sending them again

@@ -13,7 +13,7 @@ use crate::components::{datalake, lrs};
 use crate::error::Failure;
 use crate::output::document::Content;
 use crate::output::printer;
-use crate::output::table::{fit, table};
+use crate::output::table::{Table, table};
 use crate::output::text;
 
 use super::{Outcome, TableArgs, confirm, open};
@@ -156,7 +156,7 @@ pub async fn run(flags: &KubeFlags, args: StatementsArgs) -> Result<Outcome> {
     match args.output {
         Format::Json => printer::json(&Statements { items: &found })?,
         _ if found.is_empty() => printer::note("The LRS has no matching statement"),
-        _ => printer::data(&fit(args.table.of(render(&found))))?,
+        _ => printer::data(&args.table.of(render(&found)).cut())?,
     }
     Ok(Outcome::Good)
 }
@@ -242,7 +242,7 @@ struct Row<'a> {
 const CELL: usize = 80;
 
 /// Renders one row per statement. A field that cannot be parsed affects only its cell.
-fn render(statements: &[Box<RawValue>]) -> String {
+fn render(statements: &[Box<RawValue>]) -> Table {
     let rows = statements.iter().map(|statement| {
         let row: Row<'_> = serde_json::from_str(statement.get()).unwrap_or_default();
         let cell = |raw: Option<&RawValue>, render: &dyn Fn(&Value) -> String| {
@@ -321,7 +321,7 @@ mod tests {
         let statement = json!({"timestamp": "2026-03-01T08:00:00.000Z", "actor": {"name": "Ada", "account": {"name": "3", "homePage": "http://m"}},
             "verb": {"id": "http://id.tincanapi.com/verb/viewed"}, "object": {"id": "http://m/c?id=2", "definition": {"name": {"en": "Chemistry  1"}}}});
         let raw = serde_json::value::to_raw_value(&statement).unwrap();
-        let text = render(&[raw]);
+        let text = render(&[raw]).to_string();
         assert!(
             text.ends_with("2026-03-01 08:00:00Z   Ada (3)   viewed   Chemistry 1\n"),
             "{text}"
@@ -337,7 +337,7 @@ mod tests {
             "]".repeat(500)
         );
         let long = format!(r#"{{"actor":{{"name":"Bob"}},"result":{}}}"#, "9".repeat(5000));
-        let text = render(&[raw(deep), raw(long)]);
+        let text = render(&[raw(deep), raw(long)]).to_string();
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.contains("Ada") && text.contains("Bob") && text.contains("(unreadable)"));
     }
@@ -347,7 +347,7 @@ mod tests {
         let cases = include_str!("../../tests/fixtures/escapes.ndjson");
         let statements: Vec<_> =
             cases.lines().map(|line| RawValue::from_string(line.into()).unwrap()).collect();
-        let text = render(&statements);
+        let text = render(&statements).to_string();
         assert_eq!(text.lines().count(), 1 + statements.len(), "{text}");
         let is_bad = |c: char| c != '\n' && !text::is_harmless(c);
         assert!(!text.contains(is_bad), "{text:?}");

@@ -55,6 +55,12 @@ enum Format {
     Yaml,
 }
 
+impl StatusArgs {
+    pub fn is_endless(&self) -> bool {
+        self.watch
+    }
+}
+
 /// The pause between two refreshes of `--watch`.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -172,8 +178,8 @@ fn table_or_absent(stack: &Stack, rows: &[Row], args: &StatusArgs) -> String {
 fn shown(rows: &[Row], args: &StatusArgs) -> String {
     match args.output {
         Format::Name => rows.iter().map(|(name, _)| format!("{name}\n")).collect(),
-        Format::Wide => args.table.of(render_wide(rows)),
-        _ => args.table.of(render(rows)),
+        Format::Wide => render_wide(rows, args.table),
+        _ => render(rows, args.table),
     }
 }
 
@@ -209,12 +215,12 @@ fn age_of(time: Option<jiff::Timestamp>) -> String {
     time.map(|time| units::age(since(time))).unwrap_or_default()
 }
 
-pub fn render(rows: &[Row]) -> String {
+pub fn render(rows: &[Row], args: TableArgs) -> String {
     let header = ["COMPONENT", "RUNS", "PODS", "RESPONSE", "DATA", "NEWEST", "URL"];
-    lay_out(rows, header, |health| [age_of(health.newest), address(&health.url)])
+    lay_out(rows, header, args, |health| [age_of(health.newest), address(&health.url)])
 }
 
-fn render_wide(rows: &[Row]) -> String {
+fn render_wide(rows: &[Row], args: TableArgs) -> String {
     let header = [
         "COMPONENT",
         "RUNS",
@@ -228,7 +234,7 @@ fn render_wide(rows: &[Row]) -> String {
         "URL",
         "INSIDE",
     ];
-    lay_out(rows, header, |health| {
+    lay_out(rows, header, args, |health| {
         let (newest, sent) = (age_of(health.newest), age_of(health.sent));
         let (last_hour, lag) = health.figures.as_ref().map(pace).unwrap_or_default();
         [newest, sent, last_hour, lag, address(&health.url), address(&health.inside)]
@@ -263,7 +269,8 @@ fn address(address: &Option<String>) -> String {
 /// A table with the component, its aspects and further columns, followed by the texts that do not fit into a cell.
 fn lay_out<const N: usize, const M: usize>(
     rows: &[Row],
-    header: [&str; N],
+    header: [&'static str; N],
+    args: TableArgs,
     further: impl Fn(&Health) -> [String; M],
 ) -> String {
     let mut notes = Vec::new();
@@ -272,7 +279,7 @@ fn lay_out<const N: usize, const M: usize>(
         let cells = std::iter::once(component.to_string()).chain(aspects).chain(further(health));
         <[String; N]>::try_from(cells.collect::<Vec<_>>()).expect("a cell for each column")
     });
-    let mut text = table(header, cells.collect::<Vec<_>>());
+    let mut text = args.of(table(header, cells.collect::<Vec<_>>())).to_string();
     for note in notes {
         text.push_str(&note);
         text.push('\n');

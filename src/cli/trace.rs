@@ -124,7 +124,7 @@ fn render(trace: &Trace) -> String {
         ]
     });
     let rows: Vec<_> = rows.collect();
-    table(["HOP", "RESULT", "TIME", "DETAIL"], rows) + &notes
+    table(["HOP", "RESULT", "TIME", "DETAIL"], rows).to_string() + &notes
 }
 
 /// The way of one event from Moodle to a chart

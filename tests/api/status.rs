@@ -307,7 +307,9 @@ fn status_fails_when_the_newest_statement_is_older_than_the_limit() {
     let newest = |minutes: i64| {
         let at = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes);
         let found = serde_json::json!({"hits": {"total": {"value": 1}}, "aggregations": {"newest": {"value": at.as_millisecond()}}});
-        stack.elasticsearch.next("/statements/_search", [Reply::ok(found)]);
+        // for the newest statement, and for those of the last hour
+        let replies = [Reply::ok(found.clone()), Reply::ok(found)];
+        stack.elasticsearch.next("/statements/_search", replies);
     };
     newest(20);
     stack

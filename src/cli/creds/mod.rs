@@ -11,7 +11,8 @@ use crate::components;
 use crate::components::model::Credential;
 use crate::error::{Failure, Kind, forbidden, one_line};
 use crate::output::document::Content;
-use crate::output::{printer, table::table};
+use crate::output::printer;
+use crate::output::table::{Table, table};
 use crate::stack::component::{ComponentName, ComponentParser};
 
 use super::{Outcome, TableArgs, open};
@@ -89,7 +90,7 @@ async fn show(flags: &KubeFlags, args: CredsArgs) -> Result<Outcome> {
     }
     let shown = args.component.is_some();
     match args.output {
-        Format::Table => printer::data(&args.table.of(render(&found, &hidden, shown)))?,
+        Format::Table => printer::data(&args.table.of(render(&found, &hidden, shown)).to_string())?,
         Format::Env => printer::data(
             &found
                 .iter()
@@ -126,7 +127,7 @@ fn render(
     found: &[(ComponentName, Credential)],
     hidden: &[(ComponentName, anyhow::Error)],
     shown: bool,
-) -> String {
+) -> Table {
     let rows = found.iter().map(|(component, credential)| {
         let password = if shown { credential.password.expose_secret() } else { "********" };
         [
@@ -217,8 +218,8 @@ mod tests {
 
     #[test]
     fn table_hides_passwords_unless_a_component_is_named() {
-        assert!(!render(&[credential()], &[], false).contains("it's"));
-        assert!(render(&[credential()], &[], true).contains("it's"));
+        assert!(!render(&[credential()], &[], false).to_string().contains("it's"));
+        assert!(render(&[credential()], &[], true).to_string().contains("it's"));
     }
 
     #[test]

@@ -185,5 +185,5 @@ fn render(secrets: &[Rotated]) -> String {
     let rows = secrets.iter().map(|(component, secret)| {
         [component.to_string(), secret.name.to_string(), secret.passwords().join(", ")]
     });
-    table(["COMPONENT", "SECRET", "REPLACED KEYS"], rows)
+    table(["COMPONENT", "SECRET", "REPLACED KEYS"], rows).to_string()
 }

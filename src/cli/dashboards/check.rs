@@ -75,7 +75,7 @@ pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {
         write_junit(file, &checked)?;
     }
     match args.output {
-        TableOrJson::Table => printer::data(&args.table.of(render(&checked)))?,
+        TableOrJson::Table => printer::data(&render(&checked, args.table))?,
         TableOrJson::Json => printer::json(&ChartCheck::of(&checked))?,
     }
     let faults = checked.iter().filter(|chart| chart.verdict.is_fault()).count();
@@ -88,7 +88,7 @@ pub async fn run(flags: &KubeFlags, args: CheckArgs) -> Result<Outcome> {
     Ok(if args.fail_on_error && faults > 0 { Outcome::Fault } else { Outcome::Good })
 }
 
-fn render(checked: &[Checked]) -> String {
+fn render(checked: &[Checked], args: TableArgs) -> String {
     let mut notes = String::new();
     let rows = checked.iter().map(|chart| {
         let (word, detail) = (word(&chart.verdict), chart.verdict.why());
@@ -105,7 +105,7 @@ fn render(checked: &[Checked]) -> String {
         ]
     });
     let rows: Vec<_> = rows.collect();
-    table(["CHART", "TITLE", "ROWS", "TIME", "RESULT"], rows) + &notes
+    args.of(table(["CHART", "TITLE", "ROWS", "TIME", "RESULT"], rows)).to_string() + &notes
 }
 
 fn word(verdict: &Verdict) -> &'static str {

@@ -97,10 +97,15 @@ pub async fn run(flags: &KubeFlags, args: ListArgs) -> Result<Outcome> {
             printer::data(&names)?
         }
         Format::Json => printer::json(&DashboardList { items: rows })?,
-        Format::Table => printer::data(&args.table.of(table(
-            ["NAME", "TITLE", "STATE", "CHANGED BY"],
-            rows.into_iter().map(|row| [row.name, row.title, row.state, row.changed_by]),
-        )))?,
+        Format::Table => printer::data(
+            &args
+                .table
+                .of(table(
+                    ["NAME", "TITLE", "STATE", "CHANGED BY"],
+                    rows.into_iter().map(|row| [row.name, row.title, row.state, row.changed_by]),
+                ))
+                .to_string(),
+        )?,
     }
     Ok(Outcome::Good)
 }
