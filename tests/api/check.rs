@@ -125,6 +125,7 @@ const FAULTS: &[(&str, Fault)] = &[
         stack.kubernetes.put([lake]);
     }),
     ("lms.installed", |stack| stack.moodle.world().installed = false),
+    ("lms.compatibility", |stack| stack.moodle.world().release = "5.2.1 (Build: 20261005)"),
     ("datalake.cluster", |stack| {
         let mut lake = stack.kubernetes.object(DATA_LAKE).unwrap();
         lake["status"]["health"] = json!("red");

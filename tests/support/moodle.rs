@@ -41,6 +41,8 @@ pub struct World {
     /// Result of a replay.
     pub replayed: Value,
     pub free_bytes: u64,
+    /// The version that Moodle reports.
+    pub release: &'static str,
     /// Whether the administrator chose another password in Moodle.
     pub admin_password_changed: bool,
     /// The password of the learner in the test course.
@@ -73,6 +75,7 @@ impl Default for World {
             fate: "sent".into(),
             replayed: Value::Null,
             free_bytes: 1 << 30,
+            release: "4.5.12 (Build: 20260720)",
             admin_password_changed: false,
             learner_password: Value::Null,
             complains: (String::new(), 0),
@@ -151,7 +154,7 @@ impl World {
         let digest = HEXLOWER.encode(&Sha256::digest(password));
         let now = now();
         json!({
-            "release": "4.5.12 (Build: 20260720)", "admin_password_changed": self.admin_password_changed, "upgrade_pending": false,
+            "release": self.release, "admin_password_changed": self.admin_password_changed, "upgrade_pending": false,
             "has_plugin_files": self.installed,
             "settings": settings, "password_sha256": digest, "forced": self.forced, "stores": self.stores,
             "queue": self.installed.then(|| json!({

@@ -2,6 +2,7 @@
 
 mod accounts;
 pub mod client;
+mod compatibility;
 mod course;
 mod cron;
 mod installed;
@@ -51,6 +52,7 @@ use super::remains::{Kinds, kind};
 use super::secrets::SecretSpec;
 
 use client::{Failed, Moodle, Queue, State};
+use compatibility::Compatibility;
 
 pub use course::shortname;
 pub use moodle::{LOCAL_PORT, outside_url, site_url};
@@ -164,11 +166,8 @@ impl Component for Lms {
     }
 
     fn checks(&self) -> Vec<Node<Stack>> {
-        vec![Node::check(Healthy {
-            component: &Lms,
-            id: Id("lms.healthy"),
-            needs: &[Id("lms.cron")],
-        })]
+        let healthy = Healthy { component: &Lms, id: Id("lms.healthy"), needs: &[Id("lms.cron")] };
+        vec![Node::check(Compatibility), Node::check(healthy)]
     }
 
     fn pods(&self, settings: &Settings) -> Vec<(Resources, u32)> {

@@ -96,6 +96,15 @@ async fn stored(stack: &Stack) -> Result<Vec<StoredPlugin>> {
     Ok(plugins)
 }
 
+/// The version of the plugin that Moodle has.
+///
+/// # Errors
+/// When the plugins cannot be listed.
+pub async fn current(stack: &Stack) -> Result<PluginVersion> {
+    let current = stored(stack).await?.into_iter().next();
+    Ok(current.map_or_else(|| released(stack), |plugin| plugin.version))
+}
+
 /// Deletes all plugins that Moodle's Deployment does not refer to.
 ///
 /// # Errors
