@@ -1,6 +1,5 @@
 //! The command line as typed. `cluster` resolves the cluster and the namespace; `stack::settings` resolves the stack.
 
-use std::borrow::Cow;
 use std::ffi::OsString;
 
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum as _};
@@ -84,16 +83,13 @@ impl OutputFlags {
 
 /// Applies `--color` of a command line that clap could not parse, for clap's own error.
 pub fn set_typed_colour(arguments: &[OsString]) {
-    let words = arguments.iter().map(|word| word.to_string_lossy());
-    let after = |word: Cow<'_, str>, next: Option<Cow<'_, str>>| match word.strip_prefix("--color")
-    {
-        Some("") => next.map(Cow::into_owned),
-        Some(value) => value.strip_prefix('=').map(str::to_owned),
-        None => None,
-    };
-    let nexts = words.clone().skip(1).map(Some).chain([None]);
-    let typed = words.zip(nexts).find_map(|(word, next)| after(word, next));
-    if let Some(choice) = typed.and_then(|typed| ColorChoice::from_str(&typed, false).ok()) {
+    let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+    let typed =
+        words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix("--color")? {
+            "" => words.get(at + 1).map(AsRef::as_ref),
+            value => value.strip_prefix('='),
+        });
+    if let Some(choice) = typed.and_then(|typed: &str| ColorChoice::from_str(typed, false).ok()) {
         set_colour(choice);
     }
 }

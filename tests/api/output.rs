@@ -1,7 +1,5 @@
 //! The flags of every verb that decide what it prints, and the JSON documents of the verbs that change a stack.
 
-use std::process::{Command, Stdio};
-
 use serde_json::{Value, json};
 
 use crate::support::machine::{Ended, Machine};
@@ -70,15 +68,7 @@ fn command_without_a_cluster_ends_with_a_summary_in_json() {
 fn interrupted_command_ends_with_a_summary_in_json() {
     let server = Server::start(|_| Reply::Hang);
     let machine = Machine::with_cluster(&server.url());
-    let child = machine.command(&["configure", "-o", "json"]).spawn().unwrap();
-    server.wait_for_a_request();
-    let killed = Command::new("sh")
-        .args(["-c", &format!("kill -INT {}", child.id())])
-        .stdin(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(killed.success());
-    let ended = machine.ended("configure", child.wait_with_output().unwrap());
+    let ended = machine.signal("configure -o json", "INT", &server);
     ended.exits(130);
     let (_, summary) = events(&ended);
     assert_eq!(

@@ -55,16 +55,8 @@ fn no_color_overrides_forced_colour() {
 fn ctrl_c_ends_a_hanging_request_at_once() {
     let server = Server::start(|_| Reply::Hang);
     let machine = Machine::with_cluster(&server.url());
-    let child = machine.command(&["status"]).spawn().unwrap();
-    server.wait_for_a_request();
-    let killed = Command::new("sh")
-        .args(["-c", &format!("kill -INT {}", child.id())])
-        .stdin(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(killed.success());
-    let ended = machine.ended("status", child.wait_with_output().unwrap());
-    ended
+    machine
+        .signal("status", "INT", &server)
         .exits(130)
         .prints_nothing()
         .says("error: interrupted")
@@ -76,16 +68,7 @@ fn ctrl_c_is_the_usual_end_of_a_command_without_one() {
     for line in ["status --watch", "logs -f", "open lrs --print"] {
         let server = Server::start(|_| Reply::Hang);
         let machine = Machine::with_cluster(&server.url());
-        let words: Vec<&str> = line.split(' ').collect();
-        let child = machine.command(&words).spawn().unwrap();
-        server.wait_for_a_request();
-        let killed = Command::new("sh")
-            .args(["-c", &format!("kill -INT {}", child.id())])
-            .stdin(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(killed.success());
-        machine.ended(line, child.wait_with_output().unwrap()).exits(130).says_nothing();
+        machine.signal(line, "INT", &server).exits(130).says_nothing();
     }
 }
 

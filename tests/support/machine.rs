@@ -9,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 pub use super::ended::Ended;
+use super::server::Server;
 
 /// The user's token in every kubeconfig that a test writes. No output may hold it.
 pub const TOKEN: &str = "token-of-the-user";
@@ -69,6 +70,17 @@ impl Machine {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
+    }
+
+    /// Starts the program, sends it this signal after its first request to the server, and waits for its end.
+    pub fn signal(&self, line: &str, signal: &str, server: &Server) -> Ended {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let child = self.command(&words).spawn().expect("the program starts");
+        server.wait_for_a_request();
+        let kill = format!("kill -{signal} {}", child.id());
+        let killed = Command::new("sh").args(["-c", &kill]).stdin(Stdio::null()).status();
+        assert!(killed.expect("sh").success());
+        self.ended(line, child.wait_with_output().expect("the program ends"))
     }
 
     /// Runs the program to its end. The words of the line are the arguments.
