@@ -18,6 +18,8 @@ use anyhow::{Context as _, Result};
 use include_dir::{Dir, include_dir};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
+use kube::api::DynamicObject;
+use kube::core::ApiResource;
 use tokio::sync::OnceCell;
 
 use crate::cluster::Cluster;
@@ -177,6 +179,11 @@ impl Stack {
         K::DynamicType: Default,
     {
         self.cluster.api()
+    }
+
+    /// An API for objects of one kind in the stack's namespace, whose fields this program does not interpret.
+    pub fn objects(&self, kind: &ApiResource) -> Api<DynamicObject> {
+        Api::namespaced_with(self.cluster.client.clone(), self.namespace(), kind)
     }
 
     /// The labels of every object that this tool creates.

@@ -3,7 +3,8 @@
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::PostParams;
+use kube::api::{DynamicObject, PostParams};
+use kube::core::ApiResource;
 use serde_json::{Value, json};
 
 use crate::cluster::access::{Permission, may};
@@ -24,7 +25,8 @@ pub async fn check(stack: &Stack, components: Components) -> Result<Observation>
         )));
     }
     let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-    let pods: Api<Pod> = stack.api();
+    let kind = ApiResource::erase::<Pod>(&());
+    let pods: Api<DynamicObject> = stack.objects(&kind);
     for image in images(stack, components) {
         match pods.create(&dry_run, &serde_json::from_value(pod(&image))?).await {
             Ok(_) => {}

@@ -7,8 +7,8 @@ use futures::future::join_all;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{DeleteParams, PostParams};
-use serde::Deserialize as _;
+use kube::api::{DeleteParams, DynamicObject, PostParams};
+use kube::core::ApiResource;
 use serde_json::{Value, json};
 
 use crate::cluster::pod_problem::{self, PodProblem};
@@ -110,8 +110,9 @@ fn job(image: &Image) -> Value {
 }
 
 async fn pull(stack: &Stack, image: &Image) -> Result<()> {
-    let jobs: Api<Job> = stack.api();
-    let created = jobs.create(&PostParams::default(), &Job::deserialize(job(image))?).await?;
+    let kind = ApiResource::erase::<Job>(&());
+    let jobs: Api<DynamicObject> = stack.objects(&kind);
+    let created = jobs.create(&PostParams::default(), &serde_json::from_value(job(image))?).await?;
     let name = created.metadata.name.context("a Job without a name")?;
     let selector = format!("batch.kubernetes.io/job-name={name}");
     let look = || async {

@@ -16,7 +16,6 @@ use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
-use kube::Api;
 use kube::api::{DynamicObject, ListParams};
 use kube::core::ApiResource;
 use serde_json::Value;
@@ -282,16 +281,12 @@ async fn events(stack: &Stack) -> Result<String> {
 }
 
 async fn listed(stack: &Stack, kind: ApiResource) -> Result<String> {
-    written(objects(stack, &kind).list(&ListParams::default()).await?.items)
+    written(stack.objects(&kind).list(&ListParams::default()).await?.items)
 }
 
 /// The resource of the data lake, which a Role allows by its name only.
 async fn data_lake(stack: &Stack) -> Result<String> {
-    written(objects(stack, &datalake::kind()).get_opt(datalake::RESOURCE).await?)
-}
-
-fn objects(stack: &Stack, kind: &ApiResource) -> Api<DynamicObject> {
-    Api::namespaced_with(stack.cluster.client.clone(), stack.namespace(), kind)
+    written(stack.objects(&datalake::kind()).get_opt(datalake::RESOURCE).await?)
 }
 
 /// Objects as YAML, without the values of environment variables, which may be passwords.
