@@ -175,6 +175,18 @@ fn learner_click_in_a_browser_becomes_a_statement_within_two_cron_runs() {
         viewers("lastack-S", began).contains(&user),
         "the LRS should have the view of learner {user}"
     );
+    // the click is one of the events of the last hour
+    let status = stack().lastack("status -o json").good().json();
+    let figures = |name: &str| {
+        let components = status["components"].as_array().unwrap();
+        let found = components.iter().find(|one| one["component"] == name);
+        found.unwrap_or_else(|| panic!("{name}: {status:#}"))["figures"].clone()
+    };
+    assert!(figures("lms")["eventsLastHour"].as_u64() > Some(0), "{status:#}");
+    let lake = figures("datalake");
+    assert!(lake["storedLastHour"].as_u64() > Some(0), "{status:#}");
+    let lag = |name: &str| lake[name].as_u64().unwrap_or_else(|| panic!("{name}: {status:#}"));
+    assert!(lag("lagMedianMilliseconds") <= lag("lagP95Milliseconds"), "{status:#}");
 }
 
 #[test]
