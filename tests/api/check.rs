@@ -75,6 +75,14 @@ const FAULTS: &[(&str, Fault)] = &[
             "status": {"hard": {"requests.memory": "1Gi"}, "used": {"requests.memory": "512Mi"}},
         })]);
     }),
+    ("preflight.binding", |stack| {
+        for (name, zone) in [("node-2", "a"), ("node-3", "b")] {
+            let mut other = node("8", "16Gi");
+            other["metadata"]["name"] = json!(name);
+            other["metadata"]["labels"] = json!({"topology.kubernetes.io/zone": zone});
+            stack.kubernetes.put([other]);
+        }
+    }),
     ("preflight.clock", |stack| {
         let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview",
             "metadata": {"creationTimestamp": "2020-01-01T00:00:00Z"}, "status": {"userInfo": {}}});

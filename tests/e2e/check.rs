@@ -92,6 +92,7 @@ fn check_role_allows_every_check_and_no_change() {
         "preflight.storage",
         "preflight.room",
         "preflight.architecture",
+        "preflight.binding",
         "preflight.node-clocks",
         "namespace",
     ];

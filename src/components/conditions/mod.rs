@@ -6,6 +6,8 @@ mod images;
 mod quota;
 mod versions;
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::{Node as ClusterNode, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -13,6 +15,7 @@ use kube::Api;
 use kube::api::ListParams;
 
 use crate::cluster::access::{Rule, Rules};
+use crate::cluster::object::label;
 use crate::engine::{Id, Node, Observation};
 use crate::stack::Stack;
 use crate::stack::profiles::Profile;
@@ -28,6 +31,11 @@ pub const NEEDS: Rules = &[
 /// In addition, to try whether the cluster admits the Pods of the stack.
 pub const TRY_PODS: Rules = &[Rule::new("", "pods", &["create"], "Pods in a dry run")];
 
+/// The label with the zone of a node.
+const ZONE: &str = "topology.kubernetes.io/zone";
+/// The mode in which a volume is placed where its Pod runs.
+const FIRST_CONSUMER: &str = "WaitForFirstConsumer";
+
 /// The architectures for which all images of the stack exist.
 const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
 
@@ -40,6 +48,7 @@ pub fn nodes(components: Components) -> Vec<Node<Stack>> {
         Node::check(Admission(components)),
         Node::check(Quota(components)),
         Node::check(Expansion),
+        Node::check(Binding),
         Node::check(Clock),
         Node::check(NodeClocks),
     ]
@@ -59,6 +68,7 @@ struct Architecture;
 struct Admission(Components);
 struct Quota(Components);
 struct Expansion;
+struct Binding;
 struct Clock;
 struct NodeClocks;
 struct Images(Components);
@@ -74,6 +84,7 @@ cluster_check!(Admission, "preflight.admission", Error, |self, stack| admission:
 ));
 cluster_check!(Quota, "preflight.quota", Error, |self, stack| quota::check(stack, self.0));
 cluster_check!(Expansion, "preflight.expansion", Warning, |self, stack| expansion(stack));
+cluster_check!(Binding, "preflight.binding", Warning, |self, stack| binding(stack));
 cluster_check!(Clock, "preflight.clock", Warning, |self, stack| clock::of_this_machine(stack));
 cluster_check!(NodeClocks, "preflight.node-clocks", Warning, |self, stack| clock::of_nodes(stack));
 cluster_check!(Images, "preflight.images", Error, |self, stack| images::check(stack, self.0));
@@ -118,20 +129,8 @@ async fn expansion(stack: &Stack) -> Result<Observation> {
     if stack.settings.profile() == Profile::Laptop {
         return Ok(Observation::Equal("not needed in profile laptop".into()));
     }
-    let classes = Api::<StorageClass>::all(stack.cluster.client.clone());
-    let classes = classes.list(&ListParams::default()).await?.items;
-    let claims = stack.api::<PersistentVolumeClaim>().list(&ListParams::default()).await?;
-    let used: Vec<String> = claims
-        .items
-        .iter()
-        .filter_map(|claim| claim.spec.as_ref()?.storage_class_name.clone())
-        .collect();
-    let is_used = |class: &StorageClass| match used.is_empty() {
-        true => preflight::is_default_class(class),
-        false => class.metadata.name.as_ref().is_some_and(|name| used.contains(name)),
-    };
-    let fixed =
-        classes.iter().find(|class| is_used(class) && class.allow_volume_expansion != Some(true));
+    let classes = used_classes(stack).await?;
+    let fixed = classes.iter().find(|class| class.allow_volume_expansion != Some(true));
     Ok(match fixed.and_then(|class| class.metadata.name.as_deref()) {
         Some(name) => Observation::blocked(
             format!(
@@ -141,4 +140,46 @@ async fn expansion(stack: &Stack) -> Result<Observation> {
         ),
         None => Observation::Equal("volumes can be expanded".into()),
     })
+}
+
+/// Whether each volume is in a zone with a node that has room for its Pod.
+async fn binding(stack: &Stack) -> Result<Observation> {
+    let nodes = Api::<ClusterNode>::all(stack.cluster.client.clone());
+    let nodes = nodes.list(&ListParams::default()).await?.items;
+    let nodes = nodes.iter().filter(|node| preflight::room::accepts_pods(node));
+    let zone = |node: &ClusterNode| label(&node.metadata, ZONE).map(str::to_string);
+    let zones: BTreeSet<String> = nodes.filter_map(zone).collect();
+    if zones.len() < 2 {
+        return Ok(Observation::Equal("the nodes are in one zone".into()));
+    }
+    let classes = used_classes(stack).await?;
+    let waits = |class: &StorageClass| class.volume_binding_mode.as_deref() == Some(FIRST_CONSUMER);
+    let early = classes.iter().find(|class| !waits(class));
+    Ok(match early.and_then(|class| class.metadata.name.as_deref()) {
+        Some(name) => Observation::blocked(
+            format!(
+                "storage class {name} chooses the zone of a volume before its Pod has a node; the nodes are in {}",
+                zones.into_iter().collect::<Vec<_>>().join(", ")
+            ),
+            format!("use a class with `volumeBindingMode: {FIRST_CONSUMER}`"),
+        ),
+        None => Observation::Equal("volumes follow their Pods".into()),
+    })
+}
+
+/// The classes of the volumes of the namespace, or the default class before there are any.
+async fn used_classes(stack: &Stack) -> Result<Vec<StorageClass>> {
+    let classes = Api::<StorageClass>::all(stack.cluster.client.clone());
+    let mut classes = classes.list(&ListParams::default()).await?.items;
+    let claims = stack.api::<PersistentVolumeClaim>().list(&ListParams::default()).await?;
+    let used: Vec<String> = claims
+        .items
+        .iter()
+        .filter_map(|claim| claim.spec.as_ref()?.storage_class_name.clone())
+        .collect();
+    classes.retain(|class| match used.is_empty() {
+        true => preflight::is_default_class(class),
+        false => class.metadata.name.as_ref().is_some_and(|name| used.contains(name)),
+    });
+    Ok(classes)
 }
