@@ -3,11 +3,10 @@
 use std::ffi::OsString;
 
 use clap::{ArgAction, Args, ColorChoice, Parser, Subcommand, ValueEnum as _};
-use tracing::Level;
 
 use crate::cluster::flags::KubeFlags;
 use crate::output::printer::{self, Detail};
-use crate::output::traces;
+use crate::output::traces::{self, Extent};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -75,7 +74,7 @@ impl OutputFlags {
             (false, 0) => {}
             (false, verbose) => {
                 printer::set_detail(Detail::Traced);
-                traces::show(if verbose == 1 { Level::INFO } else { Level::DEBUG });
+                traces::show(if verbose == 1 { Extent::Programs } else { Extent::All });
             }
         }
     }

@@ -15,7 +15,6 @@ use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::{ExposeSecret, SecretString};
-use tracing::debug_span;
 
 use crate::error::Failure;
 use crate::output::{text, traces};
@@ -116,7 +115,7 @@ impl HttpClient {
         path: &str,
         body: Bytes,
     ) -> Result<Response> {
-        let span = debug_span!("request", "{method} {}{}", self.base, traces::without_query(path));
+        let span = traces::request(&method, format_args!("{}{path}", self.base));
         let mut request = self.request(method, path);
         if !body.is_empty() {
             request = request.header(CONTENT_TYPE, content_type);

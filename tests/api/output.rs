@@ -148,12 +148,12 @@ fn quiet_question_shows_what_it_is_about() {
 fn verbose_command_traces_what_it_runs_without_secrets() {
     let stack = MockedStack::installed();
     let calls = stack.machine.run("status -v");
-    calls.exits(0).says(" INFO helm ").says(" INFO exec in pod ").never_shows(" DEBUG ");
+    calls.exits(0).says(" INFO helm ").says(" INFO exec in pod ").never_shows("request{");
     let requests = stack.machine.run("check -vv");
     requests
         .exits(0)
         .prints("ok       preflight.helm")
-        .says("DEBUG request{GET http")
+        .says(" INFO request{GET http")
         .says("/api/v1/namespaces/alice/pods}: 200 after ");
     let mut secrets = passwords(&stack);
     secrets.push(crate::support::machine::TOKEN.into());

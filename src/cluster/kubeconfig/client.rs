@@ -22,7 +22,7 @@ use tower::{BoxError, ServiceBuilder, ServiceExt as _};
 use tower_http::decompression::DecompressionLayer;
 use tower_http::trace::TraceLayer;
 use tower_service::Service;
-use tracing::{Span, debug_span};
+use tracing::Span;
 
 use crate::output::traces;
 
@@ -59,8 +59,7 @@ pub fn client(
         .layer(
             TraceLayer::new_for_http()
                 .make_span_with(|request: &Request<Body>| {
-                    let uri = request.uri().to_string();
-                    debug_span!("request", "{} {}", request.method(), traces::without_query(&uri))
+                    traces::request(request.method(), request.uri())
                 })
                 .on_request(())
                 .on_failure(())
