@@ -62,7 +62,7 @@ pub fn needs() -> Vec<Rules> {
 pub async fn run(flags: &KubeFlags, args: ConfigureArgs) -> Result<Outcome> {
     let journal = Journal::new("configure", args.output);
     let ended = reconcile(flags, args, &journal).await;
-    journal.conclude(ended.map(|summary| (Outcome::Good, Some(summary))))
+    journal.conclude(ended)
 }
 
 async fn reconcile(flags: &KubeFlags, args: ConfigureArgs, journal: &Journal) -> Result<Summary> {

@@ -95,7 +95,7 @@ pub async fn run(flags: &KubeFlags, args: InstallArgs) -> Result<Outcome> {
     }
     let journal = Journal::new("install", args.output);
     let ended = reconcile(&args.stack, open, whole, &journal).await;
-    journal.conclude(ended.map(|summary| (Outcome::Good, Some(summary))))
+    journal.conclude(ended)
 }
 
 async fn reconcile(

@@ -37,10 +37,6 @@ impl Journal {
         Self { verb, output, begun: Instant::now(), place: OnceLock::new(), has_ended: false }
     }
 
-    pub fn is_json(&self) -> bool {
-        self.output == TextOrJson::Json
-    }
-
     /// Names the stack in the summary.
     pub fn names(&self, stack: &Stack) {
         let place = (stack.cluster.context.clone(), stack.namespace().to_string());
@@ -55,16 +51,16 @@ impl Journal {
         }
     }
 
-    /// Reports how the verb ended. `None`: there was nothing to walk.
+    /// Reports how the verb ended.
     ///
     /// # Errors
     /// The error of the verb.
-    pub fn conclude(mut self, ended: Result<(Outcome, Option<Summary>)>) -> Result<Outcome> {
+    pub fn conclude(mut self, ended: Result<Summary>) -> Result<Outcome> {
         self.has_ended = true;
         match ended {
-            Ok((outcome, summary)) => {
-                self.print(&summary.unwrap_or_default(), None);
-                Ok(outcome)
+            Ok(summary) => {
+                self.print(&summary, None);
+                Ok(Outcome::Good)
             }
             Err(error) => {
                 self.print(&Summary::default(), Some(ErrorReport::of(&error)));
@@ -74,7 +70,7 @@ impl Journal {
     }
 
     fn print(&self, summary: &Summary, error: Option<ErrorReport>) {
-        if !self.is_json() {
+        if self.output != TextOrJson::Json {
             return;
         }
         let ids = |ids: &[Id]| ids.iter().map(|id| id.as_str()).collect();
@@ -178,7 +174,7 @@ pub struct SummaryReport<'a> {
     /// Namespace of the stack; null when the command ended before it was known
     namespace: Option<&'a str>,
     result: End,
-    /// Ids of what was changed
+    /// Ids of what was changed; empty when the command failed, and the events have them
     changed: Vec<&'static str>,
     /// Ids of what was applied or left for later, and is not ready yet
     pending: Vec<&'static str>,

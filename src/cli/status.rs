@@ -313,7 +313,8 @@ fn cell(
     }
 }
 
-/// The health of each component, its data and how recent the data is
+/// The health of each component, its data and how recent the data is. With `--watch`, one document per line, about every
+/// two seconds
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -165,6 +165,8 @@ impl HttpClient {
         limit: u64,
         arrived: &(dyn Fn(u64) + Sync),
     ) -> Result<Response> {
+        let span = traces::request(&Method::GET, format_args!("{}{path}", self.base));
+        let begun = Instant::now();
         let request = self
             .request(Method::GET, path)
             .body(Full::default())
@@ -173,6 +175,7 @@ impl HttpClient {
         let response = tokio::time::timeout(TIMEOUT, self.client.request(request))
             .await
             .map_err(|_| timed_out())??;
+        span.in_scope(|| traces::response(response.status(), begun.elapsed()));
         let (head, mut incoming) = response.into_parts();
         let mut body = BytesMut::new();
         while let Some(frame) = tokio::time::timeout(TIMEOUT, incoming.frame())

@@ -65,7 +65,7 @@ pub async fn run(flags: &KubeFlags, args: UninstallArgs) -> Result<Outcome> {
     }
     let journal = Journal::new(VERB, args.output);
     let ended = delete(flags, &args, &journal).await;
-    journal.conclude(ended.map(|summary| (Outcome::Good, summary)))
+    journal.conclude(ended)
 }
 
 async fn show_plan(flags: &KubeFlags, args: &UninstallArgs) -> Result<Outcome> {
@@ -87,12 +87,7 @@ async fn show_plan(flags: &KubeFlags, args: &UninstallArgs) -> Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-/// None: there was nothing to delete.
-async fn delete(
-    flags: &KubeFlags,
-    args: &UninstallArgs,
-    journal: &Journal,
-) -> Result<Option<Summary>> {
+async fn delete(flags: &KubeFlags, args: &UninstallArgs, journal: &Journal) -> Result<Summary> {
     if args.yes {
         confirmation::require_named_stack(flags)?;
     }
@@ -109,7 +104,7 @@ async fn delete(
     let plan = graph.plan_deletion(&stack, options).await?;
     let Some(sentences) = sentences(&stack, &plan) else {
         nothing_to_delete(&stack, &plan)?;
-        return Ok(None);
+        return Ok(Summary::default());
     };
     let statements = args.statements(&stack, &plan).await;
     let shown = [Some(sentences), statements.shown()];
@@ -141,7 +136,7 @@ async fn delete(
     drop(report);
     verify(&graph, &stack, options).await?;
     printer::note(&format!("Deleted in {}", took(summary.took)));
-    Ok(Some(summary))
+    Ok(summary)
 }
 
 impl UninstallArgs {

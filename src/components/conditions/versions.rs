@@ -34,7 +34,7 @@ pub async fn program(stack: &Stack, components: Components) -> Result<Observatio
     })
 }
 
-/// Whether each component still gets fixes for security holes.
+/// Whether the components whose projects announce an end of their fixes still get them.
 pub async fn support(stack: &Stack) -> Result<Observation> {
     let today = Zoned::now().date();
     let components = stack.versions.components.iter();
@@ -56,7 +56,7 @@ fn judge(today: Date, end: Date, release: &Release) -> Observation {
         let cause = format!("{program} {version} gets fixes for security holes until {end} only");
         Observation::blocked(cause, hint)
     } else {
-        Observation::Equal(format!("fixes for each component until {end}"))
+        Observation::Equal(format!("no announced end of fixes before {end}"))
     }
 }
 

@@ -12,7 +12,7 @@ const NAMES: [&str; 3] = ["column_name", "metric_name", "id"];
 /// Keys that Superset reads and does not export.
 const NOT_EXPORTED: [&str; 2] = ["default_filters", "show_native_filters"];
 
-/// All fields of the file that differ in Superset, which adds fields of its own.
+/// The fields of the file that differ in Superset. Ignores the fields that Superset adds.
 pub fn differences(file: &Asset, live: &Asset) -> Vec<Difference> {
     // Superset numbers the charts anew at each import
     let [desired, observed] = [file, live].map(|asset| {
