@@ -31,6 +31,26 @@ class admin_settingpage {
 }
 class admin_root { public function add($parent, $something, $beforesibling = null) {} }
 
+// Search and replace skips configuration, sessions, files, tables that look like logs, and columns that look like hashes.
+function db_should_replace($table, $column = '', $additionalskiptables = ''): bool {
+    $skipped = ['config', 'config_plugins', 'filter_config', 'sessions', 'events_queue', 'repository_instance_config', 'block_instances', 'files', ...explode(',', str_replace(' ', '', $additionalskiptables))];
+    return !in_array($table, $skipped, true) && !array_intersect(['log', 'logs'], explode('_', $table)) && !str_ends_with($column, 'hash');
+}
+function db_replace($search, $replace, $additionalskiptables = '') {
+    global $DB;
+    if (!$tables = $DB->get_tables()) return false;
+    foreach ($tables as $table) {
+        if (!db_should_replace($table, '', $additionalskiptables)) continue;
+        $columns = $DB->get_columns($table);
+        $DB->set_debug(true);
+        foreach ($columns as $column) if (db_should_replace($table, $column->name)) $DB->replace_all_text($table, $column, $search, $replace);
+        $DB->set_debug(false);
+    }
+    \core\event\database_text_field_content_replaced::create(['context' => context_system::instance(), 'other' => ['search' => $search, 'replace' => $replace]])->trigger();
+    purge_all_caches();
+    return true;
+}
+
 // Stores the defaults of settings that have no value yet, and says which.
 function admin_apply_default_settings_of($component, $say) {
     global $CFG, $DB, $SITE, $USER;

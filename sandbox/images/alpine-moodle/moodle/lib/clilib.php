@@ -25,6 +25,18 @@ function cli_get_params(array $longoptions, ?array $shortmapping = null) {
 }
 function cli_write($text, $stream = STDOUT) { fwrite($stream, $text); }
 function cli_writeln($text, $stream = STDOUT) { fwrite($stream, $text . PHP_EOL); }
+function cli_input($prompt, $default = '', ?array $options = null, $casesensitiveoptions = false) {
+    while (true) {
+        cli_write("$prompt\n: ");
+        $line = fgets(STDIN);
+        // The real script repeats the question until PHP has no memory left.
+        if ($line === false && $options && !in_array($default, $options, true)) exit(255);
+        $input = trim((string)$line) === '' ? $default : trim($line);
+        if ($options && !$casesensitiveoptions) $input = strtolower($input);
+        if (!$options || in_array($input, $options, true)) return $input;
+        cli_writeln('Incorrect value, please retry');
+    }
+}
 function cli_heading($string, $return = false) {
     $text = "== $string ==\n";
     if ($return) return $text;

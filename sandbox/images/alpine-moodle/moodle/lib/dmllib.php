@@ -31,7 +31,7 @@ class moodle_recordset implements Iterator {
 }
 
 class moodle_database {
-    private $connection, $depth = 0, $broken = false, $columns = [], $tables = null, $reads = 0, $writes = 0;
+    private $connection, $depth = 0, $broken = false, $columns = [], $tables = null, $reads = 0, $writes = 0, $debug = false;
 
     public function connect($cfg) {
         if ($cfg->dbtype !== 'pgsql') throw new dml_exception('dbdriverproblem', "Unknown driver {$cfg->dblibrary}/{$cfg->dbtype}");
@@ -60,7 +60,7 @@ class moodle_database {
     public function perf_get_writes() { return $this->writes; }
     public function perf_get_queries() { return $this->reads + $this->writes; }
     public function dispose() { if ($this->connection) pg_close($this->connection); $this->connection = null; }
-    public function set_debug($state) {}
+    public function set_debug($state) { $this->debug = $state; }
     public function reset_caches($tablenames = null) { $this->columns = []; $this->tables = null; }
 
     // The query with PostgreSQL's own numbered parameters.
@@ -90,11 +90,15 @@ class moodle_database {
     private function run($sql, ?array $params, bool $writes) {
         [$text, $list] = $this->prepared($sql, $params);
         $writes ? $this->writes++ : $this->reads++;
+        $line = str_repeat('-', 32) . "\n";
+        if ($this->debug) echo "$line$text\n" . (is_null($params) ? '' : '[' . var_export($list, true) . "]\n") . $line;
+        $start = microtime(true);
         $result = $list ? @pg_query_params($this->connection, $text, $list) : @pg_query($this->connection, $text);
         if ($result === false) {
             $error = pg_last_error($this->connection);
             throw $writes ? new dml_write_exception($error, $text, $list) : new dml_read_exception($error, $text, $list);
         }
+        if ($this->debug) echo 'Query took: ' . (microtime(true) - $start) . " seconds.\n$line";
         return $result;
     }
 
@@ -227,7 +231,8 @@ class moodle_database {
 
     public function get_columns($table, $usecache = true) {
         if (!$usecache || !isset($this->columns[$table])) {
-            $sql = "SELECT column_name, data_type, is_nullable, column_default FROM information_schema.columns
+            $sql = "SELECT column_name, column_name AS name, data_type, is_nullable, column_default, character_maximum_length AS max_length,
+                CASE data_type WHEN 'text' THEN 'X' WHEN 'character varying' THEN 'C' WHEN 'numeric' THEN 'N' ELSE 'I' END AS meta_type FROM information_schema.columns
                 WHERE table_schema = current_schema() AND table_name = '" . pg_escape_string($this->connection, $this->get_prefix() . $table) . "' ORDER BY ordinal_position";
             $this->columns[$table] = $this->get_records_sql($sql);
         }
@@ -301,6 +306,15 @@ class moodle_database {
         if (strpos($sql, ';') !== false) throw new coding_exception('moodle_database::execute() Multiple sql statements found or bound parameters not used properly in query!');
         $this->run($sql, $params, true);
         return true;
+    }
+    public function replace_all_text_supported() { return true; }
+    // A longer text is cut at the length of its column.
+    public function replace_all_text($table, $column, $search, $replace) {
+        if (!in_array($column->meta_type, ['X', 'C'])) return;
+        $name = '"' . $column->name . '"';
+        $new = "REPLACE($name, ?, ?)";
+        if ($column->meta_type === 'C' && mb_strlen($search) < mb_strlen($replace)) $new = "SUBSTR($new, 1, {$column->max_length})";
+        $this->execute('UPDATE {' . $table . "} SET $name = $new WHERE " . $this->sql_like($name, '?'), [$search, $replace, '%' . $this->sql_like_escape($search) . '%']);
     }
     public function change_database_structure($sql) {
         foreach ((array)$sql as $statement) $this->run($statement, null, true);

@@ -59,7 +59,12 @@ function moodle_needs_upgrading($checkupgradeflag = true) {
     return core_component::get_all_versions_hash() !== $CFG->allversionshash;
 }
 
-function purge_all_caches() { clearstatcache(); if (function_exists('opcache_reset')) @opcache_reset(); }
+// It also ends every running cron after its current task.
+function purge_all_caches() {
+    clearstatcache();
+    if (function_exists('opcache_reset')) @opcache_reset();
+    \core\task\manager::clear_static_caches();
+}
 function purge_caches($options = []) { purge_all_caches(); }
 
 // Texts, of core below, of a plugin in its lang/en.
@@ -102,6 +107,14 @@ function mtrace($string, $eol = "\n", $sleep = 0) {
     if ($sleep) sleep($sleep);
 }
 function format_float($float, $decimals = 1) { return number_format($float, $decimals); }
+function format_time($seconds) {
+    $parts = [];
+    foreach (['day' => DAYSECS, 'hour' => HOURSECS, 'min' => MINSECS, 'sec' => 1] as $unit => $length) {
+        if ($number = intdiv(abs((int)$seconds), $length)) $parts[] = "$number $unit" . ($number === 1 ? '' : 's');
+        $seconds = abs((int)$seconds) % $length;
+    }
+    return implode(' ', array_slice($parts, 0, 2)) ?: 'now';
+}
 function display_size($size) { return round($size / 1048576, 1) . ' MB'; }
 function random_string($length = 15) {
     $pool = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
@@ -205,6 +218,7 @@ function require_login($courseorid = null, $autologinguest = true, $cm = null) {
         $SESSION->wantsurl = $FULLME;
         redirect(get_login_url());
     }
+    if (!empty($CFG->maintenance_enabled) && !is_siteadmin()) print_maintenance_message();
     if (!$courseorid) return;
     $course = is_object($courseorid) ? $courseorid : get_course($courseorid);
     if ($course->id == SITEID || is_siteadmin() || is_enrolled(context_course::instance($course->id), $USER)) return;
@@ -217,6 +231,12 @@ function redirect_if_major_upgrade_required() {
     if (empty($CFG->version) || (float)$CFG->version < 2024010400.00 || during_initial_install()) redirect("{$CFG->wwwroot}/{$CFG->admin}/index.php");
 }
 
+function get_file_storage() {
+    global $CFG;
+    static $storage = null;
+    require_once("{$CFG->libdir}/filestorage/file_storage.php");
+    return $storage ??= new file_storage();
+}
 function get_log_manager($forcereload = false) {
     static $singleton = null;
     if ($singleton && $forcereload) {

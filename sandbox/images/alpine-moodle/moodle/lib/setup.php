@@ -30,9 +30,11 @@ $CFG->admin = $CFG->admin ?? 'admin';
 $CFG->dataroot = rtrim($CFG->dataroot ?? '', '/');
 $CFG->tempdir = $CFG->dataroot . '/temp';
 $CFG->directorypermissions = $CFG->directorypermissions ?? 02777;
+$CFG->filepermissions = $CFG->filepermissions ?? $CFG->directorypermissions & 0666;
+umask(($CFG->directorypermissions & 0777) ^ 0777);
 if (!isset($CFG->forced_plugin_settings)) $CFG->forced_plugin_settings = [];
 if (!is_dir($CFG->dataroot) || !is_writable($CFG->dataroot)) {
-    if (!CLI_SCRIPT) http_response_code(503);
+    if (!CLI_SCRIPT) http_response_code(500);
     echo 'Fatal error: $CFG->dataroot is not configured properly, directory does not exist or is not accessible! Exiting.' . "\n";
     exit(1);
 }
@@ -57,6 +59,7 @@ if (CLI_SCRIPT) core_shutdown_manager::handle_signals();
 define('CLI_MAINTENANCE', file_exists($CFG->dataroot . '/climaintenance.html'));
 if (!CLI_SCRIPT && CLI_MAINTENANCE) {
     send_status(503);
+    header('Content-Type: text/html; charset=utf-8');
     header('Retry-After: 300');
     readfile($CFG->dataroot . '/climaintenance.html');
     exit;
@@ -83,5 +86,11 @@ $COURSE = clone $SITE;
 if (!CLI_SCRIPT) {
     initialise_fullme();
     \core\session\manager::start();
-    if (!empty($CFG->maintenance_enabled) && !is_siteadmin()) print_maintenance_message();
+}
+
+// maintenance.php --enablelater: the first script or request after that time enables the maintenance page.
+if (!empty($CFG->maintenance_later) && $CFG->maintenance_later <= time()) {
+    if (!file_exists($CFG->dataroot . '/climaintenance.html')) enable_cli_maintenance_mode();
+    unset_config('maintenance_later');
+    if (!CLI_SCRIPT) redirect("{$CFG->wwwroot}/");
 }

@@ -178,17 +178,26 @@ function redirect($url, $message = '', $delay = null) {
     exit;
 }
 
+function plain_page($title, $content) {
+    return "<!DOCTYPE html>\n<html " . get_html_lang() . "><head><meta charset=\"utf-8\"><title>" . s($title) . "</title></head><body><div>$content</div></body></html>\n";
+}
+
+// Legacy maintenance mode: administrators can still use the site.
 function print_maintenance_message() {
-    global $CFG;
+    global $CFG, $SITE;
     send_status(503);
     header('Retry-After: 300');
-    echo "<!DOCTYPE html>\n<html lang=\"en\"><head><title>{$CFG->wwwroot}</title></head><body id=\"page-maintenance-message\"><p>This site is undergoing maintenance and is currently not available</p></body></html>\n";
+    page('page-maintenance-message', $SITE->fullname, '<h2>' . get_string('sitemaintenance') . '</h2>' . ($CFG->maintenance_message ?? ''));
     exit;
 }
 
 function enable_cli_maintenance_mode() {
     global $CFG, $SITE;
-    $name = s($SITE->fullname ?? '');
-    file_put_contents($CFG->dataroot . '/climaintenance.html',
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><title>$name</title></head><body id=\"page-maintenance-message\"><p>This site is undergoing maintenance and is currently not available</p></body></html>\n");
+    $file = "{$CFG->dataroot}/climaintenance.html";
+    $template = "{$CFG->dataroot}/climaintenance.template.html";
+    if (!empty($CFG->maintenance_message)) $page = plain_page(get_string('sitemaintenance'), $CFG->maintenance_message);
+    else if (is_file($template)) $page = file_get_contents($template);
+    else $page = plain_page(get_string('sitemaintenancetitle', '', $SITE->fullname), get_string('sitemaintenance'));
+    file_put_contents($file, $page);
+    chmod($file, $CFG->filepermissions);
 }

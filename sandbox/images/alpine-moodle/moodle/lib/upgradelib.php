@@ -58,6 +58,7 @@ function install_core($options) {
         upgrade_plugin($component, $folder);
         contract_pause('CONTRACT_INSTALL_SECONDS', 0.2 / count(core_component::get_all_plugins()));
     }
+    install_stamps();
     set_config('enabled_stores', 'logstore_standard', 'tool_log');
     foreach (['logguests' => 1, 'jsonformat' => 1, 'loglifetime' => 0, 'buffersize' => 50] as $name => $value) set_config($name, $value, 'logstore_standard');
     foreach (core_component::get_all_plugins() as $component => $folder) admin_apply_default_settings_of($component, false);
@@ -72,10 +73,19 @@ function install_core($options) {
     file_put_contents("{$CFG->dataroot}/muc/config.php", "<?php\n");
 }
 
+// The stamps of assignfeedback_editpdf are the first files of a site. These are images of one pixel.
+function install_stamps() {
+    $chunk = fn($type, $data) => pack('N', strlen($data)) . $type . $data . pack('N', crc32($type . $data));
+    foreach (['smile' => "\xff\xff\x00", 'sad' => "\x00\x00\xff", 'tick' => "\x00\xff\x00", 'cross' => "\xff\x00\x00"] as $name => $colour) {
+        get_file_storage()->create_file_from_string(['contextid' => context_system::instance()->id, 'component' => 'assignfeedback_editpdf', 'filearea' => 'stamps', 'itemid' => 0, 'filepath' => '/', 'filename' => "$name.png", 'userid' => get_admin()->id],
+            "\x89PNG\r\n\x1a\n" . $chunk('IHDR', pack('NNC5', 1, 1, 8, 2, 0, 0, 0)) . $chunk('IDAT', gzcompress("\0$colour")) . $chunk('IEND', ''));
+    }
+}
+
 function install_core_rows($options) {
     global $DB, $CFG;
     $now = time();
-    foreach (['page', 'forum'] as $name) $DB->insert_record('modules', (object)['name' => $name]);
+    foreach (['page', 'forum', 'resource'] as $name) $DB->insert_record('modules', (object)['name' => $name]);
     foreach (['manager', 'coursecreator', 'editingteacher', 'teacher', 'student', 'guest', 'user', 'frontpage'] as $order => $name) {
         $DB->insert_record('role', (object)['shortname' => $name, 'description' => '', 'sortorder' => $order + 1, 'archetype' => $name]);
     }

@@ -4,11 +4,13 @@ namespace core;
 // Runs what is due, and looks again until its time is over.
 class cron {
     const DEFAULT_MAIN_PROCESS_KEEPALIVE = 180;
+    const MAX_MAIN_PROCESS_KEEPALIVE = 900;
 
     public static function setup_user($user = null, $course = null) {
         if ($user ??= get_admin()) \core\session\manager::set_user($user);
     }
 
+    // This is checked only at the start: maintenance does not end a running cron.
     public static function run_main_process(?int $keepalive = null): void {
         if (CLI_MAINTENANCE) {
             echo "CLI maintenance mode active, cron execution suspended.\n";
@@ -22,7 +24,9 @@ class cron {
         mtrace('Server Time: ' . date('r') . "\n\n");
         set_config('lastcronstart', time(), 'tool_task');
         $begun = microtime(true);
-        $until = time() + ($keepalive ?? (int)(get_config('core', 'cron_keepalive') ?: self::DEFAULT_MAIN_PROCESS_KEEPALIVE));
+        $keepalive ??= (int)(get_config('core', 'cron_keepalive') ?: self::DEFAULT_MAIN_PROCESS_KEEPALIVE);
+        if ($keepalive > self::MAX_MAIN_PROCESS_KEEPALIVE) mtrace('Cron keepalive time is too long, reducing to 15 minutes.');
+        $until = time() + min($keepalive, self::MAX_MAIN_PROCESS_KEEPALIVE);
         do {
             while (!self::must_stop($begun) && $task = task\manager::get_next_scheduled_task(time())) self::run_inner_scheduled_task($task);
             if (self::must_stop($begun) || time() >= $until) break;
@@ -35,9 +39,8 @@ class cron {
     // A change of plugins or a request ends the loop, because a running cron would execute old code.
     private static function must_stop($begun) {
         global $DB;
-        $asked = (int)$DB->get_field('config_plugins', 'value', ['plugin' => 'tool_task', 'name' => 'gracefulexit']);
         $running = (int)$DB->get_field('config', 'value', ['name' => 'upgraderunning']);
-        return $asked > $begun || $running > time() || task\manager::static_caches_cleared_since((int)$begun);
+        return $running > time() || task\manager::static_caches_cleared_since((int)$begun);
     }
 
     public static function run_inner_scheduled_task($task) {

@@ -40,6 +40,12 @@ class manager {
         global $DB;
         return array_values(array_filter(array_map([self::class, 'from_record'], $DB->get_records('task_scheduled', [], 'component, classname'))));
     }
+    // A task that was killed stays in this list until it runs again.
+    public static function get_running_tasks($sort = 'timestarted, classname') {
+        global $DB;
+        return $DB->get_records_sql("SELECT * FROM (SELECT 's' || id AS uniqueid, id, 'scheduled' AS type, classname, timestarted, hostname, pid FROM {task_scheduled} WHERE timestarted IS NOT NULL
+            UNION ALL SELECT 'a' || id, id, 'adhoc', classname, timestarted, hostname, pid FROM {task_adhoc} WHERE timestarted IS NOT NULL) tasks ORDER BY $sort");
+    }
     public static function load_scheduled_tasks_for_component($component) {
         return array_values(array_filter(self::get_all_scheduled_tasks(), fn($task) => $task->get_component() === $component));
     }

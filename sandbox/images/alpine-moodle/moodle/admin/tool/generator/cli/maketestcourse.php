@@ -7,6 +7,8 @@ require_once($CFG->libdir . '/clilib.php');
 const SIZES = ['XS', 'S', 'M', 'L', 'XL', 'XXL'];
 const SECTIONS = [1, 10, 100, 500, 1000, 2000];
 const PAGES = [1, 50, 200, 1000, 5000, 10000];
+const SMALL_FILES = [1, 64, 128, 1024, 16384, 32768];
+const SMALL_FILE_BYTES = [1024, 16384, 81920, 102400, 65536, 65536];
 const USERS = [1, 100, 1000, 10000, 50000, 100000];
 // Names with characters outside ASCII, as in the real generator.
 const FIRST_NAMES = ['Émilie', 'Łukasz', 'Ödön', 'Zoë', 'Ñandú', 'Søren', 'Анна', 'Γιάννης', '健', '민준', 'नीलम', 'ليلى'];
@@ -49,6 +51,16 @@ for ($number = 1; $number <= PAGES[$size]; $number++) {
     create_module_of_course($course, 'page', $sections[array_rand($sections)], ['name' => "Page $number", 'content' => "<p>Test content of page $number.</p>", 'contentformat' => 1]);
 }
 $say('Creating pages (' . PAGES[$size] . ')');
+// The generator uploads the main file of the resource as a draft of the administrator, which stays.
+$files = get_file_storage();
+$resource = create_module_of_course($course, 'resource', $DB->get_field('course_sections', 'id', ['course' => $course->id, 'section' => 0]), ['name' => 'Small files']);
+$main = ['filepath' => '/', 'filename' => 'resource1.txt'];
+$area = ['contextid' => context_module::instance($resource)->id, 'component' => 'mod_resource', 'filearea' => 'content', 'itemid' => 0];
+$files->create_file_from_string($main + ['contextid' => context_user::instance($USER->id)->id, 'component' => 'user', 'filearea' => 'draft', 'itemid' => random_int(1, 999999999)], 'Test resource resource1.txt file');
+$files->create_file_from_string($area + $main + ['sortorder' => 1], 'Test resource resource1.txt file');
+$bytes = is_numeric($options['filesizelimit']) ? max(1, min(SMALL_FILE_BYTES[$size], (int)$options['filesizelimit'])) : SMALL_FILE_BYTES[$size];
+for ($number = 0; $number < SMALL_FILES[$size]; $number++) $files->create_file_from_string($area + ['filepath' => '/', 'filename' => "smallfile$number.dat"], random_bytes($bytes));
+$say('Creating small files (' . SMALL_FILES[$size] . ')');
 create_module_of_course($course, 'forum', $sections[0], ['name' => 'Forum', 'type' => 'general']);
 $say('Creating forum (1)');
 $url = "{$CFG->wwwroot}/course/view.php?id={$course->id}";
