@@ -27,6 +27,8 @@ pub mod seeding;
 
 mod dashboards;
 
+mod backup;
+
 mod diagnosis;
 
 mod cli;

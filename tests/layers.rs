@@ -40,6 +40,7 @@ const LAYERS: &[&str] = &[
     "rendering",
     "seeding",
     "dashboards",
+    "backup",
     "diagnosis",
     "cli",
     "",

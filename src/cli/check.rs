@@ -66,7 +66,7 @@ pub fn needs() -> Vec<Rules> {
             [access.install, access.configure, access.health].concat()
         });
         let shared = [INSTALL, INGRESSES, DISRUPTION_BUDGETS, AUTOSCALERS, tunnel::RULES];
-        let others = [pod_problem::RULES, conditions::NEEDS];
+        let others = [pod_problem::RULES, conditions::NEEDS, conditions::MARK];
         let all = of_components.chain(shared).chain(others).flatten();
         all.map(|rule| rule.to_observe()).collect()
     });
@@ -108,7 +108,7 @@ fn absent(stack: &Stack) -> Result<Outcome> {
     Ok(Outcome::Fault)
 }
 
-fn is_fault(checked: &Checked) -> bool {
+pub fn is_fault(checked: &Checked) -> bool {
     checked.has_failed() && checked.severity == Severity::Error
 }
 

@@ -163,7 +163,7 @@ impl Content for EventReport<'_> {
     const KIND: &'static str = "Event";
 }
 
-/// The last document of `install`, `configure` and `uninstall`
+/// The last document of a command that changes the stack, or copies its data
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

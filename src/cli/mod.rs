@@ -44,9 +44,11 @@ macro_rules! after_help {
 }
 
 mod arguments;
+mod backup;
 mod check;
 mod completion;
 mod configure;
+mod confirmation;
 mod creds;
 mod dashboards;
 mod diff;
@@ -61,6 +63,7 @@ mod progress;
 mod rbac;
 mod replay;
 mod report;
+mod restore;
 #[cfg(test)]
 mod schemas;
 mod seed;
@@ -191,6 +194,8 @@ fn run(cli: Cli) -> Result<Outcome> {
         Some(Command::Open(args)) => block_on_endless(open::run(&flags, args)),
         Some(Command::Configure(args)) => block_on(configure::run(&flags, args)),
         Some(Command::Dashboards(args)) => block_on(dashboards::run(&flags, args)),
+        Some(Command::Backup(args)) => block_on(backup::run(&flags, args)),
+        Some(Command::Restore(args)) => block_on(restore::run(&flags, args)),
         Some(Command::Uninstall(args)) => block_on(uninstall::run(&flags, args)),
         None => block_on(home::run(&flags)),
     }

@@ -50,6 +50,8 @@ enum Verb {
     DashboardsExport,
     DashboardsCheck,
     DashboardsExplain,
+    Backup,
+    Restore,
     Uninstall,
 }
 
@@ -80,6 +82,8 @@ impl Verb {
             Self::DashboardsExport => export::NEEDS.to_vec(),
             Self::DashboardsCheck => dashboards::check::NEEDS.to_vec(),
             Self::DashboardsExplain => explain::NEEDS.to_vec(),
+            Self::Backup => super::backup::NEEDS.to_vec(),
+            Self::Restore => super::restore::needs(),
             Self::Uninstall => uninstall::NEEDS.to_vec(),
         };
         [vec![super::READ_SETTINGS], own].concat()
@@ -124,8 +128,16 @@ mod tests {
     use super::*;
 
     /// The verbs that contact no cluster.
-    const OFFLINE: [&str; 5] =
-        ["completion", "completion-install", "completion-uninstall", "rbac", "version"];
+    const OFFLINE: [&str; 8] = [
+        "backup-list",
+        "backup-prune",
+        "backup-verify",
+        "completion",
+        "completion-install",
+        "completion-uninstall",
+        "rbac",
+        "version",
+    ];
 
     fn verbs_of(command: &Command, name: &str) -> Vec<String> {
         let below = command.get_subcommands().flat_map(|below| {
@@ -171,14 +183,16 @@ mod tests {
                 Verb::CredsRotate,
                 Verb::Trace,
                 Verb::Replay,
-                Verb::Configure
+                Verb::Configure,
+                Verb::Backup,
+                Verb::Restore
             ],
             "`pods/exec` reaches everything that Moodle can read"
         );
     }
 
     #[test]
-    fn only_verbs_that_run_helm_read_secrets_without_a_name() {
+    fn only_verbs_that_run_helm_or_copy_secrets_read_those_without_a_name() {
         let reads_all = |verb: &&Verb| {
             let is_any = |one: &Permission| one.resource == "secrets" && one.name.is_none();
             permissions(**verb).iter().any(is_any)
@@ -192,6 +206,8 @@ mod tests {
                 Verb::Diff,
                 Verb::Report,
                 Verb::CredsRotate,
+                Verb::Backup,
+                Verb::Restore,
                 Verb::Uninstall
             ]
         );

@@ -14,7 +14,9 @@ use snapbox::{Data, assert_data_eq};
 
 use crate::output::document::{API_VERSION, Content};
 
-use super::{check, creds, dashboards, journal, logs, plan, replay, seed, statements, status};
+use super::{
+    backup, check, creds, dashboards, journal, logs, plan, replay, seed, statements, status,
+};
 use super::{trace, uninstall, version};
 
 /// A kind of document.
@@ -65,11 +67,18 @@ fn kinds() -> Vec<Kind> {
         Kind::of::<dashboards::list::DashboardList>(&["dashboards list -o json"]),
         Kind::of::<dashboards::check::ChartCheck<'_>>(&["dashboards check -o json"]),
         Kind::of::<dashboards::explain::ChartExplanation<'_>>(&["dashboards explain -o json"]),
+        Kind::of::<backup::list::BackupList<'_>>(&["backup list -o json"]),
         Kind::of::<version::Version<'_>>(&["version -o json"]),
     ]
 }
 
-const CHANGING: &[&str] = &["install -o json", "configure -o json", "uninstall -o json"];
+const CHANGING: &[&str] = &[
+    "install -o json",
+    "configure -o json",
+    "uninstall -o json",
+    "backup -o json",
+    "restore -o json",
+];
 
 /// A field, by the path that leads to it: `components[].runs.state`.
 struct Field {

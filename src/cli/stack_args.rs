@@ -1,4 +1,4 @@
-//! The stack that the arguments of `install` and `diff` ask for.
+//! The stack that the arguments of `install`, `diff` and `restore` ask for.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,12 +17,26 @@ use crate::stack::settings::{Expose, IngressSettings, Settings, yaml_message};
 
 #[derive(Debug, Args)]
 pub struct StackArgs {
+    #[command(flatten)]
+    components: ComponentArgs,
+    #[command(flatten)]
+    settings: SettingsArgs,
+}
+
+/// Which components belong to the stack.
+#[derive(Debug, Default, Args)]
+struct ComponentArgs {
     /// Components to install, with their dependencies; a new stack then consists of them
     #[arg(long, value_parser = ComponentParser, value_delimiter = ',', value_name = "COMPONENT")]
     only: Vec<ComponentName>,
     /// Install all components, including those that an earlier `--only` omitted
     #[arg(long, conflicts_with = "only")]
     all: bool,
+}
+
+/// The settings of the stack, beside its components.
+#[derive(Debug, Args)]
+pub struct SettingsArgs {
     /// Size of the stack [default: laptop]
     #[arg(long, value_enum)]
     profile: Option<Profile>,
@@ -55,6 +69,32 @@ fn component_file(text: &str) -> Result<(ComponentName, PathBuf), String> {
 }
 
 impl StackArgs {
+    /// As [`SettingsArgs::settings`].
+    ///
+    /// # Errors
+    /// When a file cannot be read or is invalid.
+    pub fn settings(&self) -> Result<Settings> {
+        self.settings.settings()
+    }
+
+    /// As [`SettingsArgs::graph`].
+    ///
+    /// # Errors
+    /// When `--skip` names no check that can be skipped.
+    pub fn graph(&self) -> Result<Graph<Stack>> {
+        self.settings.graph()
+    }
+
+    /// The nodes to reconcile, and the stack with its settings after this install.
+    ///
+    /// # Errors
+    /// When the settings are invalid.
+    pub fn prepare(&self, graph: Graph<Stack>, stack: Stack) -> Result<(Graph<Stack>, Stack)> {
+        self.settings.prepare_with(&self.components, graph, stack)
+    }
+}
+
+impl SettingsArgs {
     /// The settings that the user typed, over those of the file.
     ///
     /// # Errors
@@ -108,12 +148,24 @@ impl StackArgs {
         Ok(graph.without(|node| self.skip.iter().any(|skip| skip == node.id().as_str())))
     }
 
-    /// The nodes to reconcile, and the stack with its settings after this install.
-    pub fn prepare(&self, graph: Graph<Stack>, mut stack: Stack) -> Result<(Graph<Stack>, Stack)> {
+    /// The nodes of all components of the stack, and the stack with its settings after this command.
+    ///
+    /// # Errors
+    /// When the settings are invalid.
+    pub fn prepare(&self, graph: Graph<Stack>, stack: Stack) -> Result<(Graph<Stack>, Stack)> {
+        self.prepare_with(&ComponentArgs::default(), graph, stack)
+    }
+
+    fn prepare_with(
+        &self,
+        components: &ComponentArgs,
+        graph: Graph<Stack>,
+        mut stack: Stack,
+    ) -> Result<(Graph<Stack>, Stack)> {
         stack.settings.check()?;
         let all: Vec<Id> = graph.ids().collect();
-        let graph = self.of_components(graph, &stack);
-        stack.settings.components = self.consists_of(&graph, &all, &stack);
+        let graph = components.of_components(graph, &stack);
+        stack.settings.components = components.consists_of(&graph, &all, &stack);
         if !self.ingress.is_empty() && stack.settings.expose() != Expose::Ingress {
             return Err(Failure::usage(
                 "`--domain`, `--ingress-class` and `--tls-secret` require `--expose ingress`",
@@ -122,7 +174,9 @@ impl StackArgs {
         }
         Ok((graph, stack))
     }
+}
 
+impl ComponentArgs {
     /// The nodes of the requested components, or else of the components of the stack.
     fn of_components(&self, graph: Graph<Stack>, stack: &Stack) -> Graph<Stack> {
         let wanted: BTreeSet<ComponentName> = match &stack.settings.components {

@@ -23,7 +23,8 @@ use super::tunnel::Connector;
 
 /// The largest accepted response, in bytes. The largest legitimate one is Ralph's echo of a rejected batch.
 const MAX_RESPONSE: usize = 64 << 20;
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a request may take, and how long no data may arrive.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 /// Servers close idle connections, Superset after 2 s. A port-forward reports this only at the next write.
 const IDLE: Duration = Duration::from_secs(1);
 
@@ -34,8 +35,11 @@ pub struct Account {
     pub password: SecretString,
 }
 
+/// Sends requests with bodies of one type.
+pub type Transport<B> = legacy::Client<HttpsConnector<Connector>, B>;
+
 pub struct HttpClient {
-    client: legacy::Client<HttpsConnector<Connector>, Full<Bytes>>,
+    client: Transport<Full<Bytes>>,
     base: String,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
@@ -69,10 +73,7 @@ impl HttpClient {
 
     fn new(connector: Connector, base: &str, tls: rustls::ClientConfig) -> Result<Self> {
         base.parse::<Uri>().with_context(|| format!("`{base}` is not a URL"))?;
-        let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
-        let connector = builder.https_or_http().enable_http1().wrap_connector(connector);
-        let client =
-            legacy::Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector);
+        let client = transport(connector, tls);
         Ok(Self { client, base: base.trim_end_matches('/').to_string(), headers: Vec::new() })
     }
 
@@ -221,6 +222,28 @@ fn innermost<'a>(
         Some(carried) => innermost(carried),
         None => error,
     }
+}
+
+fn transport<B>(connector: Connector, tls: rustls::ClientConfig) -> Transport<B>
+where
+    B: hyper::body::Body + Send,
+    B::Data: Send,
+{
+    let builder = HttpsConnectorBuilder::new().with_tls_config(tls);
+    let connector = builder.https_or_http().enable_http1().wrap_connector(connector);
+    legacy::Client::builder(TokioExecutor::new()).pool_idle_timeout(IDLE).build(connector)
+}
+
+/// A transport to hosts outside the cluster.
+///
+/// # Errors
+/// When the machine's certificate authorities cannot be read.
+pub fn direct_transport<B>() -> Result<Transport<B>>
+where
+    B: hyper::body::Body + Send,
+    B::Data: Send,
+{
+    Ok(transport(Connector::direct(), trusting_like_the_machine()?))
 }
 
 fn provider() -> std::sync::Arc<rustls::crypto::CryptoProvider> {

@@ -51,6 +51,19 @@ pub async fn list(cluster: &Cluster, selector: &str) -> kube::Result<Vec<Pod>> {
         .collect())
 }
 
+/// The name of a ready Pod, or else of a running one.
+///
+/// # Errors
+/// When the API server does not list them.
+pub async fn running(cluster: &Cluster, selector: &str) -> kube::Result<Option<String>> {
+    let pods = list(cluster, selector).await?;
+    let runs = |pod: &&Pod| {
+        pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
+    };
+    let pod = pods.iter().find(|pod| is_ready(pod)).or_else(|| pods.iter().find(runs));
+    Ok(pod.and_then(|pod| pod.metadata.name.clone()))
+}
+
 /// Why the failed container in the newest of these Pods ended, from its log.
 pub async fn log_cause_of(cluster: &Cluster, pods: &[Pod]) -> Option<String> {
     let pod = pods

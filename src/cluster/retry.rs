@@ -1,4 +1,4 @@
-//! Retries requests to the LRS and to Elasticsearch that failed for a transient reason.
+//! Retries requests to a component that failed for a transient reason.
 
 use std::future::Future;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub struct RetryPolicy {
 }
 
 impl Default for RetryPolicy {
-    /// About a minute, in which an LRS can restart.
+    /// About a minute, in which a component can restart.
     fn default() -> Self {
         Self {
             attempts: 11,
@@ -33,9 +33,16 @@ pub struct Retry {
     pub policy: RetryPolicy,
     /// Receives the reason for each retry.
     pub notify: Box<dyn Fn(&str) + Send + Sync>,
+    /// What to do when all attempts failed.
+    pub hint: &'static str,
 }
 
 impl Retry {
+    /// Retries without reports, for a command that continues where it stopped.
+    pub fn quiet(policy: RetryPolicy) -> Self {
+        Self { policy, notify: Box::new(|_| {}), hint: "repeat the command to continue" }
+    }
+
     /// Repeats an attempt until it succeeds or its error is final.
     ///
     /// # Errors
@@ -67,7 +74,7 @@ impl Retry {
                     kind(&error),
                     format!("{missing} after {attempts} attempts: {}", one_line(&error)),
                 )
-                .hint("repeat the command; the LRS stores each statement only once")
+                .hint(self.hint)
                 .into(),
             }
         })

@@ -87,7 +87,8 @@ pub fn of_components(graph: Graph<Stack>, wanted: &BTreeSet<ComponentName>) -> G
     };
     // the operator serves the whole cluster; the settings are those of a stack
     let has_settings = wanted.iter().any(|component| *component != operator::COMPONENT);
-    graph.only(|node| is_wanted(node) || has_settings && node.id() == namespace::STORED_SETTINGS)
+    let is_setting = |node: &Node<Stack>| node.id().group() == namespace::STORED_SETTINGS.group();
+    graph.only(|node| is_wanted(node) || has_settings && is_setting(node))
 }
 
 #[cfg(test)]

@@ -61,6 +61,33 @@ pub struct Exposure {
     pub local_port: Option<u16>,
 }
 
+/// A store of data, which a backup copies.
+#[derive(Debug, Clone, Copy)]
+pub enum DataStore {
+    /// The index of statements.
+    Statements,
+    /// A PostgreSQL database of the stack, by its StatefulSet.
+    Database(&'static str),
+    /// A database that is not part of the stack, by the program that uses it. Its owner copies it.
+    ExternalDatabase(&'static str),
+    Volume(Volume),
+    /// A ConfigMap that describes the data of the component.
+    ConfigMap(&'static str),
+}
+
+/// A volume, as a container of a running Pod sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Volume {
+    /// The label selector of the Pods.
+    pub pods: &'static str,
+    pub container: &'static str,
+    pub path: &'static str,
+    /// What the program creates again, in the directory `path`.
+    pub skip: &'static [&'static str],
+    /// What a restore leaves in place.
+    pub keep: &'static [&'static str],
+}
+
 /// A component of a stack.
 #[async_trait]
 pub trait Component: Send + Sync {
@@ -79,6 +106,11 @@ pub trait Component: Send + Sync {
     /// The label selector and the desired number of its volume claims. None: it stores nothing.
     fn volumes(&self, _: &Stack) -> Option<(String, usize)> {
         None
+    }
+
+    /// Its data, by ids such as `lms.files`.
+    fn data(&self, _: &Settings) -> Vec<(Id, DataStore)> {
+        Vec::new()
     }
 
     /// The desired helm release. None: it is not a helm release.

@@ -12,7 +12,9 @@ use crate::error::Failure;
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
 use crate::stack::profiles::DatabaseSize;
+use crate::stack::settings::Settings;
 
+use super::model::DataStore;
 use super::release;
 use super::secrets::SecretSpec;
 
@@ -65,8 +67,20 @@ impl Database {
 
     /// Whether it is part of the stack.
     pub fn is_ours(&self, stack: &Stack) -> bool {
-        let values = stack.settings.values_of(self.component);
+        self.is_in(&stack.settings)
+    }
+
+    fn is_in(&self, settings: &Settings) -> bool {
+        let values = settings.values_of(self.component);
         values.is_none_or(|values| values["postgresql"]["enabled"] != false)
+    }
+
+    /// The store of its data.
+    pub fn data_store(&self, settings: &Settings) -> DataStore {
+        match self.is_in(settings) {
+            true => DataStore::Database(self.name),
+            false => DataStore::ExternalDatabase(self.program),
+        }
     }
 
     /// The Secret with its password. The chart values may name another one.

@@ -249,7 +249,7 @@ impl Journey<'_> {
         let id = self.statement.context("the LRS returned no statement")?;
         let elasticsearch = datalake::client(self.stack).await?;
         until(self.stack, "the statement in the data lake", progress, || async {
-            elasticsearch.refresh().await?;
+            elasticsearch.refresh(datalake::INDEX).await?;
             Ok(match elasticsearch.count_of(&[id]).await? {
                 0 => State::Waiting("a search does not find it yet".into()),
                 _ => State::Ready("found by its id".into()),

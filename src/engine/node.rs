@@ -12,7 +12,7 @@ use super::{Difference, Observation, Progress};
 pub struct Id(pub &'static str);
 
 impl Id {
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         self.0
     }
 
@@ -67,7 +67,7 @@ pub enum Severity {
 
 impl Severity {
     /// The word in output and in JSON.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Warning => "warning",
             Self::Error => "error",

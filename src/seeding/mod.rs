@@ -3,7 +3,6 @@
 //! One thread reads or generates batches, several tasks send them, and one task verifies the accepted statements in
 //! Elasticsearch. Memory is bounded by the batches in flight.
 
-mod retry;
 mod send;
 mod verify;
 
@@ -14,14 +13,15 @@ use anyhow::{Context, Result};
 use tokio::sync::{Mutex, mpsc, watch};
 use uuid::Uuid;
 
+use crate::cluster::retry::Retry;
 use crate::components::datalake::client::Elasticsearch;
 use crate::components::lrs::client::Ralph;
 use crate::xapi::batch::{Batch, Source};
 
-use retry::Retry;
-pub use retry::RetryPolicy;
 use send::{Sender, Sent};
 use verify::Verifier;
+
+pub use crate::cluster::retry::RetryPolicy;
 
 /// The number of faults, rejections and ids that a report lists. The others are only counted.
 const LISTED: usize = 20;
@@ -142,7 +142,11 @@ pub async fn run(
     let reading = tokio::task::spawn_blocking(move || read(source, batches, empty));
 
     let queue = Arc::new(Mutex::new(queue));
-    let retry = Arc::new(Retry { policy: plan.retry_policy, notify: plan.retrying });
+    let retry = Arc::new(Retry {
+        policy: plan.retry_policy,
+        notify: plan.retrying,
+        hint: "repeat the command; the LRS stores each statement only once",
+    });
     let elasticsearch = elasticsearch.map(Arc::new);
     let sender = Arc::new(Sender::new(ralph, elasticsearch.clone(), Arc::clone(&retry)));
     let (results, mut settled) = mpsc::channel::<Result<Sent>>(plan.concurrency);

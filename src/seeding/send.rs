@@ -15,6 +15,8 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use crate::cluster::retry::Retry;
+use crate::components::datalake::INDEX;
 use crate::components::datalake::client::{Elasticsearch, is_rejection};
 use crate::components::lrs::client::{Ralph, Verdict};
 use crate::error::Failure;
@@ -22,7 +24,6 @@ use crate::xapi::batch::{Batch, Entry, Variant};
 use crate::xapi::content::Content;
 
 use super::Rejection;
-use super::retry::Retry;
 use super::verify::Stored;
 
 /// After this many server errors for a whole batch, a healthy LRS fails because of a statement.
@@ -381,7 +382,7 @@ impl Sender {
     /// The contents of stored statements, from the data lake if there is one.
     async fn contents_of(&self, ids: &[Uuid]) -> Result<HashMap<Uuid, Content>> {
         if let Some(elasticsearch) = &self.elasticsearch {
-            elasticsearch.refresh().await?;
+            elasticsearch.refresh(INDEX).await?;
             return Ok(elasticsearch.contents_of(ids).await?.into_iter().collect());
         }
         let mut contents = HashMap::new();

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use anyhow::Result;
 use uuid::Uuid;
 
+use crate::cluster::retry::Retry;
+use crate::components::datalake::INDEX;
 use crate::components::datalake::client::{Elasticsearch, is_rejection};
 use crate::xapi::content::Content;
 
-use super::retry::Retry;
 use super::{LISTED, Verification};
 
 /// Statements (48 bytes each) to collect before they are searched for.
@@ -75,7 +76,7 @@ impl Verifier {
         expected.sort_unstable_by_key(|stored| stored.id);
         expected.dedup_by_key(|stored| stored.id);
         if !expected.is_empty() {
-            self.request(|| self.elasticsearch.refresh()).await?;
+            self.request(|| self.elasticsearch.refresh(INDEX)).await?;
         }
         let (with_content, by_id): (Vec<Stored>, Vec<Stored>) =
             expected.iter().partition(|stored| stored.content.is_some());

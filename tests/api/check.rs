@@ -46,6 +46,13 @@ const FAULTS: &[(&str, Fault)] = &[
         }
         stack.helm.restore(&memory);
     }),
+    ("settings.restore", |stack| {
+        stack.kubernetes.put([json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "lastack-restore", "namespace": "alice"},
+            "data": {"backup": "alice-20261130T093000Z", "location": "backups"},
+        })]);
+    }),
     ("preflight.admission", |stack| {
         let sentence = "pods \"lastack-check-x\" is forbidden: violates PodSecurity \"restricted:latest\": \
             seccompProfile (pod or container must set securityContext.seccompProfile.type)";

@@ -7,7 +7,7 @@ use crate::support::machine::{Ended, Machine, TOKEN};
 use crate::support::server::Reply;
 use crate::support::stack::{MockedStack, empty_cluster};
 
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 13] = [
     "install",
     "status",
     "creds",
@@ -19,6 +19,7 @@ const VERBS: [&str; 12] = [
     "trace",
     "replay",
     "dashboards check",
+    "backup backups",
     "uninstall --yes -n alice",
 ];
 

@@ -3,7 +3,7 @@
 use crate::support::machine::{Machine, TOKEN};
 use crate::support::server::{Reply, Server, unreachable_url};
 
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 12] = [
     "install",
     "status",
     "creds",
@@ -14,6 +14,7 @@ const VERBS: [&str; 11] = [
     "statements",
     "trace",
     "dashboards list",
+    "backup backups",
     "uninstall --yes -n alice",
 ];
 

@@ -4,7 +4,7 @@ use snapbox::{assert_data_eq, file};
 
 use crate::support::machine::{Ended, Machine};
 
-const VERBS: [&str; 18] = [
+const VERBS: [&str; 20] = [
     "install",
     "status",
     "check",
@@ -19,12 +19,15 @@ const VERBS: [&str; 18] = [
     "replay",
     "configure",
     "dashboards",
+    "backup",
+    "restore",
     "uninstall",
     "rbac",
     "version",
     "completion",
 ];
 const OF_DASHBOARDS: [&str; 5] = ["list", "apply", "export", "check", "explain"];
+const OF_BACKUP: [&str; 3] = ["list", "verify", "prune"];
 
 #[test]
 fn reference_page_equals_the_help_of_every_verb() {
@@ -36,8 +39,9 @@ fn reference_page_equals_the_help_of_every_verb() {
     );
     page.push_str(&section("kubectl lastack", &machine.run("--help")));
     let of_dashboards = OF_DASHBOARDS.map(|verb| format!("dashboards {verb}"));
-    let others =
-        of_dashboards.into_iter().chain(["creds rotate", "completion install"].map(String::from));
+    let of_backup = OF_BACKUP.map(|verb| format!("backup {verb}"));
+    let others = ["creds rotate", "completion install"].map(String::from);
+    let others = of_dashboards.into_iter().chain(of_backup).chain(others);
     for verb in VERBS.map(String::from).into_iter().chain(others) {
         let help = machine.run(&format!("{verb} --help"));
         page.push_str(&section(&format!("kubectl lastack {verb}"), &help));

@@ -1,10 +1,10 @@
 <?php
-// Starts Moodle for the scripts in this folder. A script reads a JSON object from standard input and prints its
+// Starts Moodle for the scripts in this folder. A script reads a JSON object, on one line, from standard input and prints its
 // response, a JSON object, as the last line of standard output. Moodle may print other lines before it.
 // Moodle requires max_input_vars of at least 5000: call the scripts with `php -d max_input_vars=10000`.
 
 // read before anything can fail: the caller aborts when a script exits before it has read its input
-$lastack_text = trim(stream_get_contents(STDIN));
+$lastack_text = trim((string)fgets(STDIN));
 
 define('CLI_SCRIPT', true);
 require('/var/www/html/config.php');

@@ -4,6 +4,7 @@ mod admission;
 mod clock;
 mod images;
 mod quota;
+mod restored;
 mod versions;
 
 use std::collections::BTreeSet;
@@ -17,17 +18,22 @@ use kube::api::ListParams;
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::object::label;
 use crate::engine::{Id, Node, Observation};
-use crate::stack::Stack;
 use crate::stack::profiles::Profile;
+use crate::stack::{RESTORE, Stack};
 
 use super::model::Components;
 use super::preflight;
+
+pub use restored::incomplete;
 
 /// What the conditions of the namespace need.
 pub const NEEDS: Rules = &[
     Rule::new("", "resourcequotas", &["list"], "the quotas of the namespace"),
     Rule::new("", "limitranges", &["list"], "the limits of the namespace"),
 ];
+/// What [`incomplete`] needs.
+pub const MARK: Rules =
+    &[Rule::new("", "configmaps", &["get"], "the mark of an incomplete restore").named(&[RESTORE])];
 /// In addition, to try whether the cluster admits the Pods of the stack.
 pub const TRY_PODS: Rules = &[Rule::new("", "pods", &["create"], "Pods in a dry run")];
 
@@ -51,6 +57,7 @@ pub fn nodes(components: Components) -> Vec<Node<Stack>> {
         Node::check(Binding),
         Node::check(Clock),
         Node::check(NodeClocks),
+        Node::check(Restored),
     ]
 }
 
@@ -71,6 +78,7 @@ struct Expansion;
 struct Binding;
 struct Clock;
 struct NodeClocks;
+struct Restored;
 struct Images(Components);
 
 cluster_check!(Program, "preflight.program", Warning, |self, stack| versions::program(
@@ -87,6 +95,7 @@ cluster_check!(Expansion, "preflight.expansion", Warning, |self, stack| expansio
 cluster_check!(Binding, "preflight.binding", Warning, |self, stack| binding(stack));
 cluster_check!(Clock, "preflight.clock", Warning, |self, stack| clock::of_this_machine(stack));
 cluster_check!(NodeClocks, "preflight.node-clocks", Warning, |self, stack| clock::of_nodes(stack));
+cluster_check!(Restored, "settings.restore", Error, |self, stack| restored::observe(stack));
 cluster_check!(Images, "preflight.images", Error, |self, stack| images::check(stack, self.0));
 
 async fn newest(stack: &Stack) -> Result<Observation> {

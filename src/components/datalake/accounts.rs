@@ -64,7 +64,7 @@ pub fn secrets(stack: &Stack) -> Vec<SecretSpec> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::components::datalake::{INDEX, SIZES};
+    use crate::components::datalake::{INDEX, RESTORED, SIZES};
     use serde_json::json;
     use std::collections::BTreeMap;
 
@@ -92,7 +92,12 @@ mod tests {
                 .unwrap()
                 .iter()
                 .flat_map(|indices| indices["names"].as_array().unwrap());
-            assert!(indices.into_iter().all(|name| name == INDEX || name == SIZES), "{user}");
+            assert!(
+                indices
+                    .into_iter()
+                    .all(|name| [INDEX, RESTORED, SIZES].contains(&name.as_str().unwrap())),
+                "{user}"
+            );
         }
         assert_eq!(roles.len(), USERS.len());
         assert_eq!(

@@ -13,7 +13,7 @@ use crate::stack::Stack;
 use super::client::Elasticsearch;
 use super::{INDEX, SERVICE, client, nodes, user_secret};
 
-const REPLICAS: &str = "index.number_of_replicas";
+pub const REPLICAS: &str = "index.number_of_replicas";
 const LIMIT: &str = "index.mapping.total_fields.limit";
 const BEYOND_LIMIT: &str = "index.mapping.total_fields.ignore_dynamic_beyond_limit";
 /// Elasticsearch sets this block when a disk is nearly full, and removes it afterwards.
@@ -21,7 +21,7 @@ const FLOOD: &str = "index.blocks.read_only_allow_delete";
 const DEFINITION: &str = include_str!("../../../manifests/statements.json");
 
 /// The desired index for a number of nodes.
-fn definition(nodes: u32) -> Result<Value> {
+pub fn definition(nodes: u32) -> Result<Value> {
     let mut definition: Value =
         serde_json::from_str(DEFINITION).context("manifests/statements.json")?;
     definition["settings"][REPLICAS] = json!(replicas(nodes));
@@ -40,7 +40,7 @@ fn fields(definition: &Value) -> usize {
 }
 
 /// One replica when a second node can hold it.
-fn replicas(nodes: u32) -> u32 {
+pub fn replicas(nodes: u32) -> u32 {
     u32::from(nodes > 1)
 }
 
@@ -197,7 +197,7 @@ async fn update(
         .map(|name| (name.to_string(), wanted["settings"][name].clone()));
     let in_place = async {
         // the new mapping may need the new limit
-        elasticsearch.put_settings(&Value::Object(settings.into_iter().collect())).await?;
+        elasticsearch.put_settings(INDEX, &Value::Object(settings.into_iter().collect())).await?;
         elasticsearch.put_mapping(INDEX, &wanted["mappings"]).await?;
         let now = elasticsearch.index(INDEX).await?.unwrap_or_default();
         if let Some(first) = differences(&now, wanted).first() {
@@ -206,14 +206,14 @@ async fn update(
         Ok(())
     };
     let Err(error) = in_place.await else { return Ok(()) };
-    elasticsearch.refresh().await?;
-    if elasticsearch.count().await? > 0 {
+    elasticsearch.refresh(INDEX).await?;
+    if elasticsearch.count(INDEX).await? > 0 {
         return Err(
             error.context(format!("index {INDEX} contains statements and has a different mapping"))
         );
     }
     progress.say(&format!("recreating the empty index {INDEX} with a new mapping"));
-    elasticsearch.delete_index().await?;
+    elasticsearch.delete_index(INDEX).await?;
     elasticsearch.create_index(INDEX, wanted).await
 }
 

@@ -7,6 +7,7 @@ mod cluster;
 mod index;
 mod network;
 mod resource;
+mod staged;
 mod volumes;
 
 use anyhow::{Context, Result};
@@ -23,7 +24,7 @@ use serde_json::{Map, Value};
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::http::{Account, HttpClient};
 use crate::cluster::{object, pods, secrets};
-use crate::engine::{Node, Observation};
+use crate::engine::{Id, Node, Observation};
 use crate::error::{Diagnosis, Failure};
 use crate::output::units;
 use crate::simulator;
@@ -34,7 +35,7 @@ use crate::stack::settings::Settings;
 
 use super::access::{Access, NONE};
 use super::model::{
-    Component, Credential, Declaration, Figures, Health, failed, readiness, unhealthy,
+    Component, Credential, DataStore, Declaration, Figures, Health, failed, readiness, unhealthy,
 };
 use super::remains;
 use super::secrets::SecretSpec;
@@ -44,11 +45,14 @@ use resource::Live;
 use volumes::Owner;
 
 pub use accounts::user_secret;
-pub use client::{INDEX, Origins, SIZES};
+pub use client::{INDEX, Origins, RESTORED, SIZES};
 pub use index::{compared, index_by_hand};
 pub use resource::{body, nodes, own_image};
+pub use staged::{exchange, stage};
 
 pub const COMPONENT: ComponentName = ComponentName::new("datalake");
+/// The statements in backups.
+pub const STATEMENTS: Id = Id("datalake.statements");
 /// The name of the ECK resource, and the prefix of its Services, Secrets and Pods.
 pub const RESOURCE: &str = "data-lake";
 /// The operator's label with the name of the resource that an object belongs to.
@@ -157,6 +161,10 @@ impl Component for Datalake {
         let own = settings.values_of(COMPONENT).and_then(resource::pods_of);
         let profile = || vec![(Resources::of(Some(&size.cpu), Some(&size.memory)), size.nodes)];
         own.unwrap_or_else(profile)
+    }
+
+    fn data(&self, _: &Settings) -> Vec<(Id, DataStore)> {
+        vec![(STATEMENTS, DataStore::Statements)]
     }
 
     fn volumes(&self, stack: &Stack) -> Option<(String, usize)> {

@@ -6,6 +6,7 @@ pub mod client;
 pub mod dashboards;
 pub mod database;
 mod responds;
+mod restored;
 pub mod size;
 mod superset;
 mod teacher;
@@ -30,7 +31,7 @@ use crate::cluster::access::{Rule, Rules};
 use crate::cluster::helm::Install;
 use crate::cluster::http::{Account, HttpClient};
 use crate::cluster::{endpoint, object, secrets, tunnel};
-use crate::engine::{Node, Observation};
+use crate::engine::{Id, Node, Observation};
 use crate::error::{Diagnosis, Failure};
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
@@ -40,11 +41,15 @@ use crate::stack::settings::Settings;
 
 use super::access::{Access, MANAGE};
 use super::datalake;
-use super::model::{Component, Credential, Declaration, Exposure, Health, failed, unhealthy};
+use super::model::{
+    Component, Credential, DataStore, Declaration, Exposure, Health, failed, unhealthy,
+};
 use super::postgresql::Database;
 use super::release;
 use super::remains::{Kinds, kind};
 use super::secrets::SecretSpec;
+
+pub use restored::{FORGET_ENCRYPTED, key_checksum, restart};
 
 use client::{Kind, Superset};
 use dashboards::bundle::{Bundle, FIRST};
@@ -55,6 +60,10 @@ pub const COMPONENT: ComponentName = ComponentName::new("dataviz");
 const RELEASE: &str = "dataviz";
 /// The Deployment, the Service and the Secret of the accounts.
 pub const NAME: &str = "dataviz-superset";
+/// Superset's metadata database in backups.
+pub const METADATA: Id = Id("dataviz.postgresql");
+/// The record of applied dashboards in backups.
+const RECORD: Id = Id("dataviz.record");
 /// Superset's metadata database. It contains no statements.
 const POSTGRESQL: Database =
     Database { program: "Superset", component: COMPONENT, name: "dataviz-postgresql" };
@@ -90,6 +99,13 @@ const ADDRESSES: Rules = &[
     Rule::new("networking.k8s.io", "ingresses", &["get"], "the addresses from outside the cluster")
         .named(&[NAME]),
 ];
+
+/// What [`key_checksum`] needs.
+pub const KEY: Rules = &[ACCOUNTS];
+
+/// What [`restart`] needs, in addition to the permissions of `install`.
+pub const RESTART: Rules =
+    &[Rule::new("", "pods", &["deletecollection"], "Pods that must start again")];
 
 /// What [`client`] needs, with a port-forward.
 pub const CLIENT: Rules = &[ACCOUNTS, SERVICE, DATABASE];
@@ -184,6 +200,13 @@ impl Component for Dataviz {
             pods.push((DRIVERS, 1));
         }
         pods
+    }
+
+    fn data(&self, settings: &Settings) -> Vec<(Id, DataStore)> {
+        vec![
+            (METADATA, POSTGRESQL.data_store(settings)),
+            (RECORD, DataStore::ConfigMap(record::NAME)),
+        ]
     }
 
     fn volumes(&self, stack: &Stack) -> Option<(String, usize)> {

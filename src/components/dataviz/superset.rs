@@ -77,7 +77,7 @@ struct Beat {
 
 /// The Deployment that installs the drivers for the other Pods.
 const DRIVERS: &str = "dataviz-superset-drivers";
-const JOBS: &str = "app.kubernetes.io/instance=dataviz,app.kubernetes.io/component=init";
+pub const JOBS: &str = "app.kubernetes.io/instance=dataviz,app.kubernetes.io/component=init";
 
 pub struct SupersetRelease;
 
@@ -136,7 +136,8 @@ async fn rollout(stack: &Stack) -> Result<State> {
     };
     Ok(match jobs::problem(&stack.cluster, &job).await? {
         Some(PodProblem::Fatal(diagnosis)) => State::Fatal(diagnosis),
-        _ => State::Waiting(reason),
+        Some(PodProblem::Waiting(why)) => State::Waiting(format!("{reason}: {why}")),
+        None => State::Waiting(reason),
     })
 }
 

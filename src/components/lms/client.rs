@@ -5,26 +5,24 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::cluster::{exec, log};
+use crate::cluster::exec::{self, Container};
+use crate::cluster::log;
 use crate::error::{Failure, Kind};
 use crate::output::units::took;
 use crate::stack::Stack;
 
-const CONTAINER: &str = "moodle";
+pub const CONTAINER: &str = "moodle";
 /// The timeout of a script that changes something, for a command without a deadline.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// A Pod of Moodle.
 pub struct Moodle {
-    pods: Api<Pod>,
-    pod: String,
+    pub(super) container: Container,
     /// The timeout of a script that only reads.
     query_timeout: Duration,
     /// The deadline of the command, for a script that changes something.
@@ -213,8 +211,7 @@ struct Changed {
 impl Moodle {
     pub fn in_pod(stack: &Stack, pod: String) -> Self {
         Self {
-            pods: stack.cluster.pod_streams(),
-            pod,
+            container: Container { pods: stack.cluster.pod_streams(), pod, name: CONTAINER },
             query_timeout: stack.cluster.script_timeout,
             deadline: stack.deadline,
         }
@@ -310,12 +307,12 @@ impl Moodle {
         let command = command(script);
         let words: Vec<&str> = command.split(' ').collect();
         let input = input.to_string();
-        let ended = exec::run(&self.pods, &self.pod, CONTAINER, &words, input.as_bytes());
+        let ended = exec::run(&self.container, &words, input.as_bytes());
         let Ok(output) = tokio::time::timeout(limit, ended).await else {
             let why = format!(
                 "script {script}.php of Moodle did not end within {}; it may still run in pod {}",
                 took(limit),
-                self.pod
+                self.container.pod
             );
             return Err(Failure::new(Kind::TimedOut, why).hint(hint).into());
         };
@@ -328,13 +325,14 @@ impl Moodle {
                 Failure::failed(format!("script {script}.php of Moodle failed: {why}")).into()
             );
         }
-        parse(&output.stdout)
-            .with_context(|| format!("cannot parse the output of {script}.php in pod {}", self.pod))
+        parse(&output.stdout).with_context(|| {
+            format!("cannot parse the output of {script}.php in pod {}", self.container.pod)
+        })
     }
 }
 
 /// The command that runs a script in the Pod.
-fn command(script: &str) -> String {
+pub(super) fn command(script: &str) -> String {
     format!("php -d max_input_vars=10000 /opt/lastack/{script}.php")
 }
 

@@ -2,10 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, ListParams};
 
 use crate::cluster::wait::State;
 use crate::engine::{Id, Observation, Progress, Reconciled, Resource};
@@ -13,7 +11,7 @@ use crate::error::{Failure, one_line};
 use crate::stack::Stack;
 
 use super::package::LOGSTORE;
-use super::{NAME, PODS, moodle};
+use super::{NAME, maintenance, moodle};
 
 pub struct Installed;
 
@@ -55,11 +53,7 @@ impl Resource<Stack> for Installed {
             .until(&format!("deployment {NAME}"), progress, || async {
                 let missing = why_missing(stack).await;
                 if matches!(missing, Ok(Some(_))) && !restarted.swap(true, Ordering::Relaxed) {
-                    let (pods, selection) =
-                        (stack.api::<Pod>(), ListParams::default().labels(PODS));
-                    pods.delete_collection(&DeleteParams::default(), &selection)
-                        .await
-                        .context("the pods of Moodle")?;
+                    maintenance::restart(stack).await?;
                     return Ok(State::Waiting(
                         "restarting Moodle, which then installs the plugin".into(),
                     ));

@@ -6,6 +6,7 @@ mod compatibility;
 mod course;
 mod cron;
 mod installed;
+mod maintenance;
 mod moodle;
 mod package;
 mod plugin;
@@ -44,7 +45,8 @@ use super::access::{Access, MANAGE};
 use super::healthy::Healthy;
 use super::lrs;
 use super::model::{
-    Component, Credential, Declaration, Exposure, FailedEvents, Figures, Health, failed, unhealthy,
+    Component, Credential, DataStore, Declaration, Exposure, FailedEvents, Figures, Health, Volume,
+    failed, unhealthy,
 };
 use super::postgresql::Database;
 use super::release;
@@ -55,7 +57,9 @@ use client::{Failed, Moodle, Queue, State};
 use compatibility::Compatibility;
 
 pub use course::shortname;
+pub use maintenance::{Held, restart};
 pub use moodle::{LOCAL_PORT, outside_url, site_url};
+pub use settings::connect;
 
 pub const COMPONENT: ComponentName = ComponentName::new("lms");
 const RELEASE: &str = "lms";
@@ -64,6 +68,18 @@ pub const NAME: &str = "lms-moodle";
 const PODS: &str = "app.kubernetes.io/instance=lms,app.kubernetes.io/component=web";
 const POSTGRESQL: Database =
     Database { program: "Moodle", component: COMPONENT, name: "lms-postgresql" };
+/// Moodle's data in backups.
+pub const DATABASE: Id = Id("lms.postgresql");
+pub const FILES: Id = Id("lms.files");
+/// The replacement of both by those of a backup.
+pub const EXCHANGE: Id = Id("lms.exchange");
+const VOLUME: Volume = Volume {
+    pods: PODS,
+    container: client::CONTAINER,
+    path: "/var/www/moodledata",
+    skip: &["cache", "localcache", "lock", "muc", "sessions", "temp", "trashdir"],
+    keep: &["climaintenance.html", "lost+found"],
+};
 /// The administrator.
 const USER: &str = "user";
 /// The maximum time that an event may wait. The cron sends every minute.
@@ -92,6 +108,9 @@ const PODS_OF_MOODLE: Rule = Rule::new("", "pods", &["list"], "the Pods of Moodl
 const ACCOUNTS: Rule = Rule::new("", "secrets", &["get"], "the accounts of Moodle").named(&[NAME]);
 const SERVICE: Rule =
     Rule::new("", "services", &["get"], "the addresses of the components").named(&[NAME]);
+
+/// What [`site_url`] needs.
+pub const ADDRESSES: Rules = &[SERVICE];
 
 /// What [`why_nothing_is_sent`] needs.
 pub const WHY_NOTHING_IS_SENT: Rules = &[lrs::ACCOUNTS, SERVICE];
@@ -186,6 +205,10 @@ impl Component for Lms {
         let files = usize::from(own_claim.is_empty());
         let database = usize::from(POSTGRESQL.is_ours(stack));
         Some((object::of_release(RELEASE), files + database))
+    }
+
+    fn data(&self, settings: &Settings) -> Vec<(Id, DataStore)> {
+        vec![(DATABASE, POSTGRESQL.data_store(settings)), (FILES, DataStore::Volume(VOLUME))]
     }
 
     async fn release(&self, stack: &Stack) -> Result<Option<Install>> {
@@ -369,12 +392,7 @@ pub fn address(stack: &Stack) -> String {
 /// # Errors
 /// When no Pod of Moodle runs.
 pub async fn client(stack: &Stack) -> Result<Moodle> {
-    let pods = pods::list(&stack.cluster, PODS).await?;
-    let runs = |pod: &&Pod| {
-        pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
-    };
-    let pod = pods.iter().find(|pod| pods::is_ready(pod)).or_else(|| pods.iter().find(runs));
-    let Some(name) = pod.and_then(|pod| pod.metadata.name.clone()) else {
+    let Some(name) = pods::running(&stack.cluster, PODS).await? else {
         return Err(Failure::failed(format!(
             "no pod of Moodle runs in namespace {}",
             stack.namespace()

@@ -15,7 +15,6 @@ use crate::stack::Stack;
 use crate::stack::settings::Sending;
 
 use super::COMPONENT;
-use super::client;
 use super::client::State;
 use super::moodle::site_url;
 use super::package::LOGSTORE;
@@ -97,6 +96,17 @@ pub async fn differences(stack: &Stack, state: &State) -> Result<Vec<Difference>
     Ok(found)
 }
 
+/// Applies the settings. Returns the names of those that differed.
+///
+/// # Errors
+/// When Moodle's script fails, and when the password of the LRS account or the address of Moodle cannot be read.
+pub async fn connect(stack: &Stack) -> Result<Vec<String>> {
+    let account = lrs::moodle_account(stack).await?;
+    let moodle = super::client(stack).await?;
+    let wanted = wanted(stack, &moodle.state().await?).await?;
+    moodle.configure(&wanted, &account.password).await
+}
+
 #[async_trait]
 impl Resource<Stack> for Settings {
     fn id(&self) -> Id {
@@ -133,10 +143,7 @@ impl Resource<Stack> for Settings {
     }
 
     async fn reconcile(&self, stack: &Stack, _: &Progress<'_>) -> Result<Reconciled> {
-        let account = lrs::moodle_account(stack).await?;
-        let moodle = client(stack).await?;
-        let wanted = wanted(stack, &moodle.state().await?).await?;
-        let changed = moodle.configure(&wanted, &account.password).await?;
+        let changed = connect(stack).await?;
         Ok(Reconciled::Done(format!("to {}, changed {}", lrs::endpoint(stack), changed.join(", "))))
     }
 

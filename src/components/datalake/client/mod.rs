@@ -1,5 +1,9 @@
 //! A client for Elasticsearch's REST API, limited to the requests of this tool.
 
+mod export;
+mod import;
+
+use std::borrow::Cow;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,8 +19,13 @@ use crate::error::Failure;
 use crate::xapi::content::Content;
 use crate::xapi::surrogates;
 
+pub use export::{Export, Sort};
+pub use import::Created;
+
 /// The index that holds the statements.
 pub const INDEX: &str = "statements";
+/// The index that a restore fills before it replaces the statements.
+pub const RESTORED: &str = "statements-restored";
 /// The index that holds the measured size of the data lake over time.
 pub const SIZES: &str = "data-lake-size";
 
@@ -140,26 +149,42 @@ impl Elasticsearch {
         self.request(Method::PUT, &format!("/{name}"), Some(body)).await.map(drop)
     }
 
-    pub async fn delete_index(&self) -> Result<()> {
-        self.request(Method::DELETE, &format!("/{INDEX}"), None).await.map(drop)
+    pub async fn delete_index(&self, name: &str) -> Result<()> {
+        self.request(Method::DELETE, &format!("/{name}"), None).await.map(drop)
+    }
+
+    /// Creates an index with the documents of another one, which accepts no writes. Waits until it can be searched.
+    ///
+    /// # Errors
+    /// When Elasticsearch does not create it, or when it cannot be searched within a minute.
+    pub async fn clone_index(&self, from: &str, to: &str, body: &Value) -> Result<()> {
+        let path = format!("/{from}/_clone/{to}?timeout=50s");
+        let cloned: Value = self.request(Method::PUT, &path, Some(body)).await?.json()?;
+        match cloned["shards_acknowledged"] == true {
+            true => Ok(()),
+            false => Err(Failure::failed(format!("index {to} did not start within 50 s"))
+                .hint("run `kubectl lastack status` for the cause")
+                .into()),
+        }
     }
 
     pub async fn put_mapping(&self, name: &str, mapping: &Value) -> Result<()> {
         self.request(Method::PUT, &format!("/{name}/_mapping"), Some(mapping)).await.map(drop)
     }
 
-    pub async fn put_settings(&self, settings: &Value) -> Result<()> {
-        self.request(Method::PUT, &format!("/{INDEX}/_settings"), Some(settings)).await.map(drop)
+    pub async fn put_settings(&self, index: &str, settings: &Value) -> Result<()> {
+        self.request(Method::PUT, &format!("/{index}/_settings"), Some(settings)).await.map(drop)
     }
 
-    /// Makes all stored statements visible to searches.
-    pub async fn refresh(&self) -> Result<()> {
-        self.request(Method::POST, &format!("/{INDEX}/_refresh"), None).await.map(drop)
+    /// Makes all documents of an index visible to searches.
+    pub async fn refresh(&self, index: &str) -> Result<()> {
+        self.request(Method::POST, &format!("/{index}/_refresh"), None).await.map(drop)
     }
 
-    pub async fn count(&self) -> Result<u64> {
+    /// The number of documents that a search finds.
+    pub async fn count(&self, index: &str) -> Result<u64> {
         let response: Value =
-            self.request(Method::GET, &format!("/{INDEX}/_count"), None).await?.json()?;
+            self.request(Method::GET, &format!("/{index}/_count"), None).await?.json()?;
         response["count"].as_u64().context("`_count` gave no count")
     }
 
@@ -388,10 +413,12 @@ struct Hits<'a> {
 
 #[derive(Deserialize)]
 struct Hit<'a> {
-    #[serde(rename = "_id")]
-    id: String,
+    #[serde(rename = "_id", borrow)]
+    id: Cow<'a, str>,
     #[serde(rename = "_source", borrow, default)]
     source: Option<&'a RawValue>,
+    #[serde(default)]
+    sort: Option<Sort>,
 }
 
 /// A response of Elasticsearch with an error status.

@@ -1,4 +1,4 @@
-//! The confirmation of a deletion: by a yes, or by typing the namespace when statements of real learners may be lost.
+//! The confirmation of a loss of data: by a yes, or by typing the namespace when statements of real learners may be lost.
 
 use std::time::Duration;
 
@@ -6,41 +6,36 @@ use anyhow::Result;
 use tokio::time::timeout;
 
 use crate::cluster::flags::KubeFlags;
-use crate::cluster::object::ObjectRef;
-use crate::components;
 use crate::components::datalake::{self, Origins};
-use crate::engine::Deletion;
 use crate::error::Failure;
 use crate::output::printer;
 use crate::output::units::count;
 use crate::stack::Stack;
-use crate::stack::component::ComponentName;
 
-use super::super::require;
-use super::Plan;
+use super::require;
 
 /// The maximum time to count the statements.
 const COUNTING: Duration = Duration::from_secs(10);
 
 /// Rejects `--yes` for the current namespace of the current context, which a script may not have chosen.
-pub fn require_named_stack(flags: &KubeFlags) -> Result<()> {
+pub fn require_named_stack(flags: &KubeFlags, verb: &str, unchanged: &str) -> Result<()> {
     let variable = |name: &str| std::env::var(name).ok();
     if flags.name_the_stack(variable) {
         return Ok(());
     }
     Err(match variable("HELM_PLUGIN_NAME") {
         None => {
-            Failure::usage("`--yes` requires `--namespace` or `--context`; nothing was deleted")
-                .hint("name the stack, such as: kubectl lastack uninstall --yes -n NAMESPACE")
+            Failure::usage(format!("`--yes` requires `--namespace` or `--context`; {unchanged}"))
+                .hint(format!("name the stack, such as: kubectl lastack {verb} --yes -n NAMESPACE"))
         }
-        Some(_) => Failure::usage("`--yes` requires `--kube-context`; nothing was deleted").hint(
-            "name the context: helm lastack uninstall --yes -n NAMESPACE --kube-context NAME",
+        Some(_) => Failure::usage(format!("`--yes` requires `--kube-context`; {unchanged}")).hint(
+            format!("name the context: helm lastack {verb} --yes -n NAMESPACE --kube-context NAME"),
         ),
     }
     .into())
 }
 
-/// The statements that a deletion loses.
+/// The statements that a command loses.
 pub enum Statements {
     Retained,
     /// There is no data lake.
@@ -51,13 +46,7 @@ pub enum Statements {
 }
 
 impl Statements {
-    pub async fn count(stack: &Stack, plan: &Plan) -> Self {
-        let has_data_lake = plan.iter().any(|(id, deletion)| {
-            ComponentName::of(*id) == Some(datalake::COMPONENT) && deletes_data(deletion)
-        });
-        if !has_data_lake {
-            return Self::Absent;
-        }
+    pub async fn count(stack: &Stack) -> Self {
         match timeout(COUNTING, datalake::origins(stack)).await {
             Ok(Ok(origins)) => Self::Counted(origins),
             Ok(Err(error)) => Self::Unknown(format!("{error:#}")),
@@ -91,32 +80,19 @@ impl Statements {
     }
 }
 
-/// Whether the plan of a node deletes a volume or the resource that owns the volumes.
-fn deletes_data(deletion: &Deletion<ObjectRef>) -> bool {
-    let has_data = |object: &ObjectRef| {
-        ["persistentvolumeclaim", "elasticsearch"].contains(&object.kind.as_str())
-    };
-    deletion.delete.iter().any(has_data)
-}
-
 /// Asks the user. Data that cannot be generated again requires the name of the namespace.
-pub async fn confirm(stack: &Stack, statements: Statements) -> Result<()> {
-    let question = match statements {
-        Statements::Retained => "Delete these objects?".to_string(),
-        _ => full_question(),
-    };
+pub async fn confirm(
+    stack: &Stack,
+    statements: &Statements,
+    question: &str,
+    unchanged: &str,
+) -> Result<()> {
     let confirmed = if statements.may_be_real() {
         let namespace = stack.namespace();
         let question = format!("{question}\nType the namespace ({namespace}) to confirm:");
         printer::ask(&question).await.map(|answer| answer == namespace)
     } else {
-        printer::confirm(&question).await
+        printer::confirm(question).await
     };
-    require(confirmed, "nothing was deleted", "pass `--yes` and `--namespace`")
-}
-
-/// The question that names the data lost with the volumes of the components.
-fn full_question() -> String {
-    let stores = components::all().iter().copied().filter_map(|one| one.declaration().stores);
-    format!("Delete these objects, with {}?", stores.collect::<Vec<_>>().join(", "))
+    require(confirmed, unchanged, "pass `--yes` and `--namespace`")
 }

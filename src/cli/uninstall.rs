@@ -1,5 +1,3 @@
-mod confirmation;
-
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -18,14 +16,15 @@ use crate::output::document::Content;
 use crate::output::printer;
 use crate::output::units::{duration, took};
 use crate::stack::Stack;
+use crate::stack::component::ComponentName;
 
+use super::confirmation::{self, Statements};
 use super::journal::Journal;
 use super::{Outcome, TextOrJson, as_installed, left_until, lock, open};
 
-use confirmation::Statements;
-
 /// The name of this verb in the lock.
 const VERB: &str = "uninstall";
+const UNCHANGED: &str = "nothing was deleted";
 
 /// Delete the stack and verify that nothing remains
 ///
@@ -89,7 +88,7 @@ async fn show_plan(flags: &KubeFlags, args: &UninstallArgs) -> Result<Outcome> {
 
 async fn delete(flags: &KubeFlags, args: &UninstallArgs, journal: &Journal) -> Result<Summary> {
     if args.yes {
-        confirmation::require_named_stack(flags)?;
+        confirmation::require_named_stack(flags, VERB, UNCHANGED)?;
     }
     let (graph, options) = (graph()?, args.options());
     let cluster = flags.resolve().await?;
@@ -113,7 +112,11 @@ async fn delete(flags: &KubeFlags, args: &UninstallArgs, journal: &Journal) -> R
         printer::note(&shown.join("\n"));
     } else {
         printer::important(&shown.join("\n"));
-        confirmation::confirm(&stack, statements).await?;
+        let question = match statements {
+            Statements::Retained => "Delete these objects?".to_string(),
+            _ => full_question(),
+        };
+        confirmation::confirm(&stack, &statements, &question, UNCHANGED).await?;
     }
     let lock = match early {
         Some(lock) => lock,
@@ -148,7 +151,8 @@ impl UninstallArgs {
     async fn statements(&self, stack: &Stack, plan: &Plan) -> Statements {
         match self.keep_data {
             true => Statements::Retained,
-            false => Statements::count(stack, plan).await,
+            false if plan.iter().any(deletes_statements) => Statements::count(stack).await,
+            false => Statements::Absent,
         }
     }
 }
@@ -158,6 +162,20 @@ fn graph() -> Result<Graph<Stack>> {
 }
 
 type Plan = [(Id, Deletion<ObjectRef>)];
+
+/// Whether the plan of a node deletes a volume of the data lake or the resource that owns its volumes.
+fn deletes_statements((id, deletion): &(Id, Deletion<ObjectRef>)) -> bool {
+    let has_data = |object: &ObjectRef| {
+        ["persistentvolumeclaim", "elasticsearch"].contains(&object.kind.as_str())
+    };
+    ComponentName::of(*id) == Some(datalake::COMPONENT) && deletion.delete.iter().any(has_data)
+}
+
+/// The question that names the data lost with the volumes of the components.
+fn full_question() -> String {
+    let stores = components::all().iter().copied().filter_map(|one| one.declaration().stores);
+    format!("Delete these objects, with {}?", stores.collect::<Vec<_>>().join(", "))
+}
 
 /// The objects to delete and those to leave in place. None: there is nothing to delete.
 fn sentences(stack: &Stack, plan: &Plan) -> Option<String> {

@@ -1,0 +1,249 @@
+//! A PostgreSQL database of the stack: its dump, and the restore into a second database that then replaces it.
+//!
+//! The tools run in the Pod of the database, so that they have the version of the server. A restore changes nothing before the
+//! new database is complete and verified; the exchange is one transaction.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use anyhow::{Context as _, Result};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::cluster::exec::{self, Container, Ended};
+use crate::cluster::log;
+use crate::error::Failure;
+use crate::stack::Stack;
+
+const CONTAINER: &str = "postgresql";
+/// Executes SQL in a database, which a name for the shell stands for.
+const PSQL: &str = r#"exec psql --no-psqlrc --quiet --tuples-only --no-align --no-password --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="DATABASE""#;
+const LIVE: &str = "$POSTGRES_DB";
+const LOADED: &str = "${POSTGRES_DB}_restored";
+const MAINTENANCE: &str = "postgres";
+/// Psql reports success after a failed command of its shell; this line is the last after a complete dump.
+const COMPLETE: &str = "dump is complete";
+/// Starts the line with the number of rows of a table.
+const ROWS: &str = "rows ";
+
+/// Dump and numbers of rows have one snapshot.
+const DUMP: &str = r#"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SELECT pg_export_snapshot() AS snapshot \gset
+\setenv SNAPSHOT :snapshot
+\! exec </dev/null pg_dump --snapshot="$SNAPSHOT" --format=custom --compress=gzip:3 --no-owner --no-privileges --lock-wait-timeout=60s --no-password --username="$POSTGRES_USER" --dbname="$POSTGRES_DB"
+\if :SHELL_ERROR
+  \warn pg_dump ended with exit code :SHELL_EXIT_CODE
+  \quit
+\endif
+\o |cat >&2
+COUNT
+\o
+\warn dump is complete
+"#;
+
+/// Prints a line for each table.
+const COUNT: &str = r#"SELECT format('SELECT %L || count(*) FROM %I.%I', 'rows ' || table_name || ' ', table_schema, table_name)
+FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE' ORDER BY table_name \gexec"#;
+
+/// Replaces the database by the restored one. Both names come from the image's environment.
+const EXCHANGE: &str = r#"\getenv live POSTGRES_DB
+\set restored :live '_restored'
+\set replaced :live '_replaced'
+DROP DATABASE IF EXISTS :"replaced" WITH (FORCE);
+ALTER DATABASE :"live" WITH ALLOW_CONNECTIONS false;
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname IN (:'live', :'restored') \g /dev/null
+BEGIN;
+ALTER DATABASE :"live" RENAME TO :"replaced";
+ALTER DATABASE :"restored" RENAME TO :"live";
+COMMIT;
+DROP DATABASE :"replaced" WITH (FORCE);
+"#;
+
+/// Creates an empty database for a restore.
+const CREATE: &str = r#"\getenv live POSTGRES_DB
+\set restored :live '_restored'
+DROP DATABASE IF EXISTS :"restored" WITH (FORCE);
+CREATE DATABASE :"restored" TEMPLATE template0;
+"#;
+
+const RESTORE: &str = r#"exec pg_restore --exit-on-error --no-owner --no-privileges --no-password --username="$POSTGRES_USER" --dbname="${POSTGRES_DB}_restored""#;
+
+/// A running database.
+pub struct Database {
+    name: &'static str,
+    container: Container,
+}
+
+impl Database {
+    /// The database of a StatefulSet.
+    pub fn of(stack: &Stack, name: &'static str) -> Self {
+        let pod = format!("{name}-0");
+        let container = Container { pods: stack.cluster.pod_streams(), pod, name: CONTAINER };
+        Self { name, container }
+    }
+
+    /// Writes a dump of the state at the first call of `watch`, which receives the number of written bytes. Returns the number
+    /// of rows of each table.
+    ///
+    /// # Errors
+    /// When the dump is not complete.
+    pub async fn dump(
+        &self,
+        to: &mut (impl AsyncWrite + Unpin),
+        watch: impl FnMut(u64) + Unpin,
+    ) -> Result<BTreeMap<String, u64>> {
+        let script = DUMP.replace("COUNT", COUNT);
+        let mut to = Watched { inner: to, bytes: 0, watch };
+        let ended = self.psql(LIVE, &script, &mut to).await?;
+        if ended.code != 0 || !ended.stderr.lines().any(|line| line == COMPLETE) {
+            return Err(self.failure("the dump", &ended));
+        }
+        Ok(rows(ended.stderr.lines()))
+    }
+
+    /// Reads a dump into a second database, which replaces nothing yet. Returns the number of rows of each table.
+    ///
+    /// # Errors
+    /// When the dump cannot be read completely.
+    pub async fn load(&self, from: impl AsyncRead + Unpin) -> Result<BTreeMap<String, u64>> {
+        self.sql(MAINTENANCE, CREATE).await?;
+        let mut nothing = tokio::io::sink();
+        let ended = exec::stream(&self.container, &["sh", "-c", RESTORE], from, &mut nothing).await;
+        let ended = ended.with_context(|| format!("the restore of database {}", self.name))?;
+        if ended.code != 0 {
+            return Err(self.failure("the restore", &ended));
+        }
+        let counted = self.sql(LOADED, COUNT).await?;
+        Ok(rows(counted.lines()))
+    }
+
+    /// Replaces the database by the one that was loaded, and ends all connections to it.
+    ///
+    /// # Errors
+    /// When the server does not execute it. The database is then unchanged, or accepts no connections until the next
+    /// attempt.
+    pub async fn exchange(&self) -> Result<()> {
+        self.sql(MAINTENANCE, EXCHANGE).await.map(drop)
+    }
+
+    /// Executes SQL in the loaded database.
+    ///
+    /// # Errors
+    /// When the server rejects it.
+    pub async fn in_loaded(&self, script: &str) -> Result<String> {
+        self.sql(LOADED, script).await
+    }
+
+    async fn sql(&self, database: &str, script: &str) -> Result<String> {
+        let mut output = Vec::new();
+        let ended = self.psql(database, script, &mut output).await?;
+        match ended.code {
+            0 => Ok(String::from_utf8_lossy(&output).into_owned()),
+            _ => Err(self.failure("SQL", &ended)),
+        }
+    }
+
+    async fn psql(
+        &self,
+        database: &str,
+        script: &str,
+        output: &mut (impl AsyncWrite + Unpin),
+    ) -> Result<Ended> {
+        let command = ["sh", "-c", &PSQL.replace("DATABASE", database)];
+        let ended = exec::stream(&self.container, &command, script.as_bytes(), output).await;
+        ended.with_context(|| format!("database {}", self.name))
+    }
+
+    fn failure(&self, what: &str, ended: &Ended) -> anyhow::Error {
+        let why = ended.stderr.lines().filter(|line| !line.starts_with(ROWS)).collect::<Vec<_>>();
+        let why =
+            log::cause(&why.join("\n")).unwrap_or_else(|| format!("exit code {}", ended.code));
+        Failure::failed(format!("{what} of database {} failed: {why}", self.name))
+            .hint("repeat the command when the database is healthy: kubectl lastack status")
+            .into()
+    }
+}
+
+/// The numbers of rows in the output of psql.
+fn rows<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeMap<String, u64> {
+    let row = |line: &str| {
+        let (table, rows) = line.strip_prefix(ROWS)?.rsplit_once(' ')?;
+        Some((table.to_string(), rows.parse().ok()?))
+    };
+    lines.filter_map(row).collect()
+}
+
+/// The tables whose number of rows differs, in a few words.
+pub fn differing_rows(
+    wanted: &BTreeMap<String, u64>,
+    found: &BTreeMap<String, u64>,
+) -> Option<String> {
+    let tables: BTreeSet<&String> = wanted.keys().chain(found.keys()).collect();
+    let differing: Vec<String> = tables
+        .into_iter()
+        .filter(|table| wanted.get(*table) != found.get(*table))
+        .map(|table| {
+            let rows = |rows: Option<&u64>| rows.map_or("no".into(), u64::to_string);
+            format!(
+                "{table} ({} rows instead of {})",
+                rows(found.get(table)),
+                rows(wanted.get(table))
+            )
+        })
+        .collect();
+    let first = differing.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+    (!differing.is_empty()).then_some(first)
+}
+
+/// Passes bytes on, and reports their number.
+struct Watched<'a, W, F> {
+    inner: &'a mut W,
+    bytes: u64,
+    watch: F,
+}
+
+impl<W: AsyncWrite + Unpin, F: FnMut(u64) + Unpin> AsyncWrite for Watched<'_, W, F> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let written = ready!(Pin::new(&mut *this.inner).poll_write(context, bytes))?;
+        this.bytes += written as u64;
+        (this.watch)(this.bytes);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.inner).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.inner).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_read_between_other_lines() {
+        let lines = "rows mdl_user 3\nNOTICE: something\nrows a table 12\nrows broken\n";
+        let wanted = BTreeMap::from([("a table".into(), 12), ("mdl_user".into(), 3)]);
+        assert_eq!(rows(lines.lines()), wanted);
+    }
+
+    #[test]
+    fn tables_with_other_numbers_of_rows_are_named() {
+        let of = |rows: &[(&str, u64)]| {
+            rows.iter().map(|(table, rows)| (table.to_string(), *rows)).collect::<BTreeMap<_, _>>()
+        };
+        let wanted = of(&[("a", 1), ("b", 2)]);
+        assert_eq!(differing_rows(&wanted, &wanted), None);
+        let text = differing_rows(&wanted, &of(&[("a", 1), ("c", 5)])).unwrap();
+        assert_eq!(text, "b (no rows instead of 2), c (5 rows instead of no)");
+    }
+}

@@ -1,0 +1,266 @@
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::Args;
+use k8s_openapi::api::core::v1::ConfigMap;
+
+use crate::backup::location::Location;
+use crate::backup::manifest::Manifest;
+use crate::backup::secrets::{self, Stored};
+use crate::backup::{self, Selection, Source};
+use crate::cluster::access::{Rule, Rules};
+use crate::cluster::flags::KubeFlags;
+use crate::components::namespace::NAMESPACE;
+use crate::components::{dataviz, lms, lrs};
+use crate::diagnosis::checks::{self, Checked, Extent, Images};
+use crate::diagnosis::trace;
+use crate::engine::{Id, Summary};
+use crate::error::Failure;
+use crate::output::printer;
+use crate::output::units::{count, duration, took};
+use crate::stack::Stack;
+use crate::stack::settings::Settings;
+
+use super::confirmation::{self, Statements};
+use super::install;
+use super::journal::Journal;
+use super::stack_args::SettingsArgs;
+use super::{Outcome, TextOrJson, check, lock, next_steps};
+
+const VERB: &str = "restore";
+const UNCHANGED: &str = "nothing was changed";
+
+/// Restore a backup into an empty namespace, or over a stack
+///
+/// Verifies the backup, installs the stack with the settings in the backup, and replaces its data. Flags override the settings,
+/// such as `--domain` on another cluster. Each part is complete and verified before it replaces live data. Repeat an interrupted
+/// restore to finish it. At the end, all checks run, and an event is followed from Moodle to a chart.
+#[derive(Debug, Args)]
+#[command(after_long_help = after_help!("  kubectl lastack restore backups/ -n alice-restored --identity key.txt
+  kubectl lastack restore s3://la-backups/moodle -n alice --yes
+  kubectl lastack restore backups/ -n bob --only statements", fault: "the stack is restored, and a check fails", timeout, json: "Event" "Summary"))]
+pub struct RestoreArgs {
+    /// Directory, or s3://BUCKET/PREFIX
+    #[arg(value_name = "LOCATION")]
+    location: Location,
+    /// Name of the backup [default: the newest]
+    #[arg(long, value_name = "NAME")]
+    backup: Option<String>,
+    /// File with the age identity that decrypts the passwords and keys; without it, a new stack gets new ones
+    #[arg(long, value_name = "FILE")]
+    identity: Option<PathBuf>,
+    /// Restore one part into an installed stack
+    #[arg(long, value_enum, value_name = "PART", conflicts_with = "identity")]
+    only: Option<Selection>,
+    /// Do not ask for confirmation before data is replaced; requires `--namespace` or `--context`
+    #[arg(short, long)]
+    yes: bool,
+    #[command(flatten)]
+    stack: SettingsArgs,
+    /// Time limit for the installation, before and after the data is restored
+    #[arg(long, value_name = "DURATION", default_value = "15m", value_parser = duration)]
+    timeout: Duration,
+    /// Output format of the progress
+    #[arg(short, long, value_enum, default_value = "text")]
+    output: TextOrJson,
+}
+
+pub fn needs() -> Vec<Rules> {
+    const MARK: Rules =
+        &[Rule::new("", "configmaps", &["create", "delete", "get"], "the restore in progress")];
+    [install::needs(), check::needs(), super::trace::NEEDS.to_vec(), vec![dataviz::RESTART, MARK]]
+        .concat()
+}
+
+pub async fn run(flags: &KubeFlags, args: RestoreArgs) -> Result<Outcome> {
+    let journal = Journal::new(VERB, args.output);
+    let ended = restore(flags, &args, &journal).await;
+    let (summary, is_whole) = match ended {
+        Ok(ended) => ended,
+        Err(error) => return journal.conclude(Err(error)),
+    };
+    let outcome = journal.conclude(Ok(summary))?;
+    Ok(if is_whole { outcome } else { Outcome::Fault })
+}
+
+/// The second value is whether no check failed.
+async fn restore(
+    flags: &KubeFlags,
+    args: &RestoreArgs,
+    journal: &Journal,
+) -> Result<(Summary, bool)> {
+    if args.yes {
+        confirmation::require_named_stack(flags, VERB, UNCHANGED)?;
+    }
+    let (store, manifest) = backup::select(&args.location, args.backup.as_deref()).await?;
+    let source = Source { store, manifest };
+    printer::note(&format!("Restoring backup {} of {}", source.manifest.name, args.location));
+    let report = journal.report(backup::ids(&source.manifest));
+    // before anything changes: a damaged backup must not replace anything
+    backup::verify(&source.store, &source.manifest, &*report).await?;
+    drop(report);
+    let keys = args.identity.as_deref().map(secrets::identities).transpose()?;
+    let secrets = match &keys {
+        Some(keys) => source.secrets(keys).await?,
+        None => None,
+    };
+    if secrets.is_none() && source.has_secrets() && args.only.is_none() {
+        printer::warning(
+            "the passwords and keys in the backup are not restored without `--identity`",
+        );
+    }
+    let stack = open(flags, args, &source.manifest).await?;
+    journal.names(&stack);
+    check_versions(&stack, &source.manifest)?;
+    confirm(&stack, args, &source.manifest).await?;
+    let summary = replace(&source, args, stack, secrets.as_deref(), journal).await?;
+    printer::note(&format!("Restored in {}", took(summary.took)));
+    if args.only == Some(Selection::Statements) {
+        return Ok((summary, true));
+    }
+    let stack = open(flags, args, &source.manifest).await?;
+    let is_whole = verify(&stack, journal).await?;
+    Ok((summary, is_whole))
+}
+
+/// The stack to restore into: with its own settings, or for a new one with those in the backup.
+async fn open(flags: &KubeFlags, args: &RestoreArgs, manifest: &Manifest) -> Result<Stack> {
+    let typed = args.stack.settings()?;
+    let mut stack = Stack::open(flags.resolve().await?, typed.clone(), Some(args.timeout)).await?;
+    if !stack.is_new || args.only.is_some() {
+        return Ok(stack);
+    }
+    let stored = ConfigMap { data: Some(manifest.settings.clone()), ..ConfigMap::default() };
+    stack.settings = Settings::from_config_map(&stored)?.overridden_by(typed);
+    Ok(stack)
+}
+
+/// Rejects a backup of a newer component, which the older program could not read.
+fn check_versions(stack: &Stack, manifest: &Manifest) -> Result<()> {
+    let version = |text: &str| semver::Version::parse(text).ok();
+    for (component, backed_up) in &manifest.versions {
+        let release = stack.versions.of(*component);
+        if version(backed_up) > version(&release.version) {
+            return Err(Failure::failed(format!(
+                "the backup has {} {backed_up}, and this version of kubectl-lastack installs {}",
+                release.program, release.version
+            ))
+            .hint(format!(
+                "use kubectl-lastack {} or later, which wrote the backup",
+                manifest.program
+            ))
+            .into());
+        }
+    }
+    Ok(())
+}
+
+async fn confirm(stack: &Stack, args: &RestoreArgs, manifest: &Manifest) -> Result<()> {
+    // statements are only added
+    if args.only == Some(Selection::Statements) {
+        return Ok(());
+    }
+    if stack.is_new {
+        return match args.only {
+            None => Ok(()),
+            Some(_) => Err(Failure::usage(format!("namespace {} has no stack", stack.namespace()))
+                .hint("restore the whole backup without `--only`, or name the namespace of a stack")
+                .into()),
+        };
+    }
+    let namespace = stack.namespace();
+    let what = match args.only {
+        Some(Selection::Lms) => "the data of Moodle",
+        Some(Selection::Dataviz) => "the dashboards and users of Superset",
+        Some(Selection::Statements) | None => "all data",
+    };
+    let statements = match args.only {
+        None => Statements::count(stack).await,
+        Some(_) => Statements::Absent,
+    };
+    let begun = manifest.begun.strftime("%Y-%m-%d %H:%M UTC");
+    let mut question = format!("Replace {what} of namespace {namespace} by the backup of {begun}?");
+    if let Some(shown) = statements.shown() {
+        question = format!("{shown}\n{question}");
+    }
+    if args.yes {
+        printer::note(question.trim_end_matches('?'));
+        return Ok(());
+    }
+    confirmation::confirm(stack, &statements, &question, UNCHANGED).await
+}
+
+/// Installs the stack, restores its data, and reconciles the stack again, because its settings are in the restored data.
+async fn replace(
+    source: &Source,
+    args: &RestoreArgs,
+    stack: Stack,
+    secrets: Option<&[Stored]>,
+    journal: &Journal,
+) -> Result<Summary> {
+    let begun = Instant::now();
+    let (graph, mut stack) = args.stack.prepare(args.stack.graph()?, stack)?;
+    let (namespace, graph) = graph.split(|node| node.id() == NAMESPACE);
+    let report = journal.report(namespace.ids());
+    // the lock is an object in the namespace
+    namespace.reconcile(&stack, &*report).await?;
+    drop(report);
+    let lock = lock::take(&stack.cluster, VERB, stack.deadline).await?;
+    let is_added = args.only == Some(Selection::Statements);
+    let restored = async {
+        if !is_added {
+            backup::mark(&stack, &source.manifest, &args.location).await?;
+        }
+        if let Some(secrets) = secrets {
+            let changed = secrets::apply(&stack, secrets).await?;
+            printer::note(&format!("Restored {} passwords and keys", changed.len()));
+        }
+        if args.only.is_none() {
+            let report = journal.report(graph.ids());
+            graph.reconcile(&stack, &*report).await?;
+        }
+        let ids = source.ids(&stack, args.only);
+        let exchange = ids.contains(&lms::DATABASE).then_some(lms::EXCHANGE);
+        let report = journal.report(ids.iter().copied().chain(exchange));
+        source.restore(&stack, args.only, &*report).await?;
+        drop(report);
+        if !is_added {
+            stack.wait_for(args.timeout);
+            stack.forget_releases();
+            let report = journal.report(graph.ids());
+            graph.reconcile(&stack, &*report).await?;
+            backup::unmark(&stack).await?;
+        }
+        anyhow::Ok(ids)
+    };
+    let changed = lock.during(restored).await?;
+    Ok(Summary { changed, took: begun.elapsed(), ..Summary::default() })
+}
+
+/// Runs all checks, and follows an event if the stack can create one. False: something failed.
+async fn verify(stack: &Stack, journal: &Journal) -> Result<bool> {
+    let checked = checks::run(stack, Extent::Stack, Images::Unchecked).await?;
+    let failed: Vec<&Checked> = checked.iter().filter(|one| check::is_fault(one)).collect();
+    for one in &failed {
+        printer::warning(&format!("check {} failed", one.id));
+    }
+    printer::note(&match failed.len() {
+        0 => format!("{} checks passed", count(checked.len() as u64)),
+        failed => {
+            format!("{failed} checks failed; run `kubectl lastack check{}`", stack.cluster.flags)
+        }
+    });
+    let has_both = [lms::COMPONENT, lrs::COMPONENT].iter().all(|one| stack.settings.has(*one));
+    let Some(course) = lms::shortname(stack).filter(|_| has_both) else {
+        return Ok(failed.is_empty());
+    };
+    let hops: Vec<Id> = trace::hops(stack).collect();
+    let report = journal.report(hops.into_iter());
+    let trace = trace::run(stack, &course, false, &*report).await?;
+    drop(report);
+    if !trace.arrived() {
+        next_steps(&[(format!("trace{}", stack.cluster.flags), "follow another event")]);
+    }
+    Ok(failed.is_empty() && trace.arrived())
+}
