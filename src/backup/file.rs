@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use async_compression::Level;
 use async_compression::tokio::bufread::GzipDecoder;
 use async_compression::tokio::write::GzipEncoder;
@@ -43,8 +43,9 @@ pub struct FileRecord {
 /// Writes a file. Without [`FileWriter::finish`], the file never exists.
 pub struct FileWriter {
     stream: Encoder,
+    store: Store,
     name: String,
-    shown: String,
+    path: String,
 }
 
 enum Encoder {
@@ -63,7 +64,7 @@ impl FileWriter {
             true => Encoder::Gzip(GzipEncoder::with_quality(writer, LEVEL)),
             false => Encoder::Plain(writer),
         };
-        Self { stream, name: name.into(), shown: store.shown(&path) }
+        Self { stream, store: store.clone(), name: name.into(), path }
     }
 
     /// Writes bytes.
@@ -71,7 +72,8 @@ impl FileWriter {
     /// # Errors
     /// When the location does not accept them.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.write_all(bytes).await.with_context(|| format!("cannot write {}", self.shown))
+        let written = self.write_all(bytes).await;
+        written.map_err(|error| self.store.failed(&self.path, error))
     }
 
     /// The number of stored bytes until now.
@@ -87,7 +89,8 @@ impl FileWriter {
     /// # Errors
     /// When the location does not accept it.
     pub async fn finish(mut self) -> Result<FileRecord> {
-        self.shutdown().await.with_context(|| format!("cannot write {}", self.shown))?;
+        let shut = self.shutdown().await;
+        shut.map_err(|error| self.store.failed(&self.path, error))?;
         let writer = match self.stream {
             Encoder::Plain(writer) => writer,
             Encoder::Gzip(encoder) => encoder.into_inner(),
@@ -142,8 +145,7 @@ pub async fn open(
 ) -> Result<impl AsyncRead + AsyncBufRead + Send + Unpin + use<>> {
     let path = format!("{folder}/{}", record.name);
     let (from, at) = store.at(&path);
-    let found =
-        from.get(&at).await.with_context(|| format!("cannot read {}", store.shown(&path)))?;
+    let found = from.get(&at).await.map_err(|error| store.failed(&path, error))?;
     Ok(BufReader::with_capacity(
         BUFFER,
         StreamReader::new(found.into_stream().map_err(io::Error::other)),
@@ -186,9 +188,9 @@ pub async fn verify(
         return Err(damaged(format!("{size} bytes instead of {}", record.bytes)).into());
     }
     let (from, at) = store.at(&path);
-    let mut stream = from.get(&at).await.with_context(|| store.shown(&path))?.into_stream();
+    let mut stream = from.get(&at).await.map_err(|error| store.failed(&path, error))?.into_stream();
     let mut hash = Sha256::new();
-    while let Some(bytes) = stream.try_next().await.with_context(|| store.shown(&path))? {
+    while let Some(bytes) = stream.try_next().await.map_err(|error| store.failed(&path, error))? {
         hash.update(&bytes);
         read(bytes.len() as u64);
     }

@@ -160,7 +160,7 @@ impl Store {
     pub async fn folders(&self) -> Result<Vec<String>> {
         let prefix = (!self.prefix.as_ref().is_empty()).then_some(&self.prefix);
         let listed = self.store.list_with_delimiter(prefix).await;
-        let listed = listed.with_context(|| self.location.to_string())?;
+        let listed = listed.map_err(|error| self.failed("", error))?;
         let name = |path: &Path| path.filename().map(str::to_string);
         Ok(listed.common_prefixes.iter().filter_map(name).collect())
     }
@@ -184,9 +184,9 @@ impl Store {
     /// When it cannot be read.
     pub async fn read(&self, name: &str) -> Result<Option<Bytes>> {
         match self.store.get(&self.path(name)).await {
-            Ok(found) => Ok(Some(found.bytes().await.with_context(|| self.shown(name))?)),
+            Ok(found) => found.bytes().await.map(Some).map_err(|error| self.failed(name, error)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error).with_context(|| self.shown(name)),
+            Err(error) => Err(self.failed(name, error)),
         }
     }
 
@@ -196,8 +196,7 @@ impl Store {
     /// When it cannot be written.
     pub async fn write(&self, name: &str, content: impl Into<PutPayload>) -> Result<()> {
         let written = self.store.put(&self.path(name), content.into()).await;
-        written.with_context(|| self.shown(name))?;
-        Ok(())
+        written.map(drop).map_err(|error| self.failed(name, error))
     }
 
     /// The size of a file in bytes. None: it does not exist.
@@ -208,7 +207,7 @@ impl Store {
         match self.store.head(&self.path(name)).await {
             Ok(found) => Ok(Some(found.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error).with_context(|| self.shown(name)),
+            Err(error) => Err(self.failed(name, error)),
         }
     }
 
@@ -219,7 +218,7 @@ impl Store {
     pub async fn delete(&self, name: &str) -> Result<()> {
         match self.store.delete(&self.path(name)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error).with_context(|| self.shown(name)),
+            Err(error) => Err(self.failed(name, error)),
         }
     }
 
@@ -235,9 +234,14 @@ impl Store {
             return std::fs::remove_dir_all(&folder).with_context(|| self.shown(name));
         }
         let folder = self.path(name);
-        let files: Vec<_> = self.store.list(Some(&folder)).try_collect().await?;
+        let files: Vec<_> = self
+            .store
+            .list(Some(&folder))
+            .try_collect()
+            .await
+            .map_err(|error| self.failed(name, error))?;
         for file in files {
-            self.store.delete(&file.location).await.with_context(|| self.shown(name))?;
+            self.store.delete(&file.location).await.map_err(|error| self.failed(name, error))?;
         }
         Ok(())
     }
@@ -264,8 +268,46 @@ impl Store {
 
     /// A file, for messages.
     pub fn shown(&self, name: &str) -> String {
-        format!("{}/{name}", self.location)
+        match name {
+            "" => self.location.to_string(),
+            name => format!("{}/{name}", self.location),
+        }
     }
+
+    /// The failure of a request for a file, or for the location itself.
+    pub fn failed(
+        &self,
+        name: &str,
+        error: impl std::error::Error + Send + Sync + 'static,
+    ) -> anyhow::Error {
+        let response = response(&error);
+        let failure = match &response {
+            None => return anyhow::Error::new(error).context(self.shown(name)),
+            Some(response) => Failure::failed(format!(
+                "{}: the object storage responded with {response}",
+                self.shown(name)
+            )),
+        };
+        let is_denied = response.is_some_and(|response| response.starts_with("40"));
+        match is_denied {
+            true => failure
+                .hint("check the bucket, its permissions, and AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL")
+                .into(),
+            false => failure.hint("repeat the command to continue").into(),
+        }
+    }
+}
+
+/// Status and message of a response of an object storage, from the text of an error. None: there was no response.
+fn response(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let text = error.to_string();
+    let (_, after) = text.split_once("non-2xx status code: ")?;
+    let status = after.split_once(':').map_or(after, |(status, _)| status);
+    let message = after.split_once("<Message>").and_then(|(_, rest)| rest.split_once("</Message>"));
+    Some(match message {
+        Some((message, _)) => format!("{status}: {message}"),
+        None => status.to_string(),
+    })
 }
 
 /// In the names of files that `LocalFileSystem` is writing.

@@ -164,6 +164,7 @@ fn commands_of_tutorial_and_first_install_run_in_order_with_shown_output() {
 fn commands_of_pages_about_a_stack_run_in_order_with_shown_output() {
     let cluster = stack();
     for page in [
+        "docs/guides/backup.md",
         "docs/guides/getting-data.md",
         "docs/guides/troubleshooting.md",
         "docs/guides/production.md",
@@ -193,6 +194,7 @@ fn every_page_with_commands_for_the_sandbox_is_run_by_a_test() {
     }
     marked.sort();
     let run = [
+        "docs/guides/backup.md",
         "docs/guides/first-install.md",
         "docs/guides/getting-data.md",
         "docs/guides/production.md",

@@ -15,6 +15,7 @@
 mod support;
 
 mod attack;
+mod backup;
 mod by_hand;
 mod canary;
 mod check;

@@ -1,0 +1,127 @@
+//! Backup and restore: into another namespace, over a stack, after an interruption.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use age::secrecy::ExposeSecret;
+use serde_json::Value;
+
+use crate::cluster::{Cluster, Need, Own};
+use crate::components::superset_as_admin;
+use crate::{beside, remove};
+
+const NAMESPACE: &str = "e2e-drill";
+const RESTORED: &str = "e2e-drilled";
+const OPTIONS: &str = "--skip preflight.room --timeout 10m";
+const COMPONENTS: [&str; 3] = ["lms", "lrs", "dataviz"];
+const RENAMED: &str = "Flowing";
+
+/// The values of a stack that is small enough to run beside another one.
+fn small(cluster: &Cluster) -> String {
+    let file = cluster.file("small.yaml", "resources: {requests: {cpu: 20m}}\n");
+    COMPONENTS.map(|component| format!(" --values {component}={}", file.display())).concat()
+}
+
+fn statements(cluster: &Cluster) -> u64 {
+    let status = cluster.lastack("status -o json").good().json();
+    let components = status["components"].as_array().expect("components");
+    let lake = components.iter().find(|one| one["component"] == "datalake").expect("a data lake");
+    lake["figures"]["statements"].as_u64().expect("a number of statements")
+}
+
+fn titles(cluster: &Cluster) -> String {
+    let script = r#"get dashboard/ |
+        python3 -c "import json, sys; print(sorted(one['dashboard_title'] for one in json.load(sys.stdin)['result']))""#;
+    superset_as_admin(cluster, script).good().stdout
+}
+
+fn accounts(cluster: &Cluster) -> Vec<(String, String)> {
+    let all = cluster.lastack("creds -o json").good().json();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+    let items = all["items"].as_array().expect("accounts").iter();
+    // the operator makes a new password for the administrator of Elasticsearch
+    items
+        .filter(|item| item["user"] != "elastic")
+        .map(|item| (text(&item["user"]), text(&item["password"])))
+        .collect()
+}
+
+/// A file of the newest backup.
+fn file_of(location: &Path, name: &str) -> PathBuf {
+    let folder =
+        fs::read_dir(location).expect("a location").map(|entry| entry.expect("one").path());
+    folder.max().expect("a backup").join(name)
+}
+
+fn change(file: &Path) {
+    let mut bytes = fs::read(file).expect("a file of the backup");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(file, bytes).expect("a changed file");
+}
+
+#[test]
+fn backup_restores_a_deleted_stack_in_another_namespace() {
+    if Need::LoadBalancer.is_missing() {
+        return;
+    }
+    beside(NAMESPACE);
+    remove(NAMESPACE);
+    remove(RESTORED);
+    let old = Own(Cluster::new(NAMESPACE, "4"));
+    old.lastack(&format!("install --expose loadbalancer {OPTIONS}{}", small(&old))).good();
+    old.lastack("seed --count 3000").good();
+    let click = old.lastack("trace --keep -o json").good().json();
+    let rename = format!(
+        r#"id=$(get dashboard/is-the-data-flowing | pick "['result']['id']")
+        send PUT "dashboard/$id" '{{"dashboard_title":"{RENAMED}"}}'"#
+    );
+    superset_as_admin(&old, &rename).good();
+    let before = (statements(&old), titles(&old), accounts(&old));
+    assert!(before.0 > 3000 && before.1.contains(RENAMED), "{before:?}");
+
+    let location = old.folder("backups");
+    let _ = fs::remove_dir_all(&location);
+    let shown = location.display();
+    let identity = age::x25519::Identity::generate();
+    let key = old.file("drill-key.txt", identity.to_string().expose_secret());
+    let recipient = identity.to_public();
+    old.lastack(&format!("backup {shown} --recipient {recipient}"))
+        .good()
+        .shows("11 secrets, encrypted")
+        .shows("Complete: ")
+        .never_shows("not in the backup");
+    old.lastack(&format!("backup list {shown}")).good().shows("complete").shows("3,0");
+    old.lastack(&format!("backup verify {shown}")).good().shows("as in the manifest");
+    old.lastack("uninstall --yes").good();
+
+    let new = Own(Cluster::new(RESTORED, "4"));
+    let restore = format!(
+        "restore {shown} --identity {} --expose loadbalancer {OPTIONS}{}",
+        key.display(),
+        small(&new)
+    );
+    let chunk = file_of(&location, "statements/000001.ndjson.gz");
+    change(&chunk);
+    new.lastack(&restore).exits(1).shows("its checksum differs from the manifest");
+    new.lastack("status").exits(3).shows("No stack");
+    change(&chunk);
+    let other = age::x25519::Identity::generate();
+    let wrong = old.file("drill-other.txt", other.to_string().expose_secret());
+    new.lastack(&restore.replace(&*key.to_string_lossy(), &wrong.to_string_lossy()))
+        .exits(1)
+        .shows("the secrets were encrypted for another recipient");
+    new.lastack("status").exits(3).shows("No stack");
+
+    new.lastack(&restore)
+        .good()
+        .shows("statements, each verified")
+        .shows("rows in 55 tables, as in the backup")
+        .shows("checks passed")
+        .shows("chart `Events` counts it");
+    assert_eq!((statements(&new), titles(&new), accounts(&new)), before);
+    let id = click["hops"][3]["detail"].as_str().unwrap_or_default();
+    let id = id.strip_prefix("statement ").expect("the statement of the click");
+    new.lastack("statements --limit 50 -o json").good().shows(id);
+    new.kubectl("delete namespace e2e-drilled --wait=false");
+}
