@@ -46,6 +46,9 @@ pub async fn run(args: PruneArgs) -> Result<Outcome> {
     for name in &surplus {
         backup::delete(&store, name).await?;
     }
-    printer::note(&format!("Deleted {} backups", surplus.len()));
+    printer::note(&match surplus.len() {
+        1 => "Deleted 1 backup".to_string(),
+        deleted => format!("Deleted {deleted} backups"),
+    });
     Ok(Outcome::Good)
 }
