@@ -37,6 +37,7 @@ const LAYERS: &[&str] = &[
     "components::preflight",
     "components::conditions",
     "components",
+    "components::paused",
     "rendering",
     "seeding",
     "dashboards",

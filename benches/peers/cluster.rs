@@ -82,6 +82,17 @@ impl Stack<'_> {
         self.at(self.kubectl, arguments)
     }
 
+    /// A script in bash, in which the array `kubectl` is the beginning of a command.
+    pub fn shell(&self, script: &str) -> Command {
+        let kubectl = self.kubectl.display();
+        let (context, namespace) = (self.context, self.namespace);
+        let begin =
+            format!("kubectl=({kubectl} --context '{context}' --namespace '{namespace}')\n");
+        let mut command = Command::new("bash");
+        command.args(["-c", &(begin + script)]);
+        command
+    }
+
     fn at(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(["--context", self.context, "--namespace", self.namespace]).args(arguments);

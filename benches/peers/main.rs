@@ -6,6 +6,7 @@
 //! No time passes or fails the run. A row without its peer is left out with a message. Only a peer that fails ends the
 //! run.
 
+mod backup;
 mod checks;
 mod cluster;
 mod dashboards;
@@ -50,11 +51,11 @@ struct Args {
     /// Namespace to install into; it must not have a stack, and has none afterwards
     #[arg(long, default_value = "bench")]
     namespace: String,
-    /// Statements behind the dashboards
+    /// Statements behind the dashboards, and in backups
     #[arg(long, default_value_t = 22_000)]
     statements: u64,
     /// What to measure
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["sends", "startup", "cluster", "checks", "dashboards"])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["sends", "startup", "cluster", "checks", "dashboards", "backup"])]
     only: Vec<Part>,
     /// `cargo bench` passes this flag
     #[arg(long, hide = true)]
@@ -71,6 +72,7 @@ enum Part {
     Cluster,
     Checks,
     Dashboards,
+    Backup,
 }
 
 fn main() -> Result<()> {
@@ -105,6 +107,9 @@ fn measure_all(args: &Args, table: &mut Table) -> Result<()> {
     }
     if args.only.contains(&Part::Dashboards) {
         dashboards::measure(args, table)?;
+    }
+    if args.only.contains(&Part::Backup) {
+        backup::measure(args, table)?;
     }
     Ok(())
 }

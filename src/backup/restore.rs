@@ -6,51 +6,27 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 
-use crate::cluster::object::{self, FIELD_MANAGER};
+use crate::cluster::object::FIELD_MANAGER;
 use crate::components::lms::{self, Held};
 use crate::components::model::{DataStore, Volume};
 use crate::components::{self, datalake, dataviz};
 use crate::engine::{Id, NodeEvent, Progress, Report};
 use crate::error::{Failure, one_line};
 use crate::output::units::{bytes, count};
+use crate::stack::Stack;
 use crate::stack::component::ComponentName;
-use crate::stack::{RESTORE, Stack};
 
 use super::database::{Database, differing_rows};
 use super::file;
-use super::location::{Location, Store};
+use super::location::Store;
 use super::manifest::{Manifest, Part};
 use super::secrets::{self, Key, Stored};
 use super::volume::Files;
 use super::{SECRETS, statements};
-
-/// Marks the stack as incomplete, until [`unmark`].
-///
-/// # Errors
-/// When the ConfigMap cannot be written.
-pub async fn mark(stack: &Stack, manifest: &Manifest, location: &Location) -> Result<()> {
-    let map = json!({
-        "apiVersion": "v1", "kind": "ConfigMap",
-        "metadata": {"name": RESTORE, "labels": stack.labels("lastack", RESTORE)},
-        "data": {"backup": manifest.name, "location": location.to_string()},
-    });
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let written = stack.api::<ConfigMap>().patch(RESTORE, &params, &Patch::Apply(&map)).await;
-    written.with_context(|| format!("ConfigMap {RESTORE}"))?;
-    Ok(())
-}
-
-/// Marks the stack as complete.
-///
-/// # Errors
-/// When the ConfigMap cannot be deleted.
-pub async fn unmark(stack: &Stack) -> Result<()> {
-    object::delete(&stack.api::<ConfigMap>(), RESTORE, &DeleteParams::default()).await
-}
 
 /// A backup to restore.
 pub struct Source {

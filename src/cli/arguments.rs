@@ -117,6 +117,8 @@ pub enum Command {
     Replay(super::replay::ReplayArgs),
     Configure(super::configure::ConfigureArgs),
     Dashboards(super::dashboards::DashboardsArgs),
+    Pause(super::pause::PauseArgs),
+    Resume(super::resume::ResumeArgs),
     Backup(super::backup::BackupArgs),
     Restore(super::restore::RestoreArgs),
     Uninstall(super::uninstall::UninstallArgs),

@@ -66,7 +66,7 @@ pub fn needs() -> Vec<Rules> {
             [access.install, access.configure, access.health].concat()
         });
         let shared = [INSTALL, INGRESSES, DISRUPTION_BUDGETS, AUTOSCALERS, tunnel::RULES];
-        let others = [pod_problem::RULES, conditions::NEEDS, conditions::MARK];
+        let others = [pod_problem::RULES, conditions::NEEDS, conditions::MARKS];
         let all = of_components.chain(shared).chain(others).flatten();
         all.map(|rule| rule.to_observe()).collect()
     });

@@ -10,7 +10,7 @@ use crate::cluster::flags::KubeFlags;
 use crate::cluster::{lease, pod_problem, tunnel};
 use crate::components::access::{AUTOSCALERS, Access, DISRUPTION_BUDGETS, INGRESSES, INSTALL};
 use crate::components::namespace::NAMESPACE;
-use crate::components::{self, dataviz, lms, lrs};
+use crate::components::{self, conditions, dataviz, lms, lrs};
 use crate::engine::graph::Graph;
 use crate::engine::{Node, Summary};
 use crate::output::printer::{self, FAINT, paint};
@@ -22,7 +22,7 @@ use crate::stack::{Reads, Stack};
 
 use super::journal::Journal;
 use super::stack_args::StackArgs;
-use super::{Outcome, TextOrJson, left_until, lock, plan};
+use super::{Outcome, TextOrJson, left_until, lock, plan, require_running};
 
 /// Install the stack and verify that every component responds
 ///
@@ -69,7 +69,7 @@ pub fn needs() -> Vec<Rules> {
         components::all().iter().flat_map(|one| of_component(&one.declaration().access));
     components
         .chain([INSTALL, INGRESSES, DISRUPTION_BUDGETS, AUTOSCALERS])
-        .chain([lease::RULES, tunnel::RULES, pod_problem::RULES])
+        .chain([lease::RULES, tunnel::RULES, pod_problem::RULES, conditions::MARKS])
         .collect()
 }
 
@@ -106,6 +106,7 @@ async fn reconcile(
 ) -> Result<Summary> {
     let (graph, mut stack) = args.prepare(whole, open().await?)?;
     journal.names(&stack);
+    require_running(&stack).await?;
     plan::announce(&stack);
     let report = journal.report(graph.ids());
     let is_namespace = |node: &Node<Stack>| node.id() == NAMESPACE;

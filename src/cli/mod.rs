@@ -58,12 +58,14 @@ mod journal;
 mod lock;
 mod logs;
 mod open;
+mod pause;
 mod plan;
 mod progress;
 mod rbac;
 mod replay;
 mod report;
 mod restore;
+mod resume;
 #[cfg(test)]
 mod schemas;
 mod seed;
@@ -90,7 +92,7 @@ use crate::error::{self, Failure, Kind};
 use crate::interrupt;
 use crate::output::printer;
 use crate::output::table::Table;
-use crate::stack::{SETTINGS, Stack};
+use crate::stack::{SETTINGS, Stack, mark};
 
 use arguments::{Cli, Command};
 
@@ -194,6 +196,8 @@ fn run(cli: Cli) -> Result<Outcome> {
         Some(Command::Open(args)) => block_on_endless(open::run(&flags, args)),
         Some(Command::Configure(args)) => block_on(configure::run(&flags, args)),
         Some(Command::Dashboards(args)) => block_on(dashboards::run(&flags, args)),
+        Some(Command::Pause(args)) => block_on(pause::run(&flags, args)),
+        Some(Command::Resume(args)) => block_on(resume::run(&flags, args)),
         Some(Command::Backup(args)) => block_on(backup::run(&flags, args)),
         Some(Command::Restore(args)) => block_on(restore::run(&flags, args)),
         Some(Command::Uninstall(args)) => block_on(uninstall::run(&flags, args)),
@@ -247,6 +251,19 @@ fn block_on_until(
     // a port-forward that is still draining must not keep a finished command
     runtime.shutdown_timeout(Duration::from_millis(100));
     outcome
+}
+
+/// Fails when the stack is paused, because its components do not respond then.
+async fn require_running(stack: &Stack) -> Result<()> {
+    match mark::read(stack, mark::PAUSED).await {
+        Ok(Some(_)) => {
+            Err(Failure::failed(format!("the stack in namespace {} is paused", stack.namespace()))
+                .hint(format!("start it first: kubectl lastack resume{}", stack.cluster.flags))
+                .into())
+        }
+        // a command without the permission fails later, if the stack is paused
+        Ok(None) | Err(_) => Ok(()),
+    }
 }
 
 /// The time until a deadline.

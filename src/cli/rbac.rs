@@ -50,6 +50,8 @@ enum Verb {
     DashboardsExport,
     DashboardsCheck,
     DashboardsExplain,
+    Pause,
+    Resume,
     Backup,
     Restore,
     Uninstall,
@@ -82,6 +84,8 @@ impl Verb {
             Self::DashboardsExport => export::NEEDS.to_vec(),
             Self::DashboardsCheck => dashboards::check::NEEDS.to_vec(),
             Self::DashboardsExplain => explain::NEEDS.to_vec(),
+            Self::Pause => super::pause::NEEDS.to_vec(),
+            Self::Resume => super::resume::needs(),
             Self::Backup => super::backup::NEEDS.to_vec(),
             Self::Restore => super::restore::needs(),
             Self::Uninstall => uninstall::NEEDS.to_vec(),
@@ -184,6 +188,7 @@ mod tests {
                 Verb::Trace,
                 Verb::Replay,
                 Verb::Configure,
+                Verb::Resume,
                 Verb::Backup,
                 Verb::Restore
             ],
@@ -206,6 +211,7 @@ mod tests {
                 Verb::Diff,
                 Verb::Report,
                 Verb::CredsRotate,
+                Verb::Resume,
                 Verb::Backup,
                 Verb::Restore,
                 Verb::Uninstall

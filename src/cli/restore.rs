@@ -19,14 +19,14 @@ use crate::engine::{Id, Summary};
 use crate::error::Failure;
 use crate::output::printer;
 use crate::output::units::{count, duration, took};
-use crate::stack::Stack;
 use crate::stack::settings::Settings;
+use crate::stack::{Stack, mark};
 
 use super::confirmation::{self, Statements};
 use super::install;
 use super::journal::Journal;
 use super::stack_args::SettingsArgs;
-use super::{Outcome, TextOrJson, check, lock, next_steps};
+use super::{Outcome, TextOrJson, check, lock, next_steps, require_running};
 
 const VERB: &str = "restore";
 const UNCHANGED: &str = "nothing was changed";
@@ -112,6 +112,7 @@ async fn restore(
     }
     let stack = open(flags, args, &source.manifest).await?;
     journal.names(&stack);
+    require_running(&stack).await?;
     check_versions(&stack, &source.manifest)?;
     confirm(&stack, args, &source.manifest).await?;
     let summary = replace(&source, args, stack, secrets.as_deref(), journal).await?;
@@ -209,12 +210,18 @@ async fn replace(
     let lock = lock::take(&stack.cluster, VERB, stack.deadline).await?;
     let is_added = args.only == Some(Selection::Statements);
     let restored = async {
+        let is_continued = mark::read(&stack, mark::RESTORE).await?.is_some();
         if !is_added {
-            backup::mark(&stack, &source.manifest, &args.location).await?;
+            let backup = source.manifest.name.clone();
+            let mark = [("backup", backup), ("location", args.location.to_string())];
+            mark::set(&stack, mark::RESTORE, &mark).await?;
         }
         if let Some(secrets) = secrets {
             let changed = secrets::apply(&stack, secrets).await?;
             printer::note(&format!("Restored {} passwords and keys", changed.len()));
+        }
+        if is_continued {
+            lms::recover(&stack).await?;
         }
         if args.only.is_none() {
             let report = journal.report(graph.ids());
@@ -230,7 +237,7 @@ async fn replace(
             stack.forget_releases();
             let report = journal.report(graph.ids());
             graph.reconcile(&stack, &*report).await?;
-            backup::unmark(&stack).await?;
+            mark::clear(&stack, mark::RESTORE).await?;
         }
         anyhow::Ok(ids)
     };

@@ -76,6 +76,8 @@ const CHANGING: &[&str] = &[
     "install -o json",
     "configure -o json",
     "uninstall -o json",
+    "pause -o json",
+    "resume -o json",
     "backup -o json",
     "restore -o json",
 ];

@@ -26,7 +26,7 @@ use super::{Outcome, TableArgs, open};
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack status
   kubectl lastack status --watch
-  kubectl lastack status --fail-if-older 10m -o json", fault: "a component is unhealthy, a restore is incomplete, or the newest statement is too old", json: "Status"))]
+  kubectl lastack status --fail-if-older 10m -o json", fault: "a component is unhealthy, the stack is paused or incompletely restored, or the newest statement is too old", json: "Status"))]
 pub struct StatusArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "table")]
@@ -70,7 +70,7 @@ pub type Row = (ComponentName, Health);
 /// Without the permission to run scripts in Moodle's Pod, so the events of Moodle are unknown.
 pub fn needs() -> Vec<Rules> {
     let healths = components::all().iter().flat_map(|one| one.declaration().access.health);
-    healths.copied().chain([tunnel::RULES, pod_problem::RULES, conditions::MARK]).collect()
+    healths.copied().chain([tunnel::RULES, pod_problem::RULES, conditions::MARKS]).collect()
 }
 
 pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
@@ -78,7 +78,7 @@ pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
     if args.watch {
         return watch(stack, &args).await;
     }
-    let (rows, incomplete) = join(look(&stack), conditions::incomplete(&stack)).await;
+    let (rows, unusual) = join(look(&stack), conditions::unusual(&stack)).await;
     let rows = rows?;
     match args.output {
         Format::Json => printer::json(&Status::of(&stack, &rows))?,
@@ -95,13 +95,13 @@ pub async fn run(flags: &KubeFlags, args: StatusArgs) -> Result<Outcome> {
     if let Some(why) = &late {
         printer::error(why);
     }
-    // without the permission to read the mark, there is nothing to tell
-    let incomplete = incomplete.unwrap_or_default();
-    if let Some(diagnosis) = &incomplete {
+    // without the permission to read the marks, there is nothing to tell
+    let unusual = unusual.unwrap_or_default();
+    if let Some(diagnosis) = &unusual {
         printer::error(&diagnosis.sentence());
     }
     let has_fault = rows.iter().any(|(_, health)| health.has_fault());
-    let has_fault = has_fault || late.is_some() || incomplete.is_some();
+    let has_fault = has_fault || late.is_some() || unusual.is_some();
     Ok(if has_fault { Outcome::Fault } else { Outcome::Good })
 }
 

@@ -18,6 +18,7 @@ pub mod model;
 pub mod namespace;
 pub mod operator;
 mod ownership;
+pub mod paused;
 mod postgresql;
 mod preflight;
 mod release;

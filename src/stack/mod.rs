@@ -2,6 +2,7 @@
 
 mod answers;
 pub mod component;
+pub mod mark;
 pub mod profiles;
 mod quantity;
 pub mod resources;
@@ -39,9 +40,6 @@ static CHARTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/charts");
 
 /// The ConfigMap that stores the settings of the last install.
 pub const SETTINGS: &str = "lastack-settings";
-
-/// The ConfigMap that exists while a restore is not complete.
-pub const RESTORE: &str = "lastack-restore";
 
 /// The context of the nodes: access to the cluster, and the settings of the stack.
 pub struct Stack {

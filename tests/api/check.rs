@@ -46,7 +46,7 @@ const FAULTS: &[(&str, Fault)] = &[
         }
         stack.helm.restore(&memory);
     }),
-    ("settings.restore", |stack| {
+    ("settings.marks", |stack| {
         stack.kubernetes.put([json!({
             "apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": "lastack-restore", "namespace": "alice"},

@@ -7,7 +7,7 @@ use crate::support::machine::{Ended, Machine, TOKEN};
 use crate::support::server::Reply;
 use crate::support::stack::{MockedStack, empty_cluster};
 
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 15] = [
     "install",
     "status",
     "creds",
@@ -19,6 +19,8 @@ const VERBS: [&str; 13] = [
     "trace",
     "replay",
     "dashboards check",
+    "pause",
+    "resume",
     "backup backups",
     "uninstall --yes -n alice",
 ];

@@ -3,7 +3,7 @@
 use crate::support::machine::{Machine, TOKEN};
 use crate::support::server::{Reply, Server, unreachable_url};
 
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 14] = [
     "install",
     "status",
     "creds",
@@ -14,6 +14,8 @@ const VERBS: [&str; 12] = [
     "statements",
     "trace",
     "dashboards list",
+    "pause",
+    "resume",
     "backup backups",
     "uninstall --yes -n alice",
 ];

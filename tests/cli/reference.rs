@@ -4,7 +4,7 @@ use snapbox::{assert_data_eq, file};
 
 use crate::support::machine::{Ended, Machine};
 
-const VERBS: [&str; 20] = [
+const VERBS: [&str; 22] = [
     "install",
     "status",
     "check",
@@ -19,6 +19,8 @@ const VERBS: [&str; 20] = [
     "replay",
     "configure",
     "dashboards",
+    "pause",
+    "resume",
     "backup",
     "restore",
     "uninstall",

@@ -123,5 +123,19 @@ fn backup_restores_a_deleted_stack_in_another_namespace() {
     let id = click["hops"][3]["detail"].as_str().unwrap_or_default();
     let id = id.strip_prefix("statement ").expect("the statement of the click");
     new.lastack("statements --limit 50 -o json").good().shows(id);
+    assert_pauses_and_resumes(&new, before.0);
     new.kubectl("delete namespace e2e-drilled --wait=false");
+}
+
+/// A paused stack has no running Pods, and keeps its data.
+fn assert_pauses_and_resumes(cluster: &Cluster, stored: u64) {
+    cluster.lastack("pause").good().shows("Paused; all data is kept");
+    let running = cluster.kubectl("get pods --field-selector=status.phase=Running -o name");
+    assert_eq!(running, "", "no Pod should run");
+    cluster.lastack("status").exits(3).shows("the stack is paused").shows("kubectl lastack resume");
+    cluster.lastack("install").exits(1).shows("is paused").shows("kubectl lastack resume");
+    cluster.lastack("resume").good().shows("Ready in");
+    cluster.lastack("status").good().never_shows("paused");
+    assert_eq!(statements(cluster), stored);
+    cluster.lastack("resume").good().shows("is not paused");
 }

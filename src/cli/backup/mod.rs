@@ -12,14 +12,14 @@ use crate::backup::{self, Begun};
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::{lease, tunnel};
-use crate::components::{datalake, dataviz, lms};
+use crate::components::{conditions, datalake, dataviz, lms};
 use crate::engine::Summary;
 use crate::output::printer;
 use crate::output::units::{age, bytes, count, took};
 use crate::stack::Stack;
 
 use super::journal::Journal;
-use super::{Outcome, TextOrJson, lock, next_steps, open};
+use super::{Outcome, TextOrJson, lock, next_steps, open, require_running};
 
 /// Copy the statements, databases and files of the stack to a directory or an object storage
 ///
@@ -59,6 +59,7 @@ pub const NEEDS: &[Rules] = &[
     lms::CLIENT,
     lms::ADDRESSES,
     dataviz::KEY,
+    conditions::MARKS,
     &[Rule::new("", "secrets", &["list"], "the passwords and keys, with `--recipient`")],
 ];
 
@@ -85,6 +86,7 @@ async fn create(
 ) -> Result<Summary> {
     let stack = open(flags).await?;
     journal.names(&stack);
+    require_running(&stack).await?;
     let store = location.open(true)?;
     let lock = lock::take(&stack.cluster, "backup", stack.deadline).await?;
     let Begun { manifest, is_continued, deleted } = backup::begin(&stack, &store).await?;

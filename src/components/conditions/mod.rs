@@ -3,8 +3,8 @@
 mod admission;
 mod clock;
 mod images;
+mod marks;
 mod quota;
-mod restored;
 mod versions;
 
 use std::collections::BTreeSet;
@@ -19,21 +19,22 @@ use crate::cluster::access::{Rule, Rules};
 use crate::cluster::object::label;
 use crate::engine::{Id, Node, Observation};
 use crate::stack::profiles::Profile;
-use crate::stack::{RESTORE, Stack};
+use crate::stack::{Stack, mark};
 
 use super::model::Components;
 use super::preflight;
 
-pub use restored::incomplete;
+pub use marks::unusual;
 
 /// What the conditions of the namespace need.
 pub const NEEDS: Rules = &[
     Rule::new("", "resourcequotas", &["list"], "the quotas of the namespace"),
     Rule::new("", "limitranges", &["list"], "the limits of the namespace"),
 ];
-/// What [`incomplete`] needs.
-pub const MARK: Rules =
-    &[Rule::new("", "configmaps", &["get"], "the mark of an incomplete restore").named(&[RESTORE])];
+/// What [`unusual`] needs.
+pub const MARKS: Rules =
+    &[Rule::new("", "configmaps", &["get"], "the marks of a paused or incomplete stack")
+        .named(&[mark::PAUSED, mark::RESTORE])];
 /// In addition, to try whether the cluster admits the Pods of the stack.
 pub const TRY_PODS: Rules = &[Rule::new("", "pods", &["create"], "Pods in a dry run")];
 
@@ -57,7 +58,7 @@ pub fn nodes(components: Components) -> Vec<Node<Stack>> {
         Node::check(Binding),
         Node::check(Clock),
         Node::check(NodeClocks),
-        Node::check(Restored),
+        Node::check(Marks),
     ]
 }
 
@@ -78,7 +79,7 @@ struct Expansion;
 struct Binding;
 struct Clock;
 struct NodeClocks;
-struct Restored;
+struct Marks;
 struct Images(Components);
 
 cluster_check!(Program, "preflight.program", Warning, |self, stack| versions::program(
@@ -95,7 +96,7 @@ cluster_check!(Expansion, "preflight.expansion", Warning, |self, stack| expansio
 cluster_check!(Binding, "preflight.binding", Warning, |self, stack| binding(stack));
 cluster_check!(Clock, "preflight.clock", Warning, |self, stack| clock::of_this_machine(stack));
 cluster_check!(NodeClocks, "preflight.node-clocks", Warning, |self, stack| clock::of_nodes(stack));
-cluster_check!(Restored, "settings.restore", Error, |self, stack| restored::observe(stack));
+cluster_check!(Marks, "settings.marks", Error, |self, stack| marks::observe(stack));
 cluster_check!(Images, "preflight.images", Error, |self, stack| images::check(stack, self.0));
 
 async fn newest(stack: &Stack) -> Result<Observation> {

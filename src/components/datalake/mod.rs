@@ -129,6 +129,9 @@ struct Size {
     cpu: Quantity,
     memory: Quantity,
     storage: Quantity,
+    /// Whether the volumes outlive the Elasticsearch resource. `uninstall` deletes them in any case.
+    #[serde(default, rename = "keepVolumes")]
+    keep_volumes: bool,
     /// Additional settings of Elasticsearch for this size.
     #[serde(default)]
     config: Map<String, Value>,

@@ -23,6 +23,10 @@ use super::{AUTHORITY_SECRET, COMPONENT, PODS, RESOURCE, Size, authority};
 
 const TEMPLATE: &str = include_str!("../../../manifests/data-lake.yaml");
 
+/// Whether the operator deletes the volume claims with the resource, and the value with which they outlive it.
+const POLICY: &str = "volumeClaimDeletePolicy";
+const KEEP: &str = "DeleteOnScaledownOnly";
+
 /// The requests that the operator sets for a node without any, according to its documentation of compute resources.
 const OPERATORS_REQUESTS: Resources = Resources { millicores: 0, memory_bytes: 2 << 30 };
 
@@ -195,6 +199,9 @@ pub fn body(stack: &Stack, storage: Option<&Value>) -> Result<Value> {
     if stack.settings.image_registry.is_some() {
         body["spec"]["image"] = json!(own_image(stack));
     }
+    if size.keep_volumes {
+        body["spec"][POLICY] = json!(KEEP);
+    }
     let set = &mut body["spec"]["nodeSets"][0];
     set["count"] = json!(size.nodes);
     merge_values(&mut set["config"], &json!(size.config));
@@ -220,7 +227,7 @@ pub fn body(stack: &Stack, storage: Option<&Value>) -> Result<Value> {
 /// Makes the volumes outlive the resource. The operator removes its owner references from them with a delay. Until then,
 /// Kubernetes would delete the volumes with the resource.
 async fn release_volumes(stack: &Stack, progress: &Progress<'_>) -> Result<()> {
-    let policy = json!({"spec": {"volumeClaimDeletePolicy": "DeleteOnScaledownOnly"}});
+    let policy = json!({"spec": {POLICY: KEEP}});
     api(stack)
         .patch(RESOURCE, &PatchParams::default(), &Patch::Merge(&policy))
         .await
@@ -372,6 +379,20 @@ impl crate::engine::Resource<Stack> for ElasticsearchResource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn volumes_of_production_outlive_the_resource() {
+        use crate::cluster::Cluster;
+        use crate::stack::profiles::Profile;
+        use crate::stack::settings::Settings;
+        let policy = |profile| {
+            let settings = Settings { profile: Some(profile), ..Settings::default() };
+            let stack = Stack::offline(Cluster::offline("alice").unwrap(), settings);
+            body(&stack, None).unwrap()["spec"][POLICY].as_str().unwrap().to_string()
+        };
+        assert_eq!(policy(Profile::Production), KEEP);
+        assert_ne!(policy(Profile::Laptop), KEEP, "a laptop should have no forgotten volumes");
+    }
 
     #[test]
     fn node_sets_in_chart_values_are_counted() {

@@ -81,6 +81,15 @@ impl Moodle {
         self.moodle("php admin/cli/maintenance.php --enable", &[]).await
     }
 
+    /// Whether pages and tasks are stopped.
+    ///
+    /// # Errors
+    /// When the command cannot be run.
+    pub async fn is_in_maintenance(&self) -> Result<bool> {
+        let command = ["test", "-e", "/var/www/moodledata/climaintenance.html"];
+        Ok(exec::run(&self.container, &command, b"").await?.code == 0)
+    }
+
     /// Serves pages and runs tasks again.
     ///
     /// # Errors
@@ -146,6 +155,20 @@ fi"#;
 
 /// Since Moodle 5.1, its tools are below `public`.
 const REPLACE: &str = r#"php -d max_input_vars=10000 "$([ -d public/admin/tool ] && echo public/)admin/tool/replace/cli/replace.php" "$0" "$1" --shorten --non-interactive"#;
+
+/// Ends the maintenance of an exchange that was interrupted, so that the Pod can become ready. The next exchange repeats all
+/// of it.
+///
+/// # Errors
+/// When Moodle's scripts fail.
+pub async fn recover(stack: &Stack) -> Result<()> {
+    // without a Pod, or during its own upgrade, there is nothing to end
+    let Ok(moodle) = super::client(stack).await else { return Ok(()) };
+    if moodle.is_in_maintenance().await? && super::connect(stack).await.is_ok() {
+        moodle.end_maintenance().await?;
+    }
+    Ok(())
+}
 
 /// Replaces the Pods of Moodle. The new ones upgrade the database if it has an older version.
 ///

@@ -57,7 +57,7 @@ use client::{Failed, Moodle, Queue, State};
 use compatibility::Compatibility;
 
 pub use course::shortname;
-pub use maintenance::{Held, restart};
+pub use maintenance::{Held, recover, restart};
 pub use moodle::{LOCAL_PORT, outside_url, site_url};
 pub use settings::connect;
 
