@@ -1,6 +1,7 @@
 //! Backup and restore: into another namespace, over a stack, after an interruption.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use age::secrecy::ExposeSecret;
@@ -8,7 +9,8 @@ use serde_json::Value;
 
 use crate::cluster::{Cluster, Need, Own};
 use crate::components::superset_as_admin;
-use crate::{beside, remove};
+use crate::permissions::account_for;
+use crate::{beside, remove, stack};
 
 const NAMESPACE: &str = "e2e-drill";
 const RESTORED: &str = "e2e-drilled";
@@ -127,14 +129,33 @@ fn backup_restores_a_deleted_stack_in_another_namespace() {
     new.kubectl("delete namespace e2e-drilled --wait=false");
 }
 
+#[test]
+fn roles_allow_a_backup_with_passwords_and_the_restore_of_its_statements() {
+    let location = stack().folder("backups-with-the-role").join("new");
+    let _ = fs::remove_dir_all(&location);
+    let shown = location.display();
+    let recipient = age::x25519::Identity::generate().to_public();
+    let user = account_for("backup", stack());
+    stack().lastack(&format!("backup {shown} --recipient {recipient} {user}")).good();
+    let mode = fs::metadata(&location).expect("the location").permissions().mode();
+    assert_eq!(mode & 0o77, 0, "only the owner should read the files, and the mode is {mode:o}");
+    let user = account_for("restore", stack());
+    stack()
+        .lastack(&format!("restore {shown} --only statements {user}"))
+        .good()
+        .shows("statements, each verified");
+}
+
 /// A paused stack has no running Pods, and keeps its data.
 fn assert_pauses_and_resumes(cluster: &Cluster, stored: u64) {
-    cluster.lastack("pause").good().shows("Paused; all data is kept");
+    let may_pause = account_for("pause", cluster);
+    cluster.lastack(&format!("pause {may_pause}")).good().shows("Paused; all data is kept");
     let running = cluster.kubectl("get pods --field-selector=status.phase=Running -o name");
     assert_eq!(running, "", "no Pod should run");
     cluster.lastack("status").exits(3).shows("the stack is paused").shows("kubectl lastack resume");
     cluster.lastack("install").exits(1).shows("is paused").shows("kubectl lastack resume");
-    cluster.lastack("resume").good().shows("Ready in");
+    let may_resume = account_for("resume", cluster);
+    cluster.lastack(&format!("resume {may_resume}")).good().shows("Ready in");
     cluster.lastack("status").good().never_shows("paused");
     assert_eq!(statements(cluster), stored);
     cluster.lastack("resume").good().shows("is not paused");

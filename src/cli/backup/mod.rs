@@ -12,6 +12,7 @@ use crate::backup::{self, Begun};
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::{lease, tunnel};
+use crate::components::dataviz::dashboards::record;
 use crate::components::{conditions, datalake, dataviz, lms};
 use crate::engine::Summary;
 use crate::output::printer;
@@ -59,6 +60,7 @@ pub const NEEDS: &[Rules] = &[
     lms::CLIENT,
     lms::ADDRESSES,
     dataviz::KEY,
+    record::READ,
     conditions::MARKS,
     &[Rule::new("", "secrets", &["list"], "the passwords and keys, with `--recipient`")],
 ];
