@@ -13,7 +13,7 @@ use object_store::ObjectStoreExt;
 use object_store::buffered::BufWriter;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio_util::io::StreamReader;
 
 use crate::error::Failure;
@@ -49,8 +49,8 @@ pub struct FileWriter {
 }
 
 enum Encoder {
-    Plain(Hashing<BufWriter>),
-    Gzip(GzipEncoder<Hashing<BufWriter>>),
+    Plain(Box<Hashing<BufWriter>>),
+    Gzip(Box<GzipEncoder<Hashing<BufWriter>>>),
 }
 
 impl FileWriter {
@@ -61,8 +61,8 @@ impl FileWriter {
         let writer = BufWriter::with_capacity(to, at, PART).with_max_concurrency(PARTS_AT_ONCE);
         let writer = Hashing::new(writer);
         let stream = match compress {
-            true => Encoder::Gzip(GzipEncoder::with_quality(writer, LEVEL)),
-            false => Encoder::Plain(writer),
+            true => Encoder::Gzip(Box::new(GzipEncoder::with_quality(writer, LEVEL))),
+            false => Encoder::Plain(Box::new(writer)),
         };
         Self { stream, store: store.clone(), name: name.into(), path }
     }
@@ -92,7 +92,7 @@ impl FileWriter {
         let shut = self.shutdown().await;
         shut.map_err(|error| self.store.failed(&self.path, error))?;
         let writer = match self.stream {
-            Encoder::Plain(writer) => writer,
+            Encoder::Plain(writer) => *writer,
             Encoder::Gzip(encoder) => encoder.into_inner(),
         };
         Ok(FileRecord { name: self.name, bytes: writer.bytes, sha256: hexadecimal(writer.hash) })
@@ -110,8 +110,8 @@ impl FileWriter {
 
     fn stream(self: Pin<&mut Self>) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
         match &mut self.get_mut().stream {
-            Encoder::Plain(writer) => Pin::new(writer),
-            Encoder::Gzip(encoder) => Pin::new(encoder),
+            Encoder::Plain(writer) => Pin::new(writer.as_mut()),
+            Encoder::Gzip(encoder) => Pin::new(encoder.as_mut()),
         }
     }
 }
@@ -142,7 +142,7 @@ pub async fn open(
     store: &Store,
     folder: &str,
     record: &FileRecord,
-) -> Result<impl AsyncRead + AsyncBufRead + Send + Unpin + use<>> {
+) -> Result<impl AsyncBufRead + Send + Unpin + use<>> {
     let path = format!("{folder}/{}", record.name);
     let (from, at) = store.at(&path);
     let found = from.get(&at).await.map_err(|error| store.failed(&path, error))?;

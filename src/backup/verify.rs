@@ -118,7 +118,7 @@ fn none(location: &Location, what: &str) -> Failure {
 
 /// The ids of the parts of a backup. A part that this program does not know has no id.
 pub fn ids(manifest: &Manifest) -> impl Iterator<Item = Id> {
-    manifest.parts.iter().filter_map(|part| id_of(part))
+    manifest.parts.iter().filter_map(id_of)
 }
 
 fn id_of(part: &Part) -> Option<Id> {

@@ -58,7 +58,8 @@ fn list_shows_complete_incomplete_and_damaged_backups() {
 
 #[test]
 fn verify_names_each_damage() {
-    let damages: [(&str, fn(&Machine, &str)); 5] = [
+    type Damage = fn(&Machine, &str);
+    let damages: [(&str, Damage); 5] = [
         ("the file is missing", |machine, folder| {
             fs::remove_file(machine.path(&format!("{folder}/statements/000001.ndjson.gz")))
                 .unwrap();

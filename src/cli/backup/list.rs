@@ -142,5 +142,5 @@ fn row(found: &Found) -> [String; 5] {
             (format!("damaged: {why}"), (none(), none(), none()))
         }
     };
-    [text::clean(found.name()).into(), state, age, statements, size]
+    [text::clean(found.name()), state, age, statements, size]
 }
