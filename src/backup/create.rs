@@ -27,6 +27,9 @@ use super::{Pace, SECRETS};
 /// After this time, an incomplete backup is not continued, because its databases are old.
 const CONTINUED: SignedDuration = SignedDuration::from_hours(24);
 
+/// What a backup lacks when a task of Moodle did not stop sending events.
+const COMMON_MOMENT: &str = "a common moment of Moodle and the statements";
+
 /// A backup that is about to be made.
 pub struct Begun {
     pub manifest: Manifest,
@@ -124,7 +127,8 @@ pub async fn create(
     report: &dyn Report,
 ) -> Result<Manifest> {
     let mut run = Run { stack, store, manifest, report };
-    run.manifest.left_out.clear();
+    // what concerns a copy that an earlier attempt made is still true
+    run.manifest.left_out.retain(|one| one.what == COMMON_MOMENT);
     run.part(Id(SECRETS), async |run, _| run.secrets(recipients).await).await?;
     for (_, id, data) in data(stack) {
         match data {
@@ -266,7 +270,7 @@ impl<'a> Run<'a> {
         let held = lms::client(self.stack).await?.hold().await?;
         if held.is_none() {
             self.manifest.left_out.push(LeftOut {
-                what: "a common moment of Moodle and the statements".into(),
+                what: COMMON_MOMENT.into(),
                 reason: "a task of Moodle was sending events for more than a minute; after a restore, some events may be \
                          missing or be stored twice"
                     .into(),
