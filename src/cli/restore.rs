@@ -113,8 +113,14 @@ async fn restore(
     let stack = open(flags, args, &source.manifest).await?;
     journal.names(&stack);
     require_running(&stack).await?;
-    check_versions(&stack, &source.manifest)?;
-    confirm(&stack, args, &source.manifest).await?;
+    check_versions(&stack, args, &source.manifest)?;
+    let interrupted = mark::read(&stack, mark::RESTORE).await?;
+    let is_continued = interrupted
+        .is_some_and(|mark| mark.get("backup").is_some_and(|name| *name == source.manifest.name));
+    // the user confirmed the restore that was interrupted
+    if !is_continued {
+        confirm(&stack, args, &source.manifest).await?;
+    }
     let summary = replace(&source, args, stack, secrets.as_deref(), journal).await?;
     printer::note(&format!("Restored in {}", took(summary.took)));
     if args.only == Some(Selection::Statements) {
@@ -138,7 +144,11 @@ async fn open(flags: &KubeFlags, args: &RestoreArgs, manifest: &Manifest) -> Res
 }
 
 /// Rejects a backup of a newer component, which the older program could not read.
-fn check_versions(stack: &Stack, manifest: &Manifest) -> Result<()> {
+fn check_versions(stack: &Stack, args: &RestoreArgs, manifest: &Manifest) -> Result<()> {
+    // statements do not depend on the version of a component
+    if args.only == Some(Selection::Statements) {
+        return Ok(());
+    }
     let version = |text: &str| semver::Version::parse(text).ok();
     for (component, backed_up) in &manifest.versions {
         let release = stack.versions.of(*component);
@@ -202,6 +212,8 @@ async fn replace(
 ) -> Result<Summary> {
     let begun = Instant::now();
     let (graph, mut stack) = args.stack.prepare(args.stack.graph()?, stack)?;
+    // without the time in which the user confirmed
+    stack.wait_for(args.timeout);
     let (namespace, graph) = graph.split(|node| node.id() == NAMESPACE);
     let report = journal.report(namespace.ids());
     // the lock is an object in the namespace
@@ -210,7 +222,7 @@ async fn replace(
     let lock = lock::take(&stack.cluster, VERB, stack.deadline).await?;
     let is_added = args.only == Some(Selection::Statements);
     let restored = async {
-        let is_continued = mark::read(&stack, mark::RESTORE).await?.is_some();
+        let was_interrupted = mark::read(&stack, mark::RESTORE).await?.is_some();
         if !is_added {
             let backup = source.manifest.name.clone();
             let mark = [("backup", backup), ("location", args.location.to_string())];
@@ -220,7 +232,7 @@ async fn replace(
             let changed = secrets::apply(&stack, secrets).await?;
             printer::note(&format!("Restored {} passwords and keys", changed.len()));
         }
-        if is_continued {
+        if was_interrupted {
             lms::recover(&stack).await?;
         }
         if args.only.is_none() {

@@ -115,6 +115,11 @@ fn backup_restores_a_deleted_stack_in_another_namespace() {
         .shows("the secrets were encrypted for another recipient");
     new.lastack("status").exits(3).shows("No stack");
 
+    new.lastack(&restore.replace("--timeout 10m", "--timeout 5s")).exits(124);
+    new.lastack("status")
+        .exits(3)
+        .shows("the restore of backup e2e-drill-")
+        .shows("is not complete");
     new.lastack(&restore)
         .good()
         .shows("statements, each verified")
