@@ -60,6 +60,11 @@ COMMIT;
 DROP DATABASE :"replaced" WITH (FORCE);
 "#;
 
+/// Reverts the first step of an exchange that was interrupted.
+const REOPEN: &str = r#"\getenv live POSTGRES_DB
+ALTER DATABASE :"live" WITH ALLOW_CONNECTIONS true;
+"#;
+
 /// Creates an empty database for a restore.
 const CREATE: &str = r#"\getenv live POSTGRES_DB
 \set restored :live '_restored'
@@ -125,6 +130,14 @@ impl Database {
     /// attempt.
     pub async fn exchange(&self) -> Result<()> {
         self.sql(MAINTENANCE, EXCHANGE).await.map(drop)
+    }
+
+    /// Lets clients connect after an exchange that was interrupted.
+    ///
+    /// # Errors
+    /// When the server does not respond.
+    pub async fn reopen(&self) -> Result<()> {
+        self.sql(MAINTENANCE, REOPEN).await.map(drop)
     }
 
     /// Executes SQL in the loaded database.

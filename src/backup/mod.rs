@@ -22,7 +22,7 @@ use crate::components::datalake;
 use crate::output::printer;
 
 pub use create::{Begun, begin, create, parts};
-pub use restore::{Selection, Source};
+pub use restore::{Selection, Source, recover};
 pub use verify::{Found, delete, ids, list, select, surplus, verify};
 
 /// The part of a backup with the statements.

@@ -147,6 +147,25 @@ impl Source {
     }
 }
 
+/// Lets components respond after a restore that was interrupted during an exchange. The next exchange repeats all of it.
+///
+/// # Errors
+/// When a script in Moodle fails.
+pub async fn recover(stack: &Stack) -> Result<()> {
+    let components =
+        components::all().iter().filter(|one| stack.settings.has(one.declaration().name));
+    for (_, store) in components.flat_map(|one| one.data(&stack.settings)) {
+        if let DataStore::Database(name) = store {
+            // a database that does not run yet was not part of an exchange
+            let _ = Database::of(stack, name).reopen().await;
+        }
+    }
+    match stack.settings.has(lms::COMPONENT) {
+        true => lms::recover(stack).await,
+        false => Ok(()),
+    }
+}
+
 struct Run<'a> {
     source: &'a Source,
     stack: &'a Stack,

@@ -233,7 +233,7 @@ async fn replace(
             printer::note(&format!("Restored {} passwords and keys", changed.len()));
         }
         if was_interrupted {
-            lms::recover(&stack).await?;
+            backup::recover(&stack).await?;
         }
         if args.only.is_none() {
             let report = journal.report(graph.ids());
