@@ -276,7 +276,8 @@ impl<'a> Run<'a> {
                     .into(),
             });
         }
-        self.manifest.until = self.newest_stored().await?;
+        // without a statement at this moment, the backup has none
+        self.manifest.until = Some(self.newest_stored().await?.unwrap_or_default());
         Ok(held)
     }
 

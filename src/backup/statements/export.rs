@@ -14,6 +14,7 @@ use crate::cluster::retry::Retry;
 use crate::components::datalake::INDEX;
 use crate::components::datalake::client::{Elasticsearch, Export, Sort, is_rejection};
 use crate::engine::Progress;
+use crate::error::Failure;
 use crate::output::units::{bytes, count};
 
 use super::append;
@@ -114,7 +115,17 @@ async fn copy(
             ));
         }
     }
-    if let Err(error) = reading.await? {
+    let is_whole = || match copied == total {
+        true => Ok(()),
+        false => Err(Failure::failed(format!(
+            "{} of {} statements could be read",
+            count(copied),
+            count(total)
+        ))
+        .hint("repeat the command to continue")
+        .into()),
+    };
+    if let Err(error) = reading.await?.and_then(|()| is_whole()) {
         // a cut file is not part of the backup
         if let Some((writer, _)) = file {
             writer.abort().await;
