@@ -10,7 +10,7 @@ use crate::components::model::{DataStore, Volume};
 use crate::components::{self, datalake, dataviz};
 use crate::engine::{Id, NodeEvent, Progress, Report};
 use crate::error::Failure;
-use crate::output::units::{bytes, count};
+use crate::output::units::{bytes, counted};
 use crate::stack::component::ComponentName;
 use crate::stack::{SETTINGS, Stack};
 
@@ -206,7 +206,7 @@ impl<'a> Run<'a> {
         writer.write(&encrypted).await?;
         let record = writer.finish().await?;
         self.manifest.part_mut(SECRETS).files.push(record);
-        Ok(format!("{} secrets, encrypted", found.len()))
+        Ok(format!("{}, encrypted", counted(found.len() as u64, "secret")))
     }
 
     async fn database(
@@ -247,9 +247,9 @@ impl<'a> Run<'a> {
         };
         let record = writer.finish().await?;
         let detail = format!(
-            "{} rows in {} tables, {}",
-            count(rows.values().sum()),
-            rows.len(),
+            "{} in {}, {}",
+            counted(rows.values().sum(), "row"),
+            counted(rows.len() as u64, "table"),
             bytes(record.bytes)
         );
         let key = match id == dataviz::METADATA {
@@ -291,7 +291,7 @@ impl<'a> Run<'a> {
         let found = self.stack.api::<ConfigMap>().get_opt(name).await;
         let found = found.with_context(|| format!("ConfigMap {name}"))?;
         let config = found.and_then(|map| map.data).unwrap_or_default();
-        let detail = format!("{} entries", count(config.len() as u64));
+        let detail = counted(config.len() as u64, "asset");
         self.manifest.part_mut(id.as_str()).config = config;
         Ok(detail)
     }
@@ -303,7 +303,7 @@ impl<'a> Run<'a> {
         let elasticsearch = datalake::client(self.stack).await?;
         statements::export(elasticsearch, self.store, &mut self.manifest, progress).await?;
         let part = self.manifest.part_mut(super::STATEMENTS);
-        Ok(format!("{} statements, {}", count(part.count()), bytes(part.bytes())))
+        Ok(format!("{}, {}", counted(part.count(), "statement"), bytes(part.bytes())))
     }
 
     async fn volume(&mut self, id: Id, volume: Volume, progress: &Progress<'_>) -> Result<String> {

@@ -16,7 +16,7 @@ use crate::components::model::{DataStore, Volume};
 use crate::components::{self, datalake, dataviz};
 use crate::engine::{Id, NodeEvent, Progress, Report};
 use crate::error::{Failure, one_line};
-use crate::output::units::{bytes, count};
+use crate::output::units::{bytes, count, counted};
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
 
@@ -216,7 +216,7 @@ impl<'a> Run<'a> {
             progress.say("replacing the statements of the stack");
             datalake::exchange(self.stack, &elasticsearch).await?;
         }
-        Ok(format!("{} statements, each verified", count(verified)))
+        Ok(format!("{}, each verified", counted(verified, "statement")))
     }
 
     /// Loads a dump beside the live database, and compares it with the backup.
@@ -293,7 +293,7 @@ impl<'a> Run<'a> {
                 api.create(&params, &map).await.with_context(context)?;
             }
         }
-        Ok(format!("{} entries", count(part.config.len() as u64)))
+        Ok(counted(part.config.len() as u64, "asset"))
     }
 
     /// Moodle's database and files belong together.
@@ -358,12 +358,14 @@ impl<'a> Run<'a> {
         let folder = files.extract(store, manifest, part, progress).await?;
         progress.say("comparing each file with its checksum");
         let verified = lms::client(self.stack).await?.verify_files(&folder).await?;
-        let detail = format!("{} files, each verified, {}", count(verified), bytes(part.bytes()));
+        let detail =
+            format!("{}, each verified, {}", counted(verified, "file"), bytes(part.bytes()));
         Ok((files, detail))
     }
 }
 
 fn rows(part: &Part) -> String {
     let rows = part.rows.values().sum();
-    format!("{} rows in {} tables, as in the backup", count(rows), part.rows.len())
+    let tables = part.rows.len() as u64;
+    format!("{} in {}, as in the backup", counted(rows, "row"), counted(tables, "table"))
 }

@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use crate::components;
 use crate::engine::{Id, NodeEvent, Progress, Report};
 use crate::error::{Failure, one_line};
-use crate::output::units::{bytes, count};
+use crate::output::units::{bytes, counted};
 use crate::stack::settings::Settings;
 
 use super::Pace;
@@ -156,8 +156,7 @@ pub async fn verify(store: &Store, manifest: &Manifest, report: &dyn Report) -> 
         }
         let detail = match part.files.len() {
             0 => "in the manifest".into(),
-            1 => format!("1 file, {}", bytes(total)),
-            files => format!("{} files, {}", count(files as u64), bytes(total)),
+            files => format!("{}, {}", counted(files as u64, "file"), bytes(total)),
         };
         progress.report(NodeEvent::Done(&detail));
     }

@@ -42,6 +42,14 @@ pub fn count(n: u64) -> String {
     indicatif::HumanCount(n).to_string()
 }
 
+/// A count with its noun, whose plural ends with s: `1 file`, `22,312 files`.
+pub fn counted(n: u64, noun: &str) -> String {
+    match n {
+        1 => format!("1 {noun}"),
+        n => format!("{} {noun}s", count(n)),
+    }
+}
+
 /// A size in bytes with a decimal unit: `31 MB`, `1.2 GB`.
 pub fn bytes(n: u64) -> String {
     let mut value = n as f64;

@@ -26,6 +26,7 @@ mod rbac;
 mod rejected;
 mod render;
 mod report;
+mod restore;
 mod seed;
 mod seed_faults;
 mod size;

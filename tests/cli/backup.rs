@@ -82,7 +82,7 @@ fn verify_names_each_damage() {
     for (text, damage) in damages {
         let machine = Machine::new();
         let name = put(&machine, "alice", 28);
-        machine.run("backup verify backups").exits(0).prints("1 files, 11 B, as in the manifest");
+        machine.run("backup verify backups").exits(0).prints("1 file, 11 B, as in the manifest");
         damage(&machine, &format!("backups/{name}"));
         machine.run(&format!("backup verify backups --backup {name}")).exits(1).says(text);
     }

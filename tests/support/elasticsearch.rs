@@ -127,6 +127,30 @@ fn certificates(name: &str) -> (String, TlsAcceptor) {
     (authority, TlsAcceptor::from(Arc::new(config)))
 }
 
+/// The response to a request that creates documents.
+fn created(request: &Request, store: &mut BTreeMap<String, Value>) -> Value {
+    let lines: Vec<Value> = request
+        .body
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).expect("lines of JSON"))
+        .collect();
+    let create = |pair: &[Value]| {
+        let id = pair[0]["create"]["_id"].as_str().expect("an id").to_string();
+        match store.contains_key(&id) {
+            true => {
+                json!({"create": {"status": 409, "error": {"reason": "document already exists"}}})
+            }
+            false => {
+                store.insert(id, pair[1].clone());
+                json!({"create": {"status": 201}})
+            }
+        }
+    };
+    let items: Vec<Value> = lines.chunks(2).map(create).collect();
+    json!({"errors": items.iter().any(|item| item["create"]["status"] == 409), "items": items})
+}
+
 fn reply(request: &Request, indices: &mut Indices, store: &Store) -> Reply {
     let mut store = store.lock().expect("the store");
     let acknowledged = || Reply::ok(json!({"acknowledged": true}));
@@ -159,6 +183,7 @@ fn reply(request: &Request, indices: &mut Indices, store: &Store) -> Reply {
         ("POST", "/statements/_refresh") => {
             Reply::ok(json!({"_shards": {"total": 1, "successful": 1, "failed": 0}}))
         }
+        ("POST", "/statements/_bulk") => Reply::ok(created(request, &mut store)),
         ("POST" | "GET", "/statements/_count") => {
             let count = if request.body.is_empty() {
                 store.len()

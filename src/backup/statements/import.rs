@@ -17,7 +17,7 @@ use crate::cluster::retry::Retry;
 use crate::components::datalake::client::{Created, Elasticsearch, is_rejection};
 use crate::engine::Progress;
 use crate::error::Failure;
-use crate::output::units::count;
+use crate::output::units::{count, counted};
 use crate::xapi::content::{Content, hash_of_bytes};
 
 use super::parse;
@@ -147,8 +147,8 @@ async fn send(
     match rejected.first() {
         None => Ok(expected),
         Some((number, reason)) => Err(Failure::failed(format!(
-            "Elasticsearch rejected {} statements, the first with id {}: {reason}",
-            count(rejected.len() as u64),
+            "Elasticsearch rejected {}, the first with id {}: {reason}",
+            counted(rejected.len() as u64, "statement"),
             expected.get(*number).map_or("?", |(id, _)| id)
         ))
         .into()),
@@ -217,16 +217,16 @@ impl Import<'_> {
         let failure = |ids: &[String], what: &str| {
             let first: Vec<&str> = ids.iter().take(LISTED).map(String::as_str).collect();
             Failure::failed(format!(
-                "{} statements {what}, such as {}",
-                count(ids.len() as u64),
+                "{} {what}, such as {}",
+                counted(ids.len() as u64, "statement"),
                 first.join(", ")
             ))
         };
         if !missing.is_empty() {
-            return Err(failure(&missing, "of the backup are not stored").into());
+            return Err(failure(&missing, "of the backup not stored").into());
         }
         if !differing.is_empty() {
-            return Err(failure(&differing, "are stored with other content than in the backup")
+            return Err(failure(&differing, "with other content than in the backup")
                 .hint("restore into another namespace, or delete them: kubectl lastack statements delete ID")
                 .into());
         }

@@ -16,7 +16,7 @@ use crate::components::dataviz::dashboards::record;
 use crate::components::{conditions, datalake, dataviz, lms};
 use crate::engine::Summary;
 use crate::output::printer;
-use crate::output::units::{age, bytes, count, took};
+use crate::output::units::{age, bytes, counted, took};
 use crate::stack::Stack;
 
 use super::journal::Journal;
@@ -113,7 +113,7 @@ fn conclude(stack: &Stack, location: &Location, manifest: &Manifest) {
     for left_out in &manifest.left_out {
         printer::warning(&format!("not in the backup: {}: {}", left_out.what, left_out.reason));
     }
-    let statements = manifest.statements().map(|n| format!("{} statements, ", count(n)));
+    let statements = manifest.statements().map(|n| counted(n, "statement") + ", ");
     printer::note(&format!(
         "Complete: {}{} in {}",
         statements.unwrap_or_default(),

@@ -5,6 +5,7 @@ use crate::backup;
 use crate::backup::location::Location;
 use crate::cli::{Outcome, confirm};
 use crate::output::printer;
+use crate::output::units::counted;
 
 /// Delete old backups
 ///
@@ -46,9 +47,6 @@ pub async fn run(args: PruneArgs) -> Result<Outcome> {
     for name in &surplus {
         backup::delete(&store, name).await?;
     }
-    printer::note(&match surplus.len() {
-        1 => "Deleted 1 backup".to_string(),
-        deleted => format!("Deleted {deleted} backups"),
-    });
+    printer::note(&format!("Deleted {}", counted(surplus.len() as u64, "backup")));
     Ok(Outcome::Good)
 }

@@ -6,7 +6,7 @@ use crate::backup::location::Location;
 use crate::cli::Outcome;
 use crate::cli::progress::Rows;
 use crate::output::printer;
-use crate::output::units::{bytes, count};
+use crate::output::units::{bytes, counted};
 
 /// Compare the files of a backup with the checksums in its manifest
 ///
@@ -30,9 +30,9 @@ pub async fn run(args: VerifyArgs) -> Result<Outcome> {
     drop(rows);
     let files = manifest.parts.iter().map(|part| part.files.len() as u64).sum();
     printer::data(&format!(
-        "{}: {} files, {}, as in the manifest\n",
+        "{}: {}, {}, as in the manifest\n",
         manifest.name,
-        count(files),
+        counted(files, "file"),
         bytes(manifest.bytes())
     ))?;
     Ok(Outcome::Good)
