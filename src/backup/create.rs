@@ -40,16 +40,11 @@ pub struct Begun {
 }
 
 /// The data of the stack, in the order of its copies.
-fn data(stack: &Stack) -> Vec<(ComponentName, Id, DataStore)> {
-    let components = components::all().iter().map(|one| (one.declaration().name, one));
-    let mut data: Vec<_> = components
-        .filter(|(name, _)| stack.settings.has(*name))
-        .flat_map(|(name, one)| {
-            one.data(&stack.settings).into_iter().map(move |(id, of)| (name, id, of))
-        })
-        .collect();
+fn data(stack: &Stack) -> Vec<(Id, DataStore)> {
+    let data = components::data(&stack.settings).map(|(_, id, store)| (id, store));
+    let mut data: Vec<_> = data.collect();
     // files are never changed and rarely deleted, so a later copy has all files of the databases
-    data.sort_by_key(|(.., store)| match store {
+    data.sort_by_key(|(_, store)| match store {
         DataStore::ExternalDatabase(_) => 0,
         DataStore::Database(_) | DataStore::ConfigMap(_) => 1,
         DataStore::Statements => 2,
@@ -60,7 +55,7 @@ fn data(stack: &Stack) -> Vec<(ComponentName, Id, DataStore)> {
 
 /// The ids of the parts of a backup.
 pub fn parts(stack: &Stack) -> Vec<Id> {
-    let copied = data(stack).into_iter().filter_map(|(_, id, store)| match store {
+    let copied = data(stack).into_iter().filter_map(|(id, store)| match store {
         DataStore::ExternalDatabase(_) => None,
         _ => Some(id),
     });
@@ -130,7 +125,7 @@ pub async fn create(
     // what concerns a copy that an earlier attempt made is still true
     run.manifest.left_out.retain(|one| one.what == COMMON_MOMENT);
     run.part(Id(SECRETS), async |run, _| run.secrets(recipients).await).await?;
-    for (_, id, data) in data(stack) {
+    for (id, data) in data(stack) {
         match data {
             DataStore::ExternalDatabase(program) => run.manifest.left_out.push(LeftOut {
                 what: format!("the database of {program}"),
@@ -175,19 +170,13 @@ impl<'a> Run<'a> {
             progress.report(NodeEvent::Unchanged(&bytes(part.bytes())));
             return Ok(());
         }
-        progress.report(NodeEvent::Observing);
-        match copy(self, &progress).await {
-            Ok(detail) => {
-                self.manifest.part_mut(id.as_str()).is_complete = true;
-                self.manifest.save_progress(self.store).await?;
-                progress.report(NodeEvent::Done(&detail));
-                Ok(())
-            }
-            Err(error) => {
-                progress.report(NodeEvent::Failed(&crate::error::one_line(&error)));
-                Err(error)
-            }
-        }
+        let copied = async {
+            let detail = copy(self, &progress).await?;
+            self.manifest.part_mut(id.as_str()).is_complete = true;
+            self.manifest.save_progress(self.store).await?;
+            Ok(detail)
+        };
+        progress.during(copied).await
     }
 
     async fn secrets(&mut self, recipients: &[PublicKey]) -> Result<String> {

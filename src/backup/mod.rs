@@ -17,7 +17,6 @@ mod volume;
 
 use std::time::{Duration, Instant};
 
-use crate::cluster::retry::RetryPolicy;
 use crate::components::datalake;
 use crate::output::printer;
 
@@ -37,7 +36,7 @@ struct Pace(Option<Instant>);
 impl Pace {
     /// Whether a report is due, which then counts as made.
     fn is_due(&mut self) -> bool {
-        // every report is a line of its own where it is not redrawn
+        // a log has a line for each report
         let interval = if printer::is_live() { Duration::from_millis(500) } else { LOGGED };
         let is_due = self.0.is_none_or(|last| last.elapsed() >= interval);
         if is_due {
@@ -49,10 +48,3 @@ impl Pace {
 
 /// How often progress is reported in a log.
 const LOGGED: Duration = Duration::from_secs(10);
-
-/// About a minute, in which a component can restart.
-const RETRY: RetryPolicy = RetryPolicy {
-    attempts: 11,
-    first_delay: Duration::from_millis(250),
-    longest_delay: Duration::from_secs(10),
-};

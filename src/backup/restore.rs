@@ -4,18 +4,15 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::{Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
+use anyhow::Result;
 use tokio::io::AsyncReadExt;
 
-use crate::cluster::object::FIELD_MANAGER;
-use crate::components::lms::{self, Held};
+use crate::components::dataviz::dashboards::record::Record;
+use crate::components::lms;
 use crate::components::model::{DataStore, Volume};
 use crate::components::{self, datalake, dataviz};
-use crate::engine::{Id, NodeEvent, Progress, Report};
-use crate::error::{Failure, one_line};
+use crate::engine::{Id, Progress, Report};
+use crate::error::Failure;
 use crate::output::units::{bytes, count, counted};
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
@@ -79,15 +76,11 @@ impl Source {
         stack: &Stack,
         only: Option<Selection>,
     ) -> impl Iterator<Item = (ComponentName, Id, DataStore, &Part)> {
-        let all = components::all().iter().map(|one| (one.declaration().name, one));
-        all.filter(move |(name, _)| {
-            stack.settings.has(*name) && only.is_none_or(|only| only.component() == *name)
-        })
-        .flat_map(|(name, one)| {
-            let data = one.data(&stack.settings).into_iter();
-            data.map(move |(id, store)| (name, id, store))
-        })
-        .filter_map(|(name, id, store)| Some((name, id, store, self.manifest.part(id.as_str())?)))
+        components::data(&stack.settings)
+            .filter(move |(name, ..)| only.is_none_or(|only| only.component() == *name))
+            .filter_map(|(name, id, store)| {
+                Some((name, id, store, self.manifest.part(id.as_str())?))
+            })
     }
 
     /// The ids of the parts to restore into this stack.
@@ -131,8 +124,8 @@ impl Source {
                         };
                         run.step(id, replace).await?;
                     }
-                    DataStore::ConfigMap(name) => {
-                        run.step(id, async |_| run.config_map(name, part).await).await?;
+                    DataStore::ConfigMap(_) => {
+                        run.step(id, async |_| run.record(part).await).await?;
                     }
                     _ => {}
                 }
@@ -141,7 +134,7 @@ impl Source {
         };
         let restored = restored.await;
         if let Some(held) = held {
-            Held::release(held).await;
+            held.release().await;
         }
         restored
     }
@@ -152,9 +145,7 @@ impl Source {
 /// # Errors
 /// When a script in Moodle fails.
 pub async fn recover(stack: &Stack) -> Result<()> {
-    let components =
-        components::all().iter().filter(|one| stack.settings.has(one.declaration().name));
-    for (_, store) in components.flat_map(|one| one.data(&stack.settings)) {
+    for (_, _, store) in components::data(&stack.settings) {
         if let DataStore::Database(name) = store {
             // a database that does not run yet was not part of an exchange
             let _ = Database::of(stack, name).reopen().await;
@@ -179,13 +170,7 @@ impl<'a> Run<'a> {
         restore: impl AsyncFnOnce(&Progress<'a>) -> Result<String>,
     ) -> Result<()> {
         let progress = Progress::new(id, self.report);
-        progress.report(NodeEvent::Observing);
-        let restored = restore(&progress).await;
-        match &restored {
-            Ok(detail) => progress.report(NodeEvent::Done(detail)),
-            Err(error) => progress.report(NodeEvent::Failed(&one_line(error))),
-        }
-        restored.map(drop)
+        progress.during(restore(&progress)).await
     }
 
     async fn statements(
@@ -205,6 +190,8 @@ impl<'a> Run<'a> {
         if !is_added {
             let stored = elasticsearch.count(index).await?;
             if stored != verified {
+                // it also has statements of another restore that was interrupted
+                elasticsearch.delete_index(index).await?;
                 return Err(Failure::failed(format!(
                     "index {index} has {} statements instead of {}",
                     count(stored),
@@ -266,33 +253,8 @@ impl<'a> Run<'a> {
             })
     }
 
-    async fn config_map(&self, name: &str, part: &Part) -> Result<String> {
-        let api = self.stack.api::<ConfigMap>();
-        let context = || format!("ConfigMap {name}");
-        let data = json!({"data": part.config});
-        match api.get_opt(name).await.with_context(context)? {
-            Some(live) => {
-                // a merge keeps entries that the backup does not have, unless they are null
-                let mut data = data;
-                for key in live.data.unwrap_or_default().into_keys() {
-                    if !part.config.contains_key(&key) {
-                        data["data"][key] = Value::Null;
-                    }
-                }
-                let params =
-                    PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
-                api.patch(name, &params, &Patch::Merge(&data)).await.with_context(context)?;
-            }
-            None => {
-                let mut map = data;
-                map["metadata"] =
-                    json!({"name": name, "labels": self.stack.labels("superset", "dataviz")});
-                let params =
-                    PostParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
-                let map = serde_json::from_value(map)?;
-                api.create(&params, &map).await.with_context(context)?;
-            }
-        }
+    async fn record(&self, part: &Part) -> Result<String> {
+        Record::replace(self.stack, &part.config).await?;
         Ok(counted(part.config.len() as u64, "asset"))
     }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use futures::future::try_join_all;
 
 use crate::components;
-use crate::engine::{Id, NodeEvent, Progress, Report};
+use crate::engine::{Id, Progress, Report};
 use crate::error::{Failure, one_line};
 use crate::output::units::{bytes, counted};
 use crate::stack::settings::Settings;
@@ -123,9 +123,8 @@ pub fn ids(manifest: &Manifest) -> impl Iterator<Item = Id> {
 
 fn id_of(part: &Part) -> Option<Id> {
     let settings = Settings::default();
-    let known = components::all().iter().flat_map(|one| one.data(&settings));
-    let ids = known.map(|(id, _)| id).chain([Id(super::SECRETS)]);
-    ids.into_iter().find(|id| id.as_str() == part.id)
+    let known = components::data(&settings).map(|(_, id, _)| id);
+    known.chain([Id(super::SECRETS)]).find(|id| id.as_str() == part.id)
 }
 
 /// Compares all files with the manifest.
@@ -140,27 +139,31 @@ pub async fn verify(store: &Store, manifest: &Manifest, report: &dyn Report) -> 
                 .into());
         };
         let progress = Progress::new(id, report);
-        progress.report(NodeEvent::Observing);
-        let (mut done, total, mut pace) = (0, part.bytes(), Pace::default());
-        for record in &part.files {
-            let mut read = |read| {
-                done += read;
-                if pace.is_due() {
-                    progress.say(&format!("{} of {}", bytes(done), bytes(total)));
-                }
-            };
-            if let Err(error) = file::verify(store, &manifest.name, record, &mut read).await {
-                progress.report(NodeEvent::Failed(&one_line(&error)));
-                return Err(error);
-            }
-        }
-        let detail = match part.files.len() {
-            0 => "in the manifest".into(),
-            files => format!("{}, {}", counted(files as u64, "file"), bytes(total)),
-        };
-        progress.report(NodeEvent::Done(&detail));
+        progress.during(verify_part(store, &manifest.name, part, &progress)).await?;
     }
     Ok(())
+}
+
+async fn verify_part(
+    store: &Store,
+    folder: &str,
+    part: &Part,
+    progress: &Progress<'_>,
+) -> Result<String> {
+    let (mut done, total, mut pace) = (0, part.bytes(), Pace::default());
+    let mut read = |read| {
+        done += read;
+        if pace.is_due() {
+            progress.say(&format!("{} of {}", bytes(done), bytes(total)));
+        }
+    };
+    for record in &part.files {
+        file::verify(store, folder, record, &mut read).await?;
+    }
+    Ok(match part.files.len() {
+        0 => "in the manifest".into(),
+        files => format!("{}, {}", counted(files as u64, "file"), bytes(total)),
+    })
 }
 
 /// The backups to delete so that the newest `keep` complete ones of each namespace remain. Incomplete backups that are older

@@ -20,7 +20,7 @@ const ARCHIVE: u64 = 256 << 20;
 /// Lists the sizes, in KiB, of everything in a directory and in its directories.
 const SIZES: &str = r#"cd "$0" && exec du -a -k -d 2 ."#;
 const ARCHIVE_COMMAND: &str = r#"cd "$0" && exec tar -c -f - "$@""#;
-/// Extracts into a directory of its own beside the files.
+/// Extracts into a separate directory beside the files.
 const EXTRACT: &str = r#"cd "$0" && mkdir -p "$1" && exec tar -x -f - -C "$1""#;
 /// Replaces all files by the extracted ones.
 const EXCHANGE: &str = r#"set -e

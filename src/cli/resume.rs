@@ -55,10 +55,7 @@ async fn resume(flags: &KubeFlags, args: &ResumeArgs, journal: &Journal) -> Resu
         let report = journal.report(paused::ORDER.into_iter());
         paused::scale(&stack, Direction::Resume, &*report).await?;
         drop(report);
-        let graph = match &stack.settings.components {
-            Some(wanted) => components::of_components(components::graph()?, wanted),
-            None => components::graph()?,
-        };
+        let graph = components::of_stack(components::graph()?, &stack);
         let report = journal.report(graph.ids());
         let summary = graph.reconcile(&stack, &*report).await?;
         drop(report);

@@ -39,8 +39,12 @@ pub struct Retry {
 
 impl Retry {
     /// Retries without reports, for a command that continues where it stopped.
-    pub fn quiet(policy: RetryPolicy) -> Self {
-        Self { policy, notify: Box::new(|_| {}), hint: "repeat the command to continue" }
+    pub fn quiet() -> Self {
+        Self {
+            policy: RetryPolicy::default(),
+            notify: Box::new(|_| {}),
+            hint: "repeat the command to continue",
+        }
     }
 
     /// Repeats an attempt until it succeeds or its error is final.

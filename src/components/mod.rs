@@ -33,8 +33,9 @@ use crate::engine::graph::Graph;
 use crate::engine::{Id, Node};
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
+use crate::stack::settings::Settings;
 
-use model::{Component, Components};
+use model::{Component, Components, DataStore};
 
 pub use release::port;
 
@@ -79,6 +80,23 @@ pub const PERMISSIONS_OF_INSTALL: Id = Id("preflight.permissions");
 /// Whether the node is about the cluster, and not about the stack in it.
 pub fn is_of_the_cluster(id: Id) -> bool {
     id.group() == "preflight"
+}
+
+/// The nodes of the components of this stack.
+pub fn of_stack(graph: Graph<Stack>, stack: &Stack) -> Graph<Stack> {
+    match &stack.settings.components {
+        Some(components) => of_components(graph, components),
+        None => graph,
+    }
+}
+
+/// The stores of data of these components, with the components that they belong to.
+pub fn data(settings: &Settings) -> impl Iterator<Item = (ComponentName, Id, DataStore)> {
+    let included = all().iter().filter(|one| settings.has(one.declaration().name));
+    included.flat_map(|one| {
+        let name = one.declaration().name;
+        one.data(settings).into_iter().map(move |(id, store)| (name, id, store))
+    })
 }
 
 /// The nodes of these components, and all their dependencies.

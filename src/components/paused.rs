@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::object::FIELD_MANAGER;
 use crate::cluster::pods;
-use crate::engine::{Id, NodeEvent, Progress, Report};
+use crate::engine::{Id, Progress, Report};
 use crate::stack::Stack;
 
 use super::model::{Component, Declaration};
@@ -69,14 +69,7 @@ pub async fn scale(stack: &Stack, direction: Direction, report: &dyn Report) -> 
             continue;
         };
         let progress = Progress::new(id, report);
-        progress.report(NodeEvent::Observing);
-        match scale_component(stack, *component, direction, &progress).await {
-            Ok(detail) => progress.report(NodeEvent::Done(&detail)),
-            Err(error) => {
-                progress.report(NodeEvent::Failed(&crate::error::one_line(&error)));
-                return Err(error);
-            }
-        }
+        progress.during(scale_component(stack, *component, direction, &progress)).await?;
     }
     Ok(())
 }

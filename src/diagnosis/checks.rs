@@ -112,10 +112,7 @@ fn of_the_cluster(extent: Extent, images: Images) -> Result<Graph<Stack>> {
 
 fn of_the_stack(stack: &Stack) -> Result<Graph<Stack>> {
     let graph = all()?.without(|node| components::is_of_the_cluster(node.id()));
-    Ok(match &stack.settings.components {
-        Some(wanted) => components::of_components(graph, wanted),
-        None => graph,
-    })
+    Ok(components::of_stack(graph, stack))
 }
 
 fn judge(stack: &Stack, planned: Planned<'_, Stack>) -> Checked {

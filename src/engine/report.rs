@@ -1,5 +1,9 @@
 //! Progress reports of a walk.
 
+use anyhow::Result;
+
+use crate::error::one_line;
+
 use super::Id;
 
 /// A change in the progress of one node.
@@ -52,5 +56,19 @@ impl<'a> Progress<'a> {
 
     pub fn report(&self, event: NodeEvent<'_>) {
         self.report.event(self.id, event);
+    }
+
+    /// Reports the beginning of an action, and its detail or its failure.
+    ///
+    /// # Errors
+    /// The error of the action.
+    pub async fn during(&self, action: impl Future<Output = Result<String>>) -> Result<()> {
+        self.report(NodeEvent::Observing);
+        let ended = action.await;
+        match &ended {
+            Ok(detail) => self.report(NodeEvent::Done(detail)),
+            Err(error) => self.report(NodeEvent::Failed(&one_line(error))),
+        }
+        ended.map(drop)
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::backup::file::FileWriter;
 use crate::backup::location::Store;
 use crate::backup::manifest::Manifest;
-use crate::backup::{Pace, RETRY, STATEMENTS};
+use crate::backup::{Pace, STATEMENTS};
 use crate::cluster::retry::Retry;
 use crate::components::datalake::INDEX;
 use crate::components::datalake::client::{Elasticsearch, Export, Sort, is_rejection};
@@ -50,7 +50,7 @@ pub async fn export(
         // documents without the time at which they were stored are the last
         return Ok(());
     }
-    let retry = Retry::quiet(RETRY);
+    let retry = Retry::quiet();
     let open = || elasticsearch.open_point_in_time(INDEX);
     let point_in_time = retry.until_decided("no response", is_rejection, open).await?;
     let export = Arc::new(Export { point_in_time, until: manifest.until, after });
@@ -159,7 +159,7 @@ async fn read(
     export: Arc<Export>,
     pages: mpsc::Sender<Lines>,
 ) -> Result<()> {
-    let retry = Retry::quiet(RETRY);
+    let retry = Retry::quiet();
     let (mut after, mut size) = (None, FIRST_PAGE);
     loop {
         let request = || elasticsearch.export(&export, after.as_ref(), size);

@@ -12,7 +12,7 @@ use tokio::io::AsyncBufReadExt;
 
 use crate::backup::location::Store;
 use crate::backup::manifest::{Manifest, Part};
-use crate::backup::{Pace, RETRY, file};
+use crate::backup::{Pace, file};
 use crate::cluster::retry::Retry;
 use crate::components::datalake::client::{Created, Elasticsearch, is_rejection};
 use crate::engine::Progress;
@@ -67,7 +67,7 @@ pub async fn import(
     let mut run = Import {
         elasticsearch,
         index,
-        retry: Retry::quiet(RETRY),
+        retry: Retry::quiet(),
         total: part.count(),
         verified: 0,
         begun: Instant::now(),
@@ -138,7 +138,7 @@ async fn send(
     let body = Bytes::from(body);
     let create = || elasticsearch.create(index, body.clone());
     let Created { existing, rejected } =
-        Retry::quiet(RETRY).until_decided("no response", is_rejection, create).await?;
+        Retry::quiet().until_decided("no response", is_rejection, create).await?;
     for number in existing {
         if let (Some((_, expected)), Some(&end)) = (expected.get_mut(number), ends.get(number)) {
             expected.content = Some(Content::of(&body[end - expected.size..end]));

@@ -102,11 +102,7 @@ async fn open(flags: &KubeFlags) -> Result<Stack> {
 
 /// The nodes of the components that are installed.
 fn graph(stack: &Stack) -> Result<Graph<Stack>> {
-    let graph = components::graph()?;
-    Ok(match &stack.settings.components {
-        Some(components) => components::of_components(graph, components),
-        None => graph,
-    })
+    Ok(components::of_stack(components::graph()?, stack))
 }
 
 /// The Secrets to rotate. Secrets of other tools and users are left in place, with a warning.

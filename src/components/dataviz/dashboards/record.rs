@@ -100,25 +100,32 @@ impl Record {
                     Patch::Merge(json!({"metadata": {"resourceVersion": version}, "data": data}));
                 api.patch(NAME, &params, &patch).await
             }
-            None => {
-                let map = serde_json::from_value(
-                    json!({"metadata": {"name": NAME, "labels": stack.labels("superset", "dataviz")}, "data": data}),
-                )?;
-                api.create(
-                    &PostParams {
-                        field_manager: Some(FIELD_MANAGER.into()),
-                        ..PostParams::default()
-                    },
-                    &map,
-                )
-                .await
-            }
+            None => Self::create(stack, &data).await,
         };
         match outcome {
             // changed, created or deleted in the meantime
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
             outcome => outcome.map(|_| true).with_context(|| format!("configmap {NAME}")),
         }
+    }
+
+    /// Replaces the record by the data of a ConfigMap that was copied.
+    ///
+    /// # Errors
+    /// When the API server rejects it.
+    pub async fn replace(stack: &Stack, data: &BTreeMap<String, String>) -> Result<()> {
+        Self::forget(stack).await?;
+        Self::create(stack, data).await.with_context(|| format!("configmap {NAME}"))?;
+        Ok(())
+    }
+
+    async fn create(stack: &Stack, data: &BTreeMap<String, String>) -> kube::Result<ConfigMap> {
+        let labels = stack.labels("superset", "dataviz");
+        let map = json!({"metadata": {"name": NAME, "labels": labels}, "data": data});
+        let map = serde_json::from_value(map).map_err(kube::Error::SerdeError)?;
+        let params =
+            PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
+        stack.api::<ConfigMap>().create(&params, &map).await
     }
 
     pub async fn forget(stack: &Stack) -> Result<()> {
