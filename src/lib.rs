@@ -29,6 +29,8 @@ mod dashboards;
 
 mod backup;
 
+mod upgrade;
+
 mod diagnosis;
 
 mod cli;

@@ -42,6 +42,7 @@ const LAYERS: &[&str] = &[
     "seeding",
     "dashboards",
     "backup",
+    "upgrade",
     "diagnosis",
     "cli",
     "",

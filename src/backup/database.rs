@@ -1,7 +1,6 @@
 //! A PostgreSQL database of the stack: its dump, and the restore into a second database that then replaces it.
 //!
-//! The tools run in the Pod of the database, so that they have the version of the server. A restore changes nothing before the
-//! new database is complete and verified; the exchange is one transaction.
+//! A restore changes nothing before the new database is complete and verified; the exchange is one transaction.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,15 +10,10 @@ use std::task::{Context, Poll, ready};
 use anyhow::{Context as _, Result};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::cluster::exec::{self, Container, Ended};
-use crate::cluster::log;
-use crate::error::Failure;
+use crate::cluster::exec::{self, Ended};
+use crate::cluster::psql::{LIVE, Psql};
 use crate::stack::Stack;
 
-const CONTAINER: &str = "postgresql";
-/// Executes SQL in a database, which a name for the shell stands for.
-const PSQL: &str = r#"exec psql --no-psqlrc --quiet --tuples-only --no-align --no-password --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="DATABASE""#;
-const LIVE: &str = "$POSTGRES_DB";
 const LOADED: &str = "${POSTGRES_DB}_restored";
 const MAINTENANCE: &str = "postgres";
 /// Psql reports success after a failed command of its shell; this line is the last after a complete dump.
@@ -75,17 +69,12 @@ CREATE DATABASE :"restored" TEMPLATE template0;
 const RESTORE: &str = r#"exec pg_restore --exit-on-error --no-owner --no-privileges --no-password --username="$POSTGRES_USER" --dbname="${POSTGRES_DB}_restored""#;
 
 /// A running database.
-pub struct Database {
-    name: &'static str,
-    container: Container,
-}
+pub struct Database(Psql);
 
 impl Database {
     /// The database of a StatefulSet.
     pub fn of(stack: &Stack, name: &'static str) -> Self {
-        let pod = format!("{name}-0");
-        let container = Container { pods: stack.cluster.pod_streams(), pod, name: CONTAINER };
-        Self { name, container }
+        Self(Psql::of(&stack.cluster, name))
     }
 
     /// Writes a dump of the state at the first call of `watch`, which receives the number of written bytes. Returns the number
@@ -100,7 +89,7 @@ impl Database {
     ) -> Result<BTreeMap<String, u64>> {
         let script = DUMP.replace("COUNT", COUNT);
         let mut to = Watched { inner: to, bytes: 0, watch };
-        let ended = self.psql(LIVE, &script, &mut to).await?;
+        let ended = self.0.run(LIVE, &script, &mut to).await?;
         if ended.code != 0 || !ended.stderr.lines().any(|line| line == COMPLETE) {
             return Err(self.failure("the dump", &ended));
         }
@@ -112,14 +101,15 @@ impl Database {
     /// # Errors
     /// When the dump cannot be read completely.
     pub async fn load(&self, from: impl AsyncRead + Unpin) -> Result<BTreeMap<String, u64>> {
-        self.sql(MAINTENANCE, CREATE).await?;
+        self.0.sql(MAINTENANCE, CREATE).await?;
         let mut nothing = tokio::io::sink();
-        let ended = exec::stream(&self.container, &["sh", "-c", RESTORE], from, &mut nothing).await;
-        let ended = ended.with_context(|| format!("the restore of database {}", self.name))?;
+        let ended =
+            exec::stream(&self.0.container, &["sh", "-c", RESTORE], from, &mut nothing).await;
+        let ended = ended.with_context(|| format!("the restore of database {}", self.0.name))?;
         if ended.code != 0 {
             return Err(self.failure("the restore", &ended));
         }
-        let counted = self.sql(LOADED, COUNT).await?;
+        let counted = self.0.sql(LOADED, COUNT).await?;
         Ok(rows(counted.lines()))
     }
 
@@ -129,7 +119,7 @@ impl Database {
     /// When the server does not execute it. The database is then unchanged, or accepts no connections until the next
     /// attempt.
     pub async fn exchange(&self) -> Result<()> {
-        self.sql(MAINTENANCE, EXCHANGE).await.map(drop)
+        self.0.sql(MAINTENANCE, EXCHANGE).await.map(drop)
     }
 
     /// Lets clients connect after an exchange that was interrupted.
@@ -137,7 +127,7 @@ impl Database {
     /// # Errors
     /// When the server does not respond.
     pub async fn reopen(&self) -> Result<()> {
-        self.sql(MAINTENANCE, REOPEN).await.map(drop)
+        self.0.sql(MAINTENANCE, REOPEN).await.map(drop)
     }
 
     /// Executes SQL in the loaded database.
@@ -145,36 +135,11 @@ impl Database {
     /// # Errors
     /// When the server rejects it.
     pub async fn in_loaded(&self, script: &str) -> Result<String> {
-        self.sql(LOADED, script).await
-    }
-
-    async fn sql(&self, database: &str, script: &str) -> Result<String> {
-        let mut output = Vec::new();
-        let ended = self.psql(database, script, &mut output).await?;
-        match ended.code {
-            0 => Ok(String::from_utf8_lossy(&output).into_owned()),
-            _ => Err(self.failure("SQL", &ended)),
-        }
-    }
-
-    async fn psql(
-        &self,
-        database: &str,
-        script: &str,
-        output: &mut (impl AsyncWrite + Unpin),
-    ) -> Result<Ended> {
-        let command = ["sh", "-c", &PSQL.replace("DATABASE", database)];
-        let ended = exec::stream(&self.container, &command, script.as_bytes(), output).await;
-        ended.with_context(|| format!("database {}", self.name))
+        self.0.sql(LOADED, script).await
     }
 
     fn failure(&self, what: &str, ended: &Ended) -> anyhow::Error {
-        let why = ended.stderr.lines().filter(|line| !line.starts_with(ROWS)).collect::<Vec<_>>();
-        let why =
-            log::cause(&why.join("\n")).unwrap_or_else(|| format!("exit code {}", ended.code));
-        Failure::failed(format!("{what} of database {} failed: {why}", self.name))
-            .hint("repeat the command when the database is healthy: kubectl lastack status")
-            .into()
+        self.0.failure(what, ended, |line| !line.starts_with(ROWS))
     }
 }
 

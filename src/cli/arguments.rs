@@ -121,6 +121,8 @@ pub enum Command {
     Resume(super::resume::ResumeArgs),
     Backup(super::backup::BackupArgs),
     Restore(super::restore::RestoreArgs),
+    Upgrade(super::upgrade::UpgradeArgs),
+    Rollback(super::rollback::RollbackArgs),
     Uninstall(super::uninstall::UninstallArgs),
     Rbac(super::rbac::RbacArgs),
     Version(super::version::VersionArgs),

@@ -17,7 +17,7 @@ use crate::stack::settings::{LmsSettings, Sending, Settings};
 use crate::stack::{SETTINGS, Stack};
 
 use super::journal::Journal;
-use super::{Outcome, TextOrJson, left_until, lock};
+use super::{Outcome, TextOrJson, left_until, lock, require_newest};
 
 /// Reconcile the settings inside Moodle and Superset
 ///
@@ -78,6 +78,7 @@ async fn reconcile(flags: &KubeFlags, args: ConfigureArgs, journal: &Journal) ->
     let deadline = Instant::now() + args.timeout;
     let lock = lock::take(&cluster, "configure", Some(deadline)).await?;
     let stack = Stack::open(cluster, asked, Some(left_until(deadline))).await?;
+    require_newest(&stack)?;
     journal.names(&stack);
     let is_wanted = |component| {
         if args.components.is_empty() {

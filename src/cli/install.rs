@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,11 +19,13 @@ use crate::output::units::{duration, took};
 use crate::rendering;
 use crate::stack::component::ComponentName;
 use crate::stack::settings::{Expose, Settings};
+use crate::stack::versions::Versions;
 use crate::stack::{Reads, Stack};
+use crate::upgrade;
 
 use super::journal::Journal;
 use super::stack_args::StackArgs;
-use super::{Outcome, TextOrJson, left_until, lock, plan, require_running};
+use super::{Outcome, TextOrJson, left_until, lock, plan, require_newest, require_running};
 
 /// Install the stack and verify that every component responds
 ///
@@ -107,6 +110,7 @@ async fn reconcile(
     let (graph, mut stack) = args.prepare(whole, open().await?)?;
     journal.names(&stack);
     require_running(&stack).await?;
+    require_newest(&stack)?;
     plan::announce(&stack);
     let report = journal.report(graph.ids());
     let is_namespace = |node: &Node<Stack>| node.id() == NAMESPACE;
@@ -180,6 +184,18 @@ fn conclude(stack: &Stack, summary: &Summary) {
         printer::warning(
             "passwords and statements travel unencrypted over HTTP; use `--expose ingress` with `--tls-secret` for real users",
         );
+    }
+    let newer = upgrade::plan::steps(&stack.versions.components, &Versions::get().components);
+    let newer = newer.iter().filter(|step| stack.settings.has(step.component));
+    let parts = newer.flat_map(|step| &step.parts);
+    let mut newer: Vec<String> = parts.map(|part| format!("{} {}", part.name, part.to)).collect();
+    let mut seen = BTreeSet::new();
+    newer.retain(|part| seen.insert(part.clone()));
+    if !newer.is_empty() {
+        printer::note(&format!(
+            "Newer versions are available: {}; run `kubectl lastack upgrade{flags} --dry-run` to see the changes",
+            newer.join(", ")
+        ));
     }
     let left_out = ComponentName::all().filter(|component| !stack.settings.has(*component));
     let left_out: Vec<&str> = left_out.map(ComponentName::as_str).collect();

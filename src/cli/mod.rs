@@ -66,6 +66,7 @@ mod replay;
 mod report;
 mod restore;
 mod resume;
+mod rollback;
 #[cfg(test)]
 mod schemas;
 mod seed;
@@ -74,6 +75,8 @@ mod statements;
 mod status;
 mod trace;
 mod uninstall;
+mod upgrade;
+mod verification;
 mod version;
 
 use std::ffi::OsString;
@@ -87,6 +90,7 @@ use clap::{CommandFactory, Parser};
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::{Cluster, lease};
+use crate::components::conditions;
 use crate::engine::Id;
 use crate::error::{self, Failure, Kind};
 use crate::interrupt;
@@ -200,6 +204,8 @@ fn run(cli: Cli) -> Result<Outcome> {
         Some(Command::Resume(args)) => block_on(resume::run(&flags, args)),
         Some(Command::Backup(args)) => block_on(backup::run(&flags, args)),
         Some(Command::Restore(args)) => block_on(restore::run(&flags, args)),
+        Some(Command::Upgrade(args)) => block_on(upgrade::run(&flags, args)),
+        Some(Command::Rollback(args)) => block_on(rollback::run(&flags, args)),
         Some(Command::Uninstall(args)) => block_on(uninstall::run(&flags, args)),
         None => block_on(home::run(&flags)),
     }
@@ -264,6 +270,12 @@ async fn require_running(stack: &Stack) -> Result<()> {
         // a command without the permission fails later, if the stack is paused
         Ok(None) | Err(_) => Ok(()),
     }
+}
+
+/// Fails when a newer version of this program changed the stack, because this one would return it to its own charts.
+fn require_newest(stack: &Stack) -> Result<()> {
+    conditions::newer_program(stack)
+        .map_or(Ok(()), |diagnosis| Err(diagnosis.into_failure(Kind::Failed).into()))
 }
 
 /// The time until a deadline.

@@ -14,7 +14,7 @@ use crate::output::units::duration;
 use crate::stack::mark;
 
 use super::journal::Journal;
-use super::{Outcome, TextOrJson, lock, next_steps, open};
+use super::{Outcome, TextOrJson, lock, next_steps, open, require_newest};
 
 const VERB: &str = "pause";
 
@@ -50,6 +50,7 @@ async fn pause(flags: &KubeFlags, args: &PauseArgs, journal: &Journal) -> Result
             .hint("name the namespace of the stack with `-n`")
             .into());
     }
+    require_newest(&stack)?;
     let lock = lock::take(&stack.cluster, VERB, stack.deadline).await?;
     let report = journal.report(paused::ORDER.into_iter());
     let scaled = async {

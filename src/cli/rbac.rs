@@ -54,6 +54,8 @@ enum Verb {
     Resume,
     Backup,
     Restore,
+    Upgrade,
+    Rollback,
     Uninstall,
 }
 
@@ -88,6 +90,8 @@ impl Verb {
             Self::Resume => super::resume::needs(),
             Self::Backup => super::backup::NEEDS.to_vec(),
             Self::Restore => super::restore::needs(),
+            Self::Upgrade => super::upgrade::needs(),
+            Self::Rollback => super::rollback::needs(),
             Self::Uninstall => uninstall::NEEDS.to_vec(),
         };
         [vec![super::READ_SETTINGS], own].concat()
@@ -190,7 +194,9 @@ mod tests {
                 Verb::Configure,
                 Verb::Resume,
                 Verb::Backup,
-                Verb::Restore
+                Verb::Restore,
+                Verb::Upgrade,
+                Verb::Rollback
             ],
             "`pods/exec` reaches everything that Moodle can read"
         );
@@ -214,6 +220,8 @@ mod tests {
                 Verb::Resume,
                 Verb::Backup,
                 Verb::Restore,
+                Verb::Upgrade,
+                Verb::Rollback,
                 Verb::Uninstall
             ]
         );

@@ -12,21 +12,19 @@ use crate::backup::{self, Selection, Source};
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::flags::KubeFlags;
 use crate::components::namespace::NAMESPACE;
-use crate::components::{dataviz, lms, lrs};
-use crate::diagnosis::checks::{self, Checked, Extent, Images};
-use crate::diagnosis::trace;
-use crate::engine::{Id, Summary};
+use crate::components::{dataviz, lms};
+use crate::engine::Summary;
 use crate::error::Failure;
 use crate::output::printer;
-use crate::output::units::{count, duration, took};
-use crate::stack::settings::Settings;
+use crate::output::units::{duration, took};
+use crate::stack::record::this_program;
 use crate::stack::{Stack, mark};
 
 use super::confirmation::{self, Statements};
 use super::install;
 use super::journal::Journal;
 use super::stack_args::SettingsArgs;
-use super::{Outcome, TextOrJson, check, lock, next_steps, require_running};
+use super::{Outcome, TextOrJson, lock, require_newest, require_running, verification};
 
 const VERB: &str = "restore";
 const UNCHANGED: &str = "nothing was changed";
@@ -69,8 +67,7 @@ pub struct RestoreArgs {
 pub fn needs() -> Vec<Rules> {
     const MARK: Rules =
         &[Rule::new("", "configmaps", &["create", "delete", "get"], "the restore in progress")];
-    [install::needs(), check::needs(), super::trace::NEEDS.to_vec(), vec![dataviz::RESTART, MARK]]
-        .concat()
+    [install::needs(), verification::needs(), vec![dataviz::RESTART, MARK]].concat()
 }
 
 pub async fn run(flags: &KubeFlags, args: RestoreArgs) -> Result<Outcome> {
@@ -113,6 +110,7 @@ async fn restore(
     let stack = open(flags, args, &source.manifest).await?;
     journal.names(&stack);
     require_running(&stack).await?;
+    require_newest(&stack)?;
     check_versions(&stack, args, &source.manifest)?;
     let interrupted = mark::read(&stack, mark::RESTORE).await?;
     let is_continued = interrupted
@@ -127,7 +125,7 @@ async fn restore(
         return Ok((summary, true));
     }
     let stack = open(flags, args, &source.manifest).await?;
-    let is_whole = verify(&stack, journal).await?;
+    let is_whole = verification::run(&stack, journal).await?;
     Ok((summary, is_whole))
 }
 
@@ -139,7 +137,7 @@ async fn open(flags: &KubeFlags, args: &RestoreArgs, manifest: &Manifest) -> Res
         return Ok(stack);
     }
     let stored = ConfigMap { data: Some(manifest.settings.clone()), ..ConfigMap::default() };
-    stack.settings = Settings::from_config_map(&stored)?.overridden_by(typed);
+    stack.adopt(&stored, typed)?;
     Ok(stack)
 }
 
@@ -153,14 +151,22 @@ fn check_versions(stack: &Stack, args: &RestoreArgs, manifest: &Manifest) -> Res
     for (component, backed_up) in &manifest.versions {
         let release = stack.versions.of(*component);
         if version(backed_up) > version(&release.version) {
+            let is_older = version(&manifest.program) > Some(this_program());
+            let hint = match is_older {
+                true => format!(
+                    "use kubectl-lastack {} or later, which wrote the backup",
+                    manifest.program
+                ),
+                false => format!(
+                    "upgrade the stack first: kubectl lastack upgrade{}",
+                    stack.cluster.flags
+                ),
+            };
             return Err(Failure::failed(format!(
-                "the backup has {} {backed_up}, and this version of kubectl-lastack installs {}",
+                "the backup has {} {backed_up}, and the stack has {}",
                 release.program, release.version
             ))
-            .hint(format!(
-                "use kubectl-lastack {} or later, which wrote the backup",
-                manifest.program
-            ))
+            .hint(hint)
             .into());
         }
     }
@@ -255,31 +261,4 @@ async fn replace(
     };
     let changed = lock.during(restored).await?;
     Ok(Summary { changed, took: begun.elapsed(), ..Summary::default() })
-}
-
-/// Runs all checks, and follows an event if the stack can create one. False: something failed.
-async fn verify(stack: &Stack, journal: &Journal) -> Result<bool> {
-    let checked = checks::run(stack, Extent::Stack, Images::Unchecked).await?;
-    let failed: Vec<&Checked> = checked.iter().filter(|one| check::is_fault(one)).collect();
-    for one in &failed {
-        printer::warning(&format!("check {} failed", one.id));
-    }
-    printer::note(&match failed.len() {
-        0 => format!("{} checks passed", count(checked.len() as u64)),
-        failed => {
-            format!("{failed} checks failed; run `kubectl lastack check{}`", stack.cluster.flags)
-        }
-    });
-    let has_both = [lms::COMPONENT, lrs::COMPONENT].iter().all(|one| stack.settings.has(*one));
-    let Some(course) = lms::shortname(stack).filter(|_| has_both) else {
-        return Ok(failed.is_empty());
-    };
-    let hops: Vec<Id> = trace::hops(stack).collect();
-    let report = journal.report(hops.into_iter());
-    let trace = trace::run(stack, &course, false, &*report).await?;
-    drop(report);
-    if !trace.arrived() {
-        next_steps(&[(format!("trace{}", stack.cluster.flags), "follow another event")]);
-    }
-    Ok(failed.is_empty() && trace.arrived())
 }

@@ -13,7 +13,7 @@ use crate::output::units::{duration, took};
 use crate::stack::mark;
 
 use super::journal::Journal;
-use super::{Outcome, TextOrJson, install, lock, open};
+use super::{Outcome, TextOrJson, install, lock, open, require_newest};
 
 const VERB: &str = "resume";
 
@@ -50,6 +50,7 @@ async fn resume(flags: &KubeFlags, args: &ResumeArgs, journal: &Journal) -> Resu
         printer::note(&format!("The stack in namespace {} is not paused", stack.namespace()));
         return Ok(Summary::default());
     }
+    require_newest(&stack)?;
     let lock = lock::take(&stack.cluster, VERB, stack.deadline).await?;
     let started = async {
         let report = journal.report(paused::ORDER.into_iter());

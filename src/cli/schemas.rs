@@ -16,6 +16,7 @@ use crate::output::document::{API_VERSION, Content};
 
 use super::{
     backup, check, creds, dashboards, journal, logs, plan, replay, seed, statements, status,
+    upgrade,
 };
 use super::{trace, uninstall, version};
 
@@ -57,6 +58,7 @@ fn kinds() -> Vec<Kind> {
         Kind::of::<journal::EventReport<'_>>(CHANGING),
         Kind::of::<journal::SummaryReport<'_>>(CHANGING),
         Kind::of::<plan::Plan<'_>>(&["install --dry-run -o json"]),
+        Kind::of::<upgrade::UpgradePlan<'_>>(&["upgrade --dry-run -o json"]),
         Kind::of::<uninstall::DeletionPlan<'_>>(&["uninstall --dry-run -o json"]),
         Kind::of::<logs::LogLine<'_>>(&["logs -o json"]),
         Kind::of::<creds::Credentials<'_>>(&["creds -o json"]),
@@ -80,6 +82,8 @@ const CHANGING: &[&str] = &[
     "resume -o json",
     "backup -o json",
     "restore -o json",
+    "upgrade -o json",
+    "rollback -o json",
 ];
 
 /// A field, by the path that leads to it: `components[].runs.state`.

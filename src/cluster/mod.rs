@@ -17,6 +17,7 @@ pub mod logs;
 pub mod object;
 pub mod pod_problem;
 pub mod pods;
+pub mod psql;
 pub mod retry;
 pub mod role;
 pub mod rollout;

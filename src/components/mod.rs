@@ -37,7 +37,7 @@ use crate::stack::settings::Settings;
 
 use model::{Component, Components, DataStore};
 
-pub use release::port;
+pub use release::{has_migrated, port};
 
 /// The components in the order in which data flows.
 pub const fn all() -> Components {

@@ -113,6 +113,15 @@ pub trait Component: Send + Sync {
         Vec::new()
     }
 
+    /// What identifies the format of its stored data. It changes when a new version migrates the data. None: no format is
+    /// known that an older version could not read.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    async fn schema(&self, _: &Stack) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// The desired helm release. None: it is not a helm release.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The namespace, and the stored settings of the stack in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
@@ -24,7 +24,7 @@ use crate::engine::{
     Resource, Scope,
 };
 use crate::error::forbidden;
-use crate::stack::settings::Settings;
+use crate::stack::settings::{self, Settings};
 use crate::stack::{SETTINGS, Stack};
 
 use super::model::{Components, PREFLIGHT};
@@ -207,15 +207,26 @@ fn foreign_name(kind: &str, metadata: &ObjectMeta) -> Option<String> {
     }
 }
 
-/// The settings. Because they are stored, an install without flags does not change the stack.
+/// The settings and versions. Because they are stored, an install without flags does not change the stack.
 struct StoredSettings;
 
 fn manifest(stack: &Stack) -> Result<Value> {
     Ok(json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": SETTINGS, "labels": stack.labels("settings", "lastack")},
-        "data": stack.settings.to_data()?,
+        "data": stack.stored_data()?,
     }))
+}
+
+/// Stores the settings and versions of the stack.
+///
+/// # Errors
+/// When the ConfigMap cannot be written.
+pub async fn store_settings(stack: &Stack) -> Result<()> {
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let map = Patch::Apply(manifest(stack)?);
+    let stored = stack.api::<ConfigMap>().patch(SETTINGS, &params, &map).await;
+    stored.map(drop).with_context(|| format!("configmap {SETTINGS}"))
 }
 
 #[async_trait]
@@ -237,7 +248,7 @@ impl Resource<Stack> for StoredSettings {
         let Some(map) = stack.api::<ConfigMap>().get_opt(SETTINGS).await? else {
             return Ok(Observation::Missing(format!("configmap {SETTINGS}, profile {profile}")));
         };
-        Ok(if map.data == Some(stack.settings.to_data()?) {
+        Ok(if map.data == Some(stack.stored_data()?) {
             Observation::Equal(format!("profile {profile}"))
         } else {
             Observation::drifted(
@@ -264,17 +275,24 @@ impl Resource<Stack> for StoredSettings {
             let what = format!("configmap/{SETTINGS} .{name}");
             Ok(Difference::new(what, of(&live, name)?, of(&wanted, name)?))
         });
-        found.collect::<Result<_>>().map(Some)
+        let mut found: Vec<Difference> = found.collect::<Result<_>>()?;
+        // the versions as a whole: `upgrade` shows them one by one
+        let (live, wanted) = (map.data.unwrap_or_default(), stack.stored_data()?);
+        let text = |data: &BTreeMap<String, String>, key| data.get(key).cloned();
+        let keys: BTreeSet<&String> = live.keys().chain(wanted.keys()).collect();
+        for key in keys.into_iter().filter(|key| *key != settings::KEY) {
+            let (live, wanted) = (text(&live, key), text(&wanted, key));
+            if live != wanted {
+                let shown = |text: Option<String>| text.unwrap_or_else(|| ABSENT.into());
+                let what = format!("configmap/{SETTINGS} {key}");
+                found.push(Difference::new(what, shown(live), shown(wanted)));
+            }
+        }
+        Ok(Some(found))
     }
 
     async fn reconcile(&self, stack: &Stack, _: &Progress<'_>) -> Result<Reconciled> {
-        let map = manifest(stack)?;
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        stack
-            .api::<ConfigMap>()
-            .patch(SETTINGS, &params, &Patch::Apply(&map))
-            .await
-            .with_context(|| format!("configmap {SETTINGS}"))?;
+        store_settings(stack).await?;
         Ok(Reconciled::Done(format!("profile {}", stack.settings.profile().name())))
     }
 

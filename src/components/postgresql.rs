@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cluster::psql::{self, Psql};
 use crate::cluster::rollout;
 use crate::cluster::wait::State;
 use crate::error::Failure;
@@ -142,6 +143,19 @@ impl Database {
             )
         });
         Ok(existing.unwrap_or_else(|| wanted.clone()))
+    }
+
+    /// The result of an SQL query that identifies the schema of its data.
+    ///
+    /// # Errors
+    /// When it is not part of the stack or does not respond.
+    pub async fn schema(&self, stack: &Stack, query: &str) -> Result<String> {
+        if !self.is_ours(stack) {
+            let what = format!("{}'s PostgreSQL is not part of this stack", self.program);
+            return Err(Failure::failed(what).into());
+        }
+        let found = Psql::of(&stack.cluster, self.name).sql(psql::LIVE, query).await?;
+        Ok(found.trim().to_string())
     }
 
     /// Why it is down. None when it is ready or cannot be observed.

@@ -28,7 +28,7 @@ use crate::stack::component::ComponentName;
 use crate::stack::settings::merge_values;
 use crate::stack::{Reads, Stack};
 
-use super::model::{Declaration, failed, not_installed, readiness, unhealthy};
+use super::model::{Component, Declaration, failed, not_installed, readiness, unhealthy};
 use super::{ownership, remains};
 
 /// Our helm calls take seconds. A release that is pending for longer belongs to a helm process that was killed.
@@ -270,12 +270,14 @@ fn is_stale(release: &Release) -> bool {
         .is_none_or(|at| jiff::Timestamp::now().duration_since(at).unsigned_abs() > STALE)
 }
 
-/// Installs or upgrades a release and waits until `look` finds it ready. Rolls back a failed upgrade.
+/// Installs or upgrades the release of a component and waits until `look` finds it ready. Rolls back a failed upgrade, unless
+/// the new version has changed the data.
 ///
 /// # Errors
 /// When helm fails, when the rollout cannot become ready, and at the deadline.
 pub async fn upgrade<F, Fut>(
     stack: &Stack,
+    component: &dyn Component,
     install: &Install,
     deployment: &str,
     progress: &Progress<'_>,
@@ -286,6 +288,10 @@ where
     Fut: Future<Output = Result<State>>,
 {
     let before = stack.helm.status(install.release, &install.namespace).await?;
+    let schema = match before.is_some() {
+        true => component.schema(stack).await.ok().flatten(),
+        false => None,
+    };
     let mut made = None;
     let upgraded = async {
         made = reconcile(stack, install, progress).await?;
@@ -313,7 +319,22 @@ where
             "release {} was upgraded and not rolled back, because its state is unknown",
             install.release
         ))),
+        Err(error) if has_migrated(stack, component, schema.as_deref()).await => {
+            Err(error.context(format!(
+                "release {} was upgraded and not rolled back, because the new version has changed its data",
+                install.release
+            )))
+        }
         Err(error) => Err(restore(stack, install, before.as_ref(), made, error).await),
+    }
+}
+
+/// Whether a new version has changed the data, which was in the format `before`. An unknown format counts as unchanged: a
+/// database that does not respond has not been changed.
+pub async fn has_migrated(stack: &Stack, component: &dyn Component, before: Option<&str>) -> bool {
+    match (before, component.schema(stack).await) {
+        (Some(before), Ok(Some(now))) => before != now,
+        _ => false,
     }
 }
 

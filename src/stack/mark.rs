@@ -13,6 +13,8 @@ use super::Stack;
 
 /// The ConfigMap of an incomplete restore, with `backup` and `location`.
 pub const RESTORE: &str = "lastack-restore";
+/// The ConfigMap of an incomplete upgrade.
+pub const UPGRADE: &str = "lastack-upgrade";
 /// The ConfigMap of a paused stack, with the time `since`.
 pub const PAUSED: &str = "lastack-paused";
 

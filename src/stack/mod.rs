@@ -5,6 +5,7 @@ pub mod component;
 pub mod mark;
 pub mod profiles;
 mod quantity;
+pub mod record;
 pub mod resources;
 pub mod settings;
 pub mod versions;
@@ -12,6 +13,7 @@ pub mod versions;
 mod versions_page;
 mod waiting;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,12 +35,13 @@ use crate::engine::Difference;
 
 use answers::Answers;
 use component::ComponentName;
+use record::{Previous, Record};
 use settings::Settings;
 use versions::Versions;
 
 static CHARTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/charts");
 
-/// The ConfigMap that stores the settings of the last install.
+/// The ConfigMap that stores the settings of the last install, and the versions of the stack.
 pub const SETTINGS: &str = "lastack-settings";
 
 /// The context of the nodes: access to the cluster, and the settings of the stack.
@@ -46,7 +49,12 @@ pub struct Stack {
     pub cluster: Cluster,
     pub helm: Helm,
     pub settings: Settings,
-    pub versions: &'static Versions,
+    /// The versions that the stack is to have: those of its record, or of this program for a new stack.
+    pub versions: Versions,
+    /// The newest version of this program that changed the stack, if it is known.
+    pub program: Option<semver::Version>,
+    /// The state before the last upgrade.
+    pub previous: Option<Previous>,
     /// The deadline of all waits. None: do not wait.
     pub deadline: Option<Instant>,
     /// Whether the cluster stores no settings of an earlier install.
@@ -73,7 +81,9 @@ impl Stack {
     /// # Errors
     /// When the stored settings cannot be read.
     pub async fn open(cluster: Cluster, asked: Settings, wait: Option<Duration>) -> Result<Self> {
-        Self::with(cluster, asked, wait, Settings::from_config_map).await
+        let read =
+            |map: &ConfigMap| Ok((Settings::from_config_map(map)?, Record::from_config_map(map)?));
+        Self::with(cluster, asked, wait, read).await
     }
 
     /// The stack as last installed, for reading and deleting, and the names of settings that this version does not know.
@@ -85,7 +95,11 @@ impl Stack {
         let read = |map: &ConfigMap| {
             let (settings, names) = Settings::understood(map);
             unknown = names;
-            Ok(settings)
+            let record = Record::from_config_map(map).unwrap_or_else(|_| {
+                unknown.push(record::VERSIONS.into());
+                Record::default()
+            });
+            Ok((settings, record))
         };
         let stack = Self::with(cluster, Settings::default(), wait, read).await?;
         Ok((stack, unknown))
@@ -93,7 +107,8 @@ impl Stack {
 
     /// A stack with these settings in a cluster that is never contacted.
     pub fn offline(cluster: Cluster, settings: Settings) -> Self {
-        Self::of(cluster, Settings::default().overridden_by(settings), None, true, Reads::Nothing)
+        let settings = Settings::default().overridden_by(settings);
+        Self::of(cluster, settings, Record::default(), None, true, Reads::Nothing)
     }
 
     /// Sets the deadline of all waits to `wait` from now.
@@ -106,26 +121,64 @@ impl Stack {
         cluster: Cluster,
         asked: Settings,
         wait: Option<Duration>,
-        read: impl FnOnce(&ConfigMap) -> Result<Settings>,
+        read: impl FnOnce(&ConfigMap) -> Result<(Settings, Record)>,
     ) -> Result<Self> {
-        let stored = stored_settings(&cluster, read).await?;
+        let stored = stored(&cluster, read).await?;
         let is_new = stored.is_none();
-        let settings = stored.unwrap_or_default().overridden_by(asked);
-        Ok(Self::of(cluster, settings, wait, is_new, Reads::Everything))
+        let (settings, record) = stored.unwrap_or_default();
+        let settings = settings.overridden_by(asked);
+        Ok(Self::of(cluster, settings, record, wait, is_new, Reads::Everything))
     }
 
     fn of(
         cluster: Cluster,
         settings: Settings,
+        record: Record,
         wait: Option<Duration>,
         is_new: bool,
         reads: Reads,
     ) -> Self {
         let deadline = wait.map(|wait| Instant::now() + wait);
         let helm = Helm::find(&cluster, deadline);
-        let (versions, releases) = (Versions::get(), OnceCell::new());
-        let answers = Answers::default();
-        Self { cluster, helm, settings, versions, deadline, is_new, releases, answers, reads }
+        let (releases, answers) = (OnceCell::new(), Answers::default());
+        let Record { program, components, previous } = record;
+        Self {
+            cluster,
+            helm,
+            settings,
+            versions: Versions::get().clone().with(&components),
+            program,
+            previous,
+            deadline,
+            is_new,
+            releases,
+            answers,
+            reads,
+        }
+    }
+
+    /// For a new stack with the settings and versions in a backup, which the settings that the user typed override.
+    ///
+    /// # Errors
+    /// When they are not readable.
+    pub fn adopt(&mut self, stored: &ConfigMap, typed: Settings) -> Result<()> {
+        self.settings = Settings::from_config_map(stored)?.overridden_by(typed);
+        let Record { program, components, .. } = Record::from_config_map(stored)?;
+        self.versions = Versions::get().clone().with(&components);
+        self.program = program;
+        Ok(())
+    }
+
+    /// The data of the ConfigMap with the settings and the versions.
+    ///
+    /// # Errors
+    /// When they cannot be written as YAML.
+    pub fn stored_data(&self) -> Result<BTreeMap<String, String>> {
+        let mut data = self.settings.to_data()?;
+        let newest = self.program.clone().max(Some(record::this_program()));
+        let newest = newest.unwrap_or_else(record::this_program);
+        data.extend(record::to_data(newest, &self.versions, self.previous.as_ref())?);
+        Ok(data)
     }
 
     /// For a verb that changes nothing: its nodes share what they ask the components.
@@ -238,15 +291,15 @@ impl Stack {
     }
 }
 
-async fn stored_settings(
+async fn stored(
     cluster: &Cluster,
-    read: impl FnOnce(&ConfigMap) -> Result<Settings>,
-) -> Result<Option<Settings>> {
+    read: impl FnOnce(&ConfigMap) -> Result<(Settings, Record)>,
+) -> Result<Option<(Settings, Record)>> {
     match cluster.api::<ConfigMap>().get_opt(SETTINGS).await.map_err(anyhow::Error::from) {
         Ok(Some(map)) => read(&map).map(Some),
         Ok(None) => Ok(None),
         // without permission to read ConfigMaps, assume the default settings
-        Err(error) if crate::error::forbidden(&error).is_some() => Ok(Some(Settings::default())),
+        Err(error) if crate::error::forbidden(&error).is_some() => Ok(Some(Default::default())),
         Err(error) => Err(error),
     }
 }

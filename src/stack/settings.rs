@@ -16,7 +16,8 @@ use super::component::ComponentName;
 use super::profiles::Profile;
 use super::resources::Resources;
 
-const KEY: &str = "lastack.yaml";
+/// The key of the settings in the ConfigMap.
+pub const KEY: &str = "lastack.yaml";
 
 /// Every field is optional. An omitted field keeps its value from the last install, or its default.
 #[derive(Debug, Default, Clone, PartialEq, Deserialize, Serialize)]

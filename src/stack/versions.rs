@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Id;
@@ -72,7 +73,8 @@ impl<'de> Deserialize<'de> for ComponentName {
     }
 }
 
-#[derive(Debug, Deserialize)]
+/// What this program supports, and the components of a stack. Those of a new stack are in the file.
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Versions {
     pub kubernetes: KubernetesRange,
@@ -80,6 +82,24 @@ pub struct Versions {
     /// Dependencies first.
     #[serde(deserialize_with = "named")]
     pub components: Vec<Release>,
+}
+
+/// Serializes components as a map, in their order.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn by_name<S: Serializer>(components: &[Release], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(components.iter().map(|release| (release.name.as_str(), release)))
+}
+
+/// Deserializes a map of the components that this program knows.
+///
+/// # Errors
+/// Those of the deserializer.
+pub fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Release>, D::Error> {
+    let mut stored = BTreeMap::<String, Release>::deserialize(deserializer)?;
+    let of = |name: ComponentName| Some(Release { name, ..stored.remove(name.as_str())? });
+    Ok(ComponentName::all().filter_map(of).collect())
 }
 
 /// Deserializes a map of components in the order of the file.
@@ -105,7 +125,7 @@ fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Release>, D::
     deserializer.deserialize_map(Named)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KubernetesRange {
     pub minimum: String,
@@ -113,16 +133,16 @@ pub struct KubernetesRange {
     pub newest: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HelmRange {
     pub minimum: semver::Version,
     pub below: semver::Version,
 }
 
-/// One component: the version of its program, its chart, and its images by role.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// One component: the version of its program, its chart, and its images by role. A stack stores it, so a newer program may
+/// have stored more fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
     /// The key in the file.
     #[serde(skip, default = "unnamed")]
@@ -131,11 +151,26 @@ pub struct Release {
     pub program: String,
     pub version: String,
     /// The last day with fixes for security holes, if the program announces it.
-    #[serde(rename = "fixesUntil")]
+    #[serde(rename = "fixesUntil", skip_serializing_if = "Option::is_none")]
     pub fixes_until: Option<jiff::civil::Date>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub chart: Option<ChartSource>,
     pub images: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<PluginSource>,
+    /// How `upgrade` may reach this version. Not stored: the rules are those of the newest version.
+    #[serde(default, skip_serializing)]
+    pub upgrades: Upgrades,
+}
+
+/// The rules for upgrades to a version.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upgrades {
+    /// The oldest version that can be upgraded to this one.
+    pub from: Option<semver::Version>,
+    /// The data that this version changes, so that older versions cannot read it, in a few words.
+    pub migrates: Option<String>,
 }
 
 fn unnamed() -> ComponentName {
@@ -143,8 +178,7 @@ fn unnamed() -> ComponentName {
 }
 
 /// The source of the plugin that sends Moodle's events.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PluginSource {
     pub version: String,
     /// The first and the last supported branch of Moodle, such as `405` for Moodle 4.5.
@@ -155,11 +189,12 @@ pub struct PluginSource {
 }
 
 /// The source of a chart: a chart repository, or `charts/` of this program when none is named.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChartSource {
     pub name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }
 
@@ -170,6 +205,21 @@ impl Versions {
                 .expect("manifests/versions.yaml is checked by a test")
         });
         &VERSIONS
+    }
+
+    /// These versions with other components. A component that is not among them remains.
+    pub fn with(mut self, components: &[Release]) -> Self {
+        for release in components {
+            self.set(release.clone());
+        }
+        self
+    }
+
+    /// Replaces the version of one component.
+    pub fn set(&mut self, release: Release) {
+        if let Some(old) = self.components.iter_mut().find(|old| old.name == release.name) {
+            *old = release;
+        }
     }
 
     pub fn of(&self, component: ComponentName) -> &Release {
@@ -222,6 +272,18 @@ pub fn without_registry(image: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_file_has_only_known_fields_and_a_rule_for_each_upgrade() {
+        let file = include_str!("../../manifests/versions.yaml");
+        let file: serde_json::Value = serde_saphyr::from_str(file).unwrap();
+        for release in &Versions::get().components {
+            let mut wanted = file["components"][release.name.as_str()].clone();
+            let rules = wanted.as_object_mut().unwrap().remove("upgrades");
+            assert_eq!(serde_json::to_value(release).unwrap(), wanted);
+            assert!(rules.is_some() && release.upgrades.from.is_some(), "{}", release.name);
+        }
+    }
 
     #[test]
     fn versions_file_has_every_component_and_a_tag_for_every_image() {

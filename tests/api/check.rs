@@ -11,6 +11,7 @@ use crate::support::lrs::HALF_PAIR;
 use crate::support::server::Reply;
 use crate::support::stack::{DATA_LAKE, MockedStack, SIZE, node};
 use crate::support::statements::statement;
+use crate::upgrade::edit_versions;
 
 const RECORD: &str = "/api/v1/namespaces/alice/configmaps/dataviz-applied";
 const PODS: &str = "/api/v1/namespaces/alice/pods";
@@ -38,13 +39,10 @@ const FAULTS: &[(&str, Fault)] = &[
         stack.kubernetes.put([node("100m", "1Gi")]);
     }),
     ("preflight.program", |stack| {
-        let mut memory = stack.helm.memory();
-        let this = concat!("kubectl-lastack ", env!("CARGO_PKG_VERSION"));
-        for content in memory.values_mut() {
-            *content =
-                String::from_utf8_lossy(content).replace(this, "kubectl-lastack 9.0.0").into();
-        }
-        stack.helm.restore(&memory);
+        edit_versions(stack, |text| {
+            let this = concat!("program: \"", env!("CARGO_PKG_VERSION"), "\"");
+            text.replace(this, "program: \"9.0.0\"")
+        });
     }),
     ("settings.marks", |stack| {
         stack.kubernetes.put([json!({

@@ -7,7 +7,7 @@ use crate::support::machine::{Ended, Machine, TOKEN};
 use crate::support::server::Reply;
 use crate::support::stack::{MockedStack, empty_cluster};
 
-const VERBS: [&str; 15] = [
+const VERBS: [&str; 17] = [
     "install",
     "status",
     "creds",
@@ -22,6 +22,8 @@ const VERBS: [&str; 15] = [
     "pause",
     "resume",
     "backup backups",
+    "upgrade --no-backup",
+    "rollback",
     "uninstall --yes -n alice",
 ];
 

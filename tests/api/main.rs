@@ -34,4 +34,5 @@ mod statements;
 mod status;
 mod terminal;
 mod uninstall;
+mod upgrade;
 mod waiting;

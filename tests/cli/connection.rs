@@ -3,7 +3,7 @@
 use crate::support::machine::{Machine, TOKEN};
 use crate::support::server::{Reply, Server, unreachable_url};
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 16] = [
     "install",
     "status",
     "creds",
@@ -17,6 +17,8 @@ const VERBS: [&str; 14] = [
     "pause",
     "resume",
     "backup backups",
+    "upgrade --no-backup",
+    "rollback",
     "uninstall --yes -n alice",
 ];
 

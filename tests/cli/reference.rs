@@ -4,7 +4,7 @@ use snapbox::{assert_data_eq, file};
 
 use crate::support::machine::{Ended, Machine};
 
-const VERBS: [&str; 22] = [
+const VERBS: [&str; 24] = [
     "install",
     "status",
     "check",
@@ -23,6 +23,8 @@ const VERBS: [&str; 22] = [
     "resume",
     "backup",
     "restore",
+    "upgrade",
+    "rollback",
     "uninstall",
     "rbac",
     "version",

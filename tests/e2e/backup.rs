@@ -1,4 +1,5 @@
-//! Backup and restore: into another namespace, over a stack, after an interruption.
+//! Backup and restore: into another namespace, over a stack, after an interruption. The stack has older versions, which a
+//! restore keeps and an upgrade replaces.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use crate::cluster::{Cluster, Need, Own};
 use crate::components::superset_as_admin;
 use crate::permissions::account_for;
-use crate::{beside, remove, stack};
+use crate::{beside, remove, stack, upgrade};
 
 const NAMESPACE: &str = "e2e-drill";
 const RESTORED: &str = "e2e-drilled";
@@ -71,7 +72,10 @@ fn backup_restores_a_deleted_stack_in_another_namespace() {
     remove(NAMESPACE);
     remove(RESTORED);
     let old = Own(Cluster::new(NAMESPACE, "4"));
-    old.lastack(&format!("install --expose loadbalancer {OPTIONS}{}", small(&old))).good();
+    upgrade::record_older_versions(&old);
+    old.lastack(&format!("install --expose loadbalancer {OPTIONS}{}", small(&old)))
+        .good()
+        .shows("Newer versions are available: Elasticsearch ");
     old.lastack("seed --count 3000").good();
     let click = old.lastack("trace --keep -o json").good().json();
     let rename = format!(
@@ -131,6 +135,8 @@ fn backup_restores_a_deleted_stack_in_another_namespace() {
     let id = id.strip_prefix("statement ").expect("the statement of the click");
     new.lastack("statements --limit 50 -o json").good().shows(id);
     assert_pauses_and_resumes(&new, before.0);
+    upgrade::assert_upgrades(&new);
+    assert_eq!((statements(&new), titles(&new), accounts(&new)), before);
     new.kubectl("delete namespace e2e-drilled --wait=false");
 }
 

@@ -165,6 +165,7 @@ fn commands_of_pages_about_a_stack_run_in_order_with_shown_output() {
     let cluster = stack();
     for page in [
         "docs/guides/backup.md",
+        "docs/guides/upgrade.md",
         "docs/guides/getting-data.md",
         "docs/guides/troubleshooting.md",
         "docs/guides/production.md",
@@ -199,6 +200,7 @@ fn every_page_with_commands_for_the_sandbox_is_run_by_a_test() {
         "docs/guides/getting-data.md",
         "docs/guides/production.md",
         "docs/guides/troubleshooting.md",
+        "docs/guides/upgrade.md",
         "docs/reference/checks.md",
         "docs/reference/exit-codes.md",
         "docs/reference/json.md",

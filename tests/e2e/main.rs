@@ -39,6 +39,7 @@ mod superset;
 mod teacher;
 mod torture;
 mod turns;
+mod upgrade;
 mod whole_life;
 
 use std::sync::{LazyLock, Mutex};

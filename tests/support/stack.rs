@@ -47,7 +47,7 @@ pub fn operator() -> Vec<Value> {
         json!({"apiVersion": "apps/v1", "kind": "StatefulSet",
                "metadata": {"name": "elastic-operator", "namespace": "elastic-system", "labels": labels},
                "spec": {"replicas": 1, "serviceName": "", "selector": {"matchLabels": labels}, "template": {}},
-               "status": {"replicas": 1, "readyReplicas": 1}}),
+               "status": {"replicas": 1, "readyReplicas": 1, "observedGeneration": 1}}),
     ]
 }
 

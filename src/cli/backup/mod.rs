@@ -89,9 +89,25 @@ async fn create(
     let stack = open(flags).await?;
     journal.names(&stack);
     require_running(&stack).await?;
+    let manifest = copy(&stack, location, recipients, journal).await?;
+    conclude(&stack, location, &manifest);
+    let changed = backup::parts(&stack);
+    Ok(Summary { changed, took: manifest.took(), ..Summary::default() })
+}
+
+/// Copies the data of a stack that runs.
+///
+/// # Errors
+/// When a part cannot be copied. The same call then continues after the complete parts.
+pub async fn copy(
+    stack: &Stack,
+    location: &Location,
+    recipients: &[PublicKey],
+    journal: &Journal,
+) -> Result<Manifest> {
     let store = location.open(true)?;
     let lock = lock::take(&stack.cluster, "backup", stack.deadline).await?;
-    let Begun { manifest, is_continued, deleted } = backup::begin(&stack, &store).await?;
+    let Begun { manifest, is_continued, deleted } = backup::begin(stack, &store).await?;
     for name in deleted {
         printer::note(&format!("Deleted the incomplete backup {name}"));
     }
@@ -100,16 +116,13 @@ async fn create(
         true => format!("Continuing backup {name}, begun {} ago", age(manifest.age())),
         false => format!("Backup {name} in {location}"),
     });
-    let parts = backup::parts(&stack);
-    let report = journal.report(parts.iter().copied());
-    let copied = backup::create(&stack, &store, manifest, recipients, &*report);
-    let manifest = lock.during(copied).await?;
-    drop(report);
-    conclude(&stack, location, &manifest);
-    Ok(Summary { changed: parts, took: manifest.took(), ..Summary::default() })
+    let report = journal.report(backup::parts(stack).into_iter());
+    let copied = backup::create(stack, &store, manifest, recipients, &*report);
+    lock.during(copied).await
 }
 
-fn conclude(stack: &Stack, location: &Location, manifest: &Manifest) {
+/// Prints what the backup contains and what it lacks.
+pub fn summarize(manifest: &Manifest) {
     for left_out in &manifest.left_out {
         printer::warning(&format!("not in the backup: {}: {}", left_out.what, left_out.reason));
     }
@@ -120,6 +133,10 @@ fn conclude(stack: &Stack, location: &Location, manifest: &Manifest) {
         bytes(manifest.bytes()),
         took(manifest.took())
     ));
+}
+
+fn conclude(stack: &Stack, location: &Location, manifest: &Manifest) {
+    summarize(manifest);
     let namespace = stack.namespace();
     let name = &manifest.name;
     next_steps(&[

@@ -18,7 +18,7 @@ use crate::stack::component::{ComponentName, ComponentParser};
 use crate::stack::settings::{Sending, Settings};
 
 use super::super::progress::Rows;
-use super::super::{Outcome, confirm, install, left_until, lock};
+use super::super::{Outcome, confirm, install, left_until, lock, require_newest};
 
 /// Replace the passwords of the stack and reconcile all components with them
 ///
@@ -53,6 +53,7 @@ pub fn needs() -> Vec<Rules> {
 
 pub async fn run(flags: &KubeFlags, args: RotateArgs) -> Result<Outcome> {
     let mut stack = open(flags).await?;
+    require_newest(&stack)?;
     let secrets = secrets(&stack, args.component).await?;
     reject_blocked(&graph(&stack)?, &stack).await?;
     if loses_events(&stack, &secrets) {

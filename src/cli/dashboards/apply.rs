@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::Args;
 
-use crate::cli::{Outcome, as_installed, lock};
+use crate::cli::{Outcome, as_installed, lock, require_newest};
 use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::{lease, tunnel};
@@ -47,7 +47,9 @@ pub async fn run(flags: &KubeFlags, args: ApplyArgs) -> Result<Outcome> {
     };
     let cluster = flags.resolve().await?;
     let lock = lock::take(&cluster, "dashboards apply", Some(Instant::now() + WAIT)).await?;
-    lock.during(apply(&as_installed(cluster, None).await?, bundle, args.overwrite)).await
+    let stack = as_installed(cluster, None).await?;
+    require_newest(&stack)?;
+    lock.during(apply(&stack, bundle, args.overwrite)).await
 }
 
 async fn apply(stack: &Stack, bundle: Bundle, overwrite: bool) -> Result<Outcome> {

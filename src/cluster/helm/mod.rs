@@ -95,8 +95,6 @@ pub struct Release {
     pub revision: u64,
     pub status: Status,
     pub made_by: MadeBy,
-    /// The version of this program that made it. None: others did.
-    pub program: Option<semver::Version>,
     pub deployed_at: Option<jiff::Timestamp>,
     /// The objects that helm applied.
     pub manifest: String,
@@ -209,7 +207,6 @@ impl Helm {
             revision: document.version,
             status: document.info.status,
             made_by,
-            program: program_in(&document.info.description),
             deployed_at: document.info.last_deployed.and_then(|time| time.parse().ok()),
             manifest: document.manifest,
         }))
@@ -447,11 +444,6 @@ fn absolute(list: &OsStr) -> Option<OsString> {
 
 fn digest_in(description: &str) -> Option<String> {
     description.split_once(DIGEST).map(|(_, digest)| digest.trim().to_string())
-}
-
-/// The version of this program that wrote a description.
-fn program_in(description: &str) -> Option<semver::Version> {
-    description.strip_prefix("kubectl-lastack ")?.split(',').next()?.parse().ok()
 }
 
 /// The error in helm's stderr, without its warnings.

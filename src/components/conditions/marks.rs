@@ -1,7 +1,7 @@
-//! Whether the stack is in its usual state: neither paused nor incompletely restored.
+//! Whether the stack is in its usual state: neither paused nor incompletely restored or upgraded.
 
 use anyhow::Result;
-use futures::future::try_join;
+use futures::future::try_join3;
 
 use crate::engine::Observation;
 use crate::error::Diagnosis;
@@ -13,8 +13,12 @@ use crate::stack::{Stack, mark};
 /// # Errors
 /// When a mark cannot be read.
 pub async fn unusual(stack: &Stack) -> Result<Option<Diagnosis>> {
-    let (restore, paused) =
-        try_join(mark::read(stack, mark::RESTORE), mark::read(stack, mark::PAUSED)).await?;
+    let (restore, upgrade, paused) = try_join3(
+        mark::read(stack, mark::RESTORE),
+        mark::read(stack, mark::UPGRADE),
+        mark::read(stack, mark::PAUSED),
+    )
+    .await?;
     let flags = &stack.cluster.flags;
     if let Some(restore) = restore {
         let value = |key: &str| restore.get(key).map_or("?", String::as_str);
@@ -22,6 +26,14 @@ pub async fn unusual(stack: &Stack) -> Result<Option<Diagnosis>> {
         return Ok(Some(Diagnosis::new(
             format!("the restore of backup {backup} is not complete"),
             format!("repeat it: kubectl lastack restore {location} --backup {backup}{flags}"),
+        )));
+    }
+    if upgrade.is_some() {
+        return Ok(Some(Diagnosis::new(
+            "the upgrade is not complete",
+            format!(
+                "continue it: kubectl lastack upgrade{flags}, or return: kubectl lastack rollback{flags}"
+            ),
         )));
     }
     Ok(paused.map(|paused| {
@@ -37,7 +49,7 @@ pub async fn unusual(stack: &Stack) -> Result<Option<Diagnosis>> {
 
 pub async fn observe(stack: &Stack) -> Result<Observation> {
     Ok(match unusual(stack).await? {
-        None => Observation::Equal("neither paused nor being restored".into()),
+        None => Observation::Equal("neither paused nor being restored or upgraded".into()),
         Some(diagnosis) => Observation::Blocked(diagnosis),
     })
 }

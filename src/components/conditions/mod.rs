@@ -25,6 +25,7 @@ use super::model::Components;
 use super::preflight;
 
 pub use marks::unusual;
+pub use versions::newer_program;
 
 /// What the conditions of the namespace need.
 pub const NEEDS: Rules = &[
@@ -33,8 +34,11 @@ pub const NEEDS: Rules = &[
 ];
 /// What [`unusual`] needs.
 pub const MARKS: Rules =
-    &[Rule::new("", "configmaps", &["get"], "the marks of a paused or incomplete stack")
-        .named(&[mark::PAUSED, mark::RESTORE])];
+    &[Rule::new("", "configmaps", &["get"], "the marks of a paused or incomplete stack").named(&[
+        mark::PAUSED,
+        mark::RESTORE,
+        mark::UPGRADE,
+    ])];
 /// In addition, to try whether the cluster admits the Pods of the stack.
 pub const TRY_PODS: Rules = &[Rule::new("", "pods", &["create"], "Pods in a dry run")];
 
@@ -48,7 +52,7 @@ const ARCHITECTURES: [&str; 2] = ["amd64", "arm64"];
 
 pub fn nodes(components: Components) -> Vec<Node<Stack>> {
     vec![
-        Node::check(Program(components)),
+        Node::check(Program),
         Node::check(Support),
         Node::check(Newest),
         Node::check(Architecture),
@@ -69,7 +73,7 @@ pub fn pulled_images(components: Components) -> Node<Stack> {
     Node::check(Images(components))
 }
 
-struct Program(Components);
+struct Program;
 struct Support;
 struct Newest;
 struct Architecture;
@@ -82,9 +86,7 @@ struct NodeClocks;
 struct Marks;
 struct Images(Components);
 
-cluster_check!(Program, "preflight.program", Warning, |self, stack| versions::program(
-    stack, self.0
-));
+cluster_check!(Program, "preflight.program", Warning, |self, stack| versions::program(stack));
 cluster_check!(Support, "preflight.support", Warning, |self, stack| versions::support(stack));
 cluster_check!(Newest, "preflight.newest", Warning, |self, stack| newest(stack));
 cluster_check!(Architecture, "preflight.architecture", Error, |self, stack| architecture(stack));

@@ -4,34 +4,32 @@ use anyhow::Result;
 use jiff::civil::Date;
 use jiff::{ToSpan, Zoned};
 
-use crate::components::model::Components;
 use crate::engine::Observation;
-use crate::stack::Stack;
+use crate::error::Diagnosis;
 use crate::stack::versions::Release;
+use crate::stack::{Stack, record};
 
 /// The time before the end of a component's support in which `check` warns.
 const NOTICE_DAYS: i64 = 90;
 
 /// Whether a newer version of this program changed the stack.
-pub async fn program(stack: &Stack, components: Components) -> Result<Observation> {
-    let this: semver::Version = env!("CARGO_PKG_VERSION").parse()?;
-    let mut newest = None;
-    for component in components {
-        if !stack.settings.has(component.declaration().name) {
-            continue;
-        }
-        let Some(install) = component.release(stack).await? else { continue };
-        let release = stack.release(install.release, &install.namespace).await?;
-        let program = release.as_ref().as_ref().and_then(|release| release.program.clone());
-        newest = newest.max(program);
-    }
-    Ok(match newest {
-        Some(newer) if newer > this => Observation::blocked(
-            format!("kubectl-lastack {newer} changed this stack; this is version {this}"),
-            "use the newer version, because this one returns the stack to its own versions",
-        ),
-        _ => Observation::Equal(format!("kubectl-lastack {this}")),
+pub async fn program(stack: &Stack) -> Result<Observation> {
+    Ok(match newer_program(stack) {
+        Some(diagnosis) => Observation::Blocked(diagnosis),
+        None => Observation::Equal(format!("kubectl-lastack {}", record::this_program())),
     })
+}
+
+/// Why this program must not change the stack. None: no newer one changed it.
+pub fn newer_program(stack: &Stack) -> Option<Diagnosis> {
+    let this = record::this_program();
+    let newer = stack.program.as_ref().filter(|newer| **newer > this)?;
+    Some(Diagnosis::new(
+        format!("kubectl-lastack {newer} changed this stack; this is version {this}"),
+        format!(
+            "use kubectl-lastack {newer} or later: this version would return the stack to its own charts"
+        ),
+    ))
 }
 
 /// Whether the components whose projects announce an end of their fixes still get them.
@@ -48,7 +46,7 @@ pub async fn support(stack: &Stack) -> Result<Observation> {
 
 fn judge(today: Date, end: Date, release: &Release) -> Observation {
     let Release { program, version, .. } = release;
-    let hint = "use a newer release of kubectl-lastack, and run `kubectl lastack install` with it";
+    let hint = "use a newer release of kubectl-lastack, and run `kubectl lastack upgrade` with it";
     if today > end {
         let cause = format!("{program} {version} gets no fixes for security holes since {end}");
         Observation::blocked(cause, hint)

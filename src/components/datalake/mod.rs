@@ -13,6 +13,7 @@ mod volumes;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use futures::future::{join, join4};
+use k8s_openapi::api::core::v1::{ContainerState, Pod};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -65,6 +66,10 @@ pub const AUTHORITY_SECRET: &str = "data-lake-es-http-certs-public";
 const ELASTIC_SECRET: &str = "data-lake-es-elastic-user";
 const PODS: &str = "elasticsearch.k8s.elastic.co/cluster-name=data-lake";
 const GROUP: &str = "elasticsearch.k8s.elastic.co";
+/// The operator's label with the version of the node in a Pod.
+const VERSION_LABEL: &str = "elasticsearch.k8s.elastic.co/version";
+/// The container of a node.
+const CONTAINER: &str = "elasticsearch";
 
 /// The plural of [`kind`].
 const KINDS: &str = "elasticsearches";
@@ -164,6 +169,13 @@ impl Component for Datalake {
         let own = settings.values_of(COMPONENT).and_then(resource::pods_of);
         let profile = || vec![(Resources::of(Some(&size.cpu), Some(&size.memory)), size.nodes)];
         own.unwrap_or_else(profile)
+    }
+
+    /// The newest version that has started on its volumes.
+    async fn schema(&self, stack: &Stack) -> Result<Option<String>> {
+        let pods = pods::list(&stack.cluster, PODS).await?;
+        let version = |pod: &Pod| semver::Version::parse(&started(pod)?).ok();
+        Ok(pods.iter().filter_map(version).max().map(|newest| newest.to_string()))
     }
 
     fn data(&self, _: &Settings) -> Vec<(Id, DataStore)> {
@@ -320,6 +332,17 @@ impl Ownership {
         let is_labelled = object::label(metadata, CLUSTER_LABEL) == Some(RESOURCE);
         is_labelled && if is_claim { self.claims.owns(metadata) } else { !self.is_foreign }
     }
+}
+
+/// The version of a node that runs or has run in this Pod. None: its image was never started.
+fn started(pod: &Pod) -> Option<String> {
+    let statuses = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let node = statuses.iter().find(|status| status.name == CONTAINER)?;
+    let has_run = |state: &Option<ContainerState>| {
+        state.as_ref().is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+    };
+    let label = object::label(&pod.metadata, VERSION_LABEL);
+    (has_run(&node.state) || has_run(&node.last_state)).then_some(label?.to_string())
 }
 
 /// The address inside the cluster. The certificate is valid for its host.

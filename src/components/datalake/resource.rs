@@ -27,6 +27,10 @@ const TEMPLATE: &str = include_str!("../../../manifests/data-lake.yaml");
 const POLICY: &str = "volumeClaimDeletePolicy";
 const KEEP: &str = "DeleteOnScaledownOnly";
 
+/// The annotation with which the operator accepts an older version, according to its documentation of upgrades. A rollback needs
+/// it, which takes place only before a node of the newer version has started.
+const ACCEPT_OLDER: &str = "eck.k8s.elastic.co/disable-downgrade-validation";
+
 /// The requests that the operator sets for a node without any, according to its documentation of compute resources.
 const OPERATORS_REQUESTS: Resources = Resources { millicores: 0, memory_bytes: 2 << 30 };
 
@@ -173,12 +177,13 @@ async fn owner(stack: &Stack) -> Result<Owner> {
 
 /// The desired resource. Existing volumes retain their size.
 fn desired(stack: &Stack, live: Option<&Live>) -> Result<Desired> {
-    Desired::known(
-        &stack.cluster.client,
-        stack.namespace(),
-        &super::kind(),
-        body(stack, live.and_then(Live::storage))?,
-    )
+    let mut body = body(stack, live.and_then(Live::storage))?;
+    let version = |spec: &Value| semver::Version::parse(spec.get("version")?.as_str()?).ok();
+    let live_version = live.and_then(|live| version(live.spec()?));
+    if live_version.is_some_and(|live| version(&body["spec"]).is_some_and(|wanted| wanted < live)) {
+        body["metadata"]["annotations"] = json!({ACCEPT_OLDER: "true"});
+    }
+    Desired::known(&stack.cluster.client, stack.namespace(), &super::kind(), body)
 }
 
 /// The operator's default image for this version, from the registry of the stack.

@@ -65,6 +65,9 @@ pub const METADATA: Id = Id("dataviz.postgresql");
 /// The record of applied dashboards in backups.
 const RECORD: Id = Id("dataviz.record");
 /// Superset's metadata database. It contains no statements.
+/// The migrations that the database has.
+const SCHEMA: &str =
+    "SELECT string_agg(version_num, ',' ORDER BY version_num) FROM alembic_version";
 const POSTGRESQL: Database =
     Database { program: "Superset", component: COMPONENT, name: "dataviz-postgresql" };
 /// The tool's own account, which keeps working when a user changes the password of `admin`.
@@ -207,6 +210,10 @@ impl Component for Dataviz {
             (METADATA, POSTGRESQL.data_store(settings)),
             (RECORD, DataStore::ConfigMap(record::NAME)),
         ]
+    }
+
+    async fn schema(&self, stack: &Stack) -> Result<Option<String>> {
+        POSTGRESQL.schema(stack, SCHEMA).await.map(Some)
     }
 
     fn volumes(&self, stack: &Stack) -> Option<(String, usize)> {

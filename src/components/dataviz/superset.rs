@@ -24,7 +24,7 @@ use crate::stack::Stack;
 
 use super::accounts::CACHE;
 use super::client::ApiError;
-use super::{COMPONENT, DECLARATION, NAME, POSTGRESQL, RELEASE, Size};
+use super::{COMPONENT, DECLARATION, Dataviz, NAME, POSTGRESQL, RELEASE, Size};
 
 /// The values that this program gives to `charts/superset`.
 #[derive(Serialize)]
@@ -251,7 +251,7 @@ impl Resource<Stack> for SupersetRelease {
             rollout::replace_stuck(&stack.cluster, POSTGRESQL.name).await?;
             rollout(stack).await
         };
-        release::upgrade(stack, &install, NAME, progress, look).await
+        release::upgrade(stack, &Dataviz, &install, NAME, progress, look).await
     }
 
     async fn plan_deletion(&self, stack: &Stack, _: DeleteOptions) -> Result<Deletion<ObjectRef>> {

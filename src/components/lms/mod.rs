@@ -80,6 +80,11 @@ const VOLUME: Volume = Volume {
     skip: &["cache", "localcache", "lock", "muc", "sessions", "temp", "trashdir"],
     keep: &["climaintenance.html", "lost+found"],
 };
+/// The versions of Moodle and its plugins for which the database was made.
+const SCHEMA: &str =
+    "SELECT md5(string_agg(concat_ws(' ', plugin, value), ',' ORDER BY plugin)) FROM (
+    SELECT 'core' AS plugin, value FROM mdl_config WHERE name = 'version'
+    UNION ALL SELECT plugin, value FROM mdl_config_plugins WHERE name = 'version') AS versions";
 /// The administrator.
 const USER: &str = "user";
 /// The maximum time that an event may wait. The cron sends every minute.
@@ -209,6 +214,10 @@ impl Component for Lms {
 
     fn data(&self, settings: &Settings) -> Vec<(Id, DataStore)> {
         vec![(DATABASE, POSTGRESQL.data_store(settings)), (FILES, DataStore::Volume(VOLUME))]
+    }
+
+    async fn schema(&self, stack: &Stack) -> Result<Option<String>> {
+        POSTGRESQL.schema(stack, SCHEMA).await.map(Some)
     }
 
     async fn release(&self, stack: &Stack) -> Result<Option<Install>> {

@@ -25,7 +25,7 @@ use crate::stack::Stack;
 use crate::stack::settings::{Expose, merge_values};
 
 use super::plugin::{self, Choice, Reference};
-use super::{COMPONENT, DECLARATION, NAME, POSTGRESQL, RELEASE, Size, USER};
+use super::{COMPONENT, DECLARATION, Lms, NAME, POSTGRESQL, RELEASE, Size, USER};
 
 /// The values that this program gives to `charts/moodle`.
 #[derive(Serialize)]
@@ -199,7 +199,7 @@ impl MoodleRelease {
             rollout::replace_stuck(&stack.cluster, POSTGRESQL.name).await?;
             rollout(stack).await
         };
-        let upgraded = release::upgrade(stack, install, NAME, progress, look).await;
+        let upgraded = release::upgrade(stack, &Lms, install, NAME, progress, look).await;
         if upgraded.is_err()
             && let Some(name) = install.values.pointer("/plugin/configMap").and_then(Value::as_str)
         {

@@ -15,7 +15,7 @@ use crate::engine::{
 };
 use crate::stack::Stack;
 
-use super::{COMPONENT, DECLARATION, NAME, RELEASE, Size};
+use super::{COMPONENT, DECLARATION, Lrs, NAME, RELEASE, Size};
 
 /// The values that this program gives to `charts/ralph`.
 #[derive(Serialize)]
@@ -88,7 +88,7 @@ impl Resource<Stack> for RalphRelease {
     async fn reconcile(&self, stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
         let install = Self::install(stack).await?;
         let look = || rollout::deployment(&stack.cluster, NAME);
-        release::upgrade(stack, &install, NAME, progress, look).await
+        release::upgrade(stack, &Lrs, &install, NAME, progress, look).await
     }
 
     async fn plan_deletion(&self, stack: &Stack, _: DeleteOptions) -> Result<Deletion<ObjectRef>> {

@@ -12,7 +12,7 @@ use kube::discovery::Discovery;
 use serde_json::{Value, json};
 
 use crate::cluster::access::{Permission, may};
-use crate::cluster::helm::Install;
+use crate::cluster::helm::{Install, MadeBy};
 use crate::cluster::object::{self, ObjectRef};
 use crate::cluster::steps::Step;
 use crate::cluster::wait::State;
@@ -20,6 +20,7 @@ use crate::cluster::{pod_problem, pods};
 use crate::engine::{
     DeleteOptions, Deletion, Id, Node, Observation, Progress, Reconciled, Resource, Scope,
 };
+use crate::error::forbidden;
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
 use crate::stack::resources::Resources;
@@ -102,6 +103,8 @@ struct RunningOperator {
     version: String,
     ready: usize,
     wanted: usize,
+    /// Whether a change of its StatefulSet has not reached all its Pods.
+    is_updating: bool,
 }
 
 impl RunningOperator {
@@ -115,7 +118,13 @@ impl RunningOperator {
             .cloned();
         let count =
             |number: Option<i32>| usize::try_from(number.unwrap_or_default()).unwrap_or_default();
+        let status = set.status.as_ref();
+        let is_updating = status.is_some_and(|status| {
+            status.observed_generation < set.metadata.generation
+                || status.current_revision != status.update_revision
+        });
         Self {
+            is_updating,
             version: labelled
                 .or_else(|| version(set.spec.as_ref()?.template.spec.as_ref()))
                 .unwrap_or_else(unknown),
@@ -132,6 +141,7 @@ impl RunningOperator {
             version: version(first.spec.as_ref()).unwrap_or_else(unknown),
             ready: pods.iter().filter(|pod| pods::is_ready(pod)).count(),
             wanted: pods.len(),
+            is_updating: false,
             namespace: first.metadata.namespace.clone().unwrap_or_default(),
         })
     }
@@ -293,22 +303,7 @@ impl Resource<Stack> for OperatorRelease {
         if find(stack).await?.is_none() || !served(stack).await? {
             release::reconcile(stack, &install(stack)?, progress).await?;
         }
-        stack
-            .until("the ECK operator", progress, || async {
-                let Some(found) = find(stack).await? else {
-                    return Ok(State::Waiting("being created".into()));
-                };
-                if found.is_ready() && served(stack).await? {
-                    return Ok(State::Ready(found.shown()));
-                }
-                let api = stack.cluster.api_in::<Pod>(&found.namespace);
-                let pods = api.list(&ListParams::default().labels(SELECTORS[0])).await?.items;
-                let problem = pod_problem::of(&stack.cluster, &pods).await;
-                let not_served =
-                    || State::Waiting("the API server does not serve its kinds yet".into());
-                Ok(problem.map_or_else(not_served, State::from))
-            })
-            .await
+        ready(stack, progress).await
     }
 
     async fn plan_deletion(
@@ -354,6 +349,75 @@ impl Resource<Stack> for OperatorRelease {
             Step::Release { install: install(stack)?, unless: Some(is_served), waits },
         ])
     }
+}
+
+/// Waits until the operator serves its kinds.
+async fn ready(stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
+    stack
+        .until("the ECK operator", progress, || async {
+            let Some(found) = find(stack).await? else {
+                return Ok(State::Waiting("being created".into()));
+            };
+            if found.is_ready() && !found.is_updating && served(stack).await? {
+                return Ok(State::Ready(found.shown()));
+            }
+            let api = stack.cluster.api_in::<Pod>(&found.namespace);
+            let pods = api.list(&ListParams::default().labels(SELECTORS[0])).await?.items;
+            let problem = pod_problem::of(&stack.cluster, &pods).await;
+            let reason = match found.is_updating {
+                true => "the Pod of the new version is not ready yet",
+                false => "the API server does not serve its kinds yet",
+            };
+            Ok(problem.map_or_else(|| State::Waiting(reason.into()), State::from))
+        })
+        .await
+}
+
+/// The version of the operator that serves the cluster, and why this tool does not upgrade it. Its version does not depend on
+/// one stack, so `install` leaves it alone, and a rollback too.
+pub struct Serving {
+    /// None: it cannot be read, or none is installed.
+    pub version: Option<semver::Version>,
+    /// None: it can be upgraded.
+    pub left: Option<String>,
+}
+
+/// The operator that serves the cluster.
+///
+/// # Errors
+/// When the API server fails.
+pub async fn serving(stack: &Stack) -> Result<Serving> {
+    let found = match find(stack).await {
+        Ok(found) => found,
+        Err(error) => {
+            let why = forbidden(&error).map(str::to_string).ok_or(error)?;
+            return Ok(Serving { version: None, left: Some(why) });
+        }
+    };
+    let Some(found) = found else { return Ok(Serving { version: None, left: None }) };
+    let version = semver::Version::parse(&found.version).ok();
+    let left = if !may(&stack.cluster, None, DEFINE_KINDS).await? {
+        Some(format!("you lack a permission: {DEFINE_KINDS}"))
+    } else if found.namespace != NAMESPACE || !is_own_release(stack).await? {
+        Some(format!("this tool did not install it; it is in namespace {}", found.namespace))
+    } else {
+        None
+    };
+    Ok(Serving { version, left })
+}
+
+async fn is_own_release(stack: &Stack) -> Result<bool> {
+    let release = stack.helm.status(RELEASE, NAMESPACE).await?;
+    Ok(release.is_some_and(|release| release.made_by != MadeBy::Others))
+}
+
+/// Upgrades the operator of the cluster, and waits until it is ready.
+///
+/// # Errors
+/// When helm fails, and at the deadline.
+pub async fn upgrade(stack: &Stack, progress: &Progress<'_>) -> Result<Reconciled> {
+    release::reconcile(stack, &install(stack)?, progress).await?;
+    ready(stack, progress).await
 }
 
 fn install(stack: &Stack) -> Result<Install> {
