@@ -1,14 +1,16 @@
-# The images in the sandbox's registry, under the names in manifests/versions.yaml. Sourced.
+# The images in the sandbox's registry, under the names in manifests/versions.yaml, and other versions of them. Sourced.
 
-# Every folder of images/ that has a `name` is published under it.
+# Every image that has a `name` is published under it.
 published_images() {
-  local folder
+  local folder part name
   for folder in "$SANDBOX"/images/*/; do
-    if [ -f "$folder/name" ]; then echo "images/$(basename "$folder") $(envsubst <"$folder/name")"; fi
+    part=images/$(basename "$folder")
+    name=$(part_file "$part" name)
+    if [ -n "$name" ]; then echo "$part $(use_versions "$part" && envsubst <<<"$name")"; fi
   done
 }
 
-# The product pulls the images in its versions file, so the sandbox must have exactly these.
+# The product pulls the images in its versions file, so the sandbox must have all of these.
 check_image_names() {
   local image published named=$REPOSITORY/manifests/versions.yaml
   if ! [ -f "$named" ]; then fail "$named is missing: it contains the names of the images"; fi

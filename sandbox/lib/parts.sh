@@ -4,9 +4,11 @@
 
 # Two lanes, built at the same time: one keeps the compiler busy, the other mostly waits for downloads.
 # The number is the approximate build time of a part in seconds on two cores.
-COMPILE_LANE=(kube:720 eck-operator:190 helm4:120 helm3:80 charts:2 images/eck-operator:5)
+COMPILE_LANE=(kube:720 eck-operator:190 helm4:120 helm3:80 images/eck-operator:5 eck-operator-older:36 charts:2 images/eck-operator-older:5)
 IMAGE_LANE=(images/pause:2 images/base:55 images/elasticsearch:40 images/ralph:120 authority:1 images/superset:180 package-index:15
-  images/base-trixie:40 images/postgresql:30 images/valkey:15 images/alpine-moodle:40 plugin:1)
+  images/base-trixie:40 images/postgresql:30 images/valkey:15 images/base-php:35 images/alpine-moodle:2 plugin:1
+  images/ralph-older:6 images/postgresql-older:28 images/alpine-moodle-older:2 images/alpine-moodle-newer:2
+  images/elasticsearch-older:40)
 
 # A Go before 1.21 cannot download the pinned version.
 has_go() { [ -n "$(cd / && go env GOTOOLCHAIN 2>/dev/null)" ]; }
@@ -15,35 +17,66 @@ if ! has_go; then COMPILE_LANE=(go:30 "${COMPILE_LANE[@]}"); fi
 # buildah with a separate store.
 IMAGE_STORE=(buildah --root "$STATE/buildah" --runroot "$BUILDAH_RUN" --storage-driver overlay)
 
-part_needs() {
-  if [ -f "$SANDBOX/$1/needs" ]; then cat "$SANDBOX/$1/needs"; fi
+# A variant is another version of a part, its model: the same recipe (lib/variant.sh) with the versions in the variant's
+# file `versions`. Files of the variant replace those of the model. The file `variant-of` names the model.
+part_model() {
+  if [ -f "$SANDBOX/$1/variant-of" ]; then cat "$SANDBOX/$1/variant-of"; fi
 }
 
+# Prints a file of a part or of its model, if one of them has it.
+part_file() { # PART FILE
+  local folder
+  for folder in "$1" $(part_model "$1"); do
+    if [ -f "$SANDBOX/$folder/$2" ]; then
+      cat "$SANDBOX/$folder/$2"
+      return
+    fi
+  done
+}
+
+part_needs() { part_file "$1" needs; }
+
 # Inputs in the repository outside of the folder of the part.
-part_inputs() {
-  if [ -f "$SANDBOX/$1/inputs" ]; then cat "$SANDBOX/$1/inputs"; fi
+part_inputs() { part_file "$1" inputs; }
+
+use_versions() { # PART
+  # shellcheck source=/dev/null
+  if [ -f "$SANDBOX/$1/versions" ]; then . "$SANDBOX/$1/versions"; fi
 }
 
 # The files of a part, without its tests and its README, and the files of lib/ that its recipe sources.
-part_files() {
+own_files() {
   find "$1" -type f ! -name '*_test.go' ! -path "$1/README.md"
   # shellcheck disable=SC2016
   sed -nE 's|^\. "\$SANDBOX/(lib/[a-z]+\.sh)"$|\1|p' "$1/build"
 }
 
+# For a variant also the files of its model that it does not replace. A variant has a recipe that runs that of the model.
+part_files() {
+  local model file
+  own_files "$1"
+  model=$(part_model "$1")
+  if [ -n "$model" ]; then
+    own_files "$model" | while read -r file; do
+      if [ "$file" = "$model/build" ] || ! [ -f "$1/${file#"$model"/}" ]; then echo "$file"; fi
+    done
+  fi
+}
+
 # The versions whose names occur in these files.
 VERSIONS=$(sed -nE 's/^([A-Z0-9_]+)=.*/\1/p' "$SANDBOX/versions.env" | paste -sd '|' -)
-part_versions() {
-  local name
+part_versions() (
+  use_versions "$1"
   while read -r name; do echo "$name=${!name}"; done < <(part_files "$1" | xargs -d '\n' grep -ohwE "$VERSIONS" | sort -u)
-}
+)
 
 part_key() {
   local need file
   {
     cd "$SANDBOX" || exit
     part_files "$1" | sort | xargs -d '\n' sha256sum
-    find "$1" -type f -perm -u=x -printf '%p can be run\n' -o -type l -printf '%p leads to %l\n' | sort
+    # shellcheck disable=SC2046
+    find "$1" $(part_model "$1") -type f -perm -u=x -printf '%p can be run\n' -o -type l -printf '%p leads to %l\n' | sort
     part_versions "$1"
     for file in $(part_inputs "$1"); do sha256sum <"$REPOSITORY/$file"; done
     sha256sum <lib/recipe.sh

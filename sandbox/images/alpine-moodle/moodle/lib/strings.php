@@ -28,6 +28,7 @@ $string = [
     'invalidlogin' => 'Invalid login, please try again',
     'cliunknowoption' => "Unrecognised options:\n  {\$a}\nPlease use --help option.",
     'cliupgradenoneed' => 'No upgrade needed for the installed version {$a}. Thanks for coming anyway!',
+    'downgradedcore' => 'ERROR!!! The code you are using is OLDER than the version that made these databases!',
     'success' => 'Success',
     'error' => 'Error',
     'sitemaintenance' => 'The site is undergoing maintenance and is currently not available',

@@ -1,5 +1,6 @@
 <?php
-// Installing core and plugins, in the real one's order: tables, version, plugins, rolesactive, and last the name of the site.
+// Installing and upgrading core and plugins. An installation has the real one's order: tables, version, plugins, rolesactive, and
+// last the name of the site.
 defined('MOODLE_INTERNAL') || die();
 require_once(__DIR__ . '/adminlib.php');
 
@@ -99,6 +100,31 @@ function install_core_rows($options) {
     $values = ['siteguest' => $guest, 'siteadmins' => $admin, 'siteidentifier' => random_string(32) . parse_url($CFG->wwwroot, PHP_URL_HOST), 'lang' => $options['lang'] ?? 'en', 'debug' => 0, 'debugdisplay' => 0, 'forcelogin' => 0,
         'cron_enabled' => 1, 'task_logmode' => 1, 'mnet_localhost_id' => 1, 'maintenance_enabled' => 0, 'supportemail' => $options['supportemail'] ?? '', 'passwordpolicy' => 1];
     foreach ($values as $name => $value) set_config($name, $value);
+}
+
+function upgrade_log($info, $targetversion) {
+    global $CFG, $DB;
+    $DB->insert_record('upgrade_log', (object)['type' => 0, 'plugin' => 'core', 'version' => $CFG->version, 'targetversion' => $targetversion, 'info' => $info, 'details' => '', 'backtrace' => '', 'userid' => 0, 'timemodified' => time()]);
+}
+
+// A killed migration continues after its last savepoint.
+function upgrade_main_savepoint($version) {
+    upgrade_log('Upgrade savepoint reached', $version);
+    set_config('version', $version);
+    upgrade_set_timeout();
+}
+
+function upgrade_core($version) {
+    global $CFG;
+    echo "-->System\n";
+    $start = microtime(true);
+    upgrade_log('Starting core upgrade', $version);
+    require_once("{$CFG->libdir}/db/upgrade.php");
+    xmldb_main_upgrade((float)$CFG->version, $version);
+    upgrade_main_savepoint($version);
+    \core\task\manager::reset_scheduled_tasks_for_component('core');
+    upgrade_log('Core upgraded', $version);
+    printf("++ Success (%.2f seconds) ++\n", microtime(true) - $start);
 }
 
 // Installs a plugin that the database does not know, or raises its version.

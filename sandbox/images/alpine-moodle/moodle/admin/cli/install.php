@@ -7,7 +7,7 @@ if (isset($_SERVER['REMOTE_ADDR'])) exit(1);
 
 global $CFG;
 $root = dirname(__DIR__, 2);
-require_once("$root/lib/clilib.php");
+require_once((is_dir("$root/public") ? "$root/public" : $root) . '/lib/clilib.php');
 // The installer runs before a site exists, so it has its own copy of these texts.
 function get_string($identifier, $component = '', $a = null) {
     return str_replace('{$a}', (string)$a, ['cliunknowoption' => "Unrecognised options:\n  {\$a}\nPlease use --help option."][$identifier]);

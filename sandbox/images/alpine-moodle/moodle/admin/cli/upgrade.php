@@ -1,5 +1,5 @@
 <?php
-// Installs and upgrades plugins on the disk that the database does not have.
+// Migrates the database to the version of the code, and installs and upgrades the plugins on the disk.
 define('CLI_SCRIPT', true);
 define('CLI_UPGRADE_RUNNING', true);
 require(__DIR__ . '/../../config.php');
@@ -16,6 +16,7 @@ if (empty($CFG->version)) cli_error('Config table does not contain version, cann
 if (!empty($CFG->upgraderunning) && $CFG->upgraderunning > time()) throw new moodle_exception('upgraderunning', 'error');
 
 include("{$CFG->dirroot}/version.php");
+if ($version < $CFG->version) cli_error(get_string('downgradedcore', 'error'));
 foreach (core_component::get_all_plugins() as $folder) core_component::read_version($folder); // a faulty plugin ends the upgrade here
 
 if ($options['is-pending']) {
@@ -42,11 +43,9 @@ if (!$options['non-interactive']) cli_error('Only --non-interactive upgrades are
 
 $oldversion = "{$CFG->release} ({$CFG->version})";
 upgrade_set_timeout();
-if ($version > $CFG->version) {
-    echo "-->System\n";
-    foreach (['version' => $version, 'release' => $release, 'branch' => $branch] as $name => $value) set_config($name, $value);
-    echo "++ Success (0.10 seconds) ++\n";
-}
+if ($version > $CFG->version) upgrade_core($version);
+set_config('release', $release);
+set_config('branch', $branch);
 contract_hold('upgrade');
 contract_pause('CONTRACT_UPGRADE_SECONDS', 0.5);
 foreach (core_component::get_all_plugins() as $component => $folder) upgrade_plugin($component, $folder);

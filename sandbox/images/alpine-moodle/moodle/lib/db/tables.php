@@ -34,6 +34,7 @@ return [
         'relateduserid int', 'anonymous int! =0', 'other text', 'timecreated int!', 'origin c10', 'ip c45', 'realuserid int', '-timecreated'],
     'task_scheduled' => ['component c255! =', 'classname c255! =', 'lastruntime int', 'nextruntime int', 'minute c200! =', 'hour c70! =', 'day c90! =', 'month c30! =', 'dayofweek c25! =', 'faildelay int', 'customised int! =0', 'disabled int! =0',
         'timestarted int', 'hostname c255', 'pid int', '~classname'],
+    'upgrade_log' => ['type int!', 'plugin c100', 'version c100', 'targetversion c100', 'info c255! =', 'details text', 'backtrace text', 'userid int!', 'timemodified int!', '-timemodified'],
     'task_adhoc' => ['component c255! =', 'classname c255! =', 'nextruntime int!', 'faildelay int', 'customdata text', 'userid int', 'timecreated int! =0', 'timestarted int', 'hostname c255', 'pid int', 'attemptsavailable int'],
     'task_log' => ['type int!', 'component c255! =', 'classname c255! =', 'userid int! =0', 'timestart numeric(20,10)!', 'timeend numeric(20,10)!', 'dbreads int!', 'dbwrites int!', 'result int!', 'output text!', 'hostname c255', 'pid int', '-timestart'],
     'lock_db' => ['resourcekey c255! =', 'expires int', 'owner c36', '~resourcekey'],

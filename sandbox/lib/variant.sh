@@ -1,0 +1,12 @@
+# The recipe of a variant of another part: the recipe of that part, in a folder with the files of both. Sourced by recipes.
+
+model=$(part_model "$PART")
+use_versions "$PART"
+mkdir "$OUT/source"
+cp -a "$SANDBOX/$model/." "$OUT/source/"
+cp -a "$SANDBOX/$PART/." "$OUT/source/"
+cd "$OUT/source"
+# shellcheck source=/dev/null
+. "$SANDBOX/$model/build"
+cd "$OUT"
+rm -r source
