@@ -110,8 +110,8 @@ async fn restore(
     let stack = open(flags, args, &source.manifest).await?;
     journal.names(&stack);
     require_running(&stack).await?;
-    require_newest(&stack)?;
     check_versions(&stack, args, &source.manifest)?;
+    require_newest(&stack)?;
     let interrupted = mark::read(&stack, mark::RESTORE).await?;
     let is_continued = interrupted
         .is_some_and(|mark| mark.get("backup").is_some_and(|name| *name == source.manifest.name));
@@ -141,32 +141,32 @@ async fn open(flags: &KubeFlags, args: &RestoreArgs, manifest: &Manifest) -> Res
     Ok(stack)
 }
 
-/// Rejects a backup of a newer component, which the older program could not read.
+/// Rejects a backup of a newer program or component, whose data the older one could not read.
 fn check_versions(stack: &Stack, args: &RestoreArgs, manifest: &Manifest) -> Result<()> {
     // statements do not depend on the version of a component
     if args.only == Some(Selection::Statements) {
         return Ok(());
     }
     let version = |text: &str| semver::Version::parse(text).ok();
+    let (written_by, this) = (&manifest.program, this_program());
+    if version(written_by).is_some_and(|newer| newer > this) {
+        let message =
+            format!("kubectl-lastack {written_by} wrote the backup; this is version {this}");
+        return Err(Failure::failed(message)
+            .hint(format!("use kubectl-lastack {written_by} or later"))
+            .into());
+    }
     for (component, backed_up) in &manifest.versions {
         let release = stack.versions.of(*component);
         if version(backed_up) > version(&release.version) {
-            let is_older = version(&manifest.program) > Some(this_program());
-            let hint = match is_older {
-                true => format!(
-                    "use kubectl-lastack {} or later, which wrote the backup",
-                    manifest.program
-                ),
-                false => format!(
-                    "upgrade the stack first: kubectl lastack upgrade{}",
-                    stack.cluster.flags
-                ),
-            };
             return Err(Failure::failed(format!(
                 "the backup has {} {backed_up}, and the stack has {}",
                 release.program, release.version
             ))
-            .hint(hint)
+            .hint(format!(
+                "upgrade the stack first: kubectl lastack upgrade{}",
+                stack.cluster.flags
+            ))
             .into());
         }
     }

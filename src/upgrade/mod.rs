@@ -42,7 +42,7 @@ impl Upgrade {
     /// The upgrade of the stack to the versions of this program.
     ///
     /// # Errors
-    /// When the operator of the cluster cannot be found.
+    /// When the API server does not list the operators of the cluster.
     pub async fn of(stack: &Stack) -> Result<Self> {
         let included = |release: &&Release| stack.settings.has(release.name);
         let recorded: Vec<Release> =
@@ -53,13 +53,9 @@ impl Upgrade {
         let mut operator_left = None;
         if stack.settings.has(operator::COMPONENT) {
             let newest = Versions::get().of(operator::COMPONENT);
+            let newest_version = semver::Version::parse(&newest.version)?;
             let serving = operator::serving(stack).await?;
-            let is_older = |version: &semver::Version| {
-                version.to_string() != newest.version && {
-                    semver::Version::parse(&newest.version).is_ok_and(|newest| *version < newest)
-                }
-            };
-            match (serving.version.filter(is_older), serving.left) {
+            match (serving.version.filter(|version| *version < newest_version), serving.left) {
                 (Some(version), None) => {
                     let from = with_version(stack.versions.of(operator::COMPONENT), &version);
                     steps.splice(0..0, plan::steps(&[from], std::slice::from_ref(newest)));
@@ -122,6 +118,12 @@ fn parts(stack: &Stack) -> Result<(Graph<Stack>, Graph<Stack>)> {
     Ok(graph.split(|node| ComponentName::of(node.id()).is_none()))
 }
 
+/// The nodes of one component, which do not wait for those of others.
+fn of_component(stack: &Stack, component: &dyn Component) -> Result<Graph<Stack>> {
+    let is_own = is_of(component);
+    Ok(parts(stack)?.1.without(|node| !is_own(node)))
+}
+
 fn is_of(component: &dyn Component) -> impl Fn(&Node<Stack>) -> bool {
     let name = component.declaration().name;
     move |node| ComponentName::of(node.id()) == Some(name)
@@ -180,7 +182,6 @@ pub async fn upgrade(stack: &mut Stack, steps: &[Step], report: &dyn Report) -> 
         let (own, others) = rest.split(is_of(component));
         rest = others;
         let step = steps.iter().find(|step| step.component == component.declaration().name);
-        let schema = component.schema(stack).await.ok().flatten();
         if let Some(step) = step {
             set(stack, &step.to).await?;
         }
@@ -188,7 +189,7 @@ pub async fn upgrade(stack: &mut Stack, steps: &[Step], report: &dyn Report) -> 
             Ok(taken) => summary = summary.then(taken),
             Err(error) => {
                 let Some(step) = step else { return Err(error) };
-                return Err(revert(stack, component, step, schema.as_deref(), error, report).await);
+                return Err(revert(stack, component, step, error, report).await);
             }
         }
     }
@@ -198,13 +199,12 @@ pub async fn upgrade(stack: &mut Stack, steps: &[Step], report: &dyn Report) -> 
 /// Records the version that a component is to have.
 async fn set(stack: &mut Stack, release: &Release) -> Result<()> {
     stack.versions.set(release.clone());
-    stack.forget_releases();
     namespace::store_settings(stack).await
 }
 
 /// Reconciles a component, and waits until it is healthy.
 async fn take(
-    stack: &Stack,
+    stack: &mut Stack,
     component: &'static dyn Component,
     own: &Graph<Stack>,
     has_new_version: bool,
@@ -216,6 +216,7 @@ async fn take(
         operator::upgrade(stack, &progress).await?;
     }
     let summary = own.reconcile(stack, report).await?;
+    stack.forget_releases();
     let progress = Progress::new(healthy(component), report);
     let name = component.declaration().name;
     let is_healthy = async {
@@ -238,27 +239,29 @@ async fn revert(
     stack: &mut Stack,
     component: &'static dyn Component,
     step: &Step,
-    schema: Option<&str>,
     failure: anyhow::Error,
     report: &dyn Report,
 ) -> anyhow::Error {
     let program = &step.from.program;
     let flags = stack.cluster.flags.clone();
     let keep = |why: &str| format!("{program} keeps version {}: {why}", step.to.version);
+    // that of the first attempt: an interrupted one may have changed the data
+    let schemas = stack.previous.as_ref().map(|previous| &previous.schemas);
+    let before = schemas.and_then(|schemas| schemas.get(&step.component)).cloned();
     let outcome = if component.declaration().name == operator::COMPONENT {
         keep("it serves the whole cluster")
     } else if error::kind(&failure) == Kind::TimedOut {
         keep("it may still become ready")
     } else if error::of_api_server(&failure).is_some() {
         keep("its state is unknown")
-    } else if has_migrated(stack, component, schema).await {
+    } else if step.migrates().is_some() && before.is_none() {
+        keep("its data cannot be examined")
+    } else if has_migrated(stack, component, before.as_deref()).await {
         keep("it has changed its data")
     } else {
         let reverted = async {
             set(stack, &step.from).await?;
-            let own = parts(stack)?.1.split(is_of(component)).0;
-            let names = is_of(component);
-            let own = own.without(|node| !names(node));
+            let own = of_component(stack, component)?;
             take(stack, component, &own, false, report).await
         };
         match reverted.await {
@@ -317,8 +320,7 @@ pub async fn roll_back(stack: &mut Stack, steps: &[Step], report: &dyn Report) -
     for step in steps {
         let component = components::get(step.component).context("a component of this program")?;
         set(stack, &step.to).await?;
-        let names = is_of(component);
-        let own = parts(stack)?.1.without(|node| !names(node));
+        let own = of_component(stack, component)?;
         take(stack, component, &own, false, report).await?;
     }
     stack.previous = None;
