@@ -5,8 +5,8 @@ use_versions "$PART"
 mkdir "$OUT/source"
 cp -a "$SANDBOX/$model/." "$OUT/source/"
 cp -a "$SANDBOX/$PART/." "$OUT/source/"
-cd "$OUT/source"
+cd "$OUT/source" || exit
 # shellcheck source=/dev/null
 . "$SANDBOX/$model/build"
-cd "$OUT"
+cd "$OUT" || exit
 rm -r source
