@@ -69,6 +69,16 @@ impl Journal {
         }
     }
 
+    /// The same for a verb that verifies the stack at its end. False: a check failed.
+    ///
+    /// # Errors
+    /// The error of the verb.
+    pub fn conclude_verified(self, ended: Result<(Summary, bool)>) -> Result<Outcome> {
+        let is_whole = !matches!(ended, Ok((_, false)));
+        let outcome = self.conclude(ended.map(|(summary, _)| summary))?;
+        Ok(if is_whole { outcome } else { Outcome::Fault })
+    }
+
     fn print(&self, summary: &Summary, error: Option<ErrorReport>) {
         if self.output != TextOrJson::Json {
             return;

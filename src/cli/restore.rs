@@ -73,12 +73,7 @@ pub fn needs() -> Vec<Rules> {
 pub async fn run(flags: &KubeFlags, args: RestoreArgs) -> Result<Outcome> {
     let journal = Journal::new(VERB, args.output);
     let ended = restore(flags, &args, &journal).await;
-    let (summary, is_whole) = match ended {
-        Ok(ended) => ended,
-        Err(error) => return journal.conclude(Err(error)),
-    };
-    let outcome = journal.conclude(Ok(summary))?;
-    Ok(if is_whole { outcome } else { Outcome::Fault })
+    journal.conclude_verified(ended)
 }
 
 /// The second value is whether no check failed.

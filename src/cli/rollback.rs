@@ -8,9 +8,11 @@ use crate::cluster::flags::KubeFlags;
 use crate::engine::{Id, Summary};
 use crate::error::Failure;
 use crate::output::printer;
+use crate::output::table::table;
 use crate::output::units::{duration, took};
 use crate::stack::record::Previous;
 use crate::stack::{Stack, mark};
+use crate::upgrade::plan::Part;
 use crate::upgrade::{self, Rollback};
 
 use super::journal::Journal;
@@ -47,13 +49,8 @@ pub fn needs() -> Vec<Rules> {
 
 pub async fn run(flags: &KubeFlags, args: RollbackArgs) -> Result<Outcome> {
     let journal = Journal::new(VERB, args.output);
-    match roll_back(flags, &args, &journal).await {
-        Ok((summary, is_whole)) => {
-            let outcome = journal.conclude(Ok(summary))?;
-            Ok(if is_whole { outcome } else { Outcome::Fault })
-        }
-        Err(error) => journal.conclude(Err(error)),
-    }
+    let ended = roll_back(flags, &args, &journal).await;
+    journal.conclude_verified(ended)
 }
 
 /// The second value is whether no check failed.
@@ -80,7 +77,14 @@ async fn roll_back(
     if !migrated.is_empty() {
         return Err(refused(&stack, &previous, &migrated).into());
     }
-    printer::note(super::upgrade::shown(&steps).trim_end());
+    let rows = steps.iter().flat_map(|step| {
+        let row = |part: &Part| {
+            [step.component.to_string(), part.name.clone(), part.from.clone(), part.to.clone()]
+        };
+        step.parts.iter().map(row)
+    });
+    let steps_shown = table(["COMPONENT", "PROGRAM", "FROM", "TO"], rows).to_string();
+    printer::note(steps_shown.trim_end());
     let question = format!("Return namespace {} to these versions?", stack.namespace());
     confirm(args.yes, &question, UNCHANGED, "pass `--yes` and `--namespace`").await?;
     stack.wait_for(args.timeout);
@@ -119,7 +123,7 @@ fn refused(stack: &Stack, previous: &Previous, migrated: &[String]) -> Failure {
     let flags = &stack.cluster.flags;
     Failure::failed(message).hint(match &previous.backup {
         Some(backup) => format!(
-            "restore the backup before the upgrade: kubectl lastack uninstall{flags}, and then kubectl lastack restore {} --backup {}{flags}",
+            "restore the backup before the upgrade, which loses what was stored since: kubectl lastack uninstall{flags}, and then kubectl lastack restore {} --backup {}{flags}",
             backup.location, backup.name
         ),
         None => "there is no backup of the time before the upgrade; correct the cause, and run `kubectl lastack upgrade` again".into(),

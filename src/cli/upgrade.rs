@@ -137,7 +137,7 @@ impl<'a> UpgradePlan<'a> {
 }
 
 /// The changes as a table.
-pub fn shown(steps: &[Step]) -> String {
+fn shown(steps: &[Step]) -> String {
     let rows = steps.iter().flat_map(|step| {
         let component = step.component.to_string();
         step.parts.iter().enumerate().map(move |(i, part)| {
@@ -156,13 +156,8 @@ pub async fn run(flags: &KubeFlags, args: UpgradeArgs) -> Result<Outcome> {
         return dry_run(flags, args.output).await;
     }
     let journal = Journal::new(VERB, args.output);
-    match upgrade(flags, &args, &journal).await {
-        Ok((summary, is_whole)) => {
-            let outcome = journal.conclude(Ok(summary))?;
-            Ok(if is_whole { outcome } else { Outcome::Fault })
-        }
-        Err(error) => journal.conclude(Err(error)),
-    }
+    let ended = upgrade(flags, &args, &journal).await;
+    journal.conclude_verified(ended)
 }
 
 async fn dry_run(flags: &KubeFlags, output: TextOrJson) -> Result<Outcome> {

@@ -35,7 +35,9 @@ pub async fn deployment(cluster: &Cluster, name: &str) -> Result<State> {
     {
         return Ok(State::Ready(format!("{ready} of {wanted} pods ready")));
     }
-    for condition in status.conditions.iter().flatten() {
+    // until the controller has observed the change, its status is about the template before
+    let is_current = status.observed_generation >= generation;
+    for condition in status.conditions.iter().flatten().filter(|_| is_current) {
         if condition.type_ == "ReplicaFailure" && condition.status == "True" {
             let why = format!(
                 "deployment {name} cannot create pods: {}",

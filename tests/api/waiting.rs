@@ -562,6 +562,25 @@ fn upgrade_at_the_deadline_continues_and_is_not_rolled_back() {
 }
 
 #[test]
+fn failure_of_an_earlier_template_does_not_fail_the_next_rollout() {
+    let stack = MockedStack::installed();
+    let mut looks = 0;
+    let path = "/apis/apps/v1/namespaces/alice/deployments/lrs-ralph";
+    stack.kubernetes.reacts(Method::GET, path, move |_, _| {
+        looks += 1;
+        let failure = json!({"type": "ReplicaFailure", "status": "True", "message": "no new pods"});
+        // the controller has not observed the newest template yet
+        (looks < 6).then(|| Reply::ok(json!({
+            "metadata": {"name": "lrs-ralph", "namespace": "alice", "generation": 2},
+            "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "none"}}, "template": {}},
+            "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 0, "conditions": [failure]},
+        })))
+    });
+    let line = "install --only lrs --image-registry registry.example.org";
+    stack.machine.run(line).exits(0).never_shows("cannot create pods");
+}
+
+#[test]
 fn install_accepts_the_longest_possible_timeout() {
     let stack = MockedStack::installed();
     stack
