@@ -5,6 +5,7 @@ use clap::Args;
 
 use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
+use crate::components::namespace;
 use crate::engine::{Id, Summary};
 use crate::error::Failure;
 use crate::output::printer;
@@ -65,6 +66,7 @@ async fn roll_back(
     let cluster = flags.resolve().await?;
     let mut stack = Stack::open(cluster, Default::default(), Some(args.timeout)).await?;
     journal.names(&stack);
+    let stored = namespace::stored(&stack).await?;
     require_running(&stack).await?;
     require_newest(&stack)?;
     let Some(previous) = stack.previous.clone() else {
@@ -90,6 +92,7 @@ async fn roll_back(
     stack.wait_for(args.timeout);
     let begun = Instant::now();
     let lock = lock::take(&stack.cluster, VERB, stack.deadline).await?;
+    super::upgrade::require_unchanged(&stack, stored).await?;
     let components: Vec<&str> = steps.iter().map(|step| step.component.as_str()).collect();
     let ids = upgrade::ids(&stack)?;
     let ids: Vec<Id> = ids.into_iter().filter(|id| components.contains(&id.group())).collect();

@@ -8,6 +8,7 @@ use crate::backup::location::Location;
 use crate::backup::secrets::{PublicKey, recipient};
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::flags::KubeFlags;
+use crate::components::namespace::StoredData;
 use crate::components::{conditions, namespace};
 use crate::engine::Summary;
 use crate::error::{Failure, Kind};
@@ -17,7 +18,7 @@ use crate::output::table::table;
 use crate::output::units::{duration, took};
 use crate::stack::record::BackupReference;
 use crate::stack::{Stack, mark};
-use crate::upgrade::plan::{self, Step};
+use crate::upgrade::plan::{self, Part, Step};
 use crate::upgrade::{self, Upgrade};
 
 use super::journal::Journal;
@@ -31,10 +32,10 @@ const UNCHANGED: &str = "nothing was changed";
 
 /// Upgrade the components to the versions of this program
 ///
-/// `install` keeps the versions of a stack; this command changes them. It requires a healthy stack, copies its data first, upgrades
-/// one component after the other, waits until each is healthy, and returns a component that fails to its earlier version,
-/// unless the new one has changed its data. At the end, all checks run, and an event is followed from Moodle to a chart. Repeat an
-/// interrupted upgrade to continue it.
+/// `install` keeps the versions of a stack; this command changes them. It requires a healthy stack, and makes a backup with
+/// `--backup`. It upgrades one component after the other, and waits until each is healthy. A component that fails returns to its
+/// earlier version, unless the new one has changed its data. At the end, all checks run, and an event is followed from Moodle to a
+/// chart. Repeat an interrupted upgrade to continue it.
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack upgrade --dry-run
   kubectl lastack upgrade --backup backups/ --recipient age1...
@@ -93,21 +94,9 @@ struct PlannedStep<'a> {
     /// Name of the component
     component: &'static str,
     /// The programs that change
-    parts: Vec<PlannedPart<'a>>,
+    parts: &'a [Part],
     /// The data that older versions cannot read afterwards; null when the component can be rolled back
     migrates: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-struct PlannedPart<'a> {
-    /// Name of the program, or its role in the component
-    name: &'a str,
-    /// Version now
-    from: &'a str,
-    /// Version after the upgrade
-    to: &'a str,
 }
 
 impl Content for UpgradePlan<'_> {
@@ -118,14 +107,10 @@ impl<'a> UpgradePlan<'a> {
     fn of(stack: &'a Stack, found: &'a Upgrade) -> Self {
         let planned = |step: &'a Step| PlannedStep {
             component: step.component.as_str(),
-            parts: step
-                .parts
-                .iter()
-                .map(|part| PlannedPart { name: &part.name, from: &part.from, to: &part.to })
-                .collect(),
+            parts: &step.parts,
             migrates: step.migrates(),
         };
-        let refusal = plan::refusal(&found.steps, &stack.cluster.flags);
+        let refusal = plan::refusal(&found.steps);
         Self {
             context: &stack.cluster.context,
             namespace: stack.namespace(),
@@ -212,6 +197,7 @@ async fn upgrade(
     }
     let mut stack = open(flags, Some(args.timeout)).await?;
     journal.names(&stack);
+    let stored = namespace::stored(&stack).await?;
     let is_continued = mark::read(&stack, mark::UPGRADE).await?.is_some();
     if is_continued {
         require_running(&stack).await?;
@@ -225,7 +211,9 @@ async fn upgrade(
     }
     printer::note(shown(&found.steps).trim_end());
     note_operator(&found);
-    plan::require_possible(&found.steps, &stack.cluster.flags)?;
+    if let Some(refusal) = plan::refusal(&found.steps) {
+        return Err(refusal.into());
+    }
     if is_continued {
         printer::note("Continuing the upgrade that was interrupted");
     } else {
@@ -235,6 +223,7 @@ async fn upgrade(
     stack.wait_for(args.timeout);
     let begun = Instant::now();
     let lock = lock::take(&stack.cluster, VERB, stack.deadline).await?;
+    require_unchanged(&stack, stored).await?;
     let report = journal.report(upgrade::ids(&stack)?.into_iter());
     let upgraded = async {
         // first, because the next attempt does not record the state before the upgrade
@@ -253,6 +242,16 @@ async fn upgrade(
         next_steps(&[(format!("rollback{flags}"), "return to the versions before, if possible")]);
     }
     Ok((summary, is_whole))
+}
+
+/// Fails when another command changed the settings or versions since this one read them, because they would be overwritten.
+pub async fn require_unchanged(stack: &Stack, stored: Option<StoredData>) -> Result<()> {
+    if namespace::stored(stack).await? == stored {
+        return Ok(());
+    }
+    Err(Failure::failed("another command has changed the stack meanwhile")
+        .hint("repeat the command")
+        .into())
 }
 
 /// Asks the user, copies the data, and records the state before the upgrade.

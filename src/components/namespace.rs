@@ -218,6 +218,18 @@ fn manifest(stack: &Stack) -> Result<Value> {
     }))
 }
 
+/// The data of the ConfigMap with the settings and versions.
+pub type StoredData = BTreeMap<String, String>;
+
+/// The stored settings and versions. None: there are none.
+///
+/// # Errors
+/// When the ConfigMap cannot be read.
+pub async fn stored(stack: &Stack) -> Result<Option<StoredData>> {
+    let map = stack.api::<ConfigMap>().get_opt(SETTINGS).await;
+    Ok(map.with_context(|| format!("configmap {SETTINGS}"))?.and_then(|map| map.data))
+}
+
 /// Stores the settings and versions of the stack.
 ///
 /// # Errors

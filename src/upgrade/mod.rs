@@ -31,7 +31,7 @@ const HEALTHY: [Id; 5] = [
     Id("dataviz.healthy"),
 ];
 
-/// An upgrade that is possible.
+/// What an upgrade changes.
 pub struct Upgrade {
     pub steps: Vec<Step>,
     /// Why the operator of the cluster keeps its version, although this program has a newer one.

@@ -1,7 +1,7 @@
 //! What an upgrade changes, and whether it is possible. Depends on nothing but the two sets of versions.
 
-use anyhow::Result;
 use semver::Version;
+use serde::Serialize;
 
 use crate::error::Failure;
 use crate::stack::component::ComponentName;
@@ -19,11 +19,15 @@ pub struct Step {
     pub parts: Vec<Part>,
 }
 
-/// A program that is part of a component, with its versions before and after.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A program that is part of a component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Part {
+    /// Name of the program, or its role in the component
     pub name: String,
+    /// Version now
     pub from: String,
+    /// Version after the upgrade
     pub to: String,
 }
 
@@ -78,7 +82,7 @@ fn tag(image: &str) -> &str {
 }
 
 /// Why the steps cannot be taken. None: they can.
-pub fn refusal(steps: &[Step], flags: &str) -> Option<Failure> {
+pub fn refusal(steps: &[Step]) -> Option<Failure> {
     steps.iter().find_map(|step| {
         let Step { from, to, .. } = step;
         let (old, new) = (Version::parse(&from.version).ok()?, Version::parse(&to.version).ok()?);
@@ -100,30 +104,19 @@ pub fn refusal(steps: &[Step], flags: &str) -> Option<Failure> {
                 .hint("upgrade with an older release of kubectl-lastack first"),
             );
         }
-        let major = |part: &&Part| {
-            let major = |text: &str| text.split('.').next().map(str::to_string);
-            part.name == POSTGRESQL && major(&part.from) != major(&part.to)
-        };
-        let part = step.parts.iter().find(major)?;
+        let major = |text: &str| text.split('.').next().unwrap_or_default().to_string();
+        let is_jump =
+            |part: &&Part| part.name == POSTGRESQL && major(&part.from) != major(&part.to);
+        let part = step.parts.iter().find(is_jump)?;
+        let (old, new) = (major(&part.from), major(&part.to));
         Some(
             Failure::failed(format!(
-                "{}'s PostgreSQL {} cannot be upgraded to {}: it reads only data of its own major version",
+                "{}'s PostgreSQL {} cannot be upgraded to {}: PostgreSQL {new} does not read the data of PostgreSQL {old}",
                 from.program, part.from, part.to
             ))
-            .hint(format!(
-                "export its data: kubectl lastack backup LOCATION{flags}; then upgrade with a release that has PostgreSQL {}",
-                part.from.split('.').next().unwrap_or_default()
-            )),
+            .hint(format!("use a release of kubectl-lastack with PostgreSQL {old}")),
         )
     })
-}
-
-/// The same as an error.
-///
-/// # Errors
-/// When a step cannot be taken.
-pub fn require_possible(steps: &[Step], flags: &str) -> Result<()> {
-    refusal(steps, flags).map_or(Ok(()), |failure| Err(failure.into()))
 }
 
 #[cfg(test)]
@@ -167,7 +160,7 @@ mod tests {
     fn downgrades_and_unsupported_jumps_are_refused() {
         let now = &Versions::get().components;
         let refused = |old: &[Release]| {
-            refusal(&steps(old, now), "").map(|failure| anyhow::Error::from(failure).to_string())
+            refusal(&steps(old, now)).map(|failure| anyhow::Error::from(failure).to_string())
         };
         assert_eq!(refused(&changed("lms", |lms| version(lms, "4.1.2"))), None);
         let text = refused(&changed("lms", |lms| version(lms, "4.1.1"))).unwrap();

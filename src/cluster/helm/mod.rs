@@ -220,6 +220,12 @@ impl Helm {
             .is_some_and(|release| release.made_by == MadeBy::Others))
     }
 
+    /// Whether this tool created the release.
+    pub async fn is_ours(&self, release: &str, namespace: &str) -> Result<bool> {
+        let found = self.status(release, namespace).await?;
+        Ok(found.is_some_and(|release| release.made_by != MadeBy::Others))
+    }
+
     async fn is_labelled(&self, release: &str, namespace: &str) -> Result<bool> {
         Ok(self
             .select(namespace, &["--selector", &object::of_a_stack()])

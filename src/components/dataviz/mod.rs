@@ -64,10 +64,10 @@ pub const NAME: &str = "dataviz-superset";
 pub const METADATA: Id = Id("dataviz.postgresql");
 /// The record of applied dashboards in backups.
 const RECORD: Id = Id("dataviz.record");
-/// Superset's metadata database. It contains no statements.
-/// The migrations that the database has.
+/// The migrations that the metadata database has.
 const SCHEMA: &str =
     "SELECT string_agg(version_num, ',' ORDER BY version_num) FROM alembic_version";
+/// Superset's metadata database. It contains no statements.
 const POSTGRESQL: Database =
     Database { program: "Superset", component: COMPONENT, name: "dataviz-postgresql" };
 /// The tool's own account, which keeps working when a user changes the password of `admin`.

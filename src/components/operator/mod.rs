@@ -12,7 +12,7 @@ use kube::discovery::Discovery;
 use serde_json::{Value, json};
 
 use crate::cluster::access::{Permission, may};
-use crate::cluster::helm::{Install, MadeBy};
+use crate::cluster::helm::Install;
 use crate::cluster::object::{self, ObjectRef};
 use crate::cluster::steps::Step;
 use crate::cluster::wait::State;
@@ -398,17 +398,12 @@ pub async fn serving(stack: &Stack) -> Result<Serving> {
     let version = semver::Version::parse(&found.version).ok();
     let left = if !may(&stack.cluster, None, DEFINE_KINDS).await? {
         Some(format!("you lack a permission: {DEFINE_KINDS}"))
-    } else if found.namespace != NAMESPACE || !is_own_release(stack).await? {
+    } else if found.namespace != NAMESPACE || !stack.helm.is_ours(RELEASE, NAMESPACE).await? {
         Some(format!("this tool did not install it; it is in namespace {}", found.namespace))
     } else {
         None
     };
     Ok(Serving { version, left })
-}
-
-async fn is_own_release(stack: &Stack) -> Result<bool> {
-    let release = stack.helm.status(RELEASE, NAMESPACE).await?;
-    Ok(release.is_some_and(|release| release.made_by != MadeBy::Others))
 }
 
 /// Upgrades the operator of the cluster, and waits until it is ready.
