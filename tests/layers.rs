@@ -28,6 +28,7 @@ const LAYERS: &[&str] = &[
     "components::release",
     "components::accounts",
     "components::postgresql",
+    "components::external_database",
     "components::datalake",
     "components::lrs",
     "components::lms",

@@ -14,7 +14,7 @@ use crate::output::units::{bytes, counted};
 use crate::stack::component::ComponentName;
 use crate::stack::{SETTINGS, Stack};
 
-use super::database::Database;
+use super::database::Databases;
 use super::file::FileWriter;
 use super::location::Store;
 use super::manifest::{LeftOut, MANIFEST, Manifest};
@@ -45,18 +45,17 @@ fn data(stack: &Stack) -> Vec<(Id, DataStore)> {
     let mut data: Vec<_> = data.collect();
     // files are never changed and rarely deleted, so a later copy has all files of the databases
     data.sort_by_key(|(_, store)| match store {
-        DataStore::ExternalDatabase(_) => 0,
-        DataStore::Database(_) | DataStore::ConfigMap(_) => 1,
-        DataStore::Statements => 2,
-        DataStore::Volume(_) => 3,
+        DataStore::Database(_) | DataStore::ExternalDatabase(_) | DataStore::ConfigMap(_) => 0,
+        DataStore::Statements => 1,
+        DataStore::Volume(_) => 2,
     });
     data
 }
 
 /// The ids of the parts of a backup.
-pub fn parts(stack: &Stack) -> Vec<Id> {
+pub fn parts(stack: &Stack, with_external: bool) -> Vec<Id> {
     let copied = data(stack).into_iter().filter_map(|(id, store)| match store {
-        DataStore::ExternalDatabase(_) => None,
+        DataStore::ExternalDatabase(_) if !with_external => None,
         _ => Some(id),
     });
     [Id(SECRETS)].into_iter().chain(copied).collect()
@@ -66,8 +65,9 @@ pub fn parts(stack: &Stack) -> Vec<Id> {
 ///
 /// # Errors
 /// When the settings of the stack or the location cannot be read.
-pub async fn begin(stack: &Stack, store: &Store) -> Result<Begun> {
+pub async fn begin(stack: &Stack, store: &Store, with_external: bool) -> Result<Begun> {
     let mut new = Manifest::new(stack.namespace());
+    new.with_external = with_external;
     let settings = stack.api::<ConfigMap>().get_opt(SETTINGS).await?;
     let Some(settings) = settings else {
         return Err(Failure::failed(format!(
@@ -93,8 +93,8 @@ pub async fn begin(stack: &Stack, store: &Store) -> Result<Begun> {
             continue;
         }
         let is_recent = new.begun.duration_since(old.begun) < CONTINUED;
-        let is_same = (&old.settings, &old.versions, &old.site_url)
-            == (&new.settings, &new.versions, &new.site_url);
+        let is_same = (&old.settings, &old.versions, &old.site_url, old.with_external)
+            == (&new.settings, &new.versions, &new.site_url, with_external);
         if is_recent && is_same {
             continued = Some(old);
         } else {
@@ -121,30 +121,11 @@ pub async fn create(
     recipients: &[PublicKey],
     report: &dyn Report,
 ) -> Result<Manifest> {
-    let mut run = Run { stack, store, manifest, report };
-    // what concerns a copy that an earlier attempt made is still true
-    run.manifest.left_out.retain(|one| one.what == COMMON_MOMENT);
-    run.part(Id(SECRETS), async |run, _| run.secrets(recipients).await).await?;
-    for (id, data) in data(stack) {
-        match data {
-            DataStore::ExternalDatabase(program) => run.manifest.left_out.push(LeftOut {
-                what: format!("the database of {program}"),
-                reason: "it is not part of the stack; its owner copies it".into(),
-            }),
-            DataStore::Database(name) => {
-                run.part(id, async |run, progress| run.database(id, name, progress).await).await?;
-            }
-            DataStore::ConfigMap(name) => {
-                run.part(id, async |run, _| run.config_map(id, name).await).await?;
-            }
-            DataStore::Statements => {
-                run.part(id, async |run, progress| run.statements(progress).await).await?;
-            }
-            DataStore::Volume(volume) => {
-                run.part(id, async |run, progress| run.volume(id, volume, progress).await).await?;
-            }
-        }
-    }
+    let databases = Databases::of(stack, manifest.with_external);
+    let mut run = Run { stack, store, manifest, report, databases };
+    let copied = run.copy(recipients).await;
+    run.databases.close().await;
+    copied?;
     run.manifest.complete(store).await?;
     Ok(run.manifest)
 }
@@ -154,9 +135,45 @@ struct Run<'a> {
     store: &'a Store,
     manifest: Manifest,
     report: &'a dyn Report,
+    databases: Databases<'a>,
 }
 
 impl<'a> Run<'a> {
+    async fn copy(&mut self, recipients: &[PublicKey]) -> Result<()> {
+        // what concerns a copy that an earlier attempt made is still true
+        self.manifest.left_out.retain(|one| one.what == COMMON_MOMENT);
+        self.part(Id(SECRETS), async |run, _| run.secrets(recipients).await).await?;
+        for (id, store) in data(self.stack) {
+            match store {
+                DataStore::ExternalDatabase(database) if !self.manifest.with_external => {
+                    self.manifest.left_out.push(LeftOut {
+                        what: format!("the external database of {}", database.program),
+                        reason: "its owner copies it, or `--external` does".into(),
+                    });
+                }
+                DataStore::Database(_) | DataStore::ExternalDatabase(_) => {
+                    let copy = async |run: &mut Self, progress: &Progress<'_>| {
+                        run.database(id, store, progress).await
+                    };
+                    self.part(id, copy).await?;
+                }
+                DataStore::ConfigMap(name) => {
+                    self.part(id, async |run, _| run.config_map(id, name).await).await?;
+                }
+                DataStore::Statements => {
+                    self.part(id, async |run, progress| run.statements(progress).await).await?;
+                }
+                DataStore::Volume(volume) => {
+                    let copy = async |run: &mut Self, progress: &Progress<'_>| {
+                        run.volume(id, volume, progress).await
+                    };
+                    self.part(id, copy).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Copies a part, unless an earlier attempt did.
     async fn part(
         &mut self,
@@ -201,9 +218,10 @@ impl<'a> Run<'a> {
     async fn database(
         &mut self,
         id: Id,
-        name: &'static str,
+        store: DataStore,
         progress: &Progress<'_>,
     ) -> Result<String> {
+        let database = self.databases.open(store, progress).await?;
         let held = match id == lms::DATABASE {
             true => self.hold(progress).await?,
             false => None,
@@ -218,7 +236,6 @@ impl<'a> Run<'a> {
                 progress.say(&format!("{} read", bytes(written)));
             }
         };
-        let database = Database::of(self.stack, name);
         let release = async {
             let _ = has_begun.await;
             if let Some(held) = held {

@@ -1,4 +1,4 @@
-//! A PostgreSQL database of the stack: its dump, and the restore into a second database that then replaces it.
+//! A PostgreSQL database: its dump, and the restore into a second database that then replaces it.
 //!
 //! A restore changes nothing before the new database is complete and verified; the exchange is one transaction.
 
@@ -7,11 +7,17 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Mutex;
 
 use crate::cluster::exec::{self, Ended};
 use crate::cluster::psql::{LIVE, Psql};
+use crate::components::external_database;
+use crate::components::model::{DataStore, ExternalDatabase};
+use crate::engine::Progress;
+use crate::error::one_line;
+use crate::output::printer;
 use crate::stack::Stack;
 
 const LOADED: &str = "${POSTGRES_DB}_restored";
@@ -46,7 +52,7 @@ const EXCHANGE: &str = r#"\getenv live POSTGRES_DB
 \set replaced :live '_replaced'
 DROP DATABASE IF EXISTS :"replaced" WITH (FORCE);
 ALTER DATABASE :"live" WITH ALLOW_CONNECTIONS false;
-SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname IN (:'live', :'restored') \g /dev/null
+SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname IN (:'live', :'restored') AND backend_type = 'client backend' \g /dev/null
 BEGIN;
 ALTER DATABASE :"live" RENAME TO :"replaced";
 ALTER DATABASE :"restored" RENAME TO :"live";
@@ -68,15 +74,60 @@ CREATE DATABASE :"restored" TEMPLATE template0;
 
 const RESTORE: &str = r#"exec pg_restore --exit-on-error --no-owner --no-privileges --no-password --username="$POSTGRES_USER" --dbname="${POSTGRES_DB}_restored""#;
 
+/// The databases that a backup copies and a restore replaces.
+pub struct Databases<'a> {
+    stack: &'a Stack,
+    /// Whether external databases are among them.
+    with_external: bool,
+    /// External databases whose clients run.
+    opened: Mutex<Vec<ExternalDatabase>>,
+}
+
+impl<'a> Databases<'a> {
+    pub fn of(stack: &'a Stack, with_external: bool) -> Self {
+        Self { stack, with_external, opened: Mutex::default() }
+    }
+
+    /// Whether a store is a database, and one of them.
+    pub fn contain(&self, store: DataStore) -> bool {
+        match store {
+            DataStore::Database(_) => true,
+            DataStore::ExternalDatabase(_) => self.with_external,
+            _ => false,
+        }
+    }
+
+    /// The database in a store that [`Self::contain`] accepts.
+    ///
+    /// # Errors
+    /// When the client of an external database cannot be started.
+    pub async fn open(&self, store: DataStore, progress: &Progress<'_>) -> Result<Database> {
+        let psql = match store {
+            DataStore::Database(name) => Psql::of(&self.stack.cluster, name),
+            DataStore::ExternalDatabase(external) => {
+                self.opened.lock().await.push(external);
+                let say = |text: &str| progress.say(text);
+                external_database::open(self.stack, external, &say).await?
+            }
+            _ => bail!("{store:?} is not a database"),
+        };
+        Ok(Database(psql))
+    }
+
+    /// Ends the clients of external databases.
+    pub async fn close(self) {
+        for external in self.opened.into_inner() {
+            if let Err(error) = external_database::close(self.stack, external).await {
+                printer::warning(&one_line(&error));
+            }
+        }
+    }
+}
+
 /// A running database.
 pub struct Database(Psql);
 
 impl Database {
-    /// The database of a StatefulSet.
-    pub fn of(stack: &Stack, name: &'static str) -> Self {
-        Self(Psql::of(&stack.cluster, name))
-    }
-
     /// Writes a dump of the state at the first call of `watch`, which receives the number of written bytes. Returns the number
     /// of rows of each table.
     ///

@@ -40,6 +40,9 @@ pub struct Manifest {
     pub versions: BTreeMap<ComponentName, String>,
     /// Statements that were stored later are not in the backup. Milliseconds since 1970.
     pub until: Option<i64>,
+    /// Whether external databases are copied.
+    #[serde(default)]
+    pub with_external: bool,
     pub parts: Vec<Part>,
     /// What the backup does not contain, with the reason.
     pub left_out: Vec<LeftOut>,
@@ -106,6 +109,7 @@ impl Manifest {
             settings: BTreeMap::new(),
             versions: BTreeMap::new(),
             until: None,
+            with_external: false,
             parts: Vec::new(),
             left_out: Vec::new(),
         }

@@ -17,7 +17,7 @@ use crate::output::units::{bytes, count, counted};
 use crate::stack::Stack;
 use crate::stack::component::ComponentName;
 
-use super::database::{Database, differing_rows};
+use super::database::{Database, Databases, differing_rows};
 use super::file;
 use super::location::Store;
 use super::manifest::{Manifest, Part};
@@ -29,6 +29,8 @@ use super::{SECRETS, statements};
 pub struct Source {
     pub store: Store,
     pub manifest: Manifest,
+    /// Whether external databases are replaced.
+    pub with_external: bool,
 }
 
 /// Part of a backup.
@@ -76,11 +78,32 @@ impl Source {
         stack: &Stack,
         only: Option<Selection>,
     ) -> impl Iterator<Item = (ComponentName, Id, DataStore, &Part)> {
+        self.copied(stack, only).filter(|(_, _, store, _)| {
+            self.with_external || !matches!(store, DataStore::ExternalDatabase(_))
+        })
+    }
+
+    /// The parts of the backup whose data this stack has.
+    fn copied(
+        &self,
+        stack: &Stack,
+        only: Option<Selection>,
+    ) -> impl Iterator<Item = (ComponentName, Id, DataStore, &Part)> {
         components::data(&stack.settings)
             .filter(move |(name, ..)| only.is_none_or(|only| only.component() == *name))
             .filter_map(|(name, id, store)| {
                 Some((name, id, store, self.manifest.part(id.as_str())?))
             })
+    }
+
+    /// The programs of external databases that a restore into this stack leaves in place, although the backup has their
+    /// data.
+    pub fn left(&self, stack: &Stack, only: Option<Selection>) -> Vec<&'static str> {
+        let left = self.copied(stack, only).filter_map(|(.., store, _)| match store {
+            DataStore::ExternalDatabase(database) if !self.with_external => Some(database.program),
+            _ => None,
+        });
+        left.collect()
     }
 
     /// The ids of the parts to restore into this stack.
@@ -99,7 +122,8 @@ impl Source {
         only: Option<Selection>,
         report: &dyn Report,
     ) -> Result<()> {
-        let run = Run { source: self, stack, report };
+        let databases = Databases::of(stack, self.with_external);
+        let run = Run { source: self, stack, report, databases };
         let parts: Vec<_> = self.parts(stack, only).collect();
         let of = |component: ComponentName| {
             let parts = parts.iter().filter(move |(name, ..)| *name == component);
@@ -117,18 +141,11 @@ impl Source {
                     .await?;
             }
             for (id, store, part) in of(dataviz::COMPONENT) {
-                match store {
-                    DataStore::Database(name) => {
-                        let replace = async |progress: &Progress<'_>| {
-                            run.superset(name, part, progress).await
-                        };
-                        run.step(id, replace).await?;
-                    }
-                    DataStore::ConfigMap(_) => {
-                        run.step(id, async |_| run.record(part).await).await?;
-                    }
-                    _ => {}
-                }
+                let replace = async |progress: &Progress<'_>| match store {
+                    DataStore::ConfigMap(_) => run.record(part).await,
+                    _ => run.superset(store, part, progress).await,
+                };
+                run.step(id, replace).await?;
             }
             run.moodle(of(lms::COMPONENT)).await
         };
@@ -136,6 +153,7 @@ impl Source {
         if let Some(held) = held {
             held.release().await;
         }
+        run.databases.close().await;
         restored
     }
 }
@@ -143,14 +161,17 @@ impl Source {
 /// Lets components respond after a restore that was interrupted during an exchange. The next exchange repeats all of it.
 ///
 /// # Errors
-/// When a script in Moodle fails.
-pub async fn recover(stack: &Stack) -> Result<()> {
-    for (_, _, store) in components::data(&stack.settings) {
-        if let DataStore::Database(name) = store {
+/// When the client of an external database cannot be started, and when a script in Moodle fails.
+pub async fn recover(stack: &Stack, with_external: bool, report: &dyn Report) -> Result<()> {
+    let databases = Databases::of(stack, with_external);
+    for (_, id, store) in components::data(&stack.settings) {
+        if databases.contain(store) {
+            let database = databases.open(store, &Progress::new(id, report)).await?;
             // a database that does not run yet was not part of an exchange
-            let _ = Database::of(stack, name).reopen().await;
+            let _ = database.reopen().await;
         }
     }
+    databases.close().await;
     match stack.settings.has(lms::COMPONENT) {
         true => lms::recover(stack).await,
         false => Ok(()),
@@ -161,6 +182,7 @@ struct Run<'a> {
     source: &'a Source,
     stack: &'a Stack,
     report: &'a dyn Report,
+    databases: Databases<'a>,
 }
 
 impl<'a> Run<'a> {
@@ -179,7 +201,7 @@ impl<'a> Run<'a> {
         is_added: bool,
         progress: &Progress<'_>,
     ) -> Result<String> {
-        let Source { store, manifest } = self.source;
+        let Source { store, manifest, .. } = self.source;
         let elasticsearch = Arc::new(datalake::client(self.stack).await?);
         let index = match is_added {
             true => datalake::INDEX,
@@ -209,12 +231,12 @@ impl<'a> Run<'a> {
     /// Loads a dump beside the live database, and compares it with the backup.
     async fn load(
         &self,
-        name: &'static str,
+        live: DataStore,
         part: &Part,
         progress: &Progress<'_>,
     ) -> Result<Database> {
-        let Source { store, manifest } = self.source;
-        let database = Database::of(self.stack, name);
+        let Source { store, manifest, .. } = self.source;
+        let database = self.databases.open(live, progress).await?;
         let Some(record) = part.files.first() else {
             return Err(Failure::failed(format!("the backup has no dump of {}", part.id)).into());
         };
@@ -232,11 +254,11 @@ impl<'a> Run<'a> {
 
     async fn superset(
         &self,
-        name: &'static str,
+        live: DataStore,
         part: &Part,
         progress: &Progress<'_>,
     ) -> Result<String> {
-        let database = self.load(name, part, progress).await?;
+        let database = self.load(live, part, progress).await?;
         let has_key = part.key.is_some() && part.key == dataviz::key_checksum(self.stack).await?;
         if !has_key {
             database.in_loaded(dataviz::FORGET_ENCRYPTED).await?;
@@ -266,9 +288,9 @@ impl<'a> Run<'a> {
         let (mut database, mut files) = (None, None);
         for (id, store, part) in &parts {
             match store {
-                DataStore::Database(name) => {
+                DataStore::Database(_) | DataStore::ExternalDatabase(_) => {
                     let load = async |progress: &Progress<'_>| {
-                        database = Some(self.load(name, part, progress).await?);
+                        database = Some(self.load(*store, part, progress).await?);
                         Ok(rows(part))
                     };
                     self.step(*id, load).await?;
@@ -315,7 +337,7 @@ impl<'a> Run<'a> {
         part: &Part,
         progress: &Progress<'_>,
     ) -> Result<(Files, String)> {
-        let Source { store, manifest } = self.source;
+        let Source { store, manifest, .. } = self.source;
         let files = Files::of(self.stack, volume).await?;
         let folder = files.extract(store, manifest, part, progress).await?;
         progress.say("comparing each file with its checksum");

@@ -12,7 +12,7 @@ use crate::backup::{self, Selection, Source};
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::flags::KubeFlags;
 use crate::components::namespace::NAMESPACE;
-use crate::components::{dataviz, lms};
+use crate::components::{dataviz, external_database, lms};
 use crate::engine::Summary;
 use crate::error::Failure;
 use crate::output::printer;
@@ -51,6 +51,9 @@ pub struct RestoreArgs {
     /// Restore one part into an installed stack
     #[arg(long, value_enum, value_name = "PART", conflicts_with = "identity")]
     only: Option<Selection>,
+    /// Replace external databases too, through a Job with the tools of PostgreSQL
+    #[arg(long)]
+    external: bool,
     /// Do not ask for confirmation before data is replaced; requires `--namespace` or `--context`
     #[arg(short, long)]
     yes: bool,
@@ -67,7 +70,12 @@ pub struct RestoreArgs {
 pub fn needs() -> Vec<Rules> {
     const MARK: Rules =
         &[Rule::new("", "configmaps", &["create", "delete", "get"], "the restore in progress")];
-    [install::needs(), verification::needs(), vec![dataviz::RESTART, MARK]].concat()
+    [
+        install::needs(),
+        verification::needs(),
+        vec![dataviz::RESTART, external_database::RULES, MARK],
+    ]
+    .concat()
 }
 
 pub async fn run(flags: &KubeFlags, args: RestoreArgs) -> Result<Outcome> {
@@ -86,7 +94,7 @@ async fn restore(
         confirmation::require_named_stack(flags, VERB, UNCHANGED)?;
     }
     let (store, manifest) = backup::select(&args.location, args.backup.as_deref()).await?;
-    let source = Source { store, manifest };
+    let source = Source { store, manifest, with_external: args.external };
     printer::note(&format!("Restoring backup {} of {}", source.manifest.name, args.location));
     let report = journal.report(backup::ids(&source.manifest));
     // before anything changes: a damaged backup must not replace anything
@@ -107,6 +115,11 @@ async fn restore(
     require_running(&stack).await?;
     check_versions(&stack, args, &source.manifest)?;
     require_newest(&stack)?;
+    for program in source.left(&stack, args.only) {
+        let left =
+            format!("the external database of {program} is not restored without `--external`");
+        printer::warning(&left);
+    }
     let interrupted = mark::read(&stack, mark::RESTORE).await?;
     let is_continued = interrupted
         .is_some_and(|mark| mark.get("backup").is_some_and(|name| *name == source.manifest.name));
@@ -185,6 +198,7 @@ async fn confirm(stack: &Stack, args: &RestoreArgs, manifest: &Manifest) -> Resu
     let what = match args.only {
         Some(Selection::Lms) => "the data of Moodle",
         Some(Selection::Dataviz) => "the dashboards and users of Superset",
+        Some(Selection::Statements) | None if args.external => "all data and external databases",
         Some(Selection::Statements) | None => "all data",
     };
     let statements = match args.only {
@@ -234,7 +248,8 @@ async fn replace(
             printer::note(&format!("Restored {} passwords and keys", changed.len()));
         }
         if was_interrupted {
-            backup::recover(&stack).await?;
+            let report = journal.report(source.ids(&stack, args.only).into_iter());
+            backup::recover(&stack, source.with_external, &*report).await?;
         }
         if args.only.is_none() {
             let report = journal.report(graph.ids());

@@ -53,6 +53,9 @@ pub struct UpgradeArgs {
     /// Public key of an age identity that can decrypt the passwords and keys in the backup (repeatable)
     #[arg(long, value_name = "AGE-KEY", value_parser = recipient, requires = "backup")]
     recipient: Vec<PublicKey>,
+    /// Copy external databases too in the backup
+    #[arg(long, requires = "backup")]
+    external: bool,
     /// Do not ask for confirmation; requires `--namespace` or `--context`
     #[arg(short, long)]
     yes: bool,
@@ -269,7 +272,9 @@ async fn begin(stack: &mut Stack, args: &UpgradeArgs, journal: &Journal) -> Resu
     let backup = match &args.backup {
         None => None,
         Some(location) => {
-            let manifest = backup::copy(stack, location, &args.recipient, journal).await?;
+            let request =
+                backup::Request { recipients: &args.recipient, with_external: args.external };
+            let manifest = backup::copy(stack, location, &request, journal).await?;
             backup::summarize(&manifest);
             Some(BackupReference { location: location.to_string(), name: manifest.name })
         }

@@ -9,7 +9,7 @@ use crate::error::Failure;
 use super::exec::{self, Container, Ended};
 use super::{Cluster, log};
 
-const CONTAINER: &str = "postgresql";
+pub const CONTAINER: &str = "postgresql";
 /// Executes SQL in a database, which a name for the shell stands for.
 const PSQL: &str = r#"exec psql --no-psqlrc --quiet --tuples-only --no-align --no-password --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="DATABASE""#;
 /// The database that the image's environment names.
@@ -17,8 +17,8 @@ pub const LIVE: &str = "$POSTGRES_DB";
 
 /// A PostgreSQL that runs.
 pub struct Psql {
-    /// Its StatefulSet.
-    pub name: &'static str,
+    /// Its StatefulSet, or the address of an external database.
+    pub name: String,
     pub container: Container,
 }
 
@@ -26,6 +26,11 @@ impl Psql {
     /// The PostgreSQL of a StatefulSet.
     pub fn of(cluster: &Cluster, name: &'static str) -> Self {
         let pod = format!("{name}-0");
+        Self::in_pod(cluster, pod, name.into())
+    }
+
+    /// The PostgreSQL that the environment of a Pod names. Its container has the name of that of a StatefulSet.
+    pub fn in_pod(cluster: &Cluster, pod: String, name: String) -> Self {
         Self { name, container: Container { pods: cluster.pod_streams(), pod, name: CONTAINER } }
     }
 

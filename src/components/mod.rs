@@ -11,6 +11,7 @@ mod accounts;
 pub mod conditions;
 pub mod datalake;
 pub mod dataviz;
+pub mod external_database;
 mod healthy;
 pub mod lms;
 pub mod lrs;

@@ -68,11 +68,21 @@ pub enum DataStore {
     Statements,
     /// A PostgreSQL database of the stack, by its StatefulSet.
     Database(&'static str),
-    /// A database that is not part of the stack, by the program that uses it. Its owner copies it.
-    ExternalDatabase(&'static str),
+    /// A database that is not part of the stack. Its owner copies it, unless the user requests its copy.
+    ExternalDatabase(ExternalDatabase),
     Volume(Volume),
     /// A ConfigMap that describes the data of the component.
     ConfigMap(&'static str),
+}
+
+/// A database of another owner, which the chart values of a component name.
+#[derive(Debug, Clone, Copy)]
+pub struct ExternalDatabase {
+    /// The program whose data it contains.
+    pub program: &'static str,
+    pub component: ComponentName,
+    /// The name of the client that copies it.
+    pub client: &'static str,
 }
 
 /// A volume, as a container of a running Pod sees it.

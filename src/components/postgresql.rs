@@ -15,7 +15,7 @@ use crate::stack::component::ComponentName;
 use crate::stack::profiles::DatabaseSize;
 use crate::stack::settings::Settings;
 
-use super::model::DataStore;
+use super::model::{DataStore, ExternalDatabase};
 use super::release;
 use super::secrets::SecretSpec;
 
@@ -25,6 +25,8 @@ pub struct Database {
     pub component: ComponentName,
     /// The StatefulSet, the Service and the Secret.
     pub name: &'static str,
+    /// The Job that copies an external database.
+    pub client: &'static str,
 }
 
 /// The values that this program gives to a chart for its database.
@@ -80,7 +82,11 @@ impl Database {
     pub fn data_store(&self, settings: &Settings) -> DataStore {
         match self.is_in(settings) {
             true => DataStore::Database(self.name),
-            false => DataStore::ExternalDatabase(self.program),
+            false => DataStore::ExternalDatabase(ExternalDatabase {
+                program: self.program,
+                component: self.component,
+                client: self.client,
+            }),
         }
     }
 

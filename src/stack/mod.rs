@@ -261,6 +261,22 @@ impl Stack {
         }
     }
 
+    /// The values of a component under one key of its chart, with the defaults of the embedded chart.
+    ///
+    /// # Errors
+    /// When this program embeds no such chart.
+    pub fn chart_values(&self, component: ComponentName, key: &str) -> Result<serde_json::Value> {
+        let file = format!("{}/values.yaml", self.versions.of(component).chart().name);
+        let defaults = CHARTS.get_file(&file).and_then(|file| file.contents_utf8());
+        let defaults = defaults.with_context(|| format!("no {file} in this program"))?;
+        let defaults: serde_json::Value = serde_saphyr::from_str(defaults)?;
+        let mut values = defaults[key].clone();
+        if let Some(own) = self.settings.values_of(component).and_then(|own| own.get(key)) {
+            settings::merge_values(&mut values, own);
+        }
+        Ok(values)
+    }
+
     /// The chart of a component, from the settings or from `manifests/versions.yaml`.
     ///
     /// # Errors

@@ -1,7 +1,10 @@
 //! An external PostgreSQL with TLS, as another department runs it. It is part of no stack and outlives each one.
 
+use std::fs;
+
 use crate::cluster::{Cluster, Own};
 use crate::components::sql;
+use crate::permissions::account_for;
 
 pub struct Office(Own);
 
@@ -25,6 +28,18 @@ impl Office {
             .kubectl(&format!("create secret generic account --from-literal=password={password}"));
         office.kubectl("apply -f tests/e2e/office.yaml");
         office.kubectl(&format!("rollout status deployment/{name} --timeout=180s"));
+        // as a hosted database gives it: no superuser
+        for statement in [
+            format!("CREATE ROLE superset LOGIN CREATEDB PASSWORD '{password}'"),
+            "CREATE DATABASE superset OWNER superset".into(),
+        ] {
+            let psql =
+                ["psql", "--username=postgres", "--dbname=postgres", "--command", &statement];
+            let pod = format!("deployment/{name}");
+            office
+                .run("kubectl", &[&["-n", name, "exec", &pod, "--"], &psql[..]].concat(), "")
+                .good();
+        }
         cluster.kubectl(&format!("create secret generic {name} --from-literal=password={password} --from-file=ca.crt={folder}/tls.crt"));
         Self(office)
     }
@@ -59,6 +74,36 @@ impl Office {
             "",
             "the stack should have no PostgreSQL of its own"
         );
+    }
+
+    /// A backup copies this database on request, and a restore replaces it.
+    pub fn assert_restored(&self, cluster: &Cluster) {
+        let titles = "SELECT string_agg(dashboard_title, ',' ORDER BY slug) FROM dashboards";
+        let before = self.query(titles);
+        let location = cluster.folder("external-backups");
+        let _ = fs::remove_dir_all(&location);
+        let location = location.display();
+        cluster
+            .lastack(&format!("backup {location}"))
+            .good()
+            .shows("not in the backup: the external database of Superset");
+        let user = account_for("backup", cluster);
+        cluster
+            .lastack(&format!("backup {location} --external {user}"))
+            .good()
+            .never_shows("not in the backup: the external database");
+        self.query("UPDATE dashboards SET dashboard_title = 'Changed'");
+        let restore = format!("restore {location} --only dataviz --yes --timeout 10m");
+        cluster.lastack(&format!("{restore} --external")).good().shows("as in the backup");
+        assert_eq!(self.query(titles), before, "a restore should replace the external database");
+        cluster
+            .run(
+                "kubectl",
+                &["get", "job", "dataviz-postgresql-client", "-n", cluster.namespace],
+                "",
+            )
+            .exits(1)
+            .shows("NotFound");
     }
 
     /// An uninstall of the stack deletes no data of this database.

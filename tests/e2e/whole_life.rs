@@ -219,4 +219,5 @@ fn assert_background_workers(cluster: &Cluster, office: &Office) {
         .shows("1 of 1 charts passed");
     cluster.lastack(INSTALL).good().shows("ok        dataviz.release");
     cluster.lastack("status").good();
+    office.assert_restored(cluster);
 }

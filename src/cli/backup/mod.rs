@@ -13,7 +13,7 @@ use crate::cluster::access::{Rule, Rules};
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::{lease, tunnel};
 use crate::components::dataviz::dashboards::record;
-use crate::components::{conditions, datalake, dataviz, lms};
+use crate::components::{conditions, datalake, dataviz, external_database, lms};
 use crate::engine::Summary;
 use crate::output::printer;
 use crate::output::units::{age, bytes, counted, took};
@@ -41,6 +41,9 @@ pub struct BackupArgs {
     /// Public key of an age identity that can decrypt the passwords and keys (repeatable)
     #[arg(long, value_name = "AGE-KEY", value_parser = recipient)]
     recipient: Vec<PublicKey>,
+    /// Copy external databases too, through a Job with the tools of PostgreSQL
+    #[arg(long)]
+    external: bool,
     /// Output format of the progress
     #[arg(short, long, value_enum, default_value = "text")]
     output: TextOrJson,
@@ -62,6 +65,7 @@ pub const NEEDS: &[Rules] = &[
     dataviz::KEY,
     record::READ,
     conditions::MARKS,
+    external_database::RULES,
     &[Rule::new("", "secrets", &["list"], "the passwords and keys, with `--recipient`")],
 ];
 
@@ -72,7 +76,8 @@ pub async fn run(flags: &KubeFlags, args: BackupArgs) -> Result<Outcome> {
         (Some(Action::Prune(prune)), _) => prune::run(prune).await,
         (None, Some(location)) => {
             let journal = Journal::new("backup", args.output);
-            let ended = create(flags, &location, &args.recipient, &journal).await;
+            let request = Request { recipients: &args.recipient, with_external: args.external };
+            let ended = create(flags, &location, &request, &journal).await;
             journal.conclude(ended)
         }
         // clap requires one of them
@@ -80,18 +85,24 @@ pub async fn run(flags: &KubeFlags, args: BackupArgs) -> Result<Outcome> {
     }
 }
 
+/// What the user wants in a backup, besides the data of the stack.
+pub struct Request<'a> {
+    pub recipients: &'a [PublicKey],
+    pub with_external: bool,
+}
+
 async fn create(
     flags: &KubeFlags,
     location: &Location,
-    recipients: &[PublicKey],
+    request: &Request<'_>,
     journal: &Journal,
 ) -> Result<Summary> {
     let stack = open(flags).await?;
     journal.names(&stack);
     require_running(&stack).await?;
-    let manifest = copy(&stack, location, recipients, journal).await?;
+    let manifest = copy(&stack, location, request, journal).await?;
     conclude(&stack, location, &manifest);
-    let changed = backup::parts(&stack);
+    let changed = backup::parts(&stack, request.with_external);
     Ok(Summary { changed, took: manifest.took(), ..Summary::default() })
 }
 
@@ -102,12 +113,13 @@ async fn create(
 pub async fn copy(
     stack: &Stack,
     location: &Location,
-    recipients: &[PublicKey],
+    request: &Request<'_>,
     journal: &Journal,
 ) -> Result<Manifest> {
     let store = location.open(true)?;
     let lock = lock::take(&stack.cluster, "backup", stack.deadline).await?;
-    let Begun { manifest, is_continued, deleted } = backup::begin(stack, &store).await?;
+    let Begun { manifest, is_continued, deleted } =
+        backup::begin(stack, &store, request.with_external).await?;
     for name in deleted {
         printer::note(&format!("Deleted the incomplete backup {name}"));
     }
@@ -116,8 +128,8 @@ pub async fn copy(
         true => format!("Continuing backup {name}, begun {} ago", age(manifest.age())),
         false => format!("Backup {name} in {location}"),
     });
-    let report = journal.report(backup::parts(stack).into_iter());
-    let copied = backup::create(stack, &store, manifest, recipients, &*report);
+    let report = journal.report(backup::parts(stack, request.with_external).into_iter());
+    let copied = backup::create(stack, &store, manifest, request.recipients, &*report);
     lock.during(copied).await
 }
 

@@ -6,14 +6,11 @@ use anyhow::{Context, Result};
 use futures::future::join_all;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, PostParams};
-use kube::core::ApiResource;
+use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::cluster::pod_problem::{self, PodProblem};
-use crate::cluster::pods;
-use crate::cluster::wait::{State, Wait, Waited};
+use crate::cluster::jobs;
+use crate::cluster::wait::Wait;
 use crate::components::model::Components;
 use crate::components::release;
 use crate::engine::Observation;
@@ -110,30 +107,13 @@ fn job(image: &Image) -> Value {
 }
 
 async fn pull(stack: &Stack, image: &Image) -> Result<()> {
-    let kind = ApiResource::erase::<Job>(&());
-    let jobs: Api<DynamicObject> = stack.objects(&kind);
-    let created = jobs.create(&PostParams::default(), &serde_json::from_value(job(image))?).await?;
-    let name = created.metadata.name.context("a Job without a name")?;
-    let selector = format!("batch.kubernetes.io/job-name={name}");
-    let look = || async {
-        let pods = pods::list(&stack.cluster, &selector).await?;
-        if pods.iter().any(has_image) {
-            return Ok(State::Ready(String::new()));
-        }
-        let problem = match pods.is_empty() {
-            true => pod_problem::creation_problem(&stack.cluster, "Job", &name).await,
-            false => pod_problem::of(&stack.cluster, &pods).await,
-        };
-        let waiting = || PodProblem::Waiting("it is being pulled".into());
-        Ok(problem.unwrap_or_else(waiting).into())
-    };
+    let api = stack.api::<Job>();
+    let created = api.create(&PostParams::default(), &serde_json::from_value(job(image))?).await?;
     let wait = Wait { object: "its Pod", deadline: stack.deadline, say: &|_| {} };
-    let waited = wait.until(look).await;
-    jobs.delete(&name, &DeleteParams::background()).await.with_context(|| format!("job {name}"))?;
-    match waited? {
-        Waited::Ready(_) => Ok(()),
-        Waited::NotWaited(reason) => Err(anyhow::anyhow!(reason)),
-    }
+    let waited = jobs::wait_for_pod(&stack.cluster, &created, wait, has_image).await;
+    let name = created.metadata.name.unwrap_or_default();
+    api.delete(&name, &DeleteParams::background()).await.with_context(|| format!("job {name}"))?;
+    waited.map(drop)
 }
 
 /// Whether the container was created from the image, which then starts no command.

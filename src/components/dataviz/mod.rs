@@ -68,8 +68,12 @@ const RECORD: Id = Id("dataviz.record");
 const SCHEMA: &str =
     "SELECT string_agg(version_num, ',' ORDER BY version_num) FROM alembic_version";
 /// Superset's metadata database. It contains no statements.
-const POSTGRESQL: Database =
-    Database { program: "Superset", component: COMPONENT, name: "dataviz-postgresql" };
+const POSTGRESQL: Database = Database {
+    program: "Superset",
+    component: COMPONENT,
+    name: "dataviz-postgresql",
+    client: "dataviz-postgresql-client",
+};
 /// The tool's own account, which keeps working when a user changes the password of `admin`.
 const USER: &str = "lastack";
 /// The content of its volume.

@@ -66,8 +66,12 @@ const RELEASE: &str = "lms";
 /// The name of the Deployment, the Service and the Secret with the accounts.
 pub const NAME: &str = "lms-moodle";
 const PODS: &str = "app.kubernetes.io/instance=lms,app.kubernetes.io/component=web";
-const POSTGRESQL: Database =
-    Database { program: "Moodle", component: COMPONENT, name: "lms-postgresql" };
+const POSTGRESQL: Database = Database {
+    program: "Moodle",
+    component: COMPONENT,
+    name: "lms-postgresql",
+    client: "lms-postgresql-client",
+};
 /// Moodle's data in backups.
 pub const DATABASE: Id = Id("lms.postgresql");
 pub const FILES: Id = Id("lms.files");
