@@ -8,7 +8,7 @@ COMPILE_LANE=(kube:720 eck-operator:190 helm4:120 helm3:80 images/eck-operator:5
 IMAGE_LANE=(images/pause:2 images/base:55 images/elasticsearch:40 images/ralph:120 authority:1 images/superset:180 package-index:15
   images/base-trixie:40 images/postgresql:30 images/valkey:15 images/base-php:35 images/alpine-moodle:2 plugin:1
   images/ralph-older:6 images/postgresql-older:28 images/alpine-moodle-older:2 images/alpine-moodle-newer:2
-  images/elasticsearch-older:40)
+  images/elasticsearch-older:40 versitygw:100)
 
 # A Go before 1.21 cannot download the pinned version.
 has_go() { [ -n "$(cd / && go env GOTOOLCHAIN 2>/dev/null)" ]; }

@@ -1,4 +1,4 @@
-# The kubectl and helm that `sandbox/env` puts on the PATH. Sourced.
+# The kubectl, the helm and the object storage that `sandbox/env` puts on the PATH. Sourced.
 
 TOOLS=$STATE/tools
 
@@ -15,6 +15,7 @@ write_tools() {
   for helm in helm3 helm4; do
     mkdir -p "$TOOLS/$helm"
     ln -sf "$BIN/kubectl" "$TOOLS/$helm/kubectl"
+    ln -sf "$(part_path versitygw)/versitygw" "$TOOLS/$helm/versitygw"
     write_helm "$STATE/$helm/helm" "$TOOLS/$helm/helm"
   done
   install -m 600 "$PKI/admin.kubeconfig" "$STATE/kubeconfig"

@@ -13,6 +13,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
 
+use crate::cluster::retry::Retry;
 use crate::error::Failure;
 
 use super::s3::Connector;
@@ -216,10 +217,18 @@ impl Store {
     /// # Errors
     /// When it cannot be deleted.
     pub async fn delete(&self, name: &str) -> Result<()> {
-        match self.store.delete(&self.path(name)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(self.failed(name, error)),
-        }
+        let path = self.path(name);
+        let delete = || async {
+            match self.store.delete(&path).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+                Err(error) => Err(self.failed(name, error)),
+            }
+        };
+        // the library repeats all other requests, also after a lost connection
+        let is_final = |error: &anyhow::Error| {
+            matches!(self.location, Location::Directory(_)) || error.is::<Failure>()
+        };
+        Retry::quiet().until_decided("no response", is_final, delete).await
     }
 
     /// Deletes a folder with everything in it, `first` first.
@@ -241,7 +250,8 @@ impl Store {
             .await
             .map_err(|error| self.failed(name, error))?;
         for file in files {
-            self.store.delete(&file.location).await.map_err(|error| self.failed(name, error))?;
+            let file = file.location.prefix_match(&self.prefix).map(Path::from_iter);
+            self.delete(file.unwrap_or_default().as_ref()).await?;
         }
         Ok(())
     }

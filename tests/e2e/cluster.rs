@@ -41,6 +41,8 @@ pub enum Need {
     EveryExposure,
     /// The stand-in for Elasticsearch SQL.
     Sql,
+    /// A server with the protocol of Amazon S3 on the PATH.
+    ObjectStorage,
 }
 
 impl Need {
@@ -52,6 +54,7 @@ impl Need {
             Self::Contract => "it needs volumes of limited size and the sandbox's Moodle",
             Self::EveryExposure => "it needs node ports, a load balancer and an ingress controller",
             Self::Sql => "it tests the Elasticsearch SQL of the sandbox",
+            Self::ObjectStorage => "it needs the object storage of the sandbox",
         }
     }
 

@@ -29,6 +29,7 @@ mod logs;
 mod lrs;
 mod main_workflow;
 mod moodle;
+mod object_storage;
 mod office;
 mod ownership;
 mod permissions;
