@@ -361,11 +361,13 @@ fn moodle_chart_mounts_its_files_and_the_plugin() {
         mount(moodle, "files").unwrap(),
         json!({"name": "files", "mountPath": "/opt/lastack", "readOnly": true})
     );
-    assert_eq!(
-        mount(moodle, "replay").unwrap(),
-        json!({"name": "replay", "mountPath": "/etc/service/replay"}),
-        "runit needs a writable mount"
-    );
+    for service in ["replay", "drain"] {
+        assert_eq!(
+            mount(moodle, service).unwrap(),
+            json!({"name": service, "mountPath": format!("/etc/service/{service}")}),
+            "runit needs a writable mount"
+        );
+    }
     // the image sets the administrator's password between the two
     let commands = |when: &str| environment(moodle)[when].as_str().unwrap().to_string();
     assert!(
@@ -376,17 +378,23 @@ fn moodle_chart_mounts_its_files_and_the_plugin() {
 }
 
 #[test]
-fn moodle_replay_service_runs_only_with_a_plugin() {
+fn moodle_services_for_the_queue_run_only_with_a_plugin() {
+    let often = json!({"everySeconds": 10});
     let often =
-        moodle(&json!({"plugin": {"configMap": "lms-plugin"}, "replay": {"everySeconds": 10}}));
-    assert_eq!(environment(container(&often, "moodle"))["LASTACK_REPLAY_SECONDS"], "10");
-    for values in
-        [json!({}), json!({"plugin": {"configMap": "lms-plugin"}, "replay": {"enabled": false}})]
-    {
+        moodle(&json!({"plugin": {"configMap": "lms-plugin"}, "replay": often, "drain": often}));
+    let environment = environment(container(&often, "moodle"));
+    assert_eq!(environment["LASTACK_REPLAY_SECONDS"], "10");
+    assert_eq!(environment["LASTACK_DRAIN_SECONDS"], "10");
+    let disabled = json!({"enabled": false});
+    for values in [
+        json!({}),
+        json!({"plugin": {"configMap": "lms-plugin"}, "replay": disabled, "drain": disabled}),
+    ] {
         let objects = moodle(&values);
         let volumes = deployment(&objects)["template"]["spec"]["volumes"].as_array().unwrap();
         assert!(volumes.iter().any(|volume| volume["name"] == "data"), "{values}");
-        assert!(volumes.iter().all(|volume| volume["name"] != "replay"), "{values}");
+        let is_service = |volume: &Value| volume["name"] == "replay" || volume["name"] == "drain";
+        assert!(!volumes.iter().any(is_service), "{values}");
     }
 }
 
@@ -421,10 +429,11 @@ fn pack(folder: &Path, top: &str, archive: &Path) {
 #[test]
 fn unpack_script_replaces_the_plugin_and_names_a_faulty_archive() {
     let scratch = tempfile::tempdir().unwrap();
-    let [archive, plugins, replay, source] =
-        ["xapi.tar.gz", "plugins", "replay", "source"].map(|name| scratch.path().join(name));
+    let [archive, plugins, services, source] =
+        ["xapi.tar.gz", "plugins", "services", "source"].map(|name| scratch.path().join(name));
+    let replay = services.join("replay");
     fs::create_dir(&plugins).unwrap();
-    fs::create_dir(&replay).unwrap();
+    fs::create_dir_all(&replay).unwrap();
     let files = root().join("charts/moodle/files");
     let unpack = || {
         let variables = [
@@ -437,7 +446,7 @@ fn unpack_script_replaces_the_plugin_and_names_a_faulty_archive() {
                 variables.as_slice(),
                 &[
                     ("LASTACK_PLUGINS", &plugins),
-                    ("LASTACK_REPLAY", &replay),
+                    ("LASTACK_SERVICES", &services),
                     ("LASTACK_FILES", &files),
                 ],
             ]

@@ -52,7 +52,8 @@ lastack_respond([
         'logged_last_hour' => $DB->count_records_select('logstore_standard_log', 'timecreated > ?', [time() - HOURSECS]),
         'logged' => (int)$DB->get_field_sql('SELECT MAX(id) FROM {logstore_standard_log}'),
         'waiting' => $DB->count_records('logstore_xapi_log'),
-        'oldest_waiting' => (int)$DB->get_field_sql('SELECT MIN(timecreated) FROM {logstore_xapi_log}'),
+        // of live events (type 0): a backfill inserts events of any age
+        'oldest_waiting' => (int)$DB->get_field_select('logstore_xapi_log', 'MIN(timecreated)', 'type = 0'),
         'last_sent' => (int)$DB->get_field_sql('SELECT timecreated FROM {logstore_xapi_sent_log} ORDER BY id DESC', null, IGNORE_MULTIPLE),
         'newest_logged' => (int)$DB->get_field_sql('SELECT MAX(timecreated) FROM {logstore_standard_log}'),
         'failed' => lastack_failed(),

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Init container: unpacks the plugin from the ConfigMap, and installs the replay service for runit.
+# Init container: unpacks the plugin from the ConfigMap, and installs the services for runit.
 set -eu
 
 fail() {
@@ -9,7 +9,7 @@ fail() {
 
 archive=$LASTACK_ARCHIVE
 plugins=${LASTACK_PLUGINS:-/plugins}
-replay=${LASTACK_REPLAY:-/replay}
+services=${LASTACK_SERVICES:-/services}
 files=${LASTACK_FILES:-/opt/lastack}
 source="$(basename "$archive") of ConfigMap $LASTACK_CONFIGMAP"
 
@@ -20,7 +20,8 @@ tar -xzf "$archive" -C "$plugins" || fail "$source is not a whole tar.gz"
 [ -f "$plugins/xapi/version.php" ] || fail "$source has no plugin: xapi/version.php is missing"
 echo "unpacked $source"
 
-if [ -d "$replay" ]; then
-  cp "$files/replay-run" "$replay/run"
-  chmod 0755 "$replay/run"
-fi
+for service in "$services"/*; do
+  [ -d "$service" ] || continue
+  cp "$files/service-run" "$service/run"
+  chmod 0755 "$service/run"
+done

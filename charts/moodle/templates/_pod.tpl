@@ -69,6 +69,8 @@ httpGet:
   value: {{ .Values.cron.enabled | quote }}
 - name: LASTACK_REPLAY_SECONDS
   value: {{ .Values.replay.enabled | ternary .Values.replay.everySeconds 0 | quote }}
+- name: LASTACK_DRAIN_SECONDS
+  value: {{ .Values.drain.enabled | ternary .Values.drain.everySeconds 0 | quote }}
 - name: LASTACK_WORKERS
   value: {{ .Values.php.workers | quote }}
 # The image runs this in the shell that then starts Moodle with the name of the site unquoted. IFS and -f preserve spaces
