@@ -12,6 +12,7 @@ mod cluster;
 mod dashboards;
 mod measure;
 mod pipeline;
+mod queue;
 mod sends;
 mod sink;
 mod startup;
@@ -55,7 +56,7 @@ struct Args {
     #[arg(long, default_value_t = 22_000)]
     statements: u64,
     /// What to measure
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["sends", "startup", "cluster", "checks", "dashboards", "backup"])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values = ["sends", "startup", "cluster", "checks", "dashboards", "backup", "queue"])]
     only: Vec<Part>,
     /// `cargo bench` passes this flag
     #[arg(long, hide = true)]
@@ -73,6 +74,7 @@ enum Part {
     Checks,
     Dashboards,
     Backup,
+    Queue,
 }
 
 fn main() -> Result<()> {
@@ -110,6 +112,9 @@ fn measure_all(args: &Args, table: &mut Table) -> Result<()> {
     }
     if args.only.contains(&Part::Backup) {
         backup::measure(args, table)?;
+    }
+    if args.only.contains(&Part::Queue) {
+        queue::measure(args, table)?;
     }
     Ok(())
 }

@@ -44,11 +44,13 @@ macro_rules! after_help {
 }
 
 mod arguments;
+mod backfill;
 mod backup;
 mod check;
 mod completion;
 mod configure;
 mod confirmation;
+mod coverage;
 mod creds;
 mod dashboards;
 mod diff;
@@ -62,6 +64,7 @@ mod pause;
 mod plan;
 mod progress;
 mod rbac;
+mod reconcile;
 mod replay;
 mod report;
 mod restore;
@@ -70,6 +73,7 @@ mod rollback;
 #[cfg(test)]
 mod schemas;
 mod seed;
+mod sources;
 mod stack_args;
 mod statements;
 mod status;
@@ -194,9 +198,13 @@ fn run(cli: Cli) -> Result<Outcome> {
         Some(Command::Report(args)) => block_on(report::run(&flags, &args)),
         Some(Command::Creds(args)) => block_on(creds::run(&flags, args)),
         Some(Command::Seed(args)) => block_on(seed::run(&flags, args)),
+        Some(Command::Sources(args)) => block_on(sources::run(&flags, args)),
         Some(Command::Statements(args)) => block_on(statements::run(&flags, args)),
         Some(Command::Trace(args)) => block_on_until(second_interrupt(), trace::run(&flags, args)),
         Some(Command::Replay(args)) => block_on(replay::run(&flags, args)),
+        Some(Command::Backfill(args)) => block_on(backfill::run(&flags, args)),
+        Some(Command::Reconcile(args)) => block_on(reconcile::run(&flags, args)),
+        Some(Command::Coverage(args)) => block_on(coverage::run(&flags, args)),
         Some(Command::Open(args)) => block_on_endless(open::run(&flags, args)),
         Some(Command::Configure(args)) => block_on(configure::run(&flags, args)),
         Some(Command::Dashboards(args)) => block_on(dashboards::run(&flags, args)),

@@ -15,8 +15,8 @@ use snapbox::{Data, assert_data_eq};
 use crate::output::document::{API_VERSION, Content};
 
 use super::{
-    backup, check, creds, dashboards, journal, logs, plan, replay, seed, statements, status,
-    upgrade,
+    backfill, backup, check, coverage, creds, dashboards, journal, logs, plan, reconcile, replay,
+    seed, sources, statements, status, upgrade,
 };
 use super::{trace, uninstall, version};
 
@@ -63,9 +63,14 @@ fn kinds() -> Vec<Kind> {
         Kind::of::<logs::LogLine<'_>>(&["logs -o json"]),
         Kind::of::<creds::Credentials<'_>>(&["creds -o json"]),
         Kind::of::<seed::SeedReport>(&["seed -o json"]),
+        Kind::of::<sources::list::SourceList>(&["sources list -o json"]),
+        Kind::of::<sources::show::SourceAccount<'_>>(&["sources show -o json"]),
         Kind::of::<statements::Statements<'_>>(&["statements -o json"]),
         Kind::of::<trace::TraceReport<'_>>(&["trace -o json"]),
         Kind::of::<replay::Replay<'_>>(&["replay -o json"]),
+        Kind::of::<backfill::Backfill>(&["backfill -o json"]),
+        Kind::of::<reconcile::Reconciliation>(&["reconcile -o json"]),
+        Kind::of::<coverage::Coverage>(&["coverage -o json"]),
         Kind::of::<dashboards::list::DashboardList>(&["dashboards list -o json"]),
         Kind::of::<dashboards::check::ChartCheck<'_>>(&["dashboards check -o json"]),
         Kind::of::<dashboards::explain::ChartExplanation<'_>>(&["dashboards explain -o json"]),

@@ -217,7 +217,8 @@ fn account(file: &Path) -> Result<Account> {
     Ok(Account { user: user.to_string(), password: password.to_string().into() })
 }
 
-fn bar(total: Option<u64>) -> ProgressBar {
+/// A progress bar of sent statements or events. Hidden where nothing can be redrawn.
+pub fn bar(total: Option<u64>) -> ProgressBar {
     if !printer::is_live() {
         return ProgressBar::hidden();
     }

@@ -115,13 +115,18 @@ fn iri(text: &str) -> Result<String, String> {
 }
 
 /// Parses a time, or a duration before now.
-fn time(text: &str) -> Result<jiff::Timestamp, String> {
+pub fn time(text: &str) -> Result<jiff::Timestamp, String> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }
-    let ago = text
-        .parse::<jiff::SignedDuration>()
-        .map_err(|_| "expected a time such as 2026-03-01T08:00:00Z, or a duration such as 2h")?;
+    let days = text.strip_suffix('d').and_then(|days| days.parse::<u32>().ok());
+    let ago = match days {
+        Some(days) => Ok(jiff::SignedDuration::from_hours(24 * i64::from(days))),
+        None => text.parse(),
+    };
+    let ago = ago.map_err(
+        |_| "expected a time such as 2026-03-01T08:00:00Z, or a duration such as 2h or 7d",
+    )?;
     jiff::Timestamp::now().checked_sub(ago).map_err(|error| error.to_string())
 }
 

@@ -215,16 +215,9 @@ pub fn is_installed(rows: &[Row]) -> bool {
     own.any(|(_, health)| health.is_installed())
 }
 
-fn age_of(time: Option<jiff::Timestamp>) -> String {
-    let since = |time| {
-        jiff::Timestamp::now().duration_since(time).max(jiff::SignedDuration::ZERO).unsigned_abs()
-    };
-    time.map(|time| units::age(since(time))).unwrap_or_default()
-}
-
 pub fn render(rows: &[Row], args: TableArgs) -> String {
     let header = ["COMPONENT", "RUNS", "PODS", "RESPONSE", "DATA", "NEWEST", "URL"];
-    lay_out(rows, header, args, |health| [age_of(health.newest), address(&health.url)])
+    lay_out(rows, header, args, |health| [units::age_of(health.newest), address(&health.url)])
 }
 
 fn render_wide(rows: &[Row], args: TableArgs) -> String {
@@ -242,7 +235,7 @@ fn render_wide(rows: &[Row], args: TableArgs) -> String {
         "INSIDE",
     ];
     lay_out(rows, header, args, |health| {
-        let (newest, sent) = (age_of(health.newest), age_of(health.sent));
+        let (newest, sent) = (units::age_of(health.newest), units::age_of(health.sent));
         let (last_hour, lag) = health.figures.as_ref().map(pace).unwrap_or_default();
         [newest, sent, last_hour, lag, address(&health.url), address(&health.inside)]
     })

@@ -9,8 +9,9 @@ use super::progress::Rows;
 use crate::cluster::access::Rules;
 use crate::cluster::flags::KubeFlags;
 use crate::cluster::tunnel;
+use crate::components::lrs::sources;
 use crate::components::{datalake, dataviz, lms, lrs};
-use crate::diagnosis::trace::{self, Hop, Outcome as Passing, Trace};
+use crate::diagnosis::trace::{self, Hop, Outcome as Passing, Subject, Trace};
 use crate::error::{Failure, Kind};
 use crate::output::document::Content;
 use crate::output::junit::{self, Case, Status};
@@ -27,11 +28,15 @@ use super::{Outcome, TableOrJson, open_to_wait};
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack trace
   kubectl lastack trace --course biology-101 --timeout 10m
+  kubectl lastack trace --source campus
   kubectl lastack trace --keep -o json", fault: "the event did not arrive", json: "Trace"))]
 pub struct TraceArgs {
     /// Short name of the course, instead of the test course
     #[arg(long, value_name = "NAME")]
     course: Option<String>,
+    /// Wait for the next statement of this source, and follow it
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["course", "keep"])]
+    source: Option<String>,
     /// Keep the event and the statement
     #[arg(long)]
     keep: bool,
@@ -57,14 +62,25 @@ pub const NEEDS: &[Rules] = &[
 
 pub async fn run(flags: &KubeFlags, args: TraceArgs) -> Result<Outcome> {
     let stack = open_to_wait(flags, Some(args.timeout)).await?;
-    let course = args.course.or_else(|| lms::shortname(&stack)).ok_or_else(|| {
-        Failure::usage("this stack has no test course").hint(format!(
-            "name a course with `--course`, or run `kubectl lastack configure lms --course S{}` to create one",
-            stack.cluster.flags
-        ))
-    })?;
-    let rows = Rows::new(trace::hops(&stack));
-    let trace = trace::run(&stack, &course, args.keep, &rows).await?;
+    let source = match &args.source {
+        Some(name) => Some(sources::find(&stack, name).await?),
+        None => None,
+    };
+    let course = args.course.or_else(|| lms::shortname(&stack));
+    let subject = match (&source, &course) {
+        (Some(source), _) => Subject::Source(source),
+        (None, Some(course)) => Subject::Course(course),
+        (None, None) => {
+            return Err(Failure::usage("this stack has no test course")
+                .hint(format!(
+                    "name a course with `--course`, or run `kubectl lastack configure lms --course S{}` to create one",
+                    stack.cluster.flags
+                ))
+                .into());
+        }
+    };
+    let rows = Rows::new(trace::hops(&stack, subject));
+    let trace = trace::run(&stack, subject, args.keep || source.is_some(), &rows).await?;
     drop(rows);
     if trace.interrupted {
         return Err(interrupted(&trace, args.keep));

@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::cluster::access::Rules;
 use crate::components::{lms, lrs};
 use crate::diagnosis::checks::{self, Checked, Extent, Images};
-use crate::diagnosis::trace;
+use crate::diagnosis::trace::{self, Subject};
 use crate::engine::Id;
 use crate::output::printer;
 use crate::output::units::count;
@@ -38,9 +38,10 @@ pub async fn run(stack: &Stack, journal: &Journal) -> Result<bool> {
     let Some(course) = lms::shortname(stack).filter(|_| has_both) else {
         return Ok(failed.is_empty());
     };
-    let hops: Vec<Id> = trace::hops(stack).collect();
+    let subject = Subject::Course(&course);
+    let hops: Vec<Id> = trace::hops(stack, subject).collect();
     let report = journal.report(hops.into_iter());
-    let trace = trace::run(stack, &course, false, &*report).await?;
+    let trace = trace::run(stack, subject, false, &*report).await?;
     drop(report);
     if !trace.arrived() {
         next_steps(&[(format!("trace{}", stack.cluster.flags), "follow another event")]);

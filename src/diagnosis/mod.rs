@@ -3,5 +3,6 @@
 
 pub mod chart;
 pub mod checks;
+pub mod reconcile;
 pub mod report;
 pub mod trace;

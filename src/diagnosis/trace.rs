@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::cluster::wait::State;
 use crate::components::lms::client::{Delivery, LoggedEvent, Moodle};
 use crate::components::lrs::client::{Cursor, Ralph};
+use crate::components::lrs::sources::Source;
 use crate::components::{datalake, dataviz, lms, lrs};
 use crate::dashboards::live;
 use crate::engine::{Id, NodeEvent, Progress, Reconciled, Report};
@@ -31,10 +32,23 @@ const HOPS: [Id; 6] = [
 const EVENT: Id = Id("moodle.event");
 const CHART: Id = Id("dataviz.chart");
 
-/// The hops of an event in this stack: one without dashboards ends at the data lake.
-pub fn hops(stack: &Stack) -> impl Iterator<Item = Id> {
+/// What a trace follows.
+#[derive(Clone, Copy)]
+pub enum Subject<'a> {
+    /// A new event in the course with this short name.
+    Course(&'a str),
+    /// The next statement of a source.
+    Source(&'a Source),
+}
+
+/// The hops in this stack: one without dashboards ends at the data lake, and a statement of a source begins at the LRS.
+pub fn hops(stack: &Stack, subject: Subject<'_>) -> impl Iterator<Item = Id> {
     let has_charts = stack.settings.has(dataviz::COMPONENT);
-    HOPS.into_iter().filter(move |hop| has_charts || *hop != CHART)
+    let is_statement = matches!(subject, Subject::Source(_));
+    let is_hop = move |hop: &Id| {
+        (has_charts || *hop != CHART) && !(is_statement && hop.as_str().starts_with("moodle."))
+    };
+    HOPS.into_iter().filter(is_hop)
 }
 
 /// The result of one hop.
@@ -74,7 +88,7 @@ impl Trace {
 /// The state of a running trace.
 struct Journey<'a> {
     stack: &'a Stack,
-    course: &'a str,
+    subject: Subject<'a>,
     moodle: Option<Moodle>,
     event: Option<LoggedEvent>,
     /// Whether Moodle reports that the LRS accepted the event.
@@ -85,16 +99,21 @@ struct Journey<'a> {
 /// The time limit for the cleanup of an interrupted trace.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Creates an event in a course and follows it. Unless `keep` is set, deletes the event afterwards, also after Ctrl-C.
-/// A failed hop is recorded in the trace and is not an error.
-pub async fn run(stack: &Stack, course: &str, keep: bool, report: &dyn Report) -> Result<Trace> {
+/// Creates an event in a course and follows it, or waits for a statement of a source. Unless `keep` is set, deletes the created
+/// event afterwards, also after Ctrl-C. A failed hop is recorded in the trace and is not an error.
+pub async fn run(
+    stack: &Stack,
+    subject: Subject<'_>,
+    keep: bool,
+    report: &dyn Report,
+) -> Result<Trace> {
     // listen from the start, so that a Ctrl-C during the creation of the event is handled after it
     let mut interrupt = tokio::spawn(interrupt::requested());
     let mut journey =
-        Journey { stack, course, moodle: None, event: None, is_sent: false, statement: None };
+        Journey { stack, subject, moodle: None, event: None, is_sent: false, statement: None };
     let mut trace = Trace { hops: Vec::new(), left: Vec::new(), interrupted: false };
     let mut continues = true;
-    for id in hops(stack) {
+    for id in hops(stack, subject) {
         let outcome = match id {
             _ if !continues => Outcome::NotReached,
             // an event whose creation is interrupted has no id to delete it by
@@ -117,7 +136,7 @@ pub async fn run(stack: &Stack, course: &str, keep: bool, report: &dyn Report) -
             true => {
                 tokio::time::timeout(CLEANUP_TIMEOUT, journey.forget()).await.unwrap_or_else(|_| {
                     vec![format!(
-                        "the event in course {course} and its statement: no response within {} s",
+                        "the event and its statement: no response within {} s",
                         CLEANUP_TIMEOUT.as_secs()
                     )]
                 })
@@ -167,7 +186,8 @@ impl Journey<'_> {
 
     async fn make(&mut self) -> Result<String> {
         let moodle = self.moodle.insert(lms::client(self.stack).await?);
-        let event = self.event.insert(moodle.make_event(self.course).await?);
+        let Subject::Course(course) = self.subject else { bail!("a source creates its events") };
+        let event = self.event.insert(moodle.make_event(course).await?);
         if event.log.is_none() {
             return Err(Failure::failed(
                 "Moodle did not log the event: its own log store is not enabled",
@@ -175,7 +195,7 @@ impl Journey<'_> {
             .hint("run `kubectl lastack configure lms` to enable it")
             .into());
         }
-        Ok(format!("{} viewed course {}", event.learner, self.course))
+        Ok(format!("{} viewed course {course}", event.learner))
     }
 
     async fn queued(&self) -> Result<String> {
@@ -229,6 +249,11 @@ impl Journey<'_> {
     }
 
     async fn stored(&mut self, progress: &Progress<'_>) -> Result<String> {
+        if let Subject::Source(source) = self.subject {
+            let (id, detail) = next_of(self.stack, source, progress).await?;
+            self.statement = Some(id);
+            return Ok(detail);
+        }
         self.is_sent = true;
         let event = self.event()?;
         let ralph = lrs::client(self.stack).await?;
@@ -346,6 +371,39 @@ where
     let (Reconciled::Done(detail) | Reconciled::Started(detail)) =
         stack.until(object, progress, look).await?;
     Ok(detail)
+}
+
+/// Waits for the next statement of a source, and requests it from the LRS.
+async fn next_of(
+    stack: &Stack,
+    source: &Source,
+    progress: &Progress<'_>,
+) -> Result<(Uuid, String)> {
+    let (ralph, elasticsearch) = (lrs::client(stack).await?, datalake::client(stack).await?);
+    let authority = source.authority();
+    let newest = || async {
+        elasticsearch.refresh(datalake::INDEX).await?;
+        elasticsearch.newest_of(&authority).await
+    };
+    let before = newest().await?;
+    let found = std::cell::Cell::new(None);
+    let object = format!("the next statement of source {}", source.name);
+    let detail = until(stack, &object, progress, || async {
+        let now = newest().await?.filter(|id| before != Some(*id));
+        let Some(id) = now else {
+            return Ok(State::Waiting(format!(
+                "waiting for the next statement of {}",
+                source.name
+            )));
+        };
+        found.set(Some(id));
+        Ok(match ralph.statement(id).await? {
+            Some(_) => State::Ready(format!("statement {id}")),
+            None => State::Waiting("the LRS does not return it yet".into()),
+        })
+    })
+    .await?;
+    Ok((found.take().context("no statement was found")?, detail))
 }
 
 /// Finds the statement in the LRS by learner, course and time.

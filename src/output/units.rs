@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+
 /// An age as kubectl prints it: `42s`, `7m5s`, `3h12m`, `5d`.
 pub fn age(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -21,6 +23,12 @@ pub fn age(duration: Duration) -> String {
         _ if days < 8 * 365 => two(days / 365, "y", days % 365, "d"),
         _ => format!("{}y", days / 365),
     }
+}
+
+/// The age of a time, `0s` for one in the future. Empty for none.
+pub fn age_of(time: Option<Timestamp>) -> String {
+    let since = |time| Timestamp::now().duration_since(time).max(SignedDuration::ZERO);
+    time.map(|time| age(since(time).unsigned_abs())).unwrap_or_default()
 }
 
 /// A duration: `0.4s`, `12s`, `3m5s`.

@@ -406,7 +406,7 @@ fn pod_of(job: &Value) -> Value {
     let status = json!({"name": "check", "image": image, "imageID": "", "ready": false, "restartCount": 0, "state": state});
     json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": format!("{name}-x"), "namespace": "alice", "labels": {"batch.kubernetes.io/job-name": name}},
+        "metadata": {"name": format!("{name}-x"), "namespace": "alice", "labels": {"batch.kubernetes.io/controller-uid": job["metadata"]["uid"]}},
         "spec": {"containers": [{"name": "check", "image": image}]},
         "status": {"containerStatuses": [status]},
     })

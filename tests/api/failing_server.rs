@@ -7,7 +7,7 @@ use crate::support::machine::{Ended, Machine, TOKEN};
 use crate::support::server::Reply;
 use crate::support::stack::{MockedStack, empty_cluster};
 
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 22] = [
     "install",
     "status",
     "creds",
@@ -15,9 +15,14 @@ const VERBS: [&str; 17] = [
     "seed --count 1",
     "open lms --print",
     "configure",
+    "sources list",
+    "sources add campus",
     "statements",
     "trace",
     "replay",
+    "backfill",
+    "reconcile",
+    "coverage",
     "dashboards check",
     "pause",
     "resume",

@@ -4,7 +4,7 @@ use snapbox::{assert_data_eq, file};
 
 use crate::support::machine::{Ended, Machine};
 
-const VERBS: [&str; 24] = [
+const VERBS: [&str; 28] = [
     "install",
     "status",
     "check",
@@ -14,9 +14,13 @@ const VERBS: [&str; 24] = [
     "creds",
     "open",
     "seed",
+    "sources",
     "statements",
     "trace",
     "replay",
+    "backfill",
+    "reconcile",
+    "coverage",
     "configure",
     "dashboards",
     "pause",

@@ -165,6 +165,8 @@ fn commands_of_pages_about_a_stack_run_in_order_with_shown_output() {
     let cluster = stack();
     for page in [
         "docs/guides/backup.md",
+        "docs/guides/moodle.md",
+        "docs/guides/sources.md",
         "docs/guides/upgrade.md",
         "docs/guides/getting-data.md",
         "docs/guides/troubleshooting.md",
@@ -198,7 +200,9 @@ fn every_page_with_commands_for_the_sandbox_is_run_by_a_test() {
         "docs/guides/backup.md",
         "docs/guides/first-install.md",
         "docs/guides/getting-data.md",
+        "docs/guides/moodle.md",
         "docs/guides/production.md",
+        "docs/guides/sources.md",
         "docs/guides/troubleshooting.md",
         "docs/guides/upgrade.md",
         "docs/reference/checks.md",

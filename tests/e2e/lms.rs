@@ -14,7 +14,7 @@ fn php(code: &str) -> String {
 }
 
 /// Changes a setting, as an administrator of Moodle does.
-fn set(plugin: &str, name: &str, value: &str) {
+pub fn set(plugin: &str, name: &str, value: &str) {
     // as after the three minutes for which a running cron keeps what it has read
     php(&format!(
         "set_config('{name}', '{value}', '{plugin}'); \\core\\task\\manager::clear_static_caches();"

@@ -1,6 +1,6 @@
 //! A Moodle stand-in that the scripts of the chart configure, and that fails on demand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -40,6 +40,10 @@ pub struct World {
     pub fate: String,
     /// Result of a replay.
     pub replayed: Value,
+    /// The groups of events in its log: event, hour and numbers by state.
+    pub log: Vec<Value>,
+    /// Results of the next attempts to send events of the log. Then nothing is left.
+    pub sends: VecDeque<Value>,
     pub free_bytes: u64,
     /// The version that Moodle reports.
     pub release: &'static str,
@@ -55,6 +59,14 @@ pub struct World {
     pub site: String,
     /// The scripts that ran: name and input.
     pub called: Vec<(String, Value)>,
+}
+
+/// The kind of event of a learner who views a course.
+pub const VIEWED: &str = "\\core\\event\\course_viewed";
+
+/// The result of an attempt to send events of the log.
+pub fn sent(events: u64, next: Option<i64>) -> Value {
+    json!({"sent": events, "already": 0, "rejected": 0, "never": 0, "next": next, "stopped": null})
 }
 
 impl Default for World {
@@ -74,6 +86,8 @@ impl Default for World {
             courses: Vec::new(),
             fate: "sent".into(),
             replayed: Value::Null,
+            log: Vec::new(),
+            sends: VecDeque::new(),
             free_bytes: 1 << 30,
             release: "4.5.12 (Build: 20260720)",
             admin_password_changed: false,
@@ -139,12 +153,24 @@ impl World {
             "course" => self.course(&input),
             "event" => self.event(&input),
             "replay" => self.replayed.clone(),
+            "history" => self.history(&input),
             other => panic!("no script {other}"),
         };
         Exited {
             code: 0,
             stdout: format!("++ a message of Moodle ++\n{reply}\n"),
             stderr: String::new(),
+        }
+    }
+
+    fn history(&mut self, input: &Value) -> Value {
+        match input["do"].as_str() {
+            Some("count") => json!({"counted": self.log}),
+            Some("send") => self.sends.pop_front().unwrap_or_else(|| sent(0, None)),
+            Some("kinds") => {
+                json!({"known": [VIEWED, "\\core\\event\\user_loggedin"], "sent": [VIEWED]})
+            }
+            other => panic!("no task {other:?}"),
         }
     }
 

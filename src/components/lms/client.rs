@@ -279,12 +279,16 @@ impl Moodle {
     }
 
     /// Runs a script that only reads or makes a small change.
-    async fn call<T: DeserializeOwned>(&self, script: &str, input: &Value) -> Result<T> {
+    pub(super) async fn call<T: DeserializeOwned>(&self, script: &str, input: &Value) -> Result<T> {
         self.run(script, input, self.query_timeout, "increase `--request-timeout`").await
     }
 
     /// Runs a script whose duration depends on the amount of data.
-    async fn change<T: DeserializeOwned>(&self, script: &str, input: &Value) -> Result<T> {
+    pub(super) async fn change<T: DeserializeOwned>(
+        &self,
+        script: &str,
+        input: &Value,
+    ) -> Result<T> {
         let remaining = self
             .deadline
             .map_or(CHANGE_TIMEOUT, |deadline| deadline.saturating_duration_since(Instant::now()));

@@ -5,6 +5,7 @@ pub mod client;
 mod compatibility;
 mod course;
 mod cron;
+pub mod history;
 mod installed;
 mod maintenance;
 mod moodle;

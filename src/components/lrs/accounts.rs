@@ -1,6 +1,7 @@
 //! Ralph's accounts: a Secret with their passwords and with the accounts file, which contains their hashes.
 
 use anyhow::{Context, Result};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use crate::cluster::http::Account;
@@ -11,6 +12,7 @@ use crate::components::secrets::{Key, SecretSpec};
 use crate::engine::Id;
 use crate::stack::Stack;
 
+use super::sources::{self, Source};
 use super::{COMPONENT, NAME, RELEASE};
 
 /// The administrator.
@@ -67,7 +69,8 @@ print(json.dumps({**known["secret"], "stringData": data}))
 
 fn by_hand(secret: &SecretSpec, stack: &Stack) -> Result<String> {
     let accounts = KNOWN.iter().map(|account| {
-        json!({"username": account.user, "key": account.key, "scopes": account.scopes, "agent": agent(account)})
+        let agent = json!({"mbox": mailbox(account.user)});
+        json!({"username": account.user, "key": account.key, "scopes": account.scopes, "agent": agent})
     });
     let known = json!({
         "accounts": accounts.collect::<Vec<_>>(),
@@ -140,45 +143,104 @@ struct RalphAccount {
 /// The administrator, which this tool also uses, and Moodle, which can read only its own statements.
 const KNOWN: [RalphAccount; 2] = [
     RalphAccount { user: USER, key: "password", scopes: &["all"] },
-    RalphAccount {
-        user: MOODLE,
-        key: MOODLE_KEY,
-        scopes: &["statements/write", "statements/read/mine"],
-    },
+    RalphAccount { user: MOODLE, key: MOODLE_KEY, scopes: OF_A_SENDER },
 ];
 
-fn agent(account: &RalphAccount) -> Value {
-    json!({"mbox": format!("mailto:{}@lrs.example.org", account.user)})
+const OF_A_SENDER: &[&str] = &["statements/write", "statements/read/mine"];
+
+/// An account that the accounts file must contain.
+struct Wanted<'a> {
+    user: &'a str,
+    password: &'a str,
+    scopes: &'static [&'static str],
+    mailbox: String,
 }
 
-/// Whether Ralph's accounts file contains our accounts with the passwords of the same Secret.
+impl Wanted<'_> {
+    fn is(&self, account: &Value) -> bool {
+        account["username"] == self.user
+            && account["scopes"] == json!(self.scopes)
+            && account["hash"]
+                .as_str()
+                .is_some_and(|hash| bcrypt::verify(self.password, hash).unwrap_or(false))
+    }
+
+    fn entry(&self) -> Result<Value> {
+        let hash = bcrypt::hash(self.password, BCRYPT_COST)?;
+        let agent = json!({"mbox": self.mailbox});
+        Ok(json!({"username": self.user, "hash": hash, "scopes": self.scopes, "agent": agent}))
+    }
+}
+
+/// The accounts that the file must contain: ours, and those of the enabled sources. None: a password is missing.
+fn wanted<'a>(data: &'a Data, sources: &'a [Source]) -> Option<Vec<Wanted<'a>>> {
+    let mut wanted = Vec::new();
+    for ours in &KNOWN {
+        let password = std::str::from_utf8(data.get(ours.key)?).ok()?;
+        let mailbox = mailbox(ours.user);
+        wanted.push(Wanted { user: ours.user, password, scopes: ours.scopes, mailbox });
+    }
+    for source in sources {
+        wanted.extend(source.logins().map(|login| Wanted {
+            user: &login.user,
+            password: login.password.expose_secret(),
+            scopes: OF_A_SENDER,
+            mailbox: source.authority(),
+        }));
+    }
+    Some(wanted)
+}
+
+/// The users in the accounts file that are not those of a source.
+pub(super) fn users(data: &Data) -> Vec<String> {
+    let sources = sources::of(data);
+    let accounts = existing(data).into_iter();
+    let others =
+        accounts.filter(|account| !sources.iter().any(|one| one.has(&account["username"])));
+    others.filter_map(|account| Some(account["username"].as_str()?.to_string())).collect()
+}
+
+/// The entries of the accounts file. A file that is not valid has none.
+fn existing(data: &Data) -> Vec<Value> {
+    let file = data.get("auth.json");
+    file.and_then(|file| serde_json::from_slice(file).ok()).unwrap_or_default()
+}
+
+const DOMAIN: &str = "@lrs.example.org";
+
+/// The mailbox of an account, which Ralph writes into the authority of its statements.
+pub fn mailbox(user: &str) -> String {
+    format!("mailto:{user}{DOMAIN}")
+}
+
+/// The account with a mailbox. None: this program did not create it.
+pub fn user_of(mailbox: &str) -> Option<&str> {
+    mailbox.strip_prefix("mailto:")?.strip_suffix(DOMAIN)
+}
+
+/// Whether Ralph's accounts file contains the wanted accounts with the passwords of the same Secret, and no other login of a
+/// source.
 fn accounts_fit(data: &Data, file: &[u8]) -> bool {
     let accounts: Vec<Value> = serde_json::from_slice(file).unwrap_or_default();
-    KNOWN.iter().all(|ours| {
-        let account = accounts.iter().find(|account| account["username"] == ours.user && account["scopes"] == json!(ours.scopes));
-        let hash = account.and_then(|account| account["hash"].as_str());
-        let password = data.get(ours.key).and_then(|password| std::str::from_utf8(password).ok());
-        matches!((password, hash), (Some(password), Some(hash)) if bcrypt::verify(password, hash).unwrap_or(false))
-    })
+    let sources = sources::of(data);
+    let Some(wanted) = wanted(data, &sources) else { return false };
+    let is_left = |account: &&Value| {
+        sources.iter().any(|source| source.has(&account["username"]))
+            && !wanted.iter().any(|one| account["username"] == one.user)
+    };
+    wanted.iter().all(|one| accounts.iter().any(|account| one.is(account)))
+        && !accounts.iter().any(|account| is_left(&account))
 }
 
 /// Creates the accounts file. Accounts that users added remain in it.
 fn make_accounts(data: &Data) -> Result<Vec<u8>> {
-    let mut accounts = Vec::new();
-    for ours in &KNOWN {
-        let password = data.get(ours.key).context("no password")?;
-        let hash = bcrypt::hash(std::str::from_utf8(password)?, BCRYPT_COST)?;
-        accounts.push(json!({"username": ours.user, "hash": hash, "scopes": ours.scopes, "agent": agent(ours)}));
-    }
-    let existing = data
-        .get("auth.json")
-        .and_then(|file| serde_json::from_slice::<Vec<Value>>(file).ok())
-        .unwrap_or_default();
-    accounts.extend(
-        existing
-            .into_iter()
-            .filter(|account| KNOWN.iter().all(|ours| account["username"] != ours.user)),
-    );
+    let sources = sources::of(data);
+    let wanted = wanted(data, &sources).context("no password")?;
+    let mut accounts = wanted.iter().map(Wanted::entry).collect::<Result<Vec<_>>>()?;
+    let is_ours = |user: &Value| {
+        KNOWN.iter().any(|ours| user == ours.user) || sources.iter().any(|source| source.has(user))
+    };
+    accounts.extend(existing(data).into_iter().filter(|account| !is_ours(&account["username"])));
     Ok(serde_json::to_vec(&accounts)?)
 }
 

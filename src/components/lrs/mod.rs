@@ -4,6 +4,7 @@ mod accounts;
 pub mod client;
 mod release;
 mod responds;
+pub mod sources;
 mod validation;
 
 use anyhow::Result;
@@ -37,8 +38,9 @@ use super::secrets::SecretSpec;
 
 use accounts::USER;
 use client::{Cursor, Ralph};
+use sources::Login;
 
-pub use accounts::{MOODLE, moodle_account};
+pub use accounts::{MOODLE, mailbox, moodle_account, user_of};
 pub use responds::probe;
 
 pub const COMPONENT: ComponentName = ComponentName::new("lrs");
@@ -68,7 +70,7 @@ pub const ACCOUNTS: Rule =
     Rule::new("", "secrets", &["get"], "the accounts of the LRS").named(&[NAME]);
 const SERVICE: Rule =
     Rule::new("", "services", &["get"], "the addresses of the components").named(&[NAME]);
-const ADDRESSES: Rules = &[
+pub const ADDRESSES: Rules = &[
     SERVICE,
     Rule::new("networking.k8s.io", "ingresses", &["get"], "the addresses from outside the cluster")
         .named(&[NAME]),
@@ -165,13 +167,13 @@ impl Component for Lrs {
         let Some(password) = secrets::optional(&stack.cluster, NAME, "password").await? else {
             return Ok(Vec::new());
         };
-        let outside = endpoint::url(&stack.cluster, NAME).await.ok().flatten();
+        let outside = endpoint_outside(stack).await.ok().flatten();
         Ok(vec![Credential {
             user: USER.into(),
             password,
             purpose: "stores and reads all statements",
             secret: format!("{NAME}/password"),
-            url: outside.map_or_else(|| endpoint(stack), |url| format!("{url}{PATH}")),
+            url: outside.unwrap_or_else(|| endpoint(stack)),
         }])
     }
 
@@ -213,6 +215,25 @@ fn address(stack: &Stack) -> String {
 /// The xAPI endpoint inside the cluster.
 pub fn endpoint(stack: &Stack) -> String {
     format!("{}{PATH}", address(stack))
+}
+
+/// The xAPI endpoint for a client outside the cluster. None: the LRS is not exposed.
+///
+/// # Errors
+/// When the Service or the Ingress of the LRS cannot be read.
+pub async fn endpoint_outside(stack: &Stack) -> Result<Option<String>> {
+    let url = endpoint::url(&stack.cluster, NAME).await?;
+    Ok(url.map(|url| format!("{url}{PATH}")))
+}
+
+/// Whether the LRS accepts a login.
+///
+/// # Errors
+/// When it does not respond.
+pub async fn accepts(stack: &Stack, login: &Login) -> Result<bool> {
+    let account = Account { user: login.user.clone(), password: login.password.clone() };
+    let ralph = Ralph::new(stack.service(&address(stack))?, &account)?;
+    Ok(ralph.whoami().await?.status.is_success())
 }
 
 /// A client with the account of the administrator.

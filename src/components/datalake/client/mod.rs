@@ -1,7 +1,9 @@
 //! A client for Elasticsearch's REST API, limited to the requests of this tool.
 
+pub mod authorities;
 mod export;
 mod import;
+pub mod moodle_events;
 
 use std::borrow::Cow;
 use std::time::Duration;
