@@ -224,9 +224,9 @@ impl Store {
                 Err(error) => Err(self.failed(name, error)),
             }
         };
-        // the library repeats all other requests, also after a lost connection
+        // the library repeats all other requests, also after a lost connection; a response is the whole cause
         let is_final = |error: &anyhow::Error| {
-            matches!(self.location, Location::Directory(_)) || error.is::<Failure>()
+            matches!(self.location, Location::Directory(_)) || error.chain().count() == 1
         };
         Retry::quiet().until_decided("no response", is_final, delete).await
     }
@@ -292,7 +292,15 @@ impl Store {
     ) -> anyhow::Error {
         let response = response(&error);
         let failure = match &response {
-            None => return anyhow::Error::new(error).context(self.shown(name)),
+            None => {
+                let text = error.to_string();
+                // such as `Generic LocalFileSystem error: `
+                let text = text.split_once(" error: ").map_or(&*text, |(_, cause)| cause);
+                return Failure::failed(format!("{}: {text}", self.shown(name)))
+                    .because(error)
+                    .hint("repeat the command to continue")
+                    .into();
+            }
             Some(response) => Failure::failed(format!(
                 "{}: the object storage responded with {response}",
                 self.shown(name)

@@ -35,10 +35,10 @@ fn log(begin: i64) {
     );
 }
 
-/// The period of a test, as flags.
+/// The period of a test, as flags. The LRS includes the last second.
 fn period(begin: i64) -> String {
     let time = |seconds| jiff::Timestamp::from_second(seconds).expect("a time");
-    format!("--since {} --until {}", time(begin), time(begin + HOUR))
+    format!("--since {} --until {}", time(begin), time(begin + HOUR - 1))
 }
 
 /// The number of statements of a test.
