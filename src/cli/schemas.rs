@@ -62,7 +62,7 @@ fn kinds() -> Vec<Kind> {
         Kind::of::<uninstall::DeletionPlan<'_>>(&["uninstall --dry-run -o json"]),
         Kind::of::<logs::LogLine<'_>>(&["logs -o json"]),
         Kind::of::<creds::Credentials<'_>>(&["creds -o json"]),
-        Kind::of::<seed::SeedReport>(&["seed -o json"]),
+        Kind::of::<seed::report::SeedReport>(&["seed -o json"]),
         Kind::of::<statements::Statements<'_>>(&["statements -o json"]),
         Kind::of::<trace::TraceReport<'_>>(&["trace -o json"]),
         Kind::of::<replay::Replay<'_>>(&["replay -o json"]),
