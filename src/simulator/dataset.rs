@@ -10,7 +10,7 @@ use crate::xapi::batch::Batch;
 use crate::xapi::reader::EXPECTED_RESULTS_FILE;
 
 use super::expected::Collector;
-use super::{Generator, TERM_STATEMENTS};
+use super::{Generator, Shift, TERM_STATEMENTS};
 
 /// The seed of the data set in this repository.
 pub const DEFAULT_SEED: u64 = 1;
@@ -21,6 +21,22 @@ const FILE_STATEMENTS: u64 = 1000;
 const PREFIX: &str = "statements-";
 const SUFFIX: &str = ".json.gz";
 
+/// What to generate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DataSet {
+    pub seed: u64,
+    /// The number of statements, counted from the begin of the first term.
+    pub count: u64,
+    pub shift: Shift,
+}
+
+impl DataSet {
+    /// The first statements of a seed, with the dates of the data set in this repository.
+    pub fn new(seed: u64, count: u64) -> Self {
+        Self { seed, count, shift: Shift::NONE }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     #[error("{} cannot be written: {source}", path.display())]
@@ -29,19 +45,20 @@ pub enum WriteError {
     ForeignFile(PathBuf),
 }
 
-/// Writes the first `count` statements of a seed to `statements-00.json.gz` and so on, and their expected results to
+/// Writes the statements of a data set to `statements-00.json.gz` and so on, and their expected results to
 /// [`EXPECTED_RESULTS_FILE`]. Writes each file atomically. Returns the files in the order of writing.
 ///
 /// # Errors
 /// When a file cannot be written, and when the directory contains other statement files, which would mix two data sets.
-pub fn write(directory: &Path, seed: u64, count: u64) -> Result<Vec<PathBuf>, WriteError> {
+pub fn write(directory: &Path, data_set: DataSet) -> Result<Vec<PathBuf>, WriteError> {
+    let DataSet { seed, count, shift } = data_set;
     let names = file_names(count);
     fs::create_dir_all(directory)
         .map_err(|source| WriteError::Io { path: directory.to_owned(), source })?;
     reject_foreign_files(directory, &names)?;
 
-    let mut generator = Generator::new(seed);
-    let mut collector = Collector::default();
+    let mut generator = Generator::new(seed, shift);
+    let mut collector = Collector::new(shift);
     let mut batch = Batch::new();
     let mut written = Vec::new();
     let mut remaining = count;
@@ -147,7 +164,8 @@ mod tests {
 
     #[test]
     fn data_set_of_repository_is_generated_from_its_seed() {
-        let (mut generator, mut collector) = (Generator::new(DEFAULT_SEED), Collector::default());
+        let mut generator = Generator::new(DEFAULT_SEED, Shift::NONE);
+        let mut collector = Collector::new(Shift::NONE);
         let mut batch = Batch::new();
         let mut expected = file_names(DEFAULT_COUNT);
         for name in &expected {
@@ -173,7 +191,7 @@ mod tests {
     #[test]
     fn written_data_set_equals_generated_statements() {
         let directory = tempfile::tempdir().unwrap();
-        let written = write(directory.path(), 7, 1500).unwrap();
+        let written = write(directory.path(), DataSet::new(7, 1500)).unwrap();
         assert_eq!(
             names(directory.path()),
             ["expected-results.json", "statements-00.json.gz", "statements-01.json.gz"]
@@ -181,7 +199,7 @@ mod tests {
         assert_eq!(written.len(), 3);
         let inputs = Input::from_path(directory.path()).unwrap().inputs;
         let mut read = Reader::new(inputs, Limits::default(), jiff::Timestamp::UNIX_EPOCH);
-        let mut generated = Generated::new(7, 1500, 1000);
+        let mut generated = Generated::new(DataSet::new(7, 1500), 1000);
         let (mut from_files, mut from_seed) = (Batch::new(), Batch::new());
         while generated.fill(&mut from_seed).unwrap() {
             assert!(read.fill(&mut from_files).unwrap());
@@ -204,8 +222,8 @@ mod tests {
     #[test]
     fn directory_with_other_data_set_is_rejected() {
         let directory = tempfile::tempdir().unwrap();
-        write(directory.path(), 1, 1500).unwrap();
-        let error = write(directory.path(), 1, 1000).unwrap_err().to_string();
+        write(directory.path(), DataSet::new(1, 1500)).unwrap();
+        let error = write(directory.path(), DataSet::new(1, 1000)).unwrap_err().to_string();
         assert!(error.ends_with("statements-01.json.gz belongs to another data set: remove it, or choose another directory"));
     }
 
@@ -214,7 +232,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, "").unwrap();
-        let error = write(&file, 1, 1).unwrap_err().to_string();
+        let error = write(&file, DataSet::new(1, 1)).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{} cannot be written: ", file.display())), "{error}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A seed determines an infinite sequence of statements, independent of their number and of the batch size. Each 22,000
 //! statements are the term of one group of 300 learners, in chronological order. The next 22,000 are the same term of
-//! another group. Memory does not grow with the number of statements.
+//! another group. A shift moves the term to other dates. Memory does not grow with the number of statements.
 
 mod catalogue;
 pub mod dataset;
@@ -15,6 +15,7 @@ mod random;
 mod render;
 mod session;
 mod shapes;
+mod shift;
 mod template;
 mod term;
 mod viewing;
@@ -30,7 +31,9 @@ use crate::xapi::batch::{Added, Batch, Position, Source};
 
 pub use planner::TERM_STATEMENTS;
 pub use shapes::SITE;
+pub use shift::Shift;
 
+use dataset::DataSet;
 use event::Event;
 use learner::Learner;
 use planner::Planner;
@@ -45,11 +48,11 @@ pub struct Generator {
 }
 
 impl Generator {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, shift: Shift) -> Self {
         Self {
             name: format!("generated from seed {seed}").into(),
             planner: Planner::new(seed),
-            renderer: Renderer::new(seed),
+            renderer: Renderer::new(seed, shift),
             generated: 0,
         }
     }
@@ -88,7 +91,7 @@ impl Generator {
     }
 }
 
-/// A given number of generated statements, in batches of a given size.
+/// The statements of a data set, in batches of a given size.
 pub struct Generated {
     generator: Generator,
     remaining: u64,
@@ -96,8 +99,9 @@ pub struct Generated {
 }
 
 impl Generated {
-    pub fn new(seed: u64, count: u64, batch_size: usize) -> Self {
-        Self { generator: Generator::new(seed), remaining: count, batch_size }
+    pub fn new(data_set: DataSet, batch_size: usize) -> Self {
+        let DataSet { seed, count, shift } = data_set;
+        Self { generator: Generator::new(seed, shift), remaining: count, batch_size }
     }
 }
 

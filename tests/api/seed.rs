@@ -299,3 +299,16 @@ fn second_seed_of_a_normalised_statement_finds_it_stored() {
     machine.write("a.json", array(&[sent]));
     seed(&machine, &lrs, "a.json").exits(0).prints("1 sent, 1 already stored, 0 rejected");
 }
+
+#[test]
+fn seed_until_the_same_week_stores_nothing_twice_and_another_week_other_statements() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    seed(&machine, &lrs, "--count 300 --until 2026-11-30").exits(0).prints("0 already stored");
+    seed(&machine, &lrs, "--count 300 --until 2026-12-01T08:00:00Z")
+        .exits(0)
+        .prints("300 sent, 300 already stored, 0 rejected");
+    assert_eq!(lrs.stored().len(), 300);
+    seed(&machine, &lrs, "--count 300 --until 2026-12-30").exits(0).prints("0 already stored");
+    seed(&machine, &lrs, "--count 300").exits(0).prints("0 already stored");
+    assert_eq!(lrs.stored().len(), 900);
+}

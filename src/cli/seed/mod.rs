@@ -18,7 +18,8 @@ use crate::error::Failure;
 use crate::output::printer;
 use crate::output::units::count;
 use crate::seeding::{self, Plan, RetryPolicy};
-use crate::simulator::{Generated, TERM_STATEMENTS, dataset};
+use crate::simulator::dataset::{self, DataSet};
+use crate::simulator::{Generated, Shift, TERM_STATEMENTS};
 use crate::xapi::batch::{Batch, Source};
 use crate::xapi::reader::{Input, Inputs, Limits, ReadError, Reader, Skipped};
 
@@ -31,9 +32,10 @@ use report::conclude;
 /// Without files, `seed` sends the example data set of 22,000 statements. A file contains JSON arrays or one statement per
 /// line, and may be compressed with gzip. Directories include their subdirectories, and `-` is standard input. `seed` names
 /// each statement that the LRS rejects and sends the others. Running it again is safe: it sends every statement, and the
-/// LRS stores each id only once.
+/// LRS stores each id only once. Statements with another seed or another period have other ids.
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack seed
+  kubectl lastack seed --until now
   kubectl lastack seed my-statements/ more-statements.ndjson.gz
   kubectl lastack seed --count 3000 --seed 7 --write /tmp/generated", json: "SeedReport"))]
 pub struct SeedArgs {
@@ -45,6 +47,9 @@ pub struct SeedArgs {
     /// Seed of the generated statements; the same seed gives the same statements [default: 1]
     #[arg(long, value_name = "S", conflicts_with = "files")]
     seed: Option<u64>,
+    /// Latest time of the generated statements: `now`, a date, or a time; moves the term by whole weeks [default: 2026-06-05]
+    #[arg(long, value_name = "WHEN", conflicts_with = "files", value_parser = until)]
+    until: Option<Shift>,
     /// Write the generated statements and their expected results to a directory; send nothing
     #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "endpoint"])]
     write: Option<PathBuf>,
@@ -63,6 +68,13 @@ pub struct SeedArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value = "text")]
     output: TextOrJson,
+}
+
+fn until(text: &str) -> Result<Shift, String> {
+    let end = Shift::moment(text, jiff::Timestamp::now()).ok_or(
+        "expected `now`, a date such as 2026-11-30, or a time such as 2026-11-30T14:00:00Z",
+    )?;
+    Shift::until(end).map_err(|error| error.to_string())
 }
 
 fn endpoint(text: &str) -> Result<String, String> {
@@ -95,26 +107,19 @@ impl Source for Statements {
 }
 
 impl SeedArgs {
-    fn seed(&self) -> u64 {
-        self.seed.unwrap_or(dataset::DEFAULT_SEED)
-    }
-
-    fn count(&self) -> u64 {
-        self.count.unwrap_or(TERM_STATEMENTS)
-    }
-
-    /// The number of statements. None for files, which are not read in advance.
-    fn total(&self) -> Option<u64> {
-        self.files.is_empty().then(|| self.count())
+    /// The statements to generate. None for files.
+    fn data_set(&self) -> Option<DataSet> {
+        self.files.is_empty().then(|| DataSet {
+            seed: self.seed.unwrap_or(dataset::DEFAULT_SEED),
+            count: self.count.unwrap_or(TERM_STATEMENTS),
+            shift: self.until.unwrap_or_default(),
+        })
     }
 
     fn statements(&self) -> Result<Statements> {
-        if self.files.is_empty() {
-            return Ok(Statements::Generated(Box::new(Generated::new(
-                self.seed(),
-                self.count(),
-                self.batch as usize,
-            ))));
+        if let Some(data_set) = self.data_set() {
+            let generated = Generated::new(data_set, self.batch as usize);
+            return Ok(Statements::Generated(Box::new(generated)));
         }
         let mut all = Inputs::default();
         for file in &self.files {
@@ -148,8 +153,12 @@ pub const NEEDS: &[Rules] =
     &[tunnel::RULES, lrs::CLIENT, datalake::CLIENT, datalake::ACCOUNT_OF_DASHBOARDS];
 
 pub async fn run(flags: &KubeFlags, args: SeedArgs) -> Result<Outcome> {
-    if let Some(dir) = &args.write {
-        return write(dir, &args);
+    if let Some(shift) = args.until {
+        let (first, last) = shift.term();
+        printer::note(&format!("The term lasts from {first} to {last}"));
+    }
+    if let (Some(dir), Some(data_set)) = (&args.write, args.data_set()) {
+        return write(dir, data_set);
     }
     if args.files.iter().any(|file| file.as_os_str() == "-") && std::io::stdin().is_terminal() {
         printer::note("Reading statements from the terminal; end with Ctrl-D");
@@ -168,7 +177,7 @@ pub async fn run(flags: &KubeFlags, args: SeedArgs) -> Result<Outcome> {
         Some(stack) => Some(datalake::client(stack).await?),
         None => None,
     };
-    let bar = bar(args.total());
+    let bar = bar(args.data_set().map(|data_set| data_set.count));
     let plan = Plan {
         concurrency: args.concurrency as usize,
         retry_policy: RetryPolicy::default(),
@@ -195,13 +204,13 @@ pub async fn run(flags: &KubeFlags, args: SeedArgs) -> Result<Outcome> {
     conclude(&report?, args.output)
 }
 
-fn write(dir: &Path, args: &SeedArgs) -> Result<Outcome> {
-    dataset::write(dir, args.seed(), args.count())
+fn write(dir: &Path, data_set: DataSet) -> Result<Outcome> {
+    dataset::write(dir, data_set)
         .with_context(|| format!("cannot write the data set to {}", dir.display()))?;
     printer::note(&format!(
         "Wrote {} statements of seed {} and their expected results to {}",
-        count(args.count()),
-        args.seed(),
+        count(data_set.count),
+        data_set.seed,
         dir.display()
     ));
     Ok(Outcome::Good)

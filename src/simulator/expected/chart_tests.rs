@@ -7,8 +7,9 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
-use super::Collector;
-use super::tests::{ACTIVITY_TYPES, Row, SEED, observed};
+use super::tests::{ACTIVITY_TYPES, Row, SEED, observed, shifted};
+use super::{Collector, ExpectedResults};
+use crate::simulator::Shift;
 use crate::simulator::dataset::{DEFAULT_COUNT, DEFAULT_SEED};
 
 const VIDEO_EXTENSIONS: &str = "https://w3id.org/xapi/video/extensions/";
@@ -255,10 +256,20 @@ fn sorted(mut rows: Vec<Vec<Value>>) -> Vec<Vec<Value>> {
 
 #[test]
 fn expected_results_of_charts_match_statements() {
-    let (rows, results) = observed(SEED);
+    let (rows, results) = observed(SEED, Shift::NONE);
+    compare(&rows, results);
+}
+
+#[test]
+fn expected_results_of_charts_of_a_shifted_term_match_its_statements() {
+    let (rows, results) = observed(SEED, shifted());
+    compare(&rows, results);
+}
+
+fn compare(rows: &[Row], results: ExpectedResults) {
     let charts = serde_json::to_value(results.charts).unwrap();
     let mut with_sums = vec![];
-    let expected = expected(&rows);
+    let expected = expected(rows);
     for (slug, chart) in charts.as_object().unwrap() {
         let Some(lines) = chart.get("rows") else {
             with_sums.push(slug.as_str());
@@ -292,7 +303,7 @@ fn every_chart_has_expected_results() {
         .collect();
     slugs.sort();
     assert_eq!(
-        Collector::default().expected_results(SEED).charts.into_keys().collect::<Vec<_>>(),
+        Collector::new(Shift::NONE).expected_results(SEED).charts.into_keys().collect::<Vec<_>>(),
         slugs
     );
 }
@@ -300,7 +311,7 @@ fn every_chart_has_expected_results() {
 /// Superset orders by one column only, so equal counts at the limit would make the charts ambiguous.
 #[test]
 fn most_and_least_used_activities_are_unambiguous() {
-    let (rows, _) = observed(DEFAULT_SEED);
+    let (rows, _) = observed(DEFAULT_SEED, Shift::NONE);
     assert_eq!(rows.len() as u64, DEFAULT_COUNT);
     let lines = group(
         &rows,

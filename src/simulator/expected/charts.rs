@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::counts::{Counts, LearnerNumber, VideoIndex, date, moment, timestamp};
+use super::counts::{Counts, LearnerNumber, VideoIndex};
 use crate::simulator::catalogue::COURSES;
 use crate::simulator::event::{Action, Details, Event, VideoVerb};
 use crate::simulator::learner::{COHORTS, Learner};
 use crate::simulator::term::{DAY, START};
-use crate::simulator::{render, shapes, vocabulary};
+use crate::simulator::{Shift, render, shapes, vocabulary};
 use crate::xapi::iri::moodle;
 
 /// The number of activities in the charts of the most and least used.
@@ -59,6 +59,7 @@ pub struct Observed {
     current_week: (i64, BTreeSet<(u32, u32)>),
     /// By video and minute, in the order of [`STOPS`].
     stops: BTreeMap<(VideoIndex, u32), [u64; 3]>,
+    /// By time and number: the cells after the timestamp.
     newest: BTreeMap<(i64, u64), Vec<Value>>,
     events: u64,
 }
@@ -148,7 +149,6 @@ impl Observed {
 fn newest_row(event: &Event, learner: &Learner) -> Vec<Value> {
     let object = shapes::object(usize::from(event.course), event.action);
     vec![
-        json!(timestamp(event.time)),
         json!(learner.number.to_string()),
         json!(last_segment(vocabulary::verb(event.action).0)),
         json!(render::numbered(&object.name, event)),
@@ -157,13 +157,13 @@ fn newest_row(event: &Event, learner: &Learner) -> Vec<Value> {
 }
 
 /// All charts of the dashboards.
-pub fn charts(counted: &Counts, observed: &Observed) -> Charts {
+pub fn charts(counted: &Counts, observed: &Observed, shift: Shift) -> Charts {
     let (viewings, completions) = observed.totals();
     let single = |value: Value| vec![vec![value]];
     let started: BTreeSet<LearnerNumber> =
         counted.started.iter().map(|(_, learner)| *learner).collect();
-    let newest_event = counted.span.map_or(Value::Null, |(_, newest)| json!(timestamp(newest)));
-    let weeks = learners_by(counted, |day| day / 7 * 7);
+    let newest_event = counted.span.map_or(Value::Null, |(_, newest)| json!(shift.text(newest)));
+    let weeks = learners_by(counted, shift, |day| day / 7 * 7);
     let total = counted.count;
     Charts::from([
         ("arrivals-per-minute", sums(["stored", "events"], [("events", total)])),
@@ -193,7 +193,7 @@ pub fn charts(counted: &Counts, observed: &Observed) -> Charts {
                     "learners",
                     "newest_minute",
                 ],
-                sources(observed),
+                sources(observed, shift),
             ),
         ),
         ("events-by-verb", rows(["verb_name", "events"], events_by_verb(counted))),
@@ -201,7 +201,10 @@ pub fn charts(counted: &Counts, observed: &Observed) -> Charts {
         ("index-size", sums(["timestamp", "size"], [])),
         ("learners", rows(["learners"], single(json!(counted.cohorts.len())))),
         ("learners-per-course", rows(["activity_name", "learners"], courses(observed))),
-        ("learners-per-day", rows(["timestamp", "learners"], learners_by(counted, |day| day))),
+        (
+            "learners-per-day",
+            rows(["timestamp", "learners"], learners_by(counted, shift, |day| day)),
+        ),
         ("learners-per-week", rows(["timestamp", "learners"], weeks.clone())),
         ("learners-this-week", rows(["timestamp", "learners"], weeks)),
         (
@@ -221,14 +224,17 @@ pub fn charts(counted: &Counts, observed: &Observed) -> Charts {
                     "activity_name",
                     "context.platform",
                 ],
-                observed.newest.values().cloned().collect(),
+                newest(observed, shift),
             ),
         ),
         ("odd-statements", rows(["events"], single(json!(0)))),
         ("odd-statements-list", rows(["stored", "id", "verb.id", "object.id"], Rows::new())),
         (
             "returning-learners",
-            rows(["actor.account.name", "events", "first_seen", "last_seen"], returning(observed)),
+            rows(
+                ["actor.account.name", "events", "first_seen", "last_seen"],
+                returning(observed, shift),
+            ),
         ),
         ("room-left", sums(["timestamp", "room_left"], [])),
         ("video-completion-rate", rows(["completion_rate"], single(share(completions, viewings)))),
@@ -264,7 +270,7 @@ pub fn charts(counted: &Counts, observed: &Observed) -> Charts {
                 observed
                     .viewings
                     .iter()
-                    .map(|(&day, &count)| vec![json!(date(day).to_string()), json!(count)])
+                    .map(|(&day, &count)| vec![json!(shift.date(day).to_string()), json!(count)])
                     .collect(),
             ),
         ),
@@ -287,13 +293,15 @@ fn counts<Key: Serialize>(counts: impl IntoIterator<Item = (Key, u64)>) -> Rows 
 }
 
 /// The number of learners, grouped by a key of the day.
-fn learners_by(counted: &Counts, key: impl Fn(i64) -> i64) -> Rows {
+fn learners_by(counted: &Counts, shift: Shift, key: impl Fn(i64) -> i64) -> Rows {
     let mut learners: BTreeMap<i64, BTreeSet<LearnerNumber>> = BTreeMap::new();
     for &(day, learner) in &counted.active {
         learners.entry(key(day)).or_default().insert(learner);
     }
     counts(
-        learners.into_iter().map(|(day, learners)| (date(day).to_string(), learners.len() as u64)),
+        learners
+            .into_iter()
+            .map(|(day, learners)| (shift.date(day).to_string(), learners.len() as u64)),
     )
 }
 
@@ -339,7 +347,7 @@ fn activities<Order: Ord>(counted: &Counts, order: impl Fn(u64) -> Order) -> Row
     counts(by_use)
 }
 
-fn sources(observed: &Observed) -> Rows {
+fn sources(observed: &Observed, shift: Shift) -> Rows {
     let names =
         [shapes::platform(Action::LoggedIn), shapes::platform(Action::Video(0, VideoVerb::Played))];
     let seen = names.iter().zip(&observed.sources).filter(|(_, source)| source.events > 0);
@@ -349,15 +357,23 @@ fn sources(observed: &Observed) -> Rows {
             json!(shapes::SITE),
             json!(source.events),
             json!(source.learners.len()),
-            json!(minute(source.newest)),
+            json!(shift.minute(source.newest)),
         ]
     })
     .collect()
 }
 
-fn returning(observed: &Observed) -> Rows {
+fn newest(observed: &Observed, shift: Shift) -> Rows {
+    let row = |(&(time, _), cells): (&(i64, u64), &Vec<Value>)| {
+        [vec![json!(shift.text(time))], cells.clone()].concat()
+    };
+    observed.newest.iter().map(row).collect()
+}
+
+fn returning(observed: &Observed, shift: Shift) -> Rows {
     let row = |(number, learner): (&LearnerNumber, &Activity)| {
-        let [first, last] = [learner.oldest, learner.newest].map(|time| json!(&minute(time)[..10]));
+        let day = |time| json!(&shift.minute(time)[..10]);
+        let [first, last] = [learner.oldest, learner.newest].map(day);
         (first != last).then(|| vec![json!(number.to_string()), json!(learner.events), first, last])
     };
     observed.learners.iter().filter_map(row).collect()
@@ -441,9 +457,4 @@ fn title((course, unit): VideoIndex) -> &'static str {
 /// The last segment of an IRI, which charts show.
 fn last_segment(iri: &str) -> &str {
     iri.rsplit('/').next().unwrap_or(iri)
-}
-
-/// A minute, such as `2026-02-23T09:22`.
-fn minute(time: i64) -> String {
-    moment(time).strftime("%Y-%m-%dT%H:%M").to_string()
 }

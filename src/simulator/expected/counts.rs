@@ -2,10 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-
 use crate::simulator::catalogue::COURSES;
 use crate::simulator::event::{Action, Details, Event, VideoVerb};
 use crate::simulator::learner::Learner;
@@ -96,16 +92,4 @@ impl Counts {
         }
         sums
     }
-}
-
-pub(super) fn date(day: i64) -> Date {
-    moment(START + day * DAY).to_zoned(TimeZone::UTC).date()
-}
-
-pub(super) fn timestamp(time: i64) -> String {
-    format!("{:.3}", moment(time))
-}
-
-pub(super) fn moment(time: i64) -> Timestamp {
-    Timestamp::from_millisecond(time).expect("the term is within jiff's range")
 }

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::simulator::{Generator, TERM_STATEMENTS};
+use crate::simulator::{Generator, Shift, TERM_STATEMENTS};
 use crate::xapi::batch::Batch;
 
 pub(super) const SEED: u64 = 11;
@@ -245,9 +245,9 @@ fn recount(rows: &[Row]) -> Value {
 }
 
 /// The statements of a term, and their expected results.
-pub(super) fn observed(seed: u64) -> (Vec<Row>, ExpectedResults) {
-    let (mut batch, mut collector) = (Batch::new(), Collector::default());
-    Generator::new(seed).fill_and_observe(
+pub(super) fn observed(seed: u64, shift: Shift) -> (Vec<Row>, ExpectedResults) {
+    let (mut batch, mut collector) = (Batch::new(), Collector::new(shift));
+    Generator::new(seed, shift).fill_and_observe(
         &mut batch,
         TERM_STATEMENTS as usize,
         |event, learner| collector.observe(event, learner),
@@ -258,10 +258,28 @@ pub(super) fn observed(seed: u64) -> (Vec<Row>, ExpectedResults) {
     )
 }
 
+/// A shift to a term that crosses a new year, and a leap day.
+pub(super) fn shifted() -> Shift {
+    Shift::until("2028-03-12T00:00:00Z".parse().unwrap()).unwrap()
+}
+
 #[test]
 fn expected_results_match_statements() {
-    let (rows, results) = observed(SEED);
-    let expected = recount(&rows);
+    let (rows, results) = observed(SEED, Shift::NONE);
+    compare(results, &recount(&rows));
+}
+
+#[test]
+fn expected_results_of_a_shifted_term_match_its_statements() {
+    let (rows, results) = observed(SEED, shifted());
+    assert_eq!(rows[0].date, "2027-11-29");
+    let mut expected = recount(&rows);
+    expected["weeks_shifted"] = json!(shifted().weeks());
+    expected["definitions"]["weeks_shifted"] = json!(WEEKS_SHIFTED);
+    compare(results, &expected);
+}
+
+fn compare(results: ExpectedResults, expected: &Value) {
     let mut results = serde_json::to_value(results).unwrap();
     // the tests of charts cover these
     results.as_object_mut().unwrap().remove("charts");
@@ -273,7 +291,8 @@ fn expected_results_match_statements() {
 
 #[test]
 fn keys_are_sorted_and_every_definition_has_a_figure() {
-    let text = serde_json::to_string_pretty(&Collector::default().expected_results(SEED)).unwrap();
+    let text =
+        serde_json::to_string_pretty(&Collector::new(Shift::NONE).expected_results(SEED)).unwrap();
     let keys: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("  \"")?.split('"').next()).collect();
     assert!(keys.is_sorted(), "{keys:?}");
