@@ -8,6 +8,7 @@ use crate::support::lrs::{Lrs, PASSWORD, USER};
 use crate::support::machine::{Ended, Machine};
 use crate::support::stack::MockedStack;
 use crate::support::statements::{array, gzip, id, lines, statement, statements};
+use crate::support::terminal::Terminal;
 
 /// A machine with the account of the LRS in a file.
 pub fn machine() -> Machine {
@@ -311,4 +312,36 @@ fn seed_until_the_same_week_stores_nothing_twice_and_another_week_other_statemen
     seed(&machine, &lrs, "--count 300 --until 2026-12-30").exits(0).prints("0 already stored");
     seed(&machine, &lrs, "--count 300").exits(0).prints("0 already stored");
     assert_eq!(lrs.stored().len(), 900);
+}
+
+#[test]
+fn seed_with_a_rate_sends_small_batches_at_even_intervals() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    machine.write("a.json", array(&statements(25)));
+    for input in ["a.json", "--count 25"] {
+        let before = lrs.batches().len();
+        let begun = std::time::Instant::now();
+        seed(&machine, &lrs, &format!("{input} --rate 100"))
+            .exits(0)
+            .prints("25 of 25 statements accepted");
+        // the third batch is due after two tenths of a second
+        assert!(begun.elapsed() >= std::time::Duration::from_millis(200), "{input}");
+        let mut sizes: Vec<usize> = lrs.batches()[before..].iter().map(Vec::len).collect();
+        sizes.sort_unstable();
+        assert_eq!(sizes, [5, 10, 10], "{input}");
+    }
+}
+
+#[test]
+fn seed_with_a_rate_shows_it_and_ends_at_ctrl_c() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    let line = format!("seed --rate 5 --endpoint {} --credentials account", lrs.endpoint());
+    let arguments: Vec<&str> = line.split(' ').collect();
+    let mut command = machine.command(&arguments);
+    command.env("TERM", "xterm-256color");
+    let mut terminal = Terminal::start(command);
+    terminal.until("of 22,000").until("of 5/s").interrupts();
+    assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
+    assert!(terminal.screen().contains("error: interrupted"), "{}", terminal.screen());
+    assert!(lrs.stored().len() < 1000, "seed should send slowly");
 }

@@ -71,6 +71,7 @@ fn give_up_soon(statements: usize, ralph: impl FnOnce(&Account) -> Ralph) -> any
         longest_delay: Duration::from_millis(2),
     };
     let plan = Plan {
+        rate: None,
         concurrency: 1,
         retry_policy,
         progress: Box::new(|_| {}),

@@ -46,6 +46,8 @@ const LINES: &[&str] = &[
     "seed --batch 10001",
     "seed --concurrency 33",
     "seed --write out statements.json",
+    "seed --write out --rate 5",
+    "seed --rate 0",
     "seed --until yesterday",
     "seed --until 2026-02-30",
     "seed --until 1970-01-01",

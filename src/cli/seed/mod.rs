@@ -17,7 +17,7 @@ use crate::components::{datalake, lrs};
 use crate::error::Failure;
 use crate::output::printer;
 use crate::output::units::count;
-use crate::seeding::{self, Plan, RetryPolicy};
+use crate::seeding::{self, Plan, Rate, RetryPolicy};
 use crate::simulator::dataset::{self, DataSet};
 use crate::simulator::{Generated, Shift, TERM_STATEMENTS};
 use crate::xapi::batch::{Batch, Source};
@@ -36,7 +36,7 @@ use report::conclude;
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack seed
   kubectl lastack seed --until now
-  kubectl lastack seed my-statements/ more-statements.ndjson.gz
+  kubectl lastack seed my-statements/ more-statements.ndjson.gz --rate 20
   kubectl lastack seed --count 3000 --seed 7 --write /tmp/generated", json: "SeedReport"))]
 pub struct SeedArgs {
     /// Files or directories with statements, or `-` for standard input
@@ -53,7 +53,10 @@ pub struct SeedArgs {
     /// Write the generated statements and their expected results to a directory; send nothing
     #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "endpoint"])]
     write: Option<PathBuf>,
-    /// Statements per request
+    /// Statements per second, spread evenly [default: as fast as the LRS accepts them]
+    #[arg(long, value_name = "N", conflicts_with = "write", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate: Option<u32>,
+    /// Statements per request; fewer with `--rate`
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     batch: u32,
     /// Number of concurrent requests
@@ -107,6 +110,15 @@ impl Source for Statements {
 }
 
 impl SeedArgs {
+    fn rate(&self) -> Option<Rate> {
+        self.rate.and_then(Rate::per_second)
+    }
+
+    /// The number of statements in each batch.
+    fn batch_size(&self) -> usize {
+        self.rate().map_or(self.batch, |rate| rate.batch_size().min(self.batch)) as usize
+    }
+
     /// The statements to generate. None for files.
     fn data_set(&self) -> Option<DataSet> {
         self.files.is_empty().then(|| DataSet {
@@ -118,7 +130,7 @@ impl SeedArgs {
 
     fn statements(&self) -> Result<Statements> {
         if let Some(data_set) = self.data_set() {
-            let generated = Generated::new(data_set, self.batch as usize);
+            let generated = Generated::new(data_set, self.batch_size());
             return Ok(Statements::Generated(Box::new(generated)));
         }
         let mut all = Inputs::default();
@@ -129,7 +141,7 @@ impl SeedArgs {
             all.skipped.extend(found.skipped);
         }
         note_skipped(&all.skipped);
-        let limits = Limits { statements: self.batch as usize, ..Limits::default() };
+        let limits = Limits { statements: self.batch_size(), ..Limits::default() };
         Ok(Statements::Files(Box::new(Reader::new(all.inputs, limits, jiff::Timestamp::now()))))
     }
 }
@@ -177,9 +189,11 @@ pub async fn run(flags: &KubeFlags, args: SeedArgs) -> Result<Outcome> {
         Some(stack) => Some(datalake::client(stack).await?),
         None => None,
     };
-    let bar = bar(args.data_set().map(|data_set| data_set.count));
+    let total = args.data_set().map(|data_set| data_set.count);
+    let bar = bar(total, args.rate);
     let plan = Plan {
         concurrency: args.concurrency as usize,
+        rate: args.rate(),
         retry_policy: RetryPolicy::default(),
         progress: {
             let bar = bar.clone();
@@ -227,16 +241,18 @@ fn account(file: &Path) -> Result<Account> {
     Ok(Account { user: user.to_string(), password: password.to_string().into() })
 }
 
-fn bar(total: Option<u64>) -> ProgressBar {
+fn bar(total: Option<u64>, rate: Option<u32>) -> ProgressBar {
     if !printer::is_live() {
         return ProgressBar::hidden();
     }
-    let template = match total {
-        Some(_) => "  sending  {bar:30} {human_pos} of {human_len}  {per_sec:0}  {elapsed}",
-        None => "  sending  {spinner} {human_pos}  {per_sec:0}  {elapsed}",
+    let position = match total {
+        Some(_) => "{bar:30} {human_pos} of {human_len}",
+        None => "{spinner} {human_pos}",
     };
+    let limit = rate.map_or(String::new(), |rate| format!(" of {}/s", count(rate.into())));
+    let template = format!("  sending  {position}  {{per_sec:0}}{limit}  {{elapsed}}");
     let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
     bar.with_style(
-        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()),
     )
 }
