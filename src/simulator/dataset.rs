@@ -9,6 +9,7 @@ use flate2::{Compression, GzBuilder};
 use crate::xapi::batch::Batch;
 use crate::xapi::reader::EXPECTED_RESULTS_FILE;
 
+use super::cases::PlantedCases;
 use super::expected::Collector;
 use super::{Generator, Shift, TERM_STATEMENTS};
 
@@ -20,6 +21,8 @@ pub const DEFAULT_COUNT: u64 = TERM_STATEMENTS;
 const FILE_STATEMENTS: u64 = 1000;
 const PREFIX: &str = "statements-";
 const SUFFIX: &str = ".json.gz";
+/// The planted cases. The second file repeats statements of the first, because a request must not contain an id twice.
+const CASES_FILES: [&str; 2] = ["statements-cases-0.json.gz", "statements-cases-1.json.gz"];
 
 /// What to generate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,12 +31,36 @@ pub struct DataSet {
     /// The number of statements, counted from the begin of the first term.
     pub count: u64,
     pub shift: Shift,
+    pub cases: Cases,
+}
+
+/// Whether planted cases follow the statements of the term.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Cases {
+    #[default]
+    Omitted,
+    Included,
 }
 
 impl DataSet {
     /// The first statements of a seed, with the dates of the data set in this repository.
     pub fn new(seed: u64, count: u64) -> Self {
-        Self { seed, count, shift: Shift::NONE }
+        Self { seed, count, shift: Shift::NONE, cases: Cases::Omitted }
+    }
+
+    /// The number of statements to send.
+    pub fn statements(&self) -> u64 {
+        match self.cases {
+            Cases::Omitted => self.count,
+            Cases::Included => self.count.saturating_add(PlantedCases::statements()),
+        }
+    }
+
+    pub(super) fn planted_cases(&self) -> Option<PlantedCases> {
+        match self.cases {
+            Cases::Omitted => None,
+            Cases::Included => Some(PlantedCases::new(self.seed, self.shift)),
+        }
     }
 }
 
@@ -51,11 +78,15 @@ pub enum WriteError {
 /// # Errors
 /// When a file cannot be written, and when the directory contains other statement files, which would mix two data sets.
 pub fn write(directory: &Path, data_set: DataSet) -> Result<Vec<PathBuf>, WriteError> {
-    let DataSet { seed, count, shift } = data_set;
+    let DataSet { seed, count, shift, .. } = data_set;
     let names = file_names(count);
+    let mut cases = data_set.planted_cases();
+    let names_of_cases = if cases.is_some() { CASES_FILES.as_slice() } else { &[] };
     fs::create_dir_all(directory)
         .map_err(|source| WriteError::Io { path: directory.to_owned(), source })?;
-    reject_foreign_files(directory, &names)?;
+    let known: Vec<&str> =
+        names.iter().map(String::as_str).chain(names_of_cases.iter().copied()).collect();
+    reject_foreign_files(directory, &known)?;
 
     let mut generator = Generator::new(seed, shift);
     let mut collector = Collector::new(shift);
@@ -70,7 +101,14 @@ pub fn write(directory: &Path, data_set: DataSet) -> Result<Vec<PathBuf>, WriteE
         });
         written.push(write_atomically(directory, name, |file| write_gzip(file, batch.body()))?);
     }
-    let results = collector.expected_results(seed);
+    if let Some(cases) = &mut cases {
+        for name in names_of_cases {
+            cases.fill(&mut batch, usize::MAX);
+            written.push(write_atomically(directory, name, |file| write_gzip(file, batch.body()))?);
+        }
+        cases.stored().for_each(|(event, learner)| collector.observe(event, learner));
+    }
+    let results = collector.expected_results(seed, cases.as_ref());
     written.push(write_atomically(directory, EXPECTED_RESULTS_FILE, |file| {
         serde_json::to_writer_pretty(&mut *file, &results)?;
         file.write_all(b"\n")
@@ -85,15 +123,12 @@ fn file_names(count: u64) -> Vec<String> {
     (0..files).map(|number| format!("{PREFIX}{number:0width$}{SUFFIX}")).collect()
 }
 
-fn reject_foreign_files(directory: &Path, names: &[String]) -> Result<(), WriteError> {
+fn reject_foreign_files(directory: &Path, names: &[&str]) -> Result<(), WriteError> {
     let fault = |source| WriteError::Io { path: directory.to_owned(), source };
     for entry in fs::read_dir(directory).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(PREFIX)
-            && name.ends_with(SUFFIX)
-            && names.iter().all(|known| *known != name)
-        {
+        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && !names.contains(&&*name) {
             return Err(WriteError::ForeignFile(path));
         }
     }
@@ -177,8 +212,9 @@ mod tests {
                 "data/{name} has other statements"
             );
         }
-        let results =
-            serde_json::to_string_pretty(&collector.expected_results(DEFAULT_SEED)).unwrap() + "\n";
+        let results = serde_json::to_string_pretty(&collector.expected_results(DEFAULT_SEED, None))
+            .unwrap()
+            + "\n";
         assert!(
             fs::read_to_string(Path::new(CHECKED_IN).join(EXPECTED_RESULTS_FILE)).unwrap()
                 == results,

@@ -3,7 +3,7 @@
 use uuid::{Builder, Uuid};
 
 use super::event::{Details, Event, View};
-use super::learner::{COHORTS, DEVICES, Learner};
+use super::learner::{COHORTS, DEVICES, Identity, Profile};
 use super::random::scramble;
 use super::shapes::{PASSED, SITE, Shapes, quoted};
 use super::shift::Shift;
@@ -50,11 +50,11 @@ impl Renderer {
     }
 
     /// Sets the group whose events follow.
-    pub fn set_group(&mut self, group: u32, learners: &[Learner]) {
+    pub fn set_group<'a>(&mut self, group: u32, learners: impl Iterator<Item = &'a Profile>) {
         if self.group != Some(group) {
             self.group = Some(group);
             self.learners.clear();
-            self.learners.extend(learners.iter().map(RenderedLearner::new));
+            self.learners.extend(learners.map(RenderedLearner::new));
         }
     }
 
@@ -168,15 +168,18 @@ pub fn numbered(text: &str, event: &Event) -> String {
 }
 
 impl RenderedLearner {
-    fn new(learner: &Learner) -> Self {
+    fn new(learner: &Profile) -> Self {
         let device = DEVICES[learner.device];
         let name = quoted(&learner.name);
-        let number = learner.number;
+        let identity = match learner.identity {
+            Identity::Account(number) => {
+                format!(r#""account":{{"homePage":"{SITE}","name":"{number}"}}"#)
+            }
+            Identity::Mail(address) => format!(r#""mbox":"{address}""#),
+        };
         let video = "https://w3id.org/xapi/video/extensions";
         Self {
-            actor: format!(
-                r#"{{"name":{name},"account":{{"homePage":"{SITE}","name":"{number}"}}}}"#
-            ),
+            actor: format!(r#"{{"name":{name},{identity}}}"#),
             cohort: COHORTS[learner.cohort].name,
             player: format!(
                 concat!(

@@ -315,6 +315,32 @@ fn seed_until_the_same_week_stores_nothing_twice_and_another_week_other_statemen
 }
 
 #[test]
+fn seed_with_cases_stores_each_id_once() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    machine.run("seed --write out --count 0 --cases").exits(0);
+    let results: Value =
+        serde_json::from_slice(&std::fs::read(machine.path("out/expected-results.json")).unwrap())
+            .unwrap();
+    let [sent, stored] =
+        ["sent", "stored"].map(|name| results["cases"][name].as_u64().unwrap() as usize);
+    let all = sent + 100;
+    seed(&machine, &lrs, "--count 100 --cases --batch 10000 --concurrency 1")
+        .exits(0)
+        .prints(&format!("{all} of {all} statements accepted: {all} sent, 3 already stored"));
+    assert_eq!(lrs.batches().len(), 3, "the LRS should reject no batch");
+    assert_eq!(lrs.stored().len(), stored + 100);
+    seed(&machine, &lrs, "--count 100 --cases").exits(0).prints(&format!("{all} already stored"));
+    // files do not repeat an id
+    seed(&machine, &lrs, "out").exits(0).prints(&format!("{stored} sent, {stored} already stored"));
+}
+
+#[test]
+fn seed_with_cases_is_verified_in_the_data_lake() {
+    let stack = MockedStack::installed();
+    stack.machine.run("seed --count 100 --cases").exits(0).prints("each found in Elasticsearch");
+}
+
+#[test]
 fn seed_with_a_rate_sends_small_batches_at_even_intervals() {
     let (machine, lrs) = (machine(), Lrs::start());
     machine.write("a.json", array(&statements(25)));

@@ -109,3 +109,28 @@ fn seed_write_until_now_writes_no_statement_of_the_future() {
     let age = jiff::Timestamp::now().duration_since(newest);
     assert!(!age.is_negative() && age.as_hours() < 8 * 24, "the newest statement is of {newest}");
 }
+
+#[test]
+fn seed_write_with_cases_adds_two_files_and_their_results() {
+    let machine = Machine::new();
+    machine.run("seed --write out --count 10 --cases").exits(0);
+    assert_eq!(
+        names(&machine.path("out")),
+        [
+            "expected-results.json",
+            "statements-00.json.gz",
+            "statements-cases-0.json.gz",
+            "statements-cases-1.json.gz"
+        ]
+    );
+    let results = expected_results(&machine, "out");
+    let cases = &results["cases"];
+    let [first, repeated] = [0, 1]
+        .map(|number| statements(&machine, &format!("out/statements-cases-{number}.json.gz")));
+    assert_eq!(cases["stored"], first.len());
+    assert_eq!(cases["sent"], first.len() + repeated.len());
+    assert_eq!(results["count"], 10 + first.len());
+    assert!(repeated.iter().all(|statement| first.contains(statement)));
+    assert_eq!(cases["dropouts"]["expected"]["learners"].as_array().unwrap().len(), 5);
+    machine.run("seed --write out --count 10").exits(1).says("statements-cases-");
+}

@@ -52,6 +52,7 @@ const LINES: &[&str] = &[
     "seed --until 2026-02-30",
     "seed --until 1970-01-01",
     "seed --until now statements.json",
+    "seed --cases statements.json",
     "seed --endpoint http://lrs.example.org/xAPI",
     "seed --credentials account",
     "seed --endpoint http://lrs.example.org/xAPI --credentials absent",

@@ -18,7 +18,7 @@ use crate::error::Failure;
 use crate::output::printer;
 use crate::output::units::count;
 use crate::seeding::{self, Plan, Rate, RetryPolicy};
-use crate::simulator::dataset::{self, DataSet};
+use crate::simulator::dataset::{self, Cases, DataSet};
 use crate::simulator::{Generated, Shift, TERM_STATEMENTS};
 use crate::xapi::batch::{Batch, Source};
 use crate::xapi::reader::{Input, Inputs, Limits, ReadError, Reader, Skipped};
@@ -35,7 +35,7 @@ use report::conclude;
 /// LRS stores each id only once. Statements with another seed or another period have other ids.
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack seed
-  kubectl lastack seed --until now
+  kubectl lastack seed --until now --cases
   kubectl lastack seed my-statements/ more-statements.ndjson.gz --rate 20
   kubectl lastack seed --count 3000 --seed 7 --write /tmp/generated", json: "SeedReport"))]
 pub struct SeedArgs {
@@ -50,6 +50,9 @@ pub struct SeedArgs {
     /// Latest time of the generated statements: `now`, a date, or a time; moves the term by whole weeks [default: 2026-06-05]
     #[arg(long, value_name = "WHEN", conflicts_with = "files", value_parser = until)]
     until: Option<Shift>,
+    /// Also generate planted cases with known results: dropouts, a spike, duplicates, late arrivals, and actors by mail
+    #[arg(long, conflicts_with = "files")]
+    cases: bool,
     /// Write the generated statements and their expected results to a directory; send nothing
     #[arg(long, value_name = "DIR", conflicts_with_all = ["files", "endpoint"])]
     write: Option<PathBuf>,
@@ -125,6 +128,7 @@ impl SeedArgs {
             seed: self.seed.unwrap_or(dataset::DEFAULT_SEED),
             count: self.count.unwrap_or(TERM_STATEMENTS),
             shift: self.until.unwrap_or_default(),
+            cases: if self.cases { Cases::Included } else { Cases::Omitted },
         })
     }
 
@@ -189,7 +193,7 @@ pub async fn run(flags: &KubeFlags, args: SeedArgs) -> Result<Outcome> {
         Some(stack) => Some(datalake::client(stack).await?),
         None => None,
     };
-    let total = args.data_set().map(|data_set| data_set.count);
+    let total = args.data_set().map(|data_set| data_set.statements());
     let bar = bar(total, args.rate);
     let plan = Plan {
         concurrency: args.concurrency as usize,
@@ -223,7 +227,7 @@ fn write(dir: &Path, data_set: DataSet) -> Result<Outcome> {
         .with_context(|| format!("cannot write the data set to {}", dir.display()))?;
     printer::note(&format!(
         "Wrote {} statements of seed {} and their expected results to {}",
-        count(data_set.count),
+        count(data_set.statements()),
         data_set.seed,
         dir.display()
     ));

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::counts::{Counts, LearnerNumber, VideoIndex};
+use super::counts::{Counts, VideoIndex};
 use crate::simulator::catalogue::COURSES;
 use crate::simulator::event::{Action, Details, Event, VideoVerb};
-use crate::simulator::learner::{COHORTS, Learner};
+use crate::simulator::learner::{COHORTS, LearnerNumber, Profile};
 use crate::simulator::term::{DAY, START};
 use crate::simulator::{Shift, render, shapes, vocabulary};
 use crate::xapi::iri::moodle;
@@ -22,6 +22,8 @@ const NEWEST: usize = 20;
 const WATCHED: u32 = 900;
 const WEEKDAYS: [&str; 7] =
     ["1 Monday", "2 Tuesday", "3 Wednesday", "4 Thursday", "5 Friday", "6 Saturday", "7 Sunday"];
+/// The columns of the chart of statements that have no account, among others.
+const ODD: [&str; 4] = ["stored", "id", "verb.id", "object.id"];
 const STOPS: [&str; 3] = ["paused", "seeked", "terminated"];
 
 pub type Charts = BTreeMap<&'static str, Chart>;
@@ -47,10 +49,11 @@ pub enum Content {
 /// The counts of charts beyond the other figures. Memory grows with the number of learners, not of statements.
 #[derive(Default)]
 pub struct Observed {
-    learners: BTreeMap<LearnerNumber, Activity>,
+    /// By account. Learners who are identified by mail have none.
+    learners: BTreeMap<Option<LearnerNumber>, Activity>,
     course_visitors: BTreeSet<(usize, LearnerNumber)>,
-    /// The statements of Moodle, and of the video player.
-    sources: [Source; 2],
+    /// By the platform, Moodle or the video player, and by the home page of the learner.
+    sources: BTreeMap<(bool, Option<&'static str>), Source>,
     videos: BTreeMap<VideoIndex, Watched>,
     cohorts: BTreeMap<usize, Watched>,
     /// By the first day of the week.
@@ -87,19 +90,22 @@ struct Watched {
 }
 
 impl Observed {
-    pub fn observe(&mut self, event: &Event, learner: &Learner) {
+    pub fn observe(&mut self, event: &Event, learner: &Profile) {
         let course = usize::from(event.course);
         self.events += 1;
         let new = || Activity { events: 0, oldest: event.time, newest: event.time };
-        let activity = self.learners.entry(learner.number).or_insert_with(new);
+        let account = learner.account();
+        let activity = self.learners.entry(account).or_insert_with(new);
         activity.events += 1;
-        activity.newest = event.time;
+        activity.oldest = activity.oldest.min(event.time);
+        activity.newest = activity.newest.max(event.time);
         if event.action == Action::CourseViewed {
-            self.course_visitors.insert((course, learner.number));
+            self.course_visitors.extend(account.map(|number| (course, number)));
         }
-        let source = &mut self.sources[usize::from(matches!(event.action, Action::Video(..)))];
+        let is_video = matches!(event.action, Action::Video(..));
+        let source = self.sources.entry((is_video, account.map(|_| shapes::SITE))).or_default();
         source.events += 1;
-        source.learners.insert(learner.number);
+        source.learners.extend(account);
         source.newest = source.newest.max(event.time);
         if let (Action::Video(unit, verb), Details::View(view)) = (event.action, &event.details) {
             let video = (course, unit);
@@ -107,7 +113,7 @@ impl Observed {
                 self.videos.entry(video).or_default(),
                 self.cohorts.entry(learner.cohort).or_default(),
             ] {
-                watched.learners.insert(learner.number);
+                watched.learners.extend(account);
                 watched.viewings += u64::from(verb == VideoVerb::Initialized);
                 watched.completions += u64::from(verb == VideoVerb::Completed);
             }
@@ -146,10 +152,10 @@ impl Observed {
     }
 }
 
-fn newest_row(event: &Event, learner: &Learner) -> Vec<Value> {
+fn newest_row(event: &Event, learner: &Profile) -> Vec<Value> {
     let object = shapes::object(usize::from(event.course), event.action);
     vec![
-        json!(learner.number.to_string()),
+        json!(learner.account().map(|number| number.to_string())),
         json!(last_segment(vocabulary::verb(event.action).0)),
         json!(render::numbered(&object.name, event)),
         json!(shapes::platform(event.action)),
@@ -165,6 +171,7 @@ pub fn charts(counted: &Counts, observed: &Observed, shift: Shift) -> Charts {
     let newest_event = counted.span.map_or(Value::Null, |(_, newest)| json!(shift.text(newest)));
     let weeks = learners_by(counted, shift, |day| day / 7 * 7);
     let total = counted.count;
+    let odd = observed.learners.get(&None).map_or(0, |by_mail| by_mail.events);
     Charts::from([
         ("arrivals-per-minute", sums(["stored", "events"], [("events", total)])),
         (
@@ -227,8 +234,15 @@ pub fn charts(counted: &Counts, observed: &Observed, shift: Shift) -> Charts {
                 newest(observed, shift),
             ),
         ),
-        ("odd-statements", rows(["events"], single(json!(0)))),
-        ("odd-statements-list", rows(["stored", "id", "verb.id", "object.id"], Rows::new())),
+        ("odd-statements", rows(["events"], single(json!(odd)))),
+        (
+            "odd-statements-list",
+            match odd {
+                0 => rows(ODD, Rows::new()),
+                // the time of storage is not known
+                _ => sums(ODD, []),
+            },
+        ),
         (
             "returning-learners",
             rows(
@@ -348,19 +362,17 @@ fn activities<Order: Ord>(counted: &Counts, order: impl Fn(u64) -> Order) -> Row
 }
 
 fn sources(observed: &Observed, shift: Shift) -> Rows {
-    let names =
-        [shapes::platform(Action::LoggedIn), shapes::platform(Action::Video(0, VideoVerb::Played))];
-    let seen = names.iter().zip(&observed.sources).filter(|(_, source)| source.events > 0);
-    seen.map(|(name, source)| {
+    let row = |(&(is_video, home_page), source): (&(bool, Option<&str>), &Source)| {
+        let action = if is_video { Action::Video(0, VideoVerb::Played) } else { Action::LoggedIn };
         vec![
-            json!(name),
-            json!(shapes::SITE),
+            json!(shapes::platform(action)),
+            json!(home_page),
             json!(source.events),
             json!(source.learners.len()),
             json!(shift.minute(source.newest)),
         ]
-    })
-    .collect()
+    };
+    observed.sources.iter().map(row).collect()
 }
 
 fn newest(observed: &Observed, shift: Shift) -> Rows {
@@ -371,10 +383,11 @@ fn newest(observed: &Observed, shift: Shift) -> Rows {
 }
 
 fn returning(observed: &Observed, shift: Shift) -> Rows {
-    let row = |(number, learner): (&LearnerNumber, &Activity)| {
-        let day = |time| json!(&shift.minute(time)[..10]);
+    let row = |(account, learner): (&Option<LearnerNumber>, &Activity)| {
+        let day = |time| json!(shift.day(time).to_string());
         let [first, last] = [learner.oldest, learner.newest].map(day);
-        (first != last).then(|| vec![json!(number.to_string()), json!(learner.events), first, last])
+        let name = json!(account.map(|number| number.to_string()));
+        (first != last).then(|| vec![name, json!(learner.events), first, last])
     };
     observed.learners.iter().filter_map(row).collect()
 }

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 
 use super::charts::{self, Observed};
-use super::counts::{Counts, LearnerNumber, VideoIndex};
+use super::counts::{Counts, VideoIndex};
 use super::{
     Activity, Completion, DEFINITIONS, ExpectedResults, Quizzes, VERSION, Video, WEEKS_SHIFTED,
 };
+use crate::simulator::cases::{self, PlantedCases};
 use crate::simulator::catalogue::{COURSES, UNITS};
 use crate::simulator::event::{Action, Event, VideoVerb};
-use crate::simulator::learner::{COHORTS, Learner};
+use crate::simulator::learner::{COHORTS, LearnerNumber, Profile};
 use crate::simulator::shapes::{self, Object};
 use crate::simulator::{Shift, vocabulary};
 
@@ -31,12 +32,13 @@ impl Collector {
         Self { shift, counts: Counts::default(), observed: Observed::default() }
     }
 
-    pub fn observe(&mut self, event: &Event, learner: &Learner) {
+    pub fn observe(&mut self, event: &Event, learner: &Profile) {
         self.counts.observe(event, learner);
         self.observed.observe(event, learner);
     }
 
-    pub fn expected_results(&self, seed: u64) -> ExpectedResults {
+    /// The results for the observed events, to which those of the cases belong.
+    pub fn expected_results(&self, seed: u64, cases: Option<&PlantedCases>) -> ExpectedResults {
         let activities = self.activities();
         let mut by_use: Vec<(u64, &String)> =
             activities.iter().map(|(id, activity)| (activity.statements, id)).collect();
@@ -51,10 +53,11 @@ impl Collector {
         ExpectedResults {
             active_learners_per_day: sizes(&self.active_by(|date| date.to_string())),
             active_learners_per_week: sizes(&weeks),
+            cases: cases.map(PlantedCases::expected_results),
             charts: charts::charts(&self.counts, &self.observed, self.shift),
             completion_by_cohort: self.completion_by_cohort(),
             count: self.counts.count,
-            definitions: self.definitions(),
+            definitions: self.definitions(cases.is_some()),
             first_timestamp: self.shift.text(first),
             hours_of_the_week: (1..).zip(self.counts.hours).collect(),
             learners: self.counts.cohorts.len() as u64,
@@ -90,9 +93,10 @@ impl Collector {
         }
     }
 
-    fn definitions(&self) -> BTreeMap<&'static str, &'static str> {
+    fn definitions(&self, has_cases: bool) -> BTreeMap<&'static str, &'static str> {
         let shifted = (self.shift != Shift::NONE).then_some(("weeks_shifted", WEEKS_SHIFTED));
-        DEFINITIONS.into_iter().chain(shifted).collect()
+        let planted = has_cases.then_some(("cases", cases::DEFINITION));
+        DEFINITIONS.into_iter().chain(shifted).chain(planted).collect()
     }
 
     fn activities(&self) -> BTreeMap<String, Activity> {

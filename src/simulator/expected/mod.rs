@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::cases::PlantedResults;
+
 pub use charts::Charts;
 pub use collector::Collector;
 
@@ -79,6 +81,8 @@ pub struct ExpectedResults {
     pub active_learners_per_day: BTreeMap<String, u64>,
     pub active_learners_per_week: BTreeMap<String, u64>,
     pub activities: BTreeMap<String, Activity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cases: Option<PlantedResults>,
     pub charts: Charts,
     pub completion_by_cohort: BTreeMap<String, Completion>,
     pub count: u64,
