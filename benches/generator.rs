@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
-use lastack::simulator::dataset::DEFAULT_SEED;
+use lastack::simulator::dataset::{DEFAULT_SEED, DataSet};
 use lastack::simulator::{Generated, TERM_STATEMENTS};
 use lastack::xapi::batch::{Batch, Source};
 use lastack::xapi::reader::{Input, Limits, Reader};
@@ -29,7 +29,7 @@ fn main() {
     );
 
     report("generate", rounds, || {
-        let mut source = Generated::new(DEFAULT_SEED, TERM_STATEMENTS, BATCH);
+        let mut source = Generated::new(DataSet::new(DEFAULT_SEED, TERM_STATEMENTS), BATCH);
         time(|| drain(&mut source))
     });
     report("read arrays", rounds, || read(&arrays));
@@ -72,7 +72,7 @@ fn gunzip(file: &[u8]) {
 }
 
 fn arrays() -> Vec<Vec<u8>> {
-    let mut source = Generated::new(DEFAULT_SEED, TERM_STATEMENTS, BATCH);
+    let mut source = Generated::new(DataSet::new(DEFAULT_SEED, TERM_STATEMENTS), BATCH);
     let (mut batch, mut arrays) = (Batch::new(), Vec::new());
     while source.fill(&mut batch).expect("the generator has no faults") {
         arrays.push(batch.body().to_vec());

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
+use lastack::simulator::dataset::{DEFAULT_SEED, DataSet};
 use lastack::simulator::{Generated, TERM_STATEMENTS};
 use lastack::xapi::batch::{Batch, Source};
 
@@ -87,7 +88,7 @@ pub fn measure(args: &Args, table: &mut Table) -> Result<()> {
 
 /// Generates statements and discards them.
 pub fn make(count: u64) {
-    let mut source = Generated::new(lastack::simulator::dataset::DEFAULT_SEED, count, 1000);
+    let mut source = Generated::new(DataSet::new(DEFAULT_SEED, count), 1000);
     let mut batch = Batch::new();
     while source.fill(&mut batch).expect("the generator has no faults") {
         black_box(batch.body());
@@ -132,8 +133,7 @@ fn deliver(sink: &Sink, statements: u64, command: &mut Command) -> Result<(Usage
 
 /// The bytes of the statements in the files, which have the default seed of the generator.
 fn expected_bytes() -> u64 {
-    let mut source =
-        Generated::new(lastack::simulator::dataset::DEFAULT_SEED, TERM_STATEMENTS, 1000);
+    let mut source = Generated::new(DataSet::new(DEFAULT_SEED, TERM_STATEMENTS), 1000);
     let (mut batch, mut bytes) = (Batch::new(), 0);
     while source.fill(&mut batch).expect("the generator has no faults") {
         bytes += batch.body().len() as u64;

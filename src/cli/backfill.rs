@@ -214,7 +214,7 @@ struct Progress {
 impl Progress {
     fn new(total: u64) -> Self {
         let now = Instant::now();
-        Self { bar: seed::bar(Some(total)), begun: now, logged: now, total }
+        Self { bar: seed::bar(Some(total), None), begun: now, logged: now, total }
     }
 
     fn report(&mut self, done: u64) {

@@ -3,6 +3,7 @@
 //! One thread reads or generates batches, several tasks send them, and one task verifies the accepted statements in
 //! Elasticsearch. Memory is bounded by the batches in flight.
 
+mod pace;
 mod send;
 mod verify;
 
@@ -18,10 +19,12 @@ use crate::components::datalake::client::Elasticsearch;
 use crate::components::lrs::client::Ralph;
 use crate::xapi::batch::{Batch, Source};
 
+use pace::Pace;
 use send::{Sender, Sent};
 use verify::Verifier;
 
 pub use crate::cluster::retry::RetryPolicy;
+pub use pace::Rate;
 
 /// The number of faults, rejections and ids that a report lists. The others are only counted.
 const LISTED: usize = 20;
@@ -32,6 +35,8 @@ const VARIANTS: usize = 10_000;
 pub struct Plan {
     /// Number of concurrent batches.
     pub concurrency: usize,
+    /// None: as fast as the LRS accepts them.
+    pub rate: Option<Rate>,
     pub retry_policy: RetryPolicy,
     /// Receives the number of statements that were sent so far.
     pub progress: Box<dyn Fn(u64) + Send + Sync>,
@@ -141,7 +146,8 @@ pub async fn run(
     let (recycle, empty) = mpsc::unbounded_channel::<Batch>();
     let reading = tokio::task::spawn_blocking(move || read(source, batches, empty));
 
-    let queue = Arc::new(Mutex::new(queue));
+    let pace = plan.rate.map(Pace::new);
+    let queue = Arc::new(Mutex::new(Queue { batches: queue, pace }));
     let retry = Arc::new(Retry {
         policy: plan.retry_policy,
         notify: plan.retrying,
@@ -162,7 +168,7 @@ pub async fn run(
                     biased;
                     // after a failure, queued batches are not sent
                     _ = failure.wait_for(|failed| *failed) => return,
-                    batch = async { queue.lock().await.recv().await } => batch,
+                    batch = async { queue.lock().await.next().await } => batch,
                 };
                 let Some(batch) = batch else { return };
                 let (outcome, batch) = sender.settle(batch).await;
@@ -214,6 +220,23 @@ pub async fn run(
     };
     report.took = started.elapsed();
     Ok(report)
+}
+
+/// The batches that wait to be sent.
+struct Queue {
+    batches: mpsc::Receiver<Batch>,
+    pace: Option<Pace>,
+}
+
+impl Queue {
+    /// The next batch, when it is due.
+    async fn next(&mut self) -> Option<Batch> {
+        let batch = self.batches.recv().await?;
+        if let Some(pace) = &mut self.pace {
+            pace.wait(batch.len()).await;
+        }
+        Some(batch)
+    }
 }
 
 /// Fills batches until the source is exhausted or the channel is closed. Returns the number of faults and the first of them.

@@ -9,8 +9,9 @@ use flate2::{Compression, GzBuilder};
 use crate::xapi::batch::Batch;
 use crate::xapi::reader::EXPECTED_RESULTS_FILE;
 
+use super::cases::PlantedCases;
 use super::expected::Collector;
-use super::{Generator, TERM_STATEMENTS};
+use super::{Generator, Shift, TERM_STATEMENTS};
 
 /// The seed of the data set in this repository.
 pub const DEFAULT_SEED: u64 = 1;
@@ -20,6 +21,48 @@ pub const DEFAULT_COUNT: u64 = TERM_STATEMENTS;
 const FILE_STATEMENTS: u64 = 1000;
 const PREFIX: &str = "statements-";
 const SUFFIX: &str = ".json.gz";
+/// The planted cases. The second file repeats statements of the first, because a request must not contain an id twice.
+const CASES_FILES: [&str; 2] = ["statements-cases-0.json.gz", "statements-cases-1.json.gz"];
+
+/// What to generate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DataSet {
+    pub seed: u64,
+    /// The number of statements, counted from the begin of the first term.
+    pub count: u64,
+    pub shift: Shift,
+    pub cases: Cases,
+}
+
+/// Whether planted cases follow the statements of the term.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Cases {
+    #[default]
+    Omitted,
+    Included,
+}
+
+impl DataSet {
+    /// The first statements of a seed, with the dates of the data set in this repository.
+    pub fn new(seed: u64, count: u64) -> Self {
+        Self { seed, count, shift: Shift::NONE, cases: Cases::Omitted }
+    }
+
+    /// The number of statements to send.
+    pub fn statements(&self) -> u64 {
+        match self.cases {
+            Cases::Omitted => self.count,
+            Cases::Included => self.count.saturating_add(PlantedCases::statements()),
+        }
+    }
+
+    pub(super) fn planted_cases(&self) -> Option<PlantedCases> {
+        match self.cases {
+            Cases::Omitted => None,
+            Cases::Included => Some(PlantedCases::new(self.seed, self.shift)),
+        }
+    }
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
@@ -29,19 +72,24 @@ pub enum WriteError {
     ForeignFile(PathBuf),
 }
 
-/// Writes the first `count` statements of a seed to `statements-00.json.gz` and so on, and their expected results to
+/// Writes the statements of a data set to `statements-00.json.gz` and so on, and their expected results to
 /// [`EXPECTED_RESULTS_FILE`]. Writes each file atomically. Returns the files in the order of writing.
 ///
 /// # Errors
 /// When a file cannot be written, and when the directory contains other statement files, which would mix two data sets.
-pub fn write(directory: &Path, seed: u64, count: u64) -> Result<Vec<PathBuf>, WriteError> {
+pub fn write(directory: &Path, data_set: DataSet) -> Result<Vec<PathBuf>, WriteError> {
+    let DataSet { seed, count, shift, .. } = data_set;
     let names = file_names(count);
+    let mut cases = data_set.planted_cases();
+    let names_of_cases = if cases.is_some() { CASES_FILES.as_slice() } else { &[] };
     fs::create_dir_all(directory)
         .map_err(|source| WriteError::Io { path: directory.to_owned(), source })?;
-    reject_foreign_files(directory, &names)?;
+    let known: Vec<&str> =
+        names.iter().map(String::as_str).chain(names_of_cases.iter().copied()).collect();
+    reject_foreign_files(directory, &known)?;
 
-    let mut generator = Generator::new(seed);
-    let mut collector = Collector::default();
+    let mut generator = Generator::new(seed, shift);
+    let mut collector = Collector::new(shift);
     let mut batch = Batch::new();
     let mut written = Vec::new();
     let mut remaining = count;
@@ -53,7 +101,14 @@ pub fn write(directory: &Path, seed: u64, count: u64) -> Result<Vec<PathBuf>, Wr
         });
         written.push(write_atomically(directory, name, |file| write_gzip(file, batch.body()))?);
     }
-    let results = collector.expected_results(seed);
+    if let Some(cases) = &mut cases {
+        for name in names_of_cases {
+            cases.fill(&mut batch, usize::MAX);
+            written.push(write_atomically(directory, name, |file| write_gzip(file, batch.body()))?);
+        }
+        cases.stored().for_each(|(event, learner)| collector.observe(event, learner));
+    }
+    let results = collector.expected_results(seed, cases.as_ref());
     written.push(write_atomically(directory, EXPECTED_RESULTS_FILE, |file| {
         serde_json::to_writer_pretty(&mut *file, &results)?;
         file.write_all(b"\n")
@@ -68,15 +123,12 @@ fn file_names(count: u64) -> Vec<String> {
     (0..files).map(|number| format!("{PREFIX}{number:0width$}{SUFFIX}")).collect()
 }
 
-fn reject_foreign_files(directory: &Path, names: &[String]) -> Result<(), WriteError> {
+fn reject_foreign_files(directory: &Path, names: &[&str]) -> Result<(), WriteError> {
     let fault = |source| WriteError::Io { path: directory.to_owned(), source };
     for entry in fs::read_dir(directory).map_err(fault)? {
         let path = entry.map_err(fault)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(PREFIX)
-            && name.ends_with(SUFFIX)
-            && names.iter().all(|known| *known != name)
-        {
+        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && !names.contains(&&*name) {
             return Err(WriteError::ForeignFile(path));
         }
     }
@@ -147,7 +199,8 @@ mod tests {
 
     #[test]
     fn data_set_of_repository_is_generated_from_its_seed() {
-        let (mut generator, mut collector) = (Generator::new(DEFAULT_SEED), Collector::default());
+        let mut generator = Generator::new(DEFAULT_SEED, Shift::NONE);
+        let mut collector = Collector::new(Shift::NONE);
         let mut batch = Batch::new();
         let mut expected = file_names(DEFAULT_COUNT);
         for name in &expected {
@@ -159,8 +212,9 @@ mod tests {
                 "data/{name} has other statements"
             );
         }
-        let results =
-            serde_json::to_string_pretty(&collector.expected_results(DEFAULT_SEED)).unwrap() + "\n";
+        let results = serde_json::to_string_pretty(&collector.expected_results(DEFAULT_SEED, None))
+            .unwrap()
+            + "\n";
         assert!(
             fs::read_to_string(Path::new(CHECKED_IN).join(EXPECTED_RESULTS_FILE)).unwrap()
                 == results,
@@ -173,7 +227,7 @@ mod tests {
     #[test]
     fn written_data_set_equals_generated_statements() {
         let directory = tempfile::tempdir().unwrap();
-        let written = write(directory.path(), 7, 1500).unwrap();
+        let written = write(directory.path(), DataSet::new(7, 1500)).unwrap();
         assert_eq!(
             names(directory.path()),
             ["expected-results.json", "statements-00.json.gz", "statements-01.json.gz"]
@@ -181,7 +235,7 @@ mod tests {
         assert_eq!(written.len(), 3);
         let inputs = Input::from_path(directory.path()).unwrap().inputs;
         let mut read = Reader::new(inputs, Limits::default(), jiff::Timestamp::UNIX_EPOCH);
-        let mut generated = Generated::new(7, 1500, 1000);
+        let mut generated = Generated::new(DataSet::new(7, 1500), 1000);
         let (mut from_files, mut from_seed) = (Batch::new(), Batch::new());
         while generated.fill(&mut from_seed).unwrap() {
             assert!(read.fill(&mut from_files).unwrap());
@@ -204,8 +258,8 @@ mod tests {
     #[test]
     fn directory_with_other_data_set_is_rejected() {
         let directory = tempfile::tempdir().unwrap();
-        write(directory.path(), 1, 1500).unwrap();
-        let error = write(directory.path(), 1, 1000).unwrap_err().to_string();
+        write(directory.path(), DataSet::new(1, 1500)).unwrap();
+        let error = write(directory.path(), DataSet::new(1, 1000)).unwrap_err().to_string();
         assert!(error.ends_with("statements-01.json.gz belongs to another data set: remove it, or choose another directory"));
     }
 
@@ -214,7 +268,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, "").unwrap();
-        let error = write(&file, 1, 1).unwrap_err().to_string();
+        let error = write(&file, DataSet::new(1, 1)).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{} cannot be written: ", file.display())), "{error}");
     }
 }

@@ -25,12 +25,17 @@ pub struct Cohort {
     habits: [u32; 4],
 }
 
-pub const COHORTS: [Cohort; 4] = [
+/// The cohorts. No generated learner belongs to [`PLANTED`].
+pub const COHORTS: [Cohort; 5] = [
     Cohort { name: "full-time", share: 45, drop_out: 10, persistence: 80, habits: [20, 50, 25, 5] },
     Cohort { name: "part-time", share: 25, drop_out: 18, persistence: 74, habits: [15, 5, 65, 15] },
     Cohort { name: "distance", share: 20, drop_out: 38, persistence: 60, habits: [15, 25, 35, 25] },
     Cohort { name: "exchange", share: 10, drop_out: 6, persistence: 86, habits: [30, 45, 20, 5] },
+    Cohort { name: "planted", share: 0, drop_out: 0, persistence: 86, habits: [30, 45, 20, 5] },
 ];
+
+/// The index of the cohort of planted cases.
+pub const PLANTED: usize = 4;
 
 /// The device on which a learner watches videos.
 #[derive(Debug, Clone, Copy)]
@@ -63,15 +68,41 @@ pub const DEVICES: [Device; 4] = [
     },
 ];
 
-pub struct Learner {
-    /// The number of the user in Moodle, which is the name of the account.
-    pub number: u32,
+/// The number of a user in Moodle, which is the name of the account.
+pub type LearnerNumber = u32;
+
+/// How statements identify a learner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    Account(LearnerNumber),
+    /// An address such as `mailto:learner@example.org`.
+    Mail(&'static str),
+}
+
+/// The properties of a learner in statements.
+#[derive(Debug)]
+pub struct Profile {
+    pub identity: Identity,
     pub name: String,
     pub cohort: usize,
     pub device: usize,
-    pub habit: Habit,
     /// Playback speed in quarters: 4 is normal speed.
     pub speed: u32,
+}
+
+impl Profile {
+    /// The number of the account. None for a learner who is identified by mail.
+    pub fn account(&self) -> Option<LearnerNumber> {
+        match self.identity {
+            Identity::Account(number) => Some(number),
+            Identity::Mail(_) => None,
+        }
+    }
+}
+
+pub struct Learner {
+    pub profile: Profile,
+    pub habit: Habit,
     pub persistence: u32,
     /// Expected result in quizzes, in percent.
     pub skill: u32,
@@ -99,7 +130,7 @@ pub struct Study {
 }
 
 impl Learner {
-    pub fn new(random: &mut Random, number: u32) -> Self {
+    pub fn new(random: &mut Random, number: LearnerNumber) -> Self {
         let cohort = random.weighted(&COHORTS.map(|cohort| cohort.share));
         let Cohort { drop_out, persistence, habits, .. } = COHORTS[cohort];
         let first_day = random.weighted(&[60, 20, 8, 4, 3, 2, 1, 2]);
@@ -112,13 +143,13 @@ impl Learner {
                 % COURSES.len();
             studies.push(Study { course: other, ..Study::default() });
         }
+        let name = format!("{} {}", random.pick(&GIVEN), random.pick(&FAMILY));
+        let device = random.weighted(&[45, 20, 10, 25]);
+        let habit = Habit::ALL[random.weighted(&habits)];
+        let speed = [4, 5, 6, 8][random.weighted(&[62, 18, 15, 5])];
         Self {
-            number,
-            name: format!("{} {}", random.pick(&GIVEN), random.pick(&FAMILY)),
-            cohort,
-            device: random.weighted(&[45, 20, 10, 25]),
-            habit: Habit::ALL[random.weighted(&habits)],
-            speed: [4, 5, 6, 8][random.weighted(&[62, 18, 15, 5])],
+            profile: Profile { identity: Identity::Account(number), name, cohort, device, speed },
+            habit,
             persistence: random.around(persistence - 12, persistence + 8),
             skill: random.around(35, 98),
             studies,

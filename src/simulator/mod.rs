@@ -2,8 +2,9 @@
 //!
 //! A seed determines an infinite sequence of statements, independent of their number and of the batch size. Each 22,000
 //! statements are the term of one group of 300 learners, in chronological order. The next 22,000 are the same term of
-//! another group. Memory does not grow with the number of statements.
+//! another group. A shift moves the term to other dates. Memory does not grow with the number of statements.
 
+mod cases;
 mod catalogue;
 pub mod dataset;
 mod event;
@@ -15,6 +16,7 @@ mod random;
 mod render;
 mod session;
 mod shapes;
+mod shift;
 mod template;
 mod term;
 mod viewing;
@@ -28,11 +30,15 @@ use std::sync::Arc;
 
 use crate::xapi::batch::{Added, Batch, Position, Source};
 
+pub use cases::MAILBOXES;
 pub use planner::TERM_STATEMENTS;
 pub use shapes::SITE;
+pub use shift::Shift;
 
+use cases::PlantedCases;
+use dataset::DataSet;
 use event::Event;
-use learner::Learner;
+use learner::Profile;
 use planner::Planner;
 use render::Renderer;
 
@@ -45,11 +51,11 @@ pub struct Generator {
 }
 
 impl Generator {
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: u64, shift: Shift) -> Self {
         Self {
             name: format!("generated from seed {seed}").into(),
             planner: Planner::new(seed),
-            renderer: Renderer::new(seed),
+            renderer: Renderer::new(seed, shift),
             generated: 0,
         }
     }
@@ -64,14 +70,14 @@ impl Generator {
         &mut self,
         batch: &mut Batch,
         statements: usize,
-        mut observe: impl FnMut(&Event, &Learner),
+        mut observe: impl FnMut(&Event, &Profile),
     ) {
         batch.clear();
         batch.begin_source(&self.name);
         for _ in 0..statements {
             self.push_next(batch);
             let (event, _) = self.planner.current();
-            observe(event, &self.planner.learners()[usize::from(event.learner)]);
+            observe(event, &self.planner.learners()[usize::from(event.learner)].profile);
         }
     }
 
@@ -80,7 +86,8 @@ impl Generator {
         self.generated += 1;
         self.planner.advance();
         let (event, segments) = self.planner.current();
-        self.renderer.set_group(event.group, self.planner.learners());
+        let learners = self.planner.learners().iter().map(|learner| &learner.profile);
+        self.renderer.set_group(event.group, learners);
         let position = Position { statement: self.generated, byte: None };
         batch.push(id, position, Added::default(), |body| {
             self.renderer.write(body, id, event, segments)
@@ -88,16 +95,20 @@ impl Generator {
     }
 }
 
-/// A given number of generated statements, in batches of a given size.
+/// The statements of a data set, in batches of a given size.
 pub struct Generated {
     generator: Generator,
     remaining: u64,
     batch_size: usize,
+    /// The cases to send after the term.
+    cases: Option<PlantedCases>,
 }
 
 impl Generated {
-    pub fn new(seed: u64, count: u64, batch_size: usize) -> Self {
-        Self { generator: Generator::new(seed), remaining: count, batch_size }
+    pub fn new(data_set: DataSet, batch_size: usize) -> Self {
+        let DataSet { seed, count, shift, .. } = data_set;
+        let cases = data_set.planted_cases();
+        Self { generator: Generator::new(seed, shift), remaining: count, batch_size, cases }
     }
 }
 
@@ -105,6 +116,11 @@ impl Source for Generated {
     type Error = Infallible;
 
     fn fill(&mut self, batch: &mut Batch) -> Result<bool, Infallible> {
+        if self.remaining == 0
+            && let Some(cases) = &mut self.cases
+        {
+            return Ok(cases.fill(batch, self.batch_size));
+        }
         let statements = self.remaining.min(self.batch_size as u64);
         self.remaining -= statements;
         self.generator.fill(batch, statements as usize);

@@ -76,6 +76,10 @@ impl Planner {
         let end = remaining + self.shares[self.day];
         while self.log.events.len() < end {
             self.plan_session();
+            if self.day + 1 == DAYS {
+                // the term ends at midnight
+                self.log.events.retain(|event| event.time < term::day_start(DAYS));
+            }
         }
         // the last session is truncated, so that each day has its number of statements
         self.log.events.truncate(end);
@@ -155,6 +159,7 @@ mod tests {
             assert!(event.time >= before && event.group == 0);
             before = event.time;
         }
+        assert!(before < term::day_start(DAYS));
         planner.advance();
         let (event, _) = planner.current();
         assert_eq!(event.group, 1);

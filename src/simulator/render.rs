@@ -3,9 +3,10 @@
 use uuid::{Builder, Uuid};
 
 use super::event::{Details, Event, View};
-use super::learner::{COHORTS, DEVICES, Learner};
+use super::learner::{COHORTS, DEVICES, Identity, Profile};
 use super::random::scramble;
 use super::shapes::{PASSED, SITE, Shapes, quoted};
+use super::shift::Shift;
 use super::template::{Slot, insert};
 use super::term::{DAY, DAYS, HOUR, MINUTE, SECOND, START, Time};
 
@@ -13,9 +14,10 @@ use super::term::{DAY, DAYS, HOUR, MINUTE, SECOND, START, Time};
 const NUMBERS_PER_GROUP: u64 = 100_000;
 
 pub struct Renderer {
+    /// The seed of ids and sessions.
     seed: u64,
     shapes: Shapes,
-    /// Prefixes of timestamps, such as `2026-02-23T`, for each day of the term and the day after it.
+    /// Prefixes of timestamps, such as `2026-02-23T`, for each day of the term.
     dates: Vec<String>,
     /// The learners of the current group.
     learners: Vec<RenderedLearner>,
@@ -30,15 +32,15 @@ struct RenderedLearner {
 }
 
 impl Renderer {
-    pub fn new(seed: u64) -> Self {
-        let dates = (0..=DAYS as Time)
-            .map(|day| {
-                let time = jiff::Timestamp::from_millisecond(START + day * DAY)
-                    .expect("the term is within jiff's range");
-                time.strftime("%Y-%m-%dT").to_string()
-            })
-            .collect();
-        Self { seed, shapes: Shapes::new(), dates, learners: Vec::new(), group: None }
+    pub fn new(seed: u64, shift: Shift) -> Self {
+        let dates = (0..DAYS as Time).map(|day| format!("{}T", shift.date(day))).collect();
+        Self {
+            seed: shift.seed_of_ids(seed),
+            shapes: Shapes::new(),
+            dates,
+            learners: Vec::new(),
+            group: None,
+        }
     }
 
     /// The id of a statement, unique among the statements of a seed.
@@ -48,11 +50,11 @@ impl Renderer {
     }
 
     /// Sets the group whose events follow.
-    pub fn set_group(&mut self, group: u32, learners: &[Learner]) {
+    pub fn set_group<'a>(&mut self, group: u32, learners: impl Iterator<Item = &'a Profile>) {
         if self.group != Some(group) {
             self.group = Some(group);
             self.learners.clear();
-            self.learners.extend(learners.iter().map(RenderedLearner::new));
+            self.learners.extend(learners.map(RenderedLearner::new));
         }
     }
 
@@ -166,15 +168,18 @@ pub fn numbered(text: &str, event: &Event) -> String {
 }
 
 impl RenderedLearner {
-    fn new(learner: &Learner) -> Self {
+    fn new(learner: &Profile) -> Self {
         let device = DEVICES[learner.device];
         let name = quoted(&learner.name);
-        let number = learner.number;
+        let identity = match learner.identity {
+            Identity::Account(number) => {
+                format!(r#""account":{{"homePage":"{SITE}","name":"{number}"}}"#)
+            }
+            Identity::Mail(address) => format!(r#""mbox":"{address}""#),
+        };
         let video = "https://w3id.org/xapi/video/extensions";
         Self {
-            actor: format!(
-                r#"{{"name":{name},"account":{{"homePage":"{SITE}","name":"{number}"}}}}"#
-            ),
+            actor: format!(r#"{{"name":{name},{identity}}}"#),
             cohort: COHORTS[learner.cohort].name,
             player: format!(
                 concat!(
@@ -271,14 +276,14 @@ mod tests {
     fn timestamp_has_milliseconds_and_zone() {
         let time = START + 36 * DAY + 9 * HOUR + 5 * MINUTE + 7 * SECOND + 40;
         assert_eq!(
-            written(|body| Renderer::new(1).write_timestamp(body, time)),
+            written(|body| Renderer::new(1, Shift::NONE).write_timestamp(body, time)),
             "2026-03-31T09:05:07.040Z"
         );
     }
 
     #[test]
     fn id_has_form_of_random_uuid() {
-        let id = Renderer::new(1).id(0);
+        let id = Renderer::new(1, Shift::NONE).id(0);
         assert_eq!((id.get_version_num(), id.get_variant()), (4, uuid::Variant::RFC4122));
     }
 }

@@ -13,7 +13,7 @@ const EXTENSION: &str = "https://w3id.org/xapi/video/extensions/";
 /// The statements of one term.
 static TERM: LazyLock<Vec<Value>> = LazyLock::new(|| {
     let mut batch = Batch::new();
-    Generator::new(1).fill(&mut batch, TERM_STATEMENTS as usize);
+    Generator::new(1, Shift::NONE).fill(&mut batch, TERM_STATEMENTS as usize);
     serde_json::from_slice(batch.body()).unwrap()
 });
 
@@ -34,7 +34,7 @@ fn millis(statement: &Value) -> i64 {
 }
 
 fn bytes(seed: u64, count: u64, batch_size: usize) -> Vec<u8> {
-    let mut source = Generated::new(seed, count, batch_size);
+    let mut source = Generated::new(DataSet::new(seed, count), batch_size);
     let (mut batch, mut bytes) = (Batch::new(), Vec::new());
     while source.fill(&mut batch).unwrap() {
         (0..batch.len()).for_each(|index| bytes.extend_from_slice(batch.statement(index)));
@@ -51,12 +51,37 @@ fn statements_do_not_depend_on_batch_size_and_count() {
 }
 
 #[test]
+fn shifted_statements_differ_in_ids_and_dates_only() {
+    let shift = Shift::until("2028-03-12T00:00:00Z".parse().unwrap()).unwrap();
+    let mut batch = Batch::new();
+    Generator::new(1, shift).fill(&mut batch, TERM_STATEMENTS as usize);
+    let shifted: Vec<Value> = serde_json::from_slice(batch.body()).unwrap();
+    let session_id = |statement: &mut Value| {
+        let extensions = &mut statement["context"]["extensions"];
+        extensions.get_mut(format!("{EXTENSION}session-id")).map(Value::take)
+    };
+    for (one, other) in TERM.iter().zip(shifted) {
+        assert_eq!(millis(&other) - millis(one), shift.weeks() * 7 * 86_400_000);
+        let (mut one, mut other) = (one.clone(), other);
+        for name in ["id", "timestamp"] {
+            assert_ne!(one[name].take(), other[name].take(), "{name}");
+        }
+        let registrations =
+            [&mut one, &mut other].map(|statement| statement["context"]["registration"].take());
+        assert_ne!(registrations[0], registrations[1]);
+        let sessions = [session_id(&mut one), session_id(&mut other)];
+        assert!(sessions[0].is_none() || sessions[0] != sessions[1]);
+        assert_eq!(one, other);
+    }
+}
+
+#[test]
 fn ids_are_unique_in_three_terms_of_two_seeds() {
     let count = 3 * TERM_STATEMENTS as usize;
     let mut batch = Batch::new();
     let mut ids = HashSet::new();
     for seed in [1, 2] {
-        Generator::new(seed).fill(&mut batch, count);
+        Generator::new(seed, Shift::NONE).fill(&mut batch, count);
         ids.extend(batch.entries().iter().map(|entry| entry.id));
     }
     assert_eq!(ids.len(), 2 * count);
@@ -65,7 +90,7 @@ fn ids_are_unique_in_three_terms_of_two_seeds() {
 #[test]
 fn entry_has_id_of_its_statement() {
     let mut batch = Batch::new();
-    Generator::new(1).fill(&mut batch, 100);
+    Generator::new(1, Shift::NONE).fill(&mut batch, 100);
     for (index, entry) in batch.entries().iter().enumerate() {
         let statement: Value = serde_json::from_slice(batch.statement(index)).unwrap();
         assert_eq!(statement["id"], entry.id.to_string());

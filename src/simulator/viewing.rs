@@ -127,7 +127,7 @@ impl Session<'_> {
     }
 
     fn play_to(&mut self, viewing: &mut Viewing, stop: u32) {
-        let duration = (stop - viewing.position) * 4 / self.learner.speed;
+        let duration = (stop - viewing.position) * 4 / self.learner.profile.speed;
         self.log.segments.push((viewing.position, stop));
         self.time += Time::from(duration);
         viewing.played_for += duration;

@@ -196,11 +196,16 @@ fn uninstall_shows_how_many_statements_it_deletes() {
     shows("Statements: 0, none from real learners");
     stack.lrs.has(&[statement_of(1, "https://moodle.example.org")]);
     shows("Statements: 1, none from real learners");
+    // a planted case of the example data
+    let mut by_mail = statement_of(4, "");
+    by_mail["actor"] = json!({"mbox": "mailto:amara.costa@students.example.org"});
+    stack.lrs.has(&[by_mail]);
+    shows("Statements: 2, none from real learners");
     stack.lrs.has(&[
         statement_of(2, "https://lms.example.com"),
         statement_of(3, "https://lms.example.com"),
     ]);
-    shows("Statements: 3, of which 2 from real learners (2)");
+    shows("Statements: 4, of which 2 from real learners (2)");
     stack.elasticsearch.next("/statements/_search", [Reply::text(503, "unavailable")]);
     shows("Statements: unknown number: ");
     stack.machine.run("uninstall --dry-run --keep-data").exits(0).never_shows("Statements:");

@@ -8,6 +8,7 @@ use crate::support::lrs::{Lrs, PASSWORD, USER};
 use crate::support::machine::{Ended, Machine};
 use crate::support::stack::MockedStack;
 use crate::support::statements::{array, gzip, id, lines, statement, statements};
+use crate::support::terminal::Terminal;
 
 /// A machine with the account of the LRS in a file.
 pub fn machine() -> Machine {
@@ -298,4 +299,75 @@ fn second_seed_of_a_normalised_statement_finds_it_stored() {
     lrs.has(&[statement(1)]);
     machine.write("a.json", array(&[sent]));
     seed(&machine, &lrs, "a.json").exits(0).prints("1 sent, 1 already stored, 0 rejected");
+}
+
+#[test]
+fn seed_until_the_same_week_stores_nothing_twice_and_another_week_other_statements() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    seed(&machine, &lrs, "--count 300 --until 2026-11-30").exits(0).prints("0 already stored");
+    seed(&machine, &lrs, "--count 300 --until 2026-12-01T08:00:00Z")
+        .exits(0)
+        .prints("300 sent, 300 already stored, 0 rejected");
+    assert_eq!(lrs.stored().len(), 300);
+    seed(&machine, &lrs, "--count 300 --until 2026-12-30").exits(0).prints("0 already stored");
+    seed(&machine, &lrs, "--count 300").exits(0).prints("0 already stored");
+    assert_eq!(lrs.stored().len(), 900);
+}
+
+#[test]
+fn seed_with_cases_stores_each_id_once() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    machine.run("seed --write out --count 0 --cases").exits(0);
+    let results: Value =
+        serde_json::from_slice(&std::fs::read(machine.path("out/expected-results.json")).unwrap())
+            .unwrap();
+    let [sent, stored] =
+        ["sent", "stored"].map(|name| results["cases"][name].as_u64().unwrap() as usize);
+    let all = sent + 100;
+    seed(&machine, &lrs, "--count 100 --cases --batch 10000 --concurrency 1")
+        .exits(0)
+        .prints(&format!("{all} of {all} statements accepted: {all} sent, 3 already stored"));
+    assert_eq!(lrs.batches().len(), 3, "the LRS should reject no batch");
+    assert_eq!(lrs.stored().len(), stored + 100);
+    seed(&machine, &lrs, "--count 100 --cases").exits(0).prints(&format!("{all} already stored"));
+    // files do not repeat an id
+    seed(&machine, &lrs, "out").exits(0).prints(&format!("{stored} sent, {stored} already stored"));
+}
+
+#[test]
+fn seed_with_cases_is_verified_in_the_data_lake() {
+    let stack = MockedStack::installed();
+    stack.machine.run("seed --count 100 --cases").exits(0).prints("each found in Elasticsearch");
+}
+
+#[test]
+fn seed_with_a_rate_sends_small_batches_at_even_intervals() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    machine.write("a.json", array(&statements(25)));
+    for input in ["a.json", "--count 25"] {
+        let before = lrs.batches().len();
+        let begun = std::time::Instant::now();
+        seed(&machine, &lrs, &format!("{input} --rate 100"))
+            .exits(0)
+            .prints("25 of 25 statements accepted");
+        // the third batch is due after two tenths of a second
+        assert!(begun.elapsed() >= std::time::Duration::from_millis(200), "{input}");
+        let mut sizes: Vec<usize> = lrs.batches()[before..].iter().map(Vec::len).collect();
+        sizes.sort_unstable();
+        assert_eq!(sizes, [5, 10, 10], "{input}");
+    }
+}
+
+#[test]
+fn seed_with_a_rate_shows_it_and_ends_at_ctrl_c() {
+    let (machine, lrs) = (machine(), Lrs::start());
+    let line = format!("seed --rate 5 --endpoint {} --credentials account", lrs.endpoint());
+    let arguments: Vec<&str> = line.split(' ').collect();
+    let mut command = machine.command(&arguments);
+    command.env("TERM", "xterm-256color");
+    let mut terminal = Terminal::start(command);
+    terminal.until("of 22,000").until("of 5/s").interrupts();
+    assert_eq!(terminal.ends().code(), Some(130), "{}", terminal.screen());
+    assert!(terminal.screen().contains("error: interrupted"), "{}", terminal.screen());
+    assert!(lrs.stored().len() < 1000, "seed should send slowly");
 }

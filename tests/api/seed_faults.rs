@@ -6,6 +6,7 @@ use lastack::api::{Account, HttpClient, Ralph};
 use lastack::error;
 use lastack::seeding::{self, Plan, RetryPolicy};
 use lastack::simulator::Generated;
+use lastack::simulator::dataset::DataSet;
 use serde_json::json;
 
 use crate::support::lrs::{Lrs, PASSWORD, USER};
@@ -63,13 +64,14 @@ fn at(endpoint: &str) -> impl FnOnce(&Account) -> Ralph {
 /// restarts.
 fn give_up_soon(statements: usize, ralph: impl FnOnce(&Account) -> Ralph) -> anyhow::Error {
     let account = Account { user: USER.into(), password: PASSWORD.to_string().into() };
-    let source = Generated::new(1, statements as u64, 10);
+    let source = Generated::new(DataSet::new(1, statements as u64), 10);
     let retry_policy = RetryPolicy {
         attempts: 3,
         first_delay: Duration::from_millis(1),
         longest_delay: Duration::from_millis(2),
     };
     let plan = Plan {
+        rate: None,
         concurrency: 1,
         retry_policy,
         progress: Box::new(|_| {}),

@@ -268,15 +268,33 @@ fn privileges(request: &Request) -> Value {
     roles[user.split(':').next().expect("a user")].clone()
 }
 
-/// The response to a search for statements without the term of the filter, with the numbers of different values.
+/// The value of a field of a statement.
+fn value(source: &Value, field: &str) -> Option<Value> {
+    source.pointer(&format!("/{}", field.replace('.', "/"))).cloned()
+}
+
+/// Whether a clause of the list, `term` or `terms`, selects the statement.
+fn is_selected(source: &Value, clauses: &Value) -> bool {
+    let clauses = clauses.as_array().expect("a list of clauses");
+    clauses.iter().any(|clause| {
+        let (kind, terms) = clause.as_object().and_then(|all| all.iter().next()).expect("a clause");
+        let (field, wanted) = terms.as_object().and_then(|all| all.iter().next()).expect("a field");
+        let found = value(source, field);
+        match kind.as_str() {
+            "term" => found.as_ref() == Some(wanted),
+            "terms" => {
+                wanted.as_array().expect("values").iter().any(|one| found.as_ref() == Some(one))
+            }
+            other => panic!("the clause {other} is not supported"),
+        }
+    })
+}
+
+/// The response to a search for statements that the filter does not exclude, with the numbers of different values.
 fn by_origin(aggregation: &Value, store: &BTreeMap<String, Value>) -> Value {
-    let value = |source: &Value, field: &str| {
-        source.pointer(&format!("/{}", field.replace('.', "/"))).cloned()
-    };
-    let terms = aggregation["filter"]["bool"]["must_not"][0]["term"].as_object();
-    let (field, excluded) = terms.and_then(|terms| terms.iter().next()).expect("a term");
+    let excluded = &aggregation["filter"]["bool"]["must_not"];
     let selected: Vec<&Value> =
-        store.values().filter(|source| value(source, field).as_ref() != Some(excluded)).collect();
+        store.values().filter(|source| !is_selected(source, excluded)).collect();
     let mut found = json!({"doc_count": selected.len()});
     for (name, inner) in aggregation["aggs"].as_object().expect("inner aggregations") {
         let field = inner["cardinality"]["field"].as_str().expect("a field");
@@ -287,15 +305,13 @@ fn by_origin(aggregation: &Value, store: &BTreeMap<String, Value>) -> Value {
     json!({"hits": {"total": {"value": store.len()}, "hits": []}, "aggregations": {"real": found}})
 }
 
-/// The response to a search for the statements of the last hour without those of the term: all others of the store.
+/// The response to a search for the statements of the last hour that the query does not exclude: all others of the store.
 fn of_the_last_hour(query: &Value, store: &BTreeMap<String, Value>) -> Value {
-    let generated = &query["bool"]["must_not"]["term"]["actor.account.homePage"];
     let time = |source: &Value, field: &str| -> Option<String> {
         let time: jiff::Timestamp = source[field].as_str()?.parse().ok()?;
         Some(time.as_millisecond().to_string())
     };
-    let selected =
-        store.values().filter(|source| source["actor"]["account"]["homePage"] != *generated);
+    let selected = store.values().filter(|source| !is_selected(source, &query["bool"]["must_not"]));
     let hits: Vec<Value> = selected
         .map(|source| {
             let [timestamp, stored] = ["timestamp", "stored"].map(|field| time(source, field));

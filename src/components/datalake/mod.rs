@@ -20,7 +20,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{ApiResource, GroupVersionKind};
 use secrecy::SecretString;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::http::{Account, HttpClient};
@@ -245,10 +245,11 @@ struct Responses {
 
 async fn request(stack: &Stack) -> Result<Responses> {
     let elasticsearch = reader(stack).await?;
+    let generated = generated();
     let (health, contents, last_hour, fault) = join4(
         elasticsearch.health(),
         elasticsearch.contents(),
-        elasticsearch.last_hour(simulator::SITE),
+        elasticsearch.last_hour(&generated),
         index::problem(stack, &elasticsearch),
     )
     .await;
@@ -304,7 +305,15 @@ pub async fn why_nothing_is_stored(stack: &Stack) -> Result<Option<Diagnosis>> {
 /// # Errors
 /// When Elasticsearch does not respond.
 pub async fn origins(stack: &Stack) -> Result<Origins> {
-    client(stack).await?.origins(simulator::SITE).await
+    client(stack).await?.origins(&generated()).await
+}
+
+/// The clauses of a query that select the statements of generated learners.
+fn generated() -> Value {
+    json!([
+        {"term": {"actor.account.homePage": simulator::SITE}},
+        {"terms": {"actor.mbox": simulator::MAILBOXES}},
+    ])
 }
 
 /// The API resource of the kind Elasticsearch.

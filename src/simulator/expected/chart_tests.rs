@@ -7,9 +7,10 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use serde_json::{Value, json};
 
-use super::Collector;
-use super::tests::{ACTIVITY_TYPES, Row, SEED, observed};
-use crate::simulator::dataset::{DEFAULT_COUNT, DEFAULT_SEED};
+use super::tests::{ACTIVITY_TYPES, Row, SEED, observed, shifted, term};
+use super::{Collector, ExpectedResults};
+use crate::simulator::Shift;
+use crate::simulator::dataset::{Cases, DEFAULT_COUNT, DEFAULT_SEED, DataSet};
 
 const VIDEO_EXTENSIONS: &str = "https://w3id.org/xapi/video/extensions/";
 const DAYS: [&str; 7] =
@@ -35,6 +36,16 @@ fn group(
         .collect()
 }
 
+/// The same without keys: one row, also when no statement is selected.
+fn total(
+    rows: &[Row],
+    keys: impl Fn(&Row) -> Option<Vec<Value>>,
+    metric: Metric,
+) -> Vec<Vec<Value>> {
+    let lines = group(rows, keys, &[metric]);
+    if lines.is_empty() { vec![vec![metric(&[])]] } else { lines }
+}
+
 /// Converts the values of the second column to columns.
 fn pivot(rows: Vec<Vec<Value>>, series: &[&str]) -> Vec<Vec<Value>> {
     let mut lines: BTreeMap<String, Vec<Value>> = BTreeMap::new();
@@ -57,7 +68,7 @@ fn events(rows: &[&Row]) -> Value {
 }
 
 fn learners(rows: &[&Row]) -> Value {
-    json!(distinct(rows, |row| Some(row.learner.clone())))
+    json!(distinct(rows, |row| row.learner.clone()))
 }
 
 fn viewing_count(rows: &[&Row]) -> usize {
@@ -178,6 +189,7 @@ fn newest(rows: &[Row]) -> Vec<Vec<Value>> {
 
 fn expected(rows: &[Row]) -> BTreeMap<&'static str, Vec<Vec<Value>>> {
     let all = |_: &Row| Some(vec![]);
+    let odd = rows.iter().filter(|row| row.learner.is_none()).count();
     let video = |row: &Row| row.is_video().then(Vec::new);
     let played = |row: &Row| (row.is_video() && row.verb() == "played").then(Vec::new);
     let by_week = |row: &Row| Some(vec![monday(row)]);
@@ -200,7 +212,9 @@ fn expected(rows: &[Row]) -> BTreeMap<&'static str, Vec<Vec<Value>>> {
     let mut returning = group(rows, learner, &[events, first_seen, last_seen]);
     returning.retain(|line| line[2] != line[3]);
     let cohort = |row: &Row| row.is_video().then(|| vec![json!(row.extension_text("cohort"))]);
-    let source = |row: &Row| Some(vec![platform(row), json!(row.get("/actor/account/homePage"))]);
+    let source = |row: &Row| {
+        Some(vec![platform(row), row.statement["actor"]["account"]["homePage"].clone()])
+    };
     let stops_by_verb = group(rows, |row| Some(vec![stop(row)?, json!(row.verb())]), &[events]);
     BTreeMap::from([
         (
@@ -221,14 +235,13 @@ fn expected(rows: &[Row]) -> BTreeMap<&'static str, Vec<Vec<Value>>> {
         ("most-used-activities", used(rows, true)),
         ("newest-event", group(rows, all, &[newest_event])),
         ("newest-statements", newest(rows)),
-        ("odd-statements", vec![vec![json!(0)]]),
-        ("odd-statements-list", vec![]),
+        ("odd-statements", vec![vec![json!(odd)]]),
         ("returning-learners", returning),
-        ("video-completion-rate", group(rows, video, &[completion_rate])),
-        ("video-learners", group(rows, played, &[learners])),
+        ("video-completion-rate", total(rows, video, completion_rate)),
+        ("video-learners", total(rows, played, learners)),
         ("video-stops", group(rows, |row| Some(vec![stop(row)?, name(row)]), &[events])),
         ("video-stops-by-minute", pivot(stops_by_verb, &["paused", "seeked", "terminated"])),
-        ("video-viewings", group(rows, video, &[viewings])),
+        ("video-viewings", total(rows, video, viewings)),
         (
             "videos",
             group(
@@ -255,10 +268,28 @@ fn sorted(mut rows: Vec<Vec<Value>>) -> Vec<Vec<Value>> {
 
 #[test]
 fn expected_results_of_charts_match_statements() {
-    let (rows, results) = observed(SEED);
+    let (rows, results) = observed(term());
+    compare(&rows, results);
+}
+
+#[test]
+fn expected_results_of_charts_of_a_shifted_term_match_its_statements() {
+    let (rows, results) = observed(DataSet { shift: shifted(), ..term() });
+    compare(&rows, results);
+}
+
+#[test]
+fn expected_results_of_charts_with_cases_match_statements() {
+    for count in [0, DEFAULT_COUNT] {
+        let (rows, results) = observed(DataSet { count, cases: Cases::Included, ..term() });
+        compare(&rows, results);
+    }
+}
+
+fn compare(rows: &[Row], results: ExpectedResults) {
     let charts = serde_json::to_value(results.charts).unwrap();
     let mut with_sums = vec![];
-    let expected = expected(&rows);
+    let expected = expected(rows);
     for (slug, chart) in charts.as_object().unwrap() {
         let Some(lines) = chart.get("rows") else {
             with_sums.push(slug.as_str());
@@ -268,6 +299,9 @@ fn expected_results_of_charts_match_statements() {
             );
             continue;
         };
+        if slug == "odd-statements-list" {
+            continue;
+        }
         let lines: Vec<Vec<Value>> = serde_json::from_value(lines.clone()).unwrap();
         assert!(
             lines.iter().all(|line| line.len() == chart["columns"].as_array().unwrap().len()),
@@ -275,11 +309,15 @@ fn expected_results_of_charts_match_statements() {
         );
         assert_eq!(sorted(lines), sorted(expected[slug.as_str()].clone()), "{slug}");
     }
+    with_sums.retain(|slug| *slug != "odd-statements-list");
     assert_eq!(
         with_sums,
         ["arrivals-per-minute", "delay-of-arrivals", "index-size", "newest-arrival", "room-left"]
     );
-    assert_eq!(charts.as_object().unwrap().len(), expected.len() + with_sums.len());
+    let has_odd = rows.iter().any(|row| row.learner.is_none());
+    let list = &charts["odd-statements-list"];
+    assert_eq!(list.get("rows"), (!has_odd).then(|| json!([])).as_ref());
+    assert_eq!(charts.as_object().unwrap().len(), expected.len() + with_sums.len() + 1);
 }
 
 #[test]
@@ -292,7 +330,11 @@ fn every_chart_has_expected_results() {
         .collect();
     slugs.sort();
     assert_eq!(
-        Collector::default().expected_results(SEED).charts.into_keys().collect::<Vec<_>>(),
+        Collector::new(Shift::NONE)
+            .expected_results(SEED, None)
+            .charts
+            .into_keys()
+            .collect::<Vec<_>>(),
         slugs
     );
 }
@@ -300,10 +342,16 @@ fn every_chart_has_expected_results() {
 /// Superset orders by one column only, so equal counts at the limit would make the charts ambiguous.
 #[test]
 fn most_and_least_used_activities_are_unambiguous() {
-    let (rows, _) = observed(DEFAULT_SEED);
-    assert_eq!(rows.len() as u64, DEFAULT_COUNT);
+    for cases in [Cases::Omitted, Cases::Included] {
+        let (rows, _) = observed(DataSet { cases, ..DataSet::new(DEFAULT_SEED, DEFAULT_COUNT) });
+        assert_unambiguous(&rows);
+    }
+}
+
+fn assert_unambiguous(rows: &[Row]) {
+    assert!(rows.len() as u64 >= DEFAULT_COUNT);
     let lines = group(
-        &rows,
+        rows,
         |row| ACTIVITY_TYPES.contains(&row.activity_type().as_str()).then(|| vec![name(row)]),
         &[events],
     );

@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::counts::{Counts, LearnerNumber, VideoIndex, date, moment, timestamp};
+use super::counts::{Counts, VideoIndex};
 use crate::simulator::catalogue::COURSES;
 use crate::simulator::event::{Action, Details, Event, VideoVerb};
-use crate::simulator::learner::{COHORTS, Learner};
+use crate::simulator::learner::{COHORTS, LearnerNumber, Profile};
 use crate::simulator::term::{DAY, START};
-use crate::simulator::{render, shapes, vocabulary};
+use crate::simulator::{Shift, render, shapes, vocabulary};
 use crate::xapi::iri::moodle;
 
 /// The number of activities in the charts of the most and least used.
@@ -22,6 +22,8 @@ const NEWEST: usize = 20;
 const WATCHED: u32 = 900;
 const WEEKDAYS: [&str; 7] =
     ["1 Monday", "2 Tuesday", "3 Wednesday", "4 Thursday", "5 Friday", "6 Saturday", "7 Sunday"];
+/// The columns of the chart of statements that have no account, among others.
+const ODD: [&str; 4] = ["stored", "id", "verb.id", "object.id"];
 const STOPS: [&str; 3] = ["paused", "seeked", "terminated"];
 
 pub type Charts = BTreeMap<&'static str, Chart>;
@@ -47,10 +49,11 @@ pub enum Content {
 /// The counts of charts beyond the other figures. Memory grows with the number of learners, not of statements.
 #[derive(Default)]
 pub struct Observed {
-    learners: BTreeMap<LearnerNumber, Activity>,
+    /// By account. Learners who are identified by mail have none.
+    learners: BTreeMap<Option<LearnerNumber>, Activity>,
     course_visitors: BTreeSet<(usize, LearnerNumber)>,
-    /// The statements of Moodle, and of the video player.
-    sources: [Source; 2],
+    /// By the platform, Moodle or the video player, and by the home page of the learner.
+    sources: BTreeMap<(bool, Option<&'static str>), Source>,
     videos: BTreeMap<VideoIndex, Watched>,
     cohorts: BTreeMap<usize, Watched>,
     /// By the first day of the week.
@@ -59,6 +62,7 @@ pub struct Observed {
     current_week: (i64, BTreeSet<(u32, u32)>),
     /// By video and minute, in the order of [`STOPS`].
     stops: BTreeMap<(VideoIndex, u32), [u64; 3]>,
+    /// By time and number: the cells after the timestamp.
     newest: BTreeMap<(i64, u64), Vec<Value>>,
     events: u64,
 }
@@ -86,19 +90,22 @@ struct Watched {
 }
 
 impl Observed {
-    pub fn observe(&mut self, event: &Event, learner: &Learner) {
+    pub fn observe(&mut self, event: &Event, learner: &Profile) {
         let course = usize::from(event.course);
         self.events += 1;
         let new = || Activity { events: 0, oldest: event.time, newest: event.time };
-        let activity = self.learners.entry(learner.number).or_insert_with(new);
+        let account = learner.account();
+        let activity = self.learners.entry(account).or_insert_with(new);
         activity.events += 1;
-        activity.newest = event.time;
+        activity.oldest = activity.oldest.min(event.time);
+        activity.newest = activity.newest.max(event.time);
         if event.action == Action::CourseViewed {
-            self.course_visitors.insert((course, learner.number));
+            self.course_visitors.extend(account.map(|number| (course, number)));
         }
-        let source = &mut self.sources[usize::from(matches!(event.action, Action::Video(..)))];
+        let is_video = matches!(event.action, Action::Video(..));
+        let source = self.sources.entry((is_video, account.map(|_| shapes::SITE))).or_default();
         source.events += 1;
-        source.learners.insert(learner.number);
+        source.learners.extend(account);
         source.newest = source.newest.max(event.time);
         if let (Action::Video(unit, verb), Details::View(view)) = (event.action, &event.details) {
             let video = (course, unit);
@@ -106,7 +113,7 @@ impl Observed {
                 self.videos.entry(video).or_default(),
                 self.cohorts.entry(learner.cohort).or_default(),
             ] {
-                watched.learners.insert(learner.number);
+                watched.learners.extend(account);
                 watched.viewings += u64::from(verb == VideoVerb::Initialized);
                 watched.completions += u64::from(verb == VideoVerb::Completed);
             }
@@ -145,11 +152,10 @@ impl Observed {
     }
 }
 
-fn newest_row(event: &Event, learner: &Learner) -> Vec<Value> {
+fn newest_row(event: &Event, learner: &Profile) -> Vec<Value> {
     let object = shapes::object(usize::from(event.course), event.action);
     vec![
-        json!(timestamp(event.time)),
-        json!(learner.number.to_string()),
+        json!(learner.account().map(|number| number.to_string())),
         json!(last_segment(vocabulary::verb(event.action).0)),
         json!(render::numbered(&object.name, event)),
         json!(shapes::platform(event.action)),
@@ -157,14 +163,15 @@ fn newest_row(event: &Event, learner: &Learner) -> Vec<Value> {
 }
 
 /// All charts of the dashboards.
-pub fn charts(counted: &Counts, observed: &Observed) -> Charts {
+pub fn charts(counted: &Counts, observed: &Observed, shift: Shift) -> Charts {
     let (viewings, completions) = observed.totals();
     let single = |value: Value| vec![vec![value]];
     let started: BTreeSet<LearnerNumber> =
         counted.started.iter().map(|(_, learner)| *learner).collect();
-    let newest_event = counted.span.map_or(Value::Null, |(_, newest)| json!(timestamp(newest)));
-    let weeks = learners_by(counted, |day| day / 7 * 7);
+    let newest_event = counted.span.map_or(Value::Null, |(_, newest)| json!(shift.text(newest)));
+    let weeks = learners_by(counted, shift, |day| day / 7 * 7);
     let total = counted.count;
+    let odd = observed.learners.get(&None).map_or(0, |by_mail| by_mail.events);
     Charts::from([
         ("arrivals-per-minute", sums(["stored", "events"], [("events", total)])),
         (
@@ -193,7 +200,7 @@ pub fn charts(counted: &Counts, observed: &Observed) -> Charts {
                     "learners",
                     "newest_minute",
                 ],
-                sources(observed),
+                sources(observed, shift),
             ),
         ),
         ("events-by-verb", rows(["verb_name", "events"], events_by_verb(counted))),
@@ -201,7 +208,10 @@ pub fn charts(counted: &Counts, observed: &Observed) -> Charts {
         ("index-size", sums(["timestamp", "size"], [])),
         ("learners", rows(["learners"], single(json!(counted.cohorts.len())))),
         ("learners-per-course", rows(["activity_name", "learners"], courses(observed))),
-        ("learners-per-day", rows(["timestamp", "learners"], learners_by(counted, |day| day))),
+        (
+            "learners-per-day",
+            rows(["timestamp", "learners"], learners_by(counted, shift, |day| day)),
+        ),
         ("learners-per-week", rows(["timestamp", "learners"], weeks.clone())),
         ("learners-this-week", rows(["timestamp", "learners"], weeks)),
         (
@@ -221,14 +231,24 @@ pub fn charts(counted: &Counts, observed: &Observed) -> Charts {
                     "activity_name",
                     "context.platform",
                 ],
-                observed.newest.values().cloned().collect(),
+                newest(observed, shift),
             ),
         ),
-        ("odd-statements", rows(["events"], single(json!(0)))),
-        ("odd-statements-list", rows(["stored", "id", "verb.id", "object.id"], Rows::new())),
+        ("odd-statements", rows(["events"], single(json!(odd)))),
+        (
+            "odd-statements-list",
+            match odd {
+                0 => rows(ODD, Rows::new()),
+                // the time of storage is not known
+                _ => sums(ODD, []),
+            },
+        ),
         (
             "returning-learners",
-            rows(["actor.account.name", "events", "first_seen", "last_seen"], returning(observed)),
+            rows(
+                ["actor.account.name", "events", "first_seen", "last_seen"],
+                returning(observed, shift),
+            ),
         ),
         ("room-left", sums(["timestamp", "room_left"], [])),
         ("video-completion-rate", rows(["completion_rate"], single(share(completions, viewings)))),
@@ -264,7 +284,7 @@ pub fn charts(counted: &Counts, observed: &Observed) -> Charts {
                 observed
                     .viewings
                     .iter()
-                    .map(|(&day, &count)| vec![json!(date(day).to_string()), json!(count)])
+                    .map(|(&day, &count)| vec![json!(shift.date(day).to_string()), json!(count)])
                     .collect(),
             ),
         ),
@@ -287,13 +307,15 @@ fn counts<Key: Serialize>(counts: impl IntoIterator<Item = (Key, u64)>) -> Rows 
 }
 
 /// The number of learners, grouped by a key of the day.
-fn learners_by(counted: &Counts, key: impl Fn(i64) -> i64) -> Rows {
+fn learners_by(counted: &Counts, shift: Shift, key: impl Fn(i64) -> i64) -> Rows {
     let mut learners: BTreeMap<i64, BTreeSet<LearnerNumber>> = BTreeMap::new();
     for &(day, learner) in &counted.active {
         learners.entry(key(day)).or_default().insert(learner);
     }
     counts(
-        learners.into_iter().map(|(day, learners)| (date(day).to_string(), learners.len() as u64)),
+        learners
+            .into_iter()
+            .map(|(day, learners)| (shift.date(day).to_string(), learners.len() as u64)),
     )
 }
 
@@ -339,26 +361,33 @@ fn activities<Order: Ord>(counted: &Counts, order: impl Fn(u64) -> Order) -> Row
     counts(by_use)
 }
 
-fn sources(observed: &Observed) -> Rows {
-    let names =
-        [shapes::platform(Action::LoggedIn), shapes::platform(Action::Video(0, VideoVerb::Played))];
-    let seen = names.iter().zip(&observed.sources).filter(|(_, source)| source.events > 0);
-    seen.map(|(name, source)| {
+fn sources(observed: &Observed, shift: Shift) -> Rows {
+    let row = |(&(is_video, home_page), source): (&(bool, Option<&str>), &Source)| {
+        let action = if is_video { Action::Video(0, VideoVerb::Played) } else { Action::LoggedIn };
         vec![
-            json!(name),
-            json!(shapes::SITE),
+            json!(shapes::platform(action)),
+            json!(home_page),
             json!(source.events),
             json!(source.learners.len()),
-            json!(minute(source.newest)),
+            json!(shift.minute(source.newest)),
         ]
-    })
-    .collect()
+    };
+    observed.sources.iter().map(row).collect()
 }
 
-fn returning(observed: &Observed) -> Rows {
-    let row = |(number, learner): (&LearnerNumber, &Activity)| {
-        let [first, last] = [learner.oldest, learner.newest].map(|time| json!(&minute(time)[..10]));
-        (first != last).then(|| vec![json!(number.to_string()), json!(learner.events), first, last])
+fn newest(observed: &Observed, shift: Shift) -> Rows {
+    let row = |(&(time, _), cells): (&(i64, u64), &Vec<Value>)| {
+        [vec![json!(shift.text(time))], cells.clone()].concat()
+    };
+    observed.newest.iter().map(row).collect()
+}
+
+fn returning(observed: &Observed, shift: Shift) -> Rows {
+    let row = |(account, learner): (&Option<LearnerNumber>, &Activity)| {
+        let day = |time| json!(shift.day(time).to_string());
+        let [first, last] = [learner.oldest, learner.newest].map(day);
+        let name = json!(account.map(|number| number.to_string()));
+        (first != last).then(|| vec![name, json!(learner.events), first, last])
     };
     observed.learners.iter().filter_map(row).collect()
 }
@@ -441,9 +470,4 @@ fn title((course, unit): VideoIndex) -> &'static str {
 /// The last segment of an IRI, which charts show.
 fn last_segment(iri: &str) -> &str {
     iri.rsplit('/').next().unwrap_or(iri)
-}
-
-/// A minute, such as `2026-02-23T09:22`.
-fn minute(time: i64) -> String {
-    moment(time).strftime("%Y-%m-%dT%H:%M").to_string()
 }

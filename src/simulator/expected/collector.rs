@@ -6,31 +6,39 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 
 use super::charts::{self, Observed};
-use super::counts::{Counts, LearnerNumber, VideoIndex, date, timestamp};
-use super::{Activity, Completion, DEFINITIONS, ExpectedResults, Quizzes, VERSION, Video};
+use super::counts::{Counts, VideoIndex};
+use super::{
+    Activity, Completion, DEFINITIONS, ExpectedResults, Quizzes, VERSION, Video, WEEKS_SHIFTED,
+};
+use crate::simulator::cases::{self, PlantedCases};
 use crate::simulator::catalogue::{COURSES, UNITS};
 use crate::simulator::event::{Action, Event, VideoVerb};
-use crate::simulator::learner::{COHORTS, Learner};
+use crate::simulator::learner::{COHORTS, LearnerNumber, Profile};
 use crate::simulator::shapes::{self, Object};
-use crate::simulator::vocabulary;
+use crate::simulator::{Shift, vocabulary};
 
 /// The number of activities in the lists of the most and least used.
 const LISTED: usize = 10;
 
 /// Collects events. Memory grows with the number of learners, not of statements.
-#[derive(Default)]
 pub struct Collector {
+    shift: Shift,
     counts: Counts,
     observed: Observed,
 }
 
 impl Collector {
-    pub fn observe(&mut self, event: &Event, learner: &Learner) {
+    pub fn new(shift: Shift) -> Self {
+        Self { shift, counts: Counts::default(), observed: Observed::default() }
+    }
+
+    pub fn observe(&mut self, event: &Event, learner: &Profile) {
         self.counts.observe(event, learner);
         self.observed.observe(event, learner);
     }
 
-    pub fn expected_results(&self, seed: u64) -> ExpectedResults {
+    /// The results for the observed events, to which those of the cases belong.
+    pub fn expected_results(&self, seed: u64, cases: Option<&PlantedCases>) -> ExpectedResults {
         let activities = self.activities();
         let mut by_use: Vec<(u64, &String)> =
             activities.iter().map(|(id, activity)| (activity.statements, id)).collect();
@@ -45,16 +53,17 @@ impl Collector {
         ExpectedResults {
             active_learners_per_day: sizes(&self.active_by(|date| date.to_string())),
             active_learners_per_week: sizes(&weeks),
-            charts: charts::charts(&self.counts, &self.observed),
+            cases: cases.map(PlantedCases::expected_results),
+            charts: charts::charts(&self.counts, &self.observed, self.shift),
             completion_by_cohort: self.completion_by_cohort(),
             count: self.counts.count,
-            definitions: DEFINITIONS.into_iter().collect(),
-            first_timestamp: timestamp(first),
+            definitions: self.definitions(cases.is_some()),
+            first_timestamp: self.shift.text(first),
             hours_of_the_week: (1..).zip(self.counts.hours).collect(),
             learners: self.counts.cohorts.len() as u64,
             least_used_activities,
             most_used_activities,
-            newest_timestamp: timestamp(newest),
+            newest_timestamp: self.shift.text(newest),
             quizzes_by_course: self.quizzes_by_course(),
             returning_learners: self.returning_learners(),
             returning_learners_per_week: returning_per_week(&weeks),
@@ -72,15 +81,22 @@ impl Collector {
                 .counts
                 .days
                 .iter()
-                .map(|(&day, &count)| (date(day).to_string(), count))
+                .map(|(&day, &count)| (self.shift.date(day).to_string(), count))
                 .collect(),
             statements_per_verb: self
                 .counts
                 .statements_by(|_, action| Some(vocabulary::verb(action).0.to_owned())),
             version: VERSION,
             videos: self.videos(),
+            weeks_shifted: self.shift.weeks(),
             activities,
         }
+    }
+
+    fn definitions(&self, has_cases: bool) -> BTreeMap<&'static str, &'static str> {
+        let shifted = (self.shift != Shift::NONE).then_some(("weeks_shifted", WEEKS_SHIFTED));
+        let planted = has_cases.then_some(("cases", cases::DEFINITION));
+        DEFINITIONS.into_iter().chain(shifted).chain(planted).collect()
     }
 
     fn activities(&self) -> BTreeMap<String, Activity> {
@@ -103,7 +119,7 @@ impl Collector {
     fn active_by(&self, key: impl Fn(Date) -> String) -> BTreeMap<String, BTreeSet<LearnerNumber>> {
         let mut learners: BTreeMap<String, BTreeSet<LearnerNumber>> = BTreeMap::new();
         for &(day, learner) in &self.counts.active {
-            learners.entry(key(date(day))).or_default().insert(learner);
+            learners.entry(key(self.shift.date(day))).or_default().insert(learner);
         }
         learners
     }

@@ -2,18 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-
 use crate::simulator::catalogue::COURSES;
 use crate::simulator::event::{Action, Details, Event, VideoVerb};
-use crate::simulator::learner::Learner;
+use crate::simulator::learner::{LearnerNumber, Profile};
 use crate::simulator::shapes;
 use crate::simulator::term::{DAY, HOUR, START};
 
-/// The number of a learner in Moodle.
-pub(super) type LearnerNumber = u32;
 /// The index of a course, and of a unit in it.
 pub(super) type VideoIndex = (usize, usize);
 
@@ -35,7 +29,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub fn observe(&mut self, event: &Event, learner: &Learner) {
+    pub fn observe(&mut self, event: &Event, learner: &Profile) {
         let course = usize::from(event.course);
         let day = (event.time - START) / DAY;
         self.count += 1;
@@ -43,8 +37,10 @@ impl Counts {
         *self.days.entry(day).or_default() += 1;
         // the term begins on a Monday
         self.hours[(day % 7) as usize][((event.time - START) / HOUR % 24) as usize] += 1;
-        self.active.insert((day, learner.number));
-        self.cohorts.insert(learner.number, learner.cohort);
+        // charts count learners by account
+        let account = learner.account();
+        self.active.extend(account.map(|number| (day, number)));
+        self.cohorts.extend(account.map(|number| (number, learner.cohort)));
         let (first, newest) = self.span.unwrap_or((event.time, event.time));
         self.span = Some((first.min(event.time), newest.max(event.time)));
         match (&event.details, event.action) {
@@ -58,8 +54,10 @@ impl Counts {
                         .or_default() += 1;
                 };
                 match verb {
-                    VideoVerb::Played => _ = self.started.insert((video, learner.number)),
-                    VideoVerb::Completed => _ = self.completed.insert((video, learner.number)),
+                    VideoVerb::Played => self.started.extend(account.map(|number| (video, number))),
+                    VideoVerb::Completed => {
+                        self.completed.extend(account.map(|number| (video, number)))
+                    }
                     VideoVerb::Paused => count_minute(&mut self.pauses),
                     VideoVerb::Seeked => count_minute(&mut self.seeks),
                     VideoVerb::Initialized | VideoVerb::Terminated => {}
@@ -96,16 +94,4 @@ impl Counts {
         }
         sums
     }
-}
-
-pub(super) fn date(day: i64) -> Date {
-    moment(START + day * DAY).to_zoned(TimeZone::UTC).date()
-}
-
-pub(super) fn timestamp(time: i64) -> String {
-    format!("{:.3}", moment(time))
-}
-
-pub(super) fn moment(time: i64) -> Timestamp {
-    Timestamp::from_millisecond(time).expect("the term is within jiff's range")
 }

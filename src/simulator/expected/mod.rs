@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::cases::PlantedResults;
+
 pub use charts::Charts;
 pub use collector::Collector;
 
@@ -69,12 +71,18 @@ pub const DEFINITIONS: [(&str, &str); 17] = [
     ),
 ];
 
+/// The definition of the figure that only a shifted data set has.
+const WEEKS_SHIFTED: &str =
+    "the number of weeks by which all dates are later than without --until; earlier when negative";
+
 /// The content of `expected-results.json`. All keys are in alphabetical order.
 #[derive(Debug, Serialize)]
 pub struct ExpectedResults {
     pub active_learners_per_day: BTreeMap<String, u64>,
     pub active_learners_per_week: BTreeMap<String, u64>,
     pub activities: BTreeMap<String, Activity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cases: Option<PlantedResults>,
     pub charts: Charts,
     pub completion_by_cohort: BTreeMap<String, Completion>,
     pub count: u64,
@@ -96,6 +104,13 @@ pub struct ExpectedResults {
     pub statements_per_verb: BTreeMap<String, u64>,
     pub version: u32,
     pub videos: BTreeMap<String, Video>,
+    /// The number of weeks between the dates of the data set in this repository and these.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub weeks_shifted: i64,
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 #[derive(Debug, Serialize)]

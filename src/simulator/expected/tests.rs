@@ -7,7 +7,9 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::simulator::{Generator, TERM_STATEMENTS};
+use crate::simulator::cases;
+use crate::simulator::dataset::{Cases, DataSet};
+use crate::simulator::{Generator, Shift, TERM_STATEMENTS};
 use crate::xapi::batch::Batch;
 
 pub(super) const SEED: u64 = 11;
@@ -29,7 +31,8 @@ pub(super) struct Row {
     week: String,
     pub weekday: i8,
     pub hour: i8,
-    pub learner: String,
+    /// The name of the account.
+    pub learner: Option<String>,
 }
 
 impl Row {
@@ -43,7 +46,7 @@ impl Row {
             week: format!("{}-W{:02}", week.year(), week.week()),
             weekday: time.weekday().to_monday_one_offset(),
             hour: time.hour(),
-            learner: text(&statement, "/actor/account/name"),
+            learner: statement["actor"]["account"]["name"].as_str().map(str::to_owned),
             statement,
         }
     }
@@ -99,7 +102,7 @@ fn distinct<'a>(
 ) -> BTreeMap<String, BTreeSet<String>> {
     let mut sets: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for row in rows {
-        sets.entry(key(row)).or_default().insert(row.learner.clone());
+        sets.entry(key(row)).or_default().extend(row.learner.clone());
     }
     sets
 }
@@ -115,8 +118,9 @@ fn videos(rows: &[Row]) -> Value {
     }
     let figures = |mut verbs: BTreeMap<String, Vec<&Row>>| {
         let mut of = |verb: &str| verbs.remove(verb).unwrap_or_default();
-        let learners =
-            |rows: &[&Row]| rows.iter().map(|row| row.learner.clone()).collect::<BTreeSet<_>>();
+        let learners = |rows: &[&Row]| {
+            rows.iter().flat_map(|row| row.learner.clone()).collect::<BTreeSet<_>>()
+        };
         let minutes = |rows: Vec<&Row>| {
             counts(rows, |row| row.extension("video-minute").map(Value::to_string))
         };
@@ -141,7 +145,8 @@ fn completion_by_cohort(rows: &[Row]) -> BTreeMap<String, BTreeMap<&str, u64>> {
         let watching = rows.iter().filter(|row| row.is_video() && row.verb() == verb);
         watching
             .map(|row| {
-                (row.extension_text("cohort").unwrap(), row.learner.clone(), row.get("/object/id"))
+                let learner = row.learner.clone().unwrap();
+                (row.extension_text("cohort").unwrap(), learner, row.get("/object/id"))
             })
             .collect()
     };
@@ -192,7 +197,7 @@ fn activities(rows: &[Row]) -> BTreeMap<String, Value> {
 fn recount(rows: &[Row]) -> Value {
     let active_days = distinct(rows, |row| row.date.clone());
     let active_weeks = distinct(rows, |row| row.week.clone());
-    let learners: BTreeSet<&String> = rows.iter().map(|row| &row.learner).collect();
+    let learners: BTreeSet<&String> = rows.iter().flat_map(|row| &row.learner).collect();
     let returning = learners
         .iter()
         .filter(|learner| active_days.values().filter(|day| day.contains(**learner)).count() > 1);
@@ -245,35 +250,89 @@ fn recount(rows: &[Row]) -> Value {
 }
 
 /// The statements of a term, and their expected results.
-pub(super) fn observed(seed: u64) -> (Vec<Row>, ExpectedResults) {
-    let (mut batch, mut collector) = (Batch::new(), Collector::default());
-    Generator::new(seed).fill_and_observe(
-        &mut batch,
-        TERM_STATEMENTS as usize,
-        |event, learner| collector.observe(event, learner),
-    );
-    (
-        (0..batch.len()).map(|index| Row::new(batch.statement(index))).collect(),
-        collector.expected_results(seed),
-    )
+pub(super) fn observed(data_set: DataSet) -> (Vec<Row>, ExpectedResults) {
+    let DataSet { seed, count, shift, .. } = data_set;
+    let (mut batch, mut collector) = (Batch::new(), Collector::new(shift));
+    Generator::new(seed, shift).fill_and_observe(&mut batch, count as usize, |event, learner| {
+        collector.observe(event, learner)
+    });
+    let rows = |batch: &Batch| {
+        (0..batch.len()).map(|index| Row::new(batch.statement(index))).collect::<Vec<_>>()
+    };
+    let mut stored = rows(&batch);
+    let mut cases = data_set.planted_cases();
+    if let Some(cases) = &mut cases {
+        while cases.fill(&mut batch, 100) {
+            stored.extend(rows(&batch));
+        }
+        cases.stored().for_each(|(event, learner)| collector.observe(event, learner));
+    }
+    // an LRS stores each id once
+    let mut ids = BTreeSet::new();
+    stored.retain(|row| ids.insert(row.get("/id")));
+    (stored, collector.expected_results(seed, cases.as_ref()))
+}
+
+/// A term without cases.
+pub(super) fn term() -> DataSet {
+    DataSet::new(SEED, TERM_STATEMENTS)
+}
+
+/// A shift to a term that crosses a new year, and a leap day.
+pub(super) fn shifted() -> Shift {
+    Shift::until("2028-03-12T00:00:00Z".parse().unwrap()).unwrap()
 }
 
 #[test]
 fn expected_results_match_statements() {
-    let (rows, results) = observed(SEED);
-    let expected = recount(&rows);
+    let (rows, results) = observed(term());
+    compare(results, &recount(&rows));
+}
+
+#[test]
+fn expected_results_of_a_shifted_term_match_its_statements() {
+    let (rows, results) = observed(DataSet { shift: shifted(), ..term() });
+    assert_eq!(rows[0].date, "2027-11-29");
+    let mut expected = recount(&rows);
+    expected["weeks_shifted"] = json!(shifted().weeks());
+    expected["definitions"]["weeks_shifted"] = json!(WEEKS_SHIFTED);
+    compare(results, &expected);
+}
+
+#[test]
+fn expected_results_with_cases_match_statements() {
+    for count in [0, TERM_STATEMENTS] {
+        let data_set = DataSet { count, cases: Cases::Included, ..term() };
+        let (rows, mut results) = observed(data_set);
+        assert!(results.cases.take().is_some(), "the tests of cases cover these");
+        let mut expected = recount(&rows);
+        expected["definitions"]["cases"] = json!(cases::DEFINITION);
+        if count == 0 {
+            // each video is listed, also without a viewer
+            expected.as_object_mut().unwrap().remove("videos");
+            results.videos.clear();
+        }
+        compare(results, &expected);
+    }
+}
+
+fn compare(results: ExpectedResults, expected: &Value) {
     let mut results = serde_json::to_value(results).unwrap();
     // the tests of charts cover these
     results.as_object_mut().unwrap().remove("charts");
     for (name, value) in expected.as_object().unwrap() {
         assert_eq!(&results[name], value, "{name}");
     }
-    assert_eq!(results.as_object().unwrap().len(), expected.as_object().unwrap().len());
+    results.as_object_mut().unwrap().retain(|_, value| *value != json!({}));
+    let expected = expected.as_object().unwrap().values().filter(|value| **value != json!({}));
+    assert_eq!(results.as_object().unwrap().len(), expected.count());
 }
 
 #[test]
 fn keys_are_sorted_and_every_definition_has_a_figure() {
-    let text = serde_json::to_string_pretty(&Collector::default().expected_results(SEED)).unwrap();
+    let text =
+        serde_json::to_string_pretty(&Collector::new(Shift::NONE).expected_results(SEED, None))
+            .unwrap();
     let keys: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("  \"")?.split('"').next()).collect();
     assert!(keys.is_sorted(), "{keys:?}");

@@ -211,10 +211,10 @@ impl Elasticsearch {
     }
 
     /// Counts the statements whose actor has another home page than `generated`.
-    pub async fn origins(&self, generated: &str) -> Result<Origins> {
+    pub async fn origins(&self, generated: &Value) -> Result<Origins> {
         let actors = |field: &str| json!({"cardinality": {"field": format!("actor.{field}")}});
         let search = json!({"size": 0, "track_total_hits": true, "aggs": {"real": {
-            "filter": {"bool": {"must_not": [{"term": {"actor.account.homePage": generated}}]}},
+            "filter": {"bool": {"must_not": generated}},
             "aggs": {"accounts": actors("account.name"), "mailboxes": actors("mbox")},
         }}});
         let path = format!("/{INDEX}/_search");
@@ -229,8 +229,8 @@ impl Elasticsearch {
         })
     }
 
-    /// The statements of the last hour, except those whose actor has the home page `generated`.
-    pub async fn last_hour(&self, generated: &str) -> Result<LastHour> {
+    /// The statements of the last hour, except those that the clauses `generated` select.
+    pub async fn last_hour(&self, generated: &Value) -> Result<LastHour> {
         const SAMPLE: usize = 500;
         let time = |field: &str| json!({"field": field, "format": "epoch_millis"});
         let search = json!({
@@ -239,7 +239,7 @@ impl Elasticsearch {
             "query": {"function_score": {
                 "query": {"bool": {
                     "filter": {"range": {"stored": {"gte": "now-1h"}}},
-                    "must_not": {"term": {"actor.account.homePage": generated}},
+                    "must_not": generated,
                 }},
                 "random_score": {},
             }},
