@@ -28,7 +28,7 @@ pub async fn add(flags: &KubeFlags, args: &AddArgs) -> Result<Outcome> {
             printer::note(&format!("Source `{}` exists", args.name));
             return Ok(Source { kind: args.kind, ..found });
         }
-        sources::require_free(stack, &args.name).await?;
+        lrs::require_free(stack, &args.name).await?;
         Ok(Source::new(&args.name, args.kind))
     });
     let (stack, source) = source.await?;

@@ -10,15 +10,13 @@ use crate::cluster::steps::{with_input, yaml};
 use crate::components::accounts::{Accounts, RetainedObjects};
 use crate::components::secrets::{Key, SecretSpec};
 use crate::engine::Id;
+use crate::error::Failure;
 use crate::stack::Stack;
 
 use super::sources::{self, Source};
+use super::users::{MOODLE, USER, mailbox};
 use super::{COMPONENT, NAME, RELEASE};
 
-/// The administrator.
-pub(super) const USER: &str = "admin";
-/// The account of Moodle.
-pub const MOODLE: &str = "moodle";
 const MOODLE_KEY: &str = "moodle-password";
 
 /// A low cost suffices, because the passwords are random and long. Ralph computes a hash for each request.
@@ -192,7 +190,7 @@ fn wanted<'a>(data: &'a Data, sources: &'a [Source]) -> Option<Vec<Wanted<'a>>> 
 }
 
 /// The users in the accounts file that are not those of a source.
-pub(super) fn users(data: &Data) -> Vec<String> {
+fn users(data: &Data) -> Vec<String> {
     let sources = sources::of(data);
     let accounts = existing(data).into_iter();
     let others =
@@ -200,22 +198,27 @@ pub(super) fn users(data: &Data) -> Vec<String> {
     others.filter_map(|account| Some(account["username"].as_str()?.to_string())).collect()
 }
 
+/// Fails when the LRS has an account with the name of a new source that a user added.
+///
+/// # Errors
+/// Also when the Secret of the LRS cannot be read.
+pub async fn require_free(stack: &Stack, name: &str) -> Result<()> {
+    let data = secrets::read(&stack.api(), NAME).await?;
+    let data = data.with_context(|| format!("secret {NAME} is missing"))?;
+    match users(&data).iter().any(|user| user == name) {
+        false => Ok(()),
+        true => Err(Failure::failed(format!(
+            "the LRS has an account `{name}` that is not one of a source"
+        ))
+        .hint("choose another name")
+        .into()),
+    }
+}
+
 /// The entries of the accounts file. A file that is not valid has none.
 fn existing(data: &Data) -> Vec<Value> {
     let file = data.get("auth.json");
     file.and_then(|file| serde_json::from_slice(file).ok()).unwrap_or_default()
-}
-
-const DOMAIN: &str = "@lrs.example.org";
-
-/// The mailbox of an account, which Ralph writes into the authority of its statements.
-pub fn mailbox(user: &str) -> String {
-    format!("mailto:{user}{DOMAIN}")
-}
-
-/// The account with a mailbox. None: this program did not create it.
-pub fn user_of(mailbox: &str) -> Option<&str> {
-    mailbox.strip_prefix("mailto:")?.strip_suffix(DOMAIN)
 }
 
 /// Whether Ralph's accounts file contains the wanted accounts with the passwords of the same Secret, and no other login of a

@@ -5,6 +5,7 @@ pub mod client;
 mod release;
 mod responds;
 pub mod sources;
+mod users;
 mod validation;
 
 use anyhow::Result;
@@ -36,12 +37,13 @@ use super::model::{Component, Credential, Declaration, Exposure, Health, failed,
 use super::remains::{Kinds, kind};
 use super::secrets::SecretSpec;
 
-use accounts::USER;
 use client::{Cursor, Ralph};
 use sources::Login;
+use users::USER;
 
-pub use accounts::{MOODLE, mailbox, moodle_account, user_of};
+pub use accounts::{moodle_account, require_free};
 pub use responds::probe;
+pub use users::{MOODLE, mailbox, user_of};
 
 pub const COMPONENT: ComponentName = ComponentName::new("lrs");
 const RELEASE: &str = "lrs";

@@ -9,7 +9,7 @@ use crate::engine::{Check, Id, Observation};
 use crate::error::Failure;
 use crate::stack::Stack;
 
-use super::accounts::USER;
+use super::users::USER;
 use super::{RELEASE, client};
 
 /// Requests `/whoami` and the heartbeat of the LRS.

@@ -15,7 +15,7 @@ use crate::error::Failure;
 use crate::stack::Stack;
 
 use super::NAME;
-use super::accounts::{self, MOODLE, USER, mailbox};
+use super::users::{MOODLE, USER, mailbox};
 
 /// The prefix of the keys of sources.
 const PREFIX: &str = "source.";
@@ -176,23 +176,6 @@ pub async fn find(stack: &Stack, name: &str) -> Result<Source> {
             .hint(format!("list the sources: kubectl lastack sources list{}", stack.cluster.flags))
             .into()
     })
-}
-
-/// Fails when the LRS has an account with the name of a new source that a user added.
-///
-/// # Errors
-/// Also when the Secret of the LRS cannot be read.
-pub async fn require_free(stack: &Stack, name: &str) -> Result<()> {
-    let data = secrets::read(&stack.api(), NAME).await?;
-    let data = data.with_context(|| format!("secret {NAME} is missing"))?;
-    match accounts::users(&data).iter().any(|user| user == name) {
-        false => Ok(()),
-        true => Err(Failure::failed(format!(
-            "the LRS has an account `{name}` that is not one of a source"
-        ))
-        .hint("choose another name")
-        .into()),
-    }
 }
 
 /// Stores a source. The accounts file follows when the node `lrs.credentials` is reconciled.
