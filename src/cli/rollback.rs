@@ -79,6 +79,11 @@ async fn roll_back(
     if !migrated.is_empty() {
         return Err(refused(&stack, &previous, &migrated).into());
     }
+    if steps.is_empty() {
+        printer::note("All components have the versions from before the upgrade");
+        printer::note("A rollback never changes the ECK operator, which serves the whole cluster");
+        return Ok((Summary::default(), true));
+    }
     let rows = steps.iter().flat_map(|step| {
         let row = |part: &Part| {
             [step.component.to_string(), part.name.clone(), part.from.clone(), part.to.clone()]

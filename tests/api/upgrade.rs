@@ -127,7 +127,14 @@ fn upgrade_changes_ralph_and_a_rollback_returns_it() {
     stack.machine.run(UPGRADE).says("Upgraded in");
     assert!(image(&stack).contains("5.0.1"), "{}", image(&stack));
     let settings = stack.kubernetes.object(SETTINGS).expect("the settings");
-    assert!(settings["data"]["previous-versions.yaml"].to_string().contains("ralph:5.0.0"));
+    let previous = settings["data"]["previous-versions.yaml"].clone();
+    assert!(previous.to_string().contains("ralph:5.0.0"));
     stack.machine.run("rollback --yes -n alice").says("Returned to the versions before");
     assert!(image(&stack).contains("5.0.0"), "{}", image(&stack));
+    // as after an upgrade of the operator alone, which serves other stacks too
+    let mut settings = stack.kubernetes.object(SETTINGS).expect("the settings");
+    settings["data"]["previous-versions.yaml"] = previous;
+    stack.kubernetes.put([settings]);
+    let again = "All components have the versions from before the upgrade";
+    stack.machine.run("rollback --yes -n alice").exits(0).says(again).never_shows("Returned");
 }
