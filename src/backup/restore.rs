@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::components::dataviz::dashboards::record::Record;
 use crate::components::lms;
-use crate::components::model::{DataStore, Volume};
+use crate::components::model::{DataStore, ExternalDatabase, Volume};
 use crate::components::{self, datalake, dataviz};
 use crate::engine::{Id, Progress, Report};
 use crate::error::Failure;
@@ -96,14 +96,13 @@ impl Source {
             })
     }
 
-    /// The programs of external databases that a restore into this stack leaves in place, although the backup has their
-    /// data.
-    pub fn left(&self, stack: &Stack, only: Option<Selection>) -> Vec<&'static str> {
-        let left = self.copied(stack, only).filter_map(|(.., store, _)| match store {
-            DataStore::ExternalDatabase(database) if !self.with_external => Some(database.program),
+    /// The external databases of this stack whose data the backup has. A restore replaces them, or leaves them in place.
+    pub fn external(&self, stack: &Stack, only: Option<Selection>) -> Vec<ExternalDatabase> {
+        let external = self.copied(stack, only).filter_map(|(.., store, _)| match store {
+            DataStore::ExternalDatabase(database) => Some(database),
             _ => None,
         });
-        left.collect()
+        external.collect()
     }
 
     /// The ids of the parts to restore into this stack.

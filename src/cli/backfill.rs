@@ -113,7 +113,7 @@ pub async fn run(flags: &KubeFlags, args: BackfillArgs) -> Result<Outcome> {
     let since = args.since.map_or(0, Timestamp::as_second);
     let period = Period { since, until, course: args.course };
     if !stack.settings.has(lms::COMPONENT) {
-        printer::data(&by_hand(&period))?;
+        printer::data(&period.by_hand())?;
         printer::note("The stack has no Moodle: execute this in the database of yours");
         return Ok(Outcome::Good);
     }
@@ -261,42 +261,4 @@ fn shown(states: &States) -> String {
     let named = states.named().into_iter().filter(|(_, events)| *events > 0);
     table(["EVENTS", "STATE"], named.map(|(state, events)| [count(events), state.into()]))
         .to_string()
-}
-
-/// What fills the queue of a Moodle that is not part of the stack. Its task for historical events then sends them.
-fn by_hand(period: &Period) -> String {
-    let course = period.course.as_ref().map(|course| {
-        let name = course.replace('\'', "''");
-        format!("\n   AND l.courseid = (SELECT id FROM mdl_course WHERE shortname = '{name}')")
-    });
-    const COLUMNS: &str = "eventname, component, action, target, objecttable, objectid, crud, edulevel, contextid, \
-        contextlevel, contextinstanceid, userid, courseid, relateduserid, anonymous, other, timecreated, origin, ip, realuserid";
-    let selected = COLUMNS.split(", ").map(|column| format!("l.{column}")).collect::<Vec<_>>();
-    format!(
-        "INSERT INTO mdl_logstore_xapi_log ({COLUMNS}, logstorestandardlogid, type)\n\
-         SELECT {}, l.id, 1\n  FROM mdl_logstore_standard_log l\n \
-         WHERE l.timecreated >= {} AND l.timecreated < {} AND l.userid > 0{}\n   \
-         AND l.id NOT IN (SELECT logstorestandardlogid FROM mdl_logstore_xapi_sent_log)\n   \
-         AND l.id NOT IN (SELECT logstorestandardlogid FROM mdl_logstore_xapi_failed_log)\n   \
-         AND l.id NOT IN (SELECT logstorestandardlogid FROM mdl_logstore_xapi_log)\n \
-         ORDER BY l.id;",
-        selected.join(", "),
-        period.since,
-        period.until,
-        course.unwrap_or_default()
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn queue_of_another_moodle_gets_the_events_of_the_period() {
-        let period = Period { since: 10, until: 20, course: Some("O'1".into()) };
-        let sql = by_hand(&period);
-        assert!(sql.contains("l.timecreated >= 10 AND l.timecreated < 20"), "{sql}");
-        assert!(sql.contains("shortname = 'O''1')"), "{sql}");
-        assert!(!by_hand(&Period { course: None, ..period }).contains("mdl_course"));
-    }
 }

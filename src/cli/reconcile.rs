@@ -164,18 +164,26 @@ async fn fix(stack: &Stack, moodle: &Moodle, period: &Period, rows: &[Row]) -> R
     }
     for row in rows.iter().filter(|row| row.lost() > 0) {
         let until = (row.hour + HOUR).min(period.until);
-        let hour = Period { since: row.hour, until, course: None };
-        let sent = moodle.send_lost(&hour, &row.event).await?;
-        if let Some(why) = sent.stopped {
-            return Err(Failure::failed(format!("sending lost events stopped: {why}"))
-                .hint("check the LRS with `kubectl lastack status`, then repeat the command")
-                .into());
+        let mut left = Period { since: row.hour, until, course: None };
+        let mut resent = 0;
+        loop {
+            let sent = moodle.send_lost(&left, &row.event).await?;
+            if let Some(why) = sent.stopped {
+                return Err(Failure::failed(format!("sending lost events stopped: {why}"))
+                    .hint("check the LRS with `kubectl lastack status`, then repeat the command")
+                    .into());
+            }
+            resent += sent.sent;
+            match sent.next {
+                Some(next) => left.since = next,
+                None => break,
+            }
         }
         let lost = counted(row.lost(), "event");
         let hour = time(row.hour).strftime("%Y-%m-%d %H:%M");
         printer::note(&format!(
             "{} of {lost} {} lost from {hour} resent",
-            count(sent.sent),
+            count(resent),
             row.event
         ));
     }

@@ -11,6 +11,7 @@ use crate::backup::secrets::{self, Stored};
 use crate::backup::{self, Selection, Source};
 use crate::cluster::access::{Rule, Rules};
 use crate::cluster::flags::KubeFlags;
+use crate::components::model::ExternalDatabase;
 use crate::components::namespace::NAMESPACE;
 use crate::components::{dataviz, external_database, lms};
 use crate::engine::Summary;
@@ -115,17 +116,18 @@ async fn restore(
     require_running(&stack).await?;
     check_versions(&stack, args, &source.manifest)?;
     require_newest(&stack)?;
-    for program in source.left(&stack, args.only) {
-        let left =
-            format!("the external database of {program} is not restored without `--external`");
-        printer::warning(&left);
+    let external = external(&source, &stack, args.only)?;
+    if let Some(external) = external.as_ref().filter(|_| !args.external) {
+        printer::warning(&format!(
+            "{external} is used as it is; `--external` replaces its data by the backup"
+        ));
     }
     let interrupted = mark::read(&stack, mark::RESTORE).await?;
     let is_continued = interrupted
         .is_some_and(|mark| mark.get("backup").is_some_and(|name| *name == source.manifest.name));
     // the user confirmed the restore that was interrupted
     if !is_continued {
-        confirm(&stack, args, &source.manifest).await?;
+        confirm(&stack, args, &source.manifest, external.as_deref()).await?;
     }
     let summary = replace(&source, args, stack, secrets.as_deref(), journal).await?;
     printer::note(&format!("Restored in {}", took(summary.took)));
@@ -181,14 +183,38 @@ fn check_versions(stack: &Stack, args: &RestoreArgs, manifest: &Manifest) -> Res
     Ok(())
 }
 
-async fn confirm(stack: &Stack, args: &RestoreArgs, manifest: &Manifest) -> Result<()> {
+/// The external databases that the restored stack uses, for users. None: it uses none.
+fn external(source: &Source, stack: &Stack, only: Option<Selection>) -> Result<Option<String>> {
+    let shown = |database: ExternalDatabase| {
+        let address = external_database::shown(stack, database)?;
+        Ok(format!("the external database {address} of {}", database.program))
+    };
+    let external =
+        source.external(stack, only).into_iter().map(shown).collect::<Result<Vec<_>>>()?;
+    Ok((!external.is_empty()).then(|| external.join(" and ")))
+}
+
+async fn confirm(
+    stack: &Stack,
+    args: &RestoreArgs,
+    manifest: &Manifest,
+    external: Option<&str>,
+) -> Result<()> {
+    let external = external.filter(|_| args.external);
     // statements are only added
     if args.only == Some(Selection::Statements) {
         return Ok(());
     }
     if stack.is_new {
         return match args.only {
-            None => Ok(()),
+            None => match external {
+                Some(external) => {
+                    // another stack may use it
+                    printer::warning(&format!("the restore replaces the data of {external}"));
+                    super::confirm(args.yes, "Replace it?", UNCHANGED, "pass `--yes`").await
+                }
+                None => Ok(()),
+            },
             Some(_) => Err(Failure::usage(format!("namespace {} has no stack", stack.namespace()))
                 .hint("restore the whole backup without `--only`, or name the namespace of a stack")
                 .into()),
@@ -198,7 +224,6 @@ async fn confirm(stack: &Stack, args: &RestoreArgs, manifest: &Manifest) -> Resu
     let what = match args.only {
         Some(Selection::Lms) => "the data of Moodle",
         Some(Selection::Dataviz) => "the dashboards and users of Superset",
-        Some(Selection::Statements) | None if args.external => "all data and external databases",
         Some(Selection::Statements) | None => "all data",
     };
     let statements = match args.only {
@@ -206,7 +231,9 @@ async fn confirm(stack: &Stack, args: &RestoreArgs, manifest: &Manifest) -> Resu
         Some(_) => Statements::Absent,
     };
     let begun = manifest.begun.strftime("%Y-%m-%d %H:%M UTC");
-    let mut question = format!("Replace {what} of namespace {namespace} by the backup of {begun}?");
+    let external = external.map(|external| format!(", and {external},")).unwrap_or_default();
+    let mut question =
+        format!("Replace {what} of namespace {namespace}{external} by the backup of {begun}?");
     if let Some(shown) = statements.shown() {
         question = format!("{shown}\n{question}");
     }

@@ -59,14 +59,20 @@ pub async fn optional(cluster: &Cluster, name: &str, key: &str) -> Result<Option
     Ok(Some(text.into()))
 }
 
-/// A checksum that changes with these Secrets, to restart the Pods that read them. It does not reveal the values.
+/// Selects the keys of Secrets that Pods read.
+pub type Keys = fn(&str) -> bool;
+/// All keys.
+pub const ALL: Keys = |_| true;
+
+/// A checksum that changes with these keys of Secrets, to restart the Pods that read them. It does not reveal the values.
 ///
 /// # Errors
 /// When a Secret cannot be read.
-pub async fn checksum(cluster: &Cluster, names: &[&str]) -> Result<String> {
+pub async fn checksum(cluster: &Cluster, names: &[&str], keys: Keys) -> Result<String> {
     let mut hash = Sha256::new();
     for name in names {
-        for (key, value) in read(&cluster.api(), name).await?.unwrap_or_default() {
+        let data = read(&cluster.api(), name).await?.unwrap_or_default();
+        for (key, value) in data.into_iter().filter(|(key, _)| keys(key)) {
             hash.update(key);
             hash.update(Sha256::digest(&value));
         }

@@ -55,6 +55,20 @@ struct Address {
     ca_key: String,
 }
 
+fn address(stack: &Stack, database: ExternalDatabase) -> Result<Address> {
+    serde_json::from_value(stack.chart_values(database.component, "externalDatabase")?)
+        .with_context(|| format!("the external database of {}", database.program))
+}
+
+/// The host and the name of a database.
+///
+/// # Errors
+/// When the chart values do not describe it.
+pub fn shown(stack: &Stack, database: ExternalDatabase) -> Result<String> {
+    let Address { host, database, .. } = address(stack, database)?;
+    Ok(format!("{host}/{database}"))
+}
+
 /// Starts the client of a database, in place of one that an interrupted command left.
 ///
 /// # Errors
@@ -64,9 +78,7 @@ pub async fn open(
     database: ExternalDatabase,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<Psql> {
-    let address: Address =
-        serde_json::from_value(stack.chart_values(database.component, "externalDatabase")?)
-            .with_context(|| format!("the external database of {}", database.program))?;
+    let address = address(stack, database)?;
     close(stack, database).await?;
     let settings = stack.api::<ConfigMap>().get(SETTINGS).await?;
     let mut job: Job = serde_json::from_value(job(stack, database, &address)?)?;
@@ -77,7 +89,7 @@ pub async fn open(
     let job = job.with_context(|| format!("job {name}"))?;
     let wait = Wait { object: name, deadline: Some(Instant::now() + START), say };
     let pod = jobs::wait_for_pod(&stack.cluster, &job, wait, pods::is_ready).await?;
-    Ok(Psql::in_pod(&stack.cluster, pod, format!("{}/{}", address.host, address.database)))
+    Ok(Psql::in_pod(&stack.cluster, pod, shown(stack, database)?))
 }
 
 /// Deletes the client of a database.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::cluster::psql::{self, Psql};
 use crate::cluster::rollout;
+use crate::cluster::secrets::ALL;
 use crate::cluster::wait::State;
 use crate::error::Failure;
 use crate::stack::Stack;
@@ -50,7 +51,7 @@ impl Database {
         Ok(Values {
             image: release::image(stack, self.component, "postgresql")?,
             existing_secret: self.name,
-            secret_checksum: release::secret_checksum(stack, &[self.secret(stack)]).await?,
+            secret_checksum: release::secret_checksum(stack, &[self.secret(stack)], ALL).await?,
             storage: self.storage(stack, &size.storage).await?,
             resources: size.resources(),
         })

@@ -17,6 +17,7 @@ use crate::cluster::apply::{Comparison, Desired};
 use crate::cluster::endpoint::port_suffix;
 use crate::cluster::helm::{Install, MadeBy, Release, Status};
 use crate::cluster::object::{self, LiveObject, ObjectRef};
+use crate::cluster::secrets::Keys;
 use crate::cluster::steps::Step;
 use crate::cluster::wait::State;
 use crate::cluster::{pods, rollout, secrets};
@@ -72,13 +73,13 @@ pub fn install(
     Ok(Install { release, namespace: namespace.into(), creates_namespace, chart, values })
 }
 
-/// A checksum of Secrets. A changed checksum replaces the Pods that read the Secrets at their start.
+/// A checksum of keys of Secrets. A changed checksum replaces the Pods that read the Secrets at their start.
 ///
 /// # Errors
 /// When a Secret cannot be read.
-pub async fn secret_checksum(stack: &Stack, names: &[&str]) -> Result<String> {
+pub async fn secret_checksum(stack: &Stack, names: &[&str], keys: Keys) -> Result<String> {
     match stack.reads {
-        Reads::Everything => secrets::checksum(&stack.cluster, names).await,
+        Reads::Everything => secrets::checksum(&stack.cluster, names, keys).await,
         Reads::ExceptSecrets | Reads::Nothing => Ok(String::new()),
     }
 }

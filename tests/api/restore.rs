@@ -88,3 +88,24 @@ fn busy_data_lake_is_asked_again() {
     stack.elasticsearch.next(BULK, [Reply::ok(busy), unavailable, Reply::Cut]);
     stack.machine.run(RESTORE).exits(0).says("1 statement, each verified");
 }
+
+#[test]
+fn external_database_is_replaced_only_after_a_confirmation() {
+    let stack = MockedStack::empty();
+    let settings = "values:\n  dataviz:\n    postgresql: {enabled: false}\n    externalDatabase: {host: db.example.org, existingSecret: db}\n";
+    let manifest = json!({
+        "format": 1, "name": "x", "begun": "2026-11-29T09:30:00Z", "finished": "2026-11-29T09:31:00Z",
+        "program": "0.1.0", "namespace": "bob", "siteUrl": null, "settings": {"lastack.yaml": settings},
+        "versions": {}, "until": null, "leftOut": [], "withExternal": true,
+        "parts": [{"id": "dataviz.postgresql", "isComplete": true, "files": []}],
+    });
+    stack.machine.write("backups/bob-20261129T093000Z/manifest.json", manifest.to_string());
+    // the namespace is new, and another stack may use the database
+    stack
+        .machine
+        .run("restore backups --external")
+        .exits(2)
+        .says("replaces the data of the external database db.example.org/superset of Superset")
+        .says("nothing was changed");
+    stack.machine.run("status").exits(3);
+}

@@ -58,6 +58,7 @@ fn source_has_an_account_of_its_own_until_it_is_removed() {
     stack.machine.run("sources remove campus").exits(2).says("pass `--yes`");
     stack.machine.run("sources remove campus --yes").exits(0).says("its statements remain");
     assert_eq!(users(&stack), ["admin", "moodle"]);
+    stack.machine.run("install --dry-run").exits(0).says("No changes");
     stack
         .machine
         .run("sources show campus")

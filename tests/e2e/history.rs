@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cluster::{Need, eventually};
+use crate::cluster::{Ended, Need, eventually};
 use crate::components::{data_lake, in_moodle, php_in_moodle};
 use crate::stack;
 
@@ -79,7 +79,10 @@ fn backfill_sends_old_events_once_although_it_is_killed() {
     killed.kill().expect("SIGKILL");
     killed.wait().expect("its end");
     in_moodle(stack(), "pkill -9 -f history.php");
+    // two at once
+    let other = stack().start(&format!("backfill --yes {period}"));
     stack().lastack(&format!("backfill --yes {period}"));
+    Ended::of("backfill", other);
     eventually("the events in doubt are settled", || {
         let left = stack().lastack(&format!("backfill --dry-run {period} -o json")).good().json();
         left["before"]["sent"] == EVENTS
@@ -107,6 +110,30 @@ fn backfill_sends_old_events_once_although_it_is_killed() {
     let viewed = viewed.expect("views of courses");
     assert_eq!(viewed["delivery"], "sent");
     assert_eq!(viewed["verbs"][0], "http://id.tincanapi.com/verb/viewed");
+}
+
+#[test]
+fn events_wait_while_the_index_accepts_no_writes() {
+    let begin = hour_of(3);
+    log(begin);
+    let period = period(begin);
+    let block = |on: bool| {
+        let settings = format!(r#"{{"index.blocks.write":{on}}}"#);
+        let path = "statements/_settings -X PUT -H Content-Type:application/json -d @-";
+        data_lake("lastack", path, &settings).good();
+    };
+    block(true);
+    stack()
+        .lastack(&format!("backfill --yes {period}"))
+        .exits(1)
+        .shows("the LRS responded with 500");
+    block(false);
+    stack()
+        .lastack(&format!("reconcile --fix {period}"))
+        .good()
+        .shows("2,500 sent and stored")
+        .never_shows("rejected by the LRS");
+    assert_eq!(stored(begin), EVENTS, "each event should be stored once");
 }
 
 #[test]

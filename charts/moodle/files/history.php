@@ -7,7 +7,6 @@
 //   sends those that the LRS does not have. It returns the numbers of sent events, and "next", the time to continue at, or null.
 // - {"do": "kinds"} returns the kinds of events that the plugin knows, and those that it sends.
 //
-//
 // - The plugin gives rows of the log that differ only in their id the same number, the greatest of their ids. A "second" of the
 //   log is therefore never divided, and a row has the state of that number.
 // - "send" inserts the missing events of some rows into the plugin's queue and sends them, under the lock of the plugin's failed_task. A
@@ -101,15 +100,13 @@ function lastack_count(stdClass $asked): array {
 function lastack_insert(array $events): void {
     global $DB;
     $names = array_keys($DB->get_columns('logstore_xapi_log'));
-    foreach (array_chunk(array_keys($events), LASTACK_INSERTED) as $ids) {
-        $rows = [];
-        foreach ($DB->get_records_list('logstore_standard_log', 'id', $ids, 'id') as $row) {
-            $row->logstorestandardlogid = $events[$row->id];
-            $row->type = XAPI_IMPORT_TYPE_FAILED;
-            $rows[] = (object)array_diff_key(array_intersect_key((array)$row, array_flip($names)), ['id' => 0]);
-        }
-        $DB->insert_records('logstore_xapi_log', $rows);
+    $rows = [];
+    foreach ($DB->get_records_list('logstore_standard_log', 'id', array_keys($events), 'id') as $row) {
+        $row->logstorestandardlogid = $events[$row->id];
+        $row->type = XAPI_IMPORT_TYPE_FAILED;
+        $rows[] = (object)array_diff_key(array_intersect_key((array)$row, array_flip($names)), ['id' => 0]);
     }
+    $DB->insert_records('logstore_xapi_log', $rows);
 }
 
 function lastack_send_missing(stdClass $asked): array {

@@ -9,6 +9,8 @@ require_once(__DIR__ . '/boot.php');
 
 /** Statements per request: as many as the LRS writes at once. */
 const LASTACK_BATCH = 500;
+/** After this number of server errors in a row, the events are not the cause. */
+const LASTACK_FAILURES = 3;
 
 /** The plugin's store, with our batch size and an accessible configuration. */
 function lastack_store(int $batch): object {
@@ -221,6 +223,8 @@ function lastack_settle(array $rows, stdClass $report): void {
         return;
     }
     // one by one; cron can add other failed rows meanwhile
+    $failures = [];
+    $accepts = false;
     $events = array_flip(array_map(fn($event) => (int)$event->logstorestandardlogid, $rejected));
     foreach ($DB->get_records_select('logstore_xapi_failed_log', 'id > ?', [$before], 'id') as $row) {
         if (!in_array((int)$row->errortype, $codes, true) || !isset($events[(int)$row->logstorestandardlogid])) {
@@ -234,14 +238,22 @@ function lastack_settle(array $rows, stdClass $report): void {
         $failed = lastack_send(lastack_rows_to_send_again(), 1);
         if (!$failed) {
             $report->sent++;
+            $accepts = true;
             continue;
         }
         $code = (int)$failed[0]->errortype;
         if (!lastack_is_rejection($code) && !lastack_is_server_error($code)) {
             throw new Exception(lastack_why($code));
         }
-        $marked = $DB->get_field_sql('SELECT MAX(id) FROM {logstore_xapi_failed_log} WHERE logstorestandardlogid = ?', [$row->logstorestandardlogid]);
-        $DB->set_field('logstore_xapi_failed_log', 'response', LASTACK_MARK . $failed[0]->response, ['id' => $marked]);
+        $failures[] = $failed[0];
+        // an index that accepts no writes gives the same error as one statement that cannot be stored
+        if (!$accepts && lastack_is_server_error($code) && count($failures) >= LASTACK_FAILURES) {
+            throw new Exception("the LRS responded with $code to each event that was sent alone");
+        }
+    }
+    foreach ($failures as $event) {
+        $marked = $DB->get_field_sql('SELECT MAX(id) FROM {logstore_xapi_failed_log} WHERE logstorestandardlogid = ?', [$event->logstorestandardlogid]);
+        $DB->set_field('logstore_xapi_failed_log', 'response', LASTACK_MARK . $event->response, ['id' => $marked]);
         $report->rejected++;
     }
 }

@@ -35,7 +35,11 @@ pub fn ours() -> Result<Asset> {
 /// A digest of the file and of the password, which it does not reveal.
 async fn digest(stack: &Stack, database: &Asset) -> Result<String> {
     let secret = datalake::user_secret("dashboards");
-    Ok(format!("{}-{}", database.digest(), secrets::checksum(&stack.cluster, &[&secret]).await?))
+    Ok(format!(
+        "{}-{}",
+        database.digest(),
+        secrets::checksum(&stack.cluster, &[&secret], secrets::ALL).await?
+    ))
 }
 
 /// The diagnosis when Superset cannot import the driver.

@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::cluster::helm::Install;
 use crate::cluster::object::{self, ObjectRef};
 use crate::cluster::pod_problem::PodProblem;
+use crate::cluster::secrets::ALL;
 use crate::cluster::steps::Step;
 use crate::cluster::wait::State;
 use crate::cluster::{jobs, rollout};
@@ -94,7 +95,7 @@ impl SupersetRelease {
             replicas: size.web.replicas,
             existing_secret: NAME,
             config: Config { secure_cookies: stack.settings.has_tls() },
-            secret_checksum: release::secret_checksum(stack, &given).await?,
+            secret_checksum: release::secret_checksum(stack, &given, ALL).await?,
             elasticsearch: ElasticsearchValues { ca_secret: datalake::AUTHORITY_SECRET },
             postgresql: POSTGRESQL.values(stack, &size.postgresql).await?,
             cache: Cache {

@@ -124,6 +124,31 @@ pub struct Kinds {
 }
 
 impl Period {
+    /// The SQL that fills the queue of a Moodle outside the stack with the events of the period. Its task for historical events
+    /// then sends them.
+    pub fn by_hand(&self) -> String {
+        let course = self.course.as_ref().map(|course| {
+            let name = course.replace('\'', "''");
+            format!("\n   AND l.courseid = (SELECT id FROM mdl_course WHERE shortname = '{name}')")
+        });
+        const COLUMNS: &str = "eventname, component, action, target, objecttable, objectid, crud, edulevel, contextid, \
+            contextlevel, contextinstanceid, userid, courseid, relateduserid, anonymous, other, timecreated, origin, ip, realuserid";
+        let selected = COLUMNS.split(", ").map(|column| format!("l.{column}")).collect::<Vec<_>>();
+        format!(
+            "INSERT INTO mdl_logstore_xapi_log ({COLUMNS}, logstorestandardlogid, type)\n\
+             SELECT {}, l.id, 1\n  FROM mdl_logstore_standard_log l\n \
+             WHERE l.timecreated >= {} AND l.timecreated < {} AND l.userid > 0{}\n   \
+             AND l.id NOT IN (SELECT logstorestandardlogid FROM mdl_logstore_xapi_sent_log WHERE logstorestandardlogid > 0)\n   \
+             AND l.id NOT IN (SELECT logstorestandardlogid FROM mdl_logstore_xapi_failed_log WHERE logstorestandardlogid > 0)\n   \
+             AND l.id NOT IN (SELECT logstorestandardlogid FROM mdl_logstore_xapi_log WHERE logstorestandardlogid > 0)\n \
+             ORDER BY l.id;",
+            selected.join(", "),
+            self.since,
+            self.until,
+            course.unwrap_or_default()
+        )
+    }
+
     fn input(&self, task: &str) -> Value {
         json!({"do": task, "since": self.since, "until": self.until, "course": self.course})
     }
@@ -150,12 +175,13 @@ impl Moodle {
         self.change("history", &input).await
     }
 
-    /// Compares events of one kind that were sent with the LRS, and sends those that it has lost.
+    /// Compares events of one kind that were sent with the LRS, and sends those that it has lost, for some seconds.
     ///
     /// # Errors
     /// When the script fails.
     pub async fn send_lost(&self, period: &Period, event: &str) -> Result<Sent> {
         let mut input = period.input("send");
+        input["seconds"] = TURN.into();
         input["lost"] = event.into();
         self.change("history", &input).await
     }
@@ -166,5 +192,19 @@ impl Moodle {
     /// When the script fails.
     pub async fn event_kinds(&self) -> Result<Kinds> {
         self.call("history", &json!({"do": "kinds"})).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queue_of_another_moodle_gets_the_events_of_the_period() {
+        let period = Period { since: 10, until: 20, course: Some("O'1".into()) };
+        let sql = period.by_hand();
+        assert!(sql.contains("l.timecreated >= 10 AND l.timecreated < 20"), "{sql}");
+        assert!(sql.contains("shortname = 'O''1')"), "{sql}");
+        assert!(!Period { course: None, ..period }.by_hand().contains("mdl_course"));
     }
 }

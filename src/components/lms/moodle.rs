@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::helm::Install;
 use crate::cluster::object::ObjectRef;
+use crate::cluster::secrets::ALL;
 use crate::cluster::steps::Step;
 use crate::cluster::wait::State;
 use crate::cluster::{endpoint, rollout};
@@ -144,7 +145,7 @@ pub async fn install(stack: &Stack, plugin: Option<Reference>) -> Result<Install
         site_url: site_url(stack).await?,
         admin: Admin { username: USER },
         existing_secret: NAME,
-        secret_checksum: release::secret_checksum(stack, &given).await?,
+        secret_checksum: release::secret_checksum(stack, &given, ALL).await?,
         plugin: plugin.map(PluginValues::from),
         postgresql: POSTGRESQL.values(stack, &size.postgresql).await?,
         persistence: Persistence { size: claimed.unwrap_or_else(|| size.storage.clone()) },

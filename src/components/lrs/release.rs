@@ -15,6 +15,7 @@ use crate::engine::{
 };
 use crate::stack::Stack;
 
+use super::sources;
 use super::{COMPONENT, DECLARATION, Lrs, NAME, RELEASE, Size};
 
 /// The values that this program gives to `charts/ralph`.
@@ -49,7 +50,8 @@ impl RalphRelease {
             image: release::image(stack, COMPONENT, "ralph")?,
             replicas: size.replicas,
             existing_secret: NAME,
-            secret_checksum: release::secret_checksum(stack, &[NAME, &account]).await?,
+            secret_checksum: release::secret_checksum(stack, &[NAME, &account], sources::are_read)
+                .await?,
             elasticsearch: ElasticsearchValues {
                 host: datalake::SERVICE,
                 index: datalake::INDEX,

@@ -157,6 +157,11 @@ pub(super) fn of(data: &Data) -> Vec<Source> {
     data.iter().filter_map(source).collect()
 }
 
+/// Whether Ralph reads a key of the Secret. The accounts file follows from those of sources.
+pub(super) fn are_read(key: &str) -> bool {
+    !key.starts_with(PREFIX)
+}
+
 /// The sources of a stack.
 ///
 /// # Errors
