@@ -10,10 +10,12 @@ use crate::components::model::{DataStore, Volume};
 use crate::components::{self, datalake, dataviz};
 use crate::engine::{Id, NodeEvent, Progress, Report};
 use crate::error::Failure;
+use crate::output::pace::Pace;
 use crate::output::units::{bytes, counted};
 use crate::stack::component::ComponentName;
 use crate::stack::{SETTINGS, Stack};
 
+use super::SECRETS;
 use super::database::Databases;
 use super::file::FileWriter;
 use super::location::Store;
@@ -22,7 +24,6 @@ use super::secrets::{self, PublicKey};
 use super::statements;
 use super::verify::folders;
 use super::volume::Files;
-use super::{Pace, SECRETS};
 
 /// After this time, an incomplete backup is not continued, because its databases are old.
 const CONTINUED: SignedDuration = SignedDuration::from_hours(24);

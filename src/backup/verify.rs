@@ -6,10 +6,10 @@ use futures::future::try_join_all;
 use crate::components;
 use crate::engine::{Id, Progress, Report};
 use crate::error::{Failure, one_line};
+use crate::output::pace::Pace;
 use crate::output::units::{bytes, counted};
 use crate::stack::settings::Settings;
 
-use super::Pace;
 use super::file;
 use super::location::{Location, Store};
 use super::manifest::{MANIFEST, Manifest, PROGRESS, Part};

@@ -16,15 +16,13 @@ use crate::components::lms::history::{Period, States};
 use crate::components::{datalake, lms, lrs};
 use crate::error::Failure;
 use crate::output::document::Content;
+use crate::output::pace::Pace;
 use crate::output::printer;
 use crate::output::table::table;
 use crate::output::units::{count, counted, took};
 use crate::stack::Stack;
 
 use super::{Outcome, TextOrJson, confirm, open, seed, statements};
-
-/// How often the progress is reported in a log.
-const LOGGED: Duration = Duration::from_secs(10);
 
 /// Send events of Moodle's log that were never sent to the LRS, such as those from before the stack
 ///
@@ -207,22 +205,21 @@ pub async fn send(
 struct Progress {
     bar: ProgressBar,
     begun: Instant,
-    logged: Instant,
+    pace: Pace,
     total: u64,
 }
 
 impl Progress {
     fn new(total: u64) -> Self {
-        let now = Instant::now();
-        Self { bar: seed::bar(Some(total), None), begun: now, logged: now, total }
+        let bar = seed::bar(Some(total), None);
+        Self { bar, begun: Instant::now(), pace: Pace::begun(), total }
     }
 
     fn report(&mut self, done: u64) {
         self.bar.set_position(done);
-        if printer::is_live() || self.logged.elapsed() < LOGGED {
+        if printer::is_live() || !self.pace.is_due() {
             return;
         }
-        self.logged = Instant::now();
         let left = self.total.saturating_sub(done);
         let mut line = format!("{} of {} events", count(done), count(self.total));
         if done > 0 {

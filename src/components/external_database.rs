@@ -55,6 +55,13 @@ struct Address {
     ca_key: String,
 }
 
+impl Address {
+    /// The host and the name of the database.
+    fn shown(&self) -> String {
+        format!("{}/{}", self.host, self.database)
+    }
+}
+
 fn address(stack: &Stack, database: ExternalDatabase) -> Result<Address> {
     serde_json::from_value(stack.chart_values(database.component, "externalDatabase")?)
         .with_context(|| format!("the external database of {}", database.program))
@@ -65,8 +72,7 @@ fn address(stack: &Stack, database: ExternalDatabase) -> Result<Address> {
 /// # Errors
 /// When the chart values do not describe it.
 pub fn shown(stack: &Stack, database: ExternalDatabase) -> Result<String> {
-    let Address { host, database, .. } = address(stack, database)?;
-    Ok(format!("{host}/{database}"))
+    Ok(address(stack, database)?.shown())
 }
 
 /// Starts the client of a database, in place of one that an interrupted command left.
@@ -89,7 +95,7 @@ pub async fn open(
     let job = job.with_context(|| format!("job {name}"))?;
     let wait = Wait { object: name, deadline: Some(Instant::now() + START), say };
     let pod = jobs::wait_for_pod(&stack.cluster, &job, wait, pods::is_ready).await?;
-    Ok(Psql::in_pod(&stack.cluster, pod, shown(stack, database)?))
+    Ok(Psql::in_pod(&stack.cluster, pod, address.shown()))
 }
 
 /// Deletes the client of a database.

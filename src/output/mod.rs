@@ -2,6 +2,7 @@
 
 pub mod document;
 pub mod junit;
+pub mod pace;
 pub mod printer;
 pub mod table;
 pub mod text;

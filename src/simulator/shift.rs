@@ -63,7 +63,7 @@ impl Shift {
         (self.date(0), self.date(DAYS as i64 - 1))
     }
 
-    /// The seed of ids and sessions, so that each shift has statements of its own.
+    /// The seed of ids and sessions, so that each shift has other statements.
     pub fn seed_of_ids(self, seed: u64) -> u64 {
         match self.weeks {
             0 => seed,

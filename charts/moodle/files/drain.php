@@ -18,7 +18,8 @@ $auto = in_array('--auto', $argv, true);
 $batch = max(1, (int)(new \logstore_xapi\log\store(get_log_manager()))->get_max_batch_size());
 $waiting = ['type' => XAPI_IMPORT_TYPE_LIVE];
 $report = lastack_report();
-$is_due = $DB->count_records('logstore_xapi_log', $waiting) > $batch || lastack_rows_to_send_again();
+$is_due = $DB->count_records('logstore_xapi_log', $waiting) > $batch
+    || $DB->record_exists('logstore_xapi_log', ['type' => XAPI_IMPORT_TYPE_FAILED]);
 if ($auto && !($is_due && lastack_is_healthy())) {
     exit(0);
 }

@@ -112,7 +112,6 @@ function lastack_insert(array $events): void {
 function lastack_send_missing(stdClass $asked): array {
     global $DB;
     $report = lastack_report();
-    $report->rows = 0;
     $report->next = $asked->since;
     $until = time() + (int)($asked->seconds ?? 10);
     $locks = lastack_locks(['failed_task'], 60);
@@ -139,7 +138,6 @@ function lastack_send_missing(stdClass $asked): array {
                     lastack_settle_doubtful($report);
                 }
             }
-            $report->rows += count($rows);
             $report->next = $next;
         } while ($next !== null && time() < $until);
     } catch (Exception $stop) {

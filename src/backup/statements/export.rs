@@ -6,15 +6,16 @@ use std::time::Instant;
 use anyhow::Result;
 use tokio::sync::mpsc;
 
+use crate::backup::STATEMENTS;
 use crate::backup::file::FileWriter;
 use crate::backup::location::Store;
 use crate::backup::manifest::Manifest;
-use crate::backup::{Pace, STATEMENTS};
 use crate::cluster::retry::Retry;
 use crate::components::datalake::INDEX;
 use crate::components::datalake::client::{Elasticsearch, Export, Sort, is_rejection};
 use crate::engine::Progress;
 use crate::error::Failure;
+use crate::output::pace::Pace;
 use crate::output::units::{bytes, count};
 
 use super::append;

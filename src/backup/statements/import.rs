@@ -10,13 +10,14 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::io::AsyncBufReadExt;
 
+use crate::backup::file;
 use crate::backup::location::Store;
 use crate::backup::manifest::{Manifest, Part};
-use crate::backup::{Pace, file};
 use crate::cluster::retry::Retry;
 use crate::components::datalake::client::{Created, Elasticsearch, is_rejection};
 use crate::engine::Progress;
 use crate::error::Failure;
+use crate::output::pace::Pace;
 use crate::output::units::{count, counted};
 use crate::xapi::content::{Content, hash_of_bytes};
 

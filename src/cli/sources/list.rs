@@ -19,7 +19,7 @@ use crate::stack::Stack;
 
 use super::super::{Outcome, TableArgs, TableOrJson, open};
 
-/// List the sources of statements and what each has sent
+/// List the sources of statements and the number of their statements
 #[derive(Debug, Args)]
 #[command(after_long_help = after_help!("  kubectl lastack sources list
   kubectl lastack sources list -o json", json: "SourceList"))]

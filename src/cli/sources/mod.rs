@@ -16,7 +16,7 @@ use super::{Outcome, install};
 
 /// Connect other programs that send statements, such as a Moodle that is not part of the stack
 ///
-/// Each source has an account of its own, which stores statements and reads only these. A changed account restarts the LRS.
+/// Each source has a separate account, which stores statements and reads only these. A changed account restarts the LRS.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true, subcommand_required = true)]
 pub struct SourcesArgs {
